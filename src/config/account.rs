@@ -1,0 +1,219 @@
+//! An account as it is meant: validated, defaults applied, paths expanded.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ledger::Mailbox;
+use crate::protocol::types::Octets;
+use crate::secret::Secret;
+
+/// One maildrop to retrieve from, and what to do with its mail.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The name in the configuration, or `USER@HOST` for one from flags or a URL.
+    pub name: String,
+    /// Server host: an A-label in lower case without final dot, or an address literal (without brackets).
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the line is protected.
+    pub tls: Tls,
+    /// What is trusted.
+    pub trust: Trust,
+    /// The user's name at the server.
+    pub user: String,
+    /// How to log in.
+    pub auth: Auth,
+    /// Where the password or token comes from.
+    pub password: PasswordSource,
+    /// What stays on the server.
+    pub retention: Retention,
+    /// Where messages go; never empty.
+    pub deliver: Vec<Deliver>,
+    /// Larger messages stay on the server.
+    pub max_message_size: Option<Octets>,
+    /// Messages retrieved in one run, at most.
+    pub max_messages: Option<u64>,
+    /// Octets retrieved in one run, at most.
+    pub max_bytes: Option<Octets>,
+    /// Whether a `Received` line is put on top.
+    pub received_header: bool,
+    /// How long a passing failure must last before `--quiet` tells.
+    pub alert_after: Duration,
+    /// Whether commands are pipelined.
+    pub pipelining: Switch,
+    /// Whether every poll takes a full listing.
+    pub listing: ListingMode,
+    /// How often a full listing is taken at least.
+    pub full_listing_every: Duration,
+    /// How data are brought to the disk.
+    pub sync: SyncMode,
+    /// The longest silence.
+    pub timeout: Duration,
+    /// A digest of everything above that was configured, without secrets, so that a changed configuration can be told
+    /// from the old one (it ends a pause after a refused login).  Holds no secret, nor a digest of one.
+    pub fingerprint: String,
+}
+
+impl Account {
+    /// Whose maildrop this is: what the ledger goes by.
+    #[must_use]
+    pub fn mailbox(&self) -> Mailbox {
+        let port = if self.port == 995 { 110 } else { self.port };
+        Mailbox { user: self.user.clone(), host: self.host.clone(), port }
+    }
+}
+
+/// How the line is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS from the first octet (RFC 8314).
+    Implicit,
+    /// `STLS`, required (RFC 2595 §4).
+    StartTls,
+    /// None.
+    None,
+}
+
+/// What is trusted besides the system's certificate authorities.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Trust {
+    /// PEM file of certificate authorities, besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// SHA-256 digests of leaf certificates (DER); any given replaces chain, dates and name.
+    pub fingerprints: Vec<[u8; 32]>,
+    /// PEM chain and PEM PKCS#8 key to show to the server.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// How to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// The strongest offered that keeps the password safe.
+    Auto,
+    /// USER and PASS.
+    UserPass,
+    /// APOP.
+    Apop,
+    /// SASL PLAIN.
+    Plain,
+    /// SASL LOGIN.
+    Login,
+    /// SASL CRAM-MD5.
+    CramMd5,
+    /// SASL SCRAM-SHA-1, with channel binding where both sides can.
+    ScramSha1,
+    /// SASL SCRAM-SHA-256, with channel binding where both sides can.
+    ScramSha256,
+    /// SASL XOAUTH2: the secret is a token.
+    XOAuth2,
+    /// SASL OAUTHBEARER: the secret is a token.
+    OAuthBearer,
+    /// SASL EXTERNAL: the client certificate.
+    External,
+}
+
+/// Where the password or token comes from.
+#[derive(Debug, Clone)]
+pub enum PasswordSource {
+    /// It stands in the configuration.
+    Inline(Secret),
+    /// The first line of a file.
+    File(PathBuf),
+    /// The first line of a program's output: argv.
+    Command(Vec<String>),
+    /// A netrc file.
+    Netrc(PathBuf),
+    /// A systemd credential's name.
+    Credential(String),
+    /// Asked for at the terminal.
+    Prompt,
+}
+
+/// What stays on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// Everything.
+    Keep,
+    /// Nothing that is durably delivered.
+    Delete,
+    /// A delivered message goes when any limit given says so.
+    Limits(Limits),
+}
+
+/// The limits of a leave-on-server table; at least one is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Since delivery.
+    pub days: Option<u32>,
+    /// Only the N last delivered stay.
+    pub newest: Option<u32>,
+    /// Oldest delivered go first until the rest fits.
+    pub total_size: Option<Octets>,
+    /// Larger ones go as soon as they are delivered.
+    pub larger_than: Option<Octets>,
+}
+
+/// Where messages go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deliver {
+    /// A Maildir.
+    Maildir(PathBuf),
+    /// An mbox.
+    Mbox(PathBuf),
+    /// A program.
+    Pipe(Pipe),
+    /// Standard output.
+    Stdout,
+}
+
+/// A program that takes messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pipe {
+    /// Its argv as configured, with placeholders; or a line for `sh -c`.
+    pub command: PipeCommand,
+    /// Killed after that.
+    pub time_limit: Duration,
+    /// How many run at once.
+    pub parallel: u16,
+}
+
+/// What is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PipeCommand {
+    /// Executed as it stands, but for `{sender}`, `{recipient}`, `{account}`.
+    Argv(Vec<String>),
+    /// Given to `sh -c` as it stands.
+    Shell(String),
+}
+
+/// A setting that may be left to popfetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// As is best.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Whether every poll takes a full listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListingMode {
+    /// A quick poll where the server has only ever added at the end.
+    Auto,
+    /// Always a full one.
+    Full,
+}
+
+/// How data are brought to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncMode {
+    /// `syncfs` where it's trustworthy, else each.
+    Auto,
+    /// fsync of each file and directory.
+    Each,
+    /// Not at all: a power failure may lose mail.
+    Off,
+}

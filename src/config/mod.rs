@@ -1,0 +1,3 @@
+//! Configuration: load → accounts; errors with line and remedy.
+
+pub mod account;

@@ -1,0 +1,176 @@
+//! Delivery: a message is staged where it waits (streamed there while it arrives, in bounded memory), then published
+//! (atomically), or, after a crash, recovered.
+//!
+//! A destination has two ends.  The [`Inlet`] is the network thread's: it takes a message in while it arrives.  The
+//! [`Outlet`] is the committer thread's: it syncs, waits for the ledger's note, and publishes.  Neither knows servers,
+//! ledgers or policies; text form (LF line ends) is all they see.
+
+pub mod maildir;
+pub mod mbox;
+pub mod pipe;
+pub mod spool;
+
+use crate::durable;
+use crate::exit::ExitCode;
+use crate::message::{Digest, Facts};
+use crate::proof::{DestinationRecord, Intent, IntentId, Noted, Piece, Place, Published, Staged};
+
+/// The network's end of a destination.
+pub trait Inlet: Send {
+    /// A place for one message that is about to arrive; one at a time.
+    ///
+    /// # Errors
+    /// When the place cannot be made.
+    fn open(&mut self) -> Result<Box<dyn Intake>, Error>;
+
+    /// Closes the batch: what is opened from now on belongs to the next one.
+    fn cut(&mut self);
+}
+
+/// One message arriving at one destination.
+pub trait Intake {
+    /// More of the message, in text form.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write(&mut self, text: &[u8]) -> Result<(), Error>;
+
+    /// The message is whole.
+    ///
+    /// # Errors
+    /// When what was held back cannot be written.
+    fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error>;
+
+    /// The message will not come, or is suspect: takes back what was written.
+    fn abandon(self: Box<Self>);
+}
+
+/// A message that waits, whole, at one destination; with its [`crate::proof::Arrival`] it becomes a [`Piece`].
+#[derive(Debug)]
+pub struct Waiting {
+    /// Octets as stored.
+    pub octets: u64,
+    /// Digest as stored.
+    pub digest: Digest,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// The committer's end of a destination.
+pub trait Outlet: Send {
+    /// Makes one batch's pieces durable where they wait.  An mbox takes its locks here, fills in the offsets, and holds
+    /// the locks until [`Outlet::publish`] or [`Outlet::withdraw`].
+    ///
+    /// # Errors
+    /// [`Error::Later`] when only this destination is out of reach now; [`Error::Disk`] ends the mailbox's run.  The
+    /// pieces are withdrawn.
+    fn stage(&mut self, pieces: Vec<Piece>) -> Result<Vec<Staged>, Error>;
+
+    /// Publishes what has been noted, and tells the recorder each outcome.
+    ///
+    /// # Errors
+    /// What the recorder says, or [`Error::Disk`] when a sync failed: the run ends, and recovery finds out.
+    fn publish(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error>;
+
+    /// These pieces will not be published: takes back what they left.
+    fn withdraw(&mut self, pieces: Vec<Piece>);
+}
+
+/// Where a destination tells what became of each piece: the ledger, seen from here.
+pub trait Recorder {
+    /// This piece is published.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    fn published(&mut self, piece: Published) -> Result<(), Error>;
+
+    /// This piece was not taken.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    fn failed(&mut self, piece: Noted, failure: Failure) -> Result<(), Error>;
+
+    /// Brings what was told so far to the disk.  A pipe calls this while the next MDA runs.
+    ///
+    /// # Errors
+    /// When the ledger cannot be synced.
+    fn sync(&mut self) -> Result<(), Error>;
+}
+
+/// Why a destination did not take a message; the message stays on the server and comes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// A refusal of this very message (an MDA's 65, 67, 69, 77): it backs off.  Otherwise it is tried at the next run.
+    pub permanent: bool,
+    /// What happened, for people.
+    pub reason: String,
+    /// The exit code of the run for it: [`ExitCode::Later`] but where something else is wrong (MDA not found: 78).
+    pub exit: ExitCode,
+}
+
+/// Recovery's way to the ledger.
+pub trait Settler {
+    /// These were published: written; [`Settler::sync`] follows.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    fn delivered(&mut self, intents: &[IntentId]) -> Result<(), Error>;
+    /// These come again: written *and synced*, after which their files may be removed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written or synced.
+    fn dropped(&mut self, intents: &[IntentId]) -> Result<(), Error>;
+    /// Brings it to the disk.
+    ///
+    /// # Errors
+    /// When the ledger cannot be synced.
+    fn sync(&mut self) -> Result<(), Error>;
+}
+
+/// Open intents at one destination, to be settled.
+#[derive(Debug)]
+pub struct Unsettled {
+    /// The destination as the ledger names it; not as today's configuration does.
+    pub destination: DestinationRecord,
+    /// In the order of the ledger.
+    pub intents: Vec<Intent>,
+}
+
+/// Why a destination failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk refused a step.
+    #[error(transparent)]
+    Disk(#[from] durable::Error),
+    /// The ledger could not be written.
+    #[error("{message}")]
+    Ledger {
+        /// The ledger's own words.
+        message: String,
+        /// Its code.
+        exit: ExitCode,
+    },
+    /// Out of reach now: a lock that is held, a directory that isn't mounted.
+    #[error("{0}")]
+    Later(String),
+    /// Not what it should be: a file where a Maildir was expected, something that is no mbox, a missing parent.
+    #[error("{message}")]
+    Unfit {
+        /// What, and what to do.
+        message: String,
+        /// Its code.
+        exit: ExitCode,
+    },
+}
+
+impl Error {
+    /// The code of a run that ends with it.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Disk(e) => e.exit_code(),
+            Self::Ledger { exit, .. } | Self::Unfit { exit, .. } => *exit,
+            Self::Later(_) => ExitCode::Later,
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The one door to the disk for everything that must survive: create, append, sync, publish, replace, remove.
+//!
+//! Each function is one durable step.  With the feature `crash-points` (tests only) the environment can make the
+//! process abort at, or the system refuse, the N-th step: `POPFETCH_CRASH_AT=N`, `POPFETCH_FAIL_AT=N:ENOSPC`, or
+//! `POPFETCH_FAIL_FROM=N:ENOSPC` for every step from there on.  A write counts as two steps: before anything is written,
+//! and when half of it is.  `POPFETCH_STEPS=FILE` appends a line `N step path` for each step taken.
+//!
+//! A sync that failed must not be repeated on the same file: the kernel reports the loss once, and a second call
+//! succeeds over it.  Callers drop what depended on it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::exit::ExitCode;
+
+/// What was being done when the disk refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Opening or creating a file.
+    Open,
+    /// Making a directory.
+    MakeDirectory,
+    /// Giving a file its final name.
+    Rename,
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Reserving room.
+    Reserve,
+    /// Bringing data or names to the disk.
+    Sync,
+    /// Cutting a file back.
+    Truncate,
+    /// Removing a file.
+    Remove,
+}
+
+impl Step {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::MakeDirectory => "create directory",
+            Self::Rename => "rename to",
+            Self::Read => "read",
+            Self::Write => "write to",
+            Self::Reserve => "reserve room in",
+            Self::Sync => "sync",
+            Self::Truncate => "truncate",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+/// A step that failed, where, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {} {}: {source}", step.verb(), crate::text::printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())))]
+pub struct Error {
+    /// What was being done.
+    pub step: Step,
+    /// To which file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Error {
+    /// An error of `step` at `path`.
+    #[must_use]
+    pub fn new(step: Step, path: &Path, source: impl Into<io::Error>) -> Self {
+        Self { step, path: path.to_owned(), source: source.into() }
+    }
+
+    /// 73 when something could not be created, 74 when it could not be read, written or synced.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self.step {
+            Step::Open | Step::MakeDirectory | Step::Rename => ExitCode::CannotCreate,
+            Step::Read | Step::Write | Step::Reserve | Step::Sync | Step::Truncate | Step::Remove => {
+                ExitCode::LocalIo
+            }
+        }
+    }
+
+    /// Whether the disk or the user's quota is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(
+            self.source.raw_os_error().map(Errno::from_raw_os_error),
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG)
+        )
+    }
+}
+
+/// What every function here returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Creates `path`, which must not exist, for reading and writing.
+///
+/// # Errors
+/// [`Step::Open`]; `AlreadyExists` when the name is taken.
+pub fn create_new(path: &Path, mode: u32) -> Result<File> {
+    take(Step::Open, path)?;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(|e| Error::new(Step::Open, path, e))
+}
+
+/// Opens `path` for reading and writing, creating it when it isn't there.  Whether it was created is the second value:
+/// the caller then syncs its directory.
+///
+/// # Errors
+/// [`Step::Open`].
+pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
+    match create_new(path, mode) {
+        Ok(file) => Ok((file, true)),
+        Err(e) if e.source.kind() == io::ErrorKind::AlreadyExists => open(path).map(|file| (file, false)),
+        Err(e) => Err(e),
+    }
+}
+
+/// Opens the existing `path` for reading and writing.
+///
+/// # Errors
+/// [`Step::Open`].
+pub fn open(path: &Path) -> Result<File> {
+    OpenOptions::new().read(true).write(true).open(path).map_err(|e| Error::new(Step::Open, path, e))
+}
+
+/// Opens the existing `path` for reading only.
+///
+/// # Errors
+/// [`Step::Open`].
+pub fn open_to_read(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| Error::new(Step::Open, path, e))
+}
+
+/// A file without a name in `directory`, readable and writable, gone when it's closed.
+///
+/// # Errors
+/// [`Step::Open`].
+pub fn create_unnamed(directory: &Path) -> Result<File> {
+    take(Step::Open, directory)?;
+    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    match rustix::fs::open(directory, flags, rustix::fs::Mode::from_raw_mode(0o600)) {
+        Ok(file) => Ok(File::from(file)),
+        // Not every file system has O_TMPFILE: there, a name that goes at once.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
+            let random: [u8; 8] = crate::clock::random().map_err(|e| Error::new(Step::Open, directory, e))?;
+            let path = directory.join(format!("unnamed-{:016x}", u64::from_ne_bytes(random)));
+            let file = create_new(&path, 0o600)?;
+            std::fs::remove_file(&path).map_err(|e| Error::new(Step::Remove, &path, e))?;
+            Ok(file)
+        }
+        Err(e) => Err(Error::new(Step::Open, directory, e)),
+    }
+}
+
+/// Makes the directory `path` (mode 0700), whose parent must exist.  Existing already is no error.
+///
+/// # Errors
+/// [`Step::MakeDirectory`].
+pub fn make_directory(path: &Path) -> Result<bool> {
+    take(Step::MakeDirectory, path)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(e) => Err(Error::new(Step::MakeDirectory, path, e)),
+    }
+}
+
+/// Makes `path` and every missing directory above it, and syncs each parent up to the first that existed, so that the
+/// names are on disk before anything is stored under them.
+///
+/// # Errors
+/// [`Step::MakeDirectory`], [`Step::Open`] or [`Step::Sync`].
+pub fn make_directories(path: &Path) -> Result<()> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).collect();
+    for directory in missing.iter().rev() {
+        make_directory(directory)?;
+        sync_directory(parent_of(directory))?;
+    }
+    Ok(())
+}
+
+/// The directory that holds `path`.
+#[must_use]
+pub fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Writes all of `octets` at the file's position.
+///
+/// # Errors
+/// [`Step::Write`]; part of it may then be in the file.
+pub fn write(mut file: &File, path: &Path, octets: &[u8]) -> Result<()> {
+    take(Step::Write, path)?;
+    #[cfg(feature = "crash-points")]
+    let octets = {
+        let (first, second) = octets.split_at(octets.len() / 2);
+        file.write_all(first).map_err(|e| Error::new(Step::Write, path, e))?;
+        take(Step::Write, path)?;
+        second
+    };
+    file.write_all(octets).map_err(|e| Error::new(Step::Write, path, e))
+}
+
+/// Makes sure that `octets` more can be written at the end of the file, without changing its length.  Where the file
+/// system cannot promise that, nothing is done.
+///
+/// # Errors
+/// [`Step::Reserve`], chiefly a full disk.
+pub fn reserve(file: &File, path: &Path, octets: u64) -> Result<()> {
+    take(Step::Reserve, path)?;
+    let end = file.metadata().map_err(|e| Error::new(Step::Reserve, path, e))?.len();
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, octets) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => Ok(()),
+        Err(e) => Err(Error::new(Step::Reserve, path, e)),
+    }
+}
+
+/// Brings the file's data and length to the disk.
+///
+/// # Errors
+/// [`Step::Sync`]: the data may be lost, and no second sync can tell.
+pub fn sync(file: &File, path: &Path) -> Result<()> {
+    take(Step::Sync, path)?;
+    rustix::fs::fsync(file).map_err(|e| Error::new(Step::Sync, path, e))
+}
+
+/// Brings the names in a directory to the disk.
+///
+/// # Errors
+/// [`Step::Open`] or [`Step::Sync`].
+pub fn sync_directory(path: &Path) -> Result<()> {
+    let directory = open_to_read(path)?;
+    take(Step::Sync, path)?;
+    match rustix::fs::fsync(directory.as_fd()) {
+        // Some network file systems have nothing to sync for a directory, and say so.
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(e) => Err(Error::new(Step::Sync, path, e)),
+    }
+}
+
+/// Brings everything written to the file system of `directory` to the disk: `syncfs(2)`.  It reports the errors of
+/// writes made after `directory` was opened, on Linux 5.8 and later.
+///
+/// # Errors
+/// [`Step::Sync`].
+#[cfg(target_os = "linux")]
+pub fn sync_file_system(directory: &File, path: &Path) -> Result<()> {
+    take(Step::Sync, path)?;
+    rustix::fs::syncfs(directory).map_err(|e| Error::new(Step::Sync, path, e))
+}
+
+/// Gives the file its final name, never over an existing one.
+///
+/// # Errors
+/// [`Step::Rename`]; `AlreadyExists` when the name is taken.
+pub fn publish(from: &Path, to: &Path) -> Result<()> {
+    take(Step::Rename, to)?;
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        // No RENAME_NOREPLACE here.  The name holds 64 random bits: nobody takes it between the look and the rename.
+        // Never link(2) and unlink(2): a crash in between leaves two names, of which a reader may move one.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            match rustix::fs::statat(CWD, to, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => {
+                    rustix::fs::rename(from, to).map_err(|e| Error::new(Step::Rename, to, e))
+                }
+                Ok(_) => Err(Error::new(Step::Rename, to, Errno::EXIST)),
+                Err(e) => Err(Error::new(Step::Rename, to, e)),
+            }
+        }
+        Err(e) => Err(Error::new(Step::Rename, to, e)),
+    }
+}
+
+/// Puts the file `from` in the place of `to`: all of the old or all of the new, never less.
+///
+/// # Errors
+/// [`Step::Rename`].
+pub fn replace(from: &Path, to: &Path) -> Result<()> {
+    take(Step::Rename, to)?;
+    rustix::fs::rename(from, to).map_err(|e| Error::new(Step::Rename, to, e))
+}
+
+/// Cuts the file back to `octets`.
+///
+/// # Errors
+/// [`Step::Truncate`].
+pub fn truncate(file: &File, path: &Path, octets: u64) -> Result<()> {
+    take(Step::Truncate, path)?;
+    rustix::fs::ftruncate(file, octets).map_err(|e| Error::new(Step::Truncate, path, e))
+}
+
+/// Removes a file; one that isn't there is no error.
+///
+/// # Errors
+/// [`Step::Remove`].
+pub fn remove(path: &Path) -> Result<()> {
+    take(Step::Remove, path)?;
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::new(Step::Remove, path, e)),
+    }
+}
+
+#[cfg(not(feature = "crash-points"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature crash-points it can fail")]
+#[inline]
+fn take(_: Step, _: &Path) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(feature = "crash-points")]
+use crash_points::take;
+
+#[cfg(feature = "crash-points")]
+mod crash_points {
+    use super::{Error, Path, Result, Step};
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct Orders {
+        crash_at: Option<u64>,
+        fail: Option<(u64, bool, i32)>,
+        record: Option<std::path::PathBuf>,
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a hook for tests, not configuration")]
+    fn orders() -> &'static Orders {
+        static ORDERS: OnceLock<Orders> = OnceLock::new();
+        ORDERS.get_or_init(|| {
+            let number = |name| std::env::var(name).ok().and_then(|v| v.parse().ok());
+            let fault = |name, from: bool| {
+                let value = std::env::var(name).ok()?;
+                let (step, errno) = value.split_once(':')?;
+                let errno = match errno {
+                    "ENOSPC" => rustix::io::Errno::NOSPC,
+                    "EDQUOT" => rustix::io::Errno::DQUOT,
+                    "EFBIG" => rustix::io::Errno::FBIG,
+                    "EACCES" => rustix::io::Errno::ACCESS,
+                    "EROFS" => rustix::io::Errno::ROFS,
+                    _ => rustix::io::Errno::IO,
+                };
+                Some((step.parse().ok()?, from, errno.raw_os_error()))
+            };
+            Orders {
+                crash_at: number("POPFETCH_CRASH_AT"),
+                fail: fault("POPFETCH_FAIL_AT", false).or_else(|| fault("POPFETCH_FAIL_FROM", true)),
+                record: std::env::var_os("POPFETCH_STEPS").map(Into::into),
+            }
+        })
+    }
+
+    pub(super) fn take(step: Step, path: &Path) -> Result<()> {
+        static TAKEN: AtomicU64 = AtomicU64::new(0);
+        let orders = orders();
+        let number = TAKEN.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(record) = &orders.record
+            && let Ok(mut file) = OpenOptions::new().append(true).create(true).open(record)
+        {
+            let _ = writeln!(file, "{number} {step:?} {}", path.display());
+        }
+        if orders.crash_at == Some(number) {
+            std::process::abort();
+        }
+        match orders.fail {
+            Some((at, from, errno)) if at == number || (from && number > at) => {
+                Err(Error::new(step, path, std::io::Error::from_raw_os_error(errno)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{create_new, make_directories, publish, write};
+
+    #[test]
+    fn publish_never_replaces() {
+        let home = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|n| home.path().join(n));
+        write(&create_new(&from, 0o600).unwrap(), &from, b"new").unwrap();
+        std::fs::write(&to, "old").unwrap();
+        let refused = publish(&from, &to).unwrap_err();
+        assert_eq!(refused.source.kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&to).unwrap(), b"old");
+        std::fs::remove_file(&to).unwrap();
+        publish(&from, &to).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"new");
+    }
+
+    #[test]
+    fn directories_are_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let deep = home.path().join("a/b/c");
+        make_directories(&deep).unwrap();
+        make_directories(&deep).unwrap();
+        assert_eq!(deep.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,126 @@
+//! Exit codes (sysexits.h) and how those of several accounts become one.
+
+/// What the process ends with.  The man page's table is generated from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// 0: done, also when nothing was new.
+    Done,
+    /// 64: bad arguments, or an account that is not in the configuration.
+    Usage,
+    /// 69: the server says that it needs a person there (`[SYS/PERM]`, RFC 3206 §4).
+    Unavailable,
+    /// 70: a bug of ours.
+    Bug,
+    /// 73: something cannot be created (open, mkdir, rename), whatever the errno.
+    CannotCreate,
+    /// 74: reading, writing or syncing locally failed.
+    LocalIo,
+    /// 75: passes by itself; try again later.
+    Later,
+    /// 76: not POP3, over a limit, an injection, STLS refused or missing, a failed handshake.
+    Protocol,
+    /// 77: credentials or certificate refused, no acceptable mechanism, no password to be had.
+    Refused,
+    /// 78: the configuration, a file of secrets, or a missing MDA.
+    Configuration,
+}
+
+impl ExitCode {
+    /// The number the process exits with.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Usage => 64,
+            Self::Unavailable => 69,
+            Self::Bug => 70,
+            Self::CannotCreate => 73,
+            Self::LocalIo => 74,
+            Self::Later => 75,
+            Self::Protocol => 76,
+            Self::Refused => 77,
+            Self::Configuration => 78,
+        }
+    }
+
+    /// What the code means, for the man page.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "Done, also when nothing was new.",
+            Self::Usage => "Bad arguments, or an account that is not in the configuration.",
+            Self::Unavailable => "The server needs a person there ([SYS/PERM]).",
+            Self::Bug => "A bug in popfetch.",
+            Self::CannotCreate => "Something could not be created: a file, a directory, a name.",
+            Self::LocalIo => "Reading, writing or syncing locally failed.",
+            Self::Later => {
+                "Passes by itself: network trouble, time-outs, locks, a busy maildrop, or a message that failed and comes again."
+            }
+            Self::Protocol => {
+                "The server does not speak POP3, broke a limit, refused STLS, or the TLS handshake failed."
+            }
+            Self::Refused => {
+                "Credentials or certificate refused, no acceptable mechanism, or no password to be had."
+            }
+            Self::Configuration => {
+                "The configuration, a file of secrets that is missing or open to others, or a missing MDA."
+            }
+        }
+    }
+
+    /// Every code, in the order of the man page.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Usage,
+        Self::Unavailable,
+        Self::Bug,
+        Self::CannotCreate,
+        Self::LocalIo,
+        Self::Later,
+        Self::Protocol,
+        Self::Refused,
+        Self::Configuration,
+    ];
+
+    /// The code of a run over several accounts: what needs a human outranks what passes by itself.
+    /// 64, then 70, 78, 77, 74, 73, 76, 69, 75, 0.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        if self.rank() >= other.rank() { self } else { other }
+    }
+
+    fn rank(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Later => 1,
+            Self::Unavailable => 2,
+            Self::Protocol => 3,
+            Self::CannotCreate => 4,
+            Self::LocalIo => 5,
+            Self::Refused => 6,
+            Self::Configuration => 7,
+            Self::Bug => 8,
+            Self::Usage => 9,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExitCode;
+
+    #[test]
+    fn what_needs_a_human_outranks_what_passes() {
+        let order = [70, 78, 77, 74, 73, 76, 69, 75, 0];
+        for (i, high) in order.iter().enumerate() {
+            for low in order.iter().skip(i) {
+                let code = |n: &u8| ExitCode::ALL.into_iter().find(|c| c.number() == *n);
+                let (Some(high), Some(low)) = (code(high), code(low)) else {
+                    unreachable!("every number of the table is a code")
+                };
+                assert_eq!(high.merge(low), high);
+                assert_eq!(low.merge(high), high);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Lines, groups, replay, compaction.

@@ -1,0 +1,38 @@
+//! popfetch retrieves mail from POP3 maildrops and delivers it: no message is lost, deleted before it is safe, or
+//! delivered twice.
+//!
+//! This library exists so that tests, fuzzers and generators can reach inside; it promises no stable API.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! config ─► Account ─► connection ─► protocol (client) ─► listing ─┐
+//!                                                                  ▼
+//!                         ledger (what is known) ─► plan (what to retrieve, delete, skip, and why)
+//!                                                                  │
+//! report ◄─ ledger ◄─ delivery: publish ◄─ ledger: staged ◄─ delivery: stage ◄─ RETR stream
+//!              │
+//!              └─► DELE … QUIT ─► ledger: settled
+//! ```
+//!
+//! Each module is a room with one concern.  [`proof`] holds the values that make the order of the durable steps a
+//! matter of types; [`durable`] is the one door to the disk; [`retrieval`] ties the rooms together.
+
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod delivery;
+pub mod durable;
+pub mod exit;
+pub mod ledger;
+pub mod message;
+pub mod plan;
+pub mod proof;
+pub mod protocol;
+pub mod report;
+pub mod retrieval;
+pub mod secret;
+pub mod stop;
+pub mod text;

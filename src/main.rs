@@ -1,0 +1,5 @@
+//! popfetch: parse, run, exit.
+
+fn main() -> std::process::ExitCode {
+    popfetch::cli::main()
+}

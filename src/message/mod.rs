@@ -1,0 +1,95 @@
+//! The stream of one message: its digests, its envelope, the line we may add on top.  Works on text form (LF line
+//! ends, no dot-stuffing), in one pass and bounded memory.  It never changes an octet of a message.
+
+pub mod header;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// A BLAKE3 digest, cut to 144 bits: 24 characters of base64 (URL alphabet) in the ledger.  Two messages chosen by an
+/// attacker collide after 2^72 tries.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; Self::OCTETS]);
+
+impl Digest {
+    /// Octets of a digest.
+    pub const OCTETS: usize = 18;
+    /// Characters of a digest in text.
+    pub const CHARACTERS: usize = 24;
+
+    /// The digest of what the hasher was given.
+    #[must_use]
+    pub fn from_hasher(hasher: &blake3::Hasher) -> Self {
+        let mut octets = [0; Self::OCTETS];
+        hasher.finalize_xof().fill(&mut octets);
+        Self(octets)
+    }
+
+    /// The digest of `octets`.
+    #[must_use]
+    pub fn of(octets: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(octets);
+        Self::from_hasher(&hasher)
+    }
+
+    /// Its octets.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// From the text form; `None` when it isn't one.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut octets = [0; Self::OCTETS];
+        (text.len() == Self::CHARACTERS
+            && URL_SAFE_NO_PAD.decode_slice(text, &mut octets) == Ok(Self::OCTETS))
+        .then_some(Self(octets))
+    }
+}
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// The digests of a message as received.  All leave out `Status, X-Status, X-Keywords, X-UID, X-UIDL, X-IMAP,
+/// X-IMAPbase, Content-Length, Lines`, which servers change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// Of the whole message.
+    pub message: Digest,
+    /// Of its header (the lines before the first empty line).
+    pub header: Digest,
+    /// Of Message-ID, Date and From, when none of them is missing or empty.
+    pub identity: Option<Digest>,
+}
+
+/// What one pass over a message has found.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Octets received, line ends counted as LF.
+    pub octets: u64,
+    /// Octets as stored in a file of its own: with the prefix.
+    pub stored_octets: u64,
+    /// Digest as stored in a file of its own: with the prefix, every header line.  Checked by [`stored`].
+    pub stored: Digest,
+    /// Digests as received.
+    pub digests: Digests,
+    /// Envelope sender, from the topmost `Return-Path`; empty for `<>`, none, or one that isn't an address.
+    pub sender: String,
+    /// Envelope recipient, from the topmost of `Delivered-To`, `X-Original-To`, `Envelope-To`; else empty.
+    pub recipient: String,
+    /// Whether the header has both a `Received` and a `Message-ID` field: then equal headers mean the same message.
+    pub traced: bool,
+    /// Whether this is a server's own book-keeping (UW's "DON'T DELETE THIS MESSAGE"), neither delivered nor deleted.
+    pub internal: bool,
+}

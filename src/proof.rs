@@ -1,0 +1,268 @@
+//! The proofs that a message must carry on its way: [`Staged`] (whole and synced where it waits) → [`Noted`] (the ledger
+//! says so, synced) → [`Published`] (its final name durable, or accepted by the MDA) → [`Delivered`] (in the ledger).
+//!
+//! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
+//! compile.  Only a [`Delivered`] lets `DELE` be sent.  Each proof has one maker, which `tests/architecture.rs` checks:
+//! delivery makes `Staged` and `Published`, the ledger makes `Noted` and `Delivered`.
+//!
+//! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Time;
+use crate::message::{Digest, Digests};
+use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
+
+/// The bytes of this piece are whole and durable where they wait for publication.
+#[derive(Debug)]
+#[must_use]
+pub struct Staged(Piece);
+
+/// The ledger names this piece, its destination and place, and has been synced since.
+#[derive(Debug)]
+#[must_use]
+pub struct Noted(Piece);
+
+/// This piece durably has its final name or place, or the MDA has taken it.
+#[derive(Debug)]
+#[must_use]
+pub struct Published(Piece);
+
+impl Staged {
+    /// Said by a destination, after its syncs.
+    pub(crate) fn attest(piece: Piece) -> Self {
+        Self(piece)
+    }
+    /// What it is about.
+    #[must_use]
+    pub fn piece(&self) -> &Piece {
+        &self.0
+    }
+    /// Gives the proof up: the ledger could not be written.
+    pub(crate) fn withdraw(self) -> Piece {
+        self.0
+    }
+}
+
+impl Noted {
+    /// Said by the ledger, after its sync.
+    pub(crate) fn attest(staged: Staged) -> Self {
+        Self(staged.0)
+    }
+    /// What it is about.
+    #[must_use]
+    pub fn piece(&self) -> &Piece {
+        &self.0
+    }
+}
+
+impl Published {
+    /// Said by a destination.
+    pub(crate) fn attest(noted: Noted) -> Self {
+        Self(noted.0)
+    }
+    /// What it is about.
+    #[must_use]
+    pub fn piece(&self) -> &Piece {
+        &self.0
+    }
+}
+
+/// The ledger holds this message, which has this number in this session, as delivered to every destination of its set.
+/// It is synced before `QUIT`, where deletions first count (RFC 1939 §6).
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Delivered {
+    number: MessageNumber,
+    entry: EntryId,
+}
+
+impl Delivered {
+    /// Said by the ledger.
+    pub(crate) fn attest(number: MessageNumber, entry: EntryId) -> Self {
+        Self { number, entry }
+    }
+    /// The number in this session.
+    #[must_use]
+    pub fn number(&self) -> MessageNumber {
+        self.number
+    }
+    /// The ledger's entry.
+    #[must_use]
+    pub fn entry(&self) -> EntryId {
+        self.entry
+    }
+}
+
+/// An entry of the ledger that is open now; meaningless in any other run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId(pub u32);
+
+/// A destination in the ledger's table of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationId(pub u16);
+
+/// How the ledger knows a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// By the server's unique-id.
+    UniqueId(UniqueIdBuf),
+    /// By the digest of its header, where the server has no unique-ids (or none for this message).
+    Header(Digest),
+}
+
+/// What a destination is called in the ledger: stable over runs and over changes of the configuration's order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DestinationName {
+    /// Which sort.
+    pub kind: DestinationKind,
+    /// The path, or the argv joined by NUL, or `-`.
+    pub address: Vec<u8>,
+}
+
+/// The sorts of destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DestinationKind {
+    /// A Maildir.
+    Maildir,
+    /// An mbox (mboxrd).
+    Mbox,
+    /// A program's standard input.
+    Pipe,
+    /// Standard output, as an mbox stream.
+    Stdout,
+}
+
+/// One message that has arrived whole, and was confirmed by a status line after its terminator.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its number in this session.
+    pub number: MessageNumber,
+    /// How the ledger knows it.
+    pub key: Key,
+    /// Its size as listed, if `LIST` was asked.
+    pub listed: Option<Octets>,
+    /// Octets received, line ends counted as LF.
+    pub octets: u64,
+    /// Its digests as received.
+    pub digests: Digests,
+    /// Envelope sender: empty for `<>` or unknown.
+    pub sender: String,
+    /// Envelope recipient, where the header names one (`Delivered-To` and its like); else empty.
+    pub recipient: String,
+    /// The destinations that must all have it; fixed when it is first staged.
+    pub set: Vec<DestinationId>,
+}
+
+/// One message at one destination.
+#[derive(Debug)]
+pub struct Piece {
+    /// The message.
+    pub message: Arc<Arrival>,
+    /// Where it goes.
+    pub destination: DestinationId,
+    /// Octets as stored (an mbox entry: with From_ line, quoting and closing blank line).
+    pub octets: u64,
+    /// Digest as stored.
+    pub digest: Digest,
+    /// Where its bytes are, and where they will be.
+    pub place: Place,
+}
+
+/// Where the bytes of a [`Piece`] wait, and where they go.
+#[derive(Debug)]
+pub enum Place {
+    /// `tmp/NAME`, to become `new/NAME`.
+    Maildir {
+        /// NAME.
+        name: String,
+        /// The directory, opened before the batch's first write: what `syncfs(2)` needs to report its errors.
+        batch: Arc<File>,
+    },
+    /// In the batch's spool, to be appended to the mbox.
+    Mbox {
+        /// The spool's file name in the state directory.
+        spool: Arc<MboxSpool>,
+        /// Where the entry begins in the spool.
+        spool_offset: u64,
+        /// Where the entry begins in the mbox; known (`Some`) once the locks are held, so before it is noted.
+        offset: Option<u64>,
+    },
+    /// Spooled whole, to be handed over.
+    Spooled(Spooled),
+}
+
+/// The spool of one batch for one mbox: the very octets that will be appended.
+#[derive(Debug)]
+pub struct MboxSpool {
+    /// Its path, in the mailbox's state directory.
+    pub path: PathBuf,
+    /// It, open.
+    pub file: File,
+}
+
+/// A whole message waiting for a program, with LF line ends.
+#[derive(Debug)]
+pub enum Spooled {
+    /// A small one.
+    Memory(Vec<u8>),
+    /// In a file without a name.
+    File(File),
+}
+
+/// What a `staged` line says, as recovery finds it: a message that may or may not have been published.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// To say afterwards what became of it.
+    pub id: IntentId,
+    /// Which message.
+    pub key: Key,
+    /// Where it was to go.
+    pub destination: DestinationId,
+    /// Octets as stored.
+    pub octets: u64,
+    /// Digest as stored.
+    pub digest: Digest,
+    /// When the line was written.
+    pub since: Time,
+    /// Where it was, and was to be.
+    pub place: NotedPlace,
+}
+
+/// An open `staged` line of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntentId(pub u32);
+
+/// The part of a [`Place`] that a ledger line can hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotedPlace {
+    /// The file's name in `tmp/`, `new/`, or (with flags) `cur/`.
+    Maildir {
+        /// NAME.
+        name: String,
+    },
+    /// A stretch of the mbox, and the same stretch of the spool.
+    Mbox {
+        /// Where the entry begins in the mbox.
+        offset: u64,
+        /// The spool's file name in the state directory.
+        spool: String,
+        /// Where it begins in the spool.
+        spool_offset: u64,
+    },
+    /// Handed to a program, or printed.
+    Handed,
+}
+
+/// What a destination's line in the ledger says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationRecord {
+    /// Its number in the table.
+    pub id: DestinationId,
+    /// Its name.
+    pub name: DestinationName,
+    /// For a Maildir: device and inode of its `tmp/` when it was last used.
+    pub inode: Option<(u64, u64)>,
+}

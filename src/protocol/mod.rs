@@ -1,0 +1,2 @@
+//! The protocol.  SKELETON.
+pub mod types;

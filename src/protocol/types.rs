@@ -1,0 +1,158 @@
+//! The words of the protocol as types: made only by parsing, so that a value is proof of its form.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+/// The number of a message in one session (RFC 1939 §5): decimal, from 1, meaningless in any other session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageNumber(NonZeroU32);
+
+impl MessageNumber {
+    /// From a number; `None` for 0.
+    #[must_use]
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// From decimal digits (leading zeros allowed); `None` for anything else, for 0, and beyond 32 bits.
+    #[must_use]
+    pub fn parse(digits: &[u8]) -> Option<Self> {
+        parse_decimal(digits).and_then(|n| u32::try_from(n).ok()).and_then(Self::new)
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for MessageNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Decimal digits, checked; `None` when empty, not digits, or beyond 64 bits.
+#[must_use]
+pub fn parse_decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, octet| {
+        let digit = octet.checked_sub(b'0').filter(|d| *d <= 9)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// A server's lasting name for a message (RFC 1939 §7), as lent from a buffer: 1 to 1024 octets, any but CR, LF and NUL.
+/// Servers should send 1 to 70 octets of 0x21-0x7E; they do not.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UniqueId<'a>(&'a [u8]);
+
+impl<'a> UniqueId<'a> {
+    /// The longest unique-id accepted; a longer one counts as none.
+    pub const LONGEST: usize = 1024;
+
+    /// From the octets of a listing; `None` when they are no unique-id.
+    #[must_use]
+    pub fn new(octets: &'a [u8]) -> Option<Self> {
+        let fine = (1..=Self::LONGEST).contains(&octets.len())
+            && !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0));
+        fine.then_some(Self(octets))
+    }
+
+    /// The octets.
+    #[must_use]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// A copy that owns its octets.
+    #[must_use]
+    pub fn to_buf(self) -> UniqueIdBuf {
+        UniqueIdBuf(self.0.into())
+    }
+}
+
+impl fmt::Display for UniqueId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::text::printable(self.0))
+    }
+}
+
+impl fmt::Debug for UniqueId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UniqueId({self})")
+    }
+}
+
+/// A [`UniqueId`] that owns its octets.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UniqueIdBuf(Box<[u8]>);
+
+impl UniqueIdBuf {
+    /// The borrowed form.
+    #[must_use]
+    pub fn borrow(&self) -> UniqueId<'_> {
+        UniqueId(&self.0)
+    }
+}
+
+impl fmt::Debug for UniqueIdBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.borrow().fmt(f)
+    }
+}
+
+impl fmt::Display for UniqueIdBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.borrow(), f)
+    }
+}
+
+/// A number of octets: of a message with CRLF line ends and without dot-stuffing when a server says it (RFC 1939 §11).
+/// What servers say is a hint, never a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Octets(pub u64);
+
+impl Octets {
+    /// The sum, or the largest number there is.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl fmt::Display for Octets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::text::size(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MessageNumber, UniqueId, parse_decimal};
+
+    #[test]
+    fn numbers() {
+        let number = |d: &str| MessageNumber::parse(d.as_bytes()).map(MessageNumber::get);
+        assert_eq!(number("1"), Some(1));
+        assert_eq!(number("007"), Some(7));
+        assert_eq!(number("4294967295"), Some(u32::MAX));
+        for bad in ["", "0", "-1", "+1", "x", "1 ", "4294967296", "18446744073709551616"] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+        assert_eq!(parse_decimal(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(parse_decimal(b"18446744073709551616"), None);
+    }
+
+    #[test]
+    fn unique_ids() {
+        assert!(UniqueId::new(b"").is_none());
+        assert!(UniqueId::new(&[b'x'; 1024]).is_some());
+        assert!(UniqueId::new(&[b'x'; 1025]).is_none());
+        assert!(UniqueId::new(b"a\nb").is_none());
+        assert!(UniqueId::new(b"a b\xff\x1b/..").is_some());
+    }
+}

@@ -1,0 +1,1 @@
+//! One mailbox end to end.  SKELETON.

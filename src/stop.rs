@@ -1,0 +1,87 @@
+//! A flag that SIGINT or SIGTERM raises, and that the rest of the program asks between steps.
+//!
+//! The first signal raises the flag and wakes whoever sleeps in [`Stop::descriptor`]; the second one kills the
+//! process at once, by the signal's own default action.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// Shared by every thread of a run; clones see the same flag.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    raised: Arc<AtomicBool>,
+    signal: Arc<AtomicUsize>,
+    // A byte arrives here with each signal and is never read, so that every sleeper wakes, and stays awake.
+    wake: UnixStream,
+    _keep: UnixStream,
+}
+
+impl Stop {
+    /// A flag that no signal raises (tests, and library use); see [`Stop::raise`].
+    ///
+    /// # Errors
+    /// When no socket pair can be had.
+    pub fn new() -> io::Result<Self> {
+        let (keep, wake) = UnixStream::pair()?;
+        Ok(Self(Arc::new(Inner {
+            raised: Arc::new(AtomicBool::new(false)),
+            signal: Arc::new(AtomicUsize::new(0)),
+            wake,
+            _keep: keep,
+        })))
+    }
+
+    /// A flag that the first SIGINT or SIGTERM raises; the second one ends the process.
+    ///
+    /// # Errors
+    /// When no handler can be installed.
+    pub fn on_signals() -> io::Result<Self> {
+        let stop = Self::new()?;
+        for signal in [SIGINT, SIGTERM] {
+            // The order of registration is the order of execution: this kills only when the flag was up before.
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop.0.raised))?;
+            signal_hook::flag::register(signal, Arc::clone(&stop.0.raised))?;
+            let number = usize::try_from(signal).unwrap_or(0);
+            signal_hook::flag::register_usize(signal, Arc::clone(&stop.0.signal), number)?;
+            signal_hook::low_level::pipe::register(signal, stop.0._keep.try_clone()?)?;
+        }
+        Ok(stop)
+    }
+
+    /// Whether a signal has come.
+    #[must_use]
+    pub fn raised(&self) -> bool {
+        self.0.raised.load(Ordering::SeqCst)
+    }
+
+    /// The signal that came, to die by it at the end.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        match self.0.signal.load(Ordering::SeqCst) {
+            0 => None,
+            number => i32::try_from(number).ok(),
+        }
+    }
+
+    /// Raises the flag without a signal.
+    pub fn raise(&self) {
+        use std::io::Write;
+        self.0.raised.store(true, Ordering::SeqCst);
+        // A full socket already wakes everybody: nothing is lost if this fails.
+        let _ = (&self.0._keep).write(&[1]);
+    }
+
+    /// Readable from the first signal on: for `poll(2)` beside a socket.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.wake.as_fd()
+    }
+}

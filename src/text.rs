@@ -1,0 +1,155 @@
+//! Bytes from elsewhere made safe to print, and numbers made easy to read.  Nothing a server, a message or a file says
+//! reaches a terminal, a log or a state file but through here.
+
+use std::fmt::Write as _;
+
+/// `octets` as printable text: control characters, invalid UTF-8, and characters that reorder or hide text become
+/// `\xNN` or `\u{…}`; a backslash becomes two.
+#[must_use]
+pub fn printable(octets: &[u8]) -> String {
+    let mut out = String::with_capacity(octets.len());
+    for chunk in octets.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => out.push_str("\\\\"),
+                ' '..='~' => out.push(c),
+                c if c.is_control() || conceals(c) => {
+                    // Writing to a String cannot fail.
+                    let _ = if c.is_ascii() {
+                        write!(out, "\\x{:02x}", u32::from(c))
+                    } else {
+                        write!(out, "\\u{{{:x}}}", u32::from(c))
+                    };
+                }
+                c => out.push(c),
+            }
+        }
+        for octet in chunk.invalid() {
+            let _ = write!(out, "\\x{octet:02x}");
+        }
+    }
+    out
+}
+
+/// Bidirectional controls, zero-width characters, line separators and tags: invisible, or able to reorder what stands
+/// around them.
+fn conceals(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0xAD | 0x61C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
+            | 0xE0000..=0xE0FFF
+    )
+}
+
+/// `octets` for a field of a state file: `%HH` for everything but printable ASCII without space and `%`; empty is `%`.
+#[must_use]
+pub fn field(octets: &[u8]) -> String {
+    if octets.is_empty() {
+        return "%".to_owned();
+    }
+    let mut out = String::with_capacity(octets.len());
+    for &octet in octets {
+        if octet.is_ascii_graphic() && octet != b'%' {
+            out.push(char::from(octet));
+        } else {
+            let _ = write!(out, "%{octet:02X}");
+        }
+    }
+    out
+}
+
+/// What [`field`] made, read back.  `None` when it isn't of that form.
+#[must_use]
+pub fn from_field(text: &[u8]) -> Option<Vec<u8>> {
+    if text == b"%" {
+        return Some(Vec::new());
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&octet, after)) = rest.split_first() {
+        if octet == b'%' {
+            let (hex, after) = after.split_at_checked(2)?;
+            let hex = std::str::from_utf8(hex).ok().filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            out.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = after;
+        } else if octet.is_ascii_graphic() {
+            out.push(octet);
+            rest = after;
+        } else {
+            return None;
+        }
+    }
+    Some(out)
+}
+
+/// A size for people: `512 octets`, `1.4 KiB`, `25.0 MiB`.
+#[must_use]
+pub fn size(octets: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if octets < 1024 {
+        return format!("{octets} octet{}", if octets == 1 { "" } else { "s" });
+    }
+    // Tenths of the unit, rounded: exact integer arithmetic, so that no size prints as 1024.0 of anything.
+    let mut tenths = u128::from(octets) * 10 / 1024;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().copied().unwrap_or_default();
+    while tenths >= 10_240 {
+        let Some(next) = units.next() else { break };
+        tenths /= 1024;
+        unit = next;
+    }
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
+/// `1 message`, `2 messages`.
+#[must_use]
+pub fn count(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{field, from_field, printable, size};
+
+    #[test]
+    fn nothing_that_steers_a_terminal_survives() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"plain text", "plain text"),
+            (b"\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+            (b"a\\b", "a\\\\b"),
+            (b"\xc4\xe3\xba\xc3", "\\xc4\\xe3\\xba\\xc3"),
+            ("gr\u{fc}n \u{202e}evil \u{9b}x".as_bytes(), "gr\u{fc}n \\u{202e}evil \\u{9b}x"),
+            (b"a\r\nb\x7f", "a\\x0d\\x0ab\\x7f"),
+        ];
+        for (octets, expected) in cases {
+            assert_eq!(printable(octets), expected);
+        }
+    }
+
+    #[test]
+    fn fields_read_back() {
+        for octets in [&b""[..], b"%", b"a b", b"\x00\xff/..", b"plain", b"=x", b"-x", b"#"] {
+            let text = field(octets);
+            assert!(!text.contains(' ') && !text.is_empty());
+            assert_eq!(from_field(text.as_bytes()).as_deref(), Some(octets));
+        }
+        for bad in ["%4", "%zz", "a b", "%+1", ""] {
+            assert!(bad.is_empty() || from_field(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_for_people() {
+        let cases = [
+            (0, "0 octets"),
+            (1, "1 octet"),
+            (1023, "1023 octets"),
+            (1024, "1.0 KiB"),
+            (26_214_400, "25.0 MiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ];
+        for (octets, text) in cases {
+            assert_eq!(size(octets), text);
+        }
+    }
+}
