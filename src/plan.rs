@@ -1,1 +1,354 @@
-//! SKELETON
+//! What to do with each message, and why: a pure function of (listing, ledger, policy, now).  No I/O: `--dry-run` prints
+//! exactly what stands here.
+//!
+//! Two questions are asked.  [`decide`]: which of the listed messages are retrieved, compared, or left?  It is answered
+//! before the first `RETR`.  [`retire`]: which delivered messages go by the leave-on-server policy?  It is answered after
+//! the last one, so that what this run delivered counts among the newest; [`at_once`] answers it for a single message
+//! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
+
+pub mod maildrop;
+
+use std::fmt;
+
+use crate::clock::Time;
+use crate::config::account::{Account, Limits, Retention};
+use crate::ledger::{Entry, Ledger, State};
+use crate::proof::EntryId;
+use crate::protocol::types::{MessageNumber, Octets};
+
+pub use maildrop::{Listed, Maildrop, Who};
+
+/// What the policies of one account and one run come to.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// What stays on the server.
+    pub retention: Retention,
+    /// Larger messages stay on the server.
+    pub max_message_size: Option<Octets>,
+    /// Messages retrieved in one run, at most.
+    pub max_messages: Option<u64>,
+    /// Octets retrieved in one run, at most (the first message always goes).
+    pub max_bytes: Option<Octets>,
+    /// `--all`: what was retrieved before is retrieved again.
+    pub all: bool,
+    /// The server shows only a window of the maildrop and drops from it what was retrieved at a clean `QUIT` (Gmail):
+    /// what it lists again must be retrieved again to be dropped.
+    pub window: bool,
+    /// The time, where the clock can be believed for ages (see [`Ledger::trusted_now`]).
+    pub age_now: Option<Time>,
+    /// The time.
+    pub now: Time,
+}
+
+impl Policy {
+    /// The policy of an account for a run; `None` keeps the account's own retention.
+    #[must_use]
+    pub fn new(account: &Account, retention: Option<Retention>, all: bool, ledger: &Ledger) -> Self {
+        Self {
+            retention: retention.unwrap_or(account.retention),
+            max_message_size: account.max_message_size,
+            max_messages: account.max_messages,
+            max_bytes: account.max_bytes,
+            all,
+            window: false,
+            age_now: ledger.trusted_now(),
+            now: ledger.now(),
+        }
+    }
+
+    /// Whether anything is ever deleted.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        self.retention != Retention::Keep
+    }
+}
+
+/// What is done with a listed message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// `RETR`, and delivered.
+    Retrieve(Why),
+    /// Its header, or all of it, is compared with what we have; delivered only if it's another message.
+    Compare(Why),
+    /// Left where it is.
+    Leave(Why),
+}
+
+/// The reason for a [`Decision`] or a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its unique-id has never been seen.
+    New,
+    /// It failed before, or did not reach all of its destinations.
+    Again,
+    /// `--all`.
+    All,
+    /// Its unique-id is known, but its size has changed.
+    SizeChanged,
+    /// Its unique-id was deleted by us, was gone, and is back.
+    CameBack,
+    /// Its unique-id is listed more often than it was delivered, or a deletion depends on which one this is.
+    Duplicate,
+    /// None of the last listing's unique-ids is listed: the server may have renumbered.
+    Renumbered,
+    /// It has no unique-id.
+    Nameless,
+    /// A window of the maildrop lists it again.
+    Window,
+    /// It has been delivered.
+    Known,
+    /// It has been printed.
+    Seen,
+    /// It is larger than `max-message-size`.
+    TooLarge,
+    /// It failed not long ago.
+    BackingOff,
+    /// `max-messages` are on their way already.
+    MaxMessages,
+    /// `max-bytes` are on their way already.
+    MaxBytes,
+    /// Delivered, and nothing is left on the server.
+    Delete,
+    /// Delivered longer ago than `days`.
+    Days,
+    /// Not among the `newest`.
+    Newest,
+    /// The oldest beyond `total-size`.
+    TotalSize,
+    /// Delivered, and larger than `larger-than`.
+    LargerThan,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "new",
+            Self::Again => "not delivered yet",
+            Self::All => "--all",
+            Self::SizeChanged => "known unique-id, but its size has changed",
+            Self::CameBack => "deleted by us, was gone, and is back",
+            Self::Duplicate => "its unique-id is listed more than once",
+            Self::Renumbered => "the server may have renumbered its messages",
+            Self::Nameless => "has no unique-id",
+            Self::Window => "delivered; retrieved again so that the server moves on",
+            Self::Known => "delivered before",
+            Self::Seen => "printed before",
+            Self::TooLarge => "larger than max-message-size",
+            Self::BackingOff => "failed not long ago",
+            Self::MaxMessages => "max-messages reached",
+            Self::MaxBytes => "max-bytes reached",
+            Self::Delete => "delivered, and leave-on-server is false",
+            Self::Days => "delivered longer ago than leave-on-server's days",
+            Self::Newest => "not among leave-on-server's newest",
+            Self::TotalSize => "beyond leave-on-server's total-size",
+            Self::LargerThan => "delivered, and larger than leave-on-server's larger-than",
+        })
+    }
+}
+
+/// Decides for each listed message, in the order of the listing.
+#[must_use]
+pub fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
+    let renumbered = is_renumbered(maildrop, ledger);
+    let mut decisions: Vec<Decision> =
+        maildrop.iter().map(|listed| decide_one(&listed, maildrop, ledger, policy, renumbered)).collect();
+    limit(&mut decisions, maildrop, policy);
+    decisions
+}
+
+/// Whether none of the last complete listing's messages is listed, though something is: RFC 1939 §7 forbids it, servers
+/// do it when their mail is moved.
+#[must_use]
+pub fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
+    maildrop.known() == 0 && !maildrop.is_empty() && maildrop.has_unique_ids() && ledger.present() > 0
+}
+
+fn decide_one(
+    listed: &Listed<'_>,
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    policy: &Policy,
+    renumbered: bool,
+) -> Decision {
+    let too_large = policy
+        .max_message_size
+        .zip(listed.octets)
+        .is_some_and(|(most, octets)| octets > most);
+    let entry = match listed.who {
+        Who::Nameless if policy.all => return unless(too_large, Decision::Retrieve(Why::All)),
+        Who::Nameless => return unless(too_large, Decision::Compare(Why::Nameless)),
+        Who::New(_) if renumbered => return unless(too_large, Decision::Compare(Why::Renumbered)),
+        Who::New(_) => return unless(too_large, Decision::Retrieve(Why::New)),
+        Who::Known(id) => (id, ledger.entry(id)),
+    };
+    let (id, entry) = entry;
+    if policy.all {
+        return unless(too_large, Decision::Retrieve(Why::All));
+    }
+    let listed_times = maildrop.times_listed(id);
+    match entry.state {
+        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => Decision::Leave(Why::BackingOff),
+        State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
+        _ if came_back(&entry) => Decision::Compare(Why::CameBack),
+        _ if size_changed(&entry, listed.octets) => Decision::Compare(Why::SizeChanged),
+        // Which of them was delivered only their octets can tell; so a deletion waits for the comparison as well.
+        _ if listed_times > 1 && (listed_times > u32::from(entry.copies) || policy.deletes()) => {
+            Decision::Compare(Why::Duplicate)
+        }
+        State::Seen => Decision::Leave(Why::Seen),
+        _ if policy.window && !goes_now(&entry, policy) => Decision::Compare(Why::Window),
+        State::Recorded | State::Delivered | State::Deleted => Decision::Leave(Why::Known),
+    }
+}
+
+fn unless(too_large: bool, decision: Decision) -> Decision {
+    if too_large { Decision::Leave(Why::TooLarge) } else { decision }
+}
+
+/// Deleted by us, lacking from a complete listing since, and listed again.
+fn came_back(entry: &Entry) -> bool {
+    entry.state == State::Deleted && entry.absent
+}
+
+fn size_changed(entry: &Entry, octets: Option<Octets>) -> bool {
+    entry.listed.zip(octets).is_some_and(|(then, now)| then != now)
+}
+
+fn goes_now(entry: &Entry, policy: &Policy) -> bool {
+    matches!(entry.state, State::Delivered | State::Deleted | State::Recorded)
+        && at_once(policy, entry.listed).is_some()
+}
+
+/// What is new first, in the order of the listing; `max-messages` and `max-bytes` count what is retrieved or compared.
+fn limit(decisions: &mut [Decision], maildrop: &Maildrop, policy: &Policy) {
+    if policy.max_messages.is_none() && policy.max_bytes.is_none() {
+        return;
+    }
+    let (mut messages, mut octets) = (0_u64, Octets(0));
+    let mut take = |decision: &mut Decision, listed: &Listed<'_>| {
+        let size = listed.octets.unwrap_or_default();
+        if policy.max_messages.is_some_and(|most| messages >= most) {
+            *decision = Decision::Leave(Why::MaxMessages);
+        } else if messages > 0 && policy.max_bytes.is_some_and(|most| octets.plus(size) > most) {
+            *decision = Decision::Leave(Why::MaxBytes);
+        } else {
+            messages = messages.saturating_add(1);
+            octets = octets.plus(size);
+        }
+    };
+    // A message that failed before must not keep the others waiting: its turn is last.
+    for last in [false, true] {
+        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            let again = *decision == Decision::Retrieve(Why::Again);
+            if !matches!(decision, Decision::Leave(_)) && again == last {
+                take(decision, &listed);
+            }
+        }
+    }
+}
+
+/// Whether a message goes as soon as it is delivered.
+#[must_use]
+pub fn at_once(policy: &Policy, octets: Option<Octets>) -> Option<Why> {
+    match policy.retention {
+        Retention::Keep => None,
+        Retention::Delete => Some(Why::Delete),
+        Retention::Limits(limits) => {
+            limits.larger_than.zip(octets).is_some_and(|(most, octets)| octets > most).then_some(Why::LargerThan)
+        }
+    }
+}
+
+/// A message to be deleted by the leave-on-server policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retired {
+    /// Its number in this session.
+    pub number: MessageNumber,
+    /// Its entry.
+    pub entry: EntryId,
+    /// Which limit says so.
+    pub why: Why,
+}
+
+/// Which delivered messages go now, ascending by number.  Not asked: those whose unique-id may stand for another
+/// message than the one we have (`uncertain`, the entries whose comparison did not take place).
+#[must_use]
+pub fn retire(
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    policy: &Policy,
+    uncertain: &dyn Fn(EntryId) -> bool,
+) -> Vec<Retired> {
+    if !policy.deletes() {
+        return Vec::new();
+    }
+    let mut candidates: Vec<Candidate> = maildrop
+        .iter()
+        .filter_map(|listed| {
+            let Who::Known(id) = listed.who else { return None };
+            let entry = ledger.entry(id);
+            let delivered = matches!(entry.state, State::Delivered | State::Deleted | State::Recorded);
+            (delivered && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
+                number: listed.number,
+                id,
+                octets: listed.octets.or(entry.listed),
+                delivered: entry.delivered,
+                order: entry.order,
+                why: None,
+            })
+        })
+        .collect();
+    match policy.retention {
+        Retention::Keep => {}
+        Retention::Delete => candidates.iter_mut().for_each(|c| c.why = Some(Why::Delete)),
+        Retention::Limits(limits) => apply(&limits, &mut candidates, policy),
+    }
+    candidates.sort_unstable_by_key(|c| c.number);
+    candidates
+        .into_iter()
+        .filter_map(|c| c.why.map(|why| Retired { number: c.number, entry: c.id, why }))
+        .collect()
+}
+
+struct Candidate {
+    number: MessageNumber,
+    id: EntryId,
+    octets: Option<Octets>,
+    delivered: Option<Time>,
+    order: u32,
+    why: Option<Why>,
+}
+
+fn apply(limits: &Limits, candidates: &mut [Candidate], policy: &Policy) {
+    // Newest first: by time of delivery, then by the order of first listing.
+    candidates.sort_unstable_by(|a, b| (b.delivered, b.order).cmp(&(a.delivered, a.order)));
+    let mut kept = Octets(0);
+    let mut full = false;
+    for (rank, candidate) in (0_u32..).zip(candidates.iter_mut()) {
+        let octets = candidate.octets.unwrap_or_default();
+        candidate.why = if limits.larger_than.is_some_and(|most| octets > most) {
+            Some(Why::LargerThan)
+        } else if limits.newest.is_some_and(|newest| rank >= newest) {
+            Some(Why::Newest)
+        } else if is_older(candidate.delivered, limits.days, policy.age_now) {
+            Some(Why::Days)
+        } else {
+            // The oldest go first: once one does not fit, nothing older stays in its place.
+            full = full || limits.total_size.is_some_and(|most| kept.plus(octets) > most);
+            if full {
+                Some(Why::TotalSize)
+            } else {
+                kept = kept.plus(octets);
+                None
+            }
+        };
+    }
+}
+
+fn is_older(delivered: Option<Time>, days: Option<u32>, now: Option<Time>) -> bool {
+    match (delivered, days, now) {
+        (Some(delivered), Some(days), Some(now)) => now.seconds_since(delivered) >= i64::from(days) * 86_400,
+        // A clock that cannot be believed deletes nothing by age.
+        _ => false,
+    }
+}

@@ -140,6 +140,11 @@ impl Ledger {
     pub fn len(&self) -> u32 {
         todo!()
     }
+    /// How many entries the last complete listing held that we have not deleted.
+    #[must_use]
+    pub fn present(&self) -> u32 {
+        todo!()
+    }
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,1 +1,143 @@
-//! One mailbox end to end.  SKELETON.
+//! One mailbox, end to end: lock, recover, connect, list, plan, retrieve and deliver, delete, settle.
+//!
+//! Recovery comes first and needs no network.  Then one session (or, where a server shows only a window of the
+//! maildrop, several); the ledger is the committer's while messages arrive, and comes back for the end of the session.
+
+mod alerts;
+mod committer;
+mod compare;
+mod destinations;
+mod error;
+mod fetch;
+pub mod jobs;
+mod recovery;
+mod run;
+mod session;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub use error::Error;
+pub use run::{Context, Options};
+
+use crate::clock::Time;
+use crate::config::account::Account;
+use crate::config::password;
+use crate::exit::ExitCode;
+use crate::ledger::lock::Lock;
+use crate::ledger::memory::Memory;
+use crate::ledger::Ledger;
+use crate::report::{Event, Summary, Trouble};
+use alerts::Alerts;
+use destinations::Destinations;
+use run::Run;
+use session::{Scope, Sessions};
+
+/// A server that shows only a window of its maildrop is asked again at most so often in one run.
+const MOST_SESSIONS: u32 = 100;
+
+/// Retrieves one account's mail, and tells how it went.
+#[must_use]
+pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> Summary {
+    let started = Instant::now();
+    let run = Run::new(account, options, context);
+    let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
+    let result = if options.dry_run {
+        session::dry_run(&run, &mut summary)
+    } else {
+        mailbox(&run, &mut summary)
+    };
+    if let Err(e) = result {
+        let trouble = summary.trouble.take();
+        let news = trouble.as_ref().is_none_or(|trouble| trouble.news);
+        summary.trouble = Some(Trouble {
+            exit: trouble.map_or(e.exit_code(), |trouble| trouble.exit.merge(e.exit_code())),
+            message: e.to_string(),
+            hint: e.hint(),
+            news,
+        });
+    }
+    summary.elapsed = started.elapsed();
+    run.report(&Event::Finished(summary.clone()));
+    summary
+}
+
+fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
+    let mailbox = run.account.mailbox();
+    let directory = run.context.state.join(mailbox.directory_name());
+    let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop)?;
+    let mut memory = Memory::load(&directory);
+    let mut alerts = Alerts::new(run, Time::now());
+    alerts.check_pause(&memory)?;
+    let result = with_lock(run, summary, &directory, lock, &mut memory);
+    let news = alerts.judge(&mut memory, &result, summary);
+    if let Err(e) = memory.save(&directory) {
+        // What it holds can be learnt again.
+        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
+    }
+    if !news {
+        let exit = result.as_ref().err().map_or(ExitCode::Done, Error::exit_code);
+        match &mut summary.trouble {
+            Some(trouble) => trouble.news = false,
+            None if exit != ExitCode::Done => {
+                summary.trouble = Some(Trouble { exit, message: String::new(), hint: None, news: false });
+            }
+            None => {}
+        }
+    }
+    result
+}
+
+fn with_lock(
+    run: &Run<'_>,
+    summary: &mut Summary,
+    directory: &PathBuf,
+    lock: Lock,
+    memory: &mut Memory,
+) -> Result<(), Error> {
+    let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, Time::now())?;
+    for warning in ledger.warnings() {
+        run.warn(warning.clone());
+    }
+    recovery::recover(run, &mut ledger, directory, summary)?;
+    let destinations = Destinations::open(run, &mut ledger, directory)?;
+    let secret = password::obtain(run.account, run.context.environment)?;
+    let mut sessions = Sessions { run, summary, memory, secret: &secret, directory };
+    let result = sessions.all(ledger, destinations);
+    result
+}
+
+impl Sessions<'_, '_> {
+    /// One session, or as many as it takes.
+    fn all(&mut self, ledger: Ledger, destinations: Destinations) -> Result<(), Error> {
+        let mut held = (ledger, destinations);
+        let mut scope = Scope::Everything;
+        for round in 0..MOST_SESSIONS {
+            let (back, result) = self.one(held, &scope);
+            let Some(back) = back else { return result.map(drop) };
+            held = back;
+            let outcome = match result {
+                Ok(outcome) => outcome,
+                // A server that has answered out of step is asked again, one command at a time.
+                Err(e) if e.forbids_pipelining() && !self.memory.not_pipelining => {
+                    self.memory.not_pipelining = true;
+                    self.run.warn(
+                        "the server does not pipeline as it says: asked again, one command at a time".to_owned(),
+                    );
+                    continue;
+                }
+                // Nothing is lost when an extra session isn't to be had.
+                Err(e) if round > 0 && e.is_refused_extra() => {
+                    self.run.detail(|| format!("no further session: {e}"));
+                    return Ok(());
+                }
+                Err(e) => return Err(e),
+            };
+            match outcome.next {
+                Some(next) if !self.run.context.stop.raised() => scope = next,
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! What can go wrong between two ends of a line: each says which server, which step, and what next.
+
+use crate::connection;
+use crate::exit::ExitCode;
+use crate::protocol::auth::{AuthError, Method, Refusal};
+use crate::protocol::response::ResponseCode;
+use crate::protocol::sasl::SaslError;
+
+/// Why a session failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The line.
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    /// The server broke the protocol, or ended the session.
+    #[error("{server}: {source}")]
+    Protocol {
+        /// Which server.
+        server: String,
+        /// What happened.
+        source: crate::protocol::error::Error,
+    },
+    /// Too long a silence.
+    #[error("{server} kept us waiting too long for {during}")]
+    TimedOut {
+        /// Which server.
+        server: String,
+        /// What was awaited.
+        during: &'static str,
+        /// Whether several commands were unanswered.
+        pipelined: bool,
+    },
+    /// The greeting was a refusal.
+    #[error("{server} refused the connection: \"{text}\"")]
+    GreetingRefused {
+        /// Which server.
+        server: String,
+        /// Its code.
+        code: Option<ResponseCode>,
+        /// Its words, fit to print.
+        text: String,
+    },
+    /// The line ended on `CAPA`; tried again without.
+    #[error("{0}")]
+    HungUpOnCapa(Box<Self>),
+    /// No TLS where it is required.
+    #[error("{server} refused STLS: \"{text}\"")]
+    StlsRefused {
+        /// Which server.
+        server: String,
+        /// Its words, fit to print.
+        text: String,
+    },
+    /// Nothing to log in with.
+    #[error("{server}: {source}")]
+    NoMethod {
+        /// Which server.
+        server: String,
+        /// Why.
+        source: AuthError,
+    },
+    /// The exchange failed on our side.
+    #[error("{server}: {mechanism}: {source}")]
+    Sasl {
+        /// Which server.
+        server: String,
+        /// Which mechanism.
+        mechanism: &'static str,
+        /// Why.
+        source: SaslError,
+    },
+    /// The login was refused.
+    #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), status.as_ref().map(|s| format!(" ({s})")).unwrap_or_default())]
+    LoginRefused {
+        /// Which server.
+        server: String,
+        /// How it was tried.
+        method: Method,
+        /// What the refusal means.
+        meaning: Refusal,
+        /// Its words, fit to print.
+        text: String,
+        /// What an OAuth server said of the token.
+        status: Option<String>,
+    },
+    /// An unasked `-ERR`.
+    #[error("{server} ended the session: \"{text}\"")]
+    Farewell {
+        /// Which server.
+        server: String,
+        /// Its words, fit to print.
+        text: String,
+    },
+    /// A signal, and the answers in flight took too long.
+    #[error("stopped by a signal")]
+    Stopped,
+    /// The system has no random numbers.
+    #[error("no random numbers to be had: {0}")]
+    Random(std::io::Error),
+}
+
+impl Error {
+    /// The exit code of a run that ends with it.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Connection(e) => e.exit_code(),
+            Self::Protocol { source, .. } => source.exit_code(),
+            Self::TimedOut { .. } | Self::Farewell { .. } | Self::Stopped => ExitCode::Later,
+            Self::GreetingRefused { code, .. } => match code {
+                Some(ResponseCode::SysPerm) => ExitCode::Unavailable,
+                Some(ResponseCode::Auth) => ExitCode::Refused,
+                Some(
+                    ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp | ResponseCode::Utf8,
+                )
+                | None => ExitCode::Later,
+            },
+            Self::HungUpOnCapa(e) => e.exit_code(),
+            Self::StlsRefused { .. } => ExitCode::Protocol,
+            Self::NoMethod { source, .. } => source.exit_code(),
+            Self::Sasl { source, .. } => source.exit_code(),
+            Self::LoginRefused { meaning, .. } => meaning.exit_code(),
+            Self::Random(_) => ExitCode::LocalIo,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Connection(e) => e.hint(),
+            Self::Protocol { source, .. } => source.hint().map(str::to_owned),
+            Self::HungUpOnCapa(e) => e.hint(),
+            Self::StlsRefused { .. } => Some(
+                "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear".to_owned(),
+            ),
+            Self::NoMethod { source, .. } => source.hint().map(str::to_owned),
+            Self::Sasl { source, .. } => source.hint().map(str::to_owned),
+            Self::LoginRefused { meaning: Refusal::Credentials, method, .. } => {
+                Some(method.hint_when_refused().to_owned())
+            }
+            Self::LoginRefused { meaning: Refusal::SysPerm, .. }
+            | Self::GreetingRefused { code: Some(ResponseCode::SysPerm), .. } => {
+                Some("the server needs its operator: ask the provider".to_owned())
+            }
+            Self::TimedOut { .. } => {
+                Some("the next run tries again; a slow server may need a longer timeout".to_owned())
+            }
+            Self::GreetingRefused { .. }
+            | Self::LoginRefused { .. }
+            | Self::Farewell { .. }
+            | Self::Stopped
+            | Self::Random(_) => None,
+        }
+    }
+
+    /// Whether the server ended the line where an answer was due.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Protocol { source, .. } => source.is_closed(),
+            Self::Connection(e) => e.is_broken(),
+            _ => false,
+        }
+    }
+
+    /// Whether it looks as if the server swallows commands that come before it has answered.
+    #[must_use]
+    pub fn forbids_pipelining(&self) -> bool {
+        matches!(self, Self::TimedOut { pipelined: true, .. })
+    }
+}

@@ -1,0 +1,398 @@
+//! From the greeting to the login: STLS, CAPA, and the methods that policy allows, in order (RFC 1939 §4, §7; RFC 2449
+//! §5; RFC 2595 §4; RFC 5034).
+//!
+//! What the greeting says, beyond its timestamp, changes nothing: POP3 has no pre-authenticated state, and STLS is sent
+//! whatever was announced.
+
+use std::time::Duration;
+
+use super::error::Error;
+use super::line::{Dialogue, Line};
+use super::{Authorization, Client, Pipelining, Transaction};
+use crate::clock;
+use crate::config::account::{Auth, Tls, Trust};
+use crate::connection::{self, Connection, Connectors, Security, Target};
+use crate::protocol::auth::{
+    self, ApopChallenge, Channel, Circumstances, Method, Offer, Wanted, after_refusal, methods,
+};
+use crate::protocol::capability::Capabilities;
+use crate::protocol::command::Command;
+use crate::protocol::response::ResponseCode;
+use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce};
+use crate::protocol::session::{Event, Sent};
+use crate::secret::Secret;
+use crate::stop::Stop;
+
+/// Whom to call, and how.
+pub struct Call<'a> {
+    /// An A-label without final dot, or an address literal.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+    /// How the line is protected.
+    pub tls: Tls,
+    /// What is trusted.
+    pub trust: &'a Trust,
+    /// The longest silence.
+    pub timeout: Duration,
+    /// TLS connectors, shared.
+    pub connectors: &'a Connectors,
+    /// Raised by a signal.
+    pub stop: &'a Stop,
+    /// Who is told the dialogue, line by line.
+    pub dialogue: &'a dyn Fn() -> Dialogue,
+}
+
+impl std::fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// Who logs in.
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The user's name.
+    pub user: &'a str,
+    /// Password or token.
+    pub secret: &'a Secret,
+    /// How, as configured.
+    pub auth: Auth,
+    /// The strongest method that `auto` ever used here.
+    pub strongest_ever: Option<Method>,
+    /// Whether commands may be pipelined where the server offers it.
+    pub pipelining: bool,
+}
+
+/// How a login went: what is remembered of it.
+#[derive(Debug)]
+pub struct LoginFacts {
+    /// The method.
+    pub method: Method,
+    /// Whether the line is verified TLS, or clear to a loopback address: only then is anything remembered.
+    pub trustworthy: bool,
+    /// What the server offered before.
+    pub capabilities_before: Option<Capabilities>,
+}
+
+/// What a single-line answer said, taken out of the buffer.
+struct Answer {
+    ok: bool,
+    code: Option<ResponseCode>,
+    text: Vec<u8>,
+}
+
+impl Client<Authorization> {
+    /// Connects, reads the greeting, and makes the line TLS if it is to be `STLS`.
+    ///
+    /// # Errors
+    /// When the server can't be reached, refuses, or isn't what it should be.
+    pub fn open(call: &Call<'_>) -> Result<Self, Error> {
+        match Self::open_once(call, true) {
+            // Some old servers hang up on CAPA.  Without it nothing but USER and PASS is known, so this is only for
+            // lines whose protection doesn't depend on it.
+            Err(Error::HungUpOnCapa(_)) => Self::open_once(call, false),
+            other => other,
+        }
+    }
+
+    fn open_once(call: &Call<'_>, ask: bool) -> Result<Self, Error> {
+        let trust = connection::Trust {
+            ca_file: call.trust.ca_file.clone(),
+            fingerprints: call.trust.fingerprints.clone(),
+            client_certificate: call.trust.client_certificate.clone(),
+        };
+        let security = match call.tls {
+            Tls::Implicit => Security::Implicit,
+            Tls::StartTls => Security::StartTls,
+            Tls::None => Security::None,
+        };
+        let target =
+            Target { host: call.host, port: call.port, security, trust: &trust, timeout: call.timeout };
+        let connection = Connection::open(&target, call.connectors, call.stop)?;
+        let server = connection.server().to_owned();
+        let mut line = Line::new(connection, server, call.timeout, (call.dialogue)());
+        let mut apop = greeting(&mut line)?;
+        if call.tls == Tls::StartTls {
+            line = start_tls(line, &target, call)?;
+            // The greeting came in clear: its timestamp is void.
+            apop = None;
+        }
+        let capabilities = if ask {
+            match capabilities(&mut line) {
+                Err(e) if e.is_closed() && call.tls != Tls::StartTls => {
+                    return Err(Error::HungUpOnCapa(Box::new(e)));
+                }
+                other => other?,
+            }
+        } else {
+            None
+        };
+        Ok(Self { line, state: Authorization { capabilities, apop } })
+    }
+
+    /// Logs in by the first method that the policy allows and the server takes.
+    ///
+    /// # Errors
+    /// When there is none, or the server refuses: no second attempt is made once anything that depends on the secret has
+    /// been sent.
+    pub fn login(self, credentials: &Credentials<'_>) -> Result<Client<Transaction>, Error> {
+        let Self { mut line, state: Authorization { capabilities: before, apop } } = self;
+        line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
+        let offer = before.as_ref().map(|capabilities| Offer {
+            sasl: capabilities.sasl().collect(),
+            user: capabilities.user(),
+            pipelining: capabilities.pipelining() && credentials.pipelining,
+        });
+        let binding = line.connection.end_point_binding().map(<[u8]>::to_vec);
+        let circumstances = Circumstances {
+            wanted: wanted(credentials.auth),
+            channel: channel(line.connection.channel()),
+            offer,
+            apop: apop.is_some(),
+            can_bind: binding.is_some(),
+            user: credentials.user,
+            secret: credentials.secret,
+            strongest_ever: credentials.strongest_ever,
+        };
+        let methods = methods(&circumstances)
+            .map_err(|source| Error::NoMethod { server: line.server.clone(), source })?;
+        let auth_resp_code = before.as_ref().is_some_and(Capabilities::auth_resp_code);
+        let mut refused = None;
+        for method in methods {
+            let attempt = match method {
+                Method::UserPass => {
+                    let together = circumstances.offer.as_ref().is_some_and(|offer| offer.pipelining);
+                    user_pass(&mut line, credentials, together)?
+                }
+                Method::Apop => {
+                    let Some(challenge) = &apop else { continue };
+                    apop_login(&mut line, credentials, challenge)?
+                }
+                Method::Sasl(mechanism) => {
+                    let announced = circumstances.announces(mechanism);
+                    exchange(&mut line, credentials, mechanism, announced, binding.as_deref())?
+                }
+            };
+            match attempt {
+                Attempt::Accepted => {
+                    let trustworthy = line.connection.channel() != connection::Channel::Clear;
+                    let after = if before.is_some() { capabilities(&mut line)? } else { None };
+                    let facts = LoginFacts { method, trustworthy, capabilities_before: before };
+                    let state =
+                        Transaction { capabilities: after, pipelining: Pipelining::Off, facts };
+                    return Ok(Client { line, state });
+                }
+                Attempt::Refused { answer, responded, status } => {
+                    let meaning = auth::refusal(answer.code, &answer.text, auth_resp_code);
+                    let e = Error::LoginRefused {
+                        server: line.server.clone(),
+                        method,
+                        meaning,
+                        text: line.quote(&answer.text),
+                        status,
+                    };
+                    if after_refusal(method, responded) == auth::Next::Stop {
+                        return Err(e);
+                    }
+                    refused = Some(e);
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| Error::NoMethod {
+            server: line.server.clone(),
+            source: auth::AuthError::NoTimestamp,
+        }))
+    }
+}
+
+enum Attempt {
+    Accepted,
+    Refused {
+        answer: Answer,
+        /// Whether anything that depends on the secret was sent.
+        responded: bool,
+        /// What an OAuth server said of the token.
+        status: Option<String>,
+    },
+}
+
+fn wanted(auth: Auth) -> Wanted {
+    match auth {
+        Auth::Auto => Wanted::Auto,
+        Auth::UserPass => Wanted::UserPass,
+        Auth::Apop => Wanted::Apop,
+        Auth::Plain => Wanted::Plain,
+        Auth::Login => Wanted::Login,
+        Auth::CramMd5 => Wanted::CramMd5,
+        Auth::ScramSha1 => Wanted::ScramSha1,
+        Auth::ScramSha256 => Wanted::ScramSha256,
+        Auth::XOAuth2 => Wanted::XOAuth2,
+        Auth::OAuthBearer => Wanted::OAuthBearer,
+        Auth::External => Wanted::External,
+    }
+}
+
+fn channel(channel: connection::Channel) -> Channel {
+    match channel {
+        connection::Channel::Tls => Channel::Tls,
+        connection::Channel::Loopback => Channel::Loopback,
+        connection::Channel::Clear => Channel::Clear,
+    }
+}
+
+/// Reads the greeting; its timestamp, if it has one that may be answered.
+fn greeting(line: &mut Line) -> Result<Option<ApopChallenge>, Error> {
+    line.event()?;
+    match line.session.event() {
+        Event::Greeting(reply) if reply.ok => Ok(ApopChallenge::from_greeting(reply.text)),
+        Event::Greeting(reply) => Err(Error::GreetingRefused {
+            server: line.server.clone(),
+            code: reply.code,
+            text: line.quote(reply.text),
+        }),
+        _ => Err(line.farewell(b"")),
+    }
+}
+
+/// `STLS`, required: sent whatever CAPA would say, because whoever could strip it from there stands in clear.
+fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Line, Error> {
+    line.send(Command::Stls)?;
+    let answer = answer(&mut line, Sent::Stls)?;
+    if !answer.ok {
+        return Err(Error::StlsRefused { server: line.server.clone(), text: line.quote(&answer.text) });
+    }
+    line.session.starttls_done().map_err(|e| line.protocol(e))?;
+    let Line { connection, server, session, .. } = line;
+    let connection = connection.starttls(target, call.connectors)?;
+    let mut secured = Line::new(connection, server, call.timeout, (call.dialogue)());
+    secured.session = session;
+    Ok(secured)
+}
+
+/// What the server says it can do in this state; `None` where it has no `CAPA`.
+fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
+    line.send(Command::Capa)?;
+    let mut capabilities = Capabilities::default();
+    loop {
+        line.event()?;
+        match line.session.event() {
+            Event::Line { line, .. } => capabilities.add(line),
+            Event::Reply { reply, .. } if !reply.ok => return Ok(None),
+            Event::End { .. } => return Ok(Some(capabilities)),
+            Event::Farewell(reply) => return Err(line.farewell(reply.text)),
+            _ => {}
+        }
+    }
+}
+
+/// The single-line answer to `to`.
+fn answer(line: &mut Line, to: Sent) -> Result<Answer, Error> {
+    loop {
+        line.event()?;
+        match line.session.event() {
+            Event::Reply { to: answered, reply } if answered == to => {
+                return Ok(Answer { ok: reply.ok, code: reply.code, text: reply.text.to_vec() });
+            }
+            Event::Farewell(reply) => return Err(line.farewell(reply.text)),
+            _ => {}
+        }
+    }
+}
+
+/// `together`: PASS follows in the same flight, where PIPELINING is announced for this state.
+fn user_pass(
+    line: &mut Line,
+    credentials: &Credentials<'_>,
+    together: bool,
+) -> Result<Attempt, Error> {
+    line.send(Command::User(credentials.user.to_owned()))?;
+    if together {
+        line.send(Command::Pass(credentials.secret.clone()))?;
+    }
+    let user = answer(line, Sent::User)?;
+    if !user.ok && !together {
+        return Ok(Attempt::Refused { answer: user, responded: false, status: None });
+    }
+    if !together {
+        line.send(Command::Pass(credentials.secret.clone()))?;
+    }
+    let pass = answer(line, Sent::Pass)?;
+    if pass.ok {
+        return Ok(Attempt::Accepted);
+    }
+    // Of two refusals the first is the reason for the second.
+    let answer = if user.ok { pass } else { user };
+    Ok(Attempt::Refused { answer, responded: true, status: None })
+}
+
+fn apop_login(
+    line: &mut Line,
+    credentials: &Credentials<'_>,
+    challenge: &ApopChallenge,
+) -> Result<Attempt, Error> {
+    let digest = challenge.digest(credentials.secret);
+    line.redactor.hide_hex(&digest);
+    line.send(Command::Apop { user: credentials.user.to_owned(), digest })?;
+    let answer = answer(line, Sent::Apop)?;
+    Ok(if answer.ok {
+        Attempt::Accepted
+    } else {
+        Attempt::Refused { answer, responded: true, status: None }
+    })
+}
+
+fn exchange(
+    line: &mut Line,
+    credentials: &Credentials<'_>,
+    mechanism: Mechanism,
+    announced: bool,
+    binding: Option<&[u8]>,
+) -> Result<Attempt, Error> {
+    let nonce = Nonce::new(clock::random().map_err(Error::Random)?);
+    let (host, port) = (line.connection.host().to_owned(), line.connection.port());
+    let proof = sasl::Credentials {
+        user: credentials.user,
+        secret: credentials.secret,
+        host: &host,
+        port,
+        nonce,
+        binding: binding.map(|octets| Binding { name: Binding::END_POINT, octets }),
+    };
+    let server = line.server.clone();
+    let failed = |source| Error::Sasl { server: server.clone(), mechanism: mechanism.name(), source };
+    let mut exchange = Exchange::new(mechanism, &proof).map_err(failed)?;
+    let initial = exchange.initial_response(announced);
+    line.redactor = exchange.redactor().clone();
+    line.send(Command::Auth { mechanism: mechanism.name(), initial })?;
+    loop {
+        line.event()?;
+        let challenge = match line.session.event() {
+            Event::Challenge(challenge) => challenge.to_vec(),
+            Event::Reply { reply, .. } if reply.ok => {
+                // Believed only if the mechanism has come to its end: a server must prove itself too.
+                exchange.on_ok().map_err(failed)?;
+                return Ok(Attempt::Accepted);
+            }
+            Event::Reply { reply, .. } => {
+                let answer = Answer { ok: false, code: reply.code, text: reply.text.to_vec() };
+                let status = exchange.token_failure().map(ToString::to_string);
+                return Ok(Attempt::Refused { answer, responded: exchange.responded(), status });
+            }
+            Event::Farewell(reply) => return Err(line.farewell(reply.text)),
+            _ => continue,
+        };
+        match exchange.step(&challenge) {
+            Ok(response) => {
+                line.redactor = exchange.redactor().clone();
+                line.send(Command::SaslResponse(response))?;
+            }
+            Err(source) => {
+                // `*` has exactly one answer, whose words don't matter any more.
+                line.send(Command::SaslCancel)?;
+                let _ = answer(line, Sent::SaslCancel);
+                return Err(failed(source));
+            }
+        }
+    }
+}

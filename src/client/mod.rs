@@ -1,0 +1,317 @@
+//! The client: one session with one server, from greeting to `QUIT`, pumped over a [`Connection`].
+//!
+//! A method exists only where the protocol allows it (RFC 1939 §3): [`Client<Authorization>`] logs in and becomes a
+//! [`Client<Transaction>`], which lists, retrieves and deletes; [`Client::quit`] takes it, because only `QUIT` in
+//! TRANSACTION enters UPDATE.  `DELE` can be sent only for a [`Delivered`].
+//!
+//! Nothing here decides what is retrieved or where it goes.
+
+mod error;
+mod line;
+mod login;
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+pub use error::Error;
+pub use line::Next;
+pub use login::{Call, Credentials, LoginFacts};
+
+use crate::proof::Delivered;
+use crate::protocol::capability::Capabilities;
+use crate::protocol::command::Command;
+use crate::protocol::listing;
+use crate::protocol::session::{Event, Reply, Sent};
+use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+use line::Line;
+
+/// Octets of unanswered commands in flight at most: some 700 `RETR`s.  Far below what any socket buffers, so that
+/// neither side can be stuck writing while the other one doesn't read.
+const WINDOW: usize = 8 << 10;
+
+/// A session in the state `S`.
+#[derive(Debug)]
+pub struct Client<S> {
+    line: Line,
+    state: S,
+}
+
+/// Connected and greeted, over TLS if that was asked for; not logged in.
+#[derive(Debug)]
+pub struct Authorization {
+    capabilities: Option<Capabilities>,
+    apop: Option<crate::protocol::auth::ApopChallenge>,
+}
+
+/// Logged in: the maildrop is ours until the session ends.
+#[derive(Debug)]
+pub struct Transaction {
+    capabilities: Option<Capabilities>,
+    pipelining: Pipelining,
+    facts: LoginFacts,
+}
+
+/// Whether commands may be sent before the answers to those before them have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pipelining {
+    /// One at a time.
+    Off,
+    /// Yes, but the server has yet to prove that it answers in step.
+    Checked,
+    /// Yes.
+    Trusted,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Farewell {
+    /// `+OK`: the deletions are done.
+    Confirmed,
+    /// `-ERR`: any of them may be; with the server's words.
+    Refused(String),
+    /// The line ended before the answer: any of them may be.
+    Unanswered,
+}
+
+impl Client<Transaction> {
+    /// What the server can do now that we are logged in; `None` where `CAPA` isn't known.
+    #[must_use]
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.state.capabilities.as_ref()
+    }
+
+    /// How the login went.
+    #[must_use]
+    pub fn login_facts(&self) -> &LoginFacts {
+        &self.state.facts
+    }
+
+    /// Says how commands are to be sent from here on.
+    pub fn set_pipelining(&mut self, pipelining: Pipelining) {
+        self.state.pipelining = pipelining;
+    }
+
+    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.  `false` where the server has no
+    /// `UIDL`.
+    ///
+    /// # Errors
+    /// A broken line or listing, or what `each` says.
+    pub fn unique_ids<E: From<Error>>(
+        &mut self,
+        mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        self.line.send(Command::Uidl(None))?;
+        self.lines(|line| {
+            let (number, unique_id) = listing::unique_id_line(line).map_err(Error::from)?;
+            each(number, unique_id)
+        })
+    }
+
+    /// Reads the scan listing (RFC 1939 §5), telling each line as it comes.
+    ///
+    /// # Errors
+    /// A broken line or listing, or a refusal.
+    pub fn sizes(
+        &mut self,
+        mut each: impl FnMut(MessageNumber, Option<Octets>),
+    ) -> Result<bool, Error> {
+        self.line.send(Command::List(None))?;
+        self.lines(|line| {
+            let (number, octets) = listing::scan_line(line)?;
+            each(number, octets);
+            Ok::<(), Error>(())
+        })
+    }
+
+    fn lines<E: From<Error>>(
+        &mut self,
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        loop {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Line { line, .. } => each(line)?,
+                Event::Reply { reply, .. } if !reply.ok => return Ok(false),
+                Event::Reply { .. } => {}
+                Event::End { .. } => return Ok(true),
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text).into()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads the headers of these messages (`TOP n 0`, RFC 1939 §7), pipelined where that is allowed.  `text` gets each
+    /// piece, `done` is told whether the server gave it.  `false` where the server has no `TOP`.
+    ///
+    /// # Errors
+    /// A broken line.
+    pub fn headers(
+        &mut self,
+        numbers: &[MessageNumber],
+        mut text: impl FnMut(MessageNumber, &[u8]),
+        mut done: impl FnMut(MessageNumber, bool),
+    ) -> Result<(), Error> {
+        let mut waiting = numbers.iter();
+        let mut open = 0_usize;
+        loop {
+            while self.has_window() {
+                let Some(number) = waiting.next() else { break };
+                self.line.send(Command::Top(*number, 0))?;
+                open = open.saturating_add(1);
+            }
+            if open == 0 {
+                return Ok(());
+            }
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Text { number, text: piece, .. } => text(number, piece),
+                Event::Reply { to: Sent::Top(number), reply } if !reply.ok => {
+                    done(number, false);
+                    open = open.saturating_sub(1);
+                }
+                Event::End { to: Sent::Top(number), .. } => {
+                    done(number, true);
+                    open = open.saturating_sub(1);
+                }
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks for a message.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] when it can't be sent now.
+    pub fn retrieve(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::Retr(number))
+    }
+
+    /// Asks for a message's unique-id, where the server has them, or else its size: the answer names the number.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn identify(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::Uidl(Some(number)))
+    }
+
+    /// What an answer to [`Client::identify`] named; `None` when it was refused or names nothing.
+    #[must_use]
+    pub fn names(&self, reply: &Reply<'_>) -> Option<(MessageNumber, Vec<u8>)> {
+        if !reply.ok {
+            return None;
+        }
+        let (number, unique_id) = listing::unique_id_line(reply.text).ok()?;
+        Some((number, unique_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default()))
+    }
+
+    /// Marks a delivered message for deletion.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
+        self.line.send(Command::Dele(delivered.number()))
+    }
+
+    /// Something harmless.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn noop(&mut self) -> Result<(), Error> {
+        self.line.send(Command::Noop)
+    }
+
+    /// Whether another command may be sent now.
+    #[must_use]
+    pub fn has_window(&self) -> bool {
+        match self.state.pipelining {
+            Pipelining::Off => self.line.session.outstanding() == 0,
+            Pipelining::Checked | Pipelining::Trusted => {
+                self.line.session.outstanding_octets() < WINDOW
+            }
+        }
+    }
+
+    /// Whether commands are pipelined.
+    #[must_use]
+    pub fn pipelines(&self) -> bool {
+        self.state.pipelining != Pipelining::Off
+    }
+
+    /// Whether each `RETR` must stand behind a command whose answer names the message.
+    #[must_use]
+    pub fn checks_step(&self) -> bool {
+        self.state.pipelining == Pipelining::Checked
+    }
+
+    /// Commands that have not been answered.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.line.session.outstanding()
+    }
+
+    /// Waits for the next event, for `wake` to become readable, for the line to be quiet for `quiet`, or for a signal
+    /// (told once; from then on the answers in flight are read for ten seconds at most).  With nothing outstanding it keeps the session alive with `NOOP`s.
+    ///
+    /// # Errors
+    /// A broken line, or a server that keeps us waiting.
+    pub fn next(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        quiet: Option<Duration>,
+    ) -> Result<Next, Error> {
+        self.line.next(wake, quiet)
+    }
+
+    /// The event that [`Client::next`] found.
+    #[must_use]
+    pub fn event(&self) -> Event<'_> {
+        self.line.session.event()
+    }
+
+    /// A server's words, fit to print.
+    #[must_use]
+    pub fn quote(&self, text: &[u8]) -> String {
+        self.line.quote(text)
+    }
+
+    /// The error that an unasked `-ERR` is.
+    #[must_use]
+    pub fn farewell(&self, text: &[u8]) -> Error {
+        self.line.farewell(text)
+    }
+
+    /// Ends the session properly and, with `await_answer`, waits for what the server says to it.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] when something else is unanswered.
+    pub fn quit(mut self, await_answer: bool) -> Result<Farewell, Error> {
+        self.line.send(Command::Quit)?;
+        if !await_answer {
+            self.line.flush_without_waiting();
+            self.line.close();
+            return Ok(Farewell::Unanswered);
+        }
+        loop {
+            match self.line.event() {
+                Ok(()) => {}
+                // What was deleted is deleted or not: the next listing tells.
+                Err(_) => return Ok(Farewell::Unanswered),
+            }
+            if let Event::Reply { to: Sent::Quit, reply } = self.line.session.event() {
+                let farewell = if reply.ok {
+                    Farewell::Confirmed
+                } else {
+                    Farewell::Refused(self.line.quote(reply.text))
+                };
+                self.line.close();
+                return Ok(farewell);
+            }
+        }
+    }
+
+    /// Closes the line without `QUIT`: the server forgets every deletion (RFC 1939 §6).
+    pub fn hang_up(mut self) {
+        self.line.close();
+    }
+}

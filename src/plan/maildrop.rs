@@ -1,0 +1,371 @@
+//! One listing, matched with the ledger as it arrives: what is known needs only its entry's number, and what is new its
+//! unique-id, so that a maildrop of a million messages fits into some 40 MiB.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+
+use crate::proof::EntryId;
+use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+
+/// The messages of one session, ascending by number.
+#[derive(Debug)]
+pub struct Maildrop {
+    seats: Vec<Seat>,
+    /// Parallel to the seats once `LIST` has been read; [`UNLISTED`] where it said nothing.
+    octets: Vec<u64>,
+    /// The unique-ids that the ledger doesn't know, one after the other, and where each ends.
+    names: Vec<u8>,
+    ends: Vec<u32>,
+    /// The new unique-ids by value, to find one that is listed twice.
+    index: HashTable<u32>,
+    hasher: RandomState,
+    /// Which entries are listed; a bit each.
+    listed: Vec<u64>,
+    known: u32,
+    nameless: u32,
+    /// Entries listed more than once, and how often.
+    repeated: HashMap<EntryId, u32>,
+    ascending: bool,
+}
+
+const UNLISTED: u64 = u64::MAX;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seat {
+    number: MessageNumber,
+    who: Packed,
+}
+
+/// [`Who`] in four octets: entries from below, new ones with the top bit, and all ones for a nameless one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Packed(u32);
+
+const NEW: u32 = 1 << 31;
+const NAMELESS: u32 = u32::MAX;
+
+/// Which message this is, as far as its unique-id tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who<'a> {
+    /// The ledger has an entry for it.
+    Known(EntryId),
+    /// The ledger doesn't know it.
+    New(UniqueId<'a>),
+    /// The server gave it no unique-id.
+    Nameless,
+}
+
+/// One message of the listing.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'a> {
+    /// Its number in this session.
+    pub number: MessageNumber,
+    /// Which one it is.
+    pub who: Who<'a>,
+    /// Its size, if `LIST` told.
+    pub octets: Option<Octets>,
+}
+
+/// A listing that contradicts itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server listed message {0} twice, with different data")]
+pub struct Contradiction(pub MessageNumber);
+
+impl Default for Maildrop {
+    fn default() -> Self {
+        Self {
+            seats: Vec::new(),
+            octets: Vec::new(),
+            names: Vec::new(),
+            ends: Vec::new(),
+            index: HashTable::new(),
+            hasher: RandomState::new(),
+            listed: Vec::new(),
+            known: 0,
+            nameless: 0,
+            repeated: HashMap::new(),
+            ascending: true,
+        }
+    }
+}
+
+impl Maildrop {
+    /// One line of the unique-id listing, with what the ledger finds for it.
+    pub fn add(&mut self, number: MessageNumber, unique_id: Option<UniqueId<'_>>, entry: Option<EntryId>) {
+        let who = match (entry, unique_id) {
+            (Some(id), _) => Packed(id.0),
+            (None, Some(unique_id)) => Packed(NEW | self.name(unique_id)),
+            (None, None) => Packed(NAMELESS),
+        };
+        let seat = Seat { number, who };
+        if let Some(last) = self.seats.last() {
+            if *last == seat && who.0 != NAMELESS {
+                // The same line twice is one message.
+                return;
+            }
+            self.ascending &= last.number < number;
+        }
+        self.seats.push(seat);
+    }
+
+    fn name(&mut self, unique_id: UniqueId<'_>) -> u32 {
+        let octets = unique_id.as_bytes();
+        let hash = self.hasher.hash_one(octets);
+        let (names, ends, hasher) = (&self.names, &self.ends, &self.hasher);
+        let same = |index: &u32| slice(names, ends, *index) == octets;
+        if let Some(index) = self.index.find(hash, same) {
+            return *index;
+        }
+        // A listing has at most a million lines of at most 1024 octets: both fit into 32 bits.
+        let index = u32::try_from(self.ends.len()).unwrap_or(NEW - 2);
+        self.names.extend_from_slice(octets);
+        self.ends.push(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        let (names, ends) = (&self.names, &self.ends);
+        self.index.insert_unique(hash, index, |index| hasher.hash_one(slice(names, ends, *index)));
+        index
+    }
+
+    /// The listing has ended: brings it into order, and counts.
+    ///
+    /// # Errors
+    /// When a number stands for two messages.
+    pub fn complete(&mut self) -> Result<(), Contradiction> {
+        if !self.ascending {
+            self.seats.sort_by_key(|seat| seat.number);
+            let nameless = |seat: &Seat| seat.who.0 == NAMELESS;
+            self.seats.dedup_by(|a, b| a == b && !nameless(a));
+            if let Some(seat) = self.seats.windows(2).find_map(|pair| match pair {
+                [a, b] if a.number == b.number => Some(a),
+                _ => None,
+            }) {
+                return Err(Contradiction(seat.number));
+            }
+            self.ascending = true;
+        }
+        for index in 0..self.seats.len() {
+            let Some(who) = self.seats.get(index).map(|seat| seat.who) else { break };
+            match who.0 {
+                NAMELESS => self.nameless = self.nameless.saturating_add(1),
+                new if new & NEW != 0 => {}
+                id => self.count(EntryId(id)),
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, id: EntryId) {
+        let (word, bit) = place(id);
+        if self.listed.len() <= word {
+            self.listed.resize(word + 1, 0);
+        }
+        let Some(word) = self.listed.get_mut(word) else { return };
+        if *word & bit == 0 {
+            *word |= bit;
+            self.known = self.known.saturating_add(1);
+        } else {
+            *self.repeated.entry(id).or_insert(1) += 1;
+        }
+    }
+
+    /// One line of the scan listing.  A message that the unique-id listing didn't have came in between: it waits for
+    /// the next session.
+    pub fn size(&mut self, number: MessageNumber, octets: Option<Octets>) {
+        if self.octets.is_empty() {
+            self.octets = vec![UNLISTED; self.seats.len()];
+        }
+        // Listings nearly always ascend without gaps: look at the seat of that number first.
+        let guess = usize::try_from(number.get() - 1).unwrap_or(usize::MAX);
+        let found = match self.seats.get(guess) {
+            Some(seat) if seat.number == number => Ok(guess),
+            _ => self.seats.binary_search_by_key(&number, |seat| seat.number),
+        };
+        if let Ok(index) = found
+            && let Some(slot) = self.octets.get_mut(index)
+        {
+            *slot = octets.map_or(UNLISTED, |octets| octets.0);
+        }
+    }
+
+    /// A message whose new unique-id turned out to be, or became, this entry.
+    pub fn assign(&mut self, number: MessageNumber, entry: EntryId) {
+        if let Ok(index) = self.seats.binary_search_by_key(&number, |seat| seat.number) {
+            let Some(seat) = self.seats.get_mut(index) else { return };
+            if seat.who == Packed(entry.0) {
+                return;
+            }
+            if seat.who.0 == NAMELESS {
+                self.nameless = self.nameless.saturating_sub(1);
+            }
+            seat.who = Packed(entry.0);
+            self.count(entry);
+        }
+    }
+
+    /// The messages, ascending by number.
+    pub fn iter(&self) -> impl Iterator<Item = Listed<'_>> {
+        self.seats.iter().enumerate().map(|(index, seat)| self.listed_at(index, *seat))
+    }
+
+    /// The `index`-th message, from 0.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<Listed<'_>> {
+        self.seats.get(index).map(|seat| self.listed_at(index, *seat))
+    }
+
+    /// The message of that number.
+    #[must_use]
+    pub fn find(&self, number: MessageNumber) -> Option<Listed<'_>> {
+        let index = self.seats.binary_search_by_key(&number, |seat| seat.number).ok()?;
+        self.at(index)
+    }
+
+    fn listed_at(&self, index: usize, seat: Seat) -> Listed<'_> {
+        let octets = self.octets.get(index).copied().filter(|octets| *octets != UNLISTED).map(Octets);
+        let who = match seat.who.0 {
+            NAMELESS => Who::Nameless,
+            new if new & NEW != 0 => {
+                UniqueId::new(slice(&self.names, &self.ends, new & !NEW)).map_or(Who::Nameless, Who::New)
+            }
+            id => Who::Known(EntryId(id)),
+        };
+        Listed { number: seat.number, who, octets }
+    }
+
+    /// How many messages there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    /// How many different entries of the ledger are listed.
+    #[must_use]
+    pub fn known(&self) -> u32 {
+        self.known
+    }
+
+    /// Whether any message has a unique-id.
+    #[must_use]
+    pub fn has_unique_ids(&self) -> bool {
+        usize::try_from(self.nameless).is_ok_and(|nameless| nameless < self.seats.len())
+    }
+
+    /// Whether sizes have been read.
+    #[must_use]
+    pub fn has_sizes(&self) -> bool {
+        !self.octets.is_empty() || self.seats.is_empty()
+    }
+
+    /// How often an entry is listed.
+    #[must_use]
+    pub fn times_listed(&self, id: EntryId) -> u32 {
+        let (word, bit) = place(id);
+        match self.listed.get(word) {
+            Some(word) if word & bit != 0 => self.repeated.get(&id).copied().unwrap_or(1),
+            _ => 0,
+        }
+    }
+
+    /// Octets of all messages, as far as listed.
+    #[must_use]
+    pub fn total(&self) -> Octets {
+        self.octets.iter().filter(|o| **o != UNLISTED).fold(Octets(0), |sum, o| sum.plus(Octets(*o)))
+    }
+}
+
+fn place(id: EntryId) -> (usize, u64) {
+    (usize::try_from(id.0 / 64).unwrap_or(usize::MAX), 1 << (id.0 % 64))
+}
+
+fn slice<'a>(names: &'a [u8], ends: &[u32], index: u32) -> &'a [u8] {
+    let end = |i: usize| ends.get(i).and_then(|end| usize::try_from(*end).ok());
+    let Ok(index) = usize::try_from(index) else { return &[] };
+    let start = index.checked_sub(1).map_or(Some(0), end).unwrap_or(0);
+    end(index).and_then(|end| names.get(start..end)).unwrap_or(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Contradiction, Maildrop, Who};
+    use crate::proof::EntryId;
+    use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+
+    fn number(n: u32) -> MessageNumber {
+        MessageNumber::new(n).unwrap()
+    }
+
+    fn add(maildrop: &mut Maildrop, n: u32, name: &str) {
+        maildrop.add(number(n), UniqueId::new(name.as_bytes()), None);
+    }
+
+    fn names(maildrop: &Maildrop) -> Vec<(u32, String)> {
+        maildrop
+            .iter()
+            .map(|l| {
+                let who = match l.who {
+                    Who::New(name) => name.to_string(),
+                    Who::Known(id) => format!("#{}", id.0),
+                    Who::Nameless => "-".to_owned(),
+                };
+                (l.number.get(), who)
+            })
+            .collect()
+    }
+
+    /// L5, L7: any order, gaps, the same line twice.
+    #[test]
+    fn any_order_becomes_ascending() {
+        let mut maildrop = Maildrop::default();
+        for (n, name) in [(9, "i"), (1, "a"), (5, "e"), (1, "a"), (9, "i")] {
+            add(&mut maildrop, n, name);
+        }
+        maildrop.complete().unwrap();
+        assert_eq!(names(&maildrop), [(1, "a".to_owned()), (5, "e".to_owned()), (9, "i".to_owned())]);
+    }
+
+    #[test]
+    fn a_number_for_two_messages_is_a_contradiction() {
+        let mut maildrop = Maildrop::default();
+        for (n, name) in [(1, "a"), (2, "b"), (1, "c")] {
+            add(&mut maildrop, n, name);
+        }
+        assert_eq!(maildrop.complete(), Err(Contradiction(number(1))));
+    }
+
+    /// L4, L8: duplicates are counted; sizes of unknown numbers are ignored.
+    #[test]
+    fn duplicates_and_sizes() {
+        let mut maildrop = Maildrop::default();
+        maildrop.add(number(1), UniqueId::new(b"x"), Some(EntryId(70)));
+        maildrop.add(number(2), UniqueId::new(b"x"), Some(EntryId(70)));
+        maildrop.add(number(4), None, None);
+        maildrop.complete().unwrap();
+        assert_eq!(maildrop.times_listed(EntryId(70)), 2);
+        assert_eq!(maildrop.times_listed(EntryId(69)), 0);
+        assert_eq!(maildrop.known(), 1);
+        assert!(maildrop.has_unique_ids());
+        maildrop.size(number(4), Some(Octets(7)));
+        maildrop.size(number(3), Some(Octets(9)));
+        maildrop.size(number(1), None);
+        let sizes: Vec<_> = maildrop.iter().map(|l| l.octets).collect();
+        assert_eq!(sizes, [None, None, Some(Octets(7))]);
+        assert_eq!(maildrop.total(), Octets(7));
+    }
+
+    #[test]
+    fn a_retrieved_message_takes_its_entry() {
+        let mut maildrop = Maildrop::default();
+        add(&mut maildrop, 1, "a");
+        maildrop.complete().unwrap();
+        maildrop.assign(number(1), EntryId(3));
+        maildrop.assign(number(1), EntryId(3));
+        assert_eq!(maildrop.times_listed(EntryId(3)), 1);
+        assert_eq!(names(&maildrop), [(1, "#3".to_owned())]);
+    }
+}

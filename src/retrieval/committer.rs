@@ -1,0 +1,401 @@
+//! The committer: a thread that owns the ledger and the committing ends of the destinations while messages arrive.
+//!
+//! For each batch: every destination makes its pieces durable (`stage`), the ledger notes them and is synced, every
+//! destination publishes, the ledger takes the outcomes.  In this order, because a `staged` line proves that its bytes
+//! and name were on disk, and because a `DELE` may go out only for what is delivered: the network thread gets the
+//! [`Delivered`] that it needs for that from here, and from nowhere else.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+use crate::clock::Time;
+use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
+use crate::exit::ExitCode;
+use crate::ledger::{self, Ledger};
+use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
+use crate::protocol::types::{MessageNumber, Octets};
+
+/// What the network thread hands over.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Messages that have arrived whole.
+    Batch(Vec<Parcel>),
+    /// A listed message turned out to be one that we have.
+    Same { number: MessageNumber, key: Option<Key>, listed: Option<Octets>, entry: EntryId },
+    /// A message whose end cannot be believed.
+    Discard(Parcel),
+    /// A message could not be retrieved.
+    Failed { key: Key, listed: Option<Octets> },
+}
+
+/// One message with what waits for it at each destination (by its place in the account's list).
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) message: Arc<Arrival>,
+    pub(super) waiting: Vec<(usize, Waiting)>,
+}
+
+/// What became of one message.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) number: MessageNumber,
+    pub(super) octets: u64,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Delivered to all of its set by this run; the proof is there unless the message was only printed.
+    Delivered(Option<Delivered>),
+    /// It was ours already.
+    Same(Option<Delivered>),
+    /// At least one destination did not take it.
+    Failed(Failure),
+}
+
+/// A destination of this run: its number in the ledger, and its committing end.
+pub(super) struct Exit {
+    pub(super) id: DestinationId,
+    /// Whether each outcome is written at once (a program has side effects that cannot be taken back).
+    pub(super) one_by_one: bool,
+    pub(super) outlet: Box<dyn Outlet>,
+}
+
+/// Why the committer gave up: nothing that was noted is lost, recovery finds it.
+#[derive(Debug)]
+pub(super) enum Error {
+    Delivery(delivery::Error),
+    Ledger(ledger::Error),
+}
+
+impl From<delivery::Error> for Error {
+    fn from(e: delivery::Error) -> Self {
+        Self::Delivery(e)
+    }
+}
+
+impl From<ledger::Error> for Error {
+    fn from(e: ledger::Error) -> Self {
+        Self::Ledger(e)
+    }
+}
+
+/// The committer's side of the conversation with the network thread.
+#[derive(Debug)]
+pub(super) struct Reports {
+    settled: Sender<Settled>,
+    wake: UnixStream,
+}
+
+/// The network thread's side.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub(super) settled: Receiver<Settled>,
+    wake: UnixStream,
+}
+
+/// Both sides.
+pub(super) fn reports() -> std::io::Result<(Reports, Inbox)> {
+    let (near, far) = UnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    far.set_nonblocking(true)?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    Ok((Reports { settled: sender, wake: near }, Inbox { settled: receiver, wake: far }))
+}
+
+impl Reports {
+    fn tell(&self, settled: Settled) {
+        use std::io::Write as _;
+        // The network thread may be gone already (its line broke): the ledger knows all the same.
+        if self.settled.send(settled).is_ok() {
+            // A full socket wakes it as well.
+            let _ = (&self.wake).write(&[1]);
+        }
+    }
+}
+
+impl Drop for Reports {
+    fn drop(&mut self) {
+        // The end of the stream wakes the network thread; nothing here can fail.
+        let _ = self.wake.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+impl Inbox {
+    /// Readable when something was settled, or the committer is done.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Takes the wake-up calls back, before the reports are looked at.
+    pub(super) fn heard(&self) {
+        use std::io::Read as _;
+        let mut calls = [0; 512];
+        while matches!((&self.wake).read(&mut calls), Ok(octets) if octets == calls.len()) {}
+    }
+}
+
+/// Commits what comes until the network thread hangs up, then brings the ledger to the disk and gives it back.
+pub(super) fn run(
+    mut ledger: Ledger,
+    mut exits: Vec<Exit>,
+    work: &Receiver<Work>,
+    reports: &Reports,
+) -> (Ledger, Result<(), Error>) {
+    let mut result = Ok(());
+    for work in work {
+        result = match work {
+            Work::Batch(parcels) => commit(&mut ledger, &mut exits, parcels, reports),
+            Work::Same { number, key, listed, entry } => {
+                same(&mut ledger, number, key, listed, entry, reports)
+            }
+            Work::Discard(parcel) => {
+                discard(&mut exits, parcel);
+                Ok(())
+            }
+            Work::Failed { key, listed } => {
+                let retry_after = back_off(&ledger, &key, false);
+                ledger.fail(&key, listed, retry_after).map(drop).map_err(Error::from)
+            }
+        };
+        if result.is_err() {
+            break;
+        }
+    }
+    // Also after an error: what was published before it should be known to be delivered.
+    let synced = ledger.sync().map_err(Error::from);
+    (ledger, result.and(synced))
+}
+
+fn discard(exits: &mut [Exit], parcel: Parcel) {
+    for (slot, waiting) in parcel.waiting {
+        if let Some(exit) = exits.get_mut(slot) {
+            exit.outlet.withdraw(vec![piece(&parcel.message, exit.id, waiting)]);
+        }
+    }
+}
+
+fn piece(message: &Arc<Arrival>, destination: DestinationId, waiting: Waiting) -> Piece {
+    let Waiting { octets, digest, place } = waiting;
+    Piece { message: Arc::clone(message), destination, octets, digest, place }
+}
+
+fn same(
+    ledger: &mut Ledger,
+    number: MessageNumber,
+    key: Option<Key>,
+    listed: Option<Octets>,
+    entry: EntryId,
+    reports: &Reports,
+) -> Result<(), Error> {
+    let entry = match key {
+        Some(key) => ledger.recognise(&key, listed, entry)?,
+        None => {
+            if let Some(octets) = listed
+                && ledger.entry(entry).listed != Some(octets)
+            {
+                ledger.listed(entry, octets)?;
+            }
+            entry
+        }
+    };
+    let outcome = Outcome::Same(ledger.delivered(entry, number));
+    reports.tell(Settled { number, octets: 0, outcome });
+    Ok(())
+}
+
+fn commit(
+    ledger: &mut Ledger,
+    exits: &mut [Exit],
+    parcels: Vec<Parcel>,
+    reports: &Reports,
+) -> Result<(), Error> {
+    let mut tally = Tally::new(&parcels, reports);
+    let mut pieces: Vec<Vec<Piece>> = exits.iter().map(|_| Vec::new()).collect();
+    for Parcel { message, waiting } in parcels {
+        for (slot, waiting) in waiting {
+            if let (Some(exit), Some(pieces)) = (exits.get(slot), pieces.get_mut(slot)) {
+                pieces.push(piece(&message, exit.id, waiting));
+            }
+        }
+    }
+    let mut staged: Vec<Staged> = Vec::new();
+    let mut pieces = pieces.into_iter();
+    for exit in exits.iter_mut() {
+        let pieces = pieces.next().unwrap_or_default();
+        if pieces.is_empty() {
+            continue;
+        }
+        let messages: Vec<Arc<Arrival>> = pieces.iter().map(|piece| Arc::clone(&piece.message)).collect();
+        match exit.outlet.stage(pieces) {
+            Ok(more) => staged.extend(more),
+            // Only this destination is out of reach: the others get their mail.
+            Err(delivery::Error::Later(reason)) => {
+                for message in messages {
+                    ledger.fail(&message.key, message.listed, None)?;
+                    let failure =
+                        Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
+                    tally.failed(&message, failure);
+                }
+            }
+            Err(e) => {
+                withdraw(exits, staged);
+                return Err(e.into());
+            }
+        }
+    }
+    let noted = match ledger.note(staged) {
+        Ok(noted) => noted,
+        Err((e, staged)) => {
+            withdraw(exits, staged);
+            return Err(e.into());
+        }
+    };
+    let mut by_exit: HashMap<DestinationId, Vec<Noted>> = HashMap::new();
+    for noted in noted {
+        by_exit.entry(noted.piece().destination).or_default().push(noted);
+    }
+    let mut first_error = None;
+    for exit in exits.iter_mut() {
+        let Some(noted) = by_exit.remove(&exit.id) else { continue };
+        let mut recorder = Outcomes { ledger, tally: &mut tally, at_once: exit.one_by_one };
+        // A destination whose disk fails must not keep the others from publishing what is noted for them.
+        if let Err(e) = exit.outlet.publish(noted, &mut recorder) {
+            first_error = first_error.or(Some(e));
+        }
+    }
+    ledger.flush()?;
+    tally.release();
+    first_error.map_or(Ok(()), |e| Err(e.into()))
+}
+
+fn withdraw(exits: &mut [Exit], staged: Vec<Staged>) {
+    let mut by_exit: HashMap<DestinationId, Vec<Piece>> = HashMap::new();
+    for piece in staged.into_iter().map(Staged::withdraw) {
+        by_exit.entry(piece.destination).or_default().push(piece);
+    }
+    for exit in exits {
+        if let Some(pieces) = by_exit.remove(&exit.id) {
+            exit.outlet.withdraw(pieces);
+        }
+    }
+}
+
+/// How long a message waits that was refused again and again: an hour, two, four … at most a week.
+fn back_off(ledger: &Ledger, key: &Key, permanent: bool) -> Option<Time> {
+    let failures = ledger.find_key(key).map_or(0, |id| ledger.entry(id).failures);
+    // What failed for the first time for no reason of its own is tried at the next run.
+    if !permanent && failures == 0 {
+        return None;
+    }
+    let hours = 1_i64.checked_shl(u32::from(failures.min(8))).unwrap_or(256).min(168);
+    Some(Time(ledger.now().0.saturating_add(hours * 3600)))
+}
+
+struct Outcomes<'a, 'b> {
+    ledger: &'a mut Ledger,
+    tally: &'a mut Tally<'b>,
+    at_once: bool,
+}
+
+impl Recorder for Outcomes<'_, '_> {
+    fn published(&mut self, piece: Published) -> Result<(), delivery::Error> {
+        let message = Arc::clone(&piece.piece().message);
+        let delivered = self.ledger.record(piece).map_err(ledger_error)?;
+        if self.at_once {
+            self.ledger.flush().map_err(ledger_error)?;
+        }
+        self.tally.published(&message, delivered, self.at_once);
+        Ok(())
+    }
+
+    fn failed(&mut self, piece: Noted, failure: Failure) -> Result<(), delivery::Error> {
+        let message = Arc::clone(&piece.piece().message);
+        let retry_after = back_off(self.ledger, &message.key, failure.permanent);
+        self.ledger.refuse(piece, retry_after).map_err(ledger_error)?;
+        if self.at_once {
+            self.ledger.flush().map_err(ledger_error)?;
+        }
+        self.tally.failed(&message, failure);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), delivery::Error> {
+        self.ledger.sync().map_err(ledger_error)
+    }
+}
+
+pub(super) fn ledger_error(e: ledger::Error) -> delivery::Error {
+    delivery::Error::Ledger { message: e.to_string(), exit: e.exit_code() }
+}
+
+/// What is still open of each message of a batch: one report goes out for each when all of its pieces are settled.
+struct Tally<'a> {
+    open: HashMap<MessageNumber, Open>,
+    ready: Vec<Settled>,
+    reports: &'a Reports,
+}
+
+struct Open {
+    pieces: usize,
+    octets: u64,
+    delivered: Option<Delivered>,
+    failure: Option<Failure>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(parcels: &[Parcel], reports: &'a Reports) -> Self {
+        let open = parcels
+            .iter()
+            .map(|parcel| {
+                let open = Open {
+                    pieces: parcel.waiting.len(),
+                    octets: parcel.message.octets,
+                    delivered: None,
+                    failure: None,
+                };
+                (parcel.message.number, open)
+            })
+            .collect();
+        Self { open, ready: Vec::new(), reports }
+    }
+
+    fn published(&mut self, message: &Arrival, delivered: Option<Delivered>, at_once: bool) {
+        if let Some(open) = self.open.get_mut(&message.number) {
+            open.delivered = delivered;
+        }
+        self.settle(message.number);
+        if at_once {
+            self.release();
+        }
+    }
+
+    fn failed(&mut self, message: &Arrival, failure: Failure) {
+        if let Some(open) = self.open.get_mut(&message.number) {
+            open.failure = Some(failure);
+        }
+        self.settle(message.number);
+    }
+
+    fn settle(&mut self, number: MessageNumber) {
+        let Some(open) = self.open.get_mut(&number) else { return };
+        open.pieces = open.pieces.saturating_sub(1);
+        if open.pieces > 0 {
+            return;
+        }
+        if let Some(Open { octets, delivered, failure, .. }) = self.open.remove(&number) {
+            let outcome = failure.map_or(Outcome::Delivered(delivered), Outcome::Failed);
+            self.ready.push(Settled { number, octets, outcome });
+        }
+    }
+
+    /// Tells the network thread: not before the ledger has been written.
+    fn release(&mut self) {
+        for settled in self.ready.drain(..) {
+            self.reports.tell(settled);
+        }
+    }
+}

@@ -1,0 +1,716 @@
+//! The network thread's work in one session: keeps the pipeline full, takes messages in as they arrive, hands batches
+//! to the committer, and sends `DELE` for what comes back delivered.
+//!
+//! A message is handed over only when a true status line has followed its terminator ([`Event::Confirmed`]): otherwise
+//! an unstuffed `.` line may have ended it early, and what follows would be taken for answers.  So a `RETR` is always
+//! followed by another command in the same flight: the next `RETR`, a `DELE`, or else a `NOOP`.
+//!
+//! On a server that has not yet proved that it pipelines in step, each `RETR n` stands behind a `UIDL n`, whose answer
+//! names the number and the unique-id; then a message is handed over only when the *next* such answer is in step too.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, TryRecvError};
+use std::time::Duration;
+
+use super::Error;
+use super::committer::{Inbox, Outcome, Parcel, Settled, Work};
+use super::compare::{Comparison, Verdict};
+use super::destinations::Entrance;
+use super::run::Run;
+use crate::client::{Client, Next, Transaction};
+use crate::delivery::{self, Intake, Waiting};
+use crate::exit::ExitCode;
+use crate::message::{Examiner, Facts};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key};
+use crate::protocol::session::{Event, Sent};
+use crate::protocol::types::{MessageNumber, Octets};
+use crate::report;
+
+/// A batch is closed at this many messages,
+const BATCH_MESSAGES: usize = 256;
+/// or at this many octets,
+const BATCH_OCTETS: u64 = 32 << 20;
+/// or when the line has been quiet for so long: what has arrived then need not wait for what may come.
+const QUIET: Duration = Duration::from_millis(100);
+/// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is
+/// slower than the line, and reading must never stop inside an answer.
+const ROOM: u64 = 64 << 20;
+/// What a message counts whose size isn't known.
+const UNKNOWN_SIZE: u64 = 64 << 10;
+/// A message may grow to sixteen times its listed size,
+const FAR_BEYOND: u64 = 16;
+/// but at least to this.
+const FAR_BEYOND_FLOOR: u64 = 64 << 20;
+
+/// What a session's retrieving came to.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Messages delivered.
+    pub(super) delivered: u64,
+    /// Octets of them.
+    pub(super) octets: u64,
+    /// Messages that failed, and stay.
+    pub(super) failed: u64,
+    /// Retrieved, but not stored: a server that drops what was retrieved must not see `QUIT`.
+    pub(super) not_stored: bool,
+    /// The server's answers came in step to the end.
+    pub(super) in_step: bool,
+    /// Entries whose comparison failed or did not take place: nothing is concluded about them.
+    pub(super) uncertain: Vec<EntryId>,
+    /// Deletions that the server has accepted.
+    pub(super) accepted: Vec<EntryId>,
+    /// Deletions that it refused.
+    pub(super) refused: u64,
+    /// The code of the failures.
+    pub(super) exit: Option<ExitCode>,
+    /// What ended retrieving early, though the line is fine.
+    pub(super) trouble: Option<Error>,
+    /// Whether anything was retrieved.
+    pub(super) retrieved: bool,
+}
+
+impl Tally {
+    fn fail(&mut self, exit: ExitCode) {
+        self.failed = self.failed.saturating_add(1);
+        self.exit = Some(self.exit.map_or(exit, |other| other.merge(exit)));
+    }
+}
+
+/// Everything one session's retrieving needs.
+pub(super) struct Fetch<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) client: &'a mut Client<Transaction>,
+    pub(super) maildrop: &'a Maildrop,
+    pub(super) decisions: &'a [Decision],
+    pub(super) comparison: Comparison,
+    /// For messages that reached only some of their destinations: which they lack, by place in the list.
+    pub(super) lacking: HashMap<EntryId, Vec<usize>>,
+    /// The keys of known messages that are retrieved all the same: the ledger is the committer's by now.
+    pub(super) keys: HashMap<EntryId, Key>,
+    /// Entries that have failed before, so that only news are told.
+    pub(super) failed_before: Vec<EntryId>,
+    pub(super) entrances: &'a mut [Entrance],
+    pub(super) policy: &'a Policy,
+    pub(super) work: Option<Sender<Work>>,
+    pub(super) inbox: Inbox,
+    pub(super) state: State,
+}
+
+/// What changes while retrieving.
+#[derive(Default)]
+pub(super) struct State {
+    cursor: usize,
+    second_round: bool,
+    next: Option<Job>,
+    in_flight: VecDeque<Job>,
+    arriving: Option<Arriving>,
+    /// Whole, but not confirmed yet.
+    suspect: Option<(MessageNumber, Whole)>,
+    batch: Vec<Parcel>,
+    batch_octets: u64,
+    /// Octets asked for and not settled.
+    unsettled: u64,
+    /// Messages with the committer.
+    committing: u64,
+    to_delete: VecDeque<Delivered>,
+    deleting: HashMap<MessageNumber, EntryId>,
+    /// The last command sent is a `RETR`: something must follow it.
+    bare: bool,
+    /// Checking: the number and unique-id that the next `UIDL n` must name, in order.
+    checks: VecDeque<Job>,
+    /// No new `RETR` from here on.
+    stopping: bool,
+    pub(super) tally: Tally,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    index: usize,
+    number: MessageNumber,
+    decision: Decision,
+    size: u64,
+}
+
+struct Arriving {
+    job: Job,
+    examiner: Examiner,
+    octets: u64,
+    most: u64,
+    /// None when storing it failed, or it isn't wanted.
+    intakes: Vec<(usize, Box<dyn Intake>)>,
+    set: Vec<DestinationId>,
+    failure: Option<delivery::Error>,
+}
+
+enum Whole {
+    Parcel(Parcel),
+    Same { key: Option<Key>, listed: Option<Octets>, entry: EntryId },
+}
+
+impl Fetch<'_> {
+    /// Retrieves everything, waits for the committer, and sends what may be deleted.  The line is at rest afterwards.
+    pub(super) fn run(&mut self) -> Result<(), Error> {
+        self.state.tally.in_step = true;
+        let result = self.retrieve();
+        // Whatever happened, nothing half-arrived stays.
+        self.abandon();
+        if result.is_err() {
+            self.cut();
+            self.work = None;
+        }
+        result
+    }
+
+    fn retrieve(&mut self) -> Result<(), Error> {
+        self.state.stopping = self.run.context.stop.raised();
+        loop {
+            self.take_reports();
+            self.fill()?;
+            if self.client.outstanding() == 0 {
+                self.cut();
+                if self.state.committing == 0 && self.state.to_delete.is_empty() {
+                    if self.work.is_none() {
+                        return Ok(());
+                    }
+                    // Nothing more will come: the committer syncs the ledger, and ends.
+                    self.work = None;
+                }
+            }
+            let quiet =
+                (!self.state.batch.is_empty() && self.state.committing == 0).then_some(QUIET);
+            match self.client.next(Some(self.inbox.descriptor()), quiet)? {
+                Next::Event => self.event()?,
+                Next::Woken => self.inbox.heard(),
+                Next::Quiet => self.cut(),
+                Next::Stopped => self.state.stopping = true,
+            }
+        }
+    }
+
+    // ---- what is sent ------------------------------------------------------------------------------------------
+
+    fn fill(&mut self) -> Result<(), Error> {
+        while self.client.has_window() {
+            if self.client.pipelines()
+                && let Some(delivered) = self.state.to_delete.pop_front()
+            {
+                self.send_delete(&delivered)?;
+            } else if let Some(job) = self.affordable() {
+                self.state.next = None;
+                self.send_retrieve(job)?;
+            } else if let Some(delivered) = self.state.to_delete.pop_front() {
+                self.send_delete(&delivered)?;
+            } else if self.state.bare {
+                self.send_tail()?;
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn send_delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
+        self.state.deleting.insert(delivered.number(), delivered.entry());
+        self.state.bare = false;
+        Ok(self.client.delete(delivered)?)
+    }
+
+    fn send_retrieve(&mut self, job: Job) -> Result<(), Error> {
+        if self.client.checks_step() {
+            self.client.identify(job.number)?;
+            self.state.checks.push_back(job);
+        }
+        self.client.retrieve(job.number)?;
+        self.state.unsettled = self.state.unsettled.saturating_add(job.size);
+        self.state.in_flight.push_back(job);
+        self.state.tally.retrieved = true;
+        self.state.bare = true;
+        Ok(())
+    }
+
+    /// Something must follow the last `RETR`, so that its end can be believed.
+    fn send_tail(&mut self) -> Result<(), Error> {
+        self.state.bare = false;
+        match self.state.in_flight.back().copied() {
+            Some(job) if self.client.checks_step() => {
+                self.state.checks.push_back(job);
+                Ok(self.client.identify(job.number)?)
+            }
+            _ => Ok(self.client.noop()?),
+        }
+    }
+
+    fn affordable(&mut self) -> Option<Job> {
+        if self.state.stopping || self.state.tally.trouble.is_some() || self.work.is_none() {
+            return None;
+        }
+        let job = match self.state.next {
+            Some(job) => job,
+            None => {
+                let job = self.next_job()?;
+                self.state.next = Some(job);
+                job
+            }
+        };
+        let fits = self.state.unsettled == 0 || self.state.unsettled.saturating_add(job.size) <= ROOM;
+        fits.then_some(job)
+    }
+
+    /// What the committer said between the network's last look and its own end.
+    pub(super) fn last_reports(&mut self) {
+        while let Ok(settled) = self.inbox.settled.try_recv() {
+            self.settled(settled);
+        }
+    }
+
+    /// In the order of the listing; what failed before comes last, so that it never keeps the others waiting.
+    fn next_job(&mut self) -> Option<Job> {
+        loop {
+            let Some(decision) = self.decisions.get(self.state.cursor).copied() else {
+                if self.state.second_round {
+                    return None;
+                }
+                self.state.second_round = true;
+                self.state.cursor = 0;
+                continue;
+            };
+            let index = self.state.cursor;
+            self.state.cursor = index.saturating_add(1);
+            let again = decision == Decision::Retrieve(Why::Again);
+            if matches!(decision, Decision::Leave(_)) || again != self.state.second_round {
+                continue;
+            }
+            let listed = self.maildrop.at(index)?;
+            let size = listed.octets.map_or(UNKNOWN_SIZE, |octets| octets.0);
+            return Some(Job { index, number: listed.number, decision, size });
+        }
+    }
+
+    // ---- what comes --------------------------------------------------------------------------------------------
+
+    fn event(&mut self) -> Result<(), Error> {
+        // The text of a message is the one event that must cost next to nothing.
+        if let Event::Text { text, .. } = self.client.event() {
+            if let Some(arriving) = &mut self.state.arriving {
+                arriving.take(text);
+                self.run.report(&report::Event::Received { octets: octets_of(text) });
+                if arriving.octets > arriving.most {
+                    return self.too_long();
+                }
+            }
+            return Ok(());
+        }
+        match self.client.event() {
+            Event::Reply { to: Sent::Retr(number), reply } => {
+                let refusal = (!reply.ok).then(|| reply.text.to_vec());
+                self.begin(number, refusal)
+            }
+            Event::End { to: Sent::Retr(_) } => self.end(),
+            Event::Confirmed { number } => {
+                if !self.client.checks_step() {
+                    self.release(number);
+                }
+                Ok(())
+            }
+            Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_), reply } => {
+                let named = self.client.names(&reply);
+                self.check(named)
+            }
+            Event::Reply { to: Sent::Dele(number), reply } => {
+                let refusal = (!reply.ok).then(|| reply.text.to_vec());
+                self.deleted(number, refusal);
+                Ok(())
+            }
+            Event::Farewell(reply) => {
+                let text = reply.text.to_vec();
+                Err(self.client.farewell(&text).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) -> Result<(), Error> {
+        let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
+        if job.number != number {
+            return Err(Error::OutOfStep);
+        }
+        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
+        if let Some(text) = refusal {
+            self.settled_octets(job.size);
+            let reason = format!("the server refused it: {}", self.client.quote(&text));
+            self.message_failed(&listed, reason, ExitCode::Later);
+            return Ok(());
+        }
+        let wanted = self.state.tally.trouble.is_none();
+        let slots: Vec<usize> = match listed.who {
+            Who::Known(id) => self.lacking.get(&id).cloned(),
+            _ => None,
+        }
+        .unwrap_or_else(|| (0..self.entrances.len()).collect());
+        let prefix = self.run.received_line();
+        let mut arriving = Arriving {
+            job,
+            examiner: Examiner::new(&prefix),
+            octets: 0,
+            most: listed
+                .octets
+                .map_or(u64::MAX, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
+            intakes: Vec::new(),
+            set: self.entrances.iter().map(|entrance| entrance.id).collect(),
+            failure: None,
+        };
+        if wanted {
+            for slot in slots {
+                let Some(entrance) = self.entrances.get_mut(slot) else { continue };
+                match entrance.inlet.open() {
+                    Ok(mut intake) => {
+                        if !prefix.is_empty()
+                            && let Err(e) = intake.write(&prefix)
+                        {
+                            arriving.failure = Some(e);
+                        }
+                        arriving.intakes.push((slot, intake));
+                    }
+                    Err(e) => arriving.failure = Some(e),
+                }
+            }
+        }
+        self.state.arriving = Some(arriving);
+        Ok(())
+    }
+
+    /// The terminator has come.  What it is worth is known only with the next status line.
+    fn end(&mut self) -> Result<(), Error> {
+        let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
+        let Arriving { job, examiner, octets, intakes, set, failure, .. } = arriving;
+        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
+        self.run.report(&report::Event::Arrived);
+        let give_up = |intakes: Vec<(usize, Box<dyn Intake>)>| {
+            intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+        };
+        if let Some(e) = failure {
+            give_up(intakes);
+            self.settled_octets(job.size);
+            return Ok(self.storage_failed(&listed, e));
+        }
+        if intakes.is_empty() {
+            // Retrieved, but there was nowhere to put it any more.
+            self.settled_octets(job.size);
+            self.state.tally.not_stored = true;
+            return Ok(());
+        }
+        let facts = examiner.finish();
+        if octets == 0 && listed.octets.is_some_and(|listed| listed.0 > 0) {
+            give_up(intakes);
+            self.settled_octets(job.size);
+            let reason = "the server sent nothing of it".to_owned();
+            self.message_failed(&listed, reason, ExitCode::Later);
+            return Ok(());
+        }
+        if facts.internal {
+            give_up(intakes);
+            self.settled_octets(job.size);
+            self.run.detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
+            return Ok(());
+        }
+        let key = self.key_of(&listed, &facts);
+        if let Decision::Compare(why) = job.decision
+            && let Verdict::Same(entry) = self.comparison.whole(&listed, why, &facts)
+        {
+            give_up(intakes);
+            self.settled_octets(job.size);
+            let key = (!matches!(listed.who, Who::Known(_))).then_some(key);
+            self.state.suspect =
+                Some((job.number, Whole::Same { key, listed: listed.octets, entry }));
+            return Ok(());
+        }
+        let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
+        let mut failure = None;
+        for (slot, intake) in intakes {
+            if failure.is_some() {
+                intake.abandon();
+                continue;
+            }
+            match intake.finish(&facts) {
+                Ok(whole) => waiting.push((slot, whole)),
+                Err(e) => failure = Some(e),
+            }
+        }
+        if let Some(e) = failure {
+            self.settled_octets(job.size);
+            return Ok(self.storage_failed(&listed, e));
+        }
+        let message = Arc::new(Arrival {
+            number: job.number,
+            key,
+            listed: listed.octets,
+            octets: facts.octets,
+            digests: facts.digests,
+            sender: facts.sender,
+            recipient: facts.recipient,
+            set,
+        });
+        self.state.suspect = Some((job.number, Whole::Parcel(Parcel { message, waiting })));
+        Ok(())
+    }
+
+    /// The end of this message can be believed.
+    fn release(&mut self, number: MessageNumber) {
+        match self.state.suspect.take() {
+            Some((suspect, whole)) if suspect == number => match whole {
+                Whole::Parcel(parcel) => {
+                    self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
+                    self.state.batch.push(parcel);
+                    let eager = self.run.hands_over && self.state.committing == 0;
+                    if eager
+                        || self.state.batch.len() >= BATCH_MESSAGES
+                        || self.state.batch_octets >= BATCH_OCTETS
+                    {
+                        self.cut();
+                    }
+                }
+                Whole::Same { key, listed, entry } => {
+                    self.submit(Work::Same { number, key, listed, entry }, 1);
+                }
+            },
+            other => self.state.suspect = other,
+        }
+    }
+
+    /// What a `UIDL n` (or `LIST n`) named must be what stands next in line.
+    fn check(&mut self, named: Option<(MessageNumber, Vec<u8>)>) -> Result<(), Error> {
+        let Some(job) = self.state.checks.pop_front() else { return Ok(()) };
+        let listed = self.maildrop.at(job.index).ok_or(Error::OutOfStep)?;
+        let in_step = match (&named, listed.who) {
+            // The message is gone, or the command unknown here: its RETR will say so.
+            (None, _) => true,
+            (Some((number, name)), Who::New(unique_id)) => {
+                *number == job.number && name == unique_id.as_bytes()
+            }
+            (Some((number, _)), _) => *number == job.number,
+        };
+        if !in_step {
+            self.state.tally.in_step = false;
+            return Err(Error::OutOfStep);
+        }
+        if let Some((number, _)) = &self.state.suspect {
+            let number = *number;
+            self.release(number);
+        }
+        Ok(())
+    }
+
+    fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {
+        let known = match listed.who {
+            Who::New(unique_id) => Some(Key::UniqueId(unique_id.to_buf())),
+            Who::Known(id) => self.keys.get(&id).cloned(),
+            Who::Nameless => None,
+        };
+        known.unwrap_or(Key::Header(facts.digests.header))
+    }
+
+    fn too_long(&mut self) -> Result<(), Error> {
+        let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
+        let (job, octets) = (arriving.job, arriving.octets);
+        arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+        if let Some(listed) = self.maildrop.at(job.index) {
+            let reason = format!("it was listed with {} and went on beyond {}", Octets(job.size), Octets(octets));
+            self.message_failed(&listed, reason, ExitCode::Protocol);
+        }
+        Err(Error::Endless { number: job.number })
+    }
+
+    // ---- what becomes of it ------------------------------------------------------------------------------------
+
+    fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
+        // The next run would fail at it again, and first: count it, so that it's tried last.
+        self.message_failed(listed, e.to_string(), e.exit_code());
+        self.state.tally.trouble.get_or_insert(Error::Delivery(e));
+    }
+
+    fn message_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode) {
+        self.state.tally.not_stored = true;
+        self.state.tally.fail(exit);
+        let mut news = true;
+        let key = match listed.who {
+            Who::New(unique_id) => Some(Key::UniqueId(unique_id.to_buf())),
+            Who::Known(id) => {
+                news = !self.failed_before.contains(&id);
+                self.state.tally.uncertain.push(id);
+                self.keys.get(&id).cloned()
+            }
+            Who::Nameless => None,
+        };
+        if let Some(key) = key {
+            self.submit(Work::Failed { key, listed: listed.octets }, 0);
+        }
+        self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
+    }
+
+    fn deleted(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) {
+        let Some(entry) = self.state.deleting.remove(&number) else { return };
+        match refusal {
+            None => self.state.tally.accepted.push(entry),
+            Some(text) => {
+                self.state.tally.refused = self.state.tally.refused.saturating_add(1);
+                let text = self.client.quote(&text);
+                self.run.warn(format!("the server did not delete message {number}: {text}"));
+            }
+        }
+    }
+
+    fn settled_octets(&mut self, octets: u64) {
+        self.state.unsettled = self.state.unsettled.saturating_sub(octets);
+    }
+
+    /// Hands the batch over.
+    fn cut(&mut self) {
+        if self.state.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.state.batch);
+        self.state.batch_octets = 0;
+        let messages = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        for entrance in self.entrances.iter_mut() {
+            entrance.inlet.cut();
+        }
+        self.submit(Work::Batch(batch), messages);
+    }
+
+    fn submit(&mut self, work: Work, messages: u64) {
+        // A committer that has given up says why when it's joined; what it didn't take stays on the server.
+        if self.work.as_ref().is_some_and(|sender| sender.send(work).is_ok()) {
+            self.state.committing = self.state.committing.saturating_add(messages);
+        }
+    }
+
+    fn take_reports(&mut self) {
+        loop {
+            match self.inbox.settled.try_recv() {
+                Ok(settled) => self.settled(settled),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    // It has ended: in peace, after we hung up, or with an error that joining will show.
+                    if self.work.take().is_some() {
+                        self.state.stopping = true;
+                        self.state.tally.not_stored |= self.state.committing > 0;
+                        self.state.batch.clear();
+                    }
+                    self.state.committing = 0;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn settled(&mut self, settled: Settled) {
+        let Settled { number, octets, outcome } = settled;
+        self.state.committing = self.state.committing.saturating_sub(1);
+        let listed = self.maildrop.find(number);
+        match outcome {
+            Outcome::Delivered(proof) => {
+                let size = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0);
+                self.settled_octets(size);
+                self.state.tally.delivered = self.state.tally.delivered.saturating_add(1);
+                self.state.tally.octets = self.state.tally.octets.saturating_add(octets);
+                self.run.report(&report::Event::Delivered { messages: 1 });
+                self.may_delete(listed, Some(octets), proof);
+            }
+            Outcome::Same(proof) => self.may_delete(listed, None, proof),
+            Outcome::Failed(failure) => {
+                let size = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0);
+                self.settled_octets(size);
+                self.state.tally.not_stored = true;
+                self.state.tally.fail(failure.exit);
+                let news = match listed.map(|l| l.who) {
+                    Some(Who::Known(id)) => !self.failed_before.contains(&id),
+                    _ => true,
+                };
+                self.run.report(&report::Event::MessageFailed { number, reason: failure.reason, news });
+            }
+        }
+    }
+
+    fn may_delete(&mut self, listed: Option<Listed<'_>>, octets: Option<u64>, proof: Option<Delivered>) {
+        let size = listed.and_then(|l| l.octets).or(octets.map(Octets));
+        if let Some(proof) = proof
+            && plan::at_once(self.policy, size).is_some()
+        {
+            self.state.to_delete.push_back(proof);
+        }
+    }
+
+    fn abandon(&mut self) {
+        if let Some(arriving) = self.state.arriving.take() {
+            arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+            self.state.tally.not_stored = true;
+        }
+        if let Some((_, whole)) = self.state.suspect.take() {
+            self.state.tally.not_stored = true;
+            if let Whole::Parcel(parcel) = whole {
+                self.submit(Work::Discard(parcel), 0);
+            }
+        }
+    }
+}
+
+impl Arriving {
+    fn take(&mut self, text: &[u8]) {
+        self.octets = self.octets.saturating_add(octets_of(text));
+        if self.failure.is_some() {
+            return;
+        }
+        self.examiner.update(text);
+        for (_, intake) in &mut self.intakes {
+            if let Err(e) = intake.write(text) {
+                self.failure = Some(e);
+                return;
+            }
+        }
+    }
+}
+
+fn octets_of(text: &[u8]) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
+}
+
+
+/// Sends these deletions, pipelined where that is allowed, and takes the answers.
+pub(super) fn delete_all(
+    run: &Run<'_>,
+    client: &mut Client<Transaction>,
+    proofs: &[Delivered],
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let mut waiting = proofs.iter();
+    let mut deleting: HashMap<MessageNumber, EntryId> = HashMap::new();
+    loop {
+        while client.has_window() {
+            let Some(proof) = waiting.next() else { break };
+            deleting.insert(proof.number(), proof.entry());
+            client.delete(proof)?;
+        }
+        if client.outstanding() == 0 {
+            return Ok(());
+        }
+        if client.next(None, None)? != Next::Event {
+            continue;
+        }
+        match client.event() {
+            Event::Reply { to: Sent::Dele(number), reply } => {
+                let Some(entry) = deleting.remove(&number) else { continue };
+                if reply.ok {
+                    tally.accepted.push(entry);
+                } else {
+                    tally.refused = tally.refused.saturating_add(1);
+                    let text = client.quote(reply.text);
+                    run.warn(format!("the server did not delete message {number}: {text}"));
+                }
+            }
+            Event::Farewell(reply) => return Err(client.farewell(reply.text).into()),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What every step of one account's run has at hand: the account, what was asked, the surroundings, and who is told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::clock::Time;
+use crate::config::account::{Account, Deliver, Retention};
+use crate::config::locate::Environment;
+use crate::connection::Connectors;
+use crate::message;
+use crate::report::{Event, Reporter};
+use crate::stop::Stop;
+
+/// What was asked for on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--keep`, `--delete`: in place of the account's own policy.
+    pub retention: Option<Retention>,
+    /// `--all`: what was retrieved before is retrieved again.
+    pub all: bool,
+    /// `--dry-run`: shows, and changes nothing.
+    pub dry_run: bool,
+    /// `--wait[=DURATION]`: waits for another popfetch to leave the mailbox; without a duration, for as long as it takes.
+    pub wait: Option<Option<Duration>>,
+    /// A person is there (the account was named, or there is a terminal): a pause after a refused login doesn't hold.
+    pub insist: bool,
+}
+
+/// The surroundings, shared by every account's run.
+pub struct Context<'a> {
+    /// The state directory, `$XDG_STATE_HOME/popfetch`.
+    pub state: PathBuf,
+    /// Raised by a signal.
+    pub stop: Stop,
+    /// TLS connectors, one for each sort of trust.
+    pub connectors: &'a Connectors,
+    /// Who is told.
+    pub reporter: &'a dyn Reporter,
+    /// This machine's name.
+    pub host_name: String,
+    /// The environment, as found at the start.
+    pub environment: &'a Environment,
+    /// Whether standard output is a regular file, which can be synced.
+    pub stdout_is_regular_file: bool,
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// One account's run.
+pub(super) struct Run<'a> {
+    pub(super) account: &'a Account,
+    pub(super) options: &'a Options,
+    pub(super) context: &'a Context<'a>,
+    /// Whether any destination hands messages over one by one: it then starts with the first.
+    pub(super) hands_over: bool,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(account: &'a Account, options: &'a Options, context: &'a Context<'a>) -> Self {
+        let hands_over =
+            account.deliver.iter().any(|to| matches!(to, Deliver::Pipe(_) | Deliver::Stdout));
+        Self { account, options, context, hands_over }
+    }
+
+    pub(super) fn report(&self, event: &Event) {
+        self.context.reporter.report(&self.account.name, event);
+    }
+
+    /// Says what is decided and why, if anybody listens.
+    pub(super) fn detail(&self, text: impl FnOnce() -> String) {
+        if self.context.reporter.wants_detail() {
+            self.report(&Event::Detail(text()));
+        }
+    }
+
+    pub(super) fn warn(&self, text: String) {
+        self.report(&Event::Warning(text));
+    }
+
+    /// `HOST:PORT`.
+    pub(super) fn server(&self) -> String {
+        let Account { host, port, .. } = self.account;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// The line put on top of a message; empty when none is wanted.
+    pub(super) fn received_line(&self) -> Vec<u8> {
+        if !self.account.received_header {
+            return Vec::new();
+        }
+        message::received_line(&self.account.host, &self.context.host_name, &self.account.user, Time::now())
+    }
+}

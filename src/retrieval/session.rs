@@ -1,0 +1,694 @@
+//! One session: log in, list, plan, retrieve, delete, and part in the way that loses nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::committer::{self, Work};
+use super::compare::{Comparison, Verdict};
+use super::destinations::Destinations;
+use super::error::Error;
+use super::fetch::{Fetch, State, Tally};
+use super::run::Run;
+use crate::client::{Call, Client, Credentials, Farewell, Pipelining, Transaction};
+use crate::clock::Time;
+use crate::config::account::Switch;
+use crate::exit::ExitCode;
+use crate::ledger::memory::Memory;
+use crate::ledger::{self, Ledger};
+use crate::message::Examiner;
+use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
+use crate::proof::{Delivered, EntryId, Key};
+use crate::protocol::types::{MessageNumber, Octets};
+use crate::report::{Action, Event, Summary};
+use crate::secret::Secret;
+
+/// With a full listing, `LIST` is asked so often at least: a unique-id used again shows by its size.
+const SIZES_EVERY: i64 = 86_400;
+
+/// What the sessions of one run have in common.
+pub(super) struct Sessions<'a, 'b> {
+    pub(super) run: &'a Run<'b>,
+    pub(super) summary: &'a mut Summary,
+    pub(super) memory: &'a mut Memory,
+    pub(super) secret: &'a Secret,
+    pub(super) directory: &'a Path,
+}
+
+/// Which messages a session is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All.
+    Everything,
+    /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
+    /// see `QUIT` only when all of it was stored.
+    Only { left: Vec<EntryId> },
+}
+
+/// What a session came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Whether there should be another one.
+    pub(super) next: Option<Scope>,
+}
+
+type Held = (Ledger, Destinations);
+
+impl Sessions<'_, '_> {
+    /// One session.  Ledger and destinations come back, unless the committer died with them.
+    pub(super) fn one(&mut self, held: Held, scope: &Scope) -> (Option<Held>, Result<Outcome, Error>) {
+        let (ledger, destinations) = held;
+        let client = match self.login() {
+            Ok(client) => client,
+            Err(e) => return (Some((ledger, destinations)), Err(e)),
+        };
+        let session = Session {
+            run: self.run,
+            summary: self.summary,
+            memory: self.memory,
+            scope,
+        };
+        session.transact(client, ledger, destinations)
+    }
+
+    fn login(&mut self) -> Result<Client<Transaction>, Error> {
+        let account = self.run.account;
+        self.run.report(&Event::Connecting { server: self.run.server() });
+        let client = login(self.run, self.memory, self.secret)?;
+        let facts = client.login_facts();
+        self.run.report(&Event::LoggedIn { mechanism: facts.mechanism.name() });
+        self.memory.learn(facts, client.capabilities(), account.tls, Time::now());
+        Ok(client)
+    }
+}
+
+/// Connects and logs in.
+pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<Client<Transaction>, Error> {
+    let account = run.account;
+    let dialogue = run.dialogue();
+    let call = Call {
+        host: &account.host,
+        port: account.port,
+        tls: account.tls,
+        trust: &account.trust,
+        timeout: account.timeout,
+        connectors: run.context.connectors,
+        stop: &run.context.stop,
+        dialogue,
+    };
+    let credentials = Credentials {
+        user: &account.user,
+        secret,
+        auth: account.auth,
+        strongest_ever: memory.strongest,
+        pipelining: account.pipelining != Switch::Off && !memory.not_pipelining,
+    };
+    let mut client = Client::open(&call)?.login(&credentials)?;
+    let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
+    client.set_pipelining(match account.pipelining {
+        Switch::Off => Pipelining::Off,
+        Switch::On => Pipelining::Trusted,
+        Switch::Auto if !offered || memory.not_pipelining => Pipelining::Off,
+        Switch::Auto if memory.in_step => Pipelining::Trusted,
+        Switch::Auto => Pipelining::Checked,
+    });
+    Ok(client)
+}
+
+struct Session<'a, 'b> {
+    run: &'a Run<'b>,
+    summary: &'a mut Summary,
+    memory: &'a mut Memory,
+    scope: &'a Scope,
+}
+
+impl Session<'_, '_> {
+    fn transact(
+        mut self,
+        mut client: Client<Transaction>,
+        mut ledger: Ledger,
+        mut destinations: Destinations,
+    ) -> (Option<Held>, Result<Outcome, Error>) {
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.scope) {
+            Ok(prepared) => prepared,
+            Err(e) => {
+                client.hang_up();
+                return (Some((ledger, destinations)), Err(e));
+            }
+        };
+        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
+        let Prepared { mut maildrop, decisions, policy } = prepared;
+        self.tell_plan(&maildrop, &decisions);
+        let (mut tally, result);
+        (ledger, tally, result) =
+            match self.fetch(&mut client, ledger, &mut destinations, &maildrop, &decisions, &policy) {
+                Ok(fetched) => fetched,
+                Err(e) => {
+                    client.hang_up();
+                    return (None, Err(e));
+                }
+            };
+        self.count(&tally);
+        if let Err(e) = result {
+            client.hang_up();
+            return (Some((ledger, destinations)), Err(e));
+        }
+        let parted = self.part(client, &mut ledger, &mut maildrop, &policy, &mut tally);
+        let outcome = match (parted, tally.trouble.take()) {
+            (Err(e), _) | (Ok(_), Some(e)) => Err(e),
+            (Ok(confirmed), None) => Ok(self.outcome(confirmed, &policy, &maildrop, &ledger, &tally)),
+        };
+        (Some((ledger, destinations)), outcome)
+    }
+
+    fn tell_plan(&self, maildrop: &Maildrop, decisions: &[Decision]) {
+        let mut messages = 0_u64;
+        let mut octets = Some(Octets(0));
+        for (listed, decision) in maildrop.iter().zip(decisions) {
+            match decision {
+                Decision::Leave(_) => {}
+                Decision::Retrieve(_) | Decision::Compare(_) => {
+                    messages = messages.saturating_add(1);
+                    octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
+                }
+            }
+        }
+        self.run.report(&Event::Planned { messages, octets });
+    }
+
+    /// Runs the committer beside the network; the error of either is the session's.
+    fn fetch(
+        &mut self,
+        client: &mut Client<Transaction>,
+        ledger: Ledger,
+        destinations: &mut Destinations,
+        maildrop: &Maildrop,
+        decisions: &[Decision],
+        policy: &Policy,
+    ) -> Result<(Ledger, Tally, Result<(), Error>), Error> {
+        if !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
+            return Ok((ledger, Tally { in_step: true, ..Tally::default() }, Ok(())));
+        }
+        let known = Known::read(maildrop, decisions, &ledger, destinations)?;
+        let comparison = Comparison::new(maildrop, decisions, &ledger)?;
+        let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
+        let (work, orders) = std::sync::mpsc::channel::<Work>();
+        let Destinations { entrances, exits } = destinations;
+        let mut fetch = Fetch {
+            run: self.run,
+            client,
+            maildrop,
+            decisions,
+            comparison,
+            lacking: known.lacking,
+            keys: known.keys,
+            failed_before: known.failed_before,
+            entrances,
+            policy,
+            work: Some(work),
+            inbox,
+            state: State::default(),
+        };
+        std::thread::scope(|scope| {
+            let committer = std::thread::Builder::new()
+                .name("committer".to_owned())
+                .spawn_scoped(scope, || {
+                    // The reports end with the thread, however it ends.
+                    let reports = reports;
+                    committer::run(ledger, exits, &orders, &reports)
+                })
+                .map_err(Error::Pipe)?;
+            let fetched = fetch.run();
+            drop(fetch.work.take());
+            let (ledger, committed) = committer.join().map_err(|_| Error::Bug)?;
+            // What it still had to say has been said by now.
+            fetch.last_reports();
+            let tally = std::mem::take(&mut fetch.state.tally);
+            // A disk that refuses outranks a line that broke.
+            let result = committed.map_err(Error::from).and(fetched);
+            Ok((ledger, tally, result))
+        })
+    }
+
+    fn count(&mut self, tally: &Tally) {
+        let summary = &mut *self.summary;
+        summary.delivered = summary.delivered.saturating_add(tally.delivered);
+        summary.octets = summary.octets.saturating_add(tally.octets);
+        summary.failed = summary.failed.saturating_add(tally.failed);
+        if let Some(exit) = tally.exit {
+            self.mark(exit);
+        }
+    }
+
+    /// Something failed that the events have told about.
+    fn mark(&mut self, exit: ExitCode) {
+        let trouble = self.summary.trouble.get_or_insert_with(|| crate::report::Trouble {
+            exit,
+            message: String::new(),
+            hint: None,
+            news: true,
+        });
+        trouble.exit = trouble.exit.merge(exit);
+    }
+
+    /// Deletes what the policy retires, and ends the session.
+    fn part(
+        &mut self,
+        mut client: Client<Transaction>,
+        ledger: &mut Ledger,
+        maildrop: &mut Maildrop,
+        policy: &Policy,
+        tally: &mut Tally,
+    ) -> Result<bool, Error> {
+        if *self.scope == Scope::Everything && !self.run.context.stop.raised() {
+            self.retire(&mut client, ledger, maildrop, policy, tally)?;
+        }
+        if tally.refused > 0 {
+            self.mark(ExitCode::Later);
+        }
+        if client.outstanding() > 0 {
+            // Stopped, and not everything was answered in time: the next run deletes.
+            client.hang_up();
+            return Ok(false);
+        }
+        if tally.not_stored && drops_at_quit(&client) {
+            self.run.detail(|| {
+                "closed without QUIT: this server may drop what was retrieved, and not all of it is stored".to_owned()
+            });
+            client.hang_up();
+            return Ok(false);
+        }
+        // Deletions count from QUIT on: by then the ledger must have what they rest on.
+        if !tally.accepted.is_empty() {
+            ledger.sync()?;
+        }
+        if tally.in_step && tally.retrieved && client.checks_step() {
+            self.memory.in_step = true;
+        }
+        let matters = tally.retrieved || !tally.accepted.is_empty();
+        match client.quit(matters)? {
+            Farewell::Confirmed => {
+                ledger.deleted(&tally.accepted)?;
+                ledger.flush()?;
+                let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
+                self.summary.deleted = self.summary.deleted.saturating_add(deleted);
+                Ok(true)
+            }
+            Farewell::Refused(text) => {
+                self.run.warn(format!("the server did not confirm the deletions: {text}"));
+                Ok(false)
+            }
+            Farewell::Unanswered => Ok(!matters),
+        }
+    }
+
+    fn retire(
+        &mut self,
+        client: &mut Client<Transaction>,
+        ledger: &mut Ledger,
+        maildrop: &mut Maildrop,
+        policy: &Policy,
+        tally: &mut Tally,
+    ) -> Result<(), Error> {
+        adopt(maildrop, ledger);
+        let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
+        let done: HashSet<EntryId> = tally.accepted.iter().copied().collect();
+        let retired = plan::retire(maildrop, ledger, policy, &|id| {
+            uncertain.contains(&id) || done.contains(&id)
+        });
+        if retired.is_empty() {
+            return Ok(());
+        }
+        ledger.ensure_synced()?;
+        let proofs: Vec<Delivered> =
+            retired.iter().filter_map(|retired| ledger.delivered(retired.entry, retired.number)).collect();
+        for retired in &retired {
+            self.run.detail(|| format!("message {} is deleted: {}", retired.number, retired.why));
+        }
+        super::fetch::delete_all(self.run, client, &proofs, tally)
+    }
+
+    fn outcome(
+        &self,
+        confirmed: bool,
+        policy: &Policy,
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        tally: &Tally,
+    ) -> Outcome {
+        if !policy.window {
+            return Outcome { next: None };
+        }
+        let next = match self.scope {
+            Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
+            Scope::Everything => {
+                let left: Vec<EntryId> = maildrop
+                    .iter()
+                    .filter_map(|listed| match listed.who {
+                        Who::Known(id) if ledger.entry(id).failures > 0 => Some(id),
+                        _ => None,
+                    })
+                    .take(10)
+                    .collect();
+                (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })
+            }
+            Scope::Only { left } => match left.split_last() {
+                Some((_, rest)) if !rest.is_empty() => Some(Scope::Only { left: rest.to_vec() }),
+                _ => None,
+            },
+        };
+        Outcome { next }
+    }
+}
+
+/// Gives messages that this run delivered their entries, so that they count among the newest.
+fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
+    let found: Vec<(MessageNumber, EntryId)> = maildrop
+        .iter()
+        .filter_map(|listed| match listed.who {
+            Who::New(unique_id) => ledger.find(unique_id).map(|id| (listed.number, id)),
+            Who::Known(_) | Who::Nameless => None,
+        })
+        .collect();
+    for (number, id) in found {
+        maildrop.assign(number, id);
+    }
+}
+
+/// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.
+fn drops_at_quit(client: &Client<Transaction>) -> bool {
+    let before = client.login_facts().capabilities_before.as_ref();
+    [before, client.capabilities()]
+        .into_iter()
+        .flatten()
+        .any(|capabilities| capabilities.expires_at_once() || capabilities.google_rico())
+}
+
+/// What a session is about to do.
+pub(super) struct Prepared {
+    pub(super) maildrop: Maildrop,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) policy: Policy,
+}
+
+/// Lists and decides.  Writes to the ledger what it learns by the way.
+fn prepare(
+    run: &Run<'_>,
+    client: &mut Client<Transaction>,
+    ledger: &mut Ledger,
+    scope: &Scope,
+) -> Result<Prepared, Error> {
+    let mut policy = Policy::new(run.account, run.options.retention, run.options.all, ledger);
+    policy.window = is_window(client);
+    let maildrop = list(run, client, ledger, &policy)?;
+    record_listing(&maildrop, ledger, &policy)?;
+    let mut decisions = plan::decide(&maildrop, ledger, &policy);
+    restrict(&mut decisions, &maildrop, ledger, &policy, scope);
+    examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
+    report_too_large(run, &maildrop, ledger, &decisions)?;
+    Ok(Prepared { maildrop, decisions, policy })
+}
+
+fn is_window(client: &Client<Transaction>) -> bool {
+    let before = client.login_facts().capabilities_before.as_ref();
+    [before, client.capabilities()].into_iter().flatten().any(|capabilities| capabilities.google_rico())
+}
+
+/// The unique-id listing, and the scan listing where it is needed.
+fn list(
+    run: &Run<'_>,
+    client: &mut Client<Transaction>,
+    ledger: &Ledger,
+    policy: &Policy,
+) -> Result<Maildrop, Error> {
+    let mut maildrop = Maildrop::default();
+    let known = client.unique_ids::<Error>(|number, unique_id| {
+        maildrop.add(number, unique_id, unique_id.and_then(|id| ledger.find(id)));
+        Ok(())
+    })?;
+    if known {
+        maildrop.complete()?;
+    } else {
+        maildrop = Maildrop::default();
+        nameless(client, &mut maildrop)?;
+    }
+    run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
+    if !maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy) {
+        client.sizes(|number, octets| maildrop.size(number, octets))?;
+    }
+    Ok(maildrop)
+}
+
+/// Without `UIDL`, the scan listing says what there is.
+fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result<(), Error> {
+    let mut sizes = Vec::new();
+    if !client.sizes(|number, octets| sizes.push((number, octets)))? {
+        return Err(Error::NoListing);
+    }
+    for (number, _) in &sizes {
+        maildrop.add(*number, None, None);
+    }
+    maildrop.complete()?;
+    for (number, octets) in sizes {
+        maildrop.size(number, octets);
+    }
+    Ok(())
+}
+
+/// Whether anything is new, failed, to be compared or deleted, or a day has passed since sizes were looked at.
+fn needs_sizes(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> bool {
+    plan::decide(maildrop, ledger, policy).iter().any(|decision| !matches!(decision, Decision::Leave(_)))
+        || !plan::retire(maildrop, ledger, policy, &|_| false).is_empty()
+        || ledger.last_sizes().is_none_or(|then| ledger.now().seconds_since(then).abs() >= SIZES_EVERY)
+}
+
+/// Writes down that a complete listing was taken, and sizes that were not known.
+fn record_listing(maildrop: &Maildrop, ledger: &mut Ledger, policy: &Policy) -> Result<(), Error> {
+    if policy.window || !maildrop.has_unique_ids() {
+        // Not what the maildrop holds, only what the server shows of it.
+        return Ok(());
+    }
+    let held: Vec<EntryId> = maildrop
+        .iter()
+        .filter_map(|listed| match listed.who {
+            Who::Known(id) => Some(id),
+            Who::New(_) | Who::Nameless => None,
+        })
+        .collect();
+    ledger.complete_listing(&mut held.into_iter(), maildrop.has_sizes())?;
+    Ok(())
+}
+
+/// In a window, what failed before is tried in a session of its own.
+fn restrict(
+    decisions: &mut [Decision],
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    policy: &Policy,
+    scope: &Scope,
+) {
+    if !policy.window {
+        return;
+    }
+    for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+        let Who::Known(id) = listed.who else {
+            if *scope != Scope::Everything {
+                *decision = Decision::Leave(Why::BackingOff);
+            }
+            continue;
+        };
+        let leave = match scope {
+            Scope::Everything => ledger.entry(id).failures > 0,
+            Scope::Only { left } => left.last() != Some(&id),
+        };
+        if leave {
+            *decision = Decision::Leave(Why::BackingOff);
+        }
+    }
+}
+
+/// Settles by `TOP n 0` what a header can settle.  With `write`, the ledger learns it.
+fn examine(
+    run: &Run<'_>,
+    client: &mut Client<Transaction>,
+    maildrop: &Maildrop,
+    ledger: &mut Ledger,
+    policy: &Policy,
+    decisions: &mut [Decision],
+    write: bool,
+) -> Result<(), Error> {
+    let asked: Vec<(usize, MessageNumber)> = maildrop
+        .iter()
+        .zip(decisions.iter())
+        .enumerate()
+        .filter_map(|(index, (listed, decision))| match decision {
+            Decision::Compare(Why::Duplicate) => None,
+            // A window must be retrieved again in any case.
+            Decision::Compare(Why::Window) => None,
+            Decision::Compare(Why::Nameless) if policy.deletes() => None,
+            Decision::Compare(_) => Some((index, listed.number)),
+            _ => None,
+        })
+        .collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let nameless = decisions.contains(&Decision::Compare(Why::Nameless)) && !policy.deletes();
+    let mut comparison = Comparison::new(maildrop, decisions, ledger)?;
+    let numbers: Vec<MessageNumber> = asked.iter().map(|(_, number)| *number).collect();
+    let mut headers: HashMap<MessageNumber, crate::message::Facts> = HashMap::new();
+    let mut examiner: Option<Examiner> = None;
+    let mut refused = 0_usize;
+    {
+        let examiner = std::cell::RefCell::new(&mut examiner);
+        client.headers(
+            &numbers,
+            |_, text| {
+                examiner.borrow_mut().get_or_insert_with(|| Examiner::new(b"")).update(text);
+            },
+            |number, given| {
+                let examined = examiner.borrow_mut().take();
+                if given {
+                    headers.insert(number, examined.unwrap_or_else(|| Examiner::new(b"")).finish());
+                } else {
+                    refused += 1;
+                }
+            },
+        )?;
+    }
+    if nameless && headers.is_empty() && refused > 0 {
+        return Err(Error::NoIdentity { server: run.server() });
+    }
+    for (index, number) in asked {
+        let (Some(facts), Some(listed)) = (headers.get(&number), maildrop.at(index)) else { continue };
+        let Some(slot) = decisions.get_mut(index) else { continue };
+        let Decision::Compare(why) = *slot else { continue };
+        *slot = match comparison.by_header(&listed, why, facts, policy.deletes()) {
+            Verdict::NeedsBody => *slot,
+            Verdict::Another => Decision::Retrieve(why),
+            Verdict::Same(entry) => {
+                if write {
+                    match listed.who {
+                        Who::Known(id) => {
+                            if let Some(octets) = listed.octets {
+                                ledger.listed(id, octets)?;
+                            }
+                        }
+                        Who::New(unique_id) => {
+                            let key = Key::UniqueId(unique_id.to_buf());
+                            ledger.recognise(&key, listed.octets, entry)?;
+                        }
+                        Who::Nameless => {}
+                    }
+                }
+                Decision::Leave(Why::Known)
+            }
+        };
+    }
+    Ok(())
+}
+
+fn report_too_large(
+    run: &Run<'_>,
+    maildrop: &Maildrop,
+    ledger: &mut Ledger,
+    decisions: &[Decision],
+) -> Result<(), Error> {
+    for (listed, decision) in maildrop.iter().zip(decisions) {
+        if *decision != Decision::Leave(Why::TooLarge) {
+            continue;
+        }
+        let key = match listed.who {
+            Who::New(unique_id) => Key::UniqueId(unique_id.to_buf()),
+            Who::Known(id) if !ledger.entry(id).reported_too_large => ledger.key(id)?,
+            Who::Known(_) | Who::Nameless => continue,
+        };
+        ledger.too_large(&key, listed.octets)?;
+        run.report(&Event::TooLarge { number: listed.number, octets: listed.octets.unwrap_or_default() });
+    }
+    ledger.flush()?;
+    Ok(())
+}
+
+/// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
+#[derive(Default)]
+struct Known {
+    lacking: HashMap<EntryId, Vec<usize>>,
+    keys: HashMap<EntryId, Key>,
+    failed_before: Vec<EntryId>,
+}
+
+impl Known {
+    fn read(
+        maildrop: &Maildrop,
+        decisions: &[Decision],
+        ledger: &Ledger,
+        destinations: &Destinations,
+    ) -> Result<Self, ledger::Error> {
+        let mut known = Self::default();
+        for (listed, decision) in maildrop.iter().zip(decisions) {
+            let Who::Known(id) = listed.who else { continue };
+            if matches!(decision, Decision::Leave(_)) {
+                continue;
+            }
+            known.keys.insert(id, ledger.key(id)?);
+            if ledger.entry(id).failures > 0 {
+                known.failed_before.push(id);
+            }
+            if *decision == Decision::Retrieve(Why::Again)
+                && let Some(lacking) = ledger.lacking(id)
+            {
+                let slots: Vec<usize> = destinations
+                    .entrances
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(slot, entrance)| lacking.contains(&entrance.id).then_some(slot))
+                    .collect();
+                // A destination that is no longer configured is no longer waited for.
+                if !slots.is_empty() {
+                    known.lacking.insert(id, slots);
+                }
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// Shows what a run would do, and changes nothing: no lock, no recovery, no file.
+pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
+    let mailbox = run.account.mailbox();
+    let directory = run.context.state.join(mailbox.directory_name());
+    let mut ledger = Ledger::read(&directory, &mailbox, Time::now())?;
+    let memory = Memory::load(&directory);
+    let secret = crate::config::password::obtain(run.account, run.context.environment)?;
+    run.report(&Event::Connecting { server: run.server() });
+    let mut client = login(run, &memory, &secret)?;
+    let mut policy = Policy::new(run.account, run.options.retention, run.options.all, &ledger);
+    policy.window = is_window(&client);
+    let maildrop = list(run, &mut client, &ledger, &policy)?;
+    let mut decisions = plan::decide(&maildrop, &ledger, &policy);
+    examine(run, &mut client, &maildrop, &mut ledger, &policy, &mut decisions, false)?;
+    summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
+    let retired: HashMap<MessageNumber, Why> = plan::retire(&maildrop, &ledger, &policy, &|_| false)
+        .into_iter()
+        .map(|retired| (retired.number, retired.why))
+        .collect();
+    for (listed, decision) in maildrop.iter().zip(&decisions) {
+        let (action, why) = match (decision, retired.get(&listed.number)) {
+            (Decision::Retrieve(why), _) => (Action::Retrieve, *why),
+            (Decision::Compare(why), _) => (Action::Compare, *why),
+            (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
+            (Decision::Leave(why), None) => (Action::Leave, *why),
+        };
+        let unique_id = match listed.who {
+            Who::New(unique_id) => unique_id.to_string(),
+            Who::Known(id) => match ledger.key(id)? {
+                Key::UniqueId(unique_id) => unique_id.to_string(),
+                Key::Header(_) => "-".to_owned(),
+            },
+            Who::Nameless => "-".to_owned(),
+        };
+        run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
+    }
+    client.quit(false)?;
+    Ok(())
+}
