@@ -124,7 +124,7 @@ impl Syncs {
     fn kept_open(self) -> usize {
         match self {
             Self::FileSystem => Self::FEW,
-            Self::Each => 32,
+            Self::Each => 16,
             Self::Off => 0,
         }
     }
@@ -297,8 +297,8 @@ impl MaildirOutlet {
             // Two names, so two files: what has ours is published only if it's the same message.
             if error.source.kind() == io::ErrorKind::AlreadyExists
                 && let Some(path) = paths.get(name)
-                && !durable::open_to_read(path)
-                    .is_ok_and(|file| holds(&file, piece.octets, piece.digest).is_ok_and(|same| same))
+                && durable::open_to_read(path)
+                    .is_ok_and(|file| holds(&file, piece.octets, piece.digest).is_ok_and(|same| !same))
             {
                 paths.remove(name);
             }
