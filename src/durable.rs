@@ -267,6 +267,45 @@ pub fn sync_file_system(directory: &File, path: &Path) -> Result<()> {
     rustix::fs::syncfs(directory).map_err(|e| Error::new(Step::Sync, path, e))
 }
 
+/// See the Linux version; no other system has it.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn sync_file_system(_: &File, path: &Path) -> Result<()> {
+    Err(Error::new(Step::Sync, path, Errno::NOSYS))
+}
+
+/// Whether [`sync_file_system`] may stand for the sync of each file and name in `directory`: it covers both and reports
+/// losses on ext4, xfs and btrfs, on Linux 5.8 or later.
+#[must_use]
+pub fn file_system_sync_is_trustworthy(directory: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const EXT4: i128 = 0xEF53;
+        const XFS: i128 = 0x5846_5342;
+        const BTRFS: i128 = 0x9123_683E;
+        let known = rustix::fs::fstatfs(directory)
+            .is_ok_and(|system| [EXT4, XFS, BTRFS].contains(&i128::from(system.f_type)));
+        known && reports_lost_writes(rustix::system::uname().release().to_bytes())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = directory;
+        false
+    }
+}
+
+/// Whether a kernel of this release tells `syncfs(2)` of writes that failed: 5.8 or later.
+#[cfg(target_os = "linux")]
+fn reports_lost_writes(release: &[u8]) -> bool {
+    let mut numbers = release
+        .split(|octet| !octet.is_ascii_digit())
+        .map(|digits| std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok()));
+    let mut next = || numbers.next().flatten().unwrap_or(0);
+    (next(), next()) >= (5, 8)
+}
+
 /// Gives the file its final name, never over an existing one.
 ///
 /// # Errors
@@ -408,6 +447,23 @@ mod tests {
         std::fs::remove_file(&to).unwrap();
         publish(&from, &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"new");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn kernels_that_report_lost_writes() {
+        for (release, reports) in [
+            ("6.18.44-fc", true),
+            ("5.8.0", true),
+            ("5.10", true),
+            ("5.7.19-generic", false),
+            ("4.19.0-8", false),
+            ("10.0", true),
+            ("", false),
+            ("x", false),
+        ] {
+            assert_eq!(super::reports_lost_writes(release.as_bytes()), reports, "{release}");
+        }
     }
 
     #[test]

@@ -180,6 +180,9 @@ pub enum Place {
         name: String,
         /// The directory, opened before the batch's first write: what `syncfs(2)` needs to report its errors.
         batch: Arc<File>,
+        /// The file as it was written, where it may be synced by itself: the descriptor that wrote is sure to be told
+        /// of a write that failed later.
+        file: Option<File>,
     },
     /// In the batch's spool, to be appended to the mbox.
     Mbox {

@@ -1,1 +1,318 @@
-//! Read-only view of a header.
+//! Read-only view of a header: the few fields that popfetch acts on.  What it reads is bounded, whatever the header
+//! holds, and nothing it returns is more than one printable word or a digest.  RFC 5322 §3.6, RFC 5321 §4.4.
+
+use mail_parser::HeaderValue;
+use mail_parser::parsers::MessageStream;
+
+use super::Digest;
+
+/// What the header says.
+#[derive(Debug)]
+pub(super) struct Summary {
+    pub(super) sender: String,
+    pub(super) recipient: String,
+    pub(super) identity: Option<Digest>,
+    pub(super) traced: bool,
+    pub(super) internal: bool,
+}
+
+/// The fields that matter here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Field {
+    ReturnPath,
+    /// `Delivered-To`, `X-Original-To`, `Envelope-To`: any of them says for whom the server took the message.
+    Recipient,
+    MessageId,
+    Date,
+    From,
+    Subject,
+    Received,
+    /// `X-IMAP`, `X-IMAPbase`: where a server keeps its books in the mbox.
+    FolderData,
+    /// The others that servers add, change and remove while a message lies there.
+    Changeable,
+    /// All others, and lines that are no field.
+    #[default]
+    Other,
+}
+
+impl Field {
+    /// Longer names (with the blanks that obsolete syntax allows before the colon) are [`Field::Other`] unseen.
+    pub(super) const LONGEST_NAME: usize = 32;
+
+    const NAMES: [(&[u8], Self); 18] = [
+        (b"Received", Self::Received),
+        (b"From", Self::From),
+        (b"Date", Self::Date),
+        (b"Subject", Self::Subject),
+        (b"Message-ID", Self::MessageId),
+        (b"Return-Path", Self::ReturnPath),
+        (b"Delivered-To", Self::Recipient),
+        (b"X-Original-To", Self::Recipient),
+        (b"Envelope-To", Self::Recipient),
+        (b"Status", Self::Changeable),
+        (b"X-Status", Self::Changeable),
+        (b"X-Keywords", Self::Changeable),
+        (b"X-UID", Self::Changeable),
+        (b"X-UIDL", Self::Changeable),
+        (b"X-IMAP", Self::FolderData),
+        (b"X-IMAPbase", Self::FolderData),
+        (b"Content-Length", Self::Changeable),
+        (b"Lines", Self::Changeable),
+    ];
+
+    /// The field of this name, in any case, with or without blanks behind it.
+    pub(super) fn named(name: &[u8]) -> Self {
+        let name = name.trim_ascii_end();
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map_or(Self::Other, |(_, field)| *field)
+    }
+
+    /// Whether servers change it, so that digests leave it out.
+    pub(super) fn is_changeable(self) -> bool {
+        matches!(self, Self::FolderData | Self::Changeable)
+    }
+}
+
+/// Longest part of a field's value that is looked at.
+const LONGEST_VALUE: usize = 8 * 1024;
+
+/// The topmost fields of a header, gathered while it streams by: 48 KiB at most.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    return_path: Option<Vec<u8>>,
+    recipient: Option<Vec<u8>>,
+    message_id: Option<Vec<u8>>,
+    date: Option<Vec<u8>>,
+    from: Option<Vec<u8>>,
+    subject: Option<Vec<u8>>,
+    received: bool,
+    folder_data: bool,
+    /// Whose value is coming: `Other` when nobody wants it.
+    current: Field,
+}
+
+impl Fields {
+    /// A field begins; its value follows.
+    pub(super) fn begin(&mut self, field: Field) {
+        self.current = Field::Other;
+        match field {
+            Field::Received => self.received = true,
+            Field::FolderData => self.folder_data = true,
+            _ => {
+                if let Some(value) = self.value(field)
+                    && value.is_none()
+                {
+                    *value = Some(Vec::new());
+                    self.current = field;
+                }
+            }
+        }
+    }
+
+    /// More of the value of the field that began last.
+    pub(super) fn add(&mut self, octets: &[u8]) {
+        if let Some(Some(value)) = self.value(self.current) {
+            let room = LONGEST_VALUE.saturating_sub(value.len());
+            value.extend_from_slice(octets.get(..room).unwrap_or(octets));
+        }
+    }
+
+    fn value(&mut self, field: Field) -> Option<&mut Option<Vec<u8>>> {
+        match field {
+            Field::ReturnPath => Some(&mut self.return_path),
+            Field::Recipient => Some(&mut self.recipient),
+            Field::MessageId => Some(&mut self.message_id),
+            Field::Date => Some(&mut self.date),
+            Field::From => Some(&mut self.from),
+            Field::Subject => Some(&mut self.subject),
+            Field::Received | Field::FolderData | Field::Changeable | Field::Other => None,
+        }
+    }
+
+    /// What it all says.
+    pub(super) fn read(self) -> Summary {
+        let identity = [self.message_id, self.date, self.from].map(|value| words(&value.unwrap_or_default()));
+        let has_message_id = identity.first().is_some_and(|id| !id.is_empty());
+        Summary {
+            sender: address(self.return_path),
+            recipient: address(self.recipient),
+            identity: digest_of(&identity),
+            traced: self.received && has_message_id,
+            internal: self.folder_data && is_folder_internal(self.subject),
+        }
+    }
+}
+
+/// The words of a value, parted by one space: equal however it was folded.
+fn words(value: &[u8]) -> Vec<u8> {
+    let words: Vec<&[u8]> = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    words.join(&b' ')
+}
+
+fn digest_of(values: &[Vec<u8>]) -> Option<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    for value in values {
+        if value.is_empty() {
+            return None;
+        }
+        // With its length before it, no octet can be shifted from one value to the next.
+        hasher.update(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(value);
+    }
+    Some(Digest::from_hasher(&hasher))
+}
+
+/// Longest envelope address: local part, `@` and domain (RFC 5321 §4.5.3.1).
+const LONGEST_ADDRESS: usize = 64 + 1 + 255;
+
+/// The address in a `Return-Path` or its like; empty when there is none, or one that cannot safely become a word of a
+/// command line and of a From_ line: blanks, control characters, 8-bit, a leading hyphen (an option to an MDA).
+fn address(value: Option<Vec<u8>>) -> String {
+    let Some(mut value) = value else { return String::new() };
+    value.push(b'\n'); // without which the parser finds nothing
+    let HeaderValue::Text(text) = MessageStream::new(&value).parse_id() else { return String::new() };
+    // A source route is accepted and ignored (RFC 5321 §4.1.1.3).
+    let address = match text.strip_prefix('@') {
+        Some(route) => route.split_once(':').map_or("", |(_, address)| address),
+        None => &text,
+    };
+    let fine = address.len() <= LONGEST_ADDRESS
+        && !address.starts_with('-')
+        && address.bytes().all(|octet| octet.is_ascii_graphic());
+    if fine { address.to_owned() } else { String::new() }
+}
+
+/// UW's c-client keeps a folder's state in a message of its own, which its POP3 server lists as any other.
+fn is_folder_internal(subject: Option<Vec<u8>>) -> bool {
+    const SUBJECT: &str = "DON'T DELETE THIS MESSAGE";
+    let Some(mut subject) = subject else { return false };
+    subject.push(b'\n');
+    match MessageStream::new(&subject).parse_raw() {
+        HeaderValue::Text(text) => {
+            text.get(..SUBJECT.len()).is_some_and(|start| start.eq_ignore_ascii_case(SUBJECT))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Field, address};
+    use crate::message::{Examiner, Facts};
+    use proptest::prelude::{any, prop, prop_assert, proptest};
+
+    fn facts(message: &str) -> Facts {
+        let mut examiner = Examiner::new(b"");
+        examiner.update(message.as_bytes());
+        examiner.finish()
+    }
+
+    #[test]
+    fn sender_is_an_address_or_empty() {
+        let long = format!("<{}@example.com>", "x".repeat(400));
+        let cases = [
+            ("<me@example.com>", "me@example.com"),
+            (" <me@example.com> (kept)", "me@example.com"),
+            ("me@example.com", "me@example.com"),
+            ("<user>", "user"),
+            ("\n <me@example.com>\n", "me@example.com"),
+            ("<@a.example,@b.example:me@c.example>", "me@c.example"),
+            ("<me@[IPv6:2001:db8::1]>", "me@[IPv6:2001:db8::1]"),
+            ("<>", ""),
+            ("", ""),
+            ("<", ""),
+            ("<me@example.com", ""),
+            ("<@>", ""),
+            ("<a@b> <c@d>", ""),
+            ("<a b@example.com>", ""),
+            ("mailing list x@example.com", ""),
+            ("<-oProxyCommand=x@example.com>", ""),
+            ("<m\u{fc}ller@example.com>", ""),
+            ("<a\u{1b}[31m@example.com>", ""),
+            ("<a\0b@example.com>", ""),
+            (&long, ""),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(address(Some(value.as_bytes().to_vec())), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn topmost_envelope_fields_count() {
+        let found = facts(concat!(
+            "return-PATH : <first@example.com>\n",
+            "Return-Path: <second@example.com>\n",
+            "X-Original-To: alias@example.org\n",
+            "Delivered-To: me@example.org\n",
+            "Subject: x\n\nReturn-Path: <body@example.com>\n",
+        ));
+        assert_eq!(found.sender, "first@example.com");
+        assert_eq!(found.recipient, "alias@example.org");
+        // The topmost one is empty: it isn't for the others to say more.
+        assert_eq!(facts("Return-Path: <>\nReturn-Path: <a@b>\n\n").sender, "");
+    }
+
+    #[test]
+    fn identity_needs_all_three() {
+        let whole = facts("Message-ID: <1@x>\nDate: today\nFrom: a@b\n\n").digests.identity;
+        assert!(whole.is_some());
+        let refolded = facts("FROM:a@b\nX: y\nMessage-Id:\n <1@x>\nDate:\t today\n\nbody").digests.identity;
+        assert_eq!(whole, refolded);
+        for other in [
+            "Message-ID: <1@x>\nDate: today\n\n",
+            "Message-ID: <1@x>\nDate: \nFrom: a@b\n\n",
+            "Message-ID:\nDate: today\nFrom: a@b\n\n",
+        ] {
+            assert_eq!(facts(other).digests.identity, None, "{other}");
+        }
+        let shifted = facts("Message-ID: <1@x> today\nDate: a@b\nFrom: a@b\n\n").digests.identity;
+        assert_ne!(whole, shifted);
+    }
+
+    #[test]
+    fn traced_needs_received_and_message_id() {
+        assert!(facts("Received: from x\nMessage-ID: <1@x>\n\n").traced);
+        assert!(!facts("Received: from x\nMessage-ID:  \n\n").traced);
+        assert!(!facts("Message-ID: <1@x>\n\nReceived: from x\n").traced);
+    }
+
+    /// R12
+    #[test]
+    fn book_keeping_of_a_server_is_recognised() {
+        let subject = "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n";
+        for field in ["X-IMAP: 1 2\n", "X-IMAPbase: 1 2\n"] {
+            assert!(facts(&format!("From: x\n{subject}{field}\nbody\n")).internal);
+            assert!(!facts(&format!("{field}Subject: hello\n\nbody\n")).internal);
+        }
+        assert!(!facts(&format!("{subject}\nX-IMAP: 1 2\n")).internal);
+    }
+
+    #[test]
+    fn names_in_any_case_with_blanks() {
+        assert_eq!(Field::named(b"x-UIDL \t"), Field::Changeable);
+        assert_eq!(Field::named(b"X-UIDLs"), Field::Other);
+        assert_eq!(Field::named(b""), Field::Other);
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read(
+            name in prop::sample::select(vec!["Return-Path", "Delivered-To", "Subject", "From"]),
+            value in prop::collection::vec(
+                prop::sample::select(b"<>@\"\\()=?:;, \t\n\r\0ab-\xff".to_vec()), 0..200),
+            noise in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut examiner = Examiner::new(b"");
+            examiner.update(format!("X-IMAP: 1\n{name}:").as_bytes());
+            examiner.update(&value);
+            examiner.update(&noise);
+            let found = examiner.finish();
+            for address in [found.sender, found.recipient] {
+                prop_assert!(address.bytes().all(|b| b.is_ascii_graphic()) && !address.starts_with('-'));
+            }
+        }
+    }
+}

@@ -1,7 +1,13 @@
 //! The stream of one message: its digests, its envelope, the line we may add on top.  Works on text form (LF line
 //! ends, no dot-stuffing), in one pass and bounded memory.  It never changes an octet of a message.
 
-pub mod header;
+pub mod date;
+mod examiner;
+mod header;
+mod received;
+
+pub use examiner::{Examiner, stored};
+pub use received::{Retrieval, received_line};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,0 +1,152 @@
+//! The three directories of a Maildir: whether they are there, and which files stand where in them.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::delivery::Error;
+use crate::durable::{self, Step};
+use crate::exit::ExitCode;
+use crate::message::{self, Digest};
+use crate::text;
+
+const SUBDIRECTORIES: [&str; 3] = ["cur", "new", "tmp"];
+
+/// Which of the three directories are to be made.
+///
+/// # Errors
+/// See [`super::open`].
+pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>, Error> {
+    let shown = shown(path);
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => {
+            return Err(unfit(format!(
+                "{shown} is not a directory, so no Maildir\nhint: move it away, or deliver to it as an mbox"
+            )));
+        }
+        Err(e) if is_absent(&e) && !may_create => return Err(not_there(path)),
+        Err(e) if is_absent(&e) => {
+            let parent = durable::parent_of(path);
+            if parent.is_dir() {
+                return Ok(SUBDIRECTORIES.to_vec());
+            }
+            let parent = self::shown(parent);
+            return Err(unfit(format!(
+                "cannot create Maildir {shown}: there is no directory {parent}\nhint: mkdir -p {parent}"
+            )));
+        }
+        Err(e) => return Err(durable::Error::new(Step::Open, path, e).into()),
+    }
+    let mut missing = Vec::new();
+    for name in SUBDIRECTORIES {
+        let directory = path.join(name);
+        match fs::metadata(&directory) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(unfit(format!("{} is not a directory", self::shown(&directory)))),
+            Err(e) if is_absent(&e) => missing.push(name),
+            Err(e) => return Err(durable::Error::new(Step::Open, &directory, e).into()),
+        }
+    }
+    if missing.len() == SUBDIRECTORIES.len() {
+        // An empty mount point looks like this.
+        if !may_create {
+            return Err(not_there(path));
+        }
+        // Nobody means to make a Maildir of his home directory.
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(unfit(format!(
+                "{shown} is no Maildir: it has neither cur, new nor tmp, and holds something else\n\
+                 hint: name another directory, or mkdir {shown}/cur {shown}/new {shown}/tmp"
+            )));
+        }
+    }
+    Ok(missing)
+}
+
+/// Whether there is nothing of that name.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn unfit(message: String) -> Error {
+    Error::Unfit { message, exit: ExitCode::CannotCreate }
+}
+
+/// A Maildir that should be there.
+pub(super) fn not_there(path: &Path) -> Error {
+    Error::Later(format!(
+        "Maildir {} isn't there, though mail was delivered to it\nhint: mount it, or move it back; nothing is concluded \
+         about its mail until then",
+        shown(path)
+    ))
+}
+
+/// A path for people.
+pub(super) fn shown(path: &Path) -> String {
+    text::printable(path.as_os_str().as_encoded_bytes())
+}
+
+/// The three directories.
+#[derive(Debug)]
+pub(super) struct Folders {
+    pub(super) path: PathBuf,
+    pub(super) cur: PathBuf,
+    pub(super) new: PathBuf,
+    pub(super) tmp: PathBuf,
+}
+
+impl Folders {
+    /// Of the Maildir at `path`, whether it is there or not.
+    pub(super) fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), cur: path.join("cur"), new: path.join("new"), tmp: path.join("tmp") }
+    }
+
+    /// Device and inode of `tmp/`.
+    pub(super) fn inode(&self) -> io::Result<(u64, u64)> {
+        fs::metadata(&self.tmp).map(|tmp| (tmp.dev(), tmp.ino()))
+    }
+
+    /// Where those of `names` stand that are in `new/`, or in `cur/` with or without flags (`NAME:2,…`).
+    ///
+    /// `new/` is read first: a file that a reader moves on meanwhile is met at least once.  One that is renamed within
+    /// the directory being read may be missed: see [`Folders::look_twice`].
+    pub(super) fn find<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<HashMap<&'a str, PathBuf>, Error> {
+        let wanted: HashMap<&[u8], &str> = names.map(|name| (name.as_bytes(), name)).collect();
+        let mut found = HashMap::new();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        for directory in [&self.new, &self.cur] {
+            let unreadable = |e| durable::Error::new(Step::Read, directory, e);
+            for entry in fs::read_dir(directory).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?.file_name();
+                let unique =
+                    entry.as_encoded_bytes().split(|octet| *octet == b':').next().unwrap_or_default();
+                if let Some(name) = wanted.get(unique) {
+                    found.insert(*name, directory.join(&entry));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Like [`Folders::find`], before a file counts as gone.
+    pub(super) fn look_twice<'a>(&self, names: &[&'a str]) -> Result<HashMap<&'a str, PathBuf>, Error> {
+        let mut found = self.find(names.iter().copied())?;
+        let missed = self.find(names.iter().copied().filter(|name| !found.contains_key(name)))?;
+        found.extend(missed);
+        Ok(found)
+    }
+}
+
+/// Whether a file holds just these octets.
+pub(super) fn holds(file: &File, octets: u64, digest: Digest) -> io::Result<bool> {
+    // The length first: it's what is wrong with most torn files, and costs nothing.
+    Ok(file.metadata()?.len() == octets && message::stored(file)? == (octets, digest))
+}

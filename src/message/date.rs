@@ -1,0 +1,99 @@
+//! Dates as mail writes them: RFC 5322 §3.3 for header fields, asctime(3) for From_ lines (RFC 4155), both in UTC.  It
+//! reads no clock.
+
+use crate::clock::Time;
+
+const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// `Thu, 01 Jan 1970 00:00:00 +0000`.
+#[must_use]
+pub fn rfc5322(time: Time) -> String {
+    let t = Civil::of(time);
+    format!(
+        "{}, {:02} {} {:04} {:02}:{:02}:{:02} +0000",
+        t.weekday, t.day, t.month, t.year, t.hour, t.minute, t.second
+    )
+}
+
+/// `Thu Jan  1 00:00:00 1970`: always 24 characters.
+#[must_use]
+pub fn asctime(time: Time) -> String {
+    let t = Civil::of(time);
+    format!(
+        "{} {} {:2} {:02}:{:02}:{:02} {:04}",
+        t.weekday, t.month, t.day, t.hour, t.minute, t.second, t.year
+    )
+}
+
+/// A time in the Gregorian calendar, UTC.
+struct Civil {
+    year: i64,
+    month: &'static str,
+    day: i64,
+    weekday: &'static str,
+    hour: i64,
+    minute: i64,
+    second: i64,
+}
+
+impl Civil {
+    /// The years that four digits can say; a clock beyond them is taken for the nearest.
+    const FIRST: i64 = -62_167_219_200;
+    const LAST: i64 = 253_402_300_799;
+
+    /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`: years begin in March, so that
+    /// the leap day is the last one.
+    fn of(time: Time) -> Self {
+        let time = Time(time.0.clamp(Self::FIRST, Self::LAST));
+        let days = time.day() + 719_468; // since 0000-03-01
+        let era = days.div_euclid(146_097);
+        let day_of_era = days.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153; // from March = 0
+        let january_on = i64::from(month >= 10);
+        let seconds = time.0.rem_euclid(86_400);
+        Self {
+            year: year_of_era + era * 400 + january_on,
+            month: name(&MONTHS, (month + 2) % 12),
+            day: day_of_year - (153 * month + 2) / 5 + 1,
+            weekday: name(&DAYS, (time.day() + 4).rem_euclid(7)), // 1970-01-01 was a Thursday
+            hour: seconds / 3_600,
+            minute: seconds / 60 % 60,
+            second: seconds % 60,
+        }
+    }
+}
+
+fn name(names: &[&'static str], index: i64) -> &'static str {
+    usize::try_from(index).ok().and_then(|i| names.get(i)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{asctime, rfc5322};
+    use crate::clock::Time;
+
+    #[test]
+    fn dates() {
+        let cases = [
+            (0, "Thu, 01 Jan 1970 00:00:00 +0000", "Thu Jan  1 00:00:00 1970"),
+            (-1, "Wed, 31 Dec 1969 23:59:59 +0000", "Wed Dec 31 23:59:59 1969"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 +0000", "Tue Feb 29 00:00:00 2000"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 +0000", "Wed Mar  1 00:00:00 2000"),
+            (1_709_210_096, "Thu, 29 Feb 2024 12:34:56 +0000", "Thu Feb 29 12:34:56 2024"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 +0000", "Mon Mar  1 00:00:00 2100"),
+            (2_147_483_648, "Tue, 19 Jan 2038 03:14:08 +0000", "Tue Jan 19 03:14:08 2038"),
+            (i64::MAX, "Fri, 31 Dec 9999 23:59:59 +0000", "Fri Dec 31 23:59:59 9999"),
+            (i64::MIN, "Sat, 01 Jan 0000 00:00:00 +0000", "Sat Jan  1 00:00:00 0000"),
+        ];
+        for (seconds, header, envelope) in cases {
+            assert_eq!(rfc5322(Time(seconds)), header);
+            assert_eq!(asctime(Time(seconds)), envelope);
+            assert_eq!(envelope.len(), 24);
+        }
+    }
+}

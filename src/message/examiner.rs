@@ -1,0 +1,386 @@
+//! One pass over a message while it arrives: its digests and the few header fields that matter, in bounded memory,
+//! whatever it holds.  A body octet is hashed once.
+//!
+//! A message is cut in two where its first empty line begins.  The digest of the whole is the digest of the two parts'
+//! digests, so that the body's serves twice: with the header as stored, and with the header without what servers change.
+
+use std::io::{self, Read};
+
+use blake3::Hasher;
+use memchr::memchr;
+
+use super::header::{Field, Fields};
+use super::{Digest, Digests, Facts};
+
+/// Takes a message in text form, in pieces of any size, and finds its [`Facts`].
+#[derive(Debug)]
+pub struct Examiner {
+    prefix_octets: u64,
+    octets: u64,
+    in_header: bool,
+    header: Header,
+    stored_header: Bulk,
+    body: Bulk,
+}
+
+impl Examiner {
+    /// For a message that is stored with `prefix` on top: whole header lines without an empty one, or nothing.  It is
+    /// part of the stored digest only.
+    #[must_use]
+    pub fn new(prefix: &[u8]) -> Self {
+        let mut stored_header = Bulk::default();
+        stored_header.update(prefix);
+        Self {
+            prefix_octets: count(prefix),
+            octets: 0,
+            in_header: true,
+            header: Header::default(),
+            stored_header,
+            body: Bulk::default(),
+        }
+    }
+
+    /// More of the message.
+    pub fn update(&mut self, text: &[u8]) {
+        self.octets = self.octets.saturating_add(count(text));
+        let mut body = text;
+        if self.in_header {
+            let (header, rest) = self.header.take(text);
+            self.stored_header.update(header);
+            self.in_header = rest.is_empty();
+            body = rest;
+        }
+        self.body.update(body);
+    }
+
+    /// The message is whole.
+    #[must_use]
+    pub fn finish(self) -> Facts {
+        let body = self.body.finish();
+        let (filtered, fields) = self.header.finish();
+        let summary = fields.read();
+        Facts {
+            octets: self.octets,
+            stored_octets: self.octets.saturating_add(self.prefix_octets),
+            stored: joined(&self.stored_header.finish(), &body),
+            digests: Digests {
+                message: joined(&filtered, &body),
+                header: Digest::from_hasher(&filtered),
+                identity: summary.identity,
+            },
+            sender: summary.sender,
+            recipient: summary.recipient,
+            traced: summary.traced,
+            internal: summary.internal,
+        }
+    }
+}
+
+/// Octets and digest of a stored file, as [`Facts`] has them in `stored_octets` and `stored`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn stored(mut file: impl Read) -> io::Result<(u64, Digest)> {
+    let mut examiner = Examiner::new(b"");
+    let mut buffer = vec![0; 4 * Bulk::STRIDE];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => examiner.update(buffer.get(..n).unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let facts = examiner.finish();
+    Ok((facts.stored_octets, facts.stored))
+}
+
+/// Two digests of fixed length: no octet can be shifted from header to body.
+fn joined(header: &Hasher, body: &Hasher) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.update(header.finalize().as_bytes()).update(body.finalize().as_bytes());
+    Digest::from_hasher(&hasher)
+}
+
+fn count(octets: &[u8]) -> u64 {
+    u64::try_from(octets.len()).unwrap_or(u64::MAX)
+}
+
+/// The header as it streams by: the lines that count, hashed; the fields that matter, gathered.
+#[derive(Debug, Default)]
+struct Header {
+    /// What has come of a line whose field isn't known yet; at most [`Field::LONGEST_NAME`] octets.
+    name: Vec<u8>,
+    /// Whether the field of the present line is known.
+    within: bool,
+    /// Whether that field is left out.
+    left_out: bool,
+    filtered: Bulk,
+    fields: Fields,
+}
+
+impl Header {
+    /// Takes what belongs to the header; what remains begins with the empty line that ends it.
+    fn take<'a>(&mut self, text: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        let mut rest = text;
+        while let Some((&octet, after)) = rest.split_first() {
+            if self.within {
+                let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+                let (line, after) = rest.split_at(end);
+                self.value(line);
+                self.within = !line.ends_with(b"\n");
+                rest = after;
+            } else if octet == b'\n' && self.name.is_empty() {
+                break;
+            } else {
+                self.name.push(octet);
+                self.within = self.decide(octet) && octet != b'\n';
+                rest = after;
+            }
+        }
+        text.split_at(text.len() - rest.len())
+    }
+
+    /// Whether the line has told its field with this octet, its last so far.
+    fn decide(&mut self, octet: u8) -> bool {
+        let name = std::mem::take(&mut self.name);
+        let field = match (name.first(), name.as_slice()) {
+            // A continuation line shares the fate of its field.
+            (Some(b' ' | b'\t'), _) => None,
+            (_, [name @ .., b':']) => Some(Field::named(name)),
+            (_, line) if octet == b'\n' || line.len() == Field::LONGEST_NAME => Some(Field::Other),
+            _ => {
+                self.name = name;
+                return false;
+            }
+        };
+        match field {
+            Some(field) => {
+                self.left_out = field.is_changeable();
+                self.fields.begin(field);
+                if !self.left_out {
+                    self.filtered.update(&name);
+                }
+            }
+            None => self.value(&name),
+        }
+        self.name = name;
+        self.name.clear();
+        true
+    }
+
+    fn value(&mut self, octets: &[u8]) {
+        if !self.left_out {
+            self.filtered.update(octets);
+        }
+        self.fields.add(octets);
+    }
+
+    fn finish(mut self) -> (Hasher, Fields) {
+        // A last line that told no field, and has no line end.
+        if !self.within && !self.name.is_empty() {
+            self.filtered.update(&self.name);
+        }
+        (self.filtered.finish(), self.fields)
+    }
+}
+
+/// A hasher fed in strides.  BLAKE3 hashes many 1 KiB chunks at once, but only those of one call, and only where the
+/// call begins at a multiple of as many; pieces off the line are gathered until they make a stride.
+#[derive(Debug, Default)]
+struct Bulk {
+    hasher: Hasher,
+    held: Vec<u8>,
+}
+
+impl Bulk {
+    /// As many chunks as the widest vectors (AVX-512) take at once.
+    const STRIDE: usize = 16 * 1024;
+
+    fn update(&mut self, mut octets: &[u8]) {
+        if !self.held.is_empty() {
+            let missing = Self::STRIDE.saturating_sub(self.held.len());
+            let (now, rest) = octets.split_at(missing.min(octets.len()));
+            self.held.extend_from_slice(now);
+            octets = rest;
+            if self.held.len() == Self::STRIDE {
+                self.hasher.update(&self.held);
+                self.held.clear();
+            }
+        }
+        let (strides, rest) = octets.split_at(octets.len() - octets.len() % Self::STRIDE);
+        if !strides.is_empty() {
+            self.hasher.update(strides);
+        }
+        // Nothing is left here while something is held: then `octets` was used up above.
+        self.held.extend_from_slice(rest);
+    }
+
+    fn finish(mut self) -> Hasher {
+        self.hasher.update(&self.held);
+        self.hasher
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bulk, Examiner, stored};
+    use crate::message::{Digest, Facts};
+    use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
+
+    const PREFIX: &[u8] = b"Received: from a by b\n\twith POP3; now\n";
+
+    fn facts_in_pieces(prefix: &[u8], message: &[u8], cuts: &[usize]) -> Facts {
+        let mut examiner = Examiner::new(prefix);
+        let mut rest = message;
+        for cut in cuts {
+            let (piece, after) = rest.split_at(cut % (rest.len() + 1));
+            examiner.update(piece);
+            rest = after;
+        }
+        examiner.update(rest);
+        examiner.finish()
+    }
+
+    fn facts(message: &[u8]) -> Facts {
+        facts_in_pieces(b"", message, &[])
+    }
+
+    #[test]
+    fn what_servers_change_counts_only_as_stored() {
+        let plain = b"From: a\nSubject: b\n c\n\nStatus: body\n";
+        let marked = b"STATUS: RO\nFrom: a\nx-keywords : one\n two\n\tthree\nContent-Length: 5\nSubject: b\n c\nX-IMAPbase: 1\n\nStatus: body\n";
+        let (plain, marked) = (facts(plain), facts(marked));
+        assert_eq!(plain.digests.message, marked.digests.message);
+        assert_eq!(plain.digests.header, marked.digests.header);
+        assert_ne!(plain.stored, marked.stored);
+        for name in [
+            "Status",
+            "X-Status",
+            "X-Keywords",
+            "X-UID",
+            "X-UIDL",
+            "X-IMAP",
+            "X-IMAPbase",
+            "Content-Length",
+            "Lines",
+        ] {
+            let with = format!("From: a\n{name}: x\n y\nSubject: b\n c\n\nStatus: body\n");
+            assert_eq!(facts(with.as_bytes()).digests, plain.digests, "{name}");
+            let near = format!("From: a\n{name}x: x\n y\nSubject: b\n c\n\nStatus: body\n");
+            assert_ne!(facts(near.as_bytes()).digests, plain.digests, "{name}");
+        }
+    }
+
+    #[test]
+    fn header_ends_at_the_first_empty_line() {
+        let header = |message: &[u8]| facts(message).digests.header;
+        // As TOP n 0 gives it, with or without its empty line.
+        assert_eq!(header(b"A: b\nC: d\n\nbody\n\nmore"), header(b"A: b\nC: d\n\n"));
+        assert_eq!(header(b"A: b\nC: d\n\nbody"), header(b"A: b\nC: d\n"));
+        assert_ne!(header(b"A: b\n \nC: d\n\nbody"), header(b"A: b\n"));
+        assert_eq!(header(b"\nA: b\n"), header(b""));
+    }
+
+    #[test]
+    fn every_octet_counts() {
+        let messages: [&[u8]; 15] = [
+            b"",
+            b"\n",
+            b"\n\n",
+            b"A",
+            b"A\n",
+            b"A\n\n",
+            b"A: b",
+            b"A: b\n",
+            b"A: b\n\n",
+            b"A: b\n\nc",
+            b"A: b\n\nc\n",
+            b"From x Thu Jan  1 00:00:00 1970\nA: b\n\nc\n",
+            b"A: b\n\nc\0\n",
+            b"A: b\n\nc\xff\n",
+            b"A: b\n\r\nc\n",
+        ];
+        for (i, one) in messages.iter().enumerate() {
+            assert_eq!(facts(one).octets, super::count(one));
+            for other in messages.iter().take(i) {
+                assert_ne!(facts(one).stored, facts(other).stored, "{one:?} {other:?}");
+                assert_ne!(facts(one).digests.message, facts(other).digests.message, "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn endless_header_lines_take_no_memory() {
+        let mut examiner = Examiner::new(b"");
+        let block = vec![b'x'; 1 << 20];
+        for start in ["From: ", "\nStatus: ", "\n", "\nSubject: x\n "] {
+            examiner.update(start.as_bytes());
+            for _ in 0..10 {
+                examiner.update(&block);
+            }
+        }
+        for held in [&examiner.header.filtered.held, &examiner.stored_header.held, &examiner.header.name] {
+            assert!(held.capacity() <= 2 * Bulk::STRIDE);
+        }
+        let facts = examiner.finish();
+        assert_eq!(facts.octets, 40 * (1 << 20) + 6 + 9 + 1 + 13);
+        assert!(facts.digests.identity.is_none());
+    }
+
+    #[test]
+    fn strides_change_nothing() {
+        let octets: Vec<u8> = (0..100_000_u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
+        for size in [1, 1000, 16_383, 16_384, 16_385, 50_000, 100_000] {
+            let mut bulk = Bulk::default();
+            octets.chunks(size).for_each(|piece| bulk.update(piece));
+            assert!(bulk.held.len() < Bulk::STRIDE);
+            assert_eq!(Digest::from_hasher(&bulk.finish()), Digest::of(&octets), "{size}");
+        }
+    }
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let known = prop::sample::select(vec![
+            "Status:",
+            "status : ",
+            "X-UIDL:",
+            "Subject:",
+            "Return-Path: <a@b>",
+            "Received:",
+            "Message-ID: <x>",
+            "From: a",
+            "Date: d",
+            "From ",
+            " ",
+            "\t",
+            "",
+            "",
+            ":",
+            "Content-Length",
+            "X-IMAP: 1",
+            "An-Unusually-Long-Name-Of-A-Field:",
+        ]);
+        let noise = prop_oneof![Just(Vec::new()), prop::collection::vec(any::<u8>(), 0..60)];
+        (known, noise).prop_map(|(known, noise)| [known.as_bytes(), &noise].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_changes_nothing(
+            lines in prop::collection::vec(line(), 0..20),
+            cuts in prop::collection::vec(0_usize..40, 0..60),
+            prefixed in any::<bool>(),
+        ) {
+            let message = lines.join(&b'\n');
+            let prefix = if prefixed { PREFIX } else { b"" };
+            let whole = facts_in_pieces(prefix, &message, &[]);
+            let pieces = facts_in_pieces(prefix, &message, &cuts);
+            let single = facts_in_pieces(prefix, &message, &vec![1; message.len()]);
+            prop_assert_eq!(format!("{whole:?}"), format!("{pieces:?}"));
+            prop_assert_eq!(format!("{whole:?}"), format!("{single:?}"));
+            prop_assert_eq!(whole.digests, facts(&message).digests);
+            let file = [prefix, &message].concat();
+            prop_assert_eq!(stored(file.as_slice()).unwrap(), (whole.stored_octets, whole.stored));
+        }
+    }
+}
