@@ -21,6 +21,7 @@ mod poll;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trust;
 mod wire;
 
 use std::fmt;
@@ -34,7 +35,7 @@ use rustix::event::{PollFd, PollFlags};
 
 pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
 pub use patience::Patience;
-pub use tls::Connectors;
+pub use trust::Connectors;
 
 use crate::stop::Stop;
 use error::plain;
