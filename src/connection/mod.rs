@@ -1,14 +1,96 @@
-//! A connection to a server: TCP, TLS, deadlines.  SKELETON.
+//! A connection to a server: TCP, TLS, deadlines.
 //!
-//! Non-blocking inside: [`Connection::read`] and [`Connection::write`] never wait, [`Connection::wait`] does, for the
-//! socket, a deadline, a signal, or another thread's wake-up.
+//! Non-blocking inside: [`Connection::read`] and [`Connection::write`] never wait; [`Connection::wait`] does, for the
+//! socket, a deadline, a signal, or another thread's wake-up, whichever is first.  So one thread can keep a pipeline
+//! full in both directions (RFC 2449 §6.6 warns of what happens to those who write without reading).
+//!
+//! ```text
+//! Connection::open ─► dial: look up, race (RFC 8305) ─┬─► clear ─► starttls ─┐
+//!                                                     └──────────────────────┴─► tls: handshake, then verify
+//! ```
+//!
+//! It knows no POP3: when to send STLS, how long an answer may take ([`Patience`] counts), what a truncated answer is,
+//! are the client's business.  What it hands out as TLS is always verified: chain and name (RFC 9525), or a pinned
+//! fingerprint.
 
-use std::os::fd::BorrowedFd;
-use std::time::Instant;
+mod certificate;
+mod dial;
+mod error;
+mod patience;
+mod poll;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod trust;
+mod wire;
+
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+
+pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
+pub use patience::Patience;
+pub use trust::Connectors;
+
+use crate::stop::Stop;
+use error::plain;
+use tls::Secured;
+
+/// Where to connect, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// An A-label without final dot, or an address literal without brackets.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+    /// Whether there is TLS.
+    pub security: Security,
+    /// Whom TLS trusts.
+    pub trust: &'a Trust,
+    /// For the TLS handshake; half of it for the look-up and for each address.
+    pub timeout: Duration,
+}
+
+/// Whether, and when, TLS begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// With the first octet (RFC 8314 §3).
+    Implicit,
+    /// When [`Connection::starttls`] is called (RFC 2595 §4).
+    StartTls,
+    /// Never.
+    None,
+}
+
+/// Whom TLS trusts, and what it shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Trust {
+    /// PEM file of certificate authorities, besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// SHA-256 digests of leaf certificates (DER); any given replaces chain, dates and name.
+    pub fingerprints: Vec<[u8; 32]>,
+    /// PEM chain and PEM PKCS#8 key to show to a server that asks.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+}
 
 /// An open line to a server.
-#[derive(Debug)]
-pub struct Connection {}
+pub struct Connection {
+    line: Line,
+    server: String,
+    peer: SocketAddr,
+    stop: Stop,
+}
+
+enum Line {
+    Clear(TcpStream),
+    // Boxed: the TLS session's state is several times as large as a socket.
+    Tls(Box<Secured>),
+}
 
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,46 +117,179 @@ pub enum Channel {
 }
 
 impl Connection {
-    /// Reads what is there: `None` when nothing is yet, `Some(0)` at the end of the stream.
+    /// Looks the host up, connects to the first of its addresses that answers, and, with [`Security::Implicit`], makes
+    /// it TLS and verifies the server.  Meanwhile the TLS connector is built, if `connectors` has none for this trust.
     ///
     /// # Errors
-    /// When the line broke.
-    pub fn read(&mut self, _into: &mut [u8]) -> Result<Option<usize>, Error> {
-        todo!()
+    /// When there is no address, none answers, the handshake fails or takes too long, the certificate is refused, a
+    /// file of `trust` is of no use, or a signal came.
+    pub fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
+        let (socket, peer) = dial::dial(target, stop, || {
+            if target.security != Security::None {
+                connectors.warm(target.trust);
+            }
+        })?;
+        let line = match target.security {
+            Security::Implicit => Line::Tls(Box::new(Secured::begin(socket, target, connectors, stop)?)),
+            Security::StartTls | Security::None => Line::Clear(socket),
+        };
+        Ok(Self { line, server: server(target), peer, stop: stop.clone() })
     }
-    /// Writes what the line takes now: `None` when that is nothing.
+
+    /// Makes a clear line TLS and verifies the server.  To be called when the `+OK` to STLS has been read, and nothing
+    /// behind it: whoever reads ahead must see to it that his buffer is empty.
     ///
     /// # Errors
-    /// When the line broke.
-    pub fn write(&mut self, _octets: &[u8]) -> Result<Option<usize>, Error> {
-        todo!()
+    /// As with [`Connection::open`]; the line is closed then.
+    pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
+        let Self { line, server, peer, stop } = self;
+        let Line::Clear(socket) = line else {
+            return Err(Error::Nested { server });
+        };
+        let line = Line::Tls(Box::new(Secured::begin(socket, target, connectors, &stop)?));
+        Ok(Self { line, server, peer, stop })
     }
-    /// Waits until the socket can be read (or, if `write`, written), `until` has passed, a signal came (if `heed_stop`),
-    /// or `other` became readable.
+
+    /// Reads what is there into `into` (32 KiB or more are best; an empty one gets `None`): `None` when nothing is yet, `Some(0)` at
+    /// the end of the stream.  That TLS ended without close_notify is not told: an end within an answer is a truncation
+    /// either way, and after the answer to QUIT it is none.
+    ///
+    /// # Errors
+    /// When the line broke, or the server refuses our certificate.
+    pub fn read(&mut self, into: &mut [u8]) -> Result<Option<usize>, Error> {
+        if into.is_empty() {
+            return Ok(None);
+        }
+        match &mut self.line {
+            Line::Clear(socket) => {
+                transferred(|| socket.read(into)).map_err(|error| broken(&self.server, &error))
+            }
+            Line::Tls(secured) => secured.read(into).map_err(|error| Secured::failure(&self.server, &error)),
+        }
+    }
+
+    /// Writes what the line takes now: `None` when that is nothing.  What was not written must then come again first, in
+    /// the next call (TLS may already have encrypted it); more may follow it.
+    ///
+    /// # Errors
+    /// When the line broke, or the server refuses our certificate.
+    pub fn write(&mut self, octets: &[u8]) -> Result<Option<usize>, Error> {
+        match &mut self.line {
+            Line::Clear(socket) => {
+                transferred(|| socket.write(octets)).map_err(|error| broken(&self.server, &error))
+            }
+            Line::Tls(secured) => {
+                secured.write(octets).map_err(|error| Secured::failure(&self.server, &error))
+            }
+        }
+    }
+
+    /// Waits until the socket can be read or, if `write`, written; `until` has passed; a signal has come (if
+    /// `heed_stop`); or `other` is readable or at its end.  Of several, [`Wake::Stopped`] is told first, then
+    /// [`Wake::Woken`], which the caller must drain.
     ///
     /// # Errors
     /// When waiting itself fails.
     pub fn wait(
         &mut self,
-        _write: bool,
-        _until: Instant,
-        _heed_stop: bool,
-        _other: Option<BorrowedFd<'_>>,
+        write: bool,
+        until: Instant,
+        heed_stop: bool,
+        other: Option<BorrowedFd<'_>>,
     ) -> Result<Wake, Error> {
-        todo!()
+        let (socket, interest, more) = match &self.line {
+            Line::Clear(socket) if write => (socket.as_fd(), PollFlags::IN | PollFlags::OUT, false),
+            Line::Clear(socket) => (socket.as_fd(), PollFlags::IN, false),
+            Line::Tls(secured) => (secured.as_fd(), secured.interest(write), secured.more()),
+        };
+        let mut descriptors = Vec::with_capacity(3);
+        descriptors.push(PollFd::from_borrowed_fd(socket, interest));
+        if heed_stop {
+            descriptors.push(PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN));
+        }
+        descriptors.extend(other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
+        // With something in a buffer there is nothing to wait for, but the others still have their say.
+        let until = if more { Instant::now() } else { until };
+        let happened = poll::poll(&mut descriptors, until)
+            .map_err(|source| Error::Local { action: "wait for the server", source })?;
+        if heed_stop && self.stop.raised() {
+            return Ok(Wake::Stopped);
+        }
+        if other.is_some() && descriptors.last().is_some_and(|other| !other.revents().is_empty()) {
+            return Ok(Wake::Woken);
+        }
+        Ok(if happened || more { Wake::Ready } else { Wake::TimedOut })
     }
+
     /// How well what is said is kept.
     #[must_use]
     pub fn channel(&self) -> Channel {
-        todo!()
+        match &self.line {
+            Line::Tls(_) => Channel::Tls,
+            // `::ffff:127.0.0.1` is loopback, too.
+            Line::Clear(_) if self.peer.ip().to_canonical().is_loopback() => Channel::Loopback,
+            Line::Clear(_) => Channel::Clear,
+        }
     }
+
     /// `tls-server-end-point` (RFC 5929 §4), where one can be computed.
     #[must_use]
     pub fn end_point_binding(&self) -> Option<&[u8]> {
-        todo!()
+        match &self.line {
+            Line::Clear(_) => None,
+            Line::Tls(secured) => secured.binding(),
+        }
+    }
+
+    /// The server as configured, `host:port`, for messages.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The address that answered.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Closes the line, over TLS with close_notify if the socket takes it.  Never waits.
+    pub fn close(self) {
+        if let Line::Tls(secured) = self.line {
+            secured.close();
+        }
     }
 }
 
-/// Why a connection failed.  SKELETON.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {}
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line: _, server, peer, stop: _ } = self;
+        f.debug_struct("Connection")
+            .field("server", server)
+            .field("peer", peer)
+            .field("channel", &self.channel())
+            .finish()
+    }
+}
+
+/// `host:port`, an IPv6 literal in brackets.
+fn server(target: &Target<'_>) -> String {
+    let (host, port) = (target.host, target.port);
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// A call on a non-blocking socket, again while it is interrupted; `None` when it would block.
+fn transferred(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(octets) => return Ok(Some(octets)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn broken(server: &str, error: &io::Error) -> Error {
+    Error::Broken { server: server.to_owned(), reason: plain(error) }
+}

@@ -1,0 +1,229 @@
+//! Whether a certificate is for the server that was meant (RFC 9525; RFC 7817 §3), and what its fingerprint is.
+//!
+//! This is the only check of names: OpenSSL's own falls back to the common name, accepts partial wildcards, and keeps the
+//! names it has seen to itself.  Chain, dates and purpose are OpenSSL's part, before this.
+
+use std::net::IpAddr;
+
+use sha2::{Digest as _, Sha256};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer as _;
+
+use super::error::CertificateProblem;
+use crate::text;
+
+/// Names shown in an error message, at most.
+const SHOWN: usize = 10;
+
+/// A name that a certificate gives for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name<'a> {
+    Dns(&'a str),
+    Address(IpAddr),
+}
+
+/// The fingerprint by which a leaf is pinned: SHA-256 of its DER.
+pub(super) fn fingerprint(der: &[u8]) -> [u8; 32] {
+    Sha256::digest(der).into()
+}
+
+/// Checks that the leaf is for `host`: an A-label without final dot, or an address literal.
+pub(super) fn check_name(der: &[u8], host: &str) -> Result<(), CertificateProblem> {
+    let Ok((_, leaf)) = X509Certificate::from_der(der) else {
+        return Err(CertificateProblem::Unreadable);
+    };
+    let Ok(alternatives) = leaf.subject_alternative_name() else {
+        return Err(CertificateProblem::Unreadable);
+    };
+    let alternatives =
+        alternatives.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    let names: Vec<_> = alternatives.iter().filter_map(Name::of).collect();
+    if names.is_empty() {
+        let common_name = leaf.subject().iter_common_name().next();
+        let common_name = common_name.map(|name| text::printable(name.attr_value().data));
+        return Err(CertificateProblem::CommonNameOnly { common_name });
+    }
+    if names.iter().any(|name| name.is_for(host)) {
+        return Ok(());
+    }
+    let mut shown: Vec<_> = names.iter().take(SHOWN).map(Name::show).collect();
+    if let Some(more) = names.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        shown.push(format!("{more} more"));
+    }
+    Err(CertificateProblem::WrongName { host: host.to_owned(), names: shown })
+}
+
+impl<'a> Name<'a> {
+    /// The kinds that name a server by host; mail addresses, URIs and the rest say nothing here.
+    fn of(entry: &GeneralName<'a>) -> Option<Self> {
+        match entry {
+            GeneralName::DNSName(name) => Some(Self::Dns(name)),
+            GeneralName::IPAddress(octets) => address(octets).map(Self::Address),
+            _ => None,
+        }
+    }
+
+    /// An address is compared with addresses only, a name with names only (RFC 9525 §6.3, §6.5).
+    fn is_for(&self, host: &str) -> bool {
+        match (self, host.parse::<IpAddr>()) {
+            (Self::Address(address), Ok(host)) => *address == host,
+            (Self::Dns(pattern), Err(_)) => covers(pattern, host),
+            (Self::Address(_), Err(_)) | (Self::Dns(_), Ok(_)) => false,
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Dns(name) => text::printable(name.as_bytes()),
+            Self::Address(address) => address.to_string(),
+        }
+    }
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(octets)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+        .ok()
+}
+
+/// Whether a dNSName covers a host: equal but for case, or `*` as the whole left-most label in the place of exactly one
+/// (RFC 9525 §6.3).  At least two labels must follow the `*`: no certificate is for all of `com`.
+fn covers(pattern: &str, host: &str) -> bool {
+    let Some(parent) = pattern.strip_prefix("*.") else {
+        return !pattern.contains('*') && pattern.eq_ignore_ascii_case(host);
+    };
+    let Some((label, rest)) = host.split_once('.') else {
+        return false;
+    };
+    !label.is_empty() && parent.contains('.') && !parent.contains('*') && parent.eq_ignore_ascii_case(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair, SanType};
+
+    use super::{check_name, covers};
+    use crate::connection::error::CertificateProblem;
+
+    fn certificate(names: &[&str], common_name: &str) -> Vec<u8> {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn t6_t7_names() {
+        let cases = [
+            // pattern, host, covered
+            ("pop.example.com", "pop.example.com", true),
+            ("POP.Example.COM", "pop.example.com", true),
+            ("pop.example.com", "POP.Example.COM", true),
+            ("pop.example.com", "pop.example.org", false),
+            ("example.com", "pop.example.com", false),
+            ("*.example.com", "pop.example.com", true),
+            ("*.example.com", "a.pop.example.com", false),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", ".example.com", false),
+            ("*.*.x", "a.b.x", false),
+            ("*.*.example.com", "a.b.example.com", false),
+            ("f*.x", "foo.x", false),
+            ("f*.example.com", "foo.example.com", false),
+            ("*f.example.com", "of.example.com", false),
+            ("pop.*.com", "pop.example.com", false),
+            ("*.com", "a.b.com", false),
+            ("*.com", "example.com", false),
+            ("*", "localhost", false),
+            ("*.", "localhost.", false),
+            ("pop.example.com\0.evil.org", "pop.example.com", false),
+            ("xn--e1aybc.example.com", "xn--e1aybc.example.com", true),
+            ("*.example.com", "xn--e1aybc.example.com", true),
+            ("xn--*.example.com", "xn--e1aybc.example.com", false),
+        ];
+        for (pattern, host, covered) in cases {
+            assert_eq!(covers(pattern, host), covered, "{pattern} for {host}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_names_are_never_mixed() {
+        // rcgen makes iPAddress entries of address literals.
+        let by_address = certificate(&["192.0.2.1", "2001:db8::1"], "pop.example.com");
+        assert_eq!(check_name(&by_address, "192.0.2.1"), Ok(()));
+        assert_eq!(check_name(&by_address, "2001:DB8:0::1"), Ok(()));
+        let wrong = |host: &str, names: &[&str]| CertificateProblem::WrongName {
+            host: host.to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        for host in ["192.0.2.2", "pop.example.com"] {
+            assert_eq!(check_name(&by_address, host), Err(wrong(host, &["192.0.2.1", "2001:db8::1"])));
+        }
+        // A dNSName that looks like an address is still a name.
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        let dns = SanType::DnsName("192.0.2.1".try_into().unwrap());
+        params.subject_alt_names.push(dns);
+        let by_name = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(check_name(by_name.der(), "192.0.2.1"), Err(wrong("192.0.2.1", &["192.0.2.1"])));
+    }
+
+    #[test]
+    fn a_common_name_is_no_name() {
+        let only = certificate(&[], "pop.example.com");
+        let common_name = Some("pop.example.com".to_owned());
+        assert_eq!(
+            check_name(&only, "pop.example.com"),
+            Err(CertificateProblem::CommonNameOnly { common_name })
+        );
+        // Nor beside another name, nor beside entries that name no server.
+        let beside = certificate(&["other.example.com"], "pop.example.com");
+        assert!(matches!(check_name(&beside, "pop.example.com"), Err(CertificateProblem::WrongName { .. })));
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "\u{1b}[31m");
+        params.subject_alt_names.push(SanType::Rfc822Name("pop@example.com".try_into().unwrap()));
+        let mail = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let common_name = Some("\\x1b[31m".to_owned());
+        assert_eq!(
+            check_name(mail.der(), "pop.example.com"),
+            Err(CertificateProblem::CommonNameOnly { common_name })
+        );
+    }
+
+    #[test]
+    fn many_names_are_cut_short() {
+        let names: Vec<_> = (0..30).map(|n| format!("host{n}.example.com")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let Err(CertificateProblem::WrongName { names, .. }) = check_name(&certificate(&names, ""), "x")
+        else {
+            panic!("accepted");
+        };
+        assert_eq!((names.len(), names[10].as_str()), (11, "20 more"));
+    }
+
+    #[test]
+    fn damaged_certificates_are_refused() {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        // A subjectAltName whose length runs past its end.
+        params
+            .custom_extensions
+            .push(CustomExtension::from_oid_content(&[2, 5, 29, 17], vec![0x30, 0x40, 0x82]));
+        let damaged = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(check_name(damaged.der(), "x"), Err(CertificateProblem::Unreadable));
+        let whole = certificate(&["pop.example.com"], "x");
+        for length in 0..whole.len() {
+            assert!(check_name(&whole[..length], "pop.example.com").is_err(), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_wildcard_stands_for_one_label_only(host in "[a-z.*]{0,12}", parent in "[a-z]{1,3}\\.[a-z]{1,3}") {
+            if covers(&format!("*.{parent}"), &host) {
+                let label = host.strip_suffix(&format!(".{parent}")).unwrap();
+                prop_assert!(!label.is_empty() && !label.contains('.'));
+            }
+        }
+    }
+}

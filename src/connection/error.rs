@@ -1,0 +1,345 @@
+//! Why a connection failed, in plain words, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Security;
+use crate::exit::ExitCode;
+use crate::text;
+
+/// Why a connection failed.  `server` is always `host:port`, as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name has no address, or the resolver is out of reach.
+    #[error("cannot look up {host}: {reason}")]
+    Lookup {
+        /// The name.
+        host: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// No address of the server took the connection.
+    #[error("cannot connect to {server}: {}", List(attempts))]
+    Connect {
+        /// Which server.
+        server: String,
+        /// Every address, and what came of it.
+        attempts: Vec<Attempt>,
+    },
+    /// Something took too long.
+    #[error("{server}: {step} took longer than {limit:?}")]
+    TimedOut {
+        /// Which server.
+        server: String,
+        /// What took too long.
+        step: Step,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The server closed TCP during the handshake.
+    #[error("{server} closed the connection during the TLS handshake")]
+    Closed {
+        /// Which server.
+        server: String,
+    },
+    /// The line broke: a reset, an unreachable network, damaged TLS records.
+    #[error("the connection to {server} broke: {reason}")]
+    Broken {
+        /// Which server.
+        server: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// A signal asked to stop while the connection was being made.
+    #[error("stopped while connecting to {server}")]
+    Stopped {
+        /// Which server.
+        server: String,
+    },
+    /// Clear text where a TLS handshake was due.
+    #[error("{server} does not speak TLS: it said \"{}\"", text::printable(said.trim_ascii_end()))]
+    NotTls {
+        /// Which server.
+        server: String,
+        /// When TLS was to begin.
+        security: Security,
+        /// Its first octets.
+        said: Vec<u8>,
+    },
+    /// The server has no version of TLS that may be used.
+    #[error("{server} offers no TLS 1.2 or later ({reason})")]
+    Version {
+        /// Which server.
+        server: String,
+        /// The TLS library's words.
+        reason: String,
+    },
+    /// The handshake failed for another reason than the certificate.
+    #[error("the TLS handshake with {server} failed: {reason}")]
+    Handshake {
+        /// Which server.
+        server: String,
+        /// The TLS library's words.
+        reason: String,
+    },
+    /// The server's certificate is refused.
+    #[error("{server}: certificate refused: {problem}")]
+    Certificate {
+        /// Which server.
+        server: String,
+        /// What is wrong with it.
+        problem: CertificateProblem,
+        /// A command that shows it.
+        look: String,
+    },
+    /// The server refused our certificate, or asks for one.
+    #[error("{server} refused the client certificate: {reason}")]
+    ClientCertificate {
+        /// Which server.
+        server: String,
+        /// The TLS library's words.
+        reason: String,
+    },
+    /// A file that says what to trust, or what to show, is of no use.
+    #[error(transparent)]
+    Trust(#[from] TrustProblem),
+    /// TLS was asked for inside TLS, which only a bug of ours can do.
+    #[error("STLS inside TLS at {server}: this is a bug in popfetch")]
+    Nested {
+        /// Which server.
+        server: String,
+    },
+    /// The operating system refused something that has nothing to do with the server.
+    #[error("cannot {action}: {}", plain(source))]
+    Local {
+        /// What was to be done.
+        action: &'static str,
+        /// Its words.
+        source: io::Error,
+    },
+}
+
+/// A step with a deadline of its own.  (Addresses have theirs in [`Attempt`].)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Asking the resolver.
+    Lookup,
+    /// The TLS handshake.
+    Handshake,
+}
+
+/// One address that did not take the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The address.
+    pub address: SocketAddr,
+    /// The system's words.
+    pub reason: String,
+}
+
+/// What is wrong with a server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateProblem {
+    /// Nobody but itself vouches for it, or for the authority above it.
+    SelfSigned,
+    /// Its issuer is none that is trusted, or the server sent an incomplete chain.
+    UnknownIssuer,
+    /// Its time is over, or that of an authority above it.
+    Expired,
+    /// Its time has not begun.
+    NotYetValid,
+    /// It is for other names.
+    WrongName {
+        /// What the configuration calls the server.
+        host: String,
+        /// What the certificate does, made printable.
+        names: Vec<String>,
+    },
+    /// It has no name where names count (RFC 9525 §2).
+    CommonNameOnly {
+        /// Its common name, made printable.
+        common_name: Option<String>,
+    },
+    /// It is none of those that were pinned.
+    Fingerprint {
+        /// SHA-256 of its DER.
+        seen: [u8; 32],
+    },
+    /// It cannot be parsed.
+    Unreadable,
+    /// Anything else, in the TLS library's words.
+    Other(String),
+}
+
+/// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} {}: {reason}", path.display())]
+pub struct TrustProblem {
+    /// The key that names it.
+    pub setting: &'static str,
+    /// Which file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+impl Error {
+    /// The code of a run that ends with it.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Lookup { .. }
+            | Self::Connect { .. }
+            | Self::TimedOut { .. }
+            | Self::Closed { .. }
+            | Self::Broken { .. }
+            | Self::Stopped { .. } => ExitCode::Later,
+            Self::NotTls { .. } | Self::Version { .. } | Self::Handshake { .. } => ExitCode::Protocol,
+            Self::Certificate { .. } | Self::ClientCertificate { .. } => ExitCode::Refused,
+            Self::Trust(_) => ExitCode::Configuration,
+            Self::Nested { .. } => ExitCode::Bug,
+            Self::Local { .. } => ExitCode::LocalIo,
+        }
+    }
+
+    /// Whether it may pass by itself.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Lookup { .. }
+            | Self::Connect { .. }
+            | Self::TimedOut { .. }
+            | Self::Closed { .. }
+            | Self::Broken { .. }
+            | Self::Stopped { .. } => true,
+            Self::NotTls { .. }
+            | Self::Version { .. }
+            | Self::Handshake { .. }
+            | Self::Certificate { .. }
+            | Self::ClientCertificate { .. }
+            | Self::Trust(_)
+            | Self::Nested { .. }
+            | Self::Local { .. } => false,
+        }
+    }
+
+    /// What to do next, where there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Lookup { .. } => Some("check the spelling of `server`, and that the network is up".to_owned()),
+            Self::Connect { .. } => Some("check `server` and `port`".to_owned()),
+            Self::NotTls { security: Security::StartTls, .. } => Some(
+                "after STLS nothing may come in clear: another program on the way may have put it there".to_owned(),
+            ),
+            Self::NotTls { said, .. } if said.starts_with(b"+OK") || said.starts_with(b"-ERR") => Some(
+                "this port speaks POP3 in clear: set `tls = \"starttls\"`, or leave `port` out for TLS on 995".to_owned(),
+            ),
+            Self::NotTls { .. } => Some("this port is no POP3 over TLS: check `port`".to_owned()),
+            Self::Version { .. } => {
+                Some("TLS 1.0 and 1.1 are no longer safe (RFC 8996): the server has to be updated".to_owned())
+            }
+            Self::Certificate { problem, look, .. } => Some(format!("{}\nsee it with: {look}", problem.remedy())),
+            Self::ClientCertificate { .. } => {
+                Some("check `tls-client-certificate` and `tls-client-key` with whoever runs the server".to_owned())
+            }
+            Self::Trust(problem) => problem.remedy.clone(),
+            Self::TimedOut { .. }
+            | Self::Closed { .. }
+            | Self::Broken { .. }
+            | Self::Stopped { .. }
+            | Self::Handshake { .. }
+            | Self::Nested { .. }
+            | Self::Local { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lookup => "looking up the name",
+            Self::Handshake => "the TLS handshake",
+        })
+    }
+}
+
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SelfSigned => {
+                f.write_str("it is self-signed, or signed by an authority that is not trusted here")
+            }
+            Self::UnknownIssuer => f.write_str("its issuer is unknown here"),
+            Self::Expired => f.write_str("it has expired, or an authority above it has"),
+            Self::NotYetValid => f.write_str("it is not valid yet"),
+            Self::WrongName { host, names } => {
+                write!(f, "it is not for {host} but for {}", names.join(", "))
+            }
+            Self::CommonNameOnly { common_name: Some(name) } => {
+                write!(f, "it has no subjectAltName for a server; its common name \"{name}\" does not count")
+            }
+            Self::CommonNameOnly { common_name: None } => f.write_str("it names no server at all"),
+            Self::Fingerprint { seen } => {
+                write!(f, "its fingerprint is sha256:{}, which is not pinned", Hex(seen))
+            }
+            Self::Unreadable => f.write_str("it cannot be read"),
+            Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl CertificateProblem {
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::SelfSigned | Self::UnknownIssuer => {
+                "name its authority's certificate with `ca-file`, or pin this very one with `tls-fingerprint` after comparing it with whoever runs the server"
+            }
+            Self::Expired | Self::NotYetValid => {
+                "check this computer's clock; if it is right, the server's certificate has to be renewed"
+            }
+            Self::WrongName { .. } => "set `server` to the name that your provider gives for it",
+            Self::CommonNameOnly { .. } => {
+                "the server's certificate has to be renewed with a subjectAltName; until then `tls-fingerprint` can pin it"
+            }
+            Self::Fingerprint { .. } => {
+                "if whoever runs the server confirms the new certificate, set `tls-fingerprint` to it; if not, somebody listens"
+            }
+            Self::Unreadable | Self::Other(_) => "the server's certificate has to be replaced",
+        }
+    }
+}
+
+struct List<'a>(&'a [Attempt]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, attempt) in self.0.iter().enumerate() {
+            let between = if n == 0 { "" } else { "; " };
+            write!(f, "{between}{}: {}", attempt.address, attempt.reason)?;
+        }
+        Ok(())
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+/// The system's words without its numbers.
+pub(super) fn plain(error: &io::Error) -> String {
+    let words = error.to_string();
+    match words.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => words,
+    }
+}

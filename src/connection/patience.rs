@@ -1,0 +1,146 @@
+//! How long a server may keep us waiting, as a pure function of instants: the first window of an answer may be longer
+//! than the time-out (a server that indexes or rewrites a maildrop takes minutes), every later window must bring a
+//! minimum of octets, and time in which we ourselves do not listen is nobody's fault.
+//!
+//! Reads no clock and knows no socket.  RFC 1939 §3 only has the server's side (ten minutes of silence); the rest is
+//! experience: a server that drips an octet a minute would otherwise hold a run for ever.
+
+use std::time::{Duration, Instant};
+
+/// The patience that one answer gets.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    timeout: Duration,
+    until: Instant,
+    // The last moment at which we certainly listened: what passes from here to `resume` is our own delay.
+    listened: Instant,
+    brought: u64,
+}
+
+impl Patience {
+    /// What a window must bring to be followed by another: a line of the longest that RFC 2449 §4 allows.
+    pub const PROGRESS: u64 = 512;
+
+    /// The factor for the answers that cost a server work: PASS, APOP, AUTH, the first UIDL or LIST, QUIT.
+    pub const LONG: u32 = 5;
+
+    /// For an answer awaited from `now` on: its first window is `factor` times the time-out.
+    #[must_use]
+    pub fn new(timeout: Duration, factor: u32, now: Instant) -> Self {
+        let until = after(now, timeout.saturating_mul(factor));
+        Self { timeout, until, listened: now, brought: 0 }
+    }
+
+    /// Octets of the answer have come.  512 of them, however many reads brought them, open a new window.
+    pub fn brought(&mut self, octets: usize, now: Instant) {
+        self.listened = now;
+        self.brought = self.brought.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+        if self.brought >= Self::PROGRESS {
+            self.brought = 0;
+            // A first window that is longer is never cut short by what it brings.
+            self.until = self.until.max(after(now, self.timeout));
+        }
+    }
+
+    /// We stop listening: from `now` to [`Patience::resume`] the clock stands still.
+    pub fn pause(&mut self, now: Instant) {
+        self.listened = now;
+    }
+
+    /// We listen again: the time since [`Patience::pause`], or else since octets last came, is given back.
+    pub fn resume(&mut self, now: Instant) {
+        self.until = after(self.until, now.saturating_duration_since(self.listened));
+        self.listened = now;
+    }
+
+    /// When patience ends, unless more comes.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+}
+
+/// `wait` after `start`; of a wait too long for the clock, as much as a run will ever last.
+pub(super) fn after(start: Instant, wait: Duration) -> Instant {
+    const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    start.checked_add(wait).or_else(|| start.checked_add(A_YEAR)).unwrap_or(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::{Patience, after};
+
+    enum Step {
+        /// Octets, at a second.
+        Brought(usize, u64),
+        /// At a second.
+        Pause(u64),
+        /// At a second.
+        Resume(u64),
+    }
+    use Step::{Brought, Pause, Resume};
+
+    #[test]
+    fn windows() {
+        // name, factor, what happens, second at which patience ends; the time-out is 60 s
+        let cases: [(&str, u32, &[Step], u64); 12] = [
+            ("silence", 1, &[], 60),
+            ("silence where a server works", Patience::LONG, &[], 300),
+            ("too little", 1, &[Brought(511, 30)], 60),
+            ("enough", 1, &[Brought(512, 30)], 90),
+            ("enough in parts", 1, &[Brought(256, 10), Brought(256, 40)], 100),
+            ("what was too much opens one window only", 1, &[Brought(1023, 30), Brought(1, 50)], 90),
+            ("a drip (R7)", 1, &[Brought(1, 50), Brought(1, 59)], 60),
+            ("a long window is not cut short", 5, &[Brought(4096, 10)], 300),
+            ("later windows of a long one are plain", 5, &[Brought(4096, 280)], 340),
+            ("our own delay is given back", 1, &[Brought(1, 20), Resume(50)], 90),
+            ("and only that", 1, &[Pause(30), Resume(50)], 80),
+            ("a second resume gives nothing", 1, &[Pause(30), Resume(50), Resume(50)], 80),
+        ];
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        for (name, factor, steps, end) in cases {
+            let mut patience = Patience::new(Duration::from_secs(60), factor, start);
+            for step in steps {
+                match *step {
+                    Brought(octets, second) => patience.brought(octets, at(second)),
+                    Pause(second) => patience.pause(at(second)),
+                    Resume(second) => patience.resume(at(second)),
+                }
+            }
+            assert_eq!(patience.until(), at(end), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_time_out_is_too_long_for_the_clock() {
+        let now = Instant::now();
+        assert!(after(now, Duration::MAX) > now);
+        assert!(Patience::new(Duration::MAX, 5, now).until() > now);
+    }
+
+    proptest! {
+        // A server cannot buy more than one time-out with every 512 octets.
+        #[test]
+        fn patience_is_bounded_by_what_comes(reads in proptest::collection::vec((0_usize..2000, 0_u64..100), 0..50)) {
+            let start = Instant::now();
+            let timeout = Duration::from_secs(60);
+            let mut patience = Patience::new(timeout, 1, start);
+            let (mut now, mut octets) = (start, 0);
+            for (brought, seconds) in reads {
+                now += Duration::from_secs(seconds);
+                if now > patience.until() {
+                    break;
+                }
+                octets += brought;
+                patience.brought(brought, now);
+            }
+            let windows = u32::try_from(octets / 512).unwrap() + 1;
+            prop_assert!(patience.until() <= start + timeout * windows);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What TLS needs before there is a server: certificate authorities, a certificate of our own, and the connectors made
+//! of them, each once.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use native_tls::{Certificate, Identity, Protocol, TlsConnector};
+
+use super::Trust;
+use super::error::{TrustProblem, plain};
+use super::tls::reason;
+use crate::secret::Secret;
+
+/// One TLS connector for each set of trust settings, built when it is first needed: each reads the system's
+/// certificate authorities, which takes some 50 ms and 5 MiB.  (native-tls reads them even where it then uses none.)
+/// Clones share what they hold; what a file held at first is what counts.
+#[derive(Debug, Clone, Default)]
+pub struct Connectors(Arc<Mutex<HashMap<Trust, Slot>>>);
+
+type Slot = Arc<OnceLock<Result<TlsConnector, TrustProblem>>>;
+
+impl Connectors {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The connector for these settings; whoever comes while it is being built waits for it.
+    pub(super) fn get(&self, trust: &Trust) -> Result<TlsConnector, TrustProblem> {
+        self.slot(trust).get_or_init(|| build(trust)).clone()
+    }
+
+    /// Begins to build it on another thread, if it is not there already.
+    pub(super) fn warm(&self, trust: &Trust) {
+        let slot = self.slot(trust);
+        if slot.get().is_none() {
+            let trust = trust.clone();
+            let work = move || {
+                slot.get_or_init(|| build(&trust));
+            };
+            // Without a thread it is built when it is needed.
+            let _ = thread::Builder::new().name("trust".to_owned()).spawn(work);
+        }
+    }
+
+    fn slot(&self, trust: &Trust) -> Slot {
+        // A panic elsewhere cannot have left the map half changed.
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(trust.clone()).or_default())
+    }
+}
+
+fn build(trust: &Trust) -> Result<TlsConnector, TrustProblem> {
+    let mut builder = TlsConnector::builder();
+    builder.min_protocol_version(Some(Protocol::Tlsv12));
+    // Names are checked by `check_name` after the handshake, more strictly than OpenSSL would.
+    builder.danger_accept_invalid_hostnames(true);
+    if !trust.fingerprints.is_empty() {
+        // The pinned fingerprint is compared after the handshake, in place of everything else.
+        builder.danger_accept_invalid_certs(true).disable_built_in_roots(true);
+    } else if let Some(path) = &trust.ca_file {
+        for authority in certificates("ca-file", path, &read("ca-file", path)?)? {
+            builder.add_root_certificate(authority);
+        }
+    }
+    if let Some((chain, key)) = &trust.client_certificate {
+        builder.identity(identity(chain, key)?);
+    }
+    builder.build().map_err(|error| {
+        // What is left to fail here is a certificate that does not go with its key.
+        let path = trust.client_certificate.as_ref().map_or(Path::new(""), |(_, key)| key.as_path());
+        problem(KEY, path, &reason(&error.to_string()), None)
+    })
+}
+
+const CHAIN: &str = "tls-client-certificate";
+const KEY: &str = "tls-client-key";
+
+fn identity(chain: &Path, key: &Path) -> Result<Identity, TrustProblem> {
+    let pem = read(CHAIN, chain)?;
+    certificates(CHAIN, chain, &pem)?;
+    let secret = Secret::new(read(KEY, key)?);
+    Identity::from_pkcs8(&pem, secret.expose()).map_err(|error| {
+        let path = key.display();
+        let convert = format!("convert it: openssl pkcs8 -topk8 -nocrypt -in '{path}' -out '{path}.pkcs8'");
+        problem(KEY, key, &reason(&error.to_string()), Some(convert))
+    })
+}
+
+fn certificates(setting: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<Certificate>, TrustProblem> {
+    match Certificate::stack_from_pem(pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(problem(setting, path, "it holds no certificate in PEM form", None)),
+        Err(error) => Err(problem(setting, path, &reason(&error.to_string()), None)),
+    }
+}
+
+fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TrustProblem> {
+    fs::read(path).map_err(|error| problem(setting, path, &plain(&error), None))
+}
+
+fn problem(setting: &'static str, path: &Path, reason: &str, remedy: Option<String>) -> TrustProblem {
+    TrustProblem { setting, path: path.to_owned(), reason: reason.to_owned(), remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Connectors, Trust};
+
+    #[test]
+    fn accounts_with_the_same_trust_share_a_connector() {
+        let connectors = Connectors::new();
+        let (one, other) = (Trust::default(), Trust { fingerprints: vec![[1; 32]], ..Trust::default() });
+        assert!(Arc::ptr_eq(&connectors.slot(&one), &connectors.clone().slot(&one)));
+        assert!(!Arc::ptr_eq(&connectors.slot(&one), &connectors.slot(&other)));
+        connectors.warm(&other);
+        assert!(connectors.get(&other).is_ok());
+        assert!(connectors.slot(&other).get().is_some() && connectors.slot(&one).get().is_none());
+    }
+}
