@@ -1,2 +1,3 @@
 //! The protocol.  SKELETON.
+pub mod redact;
 pub mod types;
