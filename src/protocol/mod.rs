@@ -1,3 +1,4 @@
 //! The protocol.  SKELETON.
 pub mod redact;
+pub mod sasl;
 pub mod types;
