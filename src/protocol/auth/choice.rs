@@ -1,0 +1,544 @@
+//! The choice of a method, as a pure function of what the user wants, the channel, and what the server offers.
+//!
+//! A capability list that came in clear is the attacker's, so `auto` answers with SCRAM there or not at all.  Inside
+//! verified TLS, or to a loopback address, the order is that of [`Method::strength`], but that USER and PASS, which
+//! pipeline, are preferred to PLAIN and LOGIN where nothing is lost by it.
+
+use super::Method;
+use crate::exit::ExitCode;
+use crate::protocol::redact::Redactor;
+use crate::protocol::sasl::{ChannelBinding, Hash, LONGEST_COMMAND, Mechanism, SaslError, Text, sendable};
+use crate::secret::Secret;
+
+/// What the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The strongest offered that keeps the password safe.
+    Auto,
+    /// USER and PASS.
+    UserPass,
+    /// APOP.
+    Apop,
+    /// PLAIN.
+    Plain,
+    /// LOGIN.
+    Login,
+    /// CRAM-MD5.
+    CramMd5,
+    /// SCRAM-SHA-1 without channel binding.
+    ScramSha1,
+    /// SCRAM-SHA-256 without channel binding: the way out where the server's binding doesn't work.
+    ScramSha256,
+    /// XOAUTH2.
+    XOAuth2,
+    /// OAUTHBEARER.
+    OAuthBearer,
+    /// EXTERNAL.
+    External,
+}
+
+/// How well what is said on the line is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// TLS, and the server is the one that was meant.
+    Tls,
+    /// Clear text, straight to a loopback address.
+    Loopback,
+    /// Clear text.
+    Clear,
+}
+
+/// What `CAPA` said in this state (before login, and after STLS if there was one).
+#[derive(Debug, Clone, Default)]
+pub struct Offer<'a> {
+    /// The arguments of SASL, in any case.
+    pub sasl: Vec<&'a [u8]>,
+    /// Whether USER is there.
+    pub user: bool,
+    /// Whether PIPELINING is there.
+    pub pipelining: bool,
+}
+
+/// All that the choice depends on.
+#[derive(Debug)]
+pub struct Circumstances<'a> {
+    /// What the user asked for.
+    pub wanted: Wanted,
+    /// The line.
+    pub channel: Channel,
+    /// What the server offers; `None` if it has no CAPA.
+    pub offer: Option<Offer<'a>>,
+    /// Whether the greeting held a timestamp, and wasn't said before TLS.
+    pub apop: bool,
+    /// Whether an end-point binding could be computed.
+    pub can_bind: bool,
+    /// The user's name.
+    pub user: &'a str,
+    /// Password or token.
+    pub secret: &'a Secret,
+    /// The strongest method that `auto` ever chose at this server for this user: it never accepts less.
+    pub strongest_ever: Option<Method>,
+}
+
+/// Why there is no method.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// User name or password can't be sent by anything.
+    #[error(transparent)]
+    Unsendable(#[from] SaslError),
+    /// The named method isn't offered.
+    #[error("the server doesn't offer {method} here ({offered})")]
+    NotOffered {
+        /// Its name.
+        method: &'static str,
+        /// What is.
+        offered: String,
+    },
+    /// APOP is named, but the greeting held no timestamp, or none that may be answered.
+    #[error("the server's greeting holds no APOP timestamp that may be answered")]
+    NoTimestamp,
+    /// USER and PASS can't carry the strings.
+    #[error("the {0} is too long for USER and PASS, whose lines hold 255 octets")]
+    TooLong(Text),
+    /// In clear, nothing offered keeps the password safe.
+    #[error("the line isn't encrypted, and the server offers nothing that keeps a password safe there ({0})")]
+    InClear(String),
+    /// Nothing offered is known.
+    #[error("the server offers no way to log in that popfetch knows ({0})")]
+    Nothing(String),
+    /// Something stronger was used before.
+    #[error("the server was logged in to with {before} before, and now offers only less ({offered})")]
+    Weaker {
+        /// What was used before.
+        before: &'static str,
+        /// What is offered.
+        offered: String,
+    },
+}
+
+impl AuthError {
+    /// The exit code of a run that ends so.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unsendable(error) => error.exit_code(),
+            Self::NotOffered { .. }
+            | Self::NoTimestamp
+            | Self::TooLong(_)
+            | Self::InClear(_)
+            | Self::Nothing(_)
+            | Self::Weaker { .. } => ExitCode::Refused,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unsendable(error) => error.hint(),
+            Self::NotOffered { .. } => Some("set auth = \"auto\", or name what is offered"),
+            Self::NoTimestamp => Some("set auth = \"auto\", or another method"),
+            Self::TooLong(_) => Some("set auth = \"plain\" if the server offers it, or use a shorter one"),
+            Self::InClear(_) => Some(
+                "set tls = \"implicit\" or \"starttls\"; only if anybody on the way may read the password, \
+                 set auth = \"user-pass\"",
+            ),
+            Self::Nothing(_) => Some(
+                "the server may let nobody in by POP3 before that is switched on in its settings, \
+                 or want a token: auth = \"xoauth2\" or \"oauthbearer\"",
+            ),
+            Self::Weaker { .. } => Some(
+                "if the server's operator confirms that this was changed, name the method to use as `auth`",
+            ),
+        }
+    }
+}
+
+/// The methods to try, in this order, as long as [`super::after_refusal`] allows; never empty.
+///
+/// A method that the user named is the only one, and is used as named, in clear as well.
+///
+/// # Errors
+/// When there is none, with what the server offers.
+pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthError> {
+    if circumstances.wanted != Wanted::External {
+        sendable(Text::User, circumstances.user.as_bytes())?;
+        sendable(Text::Secret, circumstances.secret.expose())?;
+    }
+    let unbound = |hash| Mechanism::Scram(hash, ChannelBinding::Unused);
+    match circumstances.wanted {
+        Wanted::Auto => circumstances.automatic(),
+        Wanted::UserPass => match circumstances.too_long() {
+            Some(which) => Err(AuthError::TooLong(which)),
+            None => Ok(vec![Method::UserPass]),
+        },
+        Wanted::Apop if circumstances.apop => Ok(vec![Method::Apop]),
+        Wanted::Apop => Err(AuthError::NoTimestamp),
+        Wanted::Plain => circumstances.named(Mechanism::Plain),
+        Wanted::Login => circumstances.named(Mechanism::Login),
+        Wanted::CramMd5 => circumstances.named(Mechanism::CramMd5),
+        Wanted::ScramSha1 => circumstances.named(unbound(Hash::Sha1)),
+        Wanted::ScramSha256 => circumstances.named(unbound(Hash::Sha256)),
+        Wanted::XOAuth2 => circumstances.named(Mechanism::XOAuth2),
+        Wanted::OAuthBearer => circumstances.named(Mechanism::OAuthBearer),
+        Wanted::External => circumstances.named(Mechanism::External),
+    }
+}
+
+impl Circumstances<'_> {
+    /// Whether CAPA lists the mechanism: then `AUTH` may carry an initial response (RFC 5034 §3).
+    #[must_use]
+    pub fn announces(&self, mechanism: Mechanism) -> bool {
+        let name = mechanism.name().as_bytes();
+        self.offer.as_ref().is_some_and(|offer| offer.sasl.iter().any(|sasl| sasl.eq_ignore_ascii_case(name)))
+    }
+
+    /// A mechanism that the user named.  Without CAPA it's tried: nothing says that it isn't there.
+    fn named(&self, mechanism: Mechanism) -> Result<Vec<Method>, AuthError> {
+        if self.offer.is_none() || self.announces(mechanism) {
+            Ok(vec![Method::Sasl(mechanism)])
+        } else {
+            Err(AuthError::NotOffered { method: mechanism.name(), offered: self.offered() })
+        }
+    }
+
+    fn automatic(&self) -> Result<Vec<Method>, AuthError> {
+        let mut methods = self.scram();
+        if self.channel != Channel::Clear {
+            self.add_those_for_a_safe_line(&mut methods);
+        }
+        if methods.is_empty() {
+            return Err(match self.too_long() {
+                _ if self.channel == Channel::Clear => AuthError::InClear(self.offered()),
+                Some(which) if self.takes_user() => AuthError::TooLong(which),
+                _ => AuthError::Nothing(self.offered()),
+            });
+        }
+        if let Some(before) = self.strongest_ever {
+            methods.retain(|method| method.strength() >= before.strength());
+            if methods.is_empty() {
+                return Err(AuthError::Weaker { before: before.name(), offered: self.offered() });
+            }
+        }
+        Ok(methods)
+    }
+
+    fn scram(&self) -> Vec<Method> {
+        use ChannelBinding::{NotOffered, Unused, Used};
+        let scram = |hash, binding| Mechanism::Scram(hash, binding);
+        let can_bind = self.can_bind && self.channel == Channel::Tls;
+        let plus_offered =
+            self.announces(scram(Hash::Sha1, Used)) || self.announces(scram(Hash::Sha256, Used));
+        let mut found = Vec::new();
+        if can_bind {
+            found.extend([scram(Hash::Sha256, Used), scram(Hash::Sha1, Used)]);
+        }
+        // `y` tells a server that offers -PLUS that somebody took it out of the list; to say it where it is in the
+        // list would make the server refuse (RFC 5802 §6).
+        let binding = if can_bind && !plus_offered { NotOffered } else { Unused };
+        found.extend([scram(Hash::Sha256, binding), scram(Hash::Sha1, binding)]);
+        found.retain(|mechanism| self.announces(*mechanism));
+        found.into_iter().map(Method::Sasl).collect()
+    }
+
+    /// Those that give the password to whoever listens or has the other end: for a line on which nobody does.
+    fn add_those_for_a_safe_line(&self, methods: &mut Vec<Method>) {
+        let ascii = self.user.is_ascii() && self.secret.expose().is_ascii();
+        let user_pass = self.takes_user() && self.too_long().is_none();
+        let pipelines = ascii && self.offer.as_ref().is_some_and(|offer| offer.user && offer.pipelining);
+        for mechanism in [Mechanism::Plain, Mechanism::CramMd5, Mechanism::Login] {
+            if !self.announces(mechanism) {
+                continue;
+            }
+            // Equal in secrecy to PLAIN and LOGIN, and it saves their round trips.
+            if mechanism != Mechanism::CramMd5
+                && user_pass
+                && pipelines
+                && !methods.contains(&Method::UserPass)
+            {
+                methods.push(Method::UserPass);
+            }
+            methods.push(Method::Sasl(mechanism));
+        }
+        // Without `UTF8 USER` only ASCII may be sent (RFC 6856 §2.2); many servers take other octets all the same, so
+        // they are tried where nothing else is possible.
+        if user_pass && !methods.contains(&Method::UserPass) && (ascii || methods.is_empty()) {
+            methods.push(Method::UserPass);
+        }
+        // Its argument ends at the first space, and so would a name.
+        if self.apop && ascii && !self.user.contains(' ') {
+            methods.push(Method::Apop);
+        }
+    }
+
+    /// Whether USER may be sent unasked: a server that answers CAPA and doesn't list it would get a password in vain.
+    fn takes_user(&self) -> bool {
+        self.offer.as_ref().is_none_or(|offer| offer.user)
+    }
+
+    /// Which of the strings doesn't fit into its line, `USER x` or `PASS x` with CRLF.
+    fn too_long(&self) -> Option<Text> {
+        let fits = |octets: usize| octets + b"USER \r\n".len() <= LONGEST_COMMAND;
+        if !fits(self.user.len()) {
+            Some(Text::User)
+        } else if !fits(self.secret.expose().len()) {
+            Some(Text::Secret)
+        } else {
+            None
+        }
+    }
+
+    /// What the server offers, for an error's text: escaped, shortened.
+    fn offered(&self) -> String {
+        const MOST: usize = 20;
+        let Some(offer) = &self.offer else { return "it has no CAPA".to_owned() };
+        let redactor = Redactor::new(self.secret);
+        let mut words: Vec<String> = Vec::new();
+        if offer.user {
+            words.push("USER".to_owned());
+        }
+        if self.apop {
+            words.push("APOP".to_owned());
+        }
+        let mechanisms = offer.sasl.iter().take(MOST);
+        words.extend(mechanisms.map(|name| redactor.printable(name).chars().take(40).collect()));
+        if offer.sasl.len() > MOST {
+            words.push("…".to_owned());
+        }
+        if words.is_empty() {
+            "it offers nothing".to_owned()
+        } else {
+            format!("it offers {}", words.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AuthError, Channel, Circumstances, ExitCode, Method, Offer, Secret, Text, Wanted, methods};
+    use crate::protocol::sasl::SaslError;
+
+    /// `USER` and `PIPELINING` in a list of mechanisms are those capabilities.
+    fn offer(words: &str) -> Offer<'_> {
+        let mut offer = Offer::default();
+        for word in words.split_whitespace() {
+            match word {
+                "USER" => offer.user = true,
+                "PIPELINING" => offer.pipelining = true,
+                _ => offer.sasl.push(word.as_bytes()),
+            }
+        }
+        offer
+    }
+
+    fn on<'a>(channel: Channel, words: &'a str, secret: &'a Secret) -> Circumstances<'a> {
+        Circumstances {
+            wanted: Wanted::Auto,
+            channel,
+            offer: Some(offer(words)),
+            apop: false,
+            can_bind: false,
+            user: "user",
+            secret,
+            strongest_ever: None,
+        }
+    }
+
+    fn names(circumstances: &Circumstances<'_>) -> String {
+        match methods(circumstances) {
+            Ok(methods) => methods.iter().map(|m| m.name()).collect::<Vec<_>>().join(" "),
+            Err(error) => format!("{error}"),
+        }
+    }
+
+    #[test]
+    fn auto_inside_tls() {
+        let secret = Secret::new("pencil");
+        let cases = [
+            ("SCRAM-SHA-1 PLAIN SCRAM-SHA-256", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"),
+            ("Plain login Cram-Md5 USER", "PLAIN CRAM-MD5 LOGIN USER"),
+            ("LOGIN USER", "LOGIN USER"),
+            ("USER", "USER"),
+            // C9
+            ("PLAIN", "PLAIN"),
+            // It pipelines.
+            ("PLAIN LOGIN USER PIPELINING", "USER PLAIN LOGIN"),
+            ("CRAM-MD5 LOGIN USER PIPELINING", "CRAM-MD5 USER LOGIN"),
+            ("SCRAM-SHA-1 PLAIN USER PIPELINING", "SCRAM-SHA-1 USER PLAIN"),
+            ("PLAIN PIPELINING", "PLAIN"),
+            // Only when named.
+            ("XOAUTH2 OAUTHBEARER EXTERNAL PLAIN", "PLAIN"),
+            // Never.
+            ("NTLM GSSAPI DIGEST-MD5 ANONYMOUS LOGIN", "LOGIN"),
+            // Without a channel to bind to.
+            ("SCRAM-SHA-256-PLUS SCRAM-SHA-256", "SCRAM-SHA-256"),
+        ];
+        for (words, expected) in cases {
+            assert_eq!(names(&on(Channel::Tls, words, &secret)), expected, "{words}");
+            assert_eq!(names(&on(Channel::Loopback, words, &secret)), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn s11_channel_binding_and_what_is_said_of_it() {
+        use crate::protocol::sasl::ChannelBinding::{NotOffered, Unused, Used};
+        use crate::protocol::sasl::{Hash, Mechanism};
+        let secret = Secret::new("pencil");
+        let chosen = |channel, words, can_bind| {
+            let circumstances = Circumstances { can_bind, ..on(channel, words, &secret) };
+            methods(&circumstances).unwrap().into_iter().next()
+        };
+        let scram = |hash, binding| Some(Method::Sasl(Mechanism::Scram(hash, binding)));
+        let both = "SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1 SCRAM-SHA-256";
+        let stripped = "SCRAM-SHA-1 SCRAM-SHA-256";
+        assert_eq!(chosen(Channel::Tls, both, true), scram(Hash::Sha256, Used));
+        assert_eq!(chosen(Channel::Tls, both, false), scram(Hash::Sha256, Unused));
+        assert_eq!(chosen(Channel::Tls, stripped, true), scram(Hash::Sha256, NotOffered));
+        assert_eq!(chosen(Channel::Tls, stripped, false), scram(Hash::Sha256, Unused));
+        assert_eq!(chosen(Channel::Clear, both, true), scram(Hash::Sha256, Unused));
+        // A bound SHA-1 is better than an unbound SHA-256.
+        assert_eq!(chosen(Channel::Tls, "SCRAM-SHA-1-PLUS SCRAM-SHA-256", true), scram(Hash::Sha1, Used));
+        // Named, it's the way out where binding fails.
+        let named =
+            Circumstances { wanted: Wanted::ScramSha256, can_bind: true, ..on(Channel::Tls, both, &secret) };
+        assert_eq!(methods(&named).unwrap().into_iter().next(), scram(Hash::Sha256, Unused));
+    }
+
+    #[test]
+    fn s18_in_clear_auto_uses_scram_or_nothing() {
+        let secret = Secret::new("pencil");
+        let words = "SCRAM-SHA-1 PLAIN CRAM-MD5 USER PIPELINING";
+        let clear = |words| Circumstances { apop: true, ..on(Channel::Clear, words, &secret) };
+        assert_eq!(names(&clear(words)), "SCRAM-SHA-1");
+        for words in ["PLAIN LOGIN", "USER", "CRAM-MD5", ""] {
+            let error = methods(&clear(words)).unwrap_err();
+            assert!(matches!(error, AuthError::InClear(_)), "{words}");
+            assert_eq!(error.exit_code(), ExitCode::Refused);
+            assert!(error.hint().is_some_and(|hint| hint.contains("starttls")), "{words}");
+        }
+        assert_eq!(
+            methods(&clear("PLAIN LOGIN")).unwrap_err().to_string(),
+            "the line isn't encrypted, and the server offers nothing that keeps a password safe there \
+             (it offers APOP, PLAIN, LOGIN)"
+        );
+        // No CAPA at all.
+        assert!(methods(&Circumstances { offer: None, ..clear("") }).is_err());
+        // The user's word.
+        let named = Circumstances { wanted: Wanted::UserPass, ..clear("") };
+        assert_eq!(names(&named), "USER");
+        let named = Circumstances { wanted: Wanted::Plain, ..clear("PLAIN") };
+        assert_eq!(names(&named), "PLAIN");
+    }
+
+    #[test]
+    fn c1_c10_without_capabilities_and_with_none_of_use() {
+        let secret = Secret::new("pencil");
+        for channel in [Channel::Tls, Channel::Loopback] {
+            assert_eq!(names(&Circumstances { offer: None, ..on(channel, "", &secret) }), "USER");
+            assert_eq!(
+                names(&Circumstances { offer: None, apop: true, ..on(channel, "", &secret) }),
+                "USER APOP"
+            );
+        }
+        let error = methods(&on(Channel::Tls, "NTLM X\x1b[31m", &secret)).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::Refused);
+        assert_eq!(
+            error.to_string(),
+            "the server offers no way to log in that popfetch knows (it offers NTLM, X\\x1b[31m)"
+        );
+    }
+
+    #[test]
+    fn apop_comes_last() {
+        let secret = Secret::new("pencil");
+        let with = |words| Circumstances { apop: true, ..on(Channel::Tls, words, &secret) };
+        assert_eq!(names(&with("PLAIN")), "PLAIN APOP");
+        assert_eq!(names(&with("")), "APOP");
+        assert_eq!(
+            methods(&Circumstances { user: "a b", ..with("") }).unwrap_err(),
+            AuthError::Nothing("it offers APOP".to_owned())
+        );
+        let forced = Circumstances { wanted: Wanted::Apop, ..on(Channel::Tls, "PLAIN", &secret) };
+        assert_eq!(methods(&forced).unwrap_err(), AuthError::NoTimestamp);
+    }
+
+    #[test]
+    fn named_methods() {
+        let secret = Secret::new("pencil");
+        let named = |wanted, words| Circumstances { wanted, ..on(Channel::Tls, words, &secret) };
+        let cases = [
+            (Wanted::XOAuth2, "PLAIN xoauth2", "XOAUTH2"),
+            (Wanted::OAuthBearer, "OAUTHBEARER", "OAUTHBEARER"),
+            (Wanted::External, "EXTERNAL PLAIN", "EXTERNAL"),
+            (Wanted::Login, "LOGIN PLAIN", "LOGIN"),
+            (Wanted::CramMd5, "CRAM-MD5", "CRAM-MD5"),
+            (Wanted::ScramSha1, "SCRAM-SHA-1 SCRAM-SHA-256", "SCRAM-SHA-1"),
+            (Wanted::UserPass, "PLAIN", "USER"),
+            (Wanted::Plain, "LOGIN USER", "the server doesn't offer PLAIN here (it offers USER, LOGIN)"),
+            (Wanted::Plain, "", "the server doesn't offer PLAIN here (it offers nothing)"),
+        ];
+        for (wanted, words, expected) in cases {
+            assert_eq!(names(&named(wanted, words)), expected);
+        }
+        // Without CAPA there is nothing to go by: tried, without an initial response.
+        let blind = Circumstances { offer: None, ..named(Wanted::Plain, "") };
+        assert_eq!(names(&blind), "PLAIN");
+        assert!(!blind.announces(crate::protocol::sasl::Mechanism::Plain));
+    }
+
+    #[test]
+    fn a_pin_refuses_less() {
+        let secret = Secret::new("pencil");
+        let pinned = |before: &str, words| Circumstances {
+            strongest_ever: Method::from_name(before),
+            ..on(Channel::Tls, words, &secret)
+        };
+        assert_eq!(names(&pinned("SCRAM-SHA-1", "SCRAM-SHA-256 PLAIN")), "SCRAM-SHA-256");
+        assert_eq!(names(&pinned("PLAIN", "LOGIN USER")), "LOGIN USER");
+        let error = methods(&pinned("SCRAM-SHA-256", "SCRAM-SHA-1 PLAIN")).unwrap_err();
+        assert!(matches!(error, AuthError::Weaker { before: "SCRAM-SHA-256", .. }), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::Refused);
+        // What the user names is above it.
+        let named = Circumstances { wanted: Wanted::Plain, ..pinned("SCRAM-SHA-256", "PLAIN") };
+        assert_eq!(names(&named), "PLAIN");
+    }
+
+    #[test]
+    fn g9_g10_strings() {
+        let of = |octets: &[u8]| Secret::new(octets);
+        let long = "u".repeat(249);
+        let fits = of(&[b'p'; 248]);
+        let over = of(&[b'p'; 249]);
+        let plain = of(b"pencil");
+        assert_eq!(names(&on(Channel::Tls, "USER", &fits)), "USER");
+        let error = methods(&on(Channel::Tls, "USER", &over)).unwrap_err();
+        assert_eq!(error, AuthError::TooLong(Text::Secret));
+        let too_long = Circumstances { user: &long, ..on(Channel::Tls, "USER", &plain) };
+        assert_eq!(methods(&too_long).unwrap_err(), AuthError::TooLong(Text::User));
+        let named = Circumstances { wanted: Wanted::UserPass, ..too_long };
+        assert_eq!(methods(&named).unwrap_err().exit_code(), ExitCode::Refused);
+        assert_eq!(names(&on(Channel::Tls, "USER PIPELINING PLAIN", &over)), "PLAIN");
+
+        // Beyond ASCII, USER is the last resort.
+        let umlaut = Secret::new("pass w\u{f6}rd");
+        assert_eq!(names(&on(Channel::Tls, "USER PIPELINING PLAIN", &umlaut)), "PLAIN");
+        assert_eq!(names(&on(Channel::Tls, "USER", &umlaut)), "USER");
+
+        for bad in [&b"a\nb"[..], b"a\rb", b"a\0b"] {
+            let secret = of(bad);
+            let error = methods(&on(Channel::Tls, "PLAIN USER", &secret)).unwrap_err();
+            assert_eq!(error, AuthError::Unsendable(SaslError::LineEnd(Text::Secret)));
+            assert_eq!(error.exit_code(), ExitCode::Configuration);
+            let user = std::str::from_utf8(bad).unwrap();
+            let circumstances = Circumstances { user, ..on(Channel::Tls, "PLAIN", &plain) };
+            assert_eq!(
+                methods(&circumstances).unwrap_err(),
+                AuthError::Unsendable(SaslError::LineEnd(Text::User))
+            );
+        }
+        assert!(methods(&on(Channel::Tls, "PLAIN USER", &of(b""))).is_err());
+        for kept in [&b"a b "[..], b" x", b"%", b"\""] {
+            assert_eq!(names(&on(Channel::Tls, "USER", &of(kept))), "USER");
+        }
+    }
+}

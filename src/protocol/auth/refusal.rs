@@ -1,0 +1,153 @@
+//! What `-ERR` at login means: the password's fault, or something that passes.
+//!
+//! Response codes say it (RFC 2449 §8, RFC 3206).  A server without them says it in words, which are read only here.
+
+use std::fmt;
+
+use crate::exit::ExitCode;
+use crate::protocol::response::ResponseCode;
+
+/// Why a login was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The credentials were right, but another session holds the maildrop (`[IN-USE]`).
+    InUse,
+    /// Too soon after the last login (`[LOGIN-DELAY]`).
+    LoginDelay,
+    /// The server's trouble, passing (`[SYS/TEMP]`).
+    SysTemp,
+    /// The server's trouble, needs a person there (`[SYS/PERM]`).
+    SysPerm,
+    /// The maildrop needs UTF8 mode (`[UTF8]`, RFC 6856 §5).
+    NeedsUtf8,
+    /// User name or password: wrong, expired, or not allowed.
+    Credentials,
+    /// Not the credentials, by the server's words or by its silence about them.
+    Busy,
+}
+
+impl Refusal {
+    /// The exit code of a run that ends so.
+    #[must_use]
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Self::InUse | Self::LoginDelay | Self::SysTemp | Self::Busy => ExitCode::Later,
+            Self::SysPerm => ExitCode::Unavailable,
+            Self::NeedsUtf8 | Self::Credentials => ExitCode::Refused,
+        }
+    }
+
+    /// Whether it passes by itself.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        self.exit_code() == ExitCode::Later
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "another session holds the maildrop",
+            Self::LoginDelay => "the last login was too recent",
+            Self::SysTemp => "the server has a passing trouble",
+            Self::SysPerm => "the server has a trouble that its operator must mend",
+            Self::NeedsUtf8 => "the maildrop wants UTF8 mode, which popfetch doesn't speak",
+            Self::Credentials => "the credentials were refused",
+            Self::Busy => "the server can't serve this maildrop now",
+        })
+    }
+}
+
+/// Words of a refusal without a code that speak of something that passes (fetchmail's list).
+const PASSING: [&str; 5] = ["lock", "busy", "in use", "unavailable", "too many"];
+
+/// The same, but also said to somebody who mistyped: they count only without a word of [`BLAME`].
+const PASSING_UNLESS_BLAMED: [&str; 2] = ["wait", "try again"];
+
+/// Words that speak of the credentials.
+const BLAME: [&str; 3] = ["invalid", "incorrect", "wrong"];
+
+/// The meaning of a refused login, from its known response code, or else from its text.  `auth_resp_code`: the server
+/// announces AUTH-RESP-CODE, and so marks every refusal that is the credentials' fault (RFC 3206 §6).
+#[must_use]
+pub fn refusal(code: Option<ResponseCode>, text: &[u8], auth_resp_code: bool) -> Refusal {
+    match code {
+        Some(ResponseCode::InUse) => Refusal::InUse,
+        Some(ResponseCode::LoginDelay) => Refusal::LoginDelay,
+        Some(ResponseCode::SysTemp) => Refusal::SysTemp,
+        Some(ResponseCode::SysPerm) => Refusal::SysPerm,
+        Some(ResponseCode::Auth) => Refusal::Credentials,
+        Some(ResponseCode::Utf8) => Refusal::NeedsUtf8,
+        None if auth_resp_code => Refusal::Busy,
+        None => {
+            let passes = speaks_of(text, &PASSING)
+                || (speaks_of(text, &PASSING_UNLESS_BLAMED) && !speaks_of(text, &BLAME));
+            if passes { Refusal::Busy } else { Refusal::Credentials }
+        }
+    }
+}
+
+/// Whether any of the phrases begins at a word's beginning, in any case: `Locked` is `lock`, `blocked` isn't.
+fn speaks_of(text: &[u8], phrases: &[&str]) -> bool {
+    phrases.iter().any(|phrase| {
+        let mut before = None;
+        let mut rest = text;
+        while let Some((octet, after)) = rest.split_first() {
+            let begins = rest.get(..phrase.len()).is_some_and(|s| s.eq_ignore_ascii_case(phrase.as_bytes()));
+            if begins && !before.is_some_and(u8::is_ascii_alphanumeric) {
+                return true;
+            }
+            before = Some(octet);
+            rest = after;
+        }
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ExitCode, Refusal, ResponseCode, refusal};
+
+    #[test]
+    fn g12_to_g15_codes() {
+        let cases = [
+            (ResponseCode::InUse, Refusal::InUse, ExitCode::Later),
+            (ResponseCode::LoginDelay, Refusal::LoginDelay, ExitCode::Later),
+            (ResponseCode::SysTemp, Refusal::SysTemp, ExitCode::Later),
+            (ResponseCode::SysPerm, Refusal::SysPerm, ExitCode::Unavailable),
+            (ResponseCode::Auth, Refusal::Credentials, ExitCode::Refused),
+            (ResponseCode::Utf8, Refusal::NeedsUtf8, ExitCode::Refused),
+        ];
+        for (code, expected, exit) in cases {
+            // The code decides, whatever the text and the capabilities say.
+            for announced in [false, true] {
+                assert_eq!(refusal(Some(code), b"invalid password, locked", announced), expected);
+            }
+            assert_eq!(expected.exit_code(), exit);
+        }
+    }
+
+    #[test]
+    fn g16_words() {
+        let cases = [
+            ("maildrop already locked", Refusal::Busy),
+            ("Lock Busy", Refusal::Busy),
+            ("LOCK BUSY!  Is another session active?", Refusal::Busy),
+            ("mailbox in use", Refusal::Busy),
+            ("[FOO] server is temporarily unavailable", Refusal::Busy),
+            ("too many connections", Refusal::Busy),
+            ("Please wait", Refusal::Busy),
+            ("system error, try again later", Refusal::Busy),
+            ("invalid password", Refusal::Credentials),
+            ("Incorrect password, please try again", Refusal::Credentials),
+            ("[FOO] bad", Refusal::Credentials),
+            ("user is blocked", Refusal::Credentials),
+            ("", Refusal::Credentials),
+            ("loc", Refusal::Credentials),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(refusal(None, text.as_bytes(), false), expected, "{text}");
+            assert_eq!(refusal(None, text.as_bytes(), true), Refusal::Busy, "{text}");
+        }
+    }
+}

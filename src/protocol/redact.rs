@@ -1,0 +1,234 @@
+//! Takes an account's secret out of text that came from a server.
+//!
+//! Servers quote what they were sent: `-ERR bad argument: AHVzZXIAcGVuY2ls`.  Before such text may reach a terminal, a
+//! log or an error, every form in which the secret went out becomes `***`: as it is, in base64 (at each of the three
+//! alignments that a prefix such as PLAIN's user name can give it), and whatever was derived from it and sent: an APOP
+//! digest, a CRAM-MD5 response, a SCRAM proof, a whole SASL line.
+//!
+//! This comes *before* [`crate::text::printable`] and before any text is shortened: an escaped or cut secret would not
+//! be found any more.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use crate::secret::Secret;
+
+/// What stands where a secret stood.
+const MASK: &[u8] = b"***";
+
+/// Something shorter than this may stand in any sentence by chance, and masking each place would spell it out (with the
+/// password `a`, `inv***lid p***ssword`): a text that holds it is hidden whole.
+const SHORTEST_MASKED_ALONE: usize = 4;
+
+/// Knows every form in which one account's secret was sent.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    needles: Vec<Needle>,
+}
+
+#[derive(Clone)]
+struct Needle {
+    octets: Secret,
+    form: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As it was sent.
+    Exact,
+    /// Hexadecimal digits: a server may print them in capitals.
+    Hex,
+    /// Base64 characters from the midst of a line: those beside them hold some bits of the secret too.
+    Fragment,
+}
+
+impl Redactor {
+    /// Hides `secret` as it is and in base64, whatever stands before and after it there.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let mut redactor = Self::default();
+        redactor.add(secret.expose(), Form::Exact);
+        for before in 0..3 {
+            redactor.add(aligned(secret.expose(), before).expose(), Form::Fragment);
+        }
+        // The whole form too: its last characters depend on the padding, and a short secret has no other.
+        redactor.add(base64(secret.expose()).expose(), Form::Exact);
+        redactor
+    }
+
+    /// Also hides something that was sent: a line, or a part of one.
+    pub fn hide(&mut self, sent: &Secret) {
+        self.add(sent.expose(), Form::Exact);
+    }
+
+    /// Also hides a digest that was sent in hexadecimal digits, in either case.
+    pub fn hide_hex(&mut self, digest: &Secret) {
+        self.add(digest.expose(), Form::Hex);
+    }
+
+    /// `text` without the secret; borrowed when it holds none.
+    #[must_use]
+    pub fn redact<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut hidden = vec![false; text.len()];
+        for needle in &self.needles {
+            let length = needle.octets.expose().len();
+            for (start, window) in text.windows(length).enumerate() {
+                if !needle.matches(window) {
+                    continue;
+                }
+                if length < SHORTEST_MASKED_ALONE {
+                    return Cow::Borrowed(MASK);
+                }
+                let (before, after) = needle.margins(text, start, start + length);
+                let found = hidden.iter_mut().skip(start - before).take(before + length + after);
+                found.for_each(|octet| *octet = true);
+            }
+        }
+        if !hidden.contains(&true) {
+            return Cow::Borrowed(text);
+        }
+        // One mask for each run: its length says nothing about the secret's.
+        let mut out = Vec::with_capacity(text.len());
+        let mut masked = false;
+        for (octet, hide) in text.iter().zip(hidden) {
+            if !hide {
+                out.push(*octet);
+            } else if !masked {
+                out.extend_from_slice(MASK);
+            }
+            masked = hide;
+        }
+        Cow::Owned(out)
+    }
+
+    /// Text of a server as it may be shown: without the secret, and without anything that steers a terminal.
+    #[must_use]
+    pub fn printable(&self, text: &[u8]) -> String {
+        crate::text::printable(&self.redact(text))
+    }
+
+    fn add(&mut self, octets: &[u8], form: Form) {
+        let known = self.needles.iter().any(|needle| needle.form == form && needle.octets.expose() == octets);
+        if !octets.is_empty() && !known {
+            self.needles.push(Needle { octets: Secret::new(octets), form });
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+impl Needle {
+    fn matches(&self, window: &[u8]) -> bool {
+        match self.form {
+            Form::Exact | Form::Fragment => window == self.octets.expose(),
+            Form::Hex => window.eq_ignore_ascii_case(self.octets.expose()),
+        }
+    }
+
+    /// How many octets before `start` and after `end` are to be hidden as well: none or one.
+    fn margins(&self, text: &[u8], start: usize, end: usize) -> (usize, usize) {
+        if self.form != Form::Fragment {
+            return (0, 0);
+        }
+        let before = text.get(..start).and_then(<[u8]>::last).is_some_and(is_base64);
+        let after = text.get(end).is_some_and(is_base64);
+        (usize::from(before), usize::from(after))
+    }
+}
+
+fn is_base64(octet: &u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/')
+}
+
+fn base64(octets: &[u8]) -> Secret {
+    Secret::new(STANDARD.encode(octets))
+}
+
+/// The characters of base64 text that are the secret's alone when `before` octets (modulo 3) precede it.  Too few of
+/// them are no fragment of anything: nothing, then.
+fn aligned(secret: &[u8], before: usize) -> Secret {
+    let mut octets = zeroize::Zeroizing::new(vec![0; before]);
+    octets.extend_from_slice(secret);
+    let text = zeroize::Zeroizing::new(STANDARD_NO_PAD.encode(&*octets));
+    // A character holds 6 bits: the first whole one after the prefix, and the last whole one before what follows.
+    let first = (before * 8).div_ceil(6);
+    let end = octets.len() * 8 / 6;
+    let fragment = text.as_bytes().get(first..end).unwrap_or_default();
+    Secret::new(if fragment.len() < SHORTEST_MASKED_ALONE { &[][..] } else { fragment })
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use proptest::prelude::*;
+
+    use super::{Redactor, STANDARD};
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_server_that_quotes_what_it_was_sent() {
+        let mut redactor = Redactor::new(&Secret::new("pencil"));
+        redactor.hide_hex(&Secret::new("c4c9334bac560ecc979e58001b3e22fb"));
+        redactor.hide(&Secret::new("AHVzZXIAcGVuY2ls"));
+        let cases = [
+            ("nothing here", "nothing here"),
+            ("bad password pencil!", "bad password ***!"),
+            ("pencilpencil", "***"),
+            ("pencils and pencil", "***s and ***"),
+            ("\0user\0pencil", "\\x00user\\x00***"),
+            ("got cGVuY2ls", "got ***"),
+            ("AUTH PLAIN AHVzZXIAcGVuY2ls", "AUTH PLAIN ***"),
+            ("C4C9334BAC560ECC979E58001B3E22FB", "***"),
+            ("Pencil", "Pencil"),
+            ("\x1b[31mpencil", "\\x1b[31m***"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(redactor.printable(text.as_bytes()), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_secret_hides_the_whole_text() {
+        let redactor = Redactor::new(&Secret::new("a"));
+        assert_eq!(redactor.printable(b"invalid password"), "***");
+        assert_eq!(redactor.printable(b"no"), "no");
+        assert_eq!(Redactor::new(&Secret::new("")).printable(b"anything"), "anything");
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", Redactor::new(&Secret::new("pencil"))), "Redactor");
+    }
+
+    proptest! {
+        /// Whatever stands around the secret in an encoded line, not a character that holds a bit of it is left.
+        #[test]
+        fn base64_at_any_alignment(before in prop::collection::vec(any::<u8>(), 0..9),
+                                   secret in "[!-~]{4,30}",
+                                   after in prop::collection::vec(any::<u8>(), 0..5)) {
+            let line = STANDARD.encode([&before[..], secret.as_bytes(), &after[..]].concat());
+            let shown = Redactor::new(&Secret::new(secret.as_str())).redact(line.as_bytes()).into_owned();
+            let shown = String::from_utf8(shown).unwrap();
+            let (head, tail) = (shown.find("***").unwrap(), shown.rfind("***").unwrap() + 3);
+            prop_assert!(head <= before.len() * 8 / 6, "{line} {shown}");
+            let last = ((before.len() + secret.len()) * 8).div_ceil(6);
+            prop_assert!(shown.len() - tail <= line.len() - last, "{line} {shown}");
+            prop_assert_eq!(shown.matches("***").count(), 1);
+        }
+
+        #[test]
+        fn the_secret_is_never_left(secret in "[ -~]{1,12}", around in "[ -~]{0,12}") {
+            prop_assume!(!"***".contains(&secret));
+            let text = format!("{around}{secret}{around}");
+            let shown = Redactor::new(&Secret::new(secret.as_str())).redact(text.as_bytes()).into_owned();
+            prop_assert!(!shown.windows(secret.len()).any(|w| w == secret.as_bytes()), "{:?}", shown);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The SASL exchanges of `AUTH` (RFC 5034) as state machines: challenges in, response lines out.
+//!
+//! ```text
+//! C: AUTH mechanism [initial response]     Exchange::opening
+//! S: + challenge                           Exchange::step  → the next line, or an error: send `*`, read one answer, fail
+//! C: response
+//! S: +OK                                   Exchange::on_ok → whether that may be believed
+//! ```
+//!
+//! Which mechanism is used is not decided here (`auth` does that).  Nothing here knows a socket or a clock, and random
+//! numbers are arguments.  Mechanisms: PLAIN (RFC 4616), LOGIN (an expired draft), CRAM-MD5 (RFC 2195), SCRAM (RFC 5802,
+//! 7677; channel binding by RFC 5929 and 9266), XOAUTH2 (Google's), OAUTHBEARER (RFC 7628), EXTERNAL (RFC 4422).
+//!
+//! Every exchange ends after at most three challenges, whatever a server sends.
+
+mod cram;
+pub(in crate::protocol) mod digest;
+mod error;
+mod oauth;
+mod plain;
+mod scram;
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::protocol::redact::Redactor;
+use crate::secret::Secret;
+
+pub use digest::Hash;
+pub(in crate::protocol) use error::sendable;
+pub use error::{SaslError, Text};
+pub use oauth::TokenFailure;
+
+/// The line that cancels an exchange (RFC 5034 §4).  Exactly one answer follows it.
+pub const CANCEL: &[u8] = b"*";
+
+/// The longest command line, with its CRLF (RFC 2449 §4).  An initial response counts, later lines of an exchange don't.
+pub const LONGEST_COMMAND: usize = 255;
+
+/// The longest challenge taken, in octets of base64: no honest one comes near, and a status line can't be longer.
+const LONGEST_CHALLENGE: usize = 8192;
+
+/// A SASL mechanism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// User name and password as they are.
+    Plain,
+    /// The same, asked for one by one.
+    Login,
+    /// A keyed digest of a challenge.
+    CramMd5,
+    /// Password proved by both sides, bound to the TLS channel where [`ChannelBinding::Used`].
+    Scram(Hash, ChannelBinding),
+    /// A bearer token, Google's and Microsoft's form.
+    XOAuth2,
+    /// A bearer token, the standard's form.
+    OAuthBearer,
+    /// What TLS has proved: the client certificate.
+    External,
+}
+
+/// What a SCRAM client says about channel binding (RFC 5802 §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// `n`: the client can't, or was told not to.
+    Unused,
+    /// `y`: the client could, but the server offers no -PLUS.  A server that did offer it now knows that it was stripped.
+    NotOffered,
+    /// `p`: a -PLUS mechanism.
+    Used,
+}
+
+impl Mechanism {
+    /// The name, as a server lists it and as `AUTH` sends it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        use ChannelBinding::Used;
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::CramMd5 => "CRAM-MD5",
+            Self::Scram(Hash::Sha1, Used) => "SCRAM-SHA-1-PLUS",
+            Self::Scram(Hash::Sha1, _) => "SCRAM-SHA-1",
+            Self::Scram(Hash::Sha256, Used) => "SCRAM-SHA-256-PLUS",
+            Self::Scram(Hash::Sha256, _) => "SCRAM-SHA-256",
+            Self::XOAuth2 => "XOAUTH2",
+            Self::OAuthBearer => "OAUTHBEARER",
+            Self::External => "EXTERNAL",
+        }
+    }
+}
+
+/// What an exchange proves, and with what.
+#[derive(Debug)]
+pub struct Credentials<'a> {
+    /// The user's name at the server.
+    pub user: &'a str,
+    /// The password, or the token of the OAuth mechanisms.
+    pub secret: &'a Secret,
+    /// The server's host, as configured (OAUTHBEARER says it).
+    pub host: &'a str,
+    /// The server's port, as configured.
+    pub port: u16,
+    /// A fresh one for each exchange.
+    pub nonce: Nonce,
+    /// Needed for -PLUS only.
+    pub binding: Option<Binding<'a>>,
+}
+
+/// Data that identify the TLS channel.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding<'a> {
+    /// The registered name of its kind, such as [`Binding::END_POINT`].
+    pub name: &'a str,
+    /// The data.
+    pub octets: &'a [u8],
+}
+
+impl Binding<'_> {
+    /// A digest of the server's certificate (RFC 5929 §4).
+    pub const END_POINT: &'static str = "tls-server-end-point";
+}
+
+/// A client nonce: printable, without a comma, not to be guessed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nonce(String);
+
+impl Nonce {
+    /// From random octets.
+    #[must_use]
+    pub fn new(random: [u8; 18]) -> Self {
+        Self(STANDARD.encode(random))
+    }
+}
+
+/// One run of a mechanism, from `AUTH` to `+OK`.
+pub struct Exchange {
+    mechanism: Mechanism,
+    /// What the client says first, until it has been said.
+    initial: Option<Secret>,
+    dialogue: Dialogue,
+    responded: bool,
+    /// A challenge was wrong: no `+OK` is believed any more.
+    failed: bool,
+    redactor: Redactor,
+}
+
+/// What comes after the client's first message.
+enum Dialogue {
+    /// Nothing: PLAIN, EXTERNAL.
+    Nothing,
+    Login(plain::Login),
+    Cram(cram::Cram),
+    Scram(scram::Scram),
+    OAuth(oauth::OAuth),
+}
+
+impl Exchange {
+    /// Prepares an exchange; nothing is said yet.
+    ///
+    /// # Errors
+    /// When user name or secret hold what the mechanism can't carry (78), or -PLUS lacks its data (77).
+    pub fn new(mechanism: Mechanism, credentials: &Credentials<'_>) -> Result<Self, SaslError> {
+        // EXTERNAL sends neither; whatever stands there doesn't matter.
+        if mechanism != Mechanism::External {
+            sendable(Text::User, credentials.user.as_bytes())?;
+            sendable(Text::Secret, credentials.secret.expose())?;
+        }
+        let (initial, dialogue) = match mechanism {
+            Mechanism::Plain => (Some(plain::message(credentials)?), Dialogue::Nothing),
+            Mechanism::External => (Some(Secret::new("")), Dialogue::Nothing),
+            Mechanism::Login => (None, Dialogue::Login(plain::Login::new(credentials))),
+            Mechanism::CramMd5 => (None, Dialogue::Cram(cram::Cram::new(credentials))),
+            Mechanism::Scram(hash, binding) => {
+                let scram = scram::Scram::new(hash, binding, credentials)?;
+                (Some(scram.client_first()), Dialogue::Scram(scram))
+            }
+            Mechanism::XOAuth2 => {
+                (Some(oauth::xoauth2(credentials)?), Dialogue::OAuth(oauth::OAuth::google()))
+            }
+            Mechanism::OAuthBearer => {
+                (Some(oauth::oauthbearer(credentials)?), Dialogue::OAuth(oauth::OAuth::standard()))
+            }
+        };
+        let redactor = Redactor::new(credentials.secret);
+        Ok(Self { mechanism, initial, dialogue, responded: false, failed: false, redactor })
+    }
+
+    /// The mechanism.
+    #[must_use]
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    /// The `AUTH` command without its CRLF; with the initial response if the client speaks first, the server has
+    /// `announced` the mechanism (RFC 5034 §3), and the line stays within [`LONGEST_COMMAND`].
+    ///
+    /// The OAuth mechanisms always take two steps: a token seldom fits, and Exchange Online hangs up on one step.
+    #[must_use]
+    pub fn opening(&mut self, announced: bool) -> Secret {
+        let name = self.mechanism.name();
+        let bare = || Secret::new(format!("AUTH {name}"));
+        if !announced || matches!(self.mechanism, Mechanism::XOAuth2 | Mechanism::OAuthBearer) {
+            return bare();
+        }
+        let Some(initial) = &self.initial else { return bare() };
+        let encoded = encode(initial);
+        // An initial response of no octets is written "=" (RFC 5034 §4).
+        let response = if encoded.expose().is_empty() { b"=" } else { encoded.expose() };
+        let line = joined(&[b"AUTH ", name.as_bytes(), b" ", response]);
+        if line.expose().len() + 2 > LONGEST_COMMAND {
+            return bare();
+        }
+        self.initial = None;
+        self.responded = true;
+        self.redactor.hide(&encoded);
+        line
+    }
+
+    /// Answers a challenge: what stood behind `+` on the server's line, without its CRLF.  Returns the line to send,
+    /// without CRLF; it may be empty.
+    ///
+    /// # Errors
+    /// When the challenge isn't one that this exchange can go on with.  Then [`CANCEL`] is to be sent, one answer to be
+    /// read, and, whatever that says, the login has failed.
+    pub fn step(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
+        let response = decode(challenge).and_then(|challenge| self.answer(&challenge));
+        self.failed |= response.is_err();
+        let line = encode(&response?);
+        self.responded = true;
+        self.redactor.hide(&line);
+        Ok(line)
+    }
+
+    fn answer(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
+        match self.initial.take() {
+            Some(initial) if challenge.is_empty() => Ok(initial),
+            Some(_) => Err(SaslError::Unexpected),
+            None => match &mut self.dialogue {
+                Dialogue::Nothing => Err(SaslError::Unexpected),
+                Dialogue::Login(login) => login.answer(),
+                Dialogue::Cram(cram) => cram.answer(challenge, &mut self.redactor),
+                Dialogue::Scram(scram) => scram.answer(challenge, &mut self.redactor),
+                Dialogue::OAuth(oauth) => oauth.answer(challenge, &self.redactor),
+            },
+        }
+    }
+
+    /// Whether the server's `+OK` may be believed.
+    ///
+    /// # Errors
+    /// When the mechanism hadn't come to its end: the server took nothing that proves who we are, or (SCRAM) hasn't
+    /// proved who *it* is.  Then hang up.
+    pub fn on_ok(&self) -> Result<(), SaslError> {
+        let complete = !self.failed
+            && self.initial.is_none()
+            && match &self.dialogue {
+                Dialogue::Nothing => true,
+                Dialogue::Login(login) => login.is_complete(),
+                Dialogue::Cram(cram) => cram.is_complete(),
+                Dialogue::Scram(scram) => scram.is_complete(),
+                Dialogue::OAuth(oauth) => oauth.failure().is_none(),
+            };
+        if complete { Ok(()) } else { Err(SaslError::Premature) }
+    }
+
+    /// Whether a response, an initial one included, has been handed out: then a refusal is the last word
+    /// ([`crate::protocol::auth::after_refusal`]).
+    #[must_use]
+    pub fn responded(&self) -> bool {
+        self.responded
+    }
+
+    /// Why the server refused the token, if it said so before its `-ERR`.
+    #[must_use]
+    pub fn token_failure(&self) -> Option<&TokenFailure> {
+        match &self.dialogue {
+            Dialogue::OAuth(oauth) => oauth.failure(),
+            Dialogue::Nothing | Dialogue::Login(_) | Dialogue::Cram(_) | Dialogue::Scram(_) => None,
+        }
+    }
+
+    /// Knows the secret and all that was sent of it; for the text of the server's answers.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("mechanism", &self.mechanism).finish_non_exhaustive()
+    }
+}
+
+/// Strict base64 with its padding (RFC 4648 §4); `+`, `+ ` and `+  ` are all an empty challenge.
+fn decode(challenge: &[u8]) -> Result<Vec<u8>, SaslError> {
+    let challenge = challenge.trim_ascii();
+    if challenge.len() > LONGEST_CHALLENGE {
+        return Err(SaslError::TooLong);
+    }
+    STANDARD.decode(challenge).map_err(|_| SaslError::NotBase64)
+}
+
+fn encode(response: &Secret) -> Secret {
+    Secret::new(STANDARD.encode(response.expose()))
+}
+
+/// The parts as one, without a copy of them left behind in memory that was outgrown.
+fn joined(parts: &[&[u8]]) -> Secret {
+    Secret::new(parts.concat())
+}
+
+/// For fuzzing: any bytes as the challenges of any mechanism.
+#[doc(hidden)]
+pub fn fuzz_exchange(data: &[u8]) {
+    let Some((choice, challenges)) = data.split_first() else { return };
+    let secret = Secret::new("pencil");
+    let credentials = Credentials {
+        user: "user",
+        secret: &secret,
+        host: "pop.example.com",
+        port: 995,
+        nonce: Nonce::new([7; 18]),
+        binding: Some(Binding { name: Binding::END_POINT, octets: b"digest" }),
+    };
+    let mechanisms = [
+        Mechanism::Plain,
+        Mechanism::Login,
+        Mechanism::CramMd5,
+        Mechanism::Scram(Hash::Sha1, ChannelBinding::Unused),
+        Mechanism::Scram(Hash::Sha256, ChannelBinding::Used),
+        Mechanism::XOAuth2,
+        Mechanism::OAuthBearer,
+        Mechanism::External,
+    ];
+    let mechanism = mechanisms.get(usize::from(choice & 7)).copied().unwrap_or(Mechanism::Plain);
+    let Ok(mut exchange) = Exchange::new(mechanism, &credentials) else { return };
+    let _ = exchange.opening(choice & 8 != 0);
+    for challenge in challenges.split(|octet| *octet == b'\n') {
+        // Half of the fuzzer's challenges come through base64, which it could hardly hit upon.
+        let encoded = STANDARD.encode(challenge);
+        let challenge = if choice & 16 == 0 { encoded.as_bytes() } else { challenge };
+        if exchange.step(challenge).is_err() {
+            return;
+        }
+    }
+    let _ = exchange.on_ok();
+}
+
+#[cfg(test)]
+mod tests;
