@@ -1,0 +1,301 @@
+//! What CAPA says a server can do.
+//!
+//! A list holds for the state it was asked in: it's void after STLS, may grow or shrink at the login, and lists of two
+//! states are never merged.  It must not know which server it is: IMPLEMENTATION is for logs (RFC 2449 §6.9).
+//! RFC 2449 §5-§6; RFC 2595 §4; RFC 3206 §6; RFC 5034 §3.
+
+use std::time::Duration;
+
+use super::command::{CAPABILITY_LIMIT, Sent};
+use super::error::Error;
+use super::types::parse_decimal;
+
+/// The capabilities that say something to us, and what is remembered of a list.
+const KNOWN: [&str; 12] = [
+    "TOP",
+    "UIDL",
+    "USER",
+    "SASL",
+    "RESP-CODES",
+    "AUTH-RESP-CODE",
+    "PIPELINING",
+    "STLS",
+    "EXPIRE",
+    "LOGIN-DELAY",
+    "UTF8",
+    "X-GOOGLE-RICO",
+];
+
+/// One list of capabilities.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    /// Upper case.
+    tag: String,
+    arguments: Vec<String>,
+}
+
+/// How long mail left on the server stays there (RFC 2449 §6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expire {
+    /// For good.
+    Never,
+    /// For so many days.  0: mail may not be left, and what was retrieved may be deleted at QUIT.
+    Days(u64),
+}
+
+impl Capabilities {
+    /// Takes a line of the answer in.  A tag that comes again adds its arguments.
+    ///
+    /// # Errors
+    /// [`Error::TooManyLines`] beyond [`CAPABILITY_LIMIT`].
+    pub fn add(&mut self, line: &[u8]) -> Result<(), Error> {
+        // Tags and mechanisms are ASCII; whatever else a server writes is unknown, and kept for show only.
+        let line = String::from_utf8_lossy(line);
+        let mut words = line.split_ascii_whitespace();
+        let Some(tag) = words.next() else { return Ok(()) };
+        let tag = tag.to_ascii_uppercase();
+        let arguments = words.map(str::to_owned);
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.tag == tag) {
+            entry.arguments.extend(arguments);
+            return Ok(());
+        }
+        if self.entries.len() >= CAPABILITY_LIMIT {
+            return Err(Error::TooManyLines { to: Sent::Capa, limit: CAPABILITY_LIMIT });
+        }
+        self.entries.push(Entry { tag, arguments: arguments.collect() });
+        Ok(())
+    }
+
+    fn arguments(&self, tag: &str) -> Option<&[String]> {
+        let entry = self.entries.iter().find(|entry| entry.tag.eq_ignore_ascii_case(tag))?;
+        Some(&entry.arguments)
+    }
+
+    /// Whether `tag` is listed, in whatever case of letters.
+    #[must_use]
+    pub fn has(&self, tag: &str) -> bool {
+        self.arguments(tag).is_some()
+    }
+
+    /// Whether TOP exists (RFC 2449 §6.1).
+    #[must_use]
+    pub fn top(&self) -> bool {
+        self.has("TOP")
+    }
+
+    /// Whether UIDL exists (RFC 2449 §6.8).
+    #[must_use]
+    pub fn uidl(&self) -> bool {
+        self.has("UIDL")
+    }
+
+    /// Whether USER and PASS are accepted here and now (RFC 2449 §6.2).
+    #[must_use]
+    pub fn user(&self) -> bool {
+        self.has("USER")
+    }
+
+    /// Whether STLS is accepted (RFC 2595 §4).  TLS must never depend on it: who can strip it will.
+    #[must_use]
+    pub fn stls(&self) -> bool {
+        self.has("STLS")
+    }
+
+    /// Whether commands may be sent before earlier ones are answered (RFC 2449 §6.6).
+    #[must_use]
+    pub fn pipelining(&self) -> bool {
+        self.has("PIPELINING")
+    }
+
+    /// Whether a bracket after a status indicator is a response code (RFC 2449 §6.4).
+    #[must_use]
+    pub fn resp_codes(&self) -> bool {
+        self.has("RESP-CODES")
+    }
+
+    /// Whether every failure of credentials carries `[AUTH]` (RFC 3206 §6).
+    #[must_use]
+    pub fn auth_resp_code(&self) -> bool {
+        self.has("AUTH-RESP-CODE")
+    }
+
+    /// Whether this is Gmail's, where a message retrieved is gone from POP3 after QUIT.
+    #[must_use]
+    pub fn google_rico(&self) -> bool {
+        self.has("X-GOOGLE-RICO")
+    }
+
+    /// The SASL mechanisms, as written (RFC 5034 §3).  Compare without regard to case.
+    pub fn sasl(&self) -> impl Iterator<Item = &str> {
+        self.arguments("SASL").unwrap_or_default().iter().map(String::as_str)
+    }
+
+    /// Whether SASL lists `mechanism`.
+    #[must_use]
+    pub fn has_mechanism(&self, mechanism: &str) -> bool {
+        self.sasl().any(|offered| offered.eq_ignore_ascii_case(mechanism))
+    }
+
+    /// How long mail may stay, when that is said and can be read.
+    #[must_use]
+    pub fn expire(&self) -> Option<Expire> {
+        let days = self.arguments("EXPIRE")?.first()?;
+        if days.eq_ignore_ascii_case("NEVER") {
+            return Some(Expire::Never);
+        }
+        parse_decimal(days.as_bytes()).map(Expire::Days)
+    }
+
+    /// The least time between two logins, when that is said and can be read (RFC 2449 §6.5).
+    #[must_use]
+    pub fn login_delay(&self) -> Option<Duration> {
+        let seconds = self.arguments("LOGIN-DELAY")?.first()?;
+        parse_decimal(seconds.as_bytes()).map(Duration::from_secs)
+    }
+
+    /// What the server calls itself, for logs; to be made printable before it's shown.
+    #[must_use]
+    pub fn implementation(&self) -> Option<String> {
+        self.arguments("IMPLEMENTATION").map(|words| words.join(" "))
+    }
+
+    /// Every capability with its arguments, in the server's order, for a person to read.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.entries.iter().map(|entry| (entry.tag.as_str(), entry.arguments.as_slice()))
+    }
+
+    /// The known ones, one a line, in printable ASCII: a form for a file, read back by [`Self::from_lines`].
+    /// Other characters mean nothing in an argument we know; each becomes `?`.
+    #[must_use]
+    pub fn to_lines(&self) -> String {
+        let mut lines = String::new();
+        for entry in self.entries.iter().filter(|entry| KNOWN.contains(&entry.tag.as_str())) {
+            if !lines.is_empty() {
+                lines.push('\n');
+            }
+            lines.push_str(&entry.tag);
+            for argument in &entry.arguments {
+                lines.push(' ');
+                lines.extend(argument.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }));
+            }
+        }
+        lines
+    }
+
+    /// What [`Self::to_lines`] wrote; lines beyond the limit are ignored.
+    #[must_use]
+    pub fn from_lines(lines: &str) -> Self {
+        let mut capabilities = Self::default();
+        for line in lines.lines().take(CAPABILITY_LIMIT) {
+            // No more lines than the limit, so none is refused.
+            let _ = capabilities.add(line.as_bytes());
+        }
+        capabilities
+    }
+}
+
+/// For fuzzing: no list makes it fail, and what is remembered says the same.
+#[doc(hidden)]
+pub fn fuzz_capability(list: &[u8]) {
+    let mut capabilities = Capabilities::default();
+    for line in list.split(|octet| *octet == b'\n') {
+        if capabilities.add(line).is_err() {
+            break;
+        }
+    }
+    let remembered = Capabilities::from_lines(&capabilities.to_lines());
+    assert!(KNOWN.iter().all(|tag| capabilities.has(tag) == remembered.has(tag)));
+    assert_eq!(capabilities.login_delay(), remembered.login_delay());
+    assert_eq!(remembered.to_lines(), capabilities.to_lines());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{CAPABILITY_LIMIT, Capabilities, Expire};
+
+    fn list(lines: &str) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        for line in lines.lines() {
+            capabilities.add(line.as_bytes()).unwrap();
+        }
+        capabilities
+    }
+
+    #[test]
+    fn tags_in_any_case_with_blanks_and_twice() {
+        // C3
+        let capabilities = list("top\nSasl plain Cram-Md5\nPIPELINING  \n.foo\nX-WHAT ever\n\nSASL LOGIN");
+        assert!(capabilities.top() && capabilities.pipelining() && capabilities.has(".foo"));
+        assert!(!capabilities.uidl() && !capabilities.user() && !capabilities.stls());
+        assert_eq!(capabilities.sasl().collect::<Vec<_>>(), ["plain", "Cram-Md5", "LOGIN"]);
+        assert!(capabilities.has_mechanism("PLAIN") && !capabilities.has_mechanism("SCRAM-SHA-1"));
+    }
+
+    #[test]
+    fn gmail_and_dovecot() {
+        let gmail = list(
+            "USER\nRESP-CODES\nEXPIRE 0\nLOGIN-DELAY 300\nTOP\nUIDL\nX-GOOGLE-RICO\nSASL PLAIN XOAUTH2 OAUTHBEARER",
+        );
+        assert!(gmail.google_rico() && gmail.user() && gmail.resp_codes() && !gmail.pipelining());
+        assert_eq!(gmail.expire(), Some(Expire::Days(0)));
+        assert_eq!(gmail.login_delay(), Some(Duration::from_secs(300)));
+        let dovecot = list(
+            "CAPA\nTOP\nUIDL\nRESP-CODES\nPIPELINING\nAUTH-RESP-CODE\nSTLS\nUSER\nSASL PLAIN\nIMPLEMENTATION Dovecot 2.3",
+        );
+        assert!(dovecot.pipelining() && dovecot.auth_resp_code() && dovecot.stls());
+        assert_eq!(dovecot.implementation().as_deref(), Some("Dovecot 2.3"));
+        assert_eq!(dovecot.iter().count(), 10);
+    }
+
+    #[test]
+    fn numbers() {
+        // C7
+        let cases = [
+            ("EXPIRE 0", Some(Expire::Days(0))),
+            ("EXPIRE never", Some(Expire::Never)),
+            ("EXPIRE 7 USER", Some(Expire::Days(7))),
+            ("EXPIRE -1", None),
+            ("EXPIRE", None),
+            ("EXPIRE 99999999999999999999", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(list(line).expire(), expected, "{line}");
+        }
+        assert_eq!(list("LOGIN-DELAY x").login_delay(), None);
+        assert_eq!(list("LOGIN-DELAY 99999999999999999999").login_delay(), None);
+        assert_eq!(list("LOGIN-DELAY 60 USER").login_delay(), Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn remembered_without_what_means_nothing() {
+        let capabilities =
+            list("TOP\nIMPLEMENTATION x\nX-WHAT ever\nSasl PLAIN L\u{f6}GIN CRAM-MD5\nEXPIRE 7 USER");
+        let lines = capabilities.to_lines();
+        assert_eq!(lines, "TOP\nSASL PLAIN L?GIN CRAM-MD5\nEXPIRE 7 USER");
+        assert_eq!(Capabilities::from_lines(&lines), list(&lines));
+        assert_eq!(Capabilities::from_lines(""), Capabilities::default());
+    }
+
+    #[test]
+    fn c8_more_than_are_believed() {
+        let mut capabilities = Capabilities::default();
+        for tag in 0..CAPABILITY_LIMIT {
+            capabilities.add(format!("X-{tag}").as_bytes()).unwrap();
+        }
+        assert!(capabilities.add(b"x-0 again").is_ok());
+        assert_eq!(capabilities.add(b"ONE-MORE").unwrap_err().exit_code().number(), 76);
+    }
+
+    #[test]
+    fn octets_of_any_kind() {
+        super::fuzz_capability(b"\xff\xfe SASL\nSASL \xff\0 \x1b PLAIN\nEXPIRE \x80\n\t\n");
+        super::fuzz_capability(b"LOGIN-DELAY \xff 5\nEXPIRE \xc3\xa9 NEVER");
+    }
+}

@@ -1,0 +1,375 @@
+//! How a server can break the protocol, and what can't be said to it.
+//!
+//! Errors know nothing of hosts, accounts or retries: whoever opened the line adds them.  Words of the server are kept
+//! as octets and become printable only when shown, so that a secret it echoed can be taken out first.
+
+use std::fmt;
+
+use super::command::{Answer, Refusal, Sent};
+use crate::exit::ExitCode;
+use crate::text::printable;
+
+/// The longest quotation in an error: enough to recognise who is speaking.
+const QUOTED_CHARACTERS: usize = 80;
+
+/// Octets kept of a server's line.  More than are shown, so that a secret at the end of what is shown can still be
+/// recognised whole.
+const KEPT_OCTETS: usize = 1024;
+
+/// Why the dialogue cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something came where a status line was due, and it isn't one.  What was answered before it is in doubt: the
+    /// message before may have ended at a line of its own.
+    #[error("{}", not_pop3(.awaiting, .came))]
+    NotPop3 {
+        /// What was due.
+        awaiting: Awaiting,
+        /// What came.
+        came: Words,
+    },
+    /// The first octets are a TLS record, though the line is in clear.
+    #[error("the server speaks TLS here, not clear text")]
+    LooksLikeTls,
+    /// A line without an end within the limit.
+    #[error("a line longer than {limit} octets came in {awaiting}")]
+    LineTooLong {
+        /// Where.
+        awaiting: Awaiting,
+        /// The limit.
+        limit: usize,
+    },
+    /// An answer with more lines than are believed.
+    #[error("the answer to {to} has more than {limit} lines")]
+    TooManyLines {
+        /// The command.
+        to: Sent,
+        /// The limit.
+        limit: usize,
+    },
+    /// Something came though nothing was asked; later answers could no longer be told apart.
+    #[error("the server sent {came} without having been asked")]
+    Unsolicited {
+        /// What came.
+        came: Words,
+    },
+    /// The server said goodbye by itself, for instance after too long a silence.
+    #[error("the server ended the session: {said}")]
+    Farewell {
+        /// Its words.
+        said: Words,
+    },
+    /// Octets came between the `+OK` to STLS and the handshake: somebody on the way tries to put answers into the
+    /// mouth of the server.
+    #[error("octets in clear text followed the server's agreement to start TLS: this may be an attack")]
+    InjectionAfterStls,
+    /// A command that was not sent.
+    #[error("{command} was not sent: {why}")]
+    CommandRefusedLocally {
+        /// The command.
+        command: Sent,
+        /// What forbids it.
+        why: Refusal,
+    },
+    /// The stream ended.
+    #[error("{}", closed(.during))]
+    Closed {
+        /// What was still due.
+        during: Awaiting,
+    },
+    /// A line of STAT, LIST or UIDL that says nothing usable.
+    #[error("the server's {listing} is malformed: {line}")]
+    MalformedListing {
+        /// Which one, by its name in RFC 1939.
+        listing: &'static str,
+        /// The line.
+        line: Words,
+    },
+    /// A maildrop of more messages than are believed.
+    #[error("the server speaks of {messages} messages, and the limit is {limit}")]
+    TooManyMessages {
+        /// What it said.
+        messages: u64,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl Error {
+    /// The exit code it comes to.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NotPop3 { .. }
+            | Self::LooksLikeTls
+            | Self::LineTooLong { .. }
+            | Self::TooManyLines { .. }
+            | Self::Unsolicited { .. }
+            | Self::InjectionAfterStls
+            | Self::MalformedListing { .. }
+            | Self::TooManyMessages { .. } => ExitCode::Protocol,
+            Self::CommandRefusedLocally { why, .. } => match why {
+                // Only credentials can hold any octet.
+                Refusal::ForbiddenOctet => ExitCode::Configuration,
+                Refusal::TooLong(_)
+                | Refusal::NoGreeting
+                | Refusal::Unanswered(_)
+                | Refusal::ChallengeDue
+                | Refusal::NoChallenge
+                | Refusal::HandshakeDue
+                | Refusal::NoHandshake
+                | Refusal::Over => ExitCode::Protocol,
+            },
+            Self::Farewell { .. } | Self::Closed { .. } => ExitCode::Later,
+        }
+    }
+
+    /// Whether it may pass by itself.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.exit_code() == ExitCode::Later
+    }
+
+    /// What a person can do about it, where that is known.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&'static str> {
+        match self {
+            Self::LooksLikeTls => Some("set tls = \"implicit\" for this account"),
+            Self::NotPop3 { awaiting: Awaiting::Greeting, .. } => {
+                Some("check server and port: something other than POP3 listens there")
+            }
+            Self::CommandRefusedLocally { why: Refusal::ForbiddenOctet, .. } => {
+                Some("check the user name and the password for line breaks")
+            }
+            Self::CommandRefusedLocally { why: Refusal::TooLong(_), .. } => {
+                Some("a name or password of that length needs auth = \"plain\", if the server offers it")
+            }
+            Self::NotPop3 { .. }
+            | Self::LineTooLong { .. }
+            | Self::TooManyLines { .. }
+            | Self::Unsolicited { .. }
+            | Self::Farewell { .. }
+            | Self::InjectionAfterStls
+            | Self::CommandRefusedLocally { .. }
+            | Self::Closed { .. }
+            | Self::MalformedListing { .. }
+            | Self::TooManyMessages { .. } => None,
+        }
+    }
+
+    /// Replaces `secret` by `***` in the server's words: servers echo commands they don't understand.
+    #[must_use]
+    pub fn conceal(mut self, secret: &[u8]) -> Self {
+        match &mut self {
+            Self::NotPop3 { came: words, .. }
+            | Self::Unsolicited { came: words }
+            | Self::Farewell { said: words }
+            | Self::MalformedListing { line: words, .. } => words.conceal(secret),
+            Self::LooksLikeTls
+            | Self::LineTooLong { .. }
+            | Self::TooManyLines { .. }
+            | Self::InjectionAfterStls
+            | Self::CommandRefusedLocally { .. }
+            | Self::Closed { .. }
+            | Self::TooManyMessages { .. } => {}
+        }
+        self
+    }
+}
+
+/// What the server owes: for errors of the line, and for time-outs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaiting {
+    /// The greeting.
+    Greeting,
+    /// The status line (or challenge) that answers a command.
+    Answer(Sent),
+    /// What follows the first line of an answer.
+    Rest(Sent),
+    /// Its half of the handshake that STLS began.
+    Handshake,
+    /// Nothing: every command is answered.
+    Nothing,
+}
+
+impl fmt::Display for Awaiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Greeting => f.write_str("the greeting"),
+            Self::Answer(sent) => write!(f, "the answer to {sent}"),
+            // Some servers forget the terminator when the text lacks a last line end: say what is missing.
+            Self::Rest(sent) if sent.answer() != Answer::Single => {
+                write!(f, "the rest of the answer to {sent}, up to the dot on a line of its own that ends it")
+            }
+            Self::Rest(sent) => write!(f, "the rest of the answer to {sent}"),
+            Self::Handshake => f.write_str("the TLS handshake"),
+            Self::Nothing => f.write_str("nothing"),
+        }
+    }
+}
+
+fn not_pop3(awaiting: &Awaiting, came: &Words) -> String {
+    match awaiting {
+        Awaiting::Greeting => format!("this is no POP3 server: instead of a greeting it sent {came}"),
+        due => format!("the server does not keep to POP3: it sent {came} where {due} was due"),
+    }
+}
+
+fn closed(during: &Awaiting) -> String {
+    match during {
+        Awaiting::Nothing => "the server closed the connection".to_owned(),
+        due => format!("the server closed the connection before {due} had come"),
+    }
+}
+
+/// Words of a server: shown in quotation marks, escaped, and cut.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Words(Vec<u8>);
+
+impl Words {
+    /// A copy of the octets, as far as they matter.
+    #[must_use]
+    pub fn new(octets: &[u8]) -> Self {
+        Self(octets.get(..KEPT_OCTETS).unwrap_or(octets).to_vec())
+    }
+
+    fn conceal(&mut self, secret: &[u8]) {
+        if secret.is_empty() {
+            return;
+        }
+        let mut clean = Vec::with_capacity(self.0.len());
+        let mut rest = self.0.as_slice();
+        while let Some(&octet) = rest.first() {
+            if let Some(after) = rest.strip_prefix(secret) {
+                clean.extend_from_slice(b"***");
+                rest = after;
+            } else {
+                clean.push(octet);
+                rest = rest.get(1..).unwrap_or_default();
+            }
+        }
+        self.0 = clean;
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("an empty line");
+        }
+        let text = printable(&self.0);
+        match text.char_indices().nth(QUOTED_CHARACTERS) {
+            Some((end, _)) => write!(f, "\"{}\u{2026}\"", text.get(..end).unwrap_or_default()),
+            None => write!(f, "\"{text}\""),
+        }
+    }
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Awaiting, Error, Words};
+    use crate::protocol::command::{Refusal, Sent};
+    use crate::protocol::types::MessageNumber;
+
+    #[test]
+    fn sentences_codes_and_suggestions() {
+        let five = MessageNumber::new(5).unwrap();
+        let words = || Words::new(b"\x1b[31mred");
+        let cases = [
+            (
+                Error::NotPop3 {
+                    awaiting: Awaiting::Greeting,
+                    came: Words::new(b"HTTP/1.1 400 Bad Request"),
+                },
+                "this is no POP3 server: instead of a greeting it sent \"HTTP/1.1 400 Bad Request\"",
+                76,
+            ),
+            (
+                Error::NotPop3 { awaiting: Awaiting::Answer(Sent::Noop), came: Words::new(b"") },
+                "the server does not keep to POP3: it sent an empty line where the answer to NOOP was due",
+                76,
+            ),
+            (Error::LooksLikeTls, "the server speaks TLS here, not clear text", 76),
+            (
+                Error::LineTooLong { awaiting: Awaiting::Greeting, limit: 8192 },
+                "a line longer than 8192 octets came in the greeting",
+                76,
+            ),
+            (
+                Error::TooManyLines { to: Sent::Capa, limit: 1000 },
+                "the answer to CAPA has more than 1000 lines",
+                76,
+            ),
+            (
+                Error::Unsolicited { came: words() },
+                "the server sent \"\\x1b[31mred\" without having been asked",
+                76,
+            ),
+            (Error::Farewell { said: words() }, "the server ended the session: \"\\x1b[31mred\"", 75),
+            (
+                Error::InjectionAfterStls,
+                "octets in clear text followed the server's agreement to start TLS: this may be an attack",
+                76,
+            ),
+            (
+                Error::CommandRefusedLocally { command: Sent::Pass, why: Refusal::ForbiddenOctet },
+                "PASS was not sent: an argument holds a line break or a NUL",
+                78,
+            ),
+            (
+                Error::CommandRefusedLocally { command: Sent::User, why: Refusal::TooLong(256) },
+                "USER was not sent: its line would have 256 octets, and POP3 allows 255",
+                76,
+            ),
+            (
+                Error::CommandRefusedLocally { command: Sent::Noop, why: Refusal::Unanswered(Sent::Stls) },
+                "NOOP was not sent: STLS is still unanswered",
+                76,
+            ),
+            (Error::Closed { during: Awaiting::Nothing }, "the server closed the connection", 75),
+            (
+                Error::Closed { during: Awaiting::Rest(Sent::Retr(five)) },
+                "the server closed the connection before the rest of the answer to RETR 5, up to the dot on a line of \
+                 its own that ends it had come",
+                75,
+            ),
+            (
+                Error::MalformedListing { listing: "unique-id listing", line: Words::new(b"x y") },
+                "the server's unique-id listing is malformed: \"x y\"",
+                76,
+            ),
+            (
+                Error::TooManyMessages { messages: 1_000_001, limit: 1_000_000 },
+                "the server speaks of 1000001 messages, and the limit is 1000000",
+                76,
+            ),
+        ];
+        for (error, sentence, code) in cases {
+            assert_eq!(error.to_string(), sentence);
+            assert_eq!(error.exit_code().number(), code, "{sentence}");
+            assert_eq!(error.is_transient(), code == 75, "{sentence}");
+        }
+        let hint = Error::LooksLikeTls.suggestion().unwrap();
+        assert!(hint.contains("tls = \"implicit\""), "G7");
+    }
+
+    #[test]
+    fn words_are_cut_when_shown_and_not_before() {
+        let long = [b"x".repeat(75), b"hunter2 tail".to_vec()].concat();
+        let error = Error::Unsolicited { came: Words::new(&long) };
+        assert!(error.to_string().contains("xhunte\u{2026}\""), "{error}");
+        // Cut first and concealed afterwards, half of the secret would have stayed.
+        let error = error.conceal(b"hunter2");
+        assert!(!error.to_string().contains("hun") && error.to_string().contains("x***"), "{error}");
+        assert_eq!(Words::new(&[b'x'; 9000]).to_string().chars().count(), 83);
+        let mut empty = Words::new(b"a");
+        empty.conceal(b"");
+        assert_eq!(empty.to_string(), "\"a\"");
+    }
+}

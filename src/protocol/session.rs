@@ -1,0 +1,553 @@
+//! The dialogue with a server: commands in and octets out, octets in and events out.
+//!
+//! The session holds a queue of the answers that are due, so that pipelining is a matter of how many commands are sent
+//! before the first answer is read.  It must not know about sockets, time, accounts or what a listing means.
+//! RFC 1939 §3-§6; RFC 2449 §4 and §6.6; RFC 2595 §4; RFC 5034 §4.
+
+use std::collections::VecDeque;
+
+use super::buffer::{Input, Output, Span};
+use super::command::{Answer, Command, Refusal};
+use super::error::{Awaiting, Error, Words};
+use super::framing::{Body, Front, LineEnd, front, unstuffed};
+use super::response::{StatusLine, status_line};
+use super::types::MessageNumber;
+
+pub use super::command::Sent;
+pub use super::response::{Reply, ResponseCode};
+
+/// The longest status line, its end included.  RFC 2449 §4 allows 512 octets; servers put whole explanations there.
+pub const STATUS_LINE_LIMIT: usize = 8 * 1024;
+
+/// The longest line where a SASL challenge may come.  RFC 5034 sets no limit; the longest in use are JSON error texts
+/// and keys of some KiB.
+pub const CHALLENGE_LIMIT: usize = 16 * 1024;
+
+/// The longest line of CAPA, LIST and UIDL, its end included: a number, blanks and the longest unique-id that
+/// [`UniqueId`](super::types::UniqueId) takes, twice over.  A message's lines have no limit.
+pub const LISTING_LINE_LIMIT: usize = 2 * 1024;
+
+/// What a TLS record begins with when it's an alert or a handshake (RFC 8446 §5.1).
+const TLS_RECORDS: [u8; 2] = [0x15, 0x16];
+
+/// One session, from the greeting to the end.
+#[derive(Debug)]
+pub struct Session {
+    input: Input,
+    output: Output,
+    /// Commands whose answers have not begun, oldest first.
+    expected: VecDeque<Expected>,
+    /// The octets of their lines.
+    unanswered_octets: usize,
+    state: State,
+    reading: Reading,
+    line_end: LineEnd,
+    /// A message whose terminator has come, and no status line after it.
+    unconfirmed: Option<MessageNumber>,
+    found: Option<Found>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    to: Sent,
+    octets: usize,
+}
+
+/// Who may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The server, with its greeting.
+    Greeting,
+    /// The client, with any command.
+    Open,
+    /// The client, with the answer to a challenge.
+    Challenged,
+    /// TLS: STLS was accepted.
+    Securing,
+    /// Nobody.
+    Over,
+}
+
+/// What the next unread octet belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reading {
+    /// A status line, or nothing that was asked for.
+    Status,
+    /// The lines of an answer: how many there were, and their octets.
+    Lines { to: Sent, limit: usize, lines: usize, octets: u64 },
+    /// The text of a message.
+    Text { to: Sent, number: MessageNumber, body: Body, octets: u64 },
+}
+
+/// An event, as places in the input.
+#[derive(Debug, Clone, Copy)]
+enum Found {
+    Greeting(Status),
+    Reply(Sent, Status),
+    Challenge(Span),
+    Line(Sent, Span),
+    Text(MessageNumber, Span),
+    End(Sent, u64),
+    Confirmed(MessageNumber),
+    Farewell(Status),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Status {
+    ok: bool,
+    code: Option<ResponseCode>,
+    text: Span,
+}
+
+/// What the server said, lent from the session's buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The greeting; not ok: the server refuses to serve, its code says why.
+    Greeting(Reply<'a>),
+    /// The answer to a command, or the first line of a multi-line one.  Lines or text follow only if it's ok.
+    Reply {
+        /// The command.
+        to: Sent,
+        /// Its answer.
+        reply: Reply<'a>,
+    },
+    /// A SASL challenge, still in base64, without blanks around it; perhaps of no octets.  Only a
+    /// [`Command::SaslResponse`] or a [`Command::SaslCancel`] can follow.
+    Challenge(&'a [u8]),
+    /// A line of CAPA, LIST or UIDL: unstuffed, without its end.
+    Line {
+        /// The command.
+        to: Sent,
+        /// The line.
+        line: &'a [u8],
+    },
+    /// Some text of RETR or TOP: unstuffed, line ends LF; the pieces of a message joined are the message, whose last
+    /// line always has its LF.
+    Text {
+        /// The message that was asked for.
+        number: MessageNumber,
+        /// At least one octet.
+        text: &'a [u8],
+    },
+    /// The end of a multi-line answer.  After RETR it isn't to be trusted before [`Event::Confirmed`].
+    End {
+        /// The command.
+        to: Sent,
+        /// What came, as servers count a message: with line ends as sent, without stuffing and terminator
+        /// (RFC 1939 §11).  0: not an octet of the message came.
+        octets: u64,
+    },
+    /// A message ended where its terminator stood: a status line came next, as it must.  A server that forgets to
+    /// stuff a dot ends a message too early, and its rest is read as answers; that rest hardly ever begins with a
+    /// status line.  The message may be kept, and deleted, from here on.
+    Confirmed {
+        /// The message.
+        number: MessageNumber,
+    },
+    /// An `-ERR` that answers nothing: the server closes the session, for instance after too long a silence.
+    Farewell(Reply<'a>),
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Session {
+    /// A session that awaits the greeting.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            input: Input::default(),
+            output: Output::default(),
+            expected: VecDeque::new(),
+            unanswered_octets: 0,
+            state: State::Greeting,
+            reading: Reading::Status,
+            line_end: LineEnd::CrLf,
+            unconfirmed: None,
+            found: None,
+        }
+    }
+
+    /// Queues a command's octets, and its answer among those that are due.
+    ///
+    /// # Errors
+    /// [`Error::CommandRefusedLocally`] when the command can't be sent, or not now; the session may go on.
+    /// [`Error::Unsolicited`] or [`Error::Farewell`] when the server has said something that was not asked for and has
+    /// not been read: the answers could no longer be told apart.
+    pub fn send(&mut self, command: Command) -> Result<(), Error> {
+        let to = command.sent();
+        let refused = |why| Error::CommandRefusedLocally { command: to, why };
+        self.may_send(to).map_err(refused)?;
+        if self.expected.is_empty() && self.reading == Reading::Status && !self.input.is_empty() {
+            self.state = State::Over;
+            return Err(unasked(self.input.unread()));
+        }
+        let line = command.line().map_err(refused)?;
+        let octets = line.expose().len();
+        self.output.push(&line, command.is_secret());
+        self.expected.push_back(Expected { to, octets });
+        self.unanswered_octets = self.unanswered_octets.saturating_add(octets);
+        if self.state == State::Challenged {
+            self.state = State::Open;
+        }
+        Ok(())
+    }
+
+    fn may_send(&self, to: Sent) -> Result<(), Refusal> {
+        let answers_challenge = matches!(to, Sent::SaslResponse | Sent::SaslCancel);
+        match self.state {
+            State::Greeting => return Err(Refusal::NoGreeting),
+            State::Securing => return Err(Refusal::HandshakeDue),
+            State::Over => return Err(Refusal::Over),
+            State::Challenged if !answers_challenge => return Err(Refusal::ChallengeDue),
+            State::Open if answers_challenge => return Err(Refusal::NoChallenge),
+            State::Challenged | State::Open => {}
+        }
+        match self.expected.back() {
+            Some(last) if last.to.is_barrier() => Err(Refusal::Unanswered(last.to)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Octets to be written now.
+    #[must_use]
+    pub fn outgoing(&self) -> &[u8] {
+        self.output.unwritten()
+    }
+
+    /// So many of them were written.
+    pub fn wrote(&mut self, octets: usize) {
+        self.output.wrote(octets);
+    }
+
+    /// Commands that are not completely answered.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.expected.len().saturating_add(usize::from(self.reading != Reading::Status))
+    }
+
+    /// The octets of the commands whose answers have not begun: what may lie unread in the server's buffers.
+    #[must_use]
+    pub fn outstanding_octets(&self) -> usize {
+        self.unanswered_octets
+    }
+
+    /// What the server owes.
+    #[must_use]
+    pub fn awaiting(&self) -> Awaiting {
+        match (self.state, &self.reading, self.expected.front()) {
+            (State::Greeting, ..) => Awaiting::Greeting,
+            (State::Securing, ..) => Awaiting::Handshake,
+            (State::Challenged, ..) => Awaiting::Rest(Sent::Auth),
+            (_, Reading::Lines { to, .. } | Reading::Text { to, .. }, _) => Awaiting::Rest(*to),
+            (_, Reading::Status, Some(first)) => Awaiting::Answer(first.to),
+            (_, Reading::Status, None) => Awaiting::Nothing,
+        }
+    }
+
+    /// Whether every command is answered, and nothing else was said.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        matches!(self.state, State::Open | State::Over) && self.outstanding() == 0 && self.input.is_empty()
+    }
+
+    /// Where the next read goes.  Ends the loan of the last event.  There is room whenever [`Session::poll`] has said
+    /// `false`.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.found = None;
+        self.input.room()
+    }
+
+    /// So many octets were read into [`Session::room`].
+    ///
+    /// # Errors
+    /// [`Error::InjectionAfterStls`] when TLS was about to begin: they are not TLS's, and nobody may read them.
+    pub fn received(&mut self, octets: usize) -> Result<(), Error> {
+        self.input.received(octets);
+        self.check_injection()
+    }
+
+    fn check_injection(&mut self) -> Result<(), Error> {
+        if self.state == State::Securing && !self.input.is_empty() {
+            self.state = State::Over;
+            return Err(Error::InjectionAfterStls);
+        }
+        Ok(())
+    }
+
+    /// What the end of the stream means here.  After [`Session::poll`] has said `false`.
+    pub fn end_of_stream(&mut self) -> Error {
+        let during = self.awaiting();
+        self.state = State::Over;
+        let unread = self.input.unread();
+        // Half a status line is a lost line; half of anything else is no POP3.
+        if self.reading == Reading::Status && !may_become_status_line(unread) {
+            return match during {
+                Awaiting::Nothing => unasked(unread),
+                awaiting => Error::NotPop3 { awaiting, came: Words::new(unread) },
+            };
+        }
+        Error::Closed { during }
+    }
+
+    /// The line is TLS's from here on: to be called when STLS was accepted, before the first octet of the handshake is
+    /// read.  All that came in clear is void, and so is what the caller has learnt from it: timestamp, capabilities.
+    ///
+    /// # Errors
+    /// [`Error::InjectionAfterStls`] when anything came after the answer; [`Error::CommandRefusedLocally`] when STLS
+    /// was not accepted.
+    pub fn starttls_done(&mut self) -> Result<(), Error> {
+        if self.state != State::Securing {
+            return Err(Error::CommandRefusedLocally { command: Sent::Stls, why: Refusal::NoHandshake });
+        }
+        self.check_injection()?;
+        *self = Self { state: State::Open, ..Self::new() };
+        Ok(())
+    }
+
+    /// Goes on to the next event; `false`: more octets are needed.
+    ///
+    /// # Errors
+    /// When the server breaks the protocol or a limit.  The session is over then: nothing can be sent any more, and
+    /// what was not confirmed never will be.
+    pub fn poll(&mut self) -> Result<bool, Error> {
+        self.found = None;
+        let found = match self.reading {
+            Reading::Status => self.poll_status(),
+            Reading::Lines { .. } => self.poll_line(),
+            Reading::Text { .. } => Ok(self.poll_text()),
+        };
+        if found.is_err() {
+            self.state = State::Over;
+        }
+        self.found = found?;
+        Ok(self.found.is_some())
+    }
+
+    /// The event that [`Session::poll`] found, until the next call of anything but [`Session::send`].  At any other
+    /// moment it's a farewell without words, the event at which every caller stops.
+    #[must_use]
+    pub fn event(&self) -> Event<'_> {
+        let reply =
+            |status: Status| Reply { ok: status.ok, code: status.code, text: self.input.get(status.text) };
+        match self.found {
+            Some(Found::Greeting(status)) => Event::Greeting(reply(status)),
+            Some(Found::Reply(to, status)) => Event::Reply { to, reply: reply(status) },
+            Some(Found::Challenge(span)) => Event::Challenge(self.input.get(span)),
+            Some(Found::Line(to, span)) => Event::Line { to, line: self.input.get(span) },
+            Some(Found::Text(number, span)) => Event::Text { number, text: self.input.get(span) },
+            Some(Found::End(to, octets)) => Event::End { to, octets },
+            Some(Found::Confirmed(number)) => Event::Confirmed { number },
+            Some(Found::Farewell(status)) => Event::Farewell(reply(status)),
+            None => Event::Farewell(Reply { ok: false, code: None, text: &[] }),
+        }
+    }
+
+    fn poll_status(&mut self) -> Result<Option<Found>, Error> {
+        self.check_injection()?;
+        let due = self.expected.front().copied();
+        let awaiting = self.awaiting();
+        let unread = self.input.unread();
+        if awaiting == Awaiting::Greeting && unread.first().is_some_and(|first| TLS_RECORDS.contains(first)) {
+            return Err(Error::LooksLikeTls);
+        }
+        let may_be_challenged = due.is_some_and(|due| due.to.may_be_challenged());
+        let limit = if may_be_challenged { CHALLENGE_LIMIT } else { STATUS_LINE_LIMIT };
+        let (length, end) = match front(unread, LineEnd::Lf, limit) {
+            Front::Line { length, end } => (length, end),
+            Front::Partial => return Ok(None),
+            Front::TooLong => return Err(Error::LineTooLong { awaiting, limit }),
+        };
+        let line = unread.get(..length).unwrap_or_default();
+        let used = length.saturating_add(end);
+        let span = self.input.span(length);
+        let status =
+            |reply: Reply<'_>| Status { ok: reply.ok, code: reply.code, text: span.last(reply.text.len()) };
+        match (status_line(line), due) {
+            (Some(StatusLine::Reply(reply)), None) if awaiting == Awaiting::Greeting => {
+                let status = status(reply);
+                self.line_end = if end == 1 { LineEnd::Lf } else { LineEnd::CrLf };
+                self.state = if status.ok { State::Open } else { State::Over };
+                self.input.consume(used);
+                Ok(Some(Found::Greeting(status)))
+            }
+            (Some(StatusLine::Reply(reply)), None) if !reply.ok => {
+                let status = status(reply);
+                self.state = State::Over;
+                self.input.consume(used);
+                Ok(Some(Found::Farewell(status)))
+            }
+            (Some(StatusLine::Reply(reply)), Some(due)) => {
+                let status = status(reply);
+                // The confirmation comes first; the line stays where it is until the next poll.
+                if let Some(number) = self.unconfirmed.take() {
+                    return Ok(Some(Found::Confirmed(number)));
+                }
+                self.input.consume(used);
+                self.answered(due, status.ok);
+                Ok(Some(Found::Reply(due.to, status)))
+            }
+            (Some(StatusLine::Continuation(challenge)), Some(due)) if may_be_challenged => {
+                let challenge = self.input.span(line.trim_ascii_end().len()).last(challenge.len());
+                self.input.consume(used);
+                self.answered(due, false);
+                self.state = State::Challenged;
+                Ok(Some(Found::Challenge(challenge)))
+            }
+            (_, None) if awaiting != Awaiting::Greeting => Err(unasked(unread)),
+            _ => Err(Error::NotPop3 { awaiting, came: Words::new(line) }),
+        }
+    }
+
+    /// The answer to the first command of the queue has begun.
+    fn answered(&mut self, due: Expected, ok: bool) {
+        self.expected.pop_front();
+        self.unanswered_octets = self.unanswered_octets.saturating_sub(due.octets);
+        match due.to {
+            Sent::Stls if ok => self.state = State::Securing,
+            Sent::Quit => self.state = State::Over,
+            _ => {}
+        }
+        if ok {
+            self.reading = match due.to.answer() {
+                Answer::Single => Reading::Status,
+                Answer::Lines(limit) => Reading::Lines { to: due.to, limit, lines: 0, octets: 0 },
+                Answer::Text(number) => {
+                    Reading::Text { to: due.to, number, body: Body::new(self.line_end), octets: 0 }
+                }
+            };
+        }
+    }
+
+    fn poll_line(&mut self) -> Result<Option<Found>, Error> {
+        let awaiting = self.awaiting();
+        let Reading::Lines { to, limit, lines, octets } = &mut self.reading else { return Ok(None) };
+        let unread = self.input.unread();
+        let (length, end) = match front(unread, self.line_end, LISTING_LINE_LIMIT) {
+            Front::Line { length, end } => (length, end),
+            Front::Partial => return Ok(None),
+            Front::TooLong => return Err(Error::LineTooLong { awaiting, limit: LISTING_LINE_LIMIT }),
+        };
+        let to = *to;
+        let line = unread.get(..length).unwrap_or_default();
+        let found = match unstuffed(line) {
+            None => Found::End(to, *octets),
+            Some(_) if *lines >= *limit => return Err(Error::TooManyLines { to, limit: *limit }),
+            Some(line) => {
+                *lines = lines.saturating_add(1);
+                *octets = octets.saturating_add(widened(line.len().saturating_add(end)));
+                Found::Line(to, self.input.span(length).last(line.len()))
+            }
+        };
+        if let Found::End(..) = found {
+            self.reading = Reading::Status;
+        }
+        self.input.consume(length.saturating_add(end));
+        Ok(Some(found))
+    }
+
+    fn poll_text(&mut self) -> Option<Found> {
+        let Reading::Text { to, number, body, octets } = &mut self.reading else { return None };
+        let piece = body.unstuff(self.input.unread_mut());
+        *octets = octets.saturating_add(widened(piece.octets));
+        let (to, number, octets) = (*to, *number, *octets);
+        let text = self.input.span(piece.text);
+        self.input.consume(piece.used);
+        if piece.ended {
+            self.reading = Reading::Status;
+            if let Sent::Retr(number) = to {
+                self.unconfirmed = Some(number);
+            }
+            return Some(Found::End(to, octets));
+        }
+        (piece.text > 0).then_some(Found::Text(number, text))
+    }
+}
+
+/// What octets mean that came though nothing was asked.
+fn unasked(unread: &[u8]) -> Error {
+    let line = match front(unread, LineEnd::Lf, STATUS_LINE_LIMIT) {
+        Front::Line { length, .. } => unread.get(..length).unwrap_or_default(),
+        Front::Partial | Front::TooLong => unread,
+    };
+    match status_line(line) {
+        Some(StatusLine::Reply(reply)) if !reply.ok => Error::Farewell { said: Words::new(reply.text) },
+        _ => Error::Unsolicited { came: Words::new(line) },
+    }
+}
+
+/// Whether more octets could make a status line of these.
+fn may_become_status_line(octets: &[u8]) -> bool {
+    let begins = |indicator: &[u8]| {
+        indicator.get(..octets.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(octets))
+    };
+    begins(b"+OK") || begins(b"-ERR") || begins(b"+ERR") || status_line(octets).is_some()
+}
+
+/// A length in memory as one on the wire.
+fn widened(octets: usize) -> u64 {
+    u64::try_from(octets).unwrap_or(u64::MAX)
+}
+
+/// For fuzzing: whatever is sent and answered, a message is confirmed only after its end, and once; text is lent only
+/// between an answer's first line and its end.
+#[doc(hidden)]
+pub fn fuzz_session(script: &[u8]) {
+    let mut session = Session::new();
+    let mut ended = None;
+    let mut script = script;
+    while let Some((&step, rest)) = script.split_first() {
+        let (chunk, rest) = rest.split_at_checked(usize::from(step >> 4)).unwrap_or((rest, &[]));
+        script = rest;
+        let number = MessageNumber::new(u32::from(step >> 4).saturating_add(1));
+        let command = match (step & 0xf, number) {
+            (0, _) => Some(Command::Capa),
+            (1, _) => Some(Command::Auth { mechanism: "LOGIN", initial: None }),
+            (2, _) => Some(Command::SaslCancel),
+            (3, _) => Some(Command::Uidl(None)),
+            (4, Some(number)) => Some(Command::Retr(number)),
+            (5, Some(number)) => Some(Command::Top(number, 0)),
+            (6, _) => Some(Command::Noop),
+            (7, _) => Some(Command::Stls),
+            (8, _) => Some(Command::Quit),
+            (9, _) => {
+                let _ = session.starttls_done();
+                None
+            }
+            _ => None,
+        };
+        if let Some(command) = command {
+            let before = session.outstanding();
+            let sent = session.send(command).is_ok();
+            assert_eq!(session.outstanding(), before.saturating_add(usize::from(sent)));
+        }
+        let room = session.room();
+        let octets = chunk.len().min(room.len());
+        for (to, from) in room.iter_mut().zip(chunk) {
+            *to = *from;
+        }
+        if session.received(octets).is_err() {
+            return;
+        }
+        loop {
+            match session.poll() {
+                Err(_) => return,
+                Ok(false) => break,
+                Ok(true) => {}
+            }
+            match session.event() {
+                Event::End { to: Sent::Retr(number), .. } => ended = Some(number),
+                Event::Confirmed { number } => assert_eq!(ended.take(), Some(number)),
+                Event::Text { text, .. } => assert!(!text.is_empty() && ended.is_none()),
+                _ => {}
+            }
+        }
+    }
+    let _ = session.end_of_stream();
+}
+
+#[cfg(test)]
+mod tests;
