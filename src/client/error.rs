@@ -26,7 +26,7 @@ pub enum Error {
         /// Which server.
         server: String,
         /// What was awaited.
-        during: &'static str,
+        during: String,
         /// Whether several commands were unanswered.
         pipelined: bool,
     },
@@ -129,7 +129,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Connection(e) => e.hint(),
-            Self::Protocol { source, .. } => source.hint().map(str::to_owned),
+            Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
             Self::HungUpOnCapa(e) => e.hint(),
             Self::StlsRefused { .. } => Some(
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear".to_owned(),
@@ -158,8 +158,8 @@ impl Error {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match self {
-            Self::Protocol { source, .. } => source.is_closed(),
-            Self::Connection(e) => e.is_broken(),
+            Self::Protocol { source, .. } => matches!(source, crate::protocol::error::Error::Closed { .. }),
+            Self::Connection(connection::Error::Broken { .. }) => true,
             _ => false,
         }
     }

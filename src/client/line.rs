@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use crate::connection::{Connection, Patience, Wake};
 use crate::protocol::command::Command;
+use crate::protocol::error::Awaiting;
 use crate::protocol::redact::Redactor;
 use crate::protocol::session::{Event, Sent, Session};
-use crate::text;
 
 /// Servers end a session after ten minutes of silence (RFC 1939 §3), some after five.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
@@ -37,6 +37,7 @@ pub(super) type Dialogue = Option<Box<dyn Fn(String) + Send>>;
 pub(super) struct Line {
     pub(super) session: Session,
     pub(super) connection: Connection,
+    /// `HOST:PORT`.
     pub(super) server: String,
     timeout: Duration,
     /// The deadline of the answer that stands first in line.
@@ -157,7 +158,7 @@ impl Line {
             Wake::TimedOut => {
                 return Err(Error::TimedOut {
                     server: self.server.clone(),
-                    during: self.session.awaiting().map_or("the greeting", Sent::describe),
+                    during: self.session.awaiting().to_string(),
                     pipelined: self.session.outstanding() > 1,
                 });
             }
@@ -166,9 +167,10 @@ impl Line {
 
     /// How many time-outs the answer that stands first may take to begin.
     fn factor(&self) -> u32 {
-        match self.session.awaiting() {
-            Some(Sent::Pass | Sent::Apop | Sent::Auth | Sent::SaslResponse | Sent::Quit) => Patience::LONG,
-            Some(Sent::UniqueIds | Sent::List) if !self.listed => Patience::LONG,
+        let Awaiting::Answer(sent) = self.session.awaiting() else { return 1 };
+        match sent {
+            Sent::Pass | Sent::Apop | Sent::Auth | Sent::SaslResponse | Sent::Quit => Patience::LONG,
+            Sent::UniqueIds | Sent::List if !self.listed => Patience::LONG,
             _ => 1,
         }
     }
@@ -219,13 +221,13 @@ impl Line {
         let _ = self.flush();
     }
 
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(self) {
         self.connection.close();
     }
 
     /// A server's words, fit to print: nothing that steers a terminal, and no secret of ours.
     pub(super) fn quote(&self, octets: &[u8]) -> String {
-        text::printable(&self.redactor.redact(octets))
+        self.redactor.printable(octets)
     }
 
     pub(super) fn farewell(&self, text: &[u8]) -> Error {

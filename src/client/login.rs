@@ -52,6 +52,10 @@ impl std::fmt::Debug for Call<'_> {
 /// Who logs in.
 #[derive(Debug, Clone, Copy)]
 pub struct Credentials<'a> {
+    /// The server's host, as configured (OAUTHBEARER says it).
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
     /// The user's name.
     pub user: &'a str,
     /// Password or token.
@@ -140,7 +144,7 @@ impl Client<Authorization> {
         let Self { mut line, state: Authorization { capabilities: before, apop } } = self;
         line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
         let offer = before.as_ref().map(|capabilities| Offer {
-            sasl: capabilities.sasl().collect(),
+            sasl: capabilities.sasl().map(str::as_bytes).collect(),
             user: capabilities.user(),
             pipelining: capabilities.pipelining() && credentials.pipelining,
         });
@@ -277,7 +281,9 @@ fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
     loop {
         line.event()?;
         match line.session.event() {
-            Event::Line { line, .. } => capabilities.add(line),
+            Event::Line { line: capability, .. } => {
+                capabilities.add(capability).map_err(|e| line.protocol(e))?;
+            }
             Event::Reply { reply, .. } if !reply.ok => return Ok(None),
             Event::End { .. } => return Ok(Some(capabilities)),
             Event::Farewell(reply) => return Err(line.farewell(reply.text)),
@@ -350,12 +356,11 @@ fn exchange(
     binding: Option<&[u8]>,
 ) -> Result<Attempt, Error> {
     let nonce = Nonce::new(clock::random().map_err(Error::Random)?);
-    let (host, port) = (line.connection.host().to_owned(), line.connection.port());
     let proof = sasl::Credentials {
         user: credentials.user,
         secret: credentials.secret,
-        host: &host,
-        port,
+        host: credentials.host,
+        port: credentials.port,
         nonce,
         binding: binding.map(|octets| Binding { name: Binding::END_POINT, octets }),
     };

@@ -307,7 +307,7 @@ impl Fetch<'_> {
                 let refusal = (!reply.ok).then(|| reply.text.to_vec());
                 self.begin(number, refusal)
             }
-            Event::End { to: Sent::Retr(_) } => self.end(),
+            Event::End { to: Sent::Retr(_), octets } => self.end(octets),
             Event::Confirmed { number } => {
                 if !self.client.checks_step() {
                     self.release(number);
@@ -382,9 +382,9 @@ impl Fetch<'_> {
     }
 
     /// The terminator has come.  What it is worth is known only with the next status line.
-    fn end(&mut self) -> Result<(), Error> {
+    fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
-        let Arriving { job, examiner, octets, intakes, set, failure, .. } = arriving;
+        let Arriving { job, examiner, intakes, set, failure, .. } = arriving;
         let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         self.run.report(&report::Event::Arrived);
         let give_up = |intakes: Vec<(usize, Box<dyn Intake>)>| {

@@ -75,7 +75,7 @@ impl Sessions<'_, '_> {
         self.run.report(&Event::Connecting { server: self.run.server() });
         let client = login(self.run, self.memory, self.secret)?;
         let facts = client.login_facts();
-        self.run.report(&Event::LoggedIn { mechanism: facts.mechanism.name() });
+        self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
         self.memory.learn(facts, client.capabilities(), account.tls, Time::now());
         Ok(client)
     }
@@ -84,7 +84,6 @@ impl Sessions<'_, '_> {
 /// Connects and logs in.
 pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<Client<Transaction>, Error> {
     let account = run.account;
-    let dialogue = run.dialogue();
     let call = Call {
         host: &account.host,
         port: account.port,
@@ -93,9 +92,11 @@ pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<C
         timeout: account.timeout,
         connectors: run.context.connectors,
         stop: &run.context.stop,
-        dialogue,
+        dialogue: run.dialogue(),
     };
     let credentials = Credentials {
+        host: &account.host,
+        port: account.port,
         user: &account.user,
         secret,
         auth: account.auth,
