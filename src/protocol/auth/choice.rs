@@ -52,7 +52,7 @@ pub enum Channel {
 #[derive(Debug, Clone, Default)]
 pub struct Offer<'a> {
     /// The arguments of SASL, in any case.
-    pub sasl: Vec<&'a [u8]>,
+    pub sasl: Vec<&'a str>,
     /// Whether USER is there.
     pub user: bool,
     /// Whether PIPELINING is there.
@@ -189,7 +189,7 @@ impl Circumstances<'_> {
     /// Whether CAPA lists the mechanism: then `AUTH` may carry an initial response (RFC 5034 §3).
     #[must_use]
     pub fn announces(&self, mechanism: Mechanism) -> bool {
-        let name = mechanism.name().as_bytes();
+        let name = mechanism.name();
         self.offer.as_ref().is_some_and(|offer| offer.sasl.iter().any(|sasl| sasl.eq_ignore_ascii_case(name)))
     }
 
@@ -301,7 +301,7 @@ impl Circumstances<'_> {
             words.push("APOP".to_owned());
         }
         let mechanisms = offer.sasl.iter().take(MOST);
-        words.extend(mechanisms.map(|name| redactor.printable(name).chars().take(40).collect()));
+        words.extend(mechanisms.map(|name| redactor.printable(name.as_bytes()).chars().take(40).collect()));
         if offer.sasl.len() > MOST {
             words.push("…".to_owned());
         }
@@ -325,7 +325,7 @@ mod tests {
             match word {
                 "USER" => offer.user = true,
                 "PIPELINING" => offer.pipelining = true,
-                _ => offer.sasl.push(word.as_bytes()),
+                _ => offer.sasl.push(word),
             }
         }
         offer

@@ -1,7 +1,7 @@
 //! The SASL exchanges of `AUTH` (RFC 5034) as state machines: challenges in, response lines out.
 //!
 //! ```text
-//! C: AUTH mechanism [initial response]     Exchange::opening
+//! C: AUTH mechanism [initial response]     Exchange::initial_response
 //! S: + challenge                           Exchange::step  → the next line, or an error: send `*`, read one answer, fail
 //! C: response
 //! S: +OK                                   Exchange::on_ok → whether that may be believed
@@ -33,14 +33,11 @@ pub(in crate::protocol) use error::sendable;
 pub use error::{SaslError, Text};
 pub use oauth::TokenFailure;
 
-/// The line that cancels an exchange (RFC 5034 §4).  Exactly one answer follows it.
-pub const CANCEL: &[u8] = b"*";
-
 /// The longest command line, with its CRLF (RFC 2449 §4).  An initial response counts, later lines of an exchange don't.
 pub const LONGEST_COMMAND: usize = 255;
 
-/// The longest challenge taken, in octets of base64: no honest one comes near, and a status line can't be longer.
-const LONGEST_CHALLENGE: usize = 8192;
+/// The longest challenge taken, in octets of base64: RFC 5034 sets no limit, and no honest one comes near.
+const LONGEST_CHALLENGE: usize = 16 * 1024;
 
 /// A SASL mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,36 +191,33 @@ impl Exchange {
         self.mechanism
     }
 
-    /// The `AUTH` command without its CRLF; with the initial response if the client speaks first, the server has
-    /// `announced` the mechanism (RFC 5034 §3), and the line stays within [`LONGEST_COMMAND`].
+    /// What the `AUTH` command carries besides the mechanism's name, in base64; perhaps of no octets, which is written
+    /// `=`.  `None` when the client doesn't speak first, when the server hasn't `announced` the mechanism (RFC 5034
+    /// §3), and when the line would go beyond [`LONGEST_COMMAND`]: then what is to be said first answers an empty
+    /// challenge.
     ///
     /// The OAuth mechanisms always take two steps: a token seldom fits, and Exchange Online hangs up on one step.
     #[must_use]
-    pub fn opening(&mut self, announced: bool) -> Secret {
-        let name = self.mechanism.name();
-        let bare = || Secret::new(format!("AUTH {name}"));
+    pub fn initial_response(&mut self, announced: bool) -> Option<Secret> {
         if !announced || matches!(self.mechanism, Mechanism::XOAuth2 | Mechanism::OAuthBearer) {
-            return bare();
+            return None;
         }
-        let Some(initial) = &self.initial else { return bare() };
-        let encoded = encode(initial);
-        // An initial response of no octets is written "=" (RFC 5034 §4).
-        let response = if encoded.expose().is_empty() { b"=" } else { encoded.expose() };
-        let line = joined(&[b"AUTH ", name.as_bytes(), b" ", response]);
-        if line.expose().len() + 2 > LONGEST_COMMAND {
-            return bare();
+        let encoded = encode(self.initial.as_ref()?);
+        let around = b"AUTH  \r\n".len() + self.mechanism.name().len();
+        if around + encoded.expose().len().max(b"=".len()) > LONGEST_COMMAND {
+            return None;
         }
         self.initial = None;
         self.responded = true;
         self.redactor.hide(&encoded);
-        line
+        Some(encoded)
     }
 
     /// Answers a challenge: what stood behind `+` on the server's line, without its CRLF.  Returns the line to send,
     /// without CRLF; it may be empty.
     ///
     /// # Errors
-    /// When the challenge isn't one that this exchange can go on with.  Then [`CANCEL`] is to be sent, one answer to be
+    /// When the challenge isn't one that this exchange can go on with.  Then `*` is to be sent, one answer to be
     /// read, and, whatever that says, the login has failed.
     pub fn step(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
         let response = decode(challenge).and_then(|challenge| self.answer(&challenge));
@@ -338,7 +332,7 @@ pub fn fuzz_exchange(data: &[u8]) {
     ];
     let mechanism = mechanisms.get(usize::from(choice & 7)).copied().unwrap_or(Mechanism::Plain);
     let Ok(mut exchange) = Exchange::new(mechanism, &credentials) else { return };
-    let _ = exchange.opening(choice & 8 != 0);
+    let _ = exchange.initial_response(choice & 8 != 0);
     for challenge in challenges.split(|octet| *octet == b'\n') {
         // Half of the fuzzer's challenges come through base64, which it could hardly hit upon.
         let encoded = STANDARD.encode(challenge);

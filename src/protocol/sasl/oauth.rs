@@ -1,7 +1,7 @@
 //! The bearer token mechanisms: XOAUTH2 (Google's, also Microsoft's) and OAUTHBEARER (RFC 7628).
 //!
 //! A refused token is explained in a challenge of JSON, which wants an answer before `-ERR` comes: a client that
-//! doesn't give one hangs.  Of that JSON two members are shown, so there is a reader of fifty lines here and no JSON
+//! doesn't give one hangs.  Of that JSON two members are shown, so there is a small reader here and no JSON
 //! package: it takes the strings and numbers of the outermost object and skips the rest, without recursion.
 
 use std::fmt;

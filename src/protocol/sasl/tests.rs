@@ -40,8 +40,18 @@ fn text(secret: &Secret) -> String {
     String::from_utf8(secret.expose().to_vec()).unwrap()
 }
 
+/// The `AUTH` command.
 fn opening(exchange: &mut Exchange) -> String {
-    text(&exchange.opening(true))
+    opening_if(exchange, true)
+}
+
+fn opening_if(exchange: &mut Exchange, announced: bool) -> String {
+    let name = exchange.mechanism().name();
+    match exchange.initial_response(announced).as_ref().map(text).as_deref() {
+        None => format!("AUTH {name}"),
+        Some("") => format!("AUTH {name} ="),
+        Some(response) => format!("AUTH {name} {response}"),
+    }
 }
 
 /// Answers a challenge that the server sends as base64; the answer is decoded.
@@ -69,7 +79,7 @@ fn s1_plain_in_one_line_or_two_steps() {
 
     // Not announced: without an initial response.
     let mut exchange = begin(Plain, "user", "pencil", "").unwrap();
-    assert_eq!(text(&exchange.opening(false)), "AUTH PLAIN");
+    assert_eq!(opening_if(&mut exchange, false), "AUTH PLAIN");
     assert_eq!(say(&mut exchange, ""), Ok("\0user\0pencil".to_owned()));
 
     assert_eq!(begin(Plain, "u\u{fc}", "p\u{f6}", "").map(|mut e| opening(&mut e).len()), Ok(23));
@@ -79,7 +89,7 @@ fn s1_plain_in_one_line_or_two_steps() {
 fn s2_empty_challenges() {
     for empty in [&b""[..], b" ", b"  ", b"\t"] {
         let mut exchange = begin(Plain, "user", "pencil", "").unwrap();
-        let _ = exchange.opening(false);
+        let _ = exchange.initial_response(false);
         assert_eq!(exchange.step(empty).map(|line| text(&line)), Ok("AHVzZXIAcGVuY2ls".to_owned()));
     }
 }
@@ -101,7 +111,7 @@ fn s4_success_before_the_end() {
     for mechanism in [CramMd5, Login, Scram(Hash::Sha1, Unused), XOAuth2, OAuthBearer] {
         let mut exchange = begin(mechanism, "user", "pencil", SHA1_NONCE).unwrap();
         assert_eq!(exchange.on_ok(), Err(SaslError::Premature));
-        let _ = exchange.opening(true);
+        let _ = exchange.initial_response(true);
         assert_eq!(exchange.on_ok(), Err(SaslError::Premature), "{mechanism:?}");
     }
     assert_eq!(SaslError::Premature.exit_code(), ExitCode::Protocol);
@@ -219,7 +229,7 @@ fn s6_the_server_must_prove_itself() {
     ];
     for (message, expected) in cases {
         let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", SHA1_NONCE).unwrap();
-        let _ = exchange.opening(true);
+        let _ = exchange.initial_response(true);
         say(&mut exchange, SHA1_FIRST).unwrap();
         assert_eq!(say(&mut exchange, message), Err(expected), "{}", message.escape_ascii());
         assert_eq!(exchange.on_ok(), Err(SaslError::Premature));
@@ -270,7 +280,7 @@ fn s7_server_first_messages_that_are_refused() {
     ];
     for (message, expected) in cases {
         let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", "NONCE").unwrap();
-        let _ = exchange.opening(true);
+        let _ = exchange.initial_response(true);
         assert_eq!(say(&mut exchange, message), Err(expected), "{message}");
         // A second attempt within the exchange isn't given.
         assert_eq!(say(&mut exchange, "r=NONCEx,s=QSXC,i=4096"), Err(SaslError::Unexpected), "{message}");
@@ -278,14 +288,14 @@ fn s7_server_first_messages_that_are_refused() {
     }
     // What a server might say when no initial response has been sent.
     let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", "NONCE").unwrap();
-    let _ = exchange.opening(false);
+    let _ = exchange.initial_response(false);
     assert_eq!(say(&mut exchange, "r=NONCEx,s=QSXC,i=4096"), Err(SaslError::Unexpected));
 }
 
 #[test]
 fn s7_extensions_at_the_end_are_ignored() {
     let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", "NONCE").unwrap();
-    let _ = exchange.opening(true);
+    let _ = exchange.initial_response(true);
     assert!(say(&mut exchange, "r=NONCEx,s=QSXC,i=4096,x=y,,m=z").is_ok());
 }
 
@@ -299,7 +309,7 @@ fn s8_the_servers_reasons() {
     ];
     for (message, expected, exit) in cases {
         let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", SHA1_NONCE).unwrap();
-        let _ = exchange.opening(true);
+        let _ = exchange.initial_response(true);
         let error = say(&mut exchange, message).unwrap_err();
         assert_eq!(error, expected);
         assert_eq!(error.exit_code(), exit);
@@ -310,7 +320,7 @@ fn s8_the_servers_reasons() {
 fn s9_nonces_with_odd_characters() {
     let nonces = "NONCE=\"\\;=x'<>`";
     let mut exchange = begin(Scram(Hash::Sha256, Unused), "user", "pencil", "NONCE").unwrap();
-    let _ = exchange.opening(true);
+    let _ = exchange.initial_response(true);
     let last = say(&mut exchange, format!("r={nonces},s=QSXC,i=4096")).unwrap();
     assert!(last.starts_with(&format!("c=biws,r={nonces},p=")), "{last}");
 }
@@ -319,7 +329,7 @@ fn s9_nonces_with_odd_characters() {
 fn s10_names_and_passwords_are_prepared() {
     let first = |user, secret| {
         let mut exchange = begin(Scram(Hash::Sha1, Unused), user, secret, "NONCE")?;
-        let _ = exchange.opening(false);
+        let _ = exchange.initial_response(false);
         say(&mut exchange, "")
     };
     let cases = [
@@ -343,7 +353,7 @@ fn s10_names_and_passwords_are_prepared() {
     // The same password in two forms gives one proof.
     let proof = |secret: &str| {
         let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", secret, SHA1_NONCE).unwrap();
-        let _ = exchange.opening(true);
+        let _ = exchange.initial_response(true);
         say(&mut exchange, SHA1_FIRST).unwrap()
     };
     assert_eq!(proof("\u{2168}\u{ad}"), proof("IX"));
@@ -427,7 +437,7 @@ fn s15_external() {
     assert_eq!(opening(&mut exchange), "AUTH EXTERNAL =");
     assert_eq!(exchange.on_ok(), Ok(()));
     let mut exchange = begin(External, "user", "", "").unwrap();
-    assert_eq!(text(&exchange.opening(false)), "AUTH EXTERNAL");
+    assert_eq!(opening_if(&mut exchange, false), "AUTH EXTERNAL");
     assert_eq!(say(&mut exchange, ""), Ok(String::new()));
 }
 
@@ -462,7 +472,7 @@ fn s19_every_exchange_ends() {
         for announced in [true, false] {
             for challenge in ["", "anything"] {
                 let mut exchange = begin(mechanism, "user", "pencil", SHA1_NONCE).unwrap();
-                let _ = exchange.opening(announced);
+                let _ = exchange.initial_response(announced);
                 let steps = (0..8).take_while(|_| say(&mut exchange, challenge).is_ok()).count();
                 assert!(steps <= 3, "{mechanism:?}");
             }
@@ -499,13 +509,13 @@ fn nothing_that_would_break_a_line_or_a_field() {
 #[test]
 fn g19_debug_shows_nothing() {
     let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", SHA1_NONCE).unwrap();
-    let opening = exchange.opening(true);
+    let opening = exchange.initial_response(true).unwrap();
     let line = exchange.step(STANDARD.encode(SHA1_FIRST).as_bytes()).unwrap();
     let secret = Secret::new("pencil");
     let nonce = Nonce::new([0; 18]);
     let credentials = Credentials { user: "user", secret: &secret, host: "h", port: 1, nonce, binding: None };
     let shown = format!("{exchange:?} {opening:?} {line:?} {credentials:?}");
-    for part in ["pencil", "cGVuY2ls", "v0X8v3Bz", "biws", "AUTH"] {
+    for part in ["pencil", "cGVuY2ls", "v0X8v3Bz", "biws"] {
         assert!(!shown.contains(part), "{shown}");
     }
     // A nonce of the real kind.
@@ -525,7 +535,7 @@ proptest! {
         last in r"([ve]=)?[A-Za-z0-9+/]{0,28}={0,2}(,[a-z]=)?",
     ) {
         let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", "N").unwrap();
-        let _ = exchange.opening(true);
+        let _ = exchange.initial_response(true);
         let _ = say(&mut exchange, &first);
         let _ = say(&mut exchange, &last);
         prop_assert_eq!(exchange.on_ok(), Err(SaslError::Premature));
@@ -534,7 +544,7 @@ proptest! {
     #[test]
     fn no_explanation_panics(json in r#"[{\["\\:,}\]a-z0-9u ]{0,60}"#) {
         let mut exchange = begin(OAuthBearer, "user", "token", "").unwrap();
-        let _ = exchange.opening(true);
+        let _ = exchange.initial_response(true);
         prop_assert!(exchange.step(b"").is_ok());
         prop_assert_eq!(say(&mut exchange, json), Ok("\x01".to_owned()));
         prop_assert!(exchange.on_ok().is_err());
