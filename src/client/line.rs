@@ -2,6 +2,7 @@
 //! dialogue down for `-vv`.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
@@ -30,8 +31,8 @@ pub enum Next {
     Stopped,
 }
 
-/// Who is told the dialogue.
-pub(super) type Dialogue = Option<Box<dyn Fn(String) + Send>>;
+/// Who is told the dialogue, line by line: `C: …`, `S: …`, fit to print, secrets hidden.
+pub type Dialogue = Arc<dyn Fn(String) + Send + Sync>;
 
 /// A session and its connection.
 pub(super) struct Line {
@@ -48,7 +49,7 @@ pub(super) struct Line {
     limit: Option<Instant>,
     stopped: bool,
     pub(super) redactor: Redactor,
-    dialogue: Dialogue,
+    dialogue: Option<Dialogue>,
 }
 
 impl std::fmt::Debug for Line {
@@ -58,7 +59,7 @@ impl std::fmt::Debug for Line {
 }
 
 impl Line {
-    pub(super) fn new(connection: Connection, server: String, timeout: Duration, dialogue: Dialogue) -> Self {
+    pub(super) fn new(connection: Connection, server: String, timeout: Duration, dialogue: Option<Dialogue>) -> Self {
         Self {
             session: Session::new(),
             connection,

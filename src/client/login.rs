@@ -40,7 +40,7 @@ pub struct Call<'a> {
     /// Raised by a signal.
     pub stop: &'a Stop,
     /// Who is told the dialogue, line by line.
-    pub dialogue: &'a dyn Fn() -> Dialogue,
+    pub dialogue: Option<Dialogue>,
 }
 
 impl std::fmt::Debug for Call<'_> {
@@ -115,7 +115,7 @@ impl Client<Authorization> {
             Target { host: call.host, port: call.port, security, trust: &trust, timeout: call.timeout };
         let connection = Connection::open(&target, call.connectors, call.stop)?;
         let server = connection.server().to_owned();
-        let mut line = Line::new(connection, server, call.timeout, (call.dialogue)());
+        let mut line = Line::new(connection, server, call.timeout, call.dialogue.clone());
         let mut apop = greeting(&mut line)?;
         if call.tls == Tls::StartTls {
             line = start_tls(line, &target, call)?;
@@ -144,7 +144,7 @@ impl Client<Authorization> {
         let Self { mut line, state: Authorization { capabilities: before, apop } } = self;
         line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
         let offer = before.as_ref().map(|capabilities| Offer {
-            sasl: capabilities.sasl().map(str::as_bytes).collect(),
+            sasl: capabilities.sasl().collect(),
             user: capabilities.user(),
             pipelining: capabilities.pipelining() && credentials.pipelining,
         });
@@ -269,7 +269,7 @@ fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Lin
     line.session.starttls_done().map_err(|e| line.protocol(e))?;
     let Line { connection, server, session, .. } = line;
     let connection = connection.starttls(target, call.connectors)?;
-    let mut secured = Line::new(connection, server, call.timeout, (call.dialogue)());
+    let mut secured = Line::new(connection, server, call.timeout, call.dialogue.clone());
     secured.session = session;
     Ok(secured)
 }

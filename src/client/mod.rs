@@ -14,7 +14,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 pub use error::Error;
-pub use line::Next;
+pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, LoginFacts};
 
 use crate::proof::Delivered;

@@ -1,13 +1,15 @@
 //! What every step of one account's run has at hand: the account, what was asked, the surroundings, and who is told.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Time;
 use crate::config::account::{Account, Deliver, Retention};
 use crate::config::locate::Environment;
 use crate::connection::Connectors;
-use crate::message;
+use crate::client::Dialogue;
+use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
 use crate::stop::Stop;
 
@@ -35,7 +37,7 @@ pub struct Context<'a> {
     /// TLS connectors, one for each sort of trust.
     pub connectors: &'a Connectors,
     /// Who is told.
-    pub reporter: &'a dyn Reporter,
+    pub reporter: Arc<dyn Reporter>,
     /// This machine's name.
     pub host_name: String,
     /// The environment, as found at the start.
@@ -81,6 +83,14 @@ impl<'a> Run<'a> {
         self.report(&Event::Warning(text));
     }
 
+    /// Where the dialogue goes, if anybody wants to see it.
+    pub(super) fn dialogue(&self) -> Option<Dialogue> {
+        self.context.reporter.wants_dialogue().then(|| {
+            let (reporter, account) = (Arc::clone(&self.context.reporter), self.account.name.clone());
+            Arc::new(move |line| reporter.report(&account, &Event::Dialogue(line))) as Dialogue
+        })
+    }
+
     /// `HOST:PORT`.
     pub(super) fn server(&self) -> String {
         let Account { host, port, .. } = self.account;
@@ -92,6 +102,13 @@ impl<'a> Run<'a> {
         if !self.account.received_header {
             return Vec::new();
         }
-        message::received_line(&self.account.host, &self.context.host_name, &self.account.user, Time::now())
+        message::received_line(&Retrieval {
+            server: &self.account.host,
+            address: None,
+            host: &self.context.host_name,
+            version: env!("CARGO_PKG_VERSION"),
+            account: &self.account.name,
+            time: Time::now(),
+        })
     }
 }
