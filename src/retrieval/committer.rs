@@ -24,7 +24,7 @@ pub(super) enum Work {
     /// Messages that have arrived whole.
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
-    Same { number: MessageNumber, key: Option<Key>, listed: Option<Octets>, entry: EntryId },
+    Same { number: MessageNumber, key: Key, listed: Option<Octets>, entry: EntryId },
     /// A message whose end cannot be believed.
     Discard(Parcel),
     /// A message could not be retrieved.
@@ -186,22 +186,12 @@ fn piece(message: &Arc<Arrival>, destination: DestinationId, waiting: Waiting) -
 fn same(
     ledger: &mut Ledger,
     number: MessageNumber,
-    key: Option<Key>,
+    key: Key,
     listed: Option<Octets>,
     entry: EntryId,
     reports: &Reports,
 ) -> Result<(), Error> {
-    let entry = match key {
-        Some(key) => ledger.recognise(&key, listed, entry)?,
-        None => {
-            if let Some(octets) = listed
-                && ledger.entry(entry).listed != Some(octets)
-            {
-                ledger.listed(entry, octets)?;
-            }
-            entry
-        }
-    };
+    let entry = ledger.recognise(&key, listed, entry)?;
     let outcome = Outcome::Same(ledger.delivered(entry, number));
     reports.tell(Settled { number, octets: 0, outcome });
     Ok(())

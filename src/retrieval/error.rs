@@ -88,7 +88,7 @@ impl Error {
         match self {
             Self::Config(e) => e.hint(),
             Self::Client(e) => e.hint(),
-            Self::Ledger(e) => e.hint(),
+            Self::Ledger(e) => e.suggestion(),
             Self::Delivery(e) => e.hint(),
             Self::NoIdentity { .. } => {
                 Some("set leave-on-server = false, or use a server that has UIDL".to_owned())

@@ -146,7 +146,7 @@ struct Arriving {
 
 enum Whole {
     Parcel(Parcel),
-    Same { key: Option<Key>, listed: Option<Octets>, entry: EntryId },
+    Same { key: Key, listed: Option<Octets>, entry: EntryId },
 }
 
 impl Fetch<'_> {
@@ -421,7 +421,6 @@ impl Fetch<'_> {
         {
             give_up(intakes);
             self.settled_octets(job.size);
-            let key = (!matches!(listed.who, Who::Known(_))).then_some(key);
             self.state.suspect =
                 Some((job.number, Whole::Same { key, listed: listed.octets, entry }));
             return Ok(());

@@ -319,7 +319,6 @@ impl Session<'_, '_> {
         if retired.is_empty() {
             return Ok(());
         }
-        ledger.ensure_synced()?;
         let proofs: Vec<Delivered> =
             retired.iter().filter_map(|retired| ledger.delivered(retired.entry, retired.number)).collect();
         for retired in &retired {
@@ -401,8 +400,8 @@ fn prepare(
     let mut policy = Policy::new(run.account, run.options.retention, run.options.all, ledger);
     policy.window = is_window(client);
     let maildrop = list(run, client, ledger, &policy)?;
-    record_listing(&maildrop, ledger, &policy)?;
     let mut decisions = plan::decide(&maildrop, ledger, &policy);
+    record_listing(&maildrop, ledger, &policy)?;
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
     examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
     report_too_large(run, &maildrop, ledger, &decisions)?;
@@ -475,8 +474,12 @@ fn record_listing(maildrop: &Maildrop, ledger: &mut Ledger, policy: &Policy) -> 
             Who::New(_) | Who::Nameless => None,
         })
         .collect();
-    ledger.complete_listing(&mut held.into_iter(), maildrop.has_sizes())?;
-    Ok(())
+    ledger.complete_listing(&mut held.into_iter())?;
+    let sizes = maildrop.iter().filter_map(|listed| match (listed.who, listed.octets) {
+        (Who::Known(id), Some(octets)) => Some((id, octets)),
+        _ => None,
+    });
+    Ok(ledger.listed_all(&mut sizes.into_iter())?)
 }
 
 /// In a window, what failed before is tried in a session of its own.
@@ -570,9 +573,8 @@ fn examine(
                 if write {
                     match listed.who {
                         Who::Known(id) => {
-                            if let Some(octets) = listed.octets {
-                                ledger.listed(id, octets)?;
-                            }
+                            let key = ledger.key(id)?;
+                            ledger.recognise(&key, listed.octets, id)?;
                         }
                         Who::New(unique_id) => {
                             let key = Key::UniqueId(unique_id.to_buf());
