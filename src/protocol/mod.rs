@@ -14,6 +14,7 @@
 //! - Events depend on the octets alone, never on how reads cut them. Only text comes in pieces as it arrives.
 //! - Each answer is told apart by the queue of commands sent. Where that can't be right any more (something that is no
 //!   status line, an answer to nothing), it's an error, and no later octet is interpreted.
+//! - No answer is taken for that of a command whose line was not yet written: `wrote` comes before the next `received`.
 //! - A message is confirmed only when a true status line has followed its terminator.
 //! - Memory is bounded by the read buffer, 256 KiB at most, and by what the driver itself sends. Every other limit is a
 //!   named constant: [`session::STATUS_LINE_LIMIT`], [`session::CHALLENGE_LIMIT`], [`session::LISTING_LINE_LIMIT`],
