@@ -20,7 +20,7 @@
 //!   named constant: [`session::STATUS_LINE_LIMIT`], [`session::CHALLENGE_LIMIT`], [`session::LISTING_LINE_LIMIT`],
 //!   [`command::CAPABILITY_LIMIT`], [`command::LISTING_LIMIT`], [`command::COMMAND_LINE_LIMIT`].
 //! - No argument can break out of its command, and no secret has a path into a trace or a `Debug` output. Into an error
-//!   it has one, a server that echoes it: [`error::Error::conceal`] closes it.
+//!   it has one, a server that echoes it: [`error::Error::redacted`] closes it.
 //!
 //! It keeps to the order of words, not to the wisdom of saying them: whether a password may be sent, a message deleted,
 //! a refusal retried, is decided by its callers.
