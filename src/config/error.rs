@@ -231,10 +231,10 @@ fn shown_part<'a>(before: &str, line: &'a str) -> Option<&'a str> {
     }
     let name = key.rsplit('.').next().unwrap_or(key);
     let harmless = match name {
-        "user" => true,
         "deliver" | "leave-on-server" => !value.contains("pass"),
-        // A URL where a host belongs may hold a password, and so may an inline table.
-        _ => keys::is_public(name) && !["pass", "://", "@", "{"].iter().any(|part| value.contains(part)),
+        "user" => !["pass", "="].iter().any(|part| value.contains(part)),
+        // A URL where a host belongs may hold a password, and so may an inline table or a second setting.
+        _ => keys::is_public(name) && !["pass", "://", "@", "{", "="].iter().any(|part| value.contains(part)),
     };
     if harmless { Some(line) } else { line.get(..head.len().saturating_add(1)) }
 }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn nothing_that_may_be_secret_is_shown() {
-        let cases: [(&str, &str, Option<&str>); 14] = [
+        let cases: [(&str, &str, Option<&str>); 17] = [
             ("", "max-bytes = \"25Q\"", Some("max-bytes = \"25Q\"")),
             ("", "  accounts.a.port = 0", Some("  accounts.a.port = 0")),
             ("", "[accounts.work]", Some("[accounts.work]")),
@@ -283,6 +283,9 @@ mod tests {
             ("", "password-command = \"echo hunter2\"", Some("password-command =")),
             ("", "a = { port = 1, password = \"hunter2\" }", Some("a =")),
             ("", "server = \"pops://me:hunter2@pop.example.com\"", Some("server =")),
+            ("", "user = \"me@example.com", Some("user = \"me@example.com")),
+            ("", "user = \"me\" password = \"hunter2\"", Some("user =")),
+            ("", "port = 995 pw = \"hunter2\"", Some("port =")),
             ("", "[accounts.work] password = \"hunter2\"", None),
             ("password = '''\n", "port = hunter2", None),
             ("password = \"\"\"\n", "hunter2", None),

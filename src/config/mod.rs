@@ -22,6 +22,7 @@ mod resolve;
 mod tests;
 mod units;
 pub mod url;
+mod value;
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

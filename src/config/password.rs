@@ -167,6 +167,12 @@ fn from_command(argv: &[String], limit: Duration) -> Result<Secret, ConfigError>
     if password.expose().is_empty() {
         return Err(failed("password-command printed nothing on its first line".to_owned()));
     }
+    if u64::try_from(password.expose().len()).is_ok_and(|octets| octets >= LONGEST) {
+        return Err(failed(format!(
+            "password-command printed a line of {} or more",
+            crate::text::size(LONGEST)
+        )));
+    }
     Ok(password)
 }
 
@@ -320,6 +326,10 @@ mod tests {
                 Err("failed with exit status 2: no \\x1b[1mkey\n"),
             ),
             ("echo hunter2; kill -9 $$", Err("password-command was killed by signal 9\n")),
+            (
+                "head -c 70000 /dev/zero | tr '\\0' x",
+                Err("password-command printed a line of 64.0 KiB or more\n"),
+            ),
             ("true", Err("password-command printed nothing on its first line\n")),
             ("echo; echo hunter2", Err("password-command printed nothing on its first line\n")),
         ] {

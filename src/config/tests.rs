@@ -101,6 +101,16 @@ fn the_least_that_is_needed() {
 }
 
 #[test]
+fn files_of_other_editors() {
+    let home = Home::new();
+    for text in [LEAST.replace('\n', "\r\n"), format!("\u{feff}{LEAST}"), LEAST.trim_end().to_owned()] {
+        assert_eq!(only(home.load(&text).unwrap()).host, "pop.example.com");
+    }
+    let error = home.load(&format!("{LEAST}x = 1").replace('\n', "\r\n")).unwrap_err().to_string();
+    assert!(error.contains("config.toml:5\n\n  5 | x = …\n    | ^\n\n"), "{error}");
+}
+
+#[test]
 fn everything() {
     let home = Home::new();
     let text = r#"
@@ -212,8 +222,8 @@ const BAD: &[(&str, &str, &str)] = &[
     ("max-byte = 5", "unknown key \"max-byte\"", "did you mean \"max-bytes\"?"),
     ("passwrod = \"hunter2\"", "unknown key \"passwrod\"", "did you mean \"password\"?"),
     ("username = \"x\"", "unknown key \"username\"", "here it is \"user\""),
-    ("maildir = \"x\"", "unknown key \"maildir\"", "\"maildir\" belongs into the table of deliver: deliver = { maildir = … }"),
-    ("days = 14", "unknown key \"days\"", "\"days\" belongs into the table of leave-on-server: leave-on-server = { days = … }"),
+    ("maildir = \"x\"", "unknown key \"maildir\"", "\"maildir\" belongs in the table of deliver: deliver = { maildir = … }"),
+    ("days = 14", "unknown key \"days\"", "\"days\" belongs in the table of leave-on-server: leave-on-server = { days = … }"),
     ("connections = 4", "unknown key \"connections\"", "\"connections\" holds for all accounts, and belongs below [defaults]"),
     ("lmtp = \"x\"", "unknown key \"lmtp\"", "the keys are server, port, "),
     ("max-bytes = \"25Q\"", "max-bytes: \"25Q\" is not a size", "octets, or a number with K, M or G"),
