@@ -236,6 +236,8 @@ impl Line {
     }
 
     pub(super) fn protocol(&self, source: crate::protocol::error::Error) -> Error {
+        // Servers echo what they were sent.
+        let source = source.redacted(|words| self.redactor.redact(words).into_owned());
         Error::Protocol { server: self.server.clone(), source }
     }
 

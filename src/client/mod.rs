@@ -18,7 +18,7 @@ pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, LoginFacts};
 
 use crate::proof::Delivered;
-use crate::protocol::capability::Capabilities;
+use crate::protocol::{self, capability::Capabilities};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::{Event, Reply, Sent};
@@ -101,8 +101,8 @@ impl Client<Transaction> {
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
     ) -> Result<bool, E> {
         self.line.send(Command::Uidl(None))?;
-        self.lines(|line| {
-            let (number, unique_id) = listing::unique_id_line(line).map_err(Error::from)?;
+        self.lines(|line, broken| {
+            let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
             each(number, unique_id)
         })
     }
@@ -116,8 +116,8 @@ impl Client<Transaction> {
         mut each: impl FnMut(MessageNumber, Option<Octets>),
     ) -> Result<bool, Error> {
         self.line.send(Command::List(None))?;
-        self.lines(|line| {
-            let (number, octets) = listing::scan_line(line)?;
+        self.lines(|line, broken| {
+            let (number, octets) = listing::scan_line(line).map_err(broken)?;
             each(number, octets);
             Ok::<(), Error>(())
         })
@@ -125,12 +125,12 @@ impl Client<Transaction> {
 
     fn lines<E: From<Error>>(
         &mut self,
-        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+        mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
     ) -> Result<bool, E> {
         loop {
             self.line.event()?;
             match self.line.session.event() {
-                Event::Line { line, .. } => each(line)?,
+                Event::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
                 Event::Reply { reply, .. } if !reply.ok => return Ok(false),
                 Event::Reply { .. } => {}
                 Event::End { .. } => return Ok(true),

@@ -86,10 +86,8 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Config(e) => e.hint(),
             Self::Client(e) => e.hint(),
             Self::Ledger(e) => e.suggestion(),
-            Self::Delivery(e) => e.hint(),
             Self::NoIdentity { .. } => {
                 Some("set leave-on-server = false, or use a server that has UIDL".to_owned())
             }
@@ -99,7 +97,8 @@ impl Error {
             }
             Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
             Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
-            Self::Listing(_) | Self::NoListing | Self::Pipe(_) => None,
+            // The first two carry theirs in their text.
+            Self::Config(_) | Self::Delivery(_) | Self::Listing(_) | Self::NoListing | Self::Pipe(_) => None,
         }
     }
 
