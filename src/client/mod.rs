@@ -18,6 +18,7 @@ pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, LoginFacts};
 
 use crate::proof::Delivered;
+use crate::protocol::auth::ApopChallenge;
 use crate::protocol::{self, capability::Capabilities};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
@@ -40,7 +41,7 @@ pub struct Client<S> {
 #[derive(Debug)]
 pub struct Authorization {
     capabilities: Option<Capabilities>,
-    apop: Option<crate::protocol::auth::ApopChallenge>,
+    apop: Option<ApopChallenge>,
 }
 
 /// Logged in: the maildrop is ours until the session ends.
@@ -311,7 +312,7 @@ impl Client<Transaction> {
     }
 
     /// Closes the line without `QUIT`: the server forgets every deletion (RFC 1939 §6).
-    pub fn hang_up(mut self) {
+    pub fn hang_up(self) {
         self.line.close();
     }
 }

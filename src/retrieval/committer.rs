@@ -141,19 +141,19 @@ impl Inbox {
 /// Commits what comes until the network thread hangs up, then brings the ledger to the disk and gives it back.
 pub(super) fn run(
     mut ledger: Ledger,
-    mut exits: Vec<Exit>,
+    exits: &mut [Exit],
     work: &Receiver<Work>,
     reports: &Reports,
 ) -> (Ledger, Result<(), Error>) {
     let mut result = Ok(());
     for work in work {
         result = match work {
-            Work::Batch(parcels) => commit(&mut ledger, &mut exits, parcels, reports),
+            Work::Batch(parcels) => commit(&mut ledger, exits, parcels, reports),
             Work::Same { number, key, listed, entry } => {
                 same(&mut ledger, number, key, listed, entry, reports)
             }
             Work::Discard(parcel) => {
-                discard(&mut exits, parcel);
+                discard(exits, parcel);
                 Ok(())
             }
             Work::Failed { key, listed } => {
