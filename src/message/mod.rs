@@ -1,6 +1,7 @@
 //! The stream of one message: its digests, its envelope, the line we may add on top.  Works on text form (LF line
 //! ends, no dot-stuffing), in one pass and bounded memory.  It never changes an octet of a message.
 
+pub mod date;
 pub mod header;
 
 use base64::Engine as _;
