@@ -302,6 +302,13 @@ mod tests {
         let answers = dialogue(tls, &["USER joe", "PASS wrong", "USER joe", "PASS secret", "STAT", "QUIT"]);
         assert!(answers[2].starts_with("-ERR [AUTH]"), "{answers:?}");
         assert_eq!(answers[5], "+OK 2 2000\r\n", "{answers:?}\n{}", dovecot.log());
+
+        // RFC 1939 §7's timestamp for APOP, and an empty challenge from each mechanism that begins with one.
+        let clear = TcpStream::connect(("127.0.0.1", dovecot.pop3_port)).unwrap();
+        let answers =
+            dialogue(clear, &["AUTH PLAIN", "*", "AUTH SCRAM-SHA-1", "*", "AUTH SCRAM-SHA-256", "*", "QUIT"]);
+        assert!(answers[0].contains('<'), "{answers:?}");
+        assert_eq!([&answers[1], &answers[3], &answers[5]], ["+ \r\n"; 3], "{answers:?}");
         dovecot.wait_for_log("Disconnected: Logged out", 2);
         crate::support::mailboxes::assert_same(
             dovecot.messages("joe"),

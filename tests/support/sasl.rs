@@ -121,3 +121,73 @@ fn scram(first: &str, accounts: &[Account], talk: &mut Talk<'_>) -> io::Result<O
 pub fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |text, octet| format!("{text}{octet:02x}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{authenticate, hex};
+    use crate::support::server::Account;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use hmac::{Hmac, Mac as _};
+    use sha2::{Digest as _, Sha256};
+
+    /// Whether a client that answers the challenges by these responses, the first one being initial, gets in.
+    fn gets_in(mechanism: &str, account: &Account, initial: &[u8], responses: &[&[u8]]) -> bool {
+        let mut responses = responses.iter();
+        let mut talk = |_: &[u8]| Ok(responses.next().map(|response| response.to_vec()));
+        let initial = (!initial.is_empty()).then(|| initial.to_vec());
+        authenticate(mechanism, initial, std::slice::from_ref(account), &mut talk).unwrap().is_some()
+    }
+
+    #[test]
+    fn credentials_are_checked() {
+        let tim = Account::new("tim", "tanstaaf", []);
+        // RFC 7628 §4.1 and Google's description, with other names.
+        let token = |token| format!("user=tim\x01auth=Bearer {token}\x01\x01").into_bytes();
+        let bearer =
+            |token| format!("n,a=tim,\x01host=h\x01port=1\x01auth=Bearer {token}\x01\x01").into_bytes();
+        let cram = |password: &[u8]| {
+            let mac = Hmac::<md5::Md5>::new_from_slice(password).unwrap();
+            let mac = mac.chain_update(b"<1896.697170952@postoffice.example>");
+            format!("tim {}", hex(&mac.finalize().into_bytes())).into_bytes()
+        };
+        for (password, good) in [("tanstaaf", true), ("tanstaag", false)] {
+            let plain = format!("\0tim\0{password}").into_bytes();
+            assert_eq!(gets_in("PLAIN", &tim, &plain, &[]), good);
+            assert_eq!(gets_in("PLAIN", &tim, b"", &[&plain]), good);
+            assert_eq!(gets_in("LOGIN", &tim, b"", &[b"tim", password.as_bytes()]), good);
+            assert_eq!(gets_in("CRAM-MD5", &tim, b"", &[&cram(password.as_bytes())]), good);
+            assert_eq!(gets_in("XOAUTH2", &tim, &token(password), &[]), good);
+            assert_eq!(gets_in("OAUTHBEARER", &tim, &bearer(password), &[b"\x01"]), good);
+            assert_eq!(scram(&tim, password, b"n,,"), good);
+            assert_eq!(scram(&tim, password, b"y,,"), good);
+        }
+    }
+
+    fn scram(account: &Account, password: &str, gs2: &[u8]) -> bool {
+        let mac = |key: &[u8], text: &[u8]| {
+            Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(text).finalize().into_bytes()
+        };
+        let initial = [gs2, b"n=tim,r=abc"].concat();
+        let mut talk = |challenge: &[u8]| {
+            let challenge = std::str::from_utf8(challenge).unwrap();
+            if challenge.starts_with("v=") {
+                return Ok(Some(Vec::new()));
+            }
+            let (nonce, rest) = challenge.split_once(",s=").unwrap();
+            let (salt, rounds) = rest.split_once(",i=").unwrap();
+            let mut salted = [0; 32];
+            let salt = STANDARD.decode(salt).unwrap();
+            pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), &salt, rounds.parse().unwrap(), &mut salted);
+            let without_proof = format!("c={},{nonce}", STANDARD.encode(gs2));
+            let message = format!("n=tim,r=abc,{challenge},{without_proof}");
+            let key = mac(&salted, b"Client Key");
+            let signature = mac(&Sha256::digest(key), message.as_bytes());
+            let proof: Vec<u8> = key.iter().zip(signature).map(|(key, sign)| key ^ sign).collect();
+            Ok(Some(format!("{without_proof},p={}", STANDARD.encode(proof)).into_bytes()))
+        };
+        authenticate("SCRAM-SHA-256", Some(initial), std::slice::from_ref(account), &mut talk)
+            .unwrap()
+            .is_some()
+    }
+}
