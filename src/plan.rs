@@ -160,7 +160,10 @@ pub fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Deci
 /// do it when their mail is moved.
 #[must_use]
 pub fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
-    maildrop.known() == 0 && !maildrop.is_empty() && maildrop.has_unique_ids() && ledger.present().next().is_some()
+    maildrop.known() == 0
+        && !maildrop.is_empty()
+        && maildrop.has_unique_ids()
+        && ledger.present().next().is_some()
 }
 
 fn decide_one(
@@ -170,10 +173,7 @@ fn decide_one(
     policy: &Policy,
     renumbered: bool,
 ) -> Decision {
-    let too_large = policy
-        .max_message_size
-        .zip(listed.octets)
-        .is_some_and(|(most, octets)| octets > most);
+    let too_large = policy.max_message_size.zip(listed.octets).is_some_and(|(most, octets)| octets > most);
     let entry = match listed.who {
         Who::Nameless if policy.all => return unless(too_large, Decision::Retrieve(Why::All)),
         Who::Nameless => return unless(too_large, Decision::Compare(Why::Nameless)),
@@ -187,7 +187,9 @@ fn decide_one(
     }
     let listed_times = maildrop.times_listed(id);
     match entry.state {
-        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => Decision::Leave(Why::BackingOff),
+        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => {
+            Decision::Leave(Why::BackingOff)
+        }
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server said that it had deleted it: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
@@ -248,9 +250,11 @@ pub fn at_once(policy: &Policy, octets: Option<Octets>) -> Option<Why> {
     match policy.retention {
         Retention::Keep => None,
         Retention::Delete => Some(Why::Delete),
-        Retention::Limits(limits) => {
-            limits.larger_than.zip(octets).is_some_and(|(most, octets)| octets > most).then_some(Why::LargerThan)
-        }
+        Retention::Limits(limits) => limits
+            .larger_than
+            .zip(octets)
+            .is_some_and(|(most, octets)| octets > most)
+            .then_some(Why::LargerThan),
     }
 }
 

@@ -19,11 +19,11 @@ pub use login::{Call, Credentials, LoginFacts};
 
 use crate::proof::Delivered;
 use crate::protocol::auth::ApopChallenge;
-use crate::protocol::{self, capability::Capabilities};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::{Event, Reply, Sent};
 use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+use crate::protocol::{self, capability::Capabilities};
 use line::Line;
 
 /// Octets of unanswered commands in flight at most: some 700 `RETR`s.  Far below what any socket buffers, so that
@@ -112,10 +112,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken line or listing, or a refusal.
-    pub fn sizes(
-        &mut self,
-        mut each: impl FnMut(MessageNumber, Option<Octets>),
-    ) -> Result<bool, Error> {
+    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<bool, Error> {
         self.line.send(Command::List(None))?;
         self.lines(|line, broken| {
             let (number, octets) = listing::scan_line(line).map_err(broken)?;
@@ -227,9 +224,7 @@ impl Client<Transaction> {
     pub fn has_window(&self) -> bool {
         match self.state.pipelining {
             Pipelining::Off => self.line.session.outstanding() == 0,
-            Pipelining::Checked | Pipelining::Trusted => {
-                self.line.session.outstanding_octets() < WINDOW
-            }
+            Pipelining::Checked | Pipelining::Trusted => self.line.session.outstanding_octets() < WINDOW,
         }
     }
 
@@ -256,11 +251,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken line, or a server that keeps us waiting.
-    pub fn next(
-        &mut self,
-        wake: Option<BorrowedFd<'_>>,
-        quiet: Option<Duration>,
-    ) -> Result<Next, Error> {
+    pub fn next(&mut self, wake: Option<BorrowedFd<'_>>, quiet: Option<Duration>) -> Result<Next, Error> {
         self.line.next(wake, quiet)
     }
 

@@ -226,8 +226,7 @@ fn commit(
             Err(delivery::Error::Later(reason)) => {
                 for message in messages {
                     ledger.fail(&message.key, message.listed, None)?;
-                    let failure =
-                        Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
+                    let failure = Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
                     tally.failed(&message, failure);
                 }
             }

@@ -26,7 +26,7 @@ pub(super) struct Entrance {
     pub(super) inlet: Box<dyn Inlet>,
 }
 
-/// All destinations of an account, in the order of the configuration.
+/// All destinations of an account.
 pub(super) struct Destinations {
     pub(super) entrances: Vec<Entrance>,
     pub(super) exits: Vec<Exit>,
@@ -37,7 +37,9 @@ impl Destinations {
     /// while nothing is in flight.
     pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
         let mut destinations = Self { entrances: Vec::new(), exits: Vec::new() };
-        for deliver in &run.account.deliver {
+        let mut delivers: Vec<&Deliver> = run.account.deliver.iter().collect();
+        delivers.sort_by_key(|deliver| turn(deliver));
+        for deliver in delivers {
             let name = name(deliver);
             let opened = open(run, ledger, directory, deliver, &name)?;
             let id = ledger.destination(&name, opened.inode)?;
@@ -46,8 +48,18 @@ impl Destinations {
             destinations.exits.push(Exit { id, one_by_one, outlet: opened.outlet });
         }
         ledger.flush()?;
-        // What cannot be taken back comes after what can.
         Ok(destinations)
+    }
+}
+
+/// The order in which destinations get a batch.  Programs come last: what they do cannot be taken back.  Mboxes come by
+/// path, the same for every account, so that no two committers hold one and wait for the other's.
+fn turn(deliver: &Deliver) -> (u8, &Path) {
+    match deliver {
+        Deliver::Maildir(path) => (0, path),
+        Deliver::Mbox(path) => (1, path),
+        Deliver::Pipe(_) => (2, Path::new("")),
+        Deliver::Stdout => (3, Path::new("")),
     }
 }
 

@@ -61,12 +61,7 @@ impl Sessions<'_, '_> {
             Ok(client) => client,
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
-        let session = Session {
-            run: self.run,
-            summary: self.summary,
-            memory: self.memory,
-            scope,
-        };
+        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope };
         session.transact(client, ledger, destinations)
     }
 
@@ -223,9 +218,7 @@ impl Session<'_, '_> {
             let committer = std::thread::Builder::new()
                 .name("committer".to_owned())
                 // It owns the reports, which end with it, however it ends.
-                .spawn_scoped(scope, move || {
-                    committer::run(ledger, exits, &orders, &reports)
-                })
+                .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports))
                 .map_err(Error::Pipe)?;
             let fetched = fetch.run();
             drop(fetch.work.take());
@@ -322,9 +315,8 @@ impl Session<'_, '_> {
         adopt(maildrop, ledger);
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
         let done: HashSet<EntryId> = tally.accepted.iter().copied().collect();
-        let retired = plan::retire(maildrop, ledger, policy, &|id| {
-            uncertain.contains(&id) || done.contains(&id)
-        });
+        let retired =
+            plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
         if retired.is_empty() {
             return Ok(());
         }
