@@ -51,7 +51,8 @@ pub struct Account {
     /// The longest silence.
     pub timeout: Duration,
     /// A digest of everything above that was configured, without secrets, so that a changed configuration can be told
-    /// from the old one (it ends a pause after a refused login).  Holds no secret, nor a digest of one.
+    /// from the old one (it ends a pause after a refused login).  Holds no secret, nor a digest of one; a changed
+    /// secret shows by when the file that holds it was last changed.
     pub fingerprint: String,
 }
 

@@ -1,3 +1,414 @@
-//! Configuration: load → accounts; errors with line and remedy.
+//! Configuration: from a file, flags and URLs to [`Account`]s that are valid and complete; and the passwords they name.
+//!
+//! ```text
+//! file.rs   TOML as written ─┐
+//! url.rs    URLs, flags ─────┴─► layers ─► resolve.rs: meaning, defaults, what goes together ─► account.rs
+//! ```
+//!
+//! A layer fills the gaps of the one above: flags over `[accounts.NAME]` over `[defaults]`.  Settings keep their place
+//! until they have a meaning, so that every error points at what the user wrote.  `keys.rs` is the list of all keys.
+//!
+//! Nothing here speaks to a server, and only `locate.rs` reads the environment.
 
 pub mod account;
+mod error;
+pub mod file;
+pub mod keys;
+pub mod locate;
+mod netrc;
+pub mod password;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod units;
+pub mod url;
+mod value;
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use account::{Account, Deliver, Retention};
+pub use error::{ConfigError, Fault, Location, Mistake, Place};
+use error::{nearest, quoted, shown_path};
+use file::{AccountTable, Setting};
+use locate::Environment;
+use resolve::Context;
+pub use resolve::host;
+use url::{Flags, PopUrl};
+
+use crate::secret::Secret;
+
+/// Octets of a configuration file at most: thousands of accounts.
+pub const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// Names that an account cannot have: subcommands, those to come included.
+pub const RESERVED_NAMES: [&str; 14] = [
+    "check",
+    "list",
+    "show",
+    "shell",
+    "watch",
+    "init",
+    "server-info",
+    "import",
+    "state",
+    "config",
+    "completions",
+    "man",
+    "help",
+    "fetch",
+];
+
+/// What a run works with.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// In the order of the file, or of the command line; no two of one mailbox.
+    pub accounts: Vec<Account>,
+    /// How many are served at once.
+    pub connections: usize,
+    /// How many of them at one server.
+    pub connections_per_server: usize,
+    /// What is allowed but unwise: one line each, to be told to the user.
+    pub warnings: Vec<String>,
+}
+
+impl Configuration {
+    /// The accounts of these names, in this order; all of them when there are no names.
+    ///
+    /// # Errors
+    /// A usage error for a name that isn't there, with those that are like it.
+    pub fn select(self, names: &[String]) -> Result<Self, ConfigError> {
+        let known: Vec<&str> = self.accounts.iter().map(|account| account.name.as_str()).collect();
+        let wanted = positions(names, &known)?;
+        let accounts = wanted.into_iter().filter_map(|at| self.accounts.get(at).cloned()).collect();
+        Ok(Self { accounts, ..self })
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// Names of accounts, and POP URLs.
+    pub accounts: Vec<String>,
+    /// Settings.
+    pub flags: Flags,
+}
+
+/// The configuration for a command line.  Flags that name a server describe an account of their own, and a URL does
+/// too: the file isn't read for them.  Otherwise flags go over the settings of each account that is asked for.
+///
+/// # Errors
+/// Whatever is wrong with the command line or the file; a file with one bad account is refused as a whole.
+pub fn for_run(request: &Request, environment: &Environment) -> Result<Configuration, ConfigError> {
+    let (urls, names): (Vec<&String>, Vec<&String>) =
+        request.accounts.iter().partition(|text| url::is_url(text));
+    let from_flags = request.flags.name_server();
+    if from_flags && !request.accounts.is_empty() {
+        let what = format!(
+            "--server describes an account, and {} is another one",
+            shown_argument(&request.accounts)
+        );
+        return Err(ConfigError::arguments(what, "leave one of them out"));
+    }
+    let mut configuration = if from_flags || (names.is_empty() && !urls.is_empty()) {
+        Configuration::default()
+    } else {
+        let path = match &request.file {
+            Some(path) => environment.current_directory.join(path),
+            None => environment.configuration_file()?,
+        };
+        let names: Vec<String> = names.into_iter().cloned().collect();
+        Loaded::read(&path, environment)?.configuration(&names, &request.flags)?
+    };
+    let context = Context { environment, folder: &environment.current_directory, changed: None };
+    if from_flags {
+        configuration.accounts.push(argued_account(&request.flags.table()?, &Place::Flag, context)?);
+    }
+    for text in urls {
+        let url = PopUrl::parse(text)?;
+        let account = argued_account(&url.table(&request.flags)?, &Place::Url, context)?;
+        if url.holds_password() {
+            configuration.warnings.push(format!(
+                "the URL of {} holds a password, which other users can see in the list of processes",
+                quoted(&account.name)
+            ));
+        }
+        configuration.accounts.push(account);
+    }
+    if let Some((first, second)) = same_mailbox(&configuration.accounts) {
+        let hint = "leave one of them out; one mailbox has one account";
+        return Err(ConfigError::arguments(same_mailbox_text(first, second), hint));
+    }
+    Ok(configuration)
+}
+
+/// All accounts of a file.
+///
+/// # Errors
+/// Missing, unreadable, open to others; or the first mistake in it.  A file with one bad account is refused as a whole.
+pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, ConfigError> {
+    Loaded::read(path, environment)?.configuration(&[], &Flags::default())
+}
+
+/// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by whoever reads
+/// it.  A regular file is another matter: it is synced.
+///
+/// # Errors
+/// A usage error.
+pub fn check_stdout(account: &Account, stdout_is_regular_file: bool) -> Result<(), ConfigError> {
+    let deletes = match account.retention {
+        Retention::Keep => false,
+        Retention::Delete | Retention::Limits(_) => true,
+    };
+    if deletes && !stdout_is_regular_file && account.deliver.contains(&Deliver::Stdout) {
+        let what = format!(
+            "account {} prints messages on standard output, and leave-on-server would delete them",
+            quoted(&account.name)
+        );
+        let hint = "use --keep, or write into a file: popfetch … > FILE";
+        return Err(ConfigError::arguments(what, hint));
+    }
+    Ok(())
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self { accounts: Vec::new(), connections: 16, connections_per_server: 4, warnings: Vec::new() }
+    }
+}
+
+/// A file that has been read and has the shape of a configuration.
+struct Loaded<'a> {
+    path: &'a Path,
+    text: Secret,
+    file: file::File,
+    changed: Option<std::time::SystemTime>,
+    environment: &'a Environment,
+}
+
+impl<'a> Loaded<'a> {
+    fn read(path: &'a Path, environment: &'a Environment) -> Result<Self, ConfigError> {
+        if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            let hint = "create it (popfetch.toml(5) shows how), or name an account by flags: \
+                        popfetch --server HOST --user NAME --maildir DIRECTORY";
+            return Err(ConfigError::file(
+                format!("there is no configuration at {}", shown_path(path)),
+                hint,
+            ));
+        }
+        let (text, metadata) = locate::read(path, "configuration", LARGEST_FILE)?;
+        if metadata.mode() & 0o002 != 0 {
+            let what =
+                format!("everybody can change {}, and so make popfetch run programs", shown_path(path));
+            return Err(ConfigError::file(what, format!("chmod 600 {}", locate::shell_word(path))));
+        }
+        let file = parse(path, text.expose())?;
+        let holds_password = |table: &AccountTable| table.password.is_some();
+        if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
+            locate::check_private(path, &metadata)?;
+        }
+        Ok(Self { path, text, file, changed: metadata.modified().ok(), environment })
+    }
+
+    /// Every account is resolved, so that the file is right as a whole; then those of `names` with flags over them.
+    fn configuration(&self, names: &[String], flags: &Flags) -> Result<Configuration, ConfigError> {
+        let text = std::str::from_utf8(self.text.expose()).unwrap_or_default();
+        let folder = std::path::absolute(self.path).ok();
+        let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
+        let context = Context { environment: self.environment, folder, changed: self.changed };
+        let file = &self.file;
+        let mut configuration = resolved(file, context).map_err(|fault| fault.into_error(self.path, text))?;
+        let known: Vec<&str> = file.accounts.iter().map(|(name, _)| name.value.as_str()).collect();
+        let wanted = positions(names, &known)?;
+        let mut accounts = Vec::new();
+        if flags.is_empty() {
+            accounts.extend(wanted.into_iter().filter_map(|at| configuration.accounts.get(at).cloned()));
+        } else {
+            let flags = flags.table()?;
+            let wrong = |fault: Fault| fault.into_error(self.path, text);
+            one_source(&flags).map_err(wrong)?;
+            for (name, table) in wanted.into_iter().filter_map(|at| file.accounts.get(at)) {
+                let table = flags.clone().over(table.clone().over(file.defaults.clone()));
+                accounts.push(resolve::account(&name.value, &name.place, &table, context).map_err(wrong)?);
+            }
+        }
+        configuration.accounts = accounts;
+        Ok(configuration)
+    }
+}
+
+fn parse(path: &Path, octets: &[u8]) -> Result<file::File, ConfigError> {
+    let text = std::str::from_utf8(octets).map_err(|e| {
+        let before = octets.get(..e.valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|octet| **octet == b'\n').count().saturating_add(1);
+        ConfigError::file(format!("{}:{line}: this is not UTF-8", shown_path(path)), "save it as UTF-8")
+    })?;
+    file::parse(text).map_err(|fault| fault.into_error(path, text))
+}
+
+/// Everything in a file, without any flags.
+fn resolved(file: &file::File, context: Context<'_>) -> Result<Configuration, Fault> {
+    check_defaults(&file.defaults, context)?;
+    let mut configuration = Configuration::default();
+    if let Some(connections) = connections(file.connections.as_ref())? {
+        configuration.connections = connections;
+    }
+    if let Some(connections) = connections(file.connections_per_server.as_ref())? {
+        configuration.connections_per_server = connections;
+    }
+    for (name, table) in &file.accounts {
+        check_name(&name.value).map_err(|mistake| Fault::new(name.place.clone(), mistake))?;
+        one_source(table)?;
+        let table = table.clone().over(file.defaults.clone());
+        configuration.accounts.push(resolve::account(&name.value, &name.place, &table, context)?);
+    }
+    if configuration.accounts.is_empty() {
+        let mistake =
+            Mistake::new("there is no account").hint("add [accounts.NAME] with server, user and deliver");
+        return Err(Fault::new(Place::File(0..0), mistake));
+    }
+    if let Some((first, second)) = same_mailbox(&configuration.accounts) {
+        let place =
+            file.accounts.iter().find(|(name, _)| name.value == second.name).map(|(name, _)| &name.place);
+        let mistake =
+            Mistake::new(same_mailbox_text(first, second)).hint("remove one; `deliver` may be a list");
+        return Err(Fault::new(place.cloned().unwrap_or(Place::File(0..0)), mistake));
+    }
+    Ok(configuration)
+}
+
+/// A mistake in `[defaults]` is one even if no account inherits it: they are tried on an account that lacks nothing.
+fn check_defaults(defaults: &AccountTable, context: Context<'_>) -> Result<(), Fault> {
+    one_source(defaults)?;
+    let setting = |key, value: &str| Some(Setting { value: value.to_owned(), key, place: Place::Flag });
+    let destination = file::DestinationTable { maildir: setting("maildir", "/"), ..Default::default() };
+    let whole = AccountTable {
+        server: setting("server", "localhost"),
+        user: setting("user", "user"),
+        deliver: Some(Setting {
+            value: vec![(Place::Flag, destination)],
+            key: "deliver",
+            place: Place::Flag,
+        }),
+        tls_client_certificate: setting("tls-client-certificate", "/"),
+        tls_client_key: setting("tls-client-key", "/"),
+        ..AccountTable::default()
+    };
+    resolve::values("defaults", &Place::File(0..0), &defaults.clone().or(whole), context).map(drop)
+}
+
+fn connections(setting: Option<&Setting<i64>>) -> Result<Option<usize>, Fault> {
+    // Each is a thread and a few descriptors.
+    setting.map(|s| resolve::number(s.value, 1, 1000).map_err(|mistake| s.fault(mistake))).transpose()
+}
+
+/// Refuses two sources of a password in one table: which one counts would be a guess.
+fn one_source(table: &AccountTable) -> Result<(), Fault> {
+    match table.password_sources().as_slice() {
+        [(first, _), (second, place), ..] => {
+            let mistake =
+                Mistake::new(format!("there are two sources of the password: {first} and {second}"));
+            Err(Fault::new((*place).clone(), mistake.hint("keep one")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Mistake> {
+    let what = if name.is_empty() {
+        "an account's name cannot be empty"
+    } else if name.starts_with('-') {
+        "an account's name cannot begin with -: it would look like a flag"
+    } else if url::is_url(name) {
+        "an account's name cannot look like a URL"
+    } else if crate::text::printable(name.replace('\\', "").as_bytes()) != name.replace('\\', "") {
+        "an account's name cannot hold invisible characters"
+    } else if RESERVED_NAMES.contains(&name) {
+        return Err(Mistake::new(format!(
+            "an account cannot be called {}: popfetch {name} is a command",
+            quoted(name)
+        ))
+        .hint("choose another name"));
+    } else {
+        return Ok(());
+    };
+    Err(Mistake::new(what).hint("choose another name"))
+}
+
+/// An account from the command line is called by its mailbox.
+fn argued_account(table: &AccountTable, place: &Place, context: Context<'_>) -> Result<Account, ConfigError> {
+    let wrong = |fault: Fault| ConfigError::ArgumentsWrong { mistake: fault.mistake };
+    one_source(table).map_err(wrong)?;
+    let account = resolve::account("", place, table, context).map_err(wrong)?;
+    Ok(Account { name: format!("{}@{}", account.user, account.host), ..account })
+}
+
+/// Two accounts whose ledger would be the same.
+fn same_mailbox(accounts: &[Account]) -> Option<(&Account, &Account)> {
+    let mut seen = std::collections::HashMap::new();
+    accounts.iter().find_map(|account| seen.insert(account.mailbox(), account).map(|first| (first, account)))
+}
+
+fn same_mailbox_text(first: &Account, second: &Account) -> String {
+    let [first, second] = [first, second].map(|account| quoted(&account.name));
+    format!("accounts {first} and {second} are the same mailbox (user, host and port)")
+}
+
+/// Where each name stands among those known; everything for no name.
+fn positions(names: &[String], known: &[&str]) -> Result<Vec<usize>, ConfigError> {
+    if names.is_empty() {
+        return Ok((0..known.len()).collect());
+    }
+    let mut positions = Vec::new();
+    for name in names {
+        let Some(at) = known.iter().position(|known| known == name) else {
+            let hint = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean {}?", quoted(near)),
+                None => {
+                    let names: Vec<String> = known.iter().take(20).map(|name| quoted(name)).collect();
+                    format!(
+                        "the accounts are {}{}",
+                        names.join(", "),
+                        if known.len() > 20 { ", …" } else { "" }
+                    )
+                }
+            };
+            return Err(ConfigError::arguments(format!("there is no account {}", quoted(name)), hint));
+        };
+        if !positions.contains(&at) {
+            positions.push(at);
+        }
+    }
+    Ok(positions)
+}
+
+/// The first argument; a URL may hold a password.
+fn shown_argument(arguments: &[String]) -> String {
+    match arguments.first() {
+        Some(argument) if !url::is_url(argument) => quoted(argument),
+        _ => "the URL".to_owned(),
+    }
+}
+
+/// For fuzzers: any octets as a configuration file, a URL and a netrc file.  None may panic, whatever they are.
+pub fn fuzz_config(octets: &[u8]) {
+    let environment = Environment::default();
+    let path = Path::new("config.toml");
+    let context = Context { environment: &environment, folder: path, changed: None };
+    let _ = netrc::find(octets, "user", |machine| host(machine).is_ok_and(|host| host == "localhost"));
+    let outcome = parse(path, octets).and_then(|file| {
+        let text = std::str::from_utf8(octets).unwrap_or_default();
+        resolved(&file, context).map_err(|fault| fault.into_error(path, text))
+    });
+    if let Err(error) = outcome {
+        let _ = error.to_string();
+    }
+    if let Ok(text) = std::str::from_utf8(octets) {
+        let request = Request { accounts: vec![format!("pops://{text}")], ..Request::default() };
+        if let Err(error) = for_run(&request, &environment) {
+            let _ = error.to_string();
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! What can be wrong with a configuration, told so that the user can put it right: what, where (file and line, the
+//! line itself with a caret), and what to do.
+//!
+//! The line is shown only as far as it cannot hold a secret: see [`shown_part`].  Values of settings are quoted by the
+//! rooms that know them to be harmless, never here.
+
+use std::fmt;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::keys;
+use crate::exit::ExitCode;
+use crate::text::printable;
+
+/// Why there is no configuration, account or password.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file says something that has no meaning.
+    #[error("{}\n{location}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    FileWrong {
+        /// What is wrong.
+        mistake: Mistake,
+        /// Where.
+        location: Location,
+    },
+    /// A flag, a URL or an account's name on the command line has no meaning.
+    #[error("{}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    ArgumentsWrong {
+        /// What is wrong.
+        mistake: Mistake,
+    },
+    /// The configuration, or a file of secrets, is missing, unreadable, or open to others.
+    #[error("{}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    FileUnusable {
+        /// What is wrong, naming the file.
+        mistake: Mistake,
+    },
+    /// The password cannot be had.
+    #[error("no password to be had: {}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    PasswordMissing {
+        /// Why not.
+        mistake: Mistake,
+    },
+    /// There is a password, but none that can be sent.
+    #[error("{}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    PasswordUnusable {
+        /// Why not.
+        mistake: Mistake,
+    },
+}
+
+impl ConfigError {
+    /// 64 for what stands on the command line, 77 where there is no password, else 78.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::ArgumentsWrong { .. } => ExitCode::Usage,
+            Self::PasswordMissing { .. } => ExitCode::Refused,
+            Self::FileWrong { .. } | Self::FileUnusable { .. } | Self::PasswordUnusable { .. } => {
+                ExitCode::Configuration
+            }
+        }
+    }
+
+    /// A mistake on the command line.
+    pub(super) fn arguments(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::ArgumentsWrong { mistake: Mistake::new(what).hint(hint) }
+    }
+
+    /// A file that cannot be used.
+    pub(super) fn file(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::FileUnusable { mistake: Mistake::new(what).hint(hint) }
+    }
+
+    /// No password.
+    pub(super) fn no_password(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::PasswordMissing { mistake: Mistake::new(what).hint(hint) }
+    }
+}
+
+/// What is wrong, before it is known where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// One line, safe to print.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Mistake {
+    /// A mistake without a hint.
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None }
+    }
+
+    /// The same with one.
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+struct HintLine<'a>(Option<&'a str>);
+
+impl fmt::Display for HintLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(hint) => write!(f, "\n\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where a setting was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Octets of the configuration file.
+    File(Range<usize>),
+    /// A flag.
+    Flag,
+    /// A POP URL.
+    Url,
+}
+
+/// A mistake and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong.
+    pub mistake: Mistake,
+    /// Where.
+    pub place: Place,
+}
+
+impl Fault {
+    /// A mistake at a place.
+    pub(super) fn new(place: Place, mistake: Mistake) -> Self {
+        Self { mistake, place }
+    }
+
+    /// The error for the user, given the file that the place is in.
+    pub(super) fn into_error(self, path: &Path, text: &str) -> ConfigError {
+        match self.place {
+            Place::File(span) => {
+                ConfigError::FileWrong { mistake: self.mistake, location: Location::of(path, text, &span) }
+            }
+            Place::Flag | Place::Url => ConfigError::ArgumentsWrong { mistake: self.mistake },
+        }
+    }
+}
+
+/// A place in a file, and what may be shown of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    path: PathBuf,
+    line: usize,
+    excerpt: Option<Excerpt>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Excerpt {
+    text: String,
+    // Columns of `text`.
+    caret: usize,
+    carets: usize,
+}
+
+impl Location {
+    /// The line number, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    pub(super) fn of(path: &Path, text: &str, span: &Range<usize>) -> Self {
+        // The parser may point behind the last line end: the last line is meant.
+        let start = span.start.min(text.trim_end().len());
+        let before = text.get(..start).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
+        let line = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
+        let excerpt = shown_part(text.get(..line_start).unwrap_or_default(), line).map(|shown| {
+            let hidden = shown.len() < line.len();
+            let from = start.saturating_sub(line_start).min(shown.len());
+            let to = span.end.saturating_sub(line_start).clamp(from, shown.len());
+            let width = |part: Option<&str>| columns(part.unwrap_or_default()).chars().count();
+            let caret = width(shown.get(..from)).saturating_add(usize::from(hidden && from == shown.len()));
+            let text = columns(shown) + if hidden { " …" } else { "" };
+            Excerpt { text, caret, carets: width(shown.get(from..to)).max(1) }
+        });
+        Self { path: path.to_owned(), line: before.matches('\n').count().saturating_add(1), excerpt }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  at {}:{}", shown_path(&self.path), self.line)?;
+        let Some(Excerpt { text, caret, carets }) = &self.excerpt else { return Ok(()) };
+        // A long line is cut on both sides of the caret.
+        let skipped = caret.saturating_sub(WIDTH / 2);
+        let text: String = text.chars().skip(skipped).take(WIDTH).collect();
+        let caret = caret.saturating_sub(skipped);
+        let carets = (*carets).min(WIDTH.saturating_sub(caret)).max(1);
+        let gutter = self.line.to_string().len();
+        write!(f, "\n\n  {} | {text}\n  {:gutter$} | {:caret$}{:^<carets$}", self.line, "", "", "")
+    }
+}
+
+/// Columns of a line that are shown at most.
+const WIDTH: usize = 100;
+
+fn columns(text: &str) -> String {
+    printable(text.replace('\t', " ").as_bytes())
+}
+
+/// How much of a line may be shown.  The error may be anywhere, a misspelt `password` included, so this is a list of
+/// what is known to be harmless: section headers, and lines of one known key that holds no secret.  Of other settings
+/// the key is shown; of anything else (the inside of a list, of a string over several lines, a comment) nothing.
+fn shown_part<'a>(before: &str, line: &'a str) -> Option<&'a str> {
+    let odd = |quotes: &str| before.matches(quotes).count() % 2 == 1;
+    if odd("\"\"\"") || odd("'''") {
+        return None;
+    }
+    let Some((head, value)) = line.split_once('=') else {
+        let header =
+            ["[accounts", "[[accounts", "[defaults"].iter().any(|h| line.trim_start().starts_with(h));
+        return header.then_some(line);
+    };
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let key = head.trim();
+    if key.is_empty() || !key.chars().all(bare) {
+        return None;
+    }
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let harmless = match name {
+        "deliver" | "leave-on-server" => !value.contains("pass"),
+        "user" => !["pass", "="].iter().any(|part| value.contains(part)),
+        // A URL where a host belongs may hold a password, and so may an inline table or a second setting.
+        _ => keys::is_public(name) && !["pass", "://", "@", "{", "="].iter().any(|part| value.contains(part)),
+    };
+    if harmless { Some(line) } else { line.get(..head.len().saturating_add(1)) }
+}
+
+/// A path for people.
+pub(super) fn shown_path(path: &Path) -> String {
+    printable(path.as_os_str().as_bytes())
+}
+
+/// Text for people, in quotes.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", printable(text.as_bytes()))
+}
+
+/// The candidate that was perhaps meant.
+pub(super) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut best = (NEAR, None);
+    // The distance takes time by the product of the lengths: what is long is no slip of the pen.
+    if text.len() <= LONGEST_SLIP {
+        for candidate in candidates {
+            let likeness = strsim::normalized_damerau_levenshtein(text, candidate);
+            if likeness > best.0 {
+                best = (likeness, Some(candidate));
+            }
+        }
+    }
+    best.1
+}
+
+const NEAR: f64 = 0.55;
+const LONGEST_SLIP: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::{Location, nearest, shown_part};
+    use std::path::Path;
+
+    #[test]
+    fn nothing_that_may_be_secret_is_shown() {
+        let cases: [(&str, &str, Option<&str>); 17] = [
+            ("", "max-bytes = \"25Q\"", Some("max-bytes = \"25Q\"")),
+            ("", "  accounts.a.port = 0", Some("  accounts.a.port = 0")),
+            ("", "[accounts.work]", Some("[accounts.work]")),
+            ("", "password = \"hunter2\"", Some("password =")),
+            ("", "passwrod = \"hunter2\"", Some("passwrod =")),
+            ("", "password-command = \"echo hunter2\"", Some("password-command =")),
+            ("", "a = { port = 1, password = \"hunter2\" }", Some("a =")),
+            ("", "server = \"pops://me:hunter2@pop.example.com\"", Some("server =")),
+            ("", "user = \"me@example.com", Some("user = \"me@example.com")),
+            ("", "user = \"me\" password = \"hunter2\"", Some("user =")),
+            ("", "port = 995 pw = \"hunter2\"", Some("port =")),
+            ("", "[accounts.work] password = \"hunter2\"", None),
+            ("password = '''\n", "port = hunter2", None),
+            ("password = \"\"\"\n", "hunter2", None),
+            ("password-command = [\n", "  \"echo=hunter2\", oops", None),
+            ("", "password \"hunter2\"", None),
+            ("", "# my password is hunter2 \u{0}", None),
+        ];
+        for (before, line, shown) in cases {
+            assert_eq!(shown_part(before, line), shown, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_caret_stands_under_the_place() {
+        let text = "[defaults]\n\tport = 99999 # \u{1b}\n";
+        let location = Location::of(Path::new("c.toml"), text, &(19..24));
+        assert_eq!(location.to_string(), "  at c.toml:2\n\n  2 |  port = 99999 # \\x1b\n    |         ^^^^^");
+        // Behind the end, in a long line, outside of character boundaries: never a panic.
+        let long = format!("port = {}", "9".repeat(500));
+        for (text, span) in
+            [("", 0..0), ("port = ", 7..7), ("é", 1..9), ("port = é", 8..9), (&long, 400..507)]
+        {
+            let shown = Location::of(Path::new("c"), text, &span).to_string();
+            assert!(shown.lines().all(|line| line.chars().count() < 120), "{shown}");
+        }
+        let (from, to) = (7, 5);
+        let _ = Location::of(Path::new("c"), "port = 1", &(from..to)).to_string();
+    }
+
+    #[test]
+    fn near_misses() {
+        for (typed, meant) in [("max-byte", Some("max-bytes")), ("usre", Some("user")), ("zzz", None)] {
+            assert_eq!(nearest(typed, ["user", "max-bytes", "server"]), meant);
+        }
+        assert_eq!(nearest(&"x".repeat(1 << 20), ["user"]), None);
+    }
+}

@@ -1,0 +1,325 @@
+//! Where files are, and whether they are safe: the one place that reads the environment.  Follows the XDG Base
+//! Directory Specification.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal as _, Read as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::error::{ConfigError, Mistake, quoted, shown_path};
+use crate::secret::Secret;
+
+/// What the process was born into, read once.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// `$XDG_CONFIG_HOME`, or where it is by default.
+    pub config_home: Option<PathBuf>,
+    /// `$XDG_STATE_HOME`, or where it is by default.
+    pub state_home: Option<PathBuf>,
+    /// `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
+    pub credentials_directory: Option<PathBuf>,
+    /// Where relative paths of the command line start.
+    pub current_directory: PathBuf,
+    /// Whether somebody can be asked.
+    pub stdin_is_terminal: bool,
+    /// Every variable.
+    pub variables: BTreeMap<OsString, OsString>,
+}
+
+impl fmt::Debug for Environment {
+    /// Without the variables: people keep secrets there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// The environment of this process.
+    #[must_use]
+    pub fn capture() -> Self {
+        let base = directories::BaseDirs::new();
+        let base = base.as_ref();
+        let variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        Self {
+            home: base.map(|base| base.home_dir().to_owned()),
+            config_home: base.map(|base| base.config_dir().to_owned()),
+            // Only Linux has a directory for state by tradition.
+            state_home: base.map(|base| {
+                base.state_dir().map_or_else(|| base.home_dir().join(".local/state"), Path::to_owned)
+            }),
+            credentials_directory: variables.get(OsStr::new("CREDENTIALS_DIRECTORY")).map(PathBuf::from),
+            current_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            stdin_is_terminal: io::stdin().is_terminal(),
+            variables,
+        }
+    }
+
+    /// Where the configuration is looked for when nobody says.
+    ///
+    /// # Errors
+    /// Without a home directory.
+    pub fn configuration_file(&self) -> Result<PathBuf, ConfigError> {
+        let home = self.config_home.as_deref().ok_or_else(no_home)?;
+        Ok(home.join("popfetch").join("config.toml"))
+    }
+
+    /// Where the ledgers live.
+    ///
+    /// # Errors
+    /// Without a home directory.
+    pub fn state_directory(&self) -> Result<PathBuf, ConfigError> {
+        Ok(self.state_home.as_deref().ok_or_else(no_home)?.join("popfetch"))
+    }
+
+    /// The path that is meant by `text`: `~` at the start is the home directory, `$NAME` and `${NAME}` are variables,
+    /// `$$` is a dollar sign, and what is then relative starts at `folder`.
+    ///
+    /// # Errors
+    /// A variable that isn't set (or is empty: the rest would be another path than was meant), another user's home.
+    pub(super) fn expand(&self, text: &str, folder: &Path) -> Result<PathBuf, Mistake> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(Mistake::new(format!("{} is not a path", quoted(text))));
+        }
+        let mut path = Vec::new();
+        let mut rest = text;
+        if let Some(after) = text.strip_prefix('~') {
+            if !(after.is_empty() || after.starts_with('/')) {
+                let hint = "~ is your own home only: write the whole path, or ./~… for a file of that name";
+                return Err(Mistake::new(format!("{} is in another user's home", quoted(text))).hint(hint));
+            }
+            let home =
+                self.home.as_deref().ok_or_else(|| Mistake::new("there is no home directory for ~"))?;
+            path.extend_from_slice(home.as_os_str().as_bytes());
+            rest = after;
+        }
+        while let Some((literal, after)) = rest.split_once('$') {
+            path.extend_from_slice(literal.as_bytes());
+            if let Some(after) = after.strip_prefix('$') {
+                path.push(b'$');
+                rest = after;
+                continue;
+            }
+            let (name, after) = variable_name(after).ok_or_else(|| {
+                Mistake::new("a $ without a variable's name").hint("write $$ for a dollar sign")
+            })?;
+            let value = self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
+            let value = value.ok_or_else(|| {
+                Mistake::new(format!("${name} is not set")).hint("set it, or write the whole path")
+            })?;
+            path.extend_from_slice(value.as_bytes());
+            rest = after;
+        }
+        path.extend_from_slice(rest.as_bytes());
+        Ok(folder.join(OsString::from_vec(path)))
+    }
+}
+
+/// Splits a variable's name off: `NAME…` or `{NAME}…`.
+fn variable_name(text: &str) -> Option<(&str, &str)> {
+    let is_name = |name: &str| {
+        name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+    };
+    let (name, rest) = match text.strip_prefix('{') {
+        Some(inner) => inner.split_once('}')?,
+        None => {
+            let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
+            text.split_at(end)
+        }
+    };
+    is_name(name).then_some((name, rest))
+}
+
+fn no_home() -> ConfigError {
+    ConfigError::file("there is no home directory", "set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME")
+}
+
+/// Refuses a file that holds a secret and that others can read or change, or that another user owns.
+///
+/// # Errors
+/// With the command that puts it right.
+pub(super) fn check_private(path: &Path, metadata: &Metadata) -> Result<(), ConfigError> {
+    let shown = shown_path(path);
+    if let Some(owner) = stranger(metadata) {
+        return Err(ConfigError::file(
+            format!("{shown} holds a secret and belongs to another user (uid {owner})"),
+            format!("make it your own: chown \"$(id -u)\" {}", shell_word(path)),
+        ));
+    }
+    if metadata.mode() & 0o066 == 0 {
+        return Ok(());
+    }
+    let can = match (metadata.mode() & 0o044 != 0, metadata.mode() & 0o022 != 0) {
+        (true, true) => "read and change",
+        (true, false) => "read",
+        (false, _) => "change",
+    };
+    Err(ConfigError::file(
+        format!(
+            "{shown} holds a secret, and other users can {can} it (mode {:03o})",
+            metadata.mode() & 0o777
+        ),
+        format!("chmod 600 {}", shell_word(path)),
+    ))
+}
+
+/// The owner, when it is neither this user nor root.
+fn stranger(metadata: &Metadata) -> Option<u32> {
+    let us = rustix::process::geteuid().as_raw();
+    Some(metadata.uid()).filter(|&owner| owner != us && owner != 0)
+}
+
+/// A path that can be pasted into a shell.
+pub(super) fn shell_word(path: &Path) -> String {
+    let shown = shown_path(path);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&b);
+    if shown.bytes().all(plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
+}
+
+/// Reads a file of secrets, up to `limit` octets.
+///
+/// # Errors
+/// Missing, unreadable, too large, or open to others.
+pub(super) fn read_private(path: &Path, what: &str, limit: u64) -> Result<Secret, ConfigError> {
+    let (content, metadata) = read(path, what, limit)?;
+    check_private(path, &metadata)?;
+    Ok(content)
+}
+
+/// Reads a file that may hold secrets, up to `limit` octets, and tells what was opened (not what has that name now).
+///
+/// # Errors
+/// Missing, unreadable, or too large.
+pub(super) fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), ConfigError> {
+    let shown = shown_path(path);
+    let unreadable = |e: io::Error| {
+        let hint = match e.kind() {
+            io::ErrorKind::NotFound => "create it, or correct the path",
+            io::ErrorKind::PermissionDenied => "it must be readable for the user that runs popfetch",
+            _ => "it must be a file that can be read",
+        };
+        ConfigError::file(format!("cannot read {what} {shown}: {e}"), hint)
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let mut content = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(unreadable)?;
+    let content = Secret::new(content);
+    if u64::try_from(content.expose().len()).is_ok_and(|octets| octets <= limit) {
+        return Ok((content, metadata));
+    }
+    Err(ConfigError::file(
+        format!("{what} {shown} is larger than {}", crate::text::size(limit)),
+        "is it the right file?",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Environment, check_private, read_private, shell_word};
+    use std::fs::{Permissions, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::{Path, PathBuf};
+
+    fn environment() -> Environment {
+        let variables = [("MAIL", "/var/mail"), ("E", ""), ("N_1", "x")];
+        Environment {
+            home: Some(PathBuf::from("/home/me")),
+            variables: variables.into_iter().map(|(n, v)| (n.into(), v.into())).collect(),
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let cases = [
+            ("~", Ok("/home/me")),
+            ("~/Mail", Ok("/home/me/Mail")),
+            ("a~b", Ok("/etc/a~b")),
+            ("Mail/x", Ok("/etc/Mail/x")),
+            ("/abs", Ok("/abs")),
+            ("$MAIL/me", Ok("/var/mail/me")),
+            ("/x/${MAIL}me", Ok("/x//var/mailme")),
+            ("/$N_1-$N_1", Ok("/x-x")),
+            ("/cost$$5", Ok("/cost$5")),
+            ("~other/Mail", Err("\"~other/Mail\" is in another user's home")),
+            ("$NOPE/x", Err("$NOPE is not set")),
+            ("$E/x", Err("$E is not set")),
+            ("/x/$", Err("a $ without a variable's name")),
+            ("/x/${MAIL", Err("a $ without a variable's name")),
+            ("/x/${}", Err("a $ without a variable's name")),
+            ("/x/$5", Err("a $ without a variable's name")),
+            ("", Err("\"\" is not a path")),
+            ("a\0b", Err("\"a\\x00b\" is not a path")),
+        ];
+        for (text, expected) in cases {
+            let path = environment().expand(text, Path::new("/etc"));
+            assert_eq!(
+                path.map_err(|m| m.what),
+                expected.map(PathBuf::from).map_err(str::to_owned),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn secrets_are_for_their_owner() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("it's secret");
+        write(&path, "s").unwrap();
+        for (mode, refused) in [
+            (0o600, None),
+            (0o400, None),
+            (0o700, None),
+            (0o640, Some("read it")),
+            (0o604, Some("read it")),
+            (0o620, Some("change it")),
+            (0o666, Some("read and change it")),
+        ] {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let error = check_private(&path, &path.metadata().unwrap()).err().map(|e| e.to_string());
+            assert_eq!(error.is_some(), refused.is_some(), "{mode:o}");
+            if let (Some(error), Some(can)) = (error, refused) {
+                assert!(error.contains(can) && error.contains(&format!("mode {mode:o}")), "{error}");
+                assert!(error.contains("hint: chmod 600 '") && error.contains("it'\\''s secret'"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_endless_is_said() {
+        let missing = read_private(Path::new("/nowhere/p"), "password-file", 10).unwrap_err();
+        assert!(
+            missing.to_string().starts_with("cannot read password-file /nowhere/p: No such file"),
+            "{missing}"
+        );
+        assert_eq!(missing.exit_code().number(), 78);
+        let endless = super::read(Path::new("/dev/zero"), "password-file", 10).unwrap_err();
+        assert!(endless.to_string().contains("larger than 10 octets"), "{endless}");
+        assert!(super::read(Path::new("/"), "netrc", 10).is_err());
+    }
+
+    #[test]
+    fn words_for_the_shell() {
+        assert_eq!(shell_word(Path::new("/a/b.c-d_e")), "/a/b.c-d_e");
+        assert_eq!(shell_word(Path::new("/a $HOME")), "'/a $HOME'");
+    }
+
+    #[test]
+    fn state_and_configuration_have_their_places() {
+        let environment = Environment {
+            config_home: Some("/h/.config".into()),
+            state_home: Some("/h/.local/state".into()),
+            ..Environment::default()
+        };
+        assert_eq!(environment.configuration_file().unwrap(), Path::new("/h/.config/popfetch/config.toml"));
+        assert_eq!(environment.state_directory().unwrap(), Path::new("/h/.local/state/popfetch"));
+        assert_eq!(Environment::default().state_directory().unwrap_err().exit_code().number(), 78);
+    }
+}

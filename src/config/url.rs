@@ -1,0 +1,285 @@
+//! Accounts from the command line: POP URLs (RFC 2384; protocol.md §6) and flags, into the same table as the file's.
+
+use super::error::{ConfigError, Mistake, Place, nearest, quoted};
+use super::file::{AccountTable, DestinationTable, Setting};
+use super::keys::{self, DESTINATION_KEYS, KEYS, Key};
+use super::resolve;
+use crate::secret::Secret;
+
+/// What flags say of an account: every key that [`keys::Key::is_flag`], by its name.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    table: AccountTable,
+    // Options of --pipe, wherever they stand on the command line.
+    pipe_options: DestinationTable,
+}
+
+impl Flags {
+    /// The flags there are, in the order of the manual.
+    pub fn keys() -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().chain(DESTINATION_KEYS).filter(|key| key.is_flag)
+    }
+
+    /// Takes one flag, without its dashes.  Destinations (`maildir`, `mbox`, `pipe`, `stdout`) may be given repeatedly;
+    /// of other flags the last one counts.
+    ///
+    /// # Errors
+    /// A usage error: no such flag, or a value of another shape.  What a value means is seen when the account is made.
+    pub fn give(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        let Some(key) = Self::keys().find(|key| key.name == name) else {
+            let hint = match nearest(name, Self::keys().map(|key| key.name)) {
+                Some(near) => format!("did you mean --{near}?"),
+                None => "popfetch --help lists the flags".to_owned(),
+            };
+            return Err(ConfigError::arguments(format!("there is no flag --{}", shown(name)), hint));
+        };
+        let result = if keys::find(KEYS, name).is_some() {
+            self.table.set_text(key.name, value, Place::Flag)
+        } else if matches!(key.name, "time-limit" | "parallel") {
+            self.pipe_options.set_text(key.name, value, Place::Flag)
+        } else {
+            let mut destination = DestinationTable::default();
+            destination.set_text(key.name, value, Place::Flag).map(|()| {
+                let none = || Setting { value: Vec::new(), key: "deliver", place: Place::Flag };
+                self.table.deliver.get_or_insert_with(none).value.push((Place::Flag, destination));
+            })
+        };
+        result.map_err(|fault| ConfigError::ArgumentsWrong { mistake: fault.mistake })
+    }
+
+    /// Whether no flag was given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty() && self.pipe_options.is_empty()
+    }
+
+    /// Whether they describe an account of their own.
+    #[must_use]
+    pub fn name_server(&self) -> bool {
+        self.table.server.is_some()
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// Options of `--pipe` without it.
+    pub(super) fn table(&self) -> Result<AccountTable, ConfigError> {
+        let mut table = self.table.clone();
+        if self.pipe_options.is_empty() {
+            return Ok(table);
+        }
+        let mut pipes = 0_u32;
+        for (_, destination) in table.deliver.iter_mut().flat_map(|deliver| deliver.value.iter_mut()) {
+            if destination.pipe.is_some() {
+                *destination = destination.clone().or(self.pipe_options.clone());
+                pipes = pipes.saturating_add(1);
+            }
+        }
+        if pipes == 0 {
+            return Err(ConfigError::arguments(
+                "--time-limit and --parallel belong to --pipe",
+                "add --pipe COMMAND",
+            ));
+        }
+        Ok(table)
+    }
+}
+
+/// An account in a URL.
+#[derive(Debug, Clone)]
+pub struct PopUrl {
+    table: AccountTable,
+}
+
+/// Whether an argument is meant as a URL and not as an account's name.
+#[must_use]
+pub fn is_url(argument: &str) -> bool {
+    argument.contains("://")
+}
+
+impl PopUrl {
+    /// Reads `pop://[user[;AUTH=(*|mechanism|+APOP)]@]host[:port]`, or the same with `pops://`, which is TLS from the
+    /// start.  `pop://` is STLS, unless `--tls` says otherwise.
+    ///
+    /// # Errors
+    /// A usage error that quotes nothing before the `@`: a password may stand there.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::read(text).map_err(|mistake| {
+            let what = format!("{}: {}", without_user(text), mistake.what);
+            let hint = mistake.hint.unwrap_or_else(|| "pops://user@host:port".to_owned());
+            ConfigError::arguments(what, hint)
+        })
+    }
+
+    fn read(text: &str) -> Result<Self, Mistake> {
+        fn setting<T>(key: &'static str, value: T) -> Option<Setting<T>> {
+            Some(Setting { value, key, place: Place::Url })
+        }
+        let mut table = AccountTable::default();
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| Mistake::new("this is not a URL"))?;
+        table.tls = match scheme.to_ascii_lowercase().as_str() {
+            "pops" => setting("tls", "implicit".to_owned()),
+            "pop" => setting("tls", "starttls".to_owned()),
+            _ => return Err(Mistake::new("a URL begins with pop:// or pops://")),
+        };
+        // A slash, question mark or number sign ends the authority, wherever it stands (RFC 3986 §3.2).
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if !matches!(path, "" | "/") {
+            return Err(Mistake::new("a POP URL has no path")
+                .hint("write / as %2F, ? as %3F and # as %23 in a user's name"));
+        }
+        let (user, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, authority),
+        };
+        if let Some(user) = user {
+            let (user, password) = match user.split_once(':') {
+                Some((user, password)) => (user, Some(password)),
+                None => (user, None),
+            };
+            // In `user;AUTH=X:password` the mechanism stands before the colon; in `user:password;AUTH=X` behind it.
+            let (user, password, mechanism) = match (split_mechanism(user), password.map(split_mechanism)) {
+                ((user, mechanism), None) => (user, None, mechanism),
+                ((user, None), Some((password, mechanism))) => (user, Some(password), mechanism),
+                ((user, mechanism), Some((password, None))) => (user, Some(password), mechanism),
+                ((_, Some(_)), Some((_, Some(_)))) => return Err(Mistake::new("there are two mechanisms")),
+            };
+            table.user = setting(
+                "user",
+                resolve::user(&decoded_text(user)?).map_err(|m| Mistake::new(format!("user: {}", m.what)))?,
+            );
+            table.auth = mechanism.map(auth).transpose()?.flatten().and_then(|name| setting("auth", name));
+            if let Some(password) = password {
+                let password = Secret::new(decoded(password)?);
+                super::password::check(&password)
+                    .map_err(|m| Mistake::new(format!("password: {}", m.what)))?;
+                table.password = setting("password", password);
+            }
+        }
+        let (host, port) = split_port(host)?;
+        let host = decoded_text(host)?;
+        table.server = setting("server", resolve::host(&host)?);
+        table.port = port.and_then(|port| setting("port", i64::from(port)));
+        Ok(Self { table })
+    }
+
+    /// Whether it holds a password, which everybody on this machine can then see in the list of processes.
+    #[must_use]
+    pub fn holds_password(&self) -> bool {
+        self.table.password.is_some()
+    }
+
+    /// Its settings with those of flags.
+    ///
+    /// # Errors
+    /// Where both say the same thing, or `--tls` contradicts `pops://`.
+    pub(super) fn table(&self, flags: &Flags) -> Result<AccountTable, ConfigError> {
+        let (mut url, flags) = (self.table.clone(), flags.table()?);
+        let both = [
+            (url.server.is_some() && flags.server.is_some(), "server"),
+            (url.port.is_some() && flags.port.is_some(), "port"),
+            (url.user.is_some() && flags.user.is_some(), "user"),
+            (url.auth.is_some() && flags.auth.is_some(), "auth"),
+        ];
+        if let Some((_, key)) = both.iter().find(|(both, _)| *both) {
+            return Err(ConfigError::arguments(
+                format!("the URL and --{key} say the same thing"),
+                "leave one out",
+            ));
+        }
+        if let (Some(ours), Some(flag)) = (&url.tls, &flags.tls) {
+            if ours.value == "implicit" && flag.value != "implicit" {
+                let what = format!("pops:// is TLS from the start, and --tls says {}", quoted(&flag.value));
+                return Err(ConfigError::arguments(what, "write pop:// for another --tls"));
+            }
+            url.tls = None;
+        }
+        // Two sources of a password stay two, and are refused like two in a file.
+        Ok(url.or(flags))
+    }
+}
+
+fn shown(text: &str) -> String {
+    crate::text::printable(text.as_bytes())
+}
+
+/// A URL for people: without what may be a password.
+fn without_user(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => shown(&format!("{scheme}://…@{host}")),
+        // Without an @, what looks like a port may be the rest of a password.
+        (Some((scheme, rest)), None) => match rest.split_once(':') {
+            Some((host, _)) if !host.starts_with('[') => shown(&format!("{scheme}://{host}:…")),
+            _ => shown(text),
+        },
+        (None, _) => "the URL".to_owned(),
+    }
+}
+
+/// Splits `;AUTH=X` off.
+fn split_mechanism(text: &str) -> (&str, Option<&str>) {
+    let at = text.to_ascii_uppercase().rfind(";AUTH=");
+    match at.and_then(|at| Some((text.get(..at)?, text.get(at.checked_add(";AUTH=".len())?..)?))) {
+        Some((before, mechanism)) => (before, Some(mechanism)),
+        None => (text, None),
+    }
+}
+
+/// The name of a mechanism in the configuration; none for `*`, which leaves the choice to us.
+fn auth(mechanism: &str) -> Result<Option<String>, Mistake> {
+    let name = decoded_text(mechanism)?.to_ascii_lowercase();
+    let name = match name.as_str() {
+        "*" => return Ok(None),
+        "+apop" => "apop",
+        // Words of our own and not mechanisms of SASL.
+        "apop" | "auto" | "user-pass" => "",
+        other => other,
+    };
+    if resolve::AUTH.iter().any(|(known, _)| *known == name) {
+        return Ok(Some(name.to_owned()));
+    }
+    Err(Mistake::new(format!("there is no mechanism {}", quoted(mechanism)))
+        .hint(";AUTH=* leaves the choice to popfetch; ;AUTH=+APOP is APOP"))
+}
+
+fn split_port(text: &str) -> Result<(&str, Option<u16>), Mistake> {
+    // In an address literal the colons before the bracket belong to the address.
+    let from = text.rfind(']').unwrap_or(if text.starts_with('[') { text.len() } else { 0 });
+    let colon = text.get(from..).and_then(|rest| rest.rfind(':')).and_then(|at| from.checked_add(at));
+    let parts = colon.and_then(|at| Some((text.get(..at)?, text.get(at.checked_add(1)?..)?)));
+    let Some((host, digits)) = parts else { return Ok((text, None)) };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Mistake::new("the port is not a number"));
+    }
+    match digits.parse() {
+        Ok(0) | Err(_) => Err(Mistake::new("the port is not a number from 1 to 65535")),
+        Ok(port) => Ok((host, Some(port))),
+    }
+}
+
+fn decoded_text(text: &str) -> Result<String, Mistake> {
+    String::from_utf8(decoded(text)?).map_err(|_| Mistake::new("it is not UTF-8 when %HH is decoded"))
+}
+
+/// Takes `%HH` for an octet.
+fn decoded(text: &str) -> Result<Vec<u8>, Mistake> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&octet, after)) = rest.split_first() {
+        rest = after;
+        if octet != b'%' {
+            out.push(octet);
+            continue;
+        }
+        let hex = after.split_at_checked(2).filter(|(hex, _)| hex.iter().all(u8::is_ascii_hexdigit));
+        let value = hex.and_then(|(hex, after)| {
+            rest = after;
+            u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
+        });
+        out.push(
+            value.ok_or_else(|| Mistake::new("a % without two hexadecimal digits").hint("write % as %25"))?,
+        );
+    }
+    Ok(out)
+}
