@@ -71,6 +71,15 @@ impl Stop {
         }
     }
 
+    /// Ends the process as the signal that came would have done by itself, so that whoever started it can see why it
+    /// ended.  Comes back if none came.
+    pub fn die(&self) {
+        if let Some(signal) = self.signal() {
+            // Only fails for signals that cannot be caught, and those don't come here.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    }
+
     /// Raises the flag without a signal.
     pub fn raise(&self) {
         use std::io::Write;

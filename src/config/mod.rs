@@ -34,6 +34,7 @@ use file::{AccountTable, Setting};
 use locate::Environment;
 use resolve::Context;
 pub use resolve::host;
+pub use units::duration;
 use url::{Flags, PopUrl};
 
 use crate::secret::Secret;

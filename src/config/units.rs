@@ -9,7 +9,10 @@ use crate::protocol::types::Octets;
 pub(super) const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// `90s`, `5m`, `2h`, `14d`: a decimal number and one unit.
-pub(super) fn duration(text: &str) -> Result<Duration, Mistake> {
+///
+/// # Errors
+/// Anything else, and what is longer than ten years.
+pub fn duration(text: &str) -> Result<Duration, Mistake> {
     let hint = "a number and s, m, h or d: \"90s\", \"5m\", \"2h\", \"14d\"";
     let mistake = || Mistake::new(format!("{} is not a duration", quoted(text))).hint(hint);
     let (number, unit) = split_unit(text);

@@ -4,6 +4,10 @@
 //! Every text in an event is fit to print already: whoever makes the event escapes what a server said and hides what is
 //! secret.
 
+mod dry_run;
+pub mod plain;
+pub mod progress;
+
 use std::time::Duration;
 
 use crate::exit::ExitCode;

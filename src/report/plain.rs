@@ -1,0 +1,325 @@
+//! Lines for people: one for each account where nobody watches, nothing but what needs a person with `--quiet`, all of
+//! it with `-v`.  And [`Printer`], which owns standard output and standard error: nothing else prints, so that no
+//! line is torn by another thread's line or by a bar.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::dry_run::Table;
+use super::{Event, Reporter, Summary, Trouble};
+use crate::exit::ExitCode;
+use crate::text::{count, printable, size};
+
+/// Both output streams.  Standard output is for what was asked for, standard error for how it went.
+pub struct Printer {
+    streams: Mutex<Streams>,
+    paint: Paint,
+    around: OnceLock<Around>,
+}
+
+struct Streams {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    // The first failure to write what was asked for.
+    failure: Option<io::Error>,
+}
+
+/// Takes whatever else is on the screen away while its argument runs.
+type Around = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
+impl Printer {
+    /// A printer on the streams of this process.  `color`: whether standard error gets colours.
+    #[must_use]
+    pub fn new(color: bool) -> Self {
+        Self::onto(Box::new(io::stdout()), Box::new(io::stderr()), color)
+    }
+
+    /// A printer on other streams.
+    #[must_use]
+    pub fn onto(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, color: bool) -> Self {
+        let streams = Mutex::new(Streams { out, err, failure: None });
+        Self { streams, paint: Paint(color), around: OnceLock::new() }
+    }
+
+    /// Has each printing done inside `around`, which clears the screen before and restores it after.  Only the first
+    /// one is taken.
+    pub(super) fn surround(&self, around: Around) {
+        // There is one set of bars in a run; a second caller would be a mistake without harm.
+        let _ = self.around.set(around);
+    }
+
+    /// Writes whole lines to standard output.
+    pub fn out(&self, text: &str) {
+        self.print(|streams| {
+            if let Err(e) = streams.out.write_all(text.as_bytes()).and_then(|()| streams.out.flush()) {
+                streams.failure.get_or_insert(e);
+            }
+        });
+    }
+
+    /// Writes whole lines to standard error.  That this fails can be told to nobody.
+    pub fn err(&self, text: &str) {
+        self.print(|streams| {
+            let _ = streams.err.write_all(text.as_bytes());
+        });
+    }
+
+    /// Says what went wrong, and then what to do.
+    pub fn complain(&self, what: &str, hint: Option<&str>) {
+        let mut text = format!("{} {what}\n", self.paint.error("popfetch:"));
+        if let Some(hint) = hint {
+            text.push_str(&format!("\n{} {hint}\n", self.paint.hint("hint:")));
+        }
+        self.err(&text);
+    }
+
+    /// Says what a person should know.
+    pub fn warn(&self, what: &str) {
+        self.err(&format!("{} {what}\n", self.paint.warning("popfetch:")));
+    }
+
+    /// What became of what was asked for: a reader who has had enough is no error, a full disk is.
+    #[must_use]
+    pub fn outcome(&self) -> ExitCode {
+        let failure = self.lock().failure.take();
+        match failure {
+            Some(e) if e.kind() != ErrorKind::BrokenPipe => {
+                self.complain(&format!("cannot write to standard output: {e}"), None);
+                ExitCode::LocalIo
+            }
+            _ => ExitCode::Done,
+        }
+    }
+
+    fn print(&self, write: impl Fn(&mut Streams)) {
+        let mut locked = || write(&mut self.lock());
+        match self.around.get() {
+            Some(around) => around(&mut locked),
+            None => locked(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Streams> {
+        // A panic while it is held leaves whole values only.
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Printer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Printer").field("paint", &self.paint).finish_non_exhaustive()
+    }
+}
+
+/// Colours, or none.  They only repeat what the words say.
+#[derive(Debug, Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn error(self, text: &str) -> String {
+        self.sgr("1;31", text)
+    }
+
+    fn warning(self, text: &str) -> String {
+        self.sgr("1;33", text)
+    }
+
+    fn hint(self, text: &str) -> String {
+        self.sgr("1;36", text)
+    }
+
+    /// Select Graphic Rendition (ECMA-48 §8.3.117).
+    fn sgr(self, codes: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{codes}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What needs a person (`--quiet`).
+    Quiet,
+    /// A line for each account, warnings, failures.
+    Normal,
+    /// What is decided and why (`-v`).
+    Details,
+    /// The dialogue as well (`-vv`).
+    Dialogue,
+}
+
+/// Tells a run in lines.
+#[derive(Debug)]
+pub struct Plain {
+    printer: Arc<Printer>,
+    level: Level,
+    // Of accounts, where there are several: the plan's lines then name theirs.
+    column: Option<usize>,
+    tables: Mutex<HashMap<String, Table>>,
+}
+
+impl Plain {
+    /// Tells the run of these accounts.
+    #[must_use]
+    pub fn new(printer: Arc<Printer>, level: Level, accounts: &[&str]) -> Self {
+        let widest = accounts.iter().map(|account| name(account).chars().count()).max();
+        Self {
+            printer,
+            level,
+            column: widest.filter(|_| accounts.len() > 1),
+            tables: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Where it prints.
+    pub(super) fn printer(&self) -> &Printer {
+        &self.printer
+    }
+
+    fn warn(&self, account: &str, what: &str) {
+        self.printer.warn(&format!("{}: {what}", name(account)));
+    }
+
+    fn detail(&self, account: &str, what: &str) {
+        if self.wants_detail() {
+            self.printer.err(&format!("{}: {what}\n", name(account)));
+        }
+    }
+
+    fn intended(&self, account: &str, change: impl FnOnce(&mut Table) -> Option<String>) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = tables
+            .entry(account.to_owned())
+            .or_insert_with(|| Table::new(self.column.map(|width| format!("{:width$}", name(account)))));
+        let text = change(table);
+        // Printed while the tables are locked: another account's lines come before or after.
+        if let Some(text) = text {
+            self.printer.out(&text);
+        }
+    }
+
+    fn finished(&self, account: &str, summary: &Summary) {
+        let trouble = summary.trouble.as_ref();
+        if summary.dry_run {
+            // A plan that was cut off has no sums: they would not be true.
+            self.intended(account, |table| {
+                Some(if trouble.is_none() { table.finish() } else { table.lines() })
+                    .filter(|text| !text.is_empty())
+            });
+        } else if self.level > Level::Quiet && (trouble.is_none_or(has_said_all) || anything(summary)) {
+            self.printer.err(&format!("{}: {}\n", name(account), outcome(summary)));
+        }
+        if let Some(trouble) = trouble
+            && !has_said_all(trouble)
+            && (trouble.news || self.level > Level::Quiet)
+        {
+            let what = format!("account \"{}\": {}", name(account), trouble.message);
+            self.printer.complain(&what, trouble.hint.as_deref());
+        }
+    }
+}
+
+impl Reporter for Plain {
+    fn report(&self, account: &str, event: &Event) {
+        match event {
+            Event::Connecting { server } => self.detail(account, &format!("connecting to {server}")),
+            Event::LoggedIn { mechanism } => self.detail(account, &format!("logged in with {mechanism}")),
+            Event::Listed { messages } => {
+                self.detail(account, &format!("{} on the server", count(*messages, "message")));
+            }
+            Event::Planned { messages, octets } => {
+                let octets = octets.map_or(String::new(), |octets| format!(" ({})", size(octets.0)));
+                self.detail(account, &format!("{}{octets} to retrieve", count(*messages, "message")));
+            }
+            Event::Received { .. } | Event::Arrived | Event::Delivered { .. } => {}
+            Event::Intended { number, unique_id, octets, action, why } => {
+                self.intended(account, |table| table.push(*number, unique_id, *octets, *action, *why));
+            }
+            Event::Recovered { delivered, dropped } => {
+                let dropped = match dropped {
+                    0 => String::new(),
+                    1 => ", 1 comes again".to_owned(),
+                    n => format!(", {n} come again"),
+                };
+                let delivered = count(*delivered, "message");
+                self.detail(
+                    account,
+                    &format!("the last run was interrupted: {delivered} delivered now{dropped}"),
+                );
+            }
+            Event::MessageFailed { number, reason, news } => {
+                let what = format!("message {number} failed and stays on the server: {reason}");
+                if *news {
+                    self.warn(account, &what);
+                } else {
+                    self.detail(account, &what);
+                }
+            }
+            Event::TooLarge { number, octets } => {
+                let size = size(octets.0);
+                self.warn(
+                    account,
+                    &format!("message {number} ({size}) stays on the server: it is too large"),
+                );
+            }
+            Event::Warning(text) => self.warn(account, text),
+            Event::Detail(text) => self.detail(account, text),
+            Event::Dialogue(text) => {
+                if self.wants_dialogue() {
+                    self.printer.err(&format!("{} {text}\n", name(account)));
+                }
+            }
+            Event::Finished(summary) => self.finished(account, summary),
+        }
+    }
+
+    fn wants_detail(&self) -> bool {
+        self.level >= Level::Details
+    }
+
+    fn wants_dialogue(&self) -> bool {
+        self.level >= Level::Dialogue
+    }
+}
+
+/// An account's name for people: that of a URL's account is made of what the URL said.
+pub(super) fn name(account: &str) -> String {
+    printable(account.as_bytes())
+}
+
+/// The events have told what happened; only the exit code says more.
+fn has_said_all(trouble: &Trouble) -> bool {
+    trouble.message.is_empty()
+}
+
+fn anything(summary: &Summary) -> bool {
+    summary.delivered > 0 || summary.deleted > 0 || summary.failed > 0
+}
+
+/// One account's run in one line.
+fn outcome(summary: &Summary) -> String {
+    if !anything(summary) {
+        let nothing = if summary.trouble.is_none() { "nothing new" } else { "nothing delivered" };
+        return match summary.listed {
+            0 => format!("{nothing} (no messages on the server)"),
+            n => format!("{nothing} ({} on the server)", count(n, "message")),
+        };
+    }
+    let Summary { delivered, octets, deleted, failed, listed, .. } = *summary;
+    let mut parts = Vec::new();
+    if delivered > 0 {
+        parts.push(format!("{} ({}) delivered", count(delivered, "message"), size(octets)));
+    }
+    if delivered > 0 || deleted > 0 {
+        parts.push(format!("{deleted} deleted"));
+    }
+    if failed > 0 {
+        parts.push(format!("{failed} failed"));
+    }
+    parts.push(format!("{} left", listed.saturating_sub(deleted)));
+    parts.join(", ")
+}
+
+#[cfg(test)]
+pub(super) mod tests;

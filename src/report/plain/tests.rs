@@ -1,0 +1,251 @@
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Level, Plain, Printer};
+use crate::exit::ExitCode;
+use crate::plan::Why;
+use crate::protocol::types::{MessageNumber, Octets};
+use crate::report::{Action, Event, Reporter as _, Summary, Trouble};
+
+/// A stream that can be read back.
+#[derive(Clone, Default)]
+pub(in crate::report) struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(octets)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink {
+    pub(in crate::report) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// What these events, all of account `work`, put on standard output and standard error.
+fn told(level: Level, events: &[Event]) -> (String, String) {
+    let (out, err) = (Sink::default(), Sink::default());
+    let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err.clone()), false));
+    let plain = Plain::new(printer, level, &["work"]);
+    for event in events {
+        plain.report("work", event);
+    }
+    (out.text(), err.text())
+}
+
+fn finished(summary: Summary) -> Event {
+    Event::Finished(Summary { elapsed: Duration::from_secs(1), ..summary })
+}
+
+fn trouble(message: &str, news: bool) -> Trouble {
+    Trouble { exit: ExitCode::Later, message: message.to_owned(), hint: Some("wait".to_owned()), news }
+}
+
+fn one() -> MessageNumber {
+    MessageNumber::new(1).unwrap()
+}
+
+/// A run with everything in it that is told.
+fn eventful() -> Vec<Event> {
+    vec![
+        Event::Recovered { delivered: 2, dropped: 1 },
+        Event::Connecting { server: "h:995".to_owned() },
+        Event::LoggedIn { mechanism: "PLAIN" },
+        Event::Dialogue("C: UIDL".to_owned()),
+        Event::Listed { messages: 3 },
+        Event::Planned { messages: 3, octets: Some(Octets(2048)) },
+        Event::Detail("because".to_owned()),
+        Event::Received { octets: 5 },
+        Event::Arrived,
+        Event::Delivered { messages: 1 },
+        Event::MessageFailed { number: one(), reason: "no".to_owned(), news: true },
+        Event::MessageFailed { number: one(), reason: "old".to_owned(), news: false },
+        Event::TooLarge { number: one(), octets: Octets(2048) },
+        Event::Warning("beware".to_owned()),
+        finished(Summary { listed: 3, delivered: 2, octets: 12_288, deleted: 2, ..Summary::default() }),
+    ]
+}
+
+const WARNINGS: &str = "\
+popfetch: work: message 1 failed and stays on the server: no
+popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large
+popfetch: work: beware
+";
+
+#[test]
+fn each_level_tells_what_it_promises() {
+    let line = "work: 2 messages (12.0 KiB) delivered, 2 deleted, 1 left\n";
+    let details = "\
+work: the last run was interrupted: 2 messages delivered now, 1 comes again
+work: connecting to h:995
+work: logged in with PLAIN
+work C: UIDL
+work: 3 messages on the server
+work: 3 messages (2.0 KiB) to retrieve
+work: because
+popfetch: work: message 1 failed and stays on the server: no
+work: message 1 failed and stays on the server: old
+popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large
+popfetch: work: beware
+";
+    let cases = [
+        (Level::Quiet, WARNINGS.to_owned()),
+        (Level::Normal, format!("{WARNINGS}{line}")),
+        (Level::Details, format!("{}{line}", details.replace("work C: UIDL\n", ""))),
+        (Level::Dialogue, format!("{details}{line}")),
+    ];
+    for (level, expected) in cases {
+        assert_eq!(told(level, &eventful()), (String::new(), expected), "{level:?}");
+    }
+}
+
+#[test]
+fn an_account_is_one_line() {
+    let cases = [
+        (Summary::default(), "nothing new (no messages on the server)"),
+        (Summary { listed: 250, ..Summary::default() }, "nothing new (250 messages on the server)"),
+        (Summary { listed: 9, deleted: 4, ..Summary::default() }, "4 deleted, 5 left"),
+        (
+            Summary { listed: 1, delivered: 1, octets: 1, ..Summary::default() },
+            "1 message (1 octet) delivered, 0 deleted, 1 left",
+        ),
+        (
+            Summary { listed: 2, failed: 2, trouble: Some(trouble("", true)), ..Summary::default() },
+            "2 failed, 2 left",
+        ),
+        (
+            Summary { listed: 2, trouble: Some(trouble("", true)), ..Summary::default() },
+            "nothing delivered (2 messages on the server)",
+        ),
+        // Deletions of earlier sessions, which the last listing didn't hold.
+        (Summary { listed: 1, deleted: 4, ..Summary::default() }, "4 deleted, 0 left"),
+    ];
+    for (summary, expected) in cases {
+        let (out, err) = told(Level::Normal, &[finished(summary.clone())]);
+        assert_eq!((out, err), (String::new(), format!("work: {expected}\n")));
+        assert_eq!(told(Level::Quiet, &[finished(summary)]).1, "");
+    }
+}
+
+#[test]
+fn an_error_says_what_and_then_what_to_do() {
+    let error = "popfetch: account \"work\": h:995 is silent\n\nhint: wait\n";
+    let cases = [
+        (Level::Normal, true, 0, error.to_owned()),
+        (Level::Normal, false, 0, error.to_owned()),
+        (Level::Quiet, true, 2, error.to_owned()),
+        (Level::Quiet, false, 2, String::new()),
+        (
+            Level::Normal,
+            true,
+            2,
+            format!("work: 2 messages (7 octets) delivered, 0 deleted, 5 left\n{error}"),
+        ),
+    ];
+    for (level, news, delivered, expected) in cases {
+        let trouble = Some(trouble("h:995 is silent", news));
+        let octets = if delivered > 0 { 7 } else { 0 };
+        let summary = Summary { listed: 5, delivered, octets, trouble, ..Summary::default() };
+        assert_eq!(told(level, &[finished(summary)]).1, expected, "{level:?} {news}");
+    }
+}
+
+#[test]
+fn a_plan_goes_to_standard_output() {
+    let intended = Event::Intended {
+        number: one(),
+        unique_id: "a".to_owned(),
+        octets: None,
+        action: Action::Retrieve,
+        why: Why::New,
+    };
+    let done = finished(Summary { dry_run: true, listed: 1, ..Summary::default() });
+    let row = "1  a  -  retrieve  new\n";
+    let plan = format!("{row}would retrieve 1 message, compare 0, delete 0, leave 0\n");
+    for level in [Level::Quiet, Level::Normal] {
+        assert_eq!(told(level, &[intended.clone(), done.clone()]), (plan.clone(), String::new()));
+    }
+    // Cut off: what there is, without sums that wouldn't be true.
+    let broken =
+        finished(Summary { dry_run: true, trouble: Some(trouble("it broke", true)), ..Summary::default() });
+    let (out, err) = told(Level::Normal, &[intended, broken]);
+    assert_eq!((out.as_str(), err.lines().count()), (row, 3));
+}
+
+#[test]
+fn several_accounts_share_columns_but_no_line() {
+    let (out, err) = (Sink::default(), Sink::default());
+    let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err.clone()), false));
+    let plain = Plain::new(printer, Level::Normal, &["a", "long\x1bname"]);
+    std::thread::scope(|scope| {
+        for account in ["a", "long\x1bname"] {
+            let plain = &plain;
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    plain.report(account, &Event::Warning("x".repeat(200)));
+                }
+                plain.report(account, &finished(Summary { dry_run: true, ..Summary::default() }));
+            });
+        }
+    });
+    let x = "x".repeat(200);
+    for line in err.text().lines() {
+        assert!(line == format!("popfetch: a: {x}") || line == format!("popfetch: long\\x1bname: {x}"));
+    }
+    assert_eq!(err.text().lines().count(), 200);
+    let mut plans: Vec<String> = out.text().lines().map(|line| line.chars().take(20).collect()).collect();
+    plans.sort();
+    assert_eq!(plans, ["a             would ", "long\\x1bname  would "]);
+}
+
+/// A stream that takes nothing.
+struct Broken(io::ErrorKind);
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_who_leaves_is_no_error_and_a_full_disk_is() {
+    let cases = [
+        (io::ErrorKind::BrokenPipe, ExitCode::Done, ""),
+        (
+            io::ErrorKind::StorageFull,
+            ExitCode::LocalIo,
+            "popfetch: cannot write to standard output: no storage space\n",
+        ),
+    ];
+    for (kind, code, text) in cases {
+        let err = Sink::default();
+        let printer = Printer::onto(Box::new(Broken(kind)), Box::new(err.clone()), false);
+        printer.out("plan\n");
+        printer.out("more\n");
+        assert_eq!((printer.outcome(), err.text().as_str()), (code, text));
+        assert_eq!(printer.outcome(), ExitCode::Done, "told once");
+    }
+}
+
+#[test]
+fn colours_only_repeat_what_the_words_say() {
+    let err = Sink::default();
+    let printer = Printer::onto(Box::new(io::sink()), Box::new(err.clone()), true);
+    printer.complain("no", Some("do"));
+    printer.warn("beware");
+    let text = err.text();
+    assert!(text.contains("\x1b[1;31mpopfetch:\x1b[0m no\n"), "{text:?}");
+    let mut plain = text;
+    for code in ["\x1b[1;31m", "\x1b[1;33m", "\x1b[1;36m", "\x1b[0m"] {
+        plain = plain.replace(code, "");
+    }
+    assert_eq!(plain, "popfetch: no\n\nhint: do\npopfetch: beware\n");
+}

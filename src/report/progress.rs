@@ -1,0 +1,274 @@
+//! Bars on a terminal: one for each account that is being served, with messages, octets, rate and remaining time.  When
+//! an account is done, its bar makes place for its line.
+//!
+//! Octets are told once for each chunk that is read: what happens then is two atomic additions, and now and then a
+//! redraw, as often as indicatif's own limit lets it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use super::plain::{Plain, name};
+use super::{Event, Reporter};
+use crate::protocol::types::Octets;
+use crate::text::{count, size};
+
+/// Tells a run in bars, and in lines between them.
+#[derive(Debug)]
+pub struct Progress {
+    plain: Plain,
+    bars: MultiProgress,
+    // Made once, so that finding one takes no lock.
+    meters: HashMap<String, Meter>,
+}
+
+#[derive(Debug)]
+struct Meter {
+    bar: ProgressBar,
+    shown: AtomicBool,
+    messages: Arc<Messages>,
+}
+
+#[derive(Debug, Default)]
+struct Messages {
+    arrived: AtomicU64,
+    planned: AtomicU64,
+}
+
+impl Progress {
+    /// Bars for these accounts on standard error, which has to be a terminal; lines as `plain` has them.
+    #[must_use]
+    pub fn new(plain: Plain, accounts: &[&str]) -> Self {
+        Self::onto(plain, accounts, ProgressDrawTarget::stderr())
+    }
+
+    fn onto(plain: Plain, accounts: &[&str], target: ProgressDrawTarget) -> Self {
+        let bars = MultiProgress::with_draw_target(target);
+        let screen = bars.clone();
+        plain.printer().surround(Box::new(move |write| screen.suspend(write)));
+        let width = accounts.iter().map(|account| name(account).chars().count()).max().unwrap_or_default();
+        let meters =
+            accounts.iter().map(|account| ((*account).to_owned(), Meter::new(account, width))).collect();
+        Self { plain, bars, meters }
+    }
+}
+
+impl Reporter for Progress {
+    fn report(&self, account: &str, event: &Event) {
+        if let Some(meter) = self.meters.get(account) {
+            match event {
+                Event::Connecting { server } => {
+                    if !meter.shown.swap(true, Ordering::Relaxed) {
+                        self.bars.add(meter.bar.clone());
+                    }
+                    meter.say(format!("connecting to {server}"));
+                }
+                Event::LoggedIn { .. } => meter.say("asking what there is".to_owned()),
+                Event::Listed { messages } => {
+                    meter.say(format!("{} on the server", count(*messages, "message")))
+                }
+                Event::Planned { messages, octets } => meter.plan(*messages, *octets),
+                Event::Received { octets } => meter.bar.inc(*octets),
+                Event::Arrived => drop(meter.messages.arrived.fetch_add(1, Ordering::Relaxed)),
+                Event::Finished(_) => {
+                    meter.bar.finish_and_clear();
+                    self.bars.remove(&meter.bar);
+                }
+                Event::Delivered { .. }
+                | Event::Intended { .. }
+                | Event::Recovered { .. }
+                | Event::MessageFailed { .. }
+                | Event::TooLarge { .. }
+                | Event::Warning(_)
+                | Event::Detail(_)
+                | Event::Dialogue(_) => {}
+            }
+        }
+        self.plain.report(account, event);
+    }
+
+    fn wants_detail(&self) -> bool {
+        self.plain.wants_detail()
+    }
+
+    fn wants_dialogue(&self) -> bool {
+        self.plain.wants_dialogue()
+    }
+}
+
+impl Meter {
+    fn new(account: &str, width: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(style(SAYING));
+        bar.set_prefix(format!("{:width$}", name(account)));
+        Self { bar, shown: AtomicBool::new(false), messages: Arc::default() }
+    }
+
+    /// Says in words how far it is, until there is something to count.
+    fn say(&self, text: String) {
+        self.bar.set_style(style(SAYING));
+        self.bar.set_message(text);
+    }
+
+    /// So much is about to come, besides what came in sessions before.
+    fn plan(&self, messages: u64, octets: Option<Octets>) {
+        let arrived = self.messages.arrived.load(Ordering::Relaxed);
+        self.messages.planned.store(arrived.saturating_add(messages), Ordering::Relaxed);
+        let template = match octets {
+            Some(octets) => {
+                self.bar.set_length(self.bar.position().saturating_add(octets.0));
+                COUNTING
+            }
+            None => {
+                self.bar.unset_length();
+                COUNTING_UP
+            }
+        };
+        let messages = Arc::clone(&self.messages);
+        let counting = style(template)
+            .with_key("messages", move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                let Messages { arrived, planned } = &*messages;
+                let _ =
+                    write!(out, "{}/{}", arrived.load(Ordering::Relaxed), planned.load(Ordering::Relaxed));
+            })
+            .with_key("octets", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = out.write_str(&size(state.pos()));
+            });
+        self.bar.set_style(counting);
+        // The rate is that of the messages, not of the login before.
+        self.bar.reset_elapsed();
+        self.bar.reset_eta();
+        self.bar.tick();
+    }
+}
+
+const SAYING: &str = "{prefix}  {wide_msg}";
+const COUNTING: &str = "{prefix}  [{wide_bar}]  {messages}  {octets}  {binary_bytes_per_sec}  {eta} left";
+const COUNTING_UP: &str = "{prefix}  {messages}  {octets}  {binary_bytes_per_sec}";
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours, and a test tries each; one that didn't parse would only look different.
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write as _};
+    use std::sync::Arc;
+
+    use indicatif::{ProgressDrawTarget, TermLike};
+
+    use super::{COUNTING, COUNTING_UP, Progress, SAYING};
+    use crate::protocol::types::Octets;
+    use crate::report::plain::tests::Sink;
+    use crate::report::plain::{Level, Plain, Printer};
+    use crate::report::{Event, Reporter as _, Summary};
+
+    /// A terminal of 80 columns that notes what is written, with the cursor's movements in brackets.
+    #[derive(Clone)]
+    struct Screen(Sink);
+
+    impl std::fmt::Debug for Screen {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Screen")
+        }
+    }
+
+    impl Screen {
+        fn note(&self, text: &str) -> io::Result<()> {
+            self.0.clone().write_all(text.as_bytes())
+        }
+    }
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+            self.note(&"<up>".repeat(n))
+        }
+        fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+            self.note(&"<down>".repeat(n))
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.note(&format!("{text}\n"))
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.note(text)
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.note("<clear>")
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The screen, and a run whose lines go to the same screen.
+    fn progress(accounts: &[&str]) -> (Sink, Progress) {
+        let sink = Sink::default();
+        let printer = Arc::new(Printer::onto(Box::new(io::sink()), Box::new(sink.clone()), false));
+        let target = ProgressDrawTarget::term_like(Box::new(Screen(sink.clone())));
+        (sink, Progress::onto(Plain::new(printer, Level::Normal, accounts), accounts, target))
+    }
+
+    #[test]
+    fn the_templates_are_understood() {
+        for template in [SAYING, COUNTING, COUNTING_UP] {
+            indicatif::ProgressStyle::with_template(template).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_bar_counts_and_makes_place_for_its_line() {
+        let (sink, progress) = progress(&["work", "a"]);
+        let say = |event: Event| progress.report("work", &event);
+        say(Event::Connecting { server: "h:995".to_owned() });
+        assert!(sink.text().contains("work  connecting to h:995"), "{}", sink.text());
+        say(Event::Listed { messages: 2 });
+        say(Event::Planned { messages: 2, octets: Some(Octets(4096)) });
+        say(Event::Received { octets: 1024 });
+        say(Event::Arrived);
+        progress.meters["work"].bar.tick();
+        let bar = sink.text().rsplit("work  [").next().unwrap().to_owned();
+        assert!(bar.starts_with("=====") && bar.contains("]  1/2  1.0 KiB"), "{bar}");
+        // The session is followed by another one: what was counted stays counted.
+        say(Event::Connecting { server: "h:995".to_owned() });
+        say(Event::Planned { messages: 3, octets: Some(Octets(1024)) });
+        let bar = &progress.meters["work"].bar;
+        assert_eq!((bar.position(), bar.length()), (1024, Some(2048)));
+        assert!(sink.text().contains("1/4"), "{}", sink.text());
+        say(Event::Planned { messages: 1, octets: None });
+        say(Event::Finished(Summary { listed: 4, ..Summary::default() }));
+        let text = sink.text();
+        assert!(text.ends_with("<clear>work: nothing new (4 messages on the server)\n"), "{text:?}");
+    }
+
+    #[test]
+    fn no_line_stands_beside_a_bar() {
+        let (sink, progress) = progress(&["work", "home"]);
+        for account in ["work", "home"] {
+            progress.report(account, &Event::Connecting { server: "h:995".to_owned() });
+        }
+        progress.report("home", &Event::Warning("beware".to_owned()));
+        let text = sink.text();
+        let (before, after) = text.split_once("popfetch: home: beware\n").unwrap();
+        // Both bars are taken away before, and drawn again after.
+        assert!(before.ends_with("<up><clear><down><clear><up>"), "{before:?}");
+        assert!(after.contains("work  connecting") && after.contains("home  connecting"), "{after:?}");
+        // Who isn't known has lines, but no bar.
+        progress.report("other", &Event::Finished(Summary::default()));
+        assert!(sink.text().contains("other: nothing new"));
+    }
+}
