@@ -264,6 +264,7 @@ impl Reporter for Plain {
                 );
             }
             Event::Warning(text) => self.warn(account, text),
+            Event::Notice(text) => self.printer.err(&format!("{}: {text}\n", name(account))),
             Event::Detail(text) => self.detail(account, text),
             Event::Dialogue(text) => {
                 if self.wants_dialogue() {
