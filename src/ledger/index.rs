@@ -4,16 +4,15 @@
 //! What every entry has is packed in [`super::slots`]; what few have lives in a map beside it.  An entry with a message
 //! on its way to its destinations is always open, whatever it was before.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use crate::clock::Time;
-use crate::message::Digests;
-use crate::proof::{
-    DestinationId, DestinationKind, DestinationName, DestinationRecord, EntryId, Intent, IntentId, Key,
-};
+use crate::proof::{DestinationName, EntryId, Intent, IntentId};
 use crate::protocol::types::Octets;
 
+use super::destinations::Destinations;
 use super::line::{KeyField, Line, Notes};
+use super::messages::{Message, Messages};
 use super::slots::{Flag, GONE, HELD, Listed, PRESENT, RARE, Slot, Slots, WEAK};
 use super::{Entry, State};
 
@@ -27,16 +26,11 @@ const ENTRY_OCTETS: u64 = 112;
 /// What is known, and what is under way.
 #[derive(Debug)]
 pub(super) struct Index {
-    slots: Slots,
+    pub(super) slots: Slots,
     rare: HashMap<u32, Rare>,
-    /// Messages staged and not yet delivered to all of their set, by number.
-    pub(super) messages: BTreeMap<u32, Message>,
-    /// Which message an open intent belongs to.
-    intents: BTreeMap<u32, u32>,
-    pub(super) destinations: Vec<DestinationRecord>,
-    used: Vec<bool>,
-    pub(super) next_message: u32,
-    pub(super) next_intent: u32,
+    /// Messages staged and not yet delivered to all of their set.
+    pub(super) messages: Messages,
+    pub(super) destinations: Destinations,
     /// Recognised since the last complete listing.
     unlisted: Vec<u32>,
     /// Deleted, and not yet known to be gone.
@@ -66,27 +60,6 @@ struct Rare {
     messages: Vec<u32>,
 }
 
-/// A message that is on its way to its set of destinations.
-#[derive(Debug)]
-pub(super) struct Message {
-    pub(super) entry: EntryId,
-    pub(super) key: Key,
-    pub(super) offset: u64,
-    pub(super) time: Time,
-    pub(super) listed: Option<u64>,
-    pub(super) digests: Digests,
-    /// Each destination, and whether it has the message.
-    pub(super) set: Vec<(DestinationId, bool)>,
-    /// Staged, outcome unknown.
-    pub(super) intents: Vec<Intent>,
-}
-
-impl Message {
-    fn begun(&self) -> bool {
-        !self.intents.is_empty() || self.set.iter().any(|(_, has)| *has)
-    }
-}
-
 /// Why a line cannot be true.
 pub(super) type Contradiction = &'static str;
 
@@ -96,12 +69,8 @@ impl Index {
         Self {
             slots: Slots::new(key),
             rare: HashMap::new(),
-            messages: BTreeMap::new(),
-            intents: BTreeMap::new(),
-            destinations: Vec::new(),
-            used: Vec::new(),
-            next_message: 0,
-            next_intent: 0,
+            messages: Messages::default(),
+            destinations: Destinations::default(),
             unlisted: Vec::new(),
             lingering: Vec::new(),
             listings: VecDeque::new(),
@@ -110,11 +79,6 @@ impl Index {
             working: false,
             live: 0,
         }
-    }
-
-    /// Makes room for so many entries.
-    pub(super) fn expect(&mut self, entries: usize) {
-        self.slots.expect(entries);
     }
 
     /// How many entries there are.
@@ -137,54 +101,34 @@ impl Index {
             Line::Group { time, clock, .. } => self.read_clock(*time, *clock),
             Line::Destination { number, kind, address, inode, used } => {
                 let name = DestinationName { kind: *kind, address: address.to_vec() };
-                self.enter(DestinationRecord { id: *number, name, inode: *inode }, *used)?;
+                self.live += self.destinations.enter(*number, name, *inode, *used)?;
             }
             Line::Message { number, time, key, listed, digests, replaces, set } => {
                 let digests = digests.value().ok_or("its digests are none")?;
                 let owned = key.to_key().ok_or("its unique-id is none")?;
-                if self.messages.contains_key(number) {
-                    return Err("its number is in use");
-                }
-                self.next_message = self.next_message.max(number.checked_add(1).ok_or("too many messages")?);
+                self.messages.is_free(*number)?;
                 let (entry, _) = self.insert(key, offset)?;
                 if let Some(old) = replaces {
                     self.forget_message(*old);
                 }
-                let listed = *listed;
-                self.messages.insert(
-                    *number,
-                    Message {
-                        entry,
-                        key: owned,
-                        offset,
-                        time: *time,
-                        listed,
-                        digests,
-                        set: set.clone(),
-                        intents: vec![],
-                    },
-                );
+                let (time, listed, set, intents) = (*time, *listed, set.clone(), Vec::new());
+                let message = Message { entry, key: owned, offset, time, listed, digests, set, intents };
+                self.messages.begin(*number, message);
                 self.rare_mut(entry).messages.push(*number);
                 self.staging(entry);
-                self.saw(*time);
+                self.saw(time);
                 self.working = true;
             }
             Line::Staged { number, message, destination, time, octets, digest, place } => {
-                if self.intents.contains_key(number) {
-                    return Err("its number is in use");
-                }
-                let open = self.messages.get_mut(message).ok_or("its message is unknown")?;
-                self.next_intent = self.next_intent.max(number.checked_add(1).ok_or("too many intents")?);
-                open.intents.push(Intent {
+                self.messages.stage(*message, |key| Intent {
                     id: IntentId(*number),
-                    key: open.key.clone(),
+                    key: key.clone(),
                     destination: *destination,
                     octets: *octets,
                     digest: *digest,
                     since: *time,
                     place: place.clone(),
-                });
-                self.intents.insert(*number, *message);
+                })?;
                 self.saw(*time);
                 self.working = true;
             }
@@ -292,6 +236,7 @@ impl Index {
                 let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
                 self.add_copy(entry, offset, *delivered);
             }
+            Line::New => self.working = true,
             Line::End => self.working = false,
         }
         Ok(())
@@ -421,23 +366,15 @@ impl Index {
     }
 
     fn delivered(&mut self, intent: u32, time: Time) -> Result<(), Contradiction> {
-        let number = self.intents.remove(&intent).ok_or("it is about no open intent")?;
-        let message = self.messages.get_mut(&number).ok_or("its message is unknown")?;
-        let at = message.intents.iter().position(|open| open.id.0 == intent);
-        let intent = at.map(|at| message.intents.remove(at)).ok_or("its message doesn't have it")?;
-        for (destination, has) in &mut message.set {
-            *has |= *destination == intent.destination;
-        }
-        let whole = message.intents.is_empty() && message.set.iter().all(|(_, has)| *has);
-        if let Some(used) = self.used.get_mut(usize::from(intent.destination.0)) {
-            *used = true;
-        }
+        let (number, destination) = self.messages.succeed(intent)?;
+        self.destinations.use_now(destination);
         let printed = self.only_printed(number);
-        if whole && let Some(message) = self.forget_message(number) {
+        if self.messages.get(number).is_some_and(Message::is_whole)
+            && let Some(message) = self.forget_message(number)
+        {
             let state = if printed { State::Seen } else { State::Delivered };
-            let entry = message.entry;
-            self.hold(entry, state, message.offset, time, message.listed);
-            self.settle(entry, false);
+            self.hold(message.entry, state, message.offset, time, message.listed);
+            self.settle(message.entry, false);
         }
         self.saw(time);
         self.working = true;
@@ -447,11 +384,8 @@ impl Index {
     /// An intent that came to nothing.  A message that nobody has, and nobody is about to have, is forgotten: its set
     /// is fixed anew when it comes again, perhaps under a better configuration.
     fn drop_intent(&mut self, intent: u32) -> Result<EntryId, Contradiction> {
-        let number = self.intents.remove(&intent).ok_or("it is about no open intent")?;
-        let message = self.messages.get_mut(&number).ok_or("its message is unknown")?;
-        message.intents.retain(|open| open.id.0 != intent);
-        let entry = message.entry;
-        if !message.begun() {
+        let (number, entry) = self.messages.fail(intent)?;
+        if !self.messages.get(number).is_some_and(Message::is_begun) {
             self.forget_message(number);
             self.tidy(entry);
         }
@@ -469,7 +403,7 @@ impl Index {
         (rare.failures, rare.retry_after, rare.large) = (0, None, false);
         let open = rare.messages.clone();
         for number in open {
-            let idle = self.messages.get(&number).is_none_or(|message| message.intents.is_empty());
+            let idle = self.messages.get(number).is_none_or(|message| message.intents.is_empty());
             if wholly && idle {
                 self.forget_message(number);
             } else {
@@ -480,10 +414,7 @@ impl Index {
     }
 
     fn forget_message(&mut self, number: u32) -> Option<Message> {
-        let message = self.messages.remove(&number)?;
-        for intent in &message.intents {
-            self.intents.remove(&intent.id.0);
-        }
+        let message = self.messages.forget(number)?;
         if let Some(rare) = self.rare.get_mut(&message.entry.0) {
             rare.messages.retain(|open| *open != number);
         }
@@ -560,41 +491,11 @@ impl Index {
         self.read_clock(time, clock);
     }
 
-    fn enter(&mut self, record: DestinationRecord, used: bool) -> Result<(), Contradiction> {
-        let (at, next) = (usize::from(record.id.0), self.destinations.len());
-        match self.destinations.get_mut(at) {
-            Some(known) if known.name == record.name => *known = record,
-            Some(_) => return Err("its number belongs to another destination"),
-            None if at == next => {
-                self.live += 80 + u64::try_from(record.name.address.len()).unwrap_or(0);
-                self.destinations.push(record);
-                self.used.push(false);
-            }
-            None => return Err("its number is not the next one"),
-        }
-        if let Some(known) = self.used.get_mut(at) {
-            *known |= used;
-        }
-        Ok(())
-    }
-
-    /// Whether what goes there is printed and gone.
-    fn is_stream(&self, destination: DestinationId) -> bool {
-        self.destinations
-            .get(usize::from(destination.0))
-            .is_some_and(|known| known.name.kind == DestinationKind::Stdout && known.name.address == b"-")
-    }
-
-    /// Whether all of an open message's destinations are such.
+    /// Whether all of an open message's destinations only print it.
     pub(super) fn only_printed(&self, number: u32) -> bool {
-        self.messages
-            .get(&number)
-            .is_some_and(|message| message.set.iter().all(|(destination, _)| self.is_stream(*destination)))
-    }
-
-    /// Whether anything was ever delivered there.
-    pub(super) fn has_delivered_to(&self, destination: DestinationId) -> bool {
-        self.used.get(usize::from(destination.0)).copied().unwrap_or(false)
+        self.messages.get(number).is_some_and(|message| {
+            message.set.iter().all(|(destination, _)| self.destinations.is_stream(*destination))
+        })
     }
 
     /// What is known of an entry; an unknown one is a message that nothing is known of.
@@ -692,27 +593,8 @@ impl Index {
     pub(super) fn open_messages(&self, id: EntryId) -> Vec<(u32, &Message)> {
         let numbers = self.rare(id).map(|rare| rare.messages.as_slice()).unwrap_or_default();
         let mut open: Vec<_> =
-            numbers.iter().filter_map(|number| Some((*number, self.messages.get(number)?))).collect();
+            numbers.iter().filter_map(|number| Some((*number, self.messages.get(*number)?))).collect();
         open.sort_by_key(|(_, message)| !message.intents.is_empty());
         open
-    }
-
-    /// The open intents, in the order they were written.
-    pub(super) fn open_intents(&self) -> Vec<Intent> {
-        let open = |(intent, number): (&u32, &u32)| {
-            self.messages.get(number)?.intents.iter().find(|open| open.id.0 == *intent).cloned()
-        };
-        self.intents.iter().filter_map(open).collect()
-    }
-
-    /// How many intents are open.
-    pub(super) fn intents_len(&self) -> u64 {
-        u64::try_from(self.intents.len()).unwrap_or(u64::MAX)
-    }
-
-    /// The open intent for this message at this destination.
-    pub(super) fn intent_at(&self, number: u32, destination: DestinationId) -> Option<IntentId> {
-        let message = self.messages.get(&number)?;
-        message.intents.iter().find(|open| open.destination == destination).map(|open| open.id)
     }
 }

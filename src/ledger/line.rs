@@ -21,6 +21,7 @@
 //! | `listing TIME CLOCK`, `absent KEY DAY`, `present KEY` | a complete listing, and what it changed |
 //! | `unlisted TIME CLOCK` | a complete listing that held nothing known |
 //! | `known STATE KEY LISTED DELIVERED DIGESTS NOTE…`, `copy KEY DELIVERED DIGESTS` | an entry after compaction |
+//! | `new` | the file was written anew; until an `end` follows, its name may not be on disk |
 //! | `end` | the run ended in order, and everything that matters before this line is on disk |
 //!
 //! DIGESTS are three fields: message, header, identity.  `-` stands for what is not known.
@@ -158,6 +159,7 @@ pub(super) enum Line<'a> {
         delivered: Time,
         digests: DigestsField<'a>,
     },
+    New,
     End,
 }
 
@@ -363,6 +365,7 @@ impl<'a> Line<'a> {
                 host: unescape(f.next()?)?,
                 port: shorter(f.next()?)?,
             },
+            b"new" => Self::New,
             b"end" => Self::End,
             _ => return None,
         };
@@ -494,6 +497,7 @@ impl<'a> Line<'a> {
                 put(out, format_args!(" {} ", At(*delivered)));
                 digests.write(out);
             }
+            Self::New => out.extend_from_slice(b"new"),
             Self::End => out.extend_from_slice(b"end"),
         }
     }
@@ -758,6 +762,7 @@ mod tests {
             format!("known deleted u:x - 1700000000 {SUM} {SUM} - absent=19675 gone"),
             "known open u:x 13 - - - - weak unlisted large failures=3 retry=1700000000".to_owned(),
             format!("copy u:x 1700000000 {SUM} {SUM} -"),
+            "new".to_owned(),
             "end".to_owned(),
         ];
         for text in lines {

@@ -5,6 +5,7 @@
 //! unique-ids meet, and chance won't.
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use siphasher::sip128::SipHasher24;
 
 use crate::clock::Time;
@@ -197,16 +198,18 @@ impl Slots {
         offset: u64,
     ) -> Result<(EntryId, bool), Contradiction> {
         let fingerprint = self.fingerprint(key);
-        if let Some(entry) = self.find_fingerprint(fingerprint) {
-            return Ok((entry, false));
-        }
+        let ([hash, _], slots) = (fingerprint, &self.slots);
+        let same = |id: &u32| fingerprint_of(slots, *id) == fingerprint;
+        let vacant = match self.table.entry(hash, same, |id| hash_of(slots, *id)) {
+            Entry::Occupied(known) => return Ok((EntryId(*known.get()), false)),
+            Entry::Vacant(vacant) => vacant,
+        };
         let offset = packed(offset).ok_or("the ledger is too long")?;
-        let id = u32::try_from(self.slots.len()).map_err(|_| "too many entries")?;
+        let id = u32::try_from(slots.len()).map_err(|_| "too many entries")?;
+        vacant.insert(id);
         let mut slot = Slot { fingerprint, listed: UNKNOWN, delivered: 0, offset, bits: 0, absent: 0 };
         slot.set(PRESENT, true);
         self.slots.push(slot);
-        let ([hash, _], slots) = (fingerprint, &self.slots);
-        self.table.insert_unique(hash, id, |id| hash_of(slots, *id));
         Ok((EntryId(id), true))
     }
 }

@@ -146,7 +146,7 @@ fn from_staged_to_deleted() {
     assert_eq!(ledger.records(id).unwrap()[0].digests, message.digests);
     assert_eq!(ledger.by_header().unwrap()[&message.digests.header], [id]);
     ledger.sync().unwrap();
-    ledger.deleted(&[id]).unwrap();
+    ledger.deleted(&[id, id]).unwrap();
     assert_eq!(ledger.delivered(id, number(1)), None, "what came back after its deletion is looked at first");
     let before = picture(&ledger);
     ledger.close().unwrap();
@@ -285,6 +285,32 @@ fn a_run_that_did_not_end_in_order_has_its_ledger_written_anew() {
     let second = inode();
     open(home.path()).close().unwrap();
     assert_eq!(inode(), second, "after an orderly end it is left alone");
+}
+
+#[test]
+fn a_ledger_whose_name_may_not_be_on_disk_is_written_anew() {
+    use std::os::unix::fs::MetadataExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let inode = || home.path().join("ledger").metadata().unwrap().ino();
+    drop(open(home.path()));
+    let full = octets(home.path());
+    let end = memchr::memmem::find(&full, b"\nnew ").unwrap() + 1;
+    let end = end + full[end..].iter().position(|octet| *octet == b'\n').unwrap() + 1;
+    // Killed after the file took its place, and before its directory was synced.
+    std::fs::write(home.path().join("ledger"), &full[..end]).unwrap();
+    let before = inode();
+    let id = open(home.path()).id().to_owned();
+    assert_ne!(inode(), before);
+    assert_eq!(read(home.path()).unwrap().id(), id);
+    let before = inode();
+    drop(open(home.path()));
+    assert_eq!(inode(), before);
+}
+
+#[test]
+fn a_ledger_may_go_to_another_thread() {
+    fn sendable<T: Send>() {}
+    sendable::<Ledger>();
 }
 
 #[test]
