@@ -85,7 +85,7 @@ pub enum Why {
     All,
     /// Its unique-id is known, but its size has changed.
     SizeChanged,
-    /// Its unique-id was deleted by us, was gone, and is back.
+    /// Deleted by us, says the server, and listed all the same, or again.
     CameBack,
     /// Its unique-id is listed more often than it was delivered, or a deletion depends on which one this is.
     Duplicate,
@@ -126,7 +126,7 @@ impl fmt::Display for Why {
             Self::Again => "not delivered yet",
             Self::All => "--all",
             Self::SizeChanged => "known unique-id, but its size has changed",
-            Self::CameBack => "deleted by us, was gone, and is back",
+            Self::CameBack => "deleted by us, and listed again",
             Self::Duplicate => "its unique-id is listed more than once",
             Self::Renumbered => "the server may have renumbered its messages",
             Self::Nameless => "has no unique-id",
@@ -160,7 +160,10 @@ pub fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Deci
 /// do it when their mail is moved.
 #[must_use]
 pub fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
-    maildrop.known() == 0 && !maildrop.is_empty() && maildrop.has_unique_ids() && ledger.present() > 0
+    maildrop.known() == 0
+        && !maildrop.is_empty()
+        && maildrop.has_unique_ids()
+        && ledger.present().next().is_some()
 }
 
 fn decide_one(
@@ -170,10 +173,7 @@ fn decide_one(
     policy: &Policy,
     renumbered: bool,
 ) -> Decision {
-    let too_large = policy
-        .max_message_size
-        .zip(listed.octets)
-        .is_some_and(|(most, octets)| octets > most);
+    let too_large = policy.max_message_size.zip(listed.octets).is_some_and(|(most, octets)| octets > most);
     let entry = match listed.who {
         Who::Nameless if policy.all => return unless(too_large, Decision::Retrieve(Why::All)),
         Who::Nameless => return unless(too_large, Decision::Compare(Why::Nameless)),
@@ -187,9 +187,12 @@ fn decide_one(
     }
     let listed_times = maildrop.times_listed(id);
     match entry.state {
-        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => Decision::Leave(Why::BackingOff),
+        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => {
+            Decision::Leave(Why::BackingOff)
+        }
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
-        _ if came_back(&entry) => Decision::Compare(Why::CameBack),
+        // The server said that it had deleted it: what is listed under its unique-id now may be another message.
+        State::Deleted => Decision::Compare(Why::CameBack),
         _ if size_changed(&entry, listed.octets) => Decision::Compare(Why::SizeChanged),
         // Which of them was delivered only their octets can tell; so a deletion waits for the comparison as well.
         _ if listed_times > 1 && (listed_times > u32::from(entry.copies) || policy.deletes()) => {
@@ -197,7 +200,7 @@ fn decide_one(
         }
         State::Seen => Decision::Leave(Why::Seen),
         _ if policy.window && !goes_now(&entry, policy) => Decision::Compare(Why::Window),
-        State::Recorded | State::Delivered | State::Deleted => Decision::Leave(Why::Known),
+        State::Recorded | State::Delivered => Decision::Leave(Why::Known),
     }
 }
 
@@ -205,18 +208,12 @@ fn unless(too_large: bool, decision: Decision) -> Decision {
     if too_large { Decision::Leave(Why::TooLarge) } else { decision }
 }
 
-/// Deleted by us, lacking from a complete listing since, and listed again.
-fn came_back(entry: &Entry) -> bool {
-    entry.state == State::Deleted && entry.absent
-}
-
 fn size_changed(entry: &Entry, octets: Option<Octets>) -> bool {
     entry.listed.zip(octets).is_some_and(|(then, now)| then != now)
 }
 
 fn goes_now(entry: &Entry, policy: &Policy) -> bool {
-    matches!(entry.state, State::Delivered | State::Deleted | State::Recorded)
-        && at_once(policy, entry.listed).is_some()
+    matches!(entry.state, State::Delivered | State::Recorded) && at_once(policy, entry.listed).is_some()
 }
 
 /// What is new first, in the order of the listing; `max-messages` and `max-bytes` count what is retrieved or compared.
@@ -253,9 +250,11 @@ pub fn at_once(policy: &Policy, octets: Option<Octets>) -> Option<Why> {
     match policy.retention {
         Retention::Keep => None,
         Retention::Delete => Some(Why::Delete),
-        Retention::Limits(limits) => {
-            limits.larger_than.zip(octets).is_some_and(|(most, octets)| octets > most).then_some(Why::LargerThan)
-        }
+        Retention::Limits(limits) => limits
+            .larger_than
+            .zip(octets)
+            .is_some_and(|(most, octets)| octets > most)
+            .then_some(Why::LargerThan),
     }
 }
 
@@ -287,7 +286,7 @@ pub fn retire(
         .filter_map(|listed| {
             let Who::Known(id) = listed.who else { return None };
             let entry = ledger.entry(id);
-            let delivered = matches!(entry.state, State::Delivered | State::Deleted | State::Recorded);
+            let delivered = matches!(entry.state, State::Delivered | State::Recorded);
             (delivered && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
                 number: listed.number,
                 id,

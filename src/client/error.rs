@@ -111,7 +111,10 @@ impl Error {
                 Some(ResponseCode::SysPerm) => ExitCode::Unavailable,
                 Some(ResponseCode::Auth) => ExitCode::Refused,
                 Some(
-                    ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp | ResponseCode::Utf8,
+                    ResponseCode::InUse
+                    | ResponseCode::LoginDelay
+                    | ResponseCode::SysTemp
+                    | ResponseCode::Utf8,
                 )
                 | None => ExitCode::Later,
             },
@@ -132,7 +135,8 @@ impl Error {
             Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
             Self::HungUpOnCapa(e) => e.hint(),
             Self::StlsRefused { .. } => Some(
-                "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear".to_owned(),
+                "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
+                    .to_owned(),
             ),
             Self::NoMethod { source, .. } => source.hint().map(str::to_owned),
             Self::Sasl { source, .. } => source.hint().map(str::to_owned),

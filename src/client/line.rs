@@ -59,7 +59,12 @@ impl std::fmt::Debug for Line {
 }
 
 impl Line {
-    pub(super) fn new(connection: Connection, server: String, timeout: Duration, dialogue: Option<Dialogue>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        server: String,
+        timeout: Duration,
+        dialogue: Option<Dialogue>,
+    ) -> Self {
         Self {
             session: Session::new(),
             connection,
@@ -116,19 +121,14 @@ impl Line {
         }
     }
 
-    fn wait(
-        &mut self,
-        wake: Option<BorrowedFd<'_>>,
-        quiet: Option<Duration>,
-    ) -> Result<Option<Next>, Error> {
+    fn wait(&mut self, wake: Option<BorrowedFd<'_>>, quiet: Option<Duration>) -> Result<Option<Next>, Error> {
         let now = Instant::now();
         let idle = self.session.outstanding() == 0;
         let patient_until = if idle {
             now + KEEP_ALIVE
         } else {
             let factor = self.factor();
-            let patience =
-                self.patience.get_or_insert_with(|| Patience::new(self.timeout, factor, now));
+            let patience = self.patience.get_or_insert_with(|| Patience::new(self.timeout, factor, now));
             patience.resume(now);
             patience.until()
         };
@@ -236,6 +236,8 @@ impl Line {
     }
 
     pub(super) fn protocol(&self, source: crate::protocol::error::Error) -> Error {
+        // Servers echo what they were sent.
+        let source = source.redacted(|words| self.redactor.redact(words).into_owned());
         Error::Protocol { server: self.server.clone(), source }
     }
 

@@ -183,8 +183,7 @@ impl Client<Authorization> {
                     let trustworthy = line.connection.channel() != connection::Channel::Clear;
                     let after = if before.is_some() { capabilities(&mut line)? } else { None };
                     let facts = LoginFacts { method, trustworthy, capabilities_before: before };
-                    let state =
-                        Transaction { capabilities: after, pipelining: Pipelining::Off, facts };
+                    let state = Transaction { capabilities: after, pipelining: Pipelining::Off, facts };
                     return Ok(Client { line, state });
                 }
                 Attempt::Refused { answer, responded, status } => {
@@ -307,11 +306,7 @@ fn answer(line: &mut Line, to: Sent) -> Result<Answer, Error> {
 }
 
 /// `together`: PASS follows in the same flight, where PIPELINING is announced for this state.
-fn user_pass(
-    line: &mut Line,
-    credentials: &Credentials<'_>,
-    together: bool,
-) -> Result<Attempt, Error> {
+fn user_pass(line: &mut Line, credentials: &Credentials<'_>, together: bool) -> Result<Attempt, Error> {
     line.send(Command::User(credentials.user.to_owned()))?;
     if together {
         line.send(Command::Pass(credentials.secret.clone()))?;
@@ -341,11 +336,7 @@ fn apop_login(
     line.redactor.hide_hex(&digest);
     line.send(Command::Apop { user: credentials.user.to_owned(), digest })?;
     let answer = answer(line, Sent::Apop)?;
-    Ok(if answer.ok {
-        Attempt::Accepted
-    } else {
-        Attempt::Refused { answer, responded: true, status: None }
-    })
+    Ok(if answer.ok { Attempt::Accepted } else { Attempt::Refused { answer, responded: true, status: None } })
 }
 
 fn exchange(

@@ -18,11 +18,12 @@ pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, LoginFacts};
 
 use crate::proof::Delivered;
-use crate::protocol::capability::Capabilities;
+use crate::protocol::auth::ApopChallenge;
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::{Event, Reply, Sent};
 use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+use crate::protocol::{self, capability::Capabilities};
 use line::Line;
 
 /// Octets of unanswered commands in flight at most: some 700 `RETR`s.  Far below what any socket buffers, so that
@@ -40,7 +41,7 @@ pub struct Client<S> {
 #[derive(Debug)]
 pub struct Authorization {
     capabilities: Option<Capabilities>,
-    apop: Option<crate::protocol::auth::ApopChallenge>,
+    apop: Option<ApopChallenge>,
 }
 
 /// Logged in: the maildrop is ours until the session ends.
@@ -101,8 +102,8 @@ impl Client<Transaction> {
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
     ) -> Result<bool, E> {
         self.line.send(Command::Uidl(None))?;
-        self.lines(|line| {
-            let (number, unique_id) = listing::unique_id_line(line).map_err(Error::from)?;
+        self.lines(|line, broken| {
+            let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
             each(number, unique_id)
         })
     }
@@ -111,13 +112,10 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken line or listing, or a refusal.
-    pub fn sizes(
-        &mut self,
-        mut each: impl FnMut(MessageNumber, Option<Octets>),
-    ) -> Result<bool, Error> {
+    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<bool, Error> {
         self.line.send(Command::List(None))?;
-        self.lines(|line| {
-            let (number, octets) = listing::scan_line(line)?;
+        self.lines(|line, broken| {
+            let (number, octets) = listing::scan_line(line).map_err(broken)?;
             each(number, octets);
             Ok::<(), Error>(())
         })
@@ -125,12 +123,12 @@ impl Client<Transaction> {
 
     fn lines<E: From<Error>>(
         &mut self,
-        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+        mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
     ) -> Result<bool, E> {
         loop {
             self.line.event()?;
             match self.line.session.event() {
-                Event::Line { line, .. } => each(line)?,
+                Event::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
                 Event::Reply { reply, .. } if !reply.ok => return Ok(false),
                 Event::Reply { .. } => {}
                 Event::End { .. } => return Ok(true),
@@ -226,9 +224,7 @@ impl Client<Transaction> {
     pub fn has_window(&self) -> bool {
         match self.state.pipelining {
             Pipelining::Off => self.line.session.outstanding() == 0,
-            Pipelining::Checked | Pipelining::Trusted => {
-                self.line.session.outstanding_octets() < WINDOW
-            }
+            Pipelining::Checked | Pipelining::Trusted => self.line.session.outstanding_octets() < WINDOW,
         }
     }
 
@@ -255,11 +251,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken line, or a server that keeps us waiting.
-    pub fn next(
-        &mut self,
-        wake: Option<BorrowedFd<'_>>,
-        quiet: Option<Duration>,
-    ) -> Result<Next, Error> {
+    pub fn next(&mut self, wake: Option<BorrowedFd<'_>>, quiet: Option<Duration>) -> Result<Next, Error> {
         self.line.next(wake, quiet)
     }
 
@@ -311,7 +303,7 @@ impl Client<Transaction> {
     }
 
     /// Closes the line without `QUIT`: the server forgets every deletion (RFC 1939 §6).
-    pub fn hang_up(mut self) {
+    pub fn hang_up(self) {
         self.line.close();
     }
 }

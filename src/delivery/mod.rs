@@ -9,6 +9,9 @@ pub mod maildir;
 pub mod mbox;
 pub mod pipe;
 pub mod spool;
+pub mod stdout;
+#[cfg(test)]
+mod trial;
 
 use crate::durable;
 use crate::exit::ExitCode;

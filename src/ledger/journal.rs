@@ -1,1 +1,504 @@
-//! Lines, groups, replay, compaction.
+//! The ledger's file: appended to in groups, replayed, told whole from torn.  Must not know what the lines mean.
+//!
+//! A group is what is written between two syncs.  Its header has a number, and is written only after the group before
+//! was synced.  So whatever a crash or a disk leaves unfinished lies in the last group, and may be dropped from the
+//! first bad line on, because nothing was ever done on the word of a line that was not synced.  A bad line with a later
+//! header behind it was once safely on disk: that is rot, which nobody but a person can judge.
+
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::clock::Time;
+use crate::durable::{self, Step};
+
+use super::index::Index;
+use super::line::{self, LONGEST_HEADER, Line, MAGIC, VERSION};
+use super::{Error, Mailbox};
+
+/// What is read or written at once.
+const CHUNK: usize = 256 * 1024;
+/// A longer line is damage: no unique-id and no argv makes one.
+const LONGEST_LINE: usize = 4 * 1024 * 1024;
+/// The shortest an entry can be: bounds what a `group` line may make us reserve.
+const SHORTEST_ENTRY: u64 = 40;
+
+/// Something to read lines from: a file, or octets in a test.
+pub(super) trait Source {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl Source for File {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match std::os::unix::fs::FileExt::read_at(self, into, offset) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Source for [u8] {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let n = rest.len().min(into.len());
+        if let (Some(to), Some(from)) = (into.get_mut(..n), rest.get(..n)) {
+            to.copy_from_slice(from);
+        }
+        Ok(n)
+    }
+}
+
+/// What a replay has found.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    /// The ledger's id; `None` when the file holds less than a first line, so that it never was a ledger.
+    pub(super) id: Option<String>,
+    /// Where the good lines end.
+    pub(super) end: u64,
+    /// The number of the last group; 0 is none.
+    pub(super) group: u64,
+    /// The first line that was dropped, from 1.
+    pub(super) torn: Option<u64>,
+}
+
+/// Reads a whole ledger into `index`.
+///
+/// # Errors
+/// [`Error::Damaged`] for damage that no crash explains, and for another mailbox's ledger; [`Error::Disk`].
+pub(super) fn replay<S: Source + ?Sized>(
+    source: &S,
+    octets: u64,
+    path: &Path,
+    mailbox: &Mailbox,
+    index: &mut Index,
+) -> Result<Replayed, Error> {
+    let disk = |e| Error::Disk(durable::Error::new(Step::Read, path, e));
+    let mut lines = Lines::new(source);
+    let (mut id, mut group, mut number) = (None, 0, 0_u64);
+    loop {
+        let offset = lines.offset;
+        number += 1;
+        let damaged = |problem: &str| Error::damaged(path, number, problem);
+        let content = match lines.next().map_err(disk)? {
+            Next::End if number == 1 => return Ok(Replayed { id: None, end: 0, group, torn: None }),
+            Next::End => return Ok(Replayed { id, end: offset, group, torn: None }),
+            Next::Unended(rest) if number == 1 && (rest.starts_with(MAGIC) || MAGIC.starts_with(rest)) => {
+                return Ok(Replayed { id: None, end: 0, group, torn: None });
+            }
+            Next::Unended(_) => None,
+            Next::Line(line) => line::checked(line),
+        };
+        let Some(content) = content else {
+            // The first line was synced under another name before there was a ledger.
+            if number == 1 {
+                return Err(damaged("is not what a ledger begins with"));
+            }
+            return match later_group(source, offset, group).map_err(disk)? {
+                Some(later) => Err(damaged(&format!(
+                    "does not match its checksum, and group {later} behind it shows that it once was on disk"
+                ))),
+                None => Ok(Replayed { id, end: offset, group, torn: Some(number) }),
+            };
+        };
+        let line = Line::parse(content)
+            .ok_or_else(|| damaged("is of no kind that is known here (written by a newer popfetch?)"))?;
+        match &line {
+            Line::First { version, id: this, user, host, port } if number == 1 => {
+                if *version != VERSION {
+                    return Err(damaged(&format!("says version {version}: written by a newer popfetch")));
+                }
+                if (user.as_ref(), host.as_ref(), *port)
+                    != (mailbox.user.as_bytes(), mailbox.host.as_bytes(), mailbox.port)
+                {
+                    return Err(damaged("names another mailbox"));
+                }
+                id = Some((*this).to_owned());
+                continue;
+            }
+            _ if number == 1 => return Err(damaged("is not what a ledger begins with")),
+            Line::Group { number: this, count, .. } => {
+                if *this != group + 1 {
+                    return Err(damaged(&format!("begins group {this}, where {} was due", group + 1)));
+                }
+                group = *this;
+                index.expect(usize::try_from((*count).min(octets / SHORTEST_ENTRY)).unwrap_or(0));
+            }
+            _ if group == 0 => return Err(damaged("stands before the first group")),
+            _ => {}
+        }
+        index.apply(&line, offset).map_err(|problem| damaged(&format!("contradicts the rest: {problem}")))?;
+    }
+}
+
+/// The mailbox that the file's first line names; `None` when there is no first line.
+///
+/// # Errors
+/// [`Error::Damaged`], [`Error::Disk`].
+pub(super) fn mailbox(file: &File, path: &Path) -> Result<Option<Mailbox>, Error> {
+    let mut lines = Lines::new(file);
+    let content = match lines.next().map_err(|e| durable::Error::new(Step::Read, path, e))? {
+        Next::Line(line) => line::checked(line).and_then(Line::parse),
+        _ => return Ok(None),
+    };
+    let name = |octets: &[u8]| String::from_utf8(octets.to_vec()).ok();
+    match content {
+        Some(Line::First { user, host, port, .. }) => {
+            Ok(name(&user).zip(name(&host)).map(|(user, host)| Mailbox { user, host, port }))
+        }
+        _ => Err(Error::damaged(path, 1, "is not what a ledger begins with")),
+    }
+}
+
+/// The number of a group after `group` whose header stands whole at or after `from`.  It is looked for within lines
+/// too: the damage may have taken the line end before it.
+fn later_group<S: Source + ?Sized>(source: &S, from: u64, group: u64) -> io::Result<Option<u64>> {
+    const WORD: &[u8] = b"group ";
+    let longest = usize::try_from(LONGEST_HEADER).unwrap_or(0);
+    let mut octets = vec![0; CHUNK + longest];
+    let mut at = from;
+    loop {
+        let filled = fill(source, &mut octets, at)?;
+        let window = octets.get(..filled).unwrap_or_default();
+        let found = memchr::memmem::find_iter(window, WORD).take_while(|i| *i < CHUNK).find_map(|i| {
+            let rest = window.get(i..)?;
+            let line = rest.get(..memchr::memchr(b'\n', rest)?)?;
+            match Line::parse(line::checked(line)?)? {
+                Line::Group { number, .. } if number > group => Some(number),
+                _ => None,
+            }
+        });
+        if found.is_some() || filled <= CHUNK {
+            return Ok(found);
+        }
+        at = at.saturating_add(u64::try_from(CHUNK).unwrap_or(u64::MAX));
+    }
+}
+
+fn fill<S: Source + ?Sized>(source: &S, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read_at(rest, offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX)))? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    Ok(filled)
+}
+
+/// The lines of a source, one after another, lent from one buffer.
+struct Lines<'s, S: ?Sized> {
+    source: &'s S,
+    buffer: Vec<u8>,
+    begin: usize,
+    filled: usize,
+    /// Where the next line begins in the source.
+    offset: u64,
+}
+
+enum Next<'a> {
+    /// A line, without its LF.
+    Line(&'a [u8]),
+    /// What stands behind the last LF, or the beginning of something far too long for a line.
+    Unended(&'a [u8]),
+    End,
+}
+
+impl<'s, S: Source + ?Sized> Lines<'s, S> {
+    fn new(source: &'s S) -> Self {
+        Self { source, buffer: vec![0; CHUNK], begin: 0, filled: 0, offset: 0 }
+    }
+
+    fn next(&mut self) -> io::Result<Next<'_>> {
+        let mut searched = self.begin;
+        loop {
+            let unsearched = self.buffer.get(searched..self.filled).unwrap_or_default();
+            if let Some(at) = memchr::memchr(b'\n', unsearched) {
+                let (begin, end) = (self.begin, searched + at);
+                self.begin = end + 1;
+                self.offset += u64::try_from(end + 1 - begin).unwrap_or(0);
+                return Ok(Next::Line(self.buffer.get(begin..end).unwrap_or_default()));
+            }
+            searched = self.filled;
+            if self.begin > 0 {
+                self.buffer.copy_within(self.begin..self.filled, 0);
+                searched -= self.begin;
+                self.filled -= self.begin;
+                self.begin = 0;
+            }
+            if self.filled == self.buffer.len() && self.filled < LONGEST_LINE {
+                self.buffer.resize(self.filled * 2, 0);
+            }
+            let at = self.offset.saturating_add(u64::try_from(self.filled).unwrap_or(u64::MAX));
+            let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
+            match if room.is_empty() { 0 } else { self.source.read_at(room, at)? } {
+                0 if self.filled == 0 => return Ok(Next::End),
+                0 => return Ok(Next::Unended(self.buffer.get(..self.filled).unwrap_or_default())),
+                n => self.filled += n,
+            }
+        }
+    }
+}
+
+/// Single lines by their offset, read in stretches, since who wants one usually wants the next one too.
+#[derive(Debug)]
+pub(super) struct Window {
+    octets: Vec<u8>,
+    begin: u64,
+    stretch: usize,
+}
+
+impl Window {
+    /// For one line.
+    pub(super) fn narrow() -> Self {
+        Self { octets: Vec::new(), begin: 0, stretch: 512 }
+    }
+
+    /// For many, mostly in the order of the file.
+    pub(super) fn wide() -> Self {
+        Self { octets: Vec::new(), begin: 0, stretch: CHUNK }
+    }
+
+    /// The line at `offset`, without its LF; `None` when no line ends behind it.
+    fn line<S: Source + ?Sized>(&mut self, source: &S, offset: u64) -> io::Result<Option<&[u8]>> {
+        let mut stretch = self.stretch;
+        let mut range = self.find(offset);
+        while range.is_none() && stretch <= LONGEST_LINE {
+            self.octets.resize(stretch, 0);
+            let filled = fill(source, &mut self.octets, offset)?;
+            self.octets.truncate(filled);
+            self.begin = offset;
+            range = self.find(offset);
+            if filled < stretch {
+                break;
+            }
+            stretch *= 2;
+        }
+        Ok(range.and_then(|range| self.octets.get(range)))
+    }
+
+    fn find(&self, offset: u64) -> Option<std::ops::Range<usize>> {
+        let at = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
+        let end = memchr::memchr(b'\n', self.octets.get(at..)?)?;
+        Some(at..at + end)
+    }
+}
+
+/// The end of a ledger's file, where lines are added; and the file, to look lines up.
+#[derive(Debug)]
+pub(super) struct Journal {
+    file: File,
+    path: PathBuf,
+    /// Octets of whole lines in the file.
+    end: u64,
+    /// Lines not yet in the file.
+    buffer: Vec<u8>,
+    group: u64,
+    /// Everything in the file is on disk: the next line begins a group.
+    synced: bool,
+    /// A sync failed, or half a line could not be taken back.
+    broken: bool,
+}
+
+impl Journal {
+    /// Goes on after what a replay has found.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub(super) fn resume(file: File, path: &Path, replayed: &Replayed, synced: bool) -> Result<Self, Error> {
+        let journal = Self {
+            file,
+            path: path.to_owned(),
+            end: replayed.end,
+            buffer: Vec::new(),
+            group: replayed.group,
+            synced: synced || replayed.group == 0,
+            broken: false,
+        };
+        journal.rewind()?;
+        Ok(journal)
+    }
+
+    /// Octets of the ledger.
+    pub(super) fn len(&self) -> u64 {
+        self.end.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX))
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Refuses to go on with a file that can't be trusted any more.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub(super) fn usable(&self) -> Result<(), Error> {
+        if self.broken { Err(Error::Broken { path: self.printable_path() }) } else { Ok(()) }
+    }
+
+    /// The header that is due before the next line, if one is.
+    fn header(&self, time: Time, clock: Time, count: u64) -> Option<Line<'static>> {
+        self.synced.then(|| Line::Group { number: self.group + 1, time, clock, count })
+    }
+
+    /// Enters a line in `index`, and holds it back until [`Journal::flush`].
+    ///
+    /// # Errors
+    /// [`Error::Contradiction`] is our own mistake; [`Error::Broken`]; [`Error::Disk`] when much was held back.
+    pub(super) fn append(
+        &mut self,
+        index: &mut Index,
+        line: &Line<'_>,
+        (time, clock): (Time, Time),
+    ) -> Result<(), Error> {
+        self.usable()?;
+        if self.buffer.len() >= CHUNK {
+            self.flush()?;
+        }
+        if let Some(header) = self.header(time, clock, 0) {
+            index.apply(&header, self.len()).map_err(Error::Contradiction)?;
+            header.write(&mut self.buffer);
+            self.group += 1;
+            self.synced = false;
+        }
+        index.apply(line, self.len()).map_err(Error::Contradiction)?;
+        line.write(&mut self.buffer);
+        Ok(())
+    }
+
+    /// Writes what was held back.
+    ///
+    /// # Errors
+    /// [`Error::Disk`]: it is held back still, and the file as it was; [`Error::Broken`].
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        self.usable()?;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        if let Err(e) = durable::write(&self.file, &self.path, &self.buffer) {
+            // What cannot be taken back leaves half a line in mid-file as soon as anything is added.
+            self.broken = self.take_back().is_err();
+            return Err(e.into());
+        }
+        self.end = self.len();
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Brings the file to the disk.  After a failure it is not used again in this run: the lines may be lost though
+    /// they read back, and no second sync would tell.
+    ///
+    /// # Errors
+    /// [`Error::Disk`], [`Error::Broken`].
+    pub(super) fn sync(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        if self.synced {
+            return Ok(());
+        }
+        if let Err(e) = durable::sync(&self.file, &self.path) {
+            self.broken = true;
+            return Err(e.into());
+        }
+        self.synced = true;
+        Ok(())
+    }
+
+    /// Writes these lines, behind everything held back, syncs them, and only then enters them in `index`; before, makes
+    /// sure that `outcomes` more octets will find room.
+    ///
+    /// # Errors
+    /// Nothing is entered then.  The second value says whether the lines are certainly not on disk, nor ever will be.
+    pub(super) fn commit(
+        &mut self,
+        index: &mut Index,
+        lines: &[Line<'_>],
+        outcomes: u64,
+        (time, clock): (Time, Time),
+    ) -> Result<(), (Error, bool)> {
+        let unharmed = |e: Error| (e, true);
+        // Into the room that was reserved for it.
+        self.flush().map_err(unharmed)?;
+        let mut octets = Vec::new();
+        let mut offsets = Vec::with_capacity(lines.len() + 1);
+        let header = self.header(time, clock, 0);
+        for line in header.iter().chain(lines) {
+            offsets.push(self.end.saturating_add(u64::try_from(octets.len()).unwrap_or(u64::MAX)));
+            line.write(&mut octets);
+        }
+        let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        durable::reserve(&self.file, &self.path, length.saturating_add(outcomes))
+            .map_err(|e| unharmed(e.into()))?;
+        if let Err(e) = durable::write(&self.file, &self.path, &octets) {
+            // The disk may have seen some of these lines already.  Until it has seen them cut off, a power failure
+            // could bring them back, and with them a name whose file is gone: "published, and moved by its reader".
+            let cut = self.take_back().and_then(|()| durable::sync(&self.file, &self.path));
+            self.broken = cut.is_err();
+            return Err((e.into(), cut.is_ok()));
+        }
+        if let Err(e) = durable::sync(&self.file, &self.path) {
+            self.broken = true;
+            return Err((e.into(), false));
+        }
+        self.end = self.end.saturating_add(length);
+        self.group += u64::from(header.is_some());
+        self.synced = true;
+        for (line, offset) in header.iter().chain(lines).zip(offsets) {
+            if let Err(problem) = index.apply(line, offset) {
+                self.broken = true;
+                return Err((Error::Contradiction(problem), false));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the line at `offset`, which may be held back still, and has `read` make something of it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when there is no such line, or `read` can't use it; [`Error::Disk`].
+    pub(super) fn look_up<T>(
+        &self,
+        window: &mut Window,
+        offset: u64,
+        read: impl FnOnce(&Line<'_>) -> Option<T>,
+    ) -> Result<T, Error> {
+        let disk = |e| Error::Disk(durable::Error::new(Step::Read, &self.path, e));
+        let line = if let Some(at) = offset.checked_sub(self.end) {
+            let held = usize::try_from(at).ok().and_then(|at| self.buffer.get(at..)).unwrap_or_default();
+            memchr::memchr(b'\n', held).and_then(|end| held.get(..end))
+        } else {
+            window.line(&self.file, offset).map_err(disk)?
+        };
+        match line.and_then(line::checked).and_then(Line::parse).and_then(|line| read(&line)) {
+            Some(value) => Ok(value),
+            None => Err(Error::damaged(&self.path, self.number_of(offset), "has changed since it was read")),
+        }
+    }
+
+    /// The number of the line at `offset`: for error messages, so never mind the cost.
+    fn number_of(&self, offset: u64) -> u64 {
+        let mut lines = Lines::new(&self.file);
+        let mut number = 1;
+        while lines.offset < offset && matches!(lines.next(), Ok(Next::Line(_))) {
+            number += 1;
+        }
+        number
+    }
+
+    fn take_back(&self) -> Result<(), durable::Error> {
+        durable::truncate(&self.file, &self.path, self.end)?;
+        self.rewind()
+    }
+
+    fn rewind(&self) -> Result<(), durable::Error> {
+        (&self.file)
+            .seek(SeekFrom::Start(self.end))
+            .map(drop)
+            .map_err(|e| durable::Error::new(Step::Write, &self.path, e))
+    }
+
+    fn printable_path(&self) -> String {
+        super::printable(&self.path)
+    }
+}

@@ -1,4 +1,112 @@
-//! One popfetch per mailbox.
+//! One popfetch per mailbox: a kernel lock on a file of its own, which is never renamed over nor removed, because a lock
+//! on a file that has lost its name keeps nobody out.  That the file exists means nothing; the lock goes with the
+//! process, however it ends.  Must not know the ledger.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::durable::{self, Step};
+use crate::stop::Stop;
+
+use super::Error;
+
+/// The lock file's name in the mailbox's directory.
+const FILE: &str = "lock";
+/// How long a waiting popfetch sleeps between two attempts.  A blocking lock could not be waited for until a time, nor
+/// be given up at a signal.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The lock of one mailbox, held until dropped.
 #[derive(Debug)]
-pub struct Lock {}
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of the mailbox whose state is kept in `directory`, which is made when it isn't there.  With `wait`
+    /// it waits while another process has it: that long, or without end (`Some(None)`), but not beyond a stop.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process has it, still; [`Error::Disk`].
+    pub fn acquire(directory: &Path, wait: Option<Option<Duration>>, stop: &Stop) -> Result<Self, Error> {
+        durable::make_directories(directory)?;
+        let path = directory.join(FILE);
+        let mut waited = Duration::ZERO;
+        loop {
+            let (file, _) = durable::open_or_create(&path, 0o600)?;
+            match file.try_lock() {
+                // Somebody who cleaned up may have taken the file's name away meanwhile.
+                Ok(()) if has_its_name(&file, &path) => return Ok(Self { _file: file }),
+                Ok(()) => continue,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
+            }
+            let over = match wait {
+                None => true,
+                Some(None) => false,
+                Some(Some(longest)) => waited >= longest,
+            };
+            if over || stop.raised() {
+                return Err(Error::Locked);
+            }
+            std::thread::sleep(PAUSE);
+            waited += PAUSE;
+        }
+    }
+}
+
+fn has_its_name(file: &File, path: &Path) -> bool {
+    let place = |m: std::fs::Metadata| (m.dev(), m.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(held), Ok(named)) => place(held) == place(named),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::super::Error;
+    use super::Lock;
+    use crate::stop::Stop;
+
+    #[test]
+    fn one_at_a_time() {
+        let home = tempfile::tempdir().unwrap();
+        let stop = Stop::new().unwrap();
+        let directory = home.path().join("state/popfetch/ab");
+        let held = Lock::acquire(&directory, None, &stop).unwrap();
+        assert_eq!(directory.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        for wait in [None, Some(Some(Duration::ZERO))] {
+            assert!(matches!(Lock::acquire(&directory, wait, &stop), Err(Error::Locked)));
+        }
+        drop(held);
+        assert!(directory.join("lock").exists());
+        Lock::acquire(&directory, None, &stop).unwrap();
+    }
+
+    #[test]
+    fn a_stop_ends_the_waiting() {
+        let home = tempfile::tempdir().unwrap();
+        let stop = Stop::new().unwrap();
+        let _held = Lock::acquire(home.path(), None, &stop).unwrap();
+        stop.raise();
+        assert!(matches!(Lock::acquire(home.path(), Some(None), &stop), Err(Error::Locked)));
+    }
+
+    #[test]
+    fn who_waits_gets_it() {
+        let home = tempfile::tempdir().unwrap();
+        let stop = Stop::new().unwrap();
+        let held = Lock::acquire(home.path(), None, &stop).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| Lock::acquire(home.path(), Some(None), &stop));
+            drop(held);
+            waiting.join().unwrap().unwrap();
+        });
+    }
+}

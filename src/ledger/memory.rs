@@ -1,1 +1,416 @@
-//! What a server offered, pauses, alerts.
+//! What is worth remembering of a server from run to run, but may be lost without harm: what it offered, whether it
+//! pipelines, a pause after a refused login, failures to be reported, what a quick poll compares.  A small text file, put
+//! in place whole and never synced; one that cannot be read counts as empty.  Must not know what is done with it, and
+//! never holds a secret.
+//!
+//! A line is a word and its fields in [`crate::text::field`]'s form.  Unknown words are passed over, so that an older
+//! popfetch can read what a newer one wrote.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::clock::Time;
+use crate::durable;
+use crate::protocol::types::{Octets, UniqueId, UniqueIdBuf, parse_decimal};
+use crate::text;
+
+/// Its name in the mailbox's directory.
+pub(super) const FILE: &str = "memory";
+const NEW_FILE: &str = "memory.new";
+const HEADING: &str = "popfetch-memory 1";
+/// A file beyond this is not ours.
+const LONGEST: u64 = 1024 * 1024;
+
+/// What is remembered of one mailbox's server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What it announced by `CAPA`.
+    pub offers: Vec<Offer>,
+    /// Whether it pipelines.
+    pub pipelining: Pipelining,
+    /// The strongest mechanism ever announced here, by its SASL name (or `APOP`, `USER`): nothing weaker is chosen by itself.
+    pub strongest: Option<String>,
+    /// No login before that.
+    pub pause: Option<Pause>,
+    /// Failures that last.
+    pub alerts: Vec<Alert>,
+    /// What a quick poll compares.
+    pub quick: Option<Quick>,
+    /// When sizes were last listed.
+    pub sizes: Option<Time>,
+}
+
+/// The answer to one `CAPA`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// How the server was reached: port, TLS mode, TLS configuration, in the caller's words.  Another way, another offer.
+    pub way: String,
+    /// Before or after login.
+    pub stage: Stage,
+    /// When it was asked.
+    pub when: Time,
+    /// The lines of the answer.
+    pub capabilities: Vec<Vec<u8>>,
+}
+
+/// When a `CAPA` was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// In the AUTHORIZATION state.
+    BeforeLogin,
+    /// In the TRANSACTION state.
+    AfterLogin,
+}
+
+/// Whether a server pipelines as it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pipelining {
+    /// Not known yet: every pipelined answer is checked.
+    #[default]
+    Unproven,
+    /// It has ended a pipelined session in step.
+    InStep,
+    /// It fell out of step: nothing is pipelined.
+    Broken,
+}
+
+/// A login was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// How often in a row.
+    pub refusals: u32,
+    /// The last time.
+    pub refused: Time,
+    /// Not before then is it tried again.
+    pub until: Time,
+    /// [`crate::config::account::Account::fingerprint`] at that time: another one ends the pause.
+    pub configuration: String,
+    /// When the file with the secret was last changed, if there is one: so does a change of this.
+    pub secret_changed: Option<Time>,
+}
+
+/// A failure that lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// Of which sort, in the caller's words.
+    pub kind: String,
+    /// Since when.
+    pub since: Time,
+    /// When it was reported.
+    pub reported: Option<Time>,
+}
+
+/// The maildrop as it stood at the end of the last session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quick {
+    /// How many messages it held.
+    pub messages: u32,
+    /// Their octets by `STAT`.
+    pub octets: Octets,
+    /// The first one's unique-id; none in an empty maildrop.
+    pub first: Option<UniqueIdBuf>,
+    /// The last one's.
+    pub last: Option<UniqueIdBuf>,
+    /// Whether the server has only ever added at the end.
+    pub grows_at_end: bool,
+    /// Whether nothing was left to do, under the configuration with this fingerprint.
+    pub idle_under: Option<String>,
+    /// When something will be to do though nothing changes (an age, a retry), if ever.
+    pub due: Option<Time>,
+}
+
+impl Memory {
+    /// Reads the memory in a mailbox's directory; empty when there is none, or none that can be read.
+    #[must_use]
+    pub fn load(directory: &Path) -> Self {
+        read(directory).and_then(|text| Self::parse(&text)).unwrap_or_default()
+    }
+
+    /// Writes it, if it has changed.  Without a ledger beside it nothing is written: a memory is what tells a ledger that
+    /// was lost from one that never was.
+    ///
+    /// # Errors
+    /// When it cannot be written; the run may go on.
+    pub fn save(&self, directory: &Path) -> durable::Result<()> {
+        let text = self.to_text();
+        if !directory.join(super::FILE).exists() || read(directory).as_deref() == Some(text.as_bytes()) {
+            return Ok(());
+        }
+        let new = directory.join(NEW_FILE);
+        durable::remove(&new)?;
+        let written = durable::create_new(&new, 0o600)
+            .and_then(|file| durable::write(&file, &new, text.as_bytes()))
+            .and_then(|()| durable::replace(&new, &directory.join(FILE)));
+        if written.is_err() {
+            // The next one to come here removes what this can't.
+            let _ = durable::remove(&new);
+        }
+        written
+    }
+
+    /// What was announced that way, at that stage.
+    #[must_use]
+    pub fn offer(&self, way: &str, stage: Stage) -> Option<&Offer> {
+        self.offers.iter().find(|offer| offer.way == way && offer.stage == stage)
+    }
+
+    /// Remembers an offer in the place of the one before.
+    pub fn put_offer(&mut self, offer: Offer) {
+        self.offers.retain(|old| old.way != offer.way || old.stage != offer.stage);
+        self.offers.push(offer);
+    }
+
+    fn to_text(&self) -> String {
+        let mut out = format!("{HEADING}\n");
+        let f = |text: &str| text::field(text.as_bytes());
+        let mut line = |text: std::fmt::Arguments<'_>| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{text}");
+        };
+        for Offer { way, stage, when, capabilities } in &self.offers {
+            let stage = match stage {
+                Stage::BeforeLogin => "before-login",
+                Stage::AfterLogin => "after-login",
+            };
+            let capabilities: String = capabilities.iter().map(|c| format!(" {}", text::field(c))).collect();
+            line(format_args!("offer {} {stage} {}{capabilities}", f(way), when.0));
+        }
+        match self.pipelining {
+            Pipelining::Unproven => {}
+            Pipelining::InStep => line(format_args!("pipelining in-step")),
+            Pipelining::Broken => line(format_args!("pipelining broken")),
+        }
+        if let Some(sizes) = self.sizes {
+            line(format_args!("sizes {}", sizes.0));
+        }
+        if let Some(strongest) = &self.strongest {
+            line(format_args!("strongest {}", f(strongest)));
+        }
+        if let Some(Pause { refusals, refused, until, configuration, secret_changed }) = &self.pause {
+            let (refused, until, configuration) = (refused.0, until.0, f(configuration));
+            let changed = or_dash(secret_changed.map(|time| time.0));
+            line(format_args!("pause {refusals} {refused} {until} {configuration} {changed}"));
+        }
+        for Alert { kind, since, reported } in &self.alerts {
+            line(format_args!("alert {} {} {}", f(kind), since.0, or_dash(reported.map(|time| time.0))));
+        }
+        if let Some(Quick { messages, octets, first, last, grows_at_end, idle_under, due }) = &self.quick {
+            let [first, last] = [first, last].map(|id| marked(id.as_ref().map(|id| id.borrow().as_bytes())));
+            let (octets, grows) = (octets.0, if *grows_at_end { "grows" } else { "-" });
+            let idle = marked(idle_under.as_ref().map(String::as_bytes));
+            let due = or_dash(due.map(|time| time.0));
+            line(format_args!("quick {messages} {octets} {first} {last} {grows} {idle} {due}"));
+        }
+        out
+    }
+
+    /// `None` when this is no memory, or a line isn't what it should be: then nothing in it is believed.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let mut lines = text.strip_suffix(b"\n")?.split(|octet| *octet == b'\n');
+        let mut memory = Self::default();
+        if lines.next()? != HEADING.as_bytes() {
+            return None;
+        }
+        for line in lines {
+            let mut fields = line.split(|octet| *octet == b' ');
+            match fields.next()? {
+                b"offer" => memory.offers.push(Offer {
+                    way: string(fields.next()?)?,
+                    stage: match fields.next()? {
+                        b"before-login" => Stage::BeforeLogin,
+                        b"after-login" => Stage::AfterLogin,
+                        _ => return None,
+                    },
+                    when: time(fields.next()?)?,
+                    capabilities: fields.map(text::from_field).collect::<Option<_>>()?,
+                }),
+                b"pipelining" => {
+                    memory.pipelining = match fields.next()? {
+                        b"in-step" => Pipelining::InStep,
+                        b"broken" => Pipelining::Broken,
+                        _ => return None,
+                    }
+                }
+                b"sizes" => memory.sizes = Some(time(fields.next()?)?),
+                b"strongest" => memory.strongest = Some(string(fields.next()?)?),
+                b"pause" => {
+                    memory.pause = Some(Pause {
+                        refusals: number(fields.next()?)?,
+                        refused: time(fields.next()?)?,
+                        until: time(fields.next()?)?,
+                        configuration: string(fields.next()?)?,
+                        secret_changed: optional(fields.next()?, time)?,
+                    });
+                }
+                b"alert" => memory.alerts.push(Alert {
+                    kind: string(fields.next()?)?,
+                    since: time(fields.next()?)?,
+                    reported: optional(fields.next()?, time)?,
+                }),
+                b"quick" => {
+                    let unique_id = |field: &[u8]| UniqueId::new(&unmark(field)?).map(UniqueId::to_buf);
+                    memory.quick = Some(Quick {
+                        messages: number(fields.next()?)?,
+                        octets: Octets(parse_decimal(fields.next()?)?),
+                        first: optional(fields.next()?, unique_id)?,
+                        last: optional(fields.next()?, unique_id)?,
+                        grows_at_end: fields.next()? == b"grows",
+                        idle_under: optional(fields.next()?, |field| String::from_utf8(unmark(field)?).ok())?,
+                        due: optional(fields.next()?, time)?,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Some(memory)
+    }
+}
+
+fn read(directory: &Path) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let file = durable::open_to_read(&directory.join(FILE)).ok()?;
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+fn or_dash(value: Option<i64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A field that may be missing, told from one that is a dash.
+fn marked(octets: Option<&[u8]>) -> String {
+    octets.map_or_else(|| "-".to_owned(), |octets| format!("={}", text::field(octets)))
+}
+
+fn unmark(field: &[u8]) -> Option<Vec<u8>> {
+    text::from_field(field.strip_prefix(b"=")?)
+}
+
+/// `-` is `Some(None)`; what `parse` won't have is `None`.
+fn optional<T>(field: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<Option<T>> {
+    if field == b"-" { Some(None) } else { parse(field).map(Some) }
+}
+
+fn string(field: &[u8]) -> Option<String> {
+    String::from_utf8(text::from_field(field)?).ok()
+}
+
+fn number(field: &[u8]) -> Option<u32> {
+    parse_decimal(field)?.try_into().ok()
+}
+
+fn time(field: &[u8]) -> Option<Time> {
+    std::str::from_utf8(field).ok()?.parse().ok().map(Time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Alert, Memory, Offer, Pause, Pipelining, Quick, Stage};
+    use crate::clock::Time;
+    use crate::protocol::types::{Octets, UniqueId};
+
+    fn full() -> Memory {
+        let unique_id = |text: &'static [u8]| UniqueId::new(text).map(UniqueId::to_buf);
+        Memory {
+            offers: vec![
+                Offer {
+                    way: "995 implicit".into(),
+                    stage: Stage::BeforeLogin,
+                    when: Time(5),
+                    capabilities: vec![b"TOP".to_vec(), b"SASL PLAIN\x1b".to_vec(), b"".to_vec()],
+                },
+                Offer { way: String::new(), stage: Stage::AfterLogin, when: Time(-6), capabilities: vec![] },
+            ],
+            pipelining: Pipelining::InStep,
+            sizes: Some(Time(4)),
+            strongest: Some("SCRAM-SHA-256-PLUS".into()),
+            pause: Some(Pause {
+                refusals: 3,
+                refused: Time(7),
+                until: Time(8),
+                configuration: "a b".into(),
+                secret_changed: Some(Time(9)),
+            }),
+            alerts: vec![
+                Alert { kind: "network".into(), since: Time(1), reported: None },
+                Alert { kind: "-".into(), since: Time(1), reported: Some(Time(2)) },
+            ],
+            quick: Some(Quick {
+                messages: 2,
+                octets: Octets(u64::MAX),
+                first: unique_id(b"-"),
+                last: unique_id(b"a \xff="),
+                grows_at_end: true,
+                idle_under: Some("-".into()),
+                due: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn reads_back_what_was_saved() {
+        for memory in [Memory::default(), full()] {
+            let home = tempfile::tempdir().unwrap();
+            std::fs::write(home.path().join("ledger"), "").unwrap();
+            memory.save(home.path()).unwrap();
+            assert_eq!(Memory::load(home.path()), memory);
+        }
+    }
+
+    #[test]
+    fn no_change_no_write() {
+        use std::os::unix::fs::MetadataExt as _;
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("ledger"), "").unwrap();
+        let inode = || home.path().join("memory").metadata().unwrap().ino();
+        full().save(home.path()).unwrap();
+        let before = inode();
+        full().save(home.path()).unwrap();
+        assert_eq!(inode(), before);
+        Memory::default().save(home.path()).unwrap();
+        assert_ne!(inode(), before);
+        assert_eq!(Memory::load(home.path()), Memory::default());
+    }
+
+    #[test]
+    fn no_memory_without_a_ledger() {
+        let home = tempfile::tempdir().unwrap();
+        full().save(home.path()).unwrap();
+        assert!(!home.path().join("memory").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_empty() {
+        let text = full().to_text();
+        let home = tempfile::tempdir().unwrap();
+        let load = |octets: &[u8]| {
+            std::fs::write(home.path().join("memory"), octets).unwrap();
+            Memory::load(home.path())
+        };
+        assert_eq!(Memory::load(home.path()), Memory::default());
+        for bad in ["", "popfetch-memory 2\n", "popfetch-memory 1\npause x\n", "popfetch-memory 1\n\n\nquick"]
+        {
+            assert_eq!(load(bad.as_bytes()), Memory::default(), "{bad:?}");
+        }
+        assert_eq!(
+            load(b"popfetch-memory 1\nwhat a newer one writes\nstrongest X\n").strongest.unwrap(),
+            "X"
+        );
+        // A torn one is at worst an older truth: it never panics, and never holds what was not written.
+        for cut in 0..text.len() {
+            let memory = load(&text.as_bytes()[..cut]);
+            assert!(memory.offers.iter().all(|offer| full().offers.contains(offer)), "{cut}");
+        }
+    }
+
+    #[test]
+    fn one_offer_for_each_way_and_stage() {
+        let mut memory = full();
+        let newer = Offer { when: Time(50), capabilities: vec![], ..memory.offers[0].clone() };
+        memory.put_offer(newer.clone());
+        assert_eq!(memory.offers.len(), 2);
+        assert_eq!(memory.offer("995 implicit", Stage::BeforeLogin), Some(&newer));
+        assert_eq!(memory.offer("995 implicit", Stage::AfterLogin), None);
+    }
+}

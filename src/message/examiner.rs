@@ -95,6 +95,14 @@ pub fn stored(mut file: impl Read) -> io::Result<(u64, Digest)> {
     Ok((facts.stored_octets, facts.stored))
 }
 
+/// The envelope sender that a header, or the beginning of one, names; see [`Facts::sender`].
+#[must_use]
+pub fn sender(header: &[u8]) -> String {
+    let mut examiner = Examiner::new(b"");
+    examiner.update(header);
+    examiner.finish().sender
+}
+
 /// Two digests of fixed length: no octet can be shifted from header to body.
 fn joined(header: &Hasher, body: &Hasher) -> Digest {
     let mut hasher = Hasher::new();

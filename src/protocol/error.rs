@@ -12,9 +12,9 @@ use crate::text::printable;
 /// The longest quotation in an error: enough to recognise who is speaking.
 const QUOTED_CHARACTERS: usize = 80;
 
-/// Octets kept of a server's line.  More than are shown, so that a secret at the end of what is shown can still be
-/// recognised whole.
-const KEPT_OCTETS: usize = 1024;
+/// Octets kept of what a server sent: any line within the limits whole.  Many more than are shown, because a secret can
+/// only be recognised, and taken out, before anything is cut.
+const KEPT_OCTETS: usize = 16 * 1024;
 
 /// Why the dialogue cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -157,14 +157,14 @@ impl Error {
         }
     }
 
-    /// Replaces `secret` by `***` in the server's words: servers echo commands they don't understand.
+    /// Passes the server's words through `redact`: servers echo commands they don't understand, passwords with them.
     #[must_use]
-    pub fn conceal(mut self, secret: &[u8]) -> Self {
+    pub fn redacted(mut self, redact: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
         match &mut self {
             Self::NotPop3 { came: words, .. }
             | Self::Unsolicited { came: words }
             | Self::Farewell { said: words }
-            | Self::MalformedListing { line: words, .. } => words.conceal(secret),
+            | Self::MalformedListing { line: words, .. } => words.0 = redact(&words.0),
             Self::LooksLikeTls
             | Self::LineTooLong { .. }
             | Self::TooManyLines { .. }
@@ -231,24 +231,6 @@ impl Words {
     #[must_use]
     pub fn new(octets: &[u8]) -> Self {
         Self(octets.get(..KEPT_OCTETS).unwrap_or(octets).to_vec())
-    }
-
-    fn conceal(&mut self, secret: &[u8]) {
-        if secret.is_empty() {
-            return;
-        }
-        let mut clean = Vec::with_capacity(self.0.len());
-        let mut rest = self.0.as_slice();
-        while let Some(&octet) = rest.first() {
-            if let Some(after) = rest.strip_prefix(secret) {
-                clean.extend_from_slice(b"***");
-                rest = after;
-            } else {
-                clean.push(octet);
-                rest = rest.get(1..).unwrap_or_default();
-            }
-        }
-        self.0 = clean;
     }
 }
 
@@ -364,12 +346,12 @@ mod tests {
         let long = [b"x".repeat(75), b"hunter2 tail".to_vec()].concat();
         let error = Error::Unsolicited { came: Words::new(&long) };
         assert!(error.to_string().contains("xhunte\u{2026}\""), "{error}");
-        // Cut first and concealed afterwards, half of the secret would have stayed.
-        let error = error.conceal(b"hunter2");
+        // Cut first and redacted afterwards, half of the secret would have stayed.
+        let error = error.redacted(|words| {
+            let text = String::from_utf8(words.to_vec()).unwrap();
+            text.replace("hunter2", "***").into_bytes()
+        });
         assert!(!error.to_string().contains("hun") && error.to_string().contains("x***"), "{error}");
         assert_eq!(Words::new(&[b'x'; 9000]).to_string().chars().count(), 83);
-        let mut empty = Words::new(b"a");
-        empty.conceal(b"");
-        assert_eq!(empty.to_string(), "\"a\"");
     }
 }

@@ -53,7 +53,7 @@ pub fn unique_id_line(line: &[u8]) -> Result<(MessageNumber, Option<UniqueId<'_>
     Ok((number, UniqueId::new(trim_blanks(rest))))
 }
 
-/// The message-number at the beginning of a line.  A leading `+OK ` is taken off: some servers put it before every line.
+/// The message-number that begins a line.  A leading `+OK ` is taken off: some servers put it before every line.
 fn numbered<'a>(line: &'a [u8], listing: &'static str) -> Result<(MessageNumber, &'a [u8]), Error> {
     let (first, rest) = word(line);
     let (number, rest) = if first.eq_ignore_ascii_case(b"+OK") { word(rest) } else { (first, rest) };

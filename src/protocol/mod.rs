@@ -1,4 +1,88 @@
-//! The protocol.
+//! POP3 without a socket: octets in, events out; commands in, octets out.
+//!
+//! # The contract
+//!
+//! This room imports no socket, file, clock, thread or environment, so every rule of the protocol is tested as octets
+//! against octets. Who drives a [`session::Session`] keeps a loop going:
+//!
+//! 1. `send` what is wanted; write `outgoing`, say how much by `wrote`.
+//! 2. `poll`. If it says `true`, look at `event`, and poll again. Events lend from the read buffer.
+//! 3. If it says `false`, read into `room` and say how much by `received`; at the end of the stream ask `end_of_stream`
+//!    what that means. How long to wait is the driver's; `awaiting` names what for.
+//!
+//! The session promises:
+//! - Events depend on the octets alone, never on how reads cut them. Only text comes in pieces as it arrives.
+//! - Each answer is told apart by the queue of commands sent. Where that can't be right any more (something that is no
+//!   status line, an answer to nothing), it's an error, and no later octet is interpreted.
+//! - No answer is taken for that of a command whose line was not yet written: `wrote` comes before the next `received`.
+//! - A message is confirmed only when a true status line has followed its terminator.
+//! - Memory is bounded by the read buffer, 256 KiB at most, and by what the driver itself sends. Every other limit is a
+//!   named constant: [`session::STATUS_LINE_LIMIT`], [`session::CHALLENGE_LIMIT`], [`session::LISTING_LINE_LIMIT`],
+//!   [`command::CAPABILITY_LIMIT`], [`command::LISTING_LIMIT`], [`command::COMMAND_LINE_LIMIT`].
+//! - No argument can break out of its command, and no secret has a path into a trace or a `Debug` output. Into an error
+//!   it has one, a server that echoes it: [`error::Error::redacted`] closes it.
+//!
+//! It keeps to the order of words, not to the wisdom of saying them: whether a password may be sent, a message deleted,
+//! a refusal retried, is decided by its callers.
+//!
+//! # The states
+//!
+//! ```text
+//!              greeting               AUTH           +OK, -ERR
+//!   Greeting ───────────► Open ─────────────► (barrier) ─────────► Open
+//!       │ -ERR           │ ▲ │                   │    ▲
+//!       │                │ │ │ STLS   challenge  ▼    │ response, `*`
+//!       │           QUIT │ │ └──────┐        Challenged
+//!       ▼                ▼ │        ▼
+//!      Over ◄──── (barrier) │   (barrier) ── +OK ──► Securing ── starttls_done ──► Open, all else forgotten
+//!       ▲                   └──────── -ERR ┘             │
+//!       └───────── a farewell, an error ─────────────────┘
+//! ```
+//!
+//! Nothing may be sent behind an unanswered STLS, AUTH or QUIT (the barriers). Whether a command belongs to the
+//! AUTHORIZATION or the TRANSACTION state (RFC 1939 §3) is the client's to keep in types.
+//!
+//! # The standards
+//!
+//! | RFC | What of it | Where |
+//! |---|---|---|
+//! | 1939 | the protocol, APOP's command | [`command`], [`framing`], [`response`], [`listing`], [`session`] |
+//! | 2449 | CAPA, response codes, lengths, pipelining | [`capability`], [`response`], [`session`] |
+//! | 2595 | STLS | [`session`] |
+//! | 3206 | `[SYS/…]`, `[AUTH]`, AUTH-RESP-CODE | [`response`], [`capability`] |
+//! | 5034 | AUTH: challenges, responses, cancelling | [`command`], [`session`] |
+//! | 6856 | `[UTF8]` only; the mode is never asked for | [`response`] |
+//!
+//! # Quirks
+//!
+//! What servers do that the standards don't say. `*.txt` are in `tests/sessions`.
+//!
+//! | Server | Deviation | What we do | Held by |
+//! |---|---|---|---|
+//! | Mailtrap and the like | all lines end in a bare LF | LF mode, if the greeting did | `lf-mode.txt` |
+//! | Courier | a single status line ends in a bare LF | status lines end at LF everywhere | `f16_f17_status_lines` |
+//! | GreenMail and others | bare LF passed through in messages, so `LF . CRLF` may be forged | data, unless in LF mode | `odd-messages.txt` |
+//! | Mailpit, GreenMail, netius | a dot at the beginning of a line isn't stuffed | no message counts before a status line follows it | `unstuffed-dot.txt` |
+//! | the same | `.a` unstuffed | its dot is lost, the message goes on | `bodies_at_every_split` |
+//! | Exchange | a stray empty line where a status is due | an error, the message before it is in doubt | `stray-empty-line.txt` |
+//! | Exchange | `+` without a blank as an empty challenge | accepted | `auth-login.txt` |
+//! | Exchange | an answer without an octet for a message that has some | [`session::Event::End`] tells the octets | `f12_a_message_without_an_octet` |
+//! | Exchange 2000 | `.` CRLF straight after the last octet of text: no terminator | the time-out's text names the missing dot | `what_the_end_of_the_stream_means` |
+//! | FTGate | two `+OK` to one command | the second is an error when nothing is outstanding | `answered-twice.txt` |
+//! | Dovecot, UW, others | an unasked `-ERR` before closing | a farewell, to be reported as such | `farewell.txt` |
+//! | hMailServer | `+ERR` for `-ERR` | understood | `status_indicators` |
+//! | various | `+ok`, a tab after it, no text | understood | `status_indicators` |
+//! | QQ, 163 | GBK and other octets in texts | any octets but LF | `status_indicators` |
+//! | various | long explanations in status lines | up to 8 KiB | `f18_status_lines_that_are_too_long` |
+//! | Dovecot and others | brackets that are no known code | text | `response_codes` |
+//! | various | `+OK` before each line of UIDL | taken off | `unique_ids` |
+//! | Comcast, others | several blanks or a tab between number and unique-id | skipped | `unique_ids` |
+//! | Fastmail, others | unique-ids of more than 70 octets, 8-bit, with blanks | up to 1024 octets of any kind | `unique_ids` |
+//! | various | no unique-id, none that fits | the message has none | `unique_ids` |
+//! | various | extra fields in LIST and STAT, sizes that are no numbers | ignored; the size is unknown | `sizes` |
+//! | Dovecot, Gmail | SASL and USER no longer listed after the login | lists of two states are never merged | `gmail_and_dovecot` |
+//! | any, on an attacker's behalf | answers behind the `+OK` to STLS | the session ends | `stls-injection.txt` |
+
 pub mod auth;
 mod buffer;
 pub mod capability;

@@ -218,7 +218,7 @@ impl Session {
         self.output.unwritten()
     }
 
-    /// So many of them were written.
+    /// So many of them were written.  To be said before what the server sends next is read.
     pub fn wrote(&mut self, octets: usize) {
         self.output.wrote(octets);
     }
@@ -348,7 +348,7 @@ impl Session {
 
     fn poll_status(&mut self) -> Result<Option<Found>, Error> {
         self.check_injection()?;
-        let due = self.expected.front().copied();
+        let due = self.due();
         let awaiting = self.awaiting();
         let unread = self.input.unread();
         if awaiting == Awaiting::Greeting && unread.first().is_some_and(|first| TLS_RECORDS.contains(first)) {
@@ -400,6 +400,14 @@ impl Session {
             (_, None) if awaiting != Awaiting::Greeting => Err(unasked(unread)),
             _ => Err(Error::NotPop3 { awaiting, came: Words::new(line) }),
         }
+    }
+
+    /// The command that the next status line answers.  A line that comes before its command was written answers
+    /// nothing: it's a farewell that crossed the command on the way, or it was put there beforehand.
+    fn due(&self) -> Option<Expected> {
+        let first = self.expected.front().copied()?;
+        let behind = self.unanswered_octets.saturating_sub(first.octets);
+        (self.output.unwritten().len() <= behind).then_some(first)
     }
 
     /// The answer to the first command of the queue has begun.
@@ -523,6 +531,9 @@ pub fn fuzz_session(script: &[u8]) {
             let before = session.outstanding();
             let sent = session.send(command).is_ok();
             assert_eq!(session.outstanding(), before.saturating_add(usize::from(sent)));
+        }
+        if step & 0x10 == 0 {
+            session.wrote(session.outgoing().len());
         }
         let room = session.room();
         let octets = chunk.len().min(room.len());

@@ -89,6 +89,8 @@ pub enum Event {
     },
     /// Something a person should know, though the run goes on.
     Warning(String),
+    /// News that are told under `--quiet` as well.
+    Notice(String),
     /// What is decided, and why (`-v`).
     Detail(String),
     /// A line of the dialogue (`-vv`), with secrets hidden: `C: …`, `S: …`.

@@ -24,7 +24,7 @@ pub(super) enum Work {
     /// Messages that have arrived whole.
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
-    Same { number: MessageNumber, key: Option<Key>, listed: Option<Octets>, entry: EntryId },
+    Same { number: MessageNumber, key: Key, listed: Option<Octets>, entry: EntryId },
     /// A message whose end cannot be believed.
     Discard(Parcel),
     /// A message could not be retrieved.
@@ -141,19 +141,19 @@ impl Inbox {
 /// Commits what comes until the network thread hangs up, then brings the ledger to the disk and gives it back.
 pub(super) fn run(
     mut ledger: Ledger,
-    mut exits: Vec<Exit>,
+    exits: &mut [Exit],
     work: &Receiver<Work>,
     reports: &Reports,
 ) -> (Ledger, Result<(), Error>) {
     let mut result = Ok(());
     for work in work {
         result = match work {
-            Work::Batch(parcels) => commit(&mut ledger, &mut exits, parcels, reports),
+            Work::Batch(parcels) => commit(&mut ledger, exits, parcels, reports),
             Work::Same { number, key, listed, entry } => {
                 same(&mut ledger, number, key, listed, entry, reports)
             }
             Work::Discard(parcel) => {
-                discard(&mut exits, parcel);
+                discard(exits, parcel);
                 Ok(())
             }
             Work::Failed { key, listed } => {
@@ -186,22 +186,12 @@ fn piece(message: &Arc<Arrival>, destination: DestinationId, waiting: Waiting) -
 fn same(
     ledger: &mut Ledger,
     number: MessageNumber,
-    key: Option<Key>,
+    key: Key,
     listed: Option<Octets>,
     entry: EntryId,
     reports: &Reports,
 ) -> Result<(), Error> {
-    let entry = match key {
-        Some(key) => ledger.recognise(&key, listed, entry)?,
-        None => {
-            if let Some(octets) = listed
-                && ledger.entry(entry).listed != Some(octets)
-            {
-                ledger.listed(entry, octets)?;
-            }
-            entry
-        }
-    };
+    let entry = ledger.recognise(&key, listed, entry)?;
     let outcome = Outcome::Same(ledger.delivered(entry, number));
     reports.tell(Settled { number, octets: 0, outcome });
     Ok(())
@@ -236,8 +226,7 @@ fn commit(
             Err(delivery::Error::Later(reason)) => {
                 for message in messages {
                     ledger.fail(&message.key, message.listed, None)?;
-                    let failure =
-                        Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
+                    let failure = Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
                     tally.failed(&message, failure);
                 }
             }

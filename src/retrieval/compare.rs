@@ -32,11 +32,7 @@ pub(super) enum Verdict {
 
 impl Comparison {
     /// Reads what these decisions need.
-    pub(super) fn new(
-        maildrop: &Maildrop,
-        decisions: &[Decision],
-        ledger: &Ledger,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) -> Result<Self, Error> {
         let mut comparison = Self::default();
         let mut by_header = false;
         for (listed, decision) in maildrop.iter().zip(decisions) {
@@ -79,14 +75,18 @@ impl Comparison {
 
     /// Compares by header alone (`TOP n 0`), where that settles it.  `deletes` says whether the policy would act on a
     /// match of a nameless message by deleting it: then its body has a say.
-    pub(super) fn by_header(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts, deletes: bool) -> Verdict {
+    pub(super) fn by_header(
+        &mut self,
+        listed: &Listed<'_>,
+        why: Why,
+        facts: &Facts,
+        deletes: bool,
+    ) -> Verdict {
         let header = facts.digests.header;
         match (listed.who, why) {
             (Who::Known(_), Why::Duplicate) => Verdict::NeedsBody,
             (Who::Known(id), _) => {
-                let same = |record: &Record| {
-                    record.digests.header == header || same_identity(record, facts)
-                };
+                let same = |record: &Record| record.digests.header == header || same_identity(record, facts);
                 // Of a different header the message is another one: its digest differs, and so does its identity.
                 self.take_of_entry(id, same)
             }

@@ -86,20 +86,22 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Config(e) => e.hint(),
             Self::Client(e) => e.hint(),
-            Self::Ledger(e) => e.hint(),
-            Self::Delivery(e) => e.hint(),
+            Self::Ledger(e) => e.suggestion(),
             Self::NoIdentity { .. } => {
                 Some("set leave-on-server = false, or use a server that has UIDL".to_owned())
             }
-            Self::Endless { .. } => Some("it is tried last from now on; delete it with another client, or set max-message-size".to_owned()),
-            Self::Paused { .. } => {
-                Some("put the password right, or name the account on the command line to try at once".to_owned())
-            }
+            Self::Endless { .. } => Some(
+                "it is tried last from now on; delete it with another client, or set max-message-size"
+                    .to_owned(),
+            ),
+            Self::Paused { .. } => Some(
+                "put the password right, or name the account on the command line to try at once".to_owned(),
+            ),
             Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
             Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
-            Self::Listing(_) | Self::NoListing | Self::Pipe(_) => None,
+            // The first two carry theirs in their text.
+            Self::Config(_) | Self::Delivery(_) | Self::Listing(_) | Self::NoListing | Self::Pipe(_) => None,
         }
     }
 
@@ -126,4 +128,3 @@ impl From<super::committer::Error> for Error {
         }
     }
 }
-

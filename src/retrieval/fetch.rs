@@ -146,7 +146,7 @@ struct Arriving {
 
 enum Whole {
     Parcel(Parcel),
-    Same { key: Option<Key>, listed: Option<Octets>, entry: EntryId },
+    Same { key: Key, listed: Option<Octets>, entry: EntryId },
 }
 
 impl Fetch<'_> {
@@ -178,8 +178,7 @@ impl Fetch<'_> {
                     self.work = None;
                 }
             }
-            let quiet =
-                (!self.state.batch.is_empty() && self.state.committing == 0).then_some(QUIET);
+            let quiet = (!self.state.batch.is_empty() && self.state.committing == 0).then_some(QUIET);
             match self.client.next(Some(self.inbox.descriptor()), quiet)? {
                 Next::Event => self.event()?,
                 Next::Woken => self.inbox.heard(),
@@ -412,7 +411,8 @@ impl Fetch<'_> {
         if facts.internal {
             give_up(intakes);
             self.settled_octets(job.size);
-            self.run.detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
+            self.run
+                .detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
             return Ok(());
         }
         let key = self.key_of(&listed, &facts);
@@ -421,9 +421,7 @@ impl Fetch<'_> {
         {
             give_up(intakes);
             self.settled_octets(job.size);
-            let key = (!matches!(listed.who, Who::Known(_))).then_some(key);
-            self.state.suspect =
-                Some((job.number, Whole::Same { key, listed: listed.octets, entry }));
+            self.state.suspect = Some((job.number, Whole::Same { key, listed: listed.octets, entry }));
             return Ok(());
         }
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
@@ -516,7 +514,8 @@ impl Fetch<'_> {
         let (job, octets) = (arriving.job, arriving.octets);
         arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
         if let Some(listed) = self.maildrop.at(job.index) {
-            let reason = format!("it was listed with {} and went on beyond {}", Octets(job.size), Octets(octets));
+            let reason =
+                format!("it was listed with {} and went on beyond {}", Octets(job.size), Octets(octets));
             self.message_failed(&listed, reason, ExitCode::Protocol);
         }
         Err(Error::Endless { number: job.number })
@@ -675,7 +674,6 @@ impl Arriving {
 fn octets_of(text: &[u8]) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
-
 
 /// Sends these deletions, pipelined where that is allowed, and takes the answers.
 pub(super) fn delete_all(

@@ -14,7 +14,7 @@ mod recovery;
 mod run;
 mod session;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 pub use error::Error;
@@ -23,15 +23,15 @@ pub use run::{Context, Options};
 use crate::clock::Time;
 use crate::config::account::Account;
 use crate::config::password;
-use crate::exit::ExitCode;
-use crate::ledger::lock::Lock;
-use crate::ledger::memory::Memory;
+use crate::delivery::mbox;
 use crate::ledger::Ledger;
+use crate::ledger::lock::Lock;
+use crate::ledger::memory::{Memory, Pipelining};
 use crate::report::{Event, Summary, Trouble};
 use alerts::Alerts;
 use destinations::Destinations;
 use run::Run;
-use session::{Scope, Sessions};
+use session::{Outcome, Scope, Sessions};
 
 /// A server that shows only a window of its maildrop is asked again at most so often in one run.
 const MOST_SESSIONS: u32 = 100;
@@ -43,15 +43,14 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     let run = Run::new(account, options, context);
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
     let result = if options.dry_run {
-        session::dry_run(&run, &mut summary)
+        session::dry_run(&run, &mut summary).map_err(|e| (e, true))
     } else {
         mailbox(&run, &mut summary)
     };
-    if let Err(e) = result {
-        let trouble = summary.trouble.take();
-        let news = trouble.as_ref().is_none_or(|trouble| trouble.news);
+    if let Err((e, news)) = result {
+        let before = summary.trouble.take();
         summary.trouble = Some(Trouble {
-            exit: trouble.map_or(e.exit_code(), |trouble| trouble.exit.merge(e.exit_code())),
+            exit: before.map_or(e.exit_code(), |trouble| trouble.exit.merge(e.exit_code())),
             message: e.to_string(),
             hint: e.hint(),
             news,
@@ -62,36 +61,29 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     summary
 }
 
-fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
+fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), (Error, bool)> {
     let mailbox = run.account.mailbox();
     let directory = run.context.state.join(mailbox.directory_name());
-    let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop)?;
+    let lock =
+        Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(|e| (e.into(), false))?;
     let mut memory = Memory::load(&directory);
-    let mut alerts = Alerts::new(run, Time::now());
-    alerts.check_pause(&memory)?;
-    let result = with_lock(run, summary, &directory, lock, &mut memory);
+    let alerts = Alerts::new(run, Time::now());
+    let result = match alerts.check_pause(&memory) {
+        Ok(()) => with_lock(run, summary, &directory, lock, &mut memory),
+        paused => paused,
+    };
     let news = alerts.judge(&mut memory, &result, summary);
     if let Err(e) = memory.save(&directory) {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
-    if !news {
-        let exit = result.as_ref().err().map_or(ExitCode::Done, Error::exit_code);
-        match &mut summary.trouble {
-            Some(trouble) => trouble.news = false,
-            None if exit != ExitCode::Done => {
-                summary.trouble = Some(Trouble { exit, message: String::new(), hint: None, news: false });
-            }
-            None => {}
-        }
-    }
-    result
+    result.map_err(|e| (e, news))
 }
 
 fn with_lock(
     run: &Run<'_>,
     summary: &mut Summary,
-    directory: &PathBuf,
+    directory: &Path,
     lock: Lock,
     memory: &mut Memory,
 ) -> Result<(), Error> {
@@ -102,42 +94,40 @@ fn with_lock(
     recovery::recover(run, &mut ledger, directory, summary)?;
     let destinations = Destinations::open(run, &mut ledger, directory)?;
     let secret = password::obtain(run.account, run.context.environment)?;
-    let mut sessions = Sessions { run, summary, memory, secret: &secret, directory };
-    let result = sessions.all(ledger, destinations);
-    result
+    let mut sessions = Sessions { run, summary, memory, secret: &secret };
+    let (ledger, result) = sessions.all(ledger, destinations);
+    let Some(ledger) = ledger else { return result };
+    // In order, also after a line that broke: the next run then need not write the ledger anew.
+    let cleaned = mbox::clean_up(&run.context.state, directory, ledger.id(), &ledger.intents());
+    let closed = ledger.close().map_err(Error::from);
+    result.and(cleaned.map_err(Error::from)).and(closed)
 }
 
 impl Sessions<'_, '_> {
     /// One session, or as many as it takes.
-    fn all(&mut self, ledger: Ledger, destinations: Destinations) -> Result<(), Error> {
+    fn all(&mut self, ledger: Ledger, destinations: Destinations) -> (Option<Ledger>, Result<(), Error>) {
         let mut held = (ledger, destinations);
         let mut scope = Scope::Everything;
         for round in 0..MOST_SESSIONS {
             let (back, result) = self.one(held, &scope);
-            let Some(back) = back else { return result.map(drop) };
+            let Some(back) = back else { return (None, result.map(drop)) };
             held = back;
-            let outcome = match result {
-                Ok(outcome) => outcome,
+            match result {
+                Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => scope = next,
+                Ok(_) => break,
                 // A server that has answered out of step is asked again, one command at a time.
-                Err(e) if e.forbids_pipelining() && !self.memory.not_pipelining => {
-                    self.memory.not_pipelining = true;
-                    self.run.warn(
-                        "the server does not pipeline as it says: asked again, one command at a time".to_owned(),
-                    );
-                    continue;
+                Err(e) if e.forbids_pipelining() && self.memory.pipelining == Pipelining::Unproven => {
+                    self.memory.pipelining = Pipelining::Broken;
+                    self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
                 }
                 // Nothing is lost when an extra session isn't to be had.
                 Err(e) if round > 0 && e.is_refused_extra() => {
                     self.run.detail(|| format!("no further session: {e}"));
-                    return Ok(());
+                    break;
                 }
-                Err(e) => return Err(e),
-            };
-            match outcome.next {
-                Some(next) if !self.run.context.stop.raised() => scope = next,
-                _ => return Ok(()),
+                Err(e) => return (Some(held.0), Err(e)),
             }
         }
-        Ok(())
+        (Some(held.0), Ok(()))
     }
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::Dialogue;
 use crate::clock::Time;
 use crate::config::account::{Account, Deliver, Retention};
 use crate::config::locate::Environment;
 use crate::connection::Connectors;
-use crate::client::Dialogue;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
 use crate::stop::Stop;
@@ -63,8 +63,7 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(account: &'a Account, options: &'a Options, context: &'a Context<'a>) -> Self {
-        let hands_over =
-            account.deliver.iter().any(|to| matches!(to, Deliver::Pipe(_) | Deliver::Stdout));
+        let hands_over = account.deliver.iter().any(|to| matches!(to, Deliver::Pipe(_) | Deliver::Stdout));
         Self { account, options, context, hands_over }
     }
 

@@ -1,23 +1,24 @@
 //! One session: log in, list, plan, retrieve, delete, and part in the way that loses nothing.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use super::committer::{self, Work};
-use super::compare::{Comparison, Verdict};
+use super::compare::{self, Comparison};
 use super::destinations::Destinations;
 use super::error::Error;
 use super::fetch::{Fetch, State, Tally};
 use super::run::Run;
-use crate::client::{Call, Client, Credentials, Farewell, Pipelining, Transaction};
+use crate::client::{Call, Client, Credentials, Farewell, LoginFacts, Pipelining, Transaction};
 use crate::clock::Time;
-use crate::config::account::Switch;
+use crate::config::account::{Auth, Switch};
 use crate::exit::ExitCode;
-use crate::ledger::memory::Memory;
+use crate::ledger::memory::{Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::message::Examiner;
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId, Key};
+use crate::protocol::auth::Method;
+use crate::protocol::capability::Expire;
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::{Action, Event, Summary};
 use crate::secret::Secret;
@@ -31,7 +32,6 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) summary: &'a mut Summary,
     pub(super) memory: &'a mut Memory,
     pub(super) secret: &'a Secret,
-    pub(super) directory: &'a Path,
 }
 
 /// Which messages a session is about.
@@ -61,23 +61,25 @@ impl Sessions<'_, '_> {
             Ok(client) => client,
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
-        let session = Session {
-            run: self.run,
-            summary: self.summary,
-            memory: self.memory,
-            scope,
-        };
+        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope };
         session.transact(client, ledger, destinations)
     }
 
     fn login(&mut self) -> Result<Client<Transaction>, Error> {
-        let account = self.run.account;
         self.run.report(&Event::Connecting { server: self.run.server() });
         let client = login(self.run, self.memory, self.secret)?;
         let facts = client.login_facts();
         self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
-        self.memory.learn(facts, client.capabilities(), account.tls, Time::now());
+        pin(self.memory, self.run.account.auth, facts);
         Ok(client)
+    }
+}
+
+/// Remembers the strongest method that `auto` has used here: nothing weaker is used by itself from now on.
+fn pin(memory: &mut Memory, auth: Auth, facts: &LoginFacts) {
+    let before = memory.strongest.as_deref().and_then(Method::from_name).map_or(0, Method::strength);
+    if auth == Auth::Auto && facts.trustworthy && facts.method.strength() > before {
+        memory.strongest = Some(facts.method.name().to_owned());
     }
 }
 
@@ -100,17 +102,20 @@ pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<C
         user: &account.user,
         secret,
         auth: account.auth,
-        strongest_ever: memory.strongest,
-        pipelining: account.pipelining != Switch::Off && !memory.not_pipelining,
+        strongest_ever: memory.strongest.as_deref().and_then(Method::from_name),
+        pipelining: account.pipelining != Switch::Off && memory.pipelining != Verdict::Broken,
     };
     let mut client = Client::open(&call)?.login(&credentials)?;
     let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
     client.set_pipelining(match account.pipelining {
         Switch::Off => Pipelining::Off,
         Switch::On => Pipelining::Trusted,
-        Switch::Auto if !offered || memory.not_pipelining => Pipelining::Off,
-        Switch::Auto if memory.in_step => Pipelining::Trusted,
-        Switch::Auto => Pipelining::Checked,
+        Switch::Auto if !offered => Pipelining::Off,
+        Switch::Auto => match memory.pipelining {
+            Verdict::Broken => Pipelining::Off,
+            Verdict::InStep => Pipelining::Trusted,
+            Verdict::Unproven => Pipelining::Checked,
+        },
     });
     Ok(client)
 }
@@ -129,7 +134,7 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let prepared = match prepare(self.run, &mut client, &mut ledger, self.scope) {
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope) {
             Ok(prepared) => prepared,
             Err(e) => {
                 client.hang_up();
@@ -212,11 +217,8 @@ impl Session<'_, '_> {
         std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
                 .name("committer".to_owned())
-                .spawn_scoped(scope, || {
-                    // The reports end with the thread, however it ends.
-                    let reports = reports;
-                    committer::run(ledger, exits, &orders, &reports)
-                })
+                // It owns the reports, which end with it, however it ends.
+                .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports))
                 .map_err(Error::Pipe)?;
             let fetched = fetch.run();
             drop(fetch.work.take());
@@ -283,7 +285,7 @@ impl Session<'_, '_> {
             ledger.sync()?;
         }
         if tally.in_step && tally.retrieved && client.checks_step() {
-            self.memory.in_step = true;
+            self.memory.pipelining = Verdict::InStep;
         }
         let matters = tally.retrieved || !tally.accepted.is_empty();
         match client.quit(matters)? {
@@ -313,13 +315,11 @@ impl Session<'_, '_> {
         adopt(maildrop, ledger);
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
         let done: HashSet<EntryId> = tally.accepted.iter().copied().collect();
-        let retired = plan::retire(maildrop, ledger, policy, &|id| {
-            uncertain.contains(&id) || done.contains(&id)
-        });
+        let retired =
+            plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
         if retired.is_empty() {
             return Ok(());
         }
-        ledger.ensure_synced()?;
         let proofs: Vec<Delivered> =
             retired.iter().filter_map(|retired| ledger.delivered(retired.entry, retired.number)).collect();
         for retired in &retired {
@@ -381,7 +381,7 @@ fn drops_at_quit(client: &Client<Transaction>) -> bool {
     [before, client.capabilities()]
         .into_iter()
         .flatten()
-        .any(|capabilities| capabilities.expires_at_once() || capabilities.google_rico())
+        .any(|capabilities| capabilities.expire() == Some(Expire::Days(0)) || capabilities.google_rico())
 }
 
 /// What a session is about to do.
@@ -396,13 +396,17 @@ fn prepare(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
     ledger: &mut Ledger,
+    memory: &mut Memory,
     scope: &Scope,
 ) -> Result<Prepared, Error> {
     let mut policy = Policy::new(run.account, run.options.retention, run.options.all, ledger);
     policy.window = is_window(client);
-    let maildrop = list(run, client, ledger, &policy)?;
-    record_listing(&maildrop, ledger, &policy)?;
+    let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
+    if maildrop.has_sizes() {
+        memory.sizes = Some(ledger.now());
+    }
     let mut decisions = plan::decide(&maildrop, ledger, &policy);
+    record_listing(&maildrop, ledger, &policy)?;
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
     examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
     report_too_large(run, &maildrop, ledger, &decisions)?;
@@ -420,6 +424,7 @@ fn list(
     client: &mut Client<Transaction>,
     ledger: &Ledger,
     policy: &Policy,
+    sizes: Option<Time>,
 ) -> Result<Maildrop, Error> {
     let mut maildrop = Maildrop::default();
     let known = client.unique_ids::<Error>(|number, unique_id| {
@@ -433,7 +438,7 @@ fn list(
         nameless(client, &mut maildrop)?;
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
-    if !maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy) {
+    if !maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy, sizes) {
         client.sizes(|number, octets| maildrop.size(number, octets))?;
     }
     Ok(maildrop)
@@ -456,10 +461,10 @@ fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result
 }
 
 /// Whether anything is new, failed, to be compared or deleted, or a day has passed since sizes were looked at.
-fn needs_sizes(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> bool {
+fn needs_sizes(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy, sizes: Option<Time>) -> bool {
     plan::decide(maildrop, ledger, policy).iter().any(|decision| !matches!(decision, Decision::Leave(_)))
         || !plan::retire(maildrop, ledger, policy, &|_| false).is_empty()
-        || ledger.last_sizes().is_none_or(|then| ledger.now().seconds_since(then).abs() >= SIZES_EVERY)
+        || sizes.is_none_or(|then| ledger.now().seconds_since(then).abs() >= SIZES_EVERY)
 }
 
 /// Writes down that a complete listing was taken, and sizes that were not known.
@@ -475,8 +480,12 @@ fn record_listing(maildrop: &Maildrop, ledger: &mut Ledger, policy: &Policy) -> 
             Who::New(_) | Who::Nameless => None,
         })
         .collect();
-    ledger.complete_listing(&mut held.into_iter(), maildrop.has_sizes())?;
-    Ok(())
+    ledger.complete_listing(&mut held.into_iter())?;
+    let sizes = maildrop.iter().filter_map(|listed| match (listed.who, listed.octets) {
+        (Who::Known(id), Some(octets)) => Some((id, octets)),
+        _ => None,
+    });
+    Ok(ledger.listed_all(&mut sizes.into_iter())?)
 }
 
 /// In a window, what failed before is tried in a session of its own.
@@ -564,15 +573,14 @@ fn examine(
         let Some(slot) = decisions.get_mut(index) else { continue };
         let Decision::Compare(why) = *slot else { continue };
         *slot = match comparison.by_header(&listed, why, facts, policy.deletes()) {
-            Verdict::NeedsBody => *slot,
-            Verdict::Another => Decision::Retrieve(why),
-            Verdict::Same(entry) => {
+            compare::Verdict::NeedsBody => *slot,
+            compare::Verdict::Another => Decision::Retrieve(why),
+            compare::Verdict::Same(entry) => {
                 if write {
                     match listed.who {
                         Who::Known(id) => {
-                            if let Some(octets) = listed.octets {
-                                ledger.listed(id, octets)?;
-                            }
+                            let key = ledger.key(id)?;
+                            ledger.recognise(&key, listed.octets, id)?;
                         }
                         Who::New(unique_id) => {
                             let key = Key::UniqueId(unique_id.to_buf());
@@ -665,7 +673,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let mut client = login(run, &memory, &secret)?;
     let mut policy = Policy::new(run.account, run.options.retention, run.options.all, &ledger);
     policy.window = is_window(&client);
-    let maildrop = list(run, &mut client, &ledger, &policy)?;
+    let maildrop = list(run, &mut client, &ledger, &policy, memory.sizes)?;
     let mut decisions = plan::decide(&maildrop, &ledger, &policy);
     examine(run, &mut client, &maildrop, &mut ledger, &policy, &mut decisions, false)?;
     summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);

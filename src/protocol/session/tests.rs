@@ -13,8 +13,9 @@ fn n(number: u32) -> MessageNumber {
     MessageNumber::new(number).unwrap()
 }
 
-/// Everything the session says to `octets`, text joined; an error ends it.
+/// Everything the session says to `octets`, once all it had to send is written; text joined; an error ends it.
 fn feed(session: &mut Session, octets: &[u8]) -> Vec<String> {
+    session.wrote(session.outgoing().len());
     let mut events = Vec::new();
     let mut rest = octets;
     while !rest.is_empty() {
@@ -225,6 +226,32 @@ fn f21_what_nobody_asked_for() {
 }
 
 #[test]
+fn no_answer_comes_before_its_command_was_written() {
+    let early = |octets: &[u8], written: usize| {
+        let mut session = greeted(&[Command::Noop, Command::Stls]);
+        session.wrote(written);
+        session.room()[..octets.len()].copy_from_slice(octets);
+        session.received(octets.len()).unwrap();
+        let mut events = Vec::new();
+        loop {
+            match session.poll() {
+                Ok(true) => note(&mut events, session.event()),
+                Ok(false) => return events,
+                Err(error) => {
+                    events.push(error.to_string());
+                    return events;
+                }
+            }
+        }
+    };
+    let unasked = "the server sent \"+OK\" without having been asked";
+    assert_eq!(early(b"+OK\r\n", 5), [unasked]);
+    assert_eq!(early(b"+OK\r\n+OK\r\n", 6), ["NOOP +OK ", unasked]);
+    assert_eq!(early(b"+OK\r\n+OK\r\n", 12), ["NOOP +OK ", "STLS +OK "]);
+    assert_eq!(early(b"-ERR Autologout\r\n", 0), ["farewell Autologout"], "R5");
+}
+
+#[test]
 fn g7_tls_where_clear_text_was_expected() {
     // Already the first octet says it: no line end will come.
     for octets in [&b"\x15"[..], b"\x15\x03\x01\x00\x02\x02\x46", b"\x16\x03\x01"] {
@@ -295,6 +322,7 @@ fn t1_nothing_may_stand_between_stls_and_tls() {
         assert!(matches!(session.received(injected.len()), Err(Error::InjectionAfterStls)));
         // In one packet, and nobody polled on before the handshake.
         let mut session = greeted(&[Command::Stls]);
+        session.wrote(6);
         session.room()[..answer.len()].copy_from_slice(answer.as_bytes());
         session.received(answer.len()).unwrap();
         assert!(session.poll().unwrap());

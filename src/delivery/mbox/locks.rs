@@ -1,0 +1,480 @@
+//! The locks on an mbox: within the process one holder per file (fcntl locks are the process's), then fcntl, then the
+//! dotlock `FILE.lock` without waiting.  Programs that take them in the opposite order would wait for each other for
+//! ever if either waited while it held one: so both are let go whenever one is busy (`protocol.md` §9).
+//!
+//! A process loses its fcntl locks on a file when it closes *any* descriptor of it.  Nothing else here may therefore
+//! open an mbox, not even to read, without holding its [`Claim`].
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::Errno;
+
+use super::boot;
+use super::format::FROM;
+use crate::clock;
+use crate::delivery::Error;
+use crate::durable::{self, Step};
+use crate::exit::ExitCode;
+use crate::stop::Stop;
+use crate::text;
+
+/// So long a busy mbox is waited for, in all.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A dotlock that nobody has touched for so long is dead (as for liblockfile).
+const STALE: i64 = 5 * 60;
+
+/// A dotlock that is held longer is touched now and then.
+const TOUCH: Duration = Duration::from_secs(60);
+
+/// Waiting for locks: until when, and who may end it.
+#[derive(Debug)]
+pub(super) struct Wait<'a> {
+    stop: &'a Stop,
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl<'a> Wait<'a> {
+    pub(super) fn new(stop: &'a Stop, patience: Duration) -> Self {
+        let deadline = Instant::now() + patience;
+        Self { stop, deadline, pause: Duration::from_millis(10) }
+    }
+
+    /// Sleeps a little, each time longer; `false` when the time is up, or a signal has come.
+    pub(super) fn pause(&mut self) -> bool {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || self.stop.raised() {
+            return false;
+        }
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(Duration::from_millis(500));
+        let timeout = Timespec::try_from(pause).ok();
+        let descriptor = self.stop.descriptor();
+        // Interrupted or not: the caller looks again.
+        let _ = rustix::event::poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], timeout.as_ref());
+        !self.stop.raised()
+    }
+}
+
+/// An mbox's own path: every symbolic link followed, so that two names of one file are one lock.
+///
+/// Fails with `NotFound` only when the directory isn't there.
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            Ok(durable::parent_of(path).canonicalize()?.join(name))
+        }
+        resolved => resolved,
+    }
+}
+
+static CLAIMED: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+static UNCLAIMED: Condvar = Condvar::new();
+
+/// This thread is the only one in the process that deals with this file.
+#[derive(Debug)]
+pub(super) struct Claim(PathBuf);
+
+impl Claim {
+    pub(super) fn take(path: &Path, wait: &mut Wait<'_>) -> Result<Self, Error> {
+        let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        while !claimed.get_or_insert_default().insert(path.to_owned()) {
+            let left = wait.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || wait.stop.raised() {
+                return Err(busy(path, "another account of this run is using it"));
+            }
+            // Short, so that a signal is seen.
+            let left = left.min(Duration::from_millis(200));
+            claimed = UNCLAIMED.wait_timeout(claimed, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed.get_or_insert_default().remove(&self.0);
+        UNCLAIMED.notify_all();
+    }
+}
+
+/// An mbox, open and locked; let go when dropped.
+#[derive(Debug)]
+pub(super) struct Locked {
+    // Dropped in this order: the dotlock, the fcntl lock (with the file), the claim.
+    dotlock: Option<Dotlock>,
+    file: File,
+    path: PathBuf,
+    /// Since when it was last read, before we read it.
+    accessed: (i64, i64),
+    touched: Instant,
+    _claim: Claim,
+}
+
+/// What the locking came to.
+#[derive(Debug)]
+pub(super) struct Locking {
+    /// The mbox; `None` when there's no such file and none was to be made.
+    pub(super) locked: Option<Locked>,
+    /// Why there's no dotlock, if there's none.
+    pub(super) undotted: Option<io::Error>,
+}
+
+impl Locked {
+    /// Takes all locks on the mbox at `path` (as [`resolve`] gives it), which is created if need be and asked for.
+    ///
+    /// # Errors
+    /// [`Error::Later`] when it's busy all the time that `wait` grants; [`Error::Unfit`] when it is no mbox.
+    pub(super) fn take(path: &Path, create: bool, wait: &mut Wait<'_>) -> Result<Locking, Error> {
+        let claim = Claim::take(path, wait)?;
+        loop {
+            let holder = match attempt(path, create)? {
+                Attempt::Locked { dotlock, file, undotted } => {
+                    let status = file.metadata().map_err(|e| durable::Error::new(Step::Read, path, e))?;
+                    let accessed = (status.atime(), status.atime_nsec());
+                    let (path, touched) = (path.to_owned(), Instant::now());
+                    let locked = Self { dotlock, file, path, accessed, touched, _claim: claim };
+                    return Ok(Locking { locked: Some(locked), undotted });
+                }
+                Attempt::Missing => return Ok(Locking { locked: None, undotted: None }),
+                Attempt::Busy(holder) => holder,
+            };
+            if !wait.pause() {
+                return Err(busy(path, &holder));
+            }
+        }
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn size(&self) -> Result<u64, Error> {
+        Ok(self.file.metadata().map_err(|e| durable::Error::new(Step::Read, &self.path, e))?.len())
+    }
+
+    /// Whether the path still leads to the file that is locked.
+    pub(super) fn is_in_place(&self) -> bool {
+        same_file(&self.file, &self.path)
+    }
+
+    /// Whether it's empty, or begins as an mbox does (M8).
+    pub(super) fn is_mbox(&self) -> Result<bool, Error> {
+        begins_as_mbox(&self.file, &self.path)
+    }
+
+    /// Called now and then while the locks are held long: others break a dotlock that doesn't change.
+    pub(super) fn keep_alive(&mut self) {
+        if let Some(dotlock) = &self.dotlock
+            && self.touched.elapsed() >= TOUCH
+        {
+            self.touched = Instant::now();
+            let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+            let times = Timestamps { last_access: now, last_modification: now };
+            // At worst somebody else breaks it: the fcntl lock still holds.
+            let _ = rustix::fs::utimensat(CWD, &dotlock.path, &times, AtFlags::SYMLINK_NOFOLLOW);
+        }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Readers tell new mail by an access time before the modification time; our own reading is no access.
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: self.accessed.0, tv_nsec: self.accessed.1 },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        };
+        // Only the owner may; for anybody else the mark of new mail isn't worth an error.
+        let _ = rustix::fs::futimens(&self.file, &times);
+    }
+}
+
+/// Looks at an mbox without locking it, before anything is retrieved for it: whether its directory is there, and it is
+/// one, or missing.
+///
+/// # Errors
+/// [`Error::Unfit`], or [`Error::Disk`] when it cannot be read.
+pub(super) fn look(path: &Path, wait: &mut Wait<'_>) -> Result<(), Error> {
+    let path = resolve(path).map_err(|e| no_directory(path, e))?;
+    let _claim = Claim::take(&path, wait)?;
+    if !is_file(&path)? {
+        return Ok(());
+    }
+    let file = durable::open_to_read(&path)?;
+    if begins_as_mbox(&file, &path)? { Ok(()) } else { Err(no_mbox(&path)) }
+}
+
+pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Error::Unfit {
+            message: format!(
+                "mbox {}: its directory does not exist; create it, or correct the path",
+                name_of(path)
+            ),
+            exit: ExitCode::CannotCreate,
+        },
+        _ => durable::Error::new(Step::Open, path, error).into(),
+    }
+}
+
+pub(super) fn no_mbox(path: &Path) -> Error {
+    Error::Unfit {
+        message: format!(
+            "{} is no mbox: it does not begin with \"From \"; nothing was written to it; name another file",
+            name_of(path)
+        ),
+        exit: ExitCode::CannotCreate,
+    }
+}
+
+/// A path as people may see it.
+pub(super) fn name_of(path: &Path) -> String {
+    text::printable(path.as_os_str().as_encoded_bytes())
+}
+
+fn busy(path: &Path, holder: &str) -> Error {
+    Error::Later(format!("mbox {} is locked: {holder}", name_of(path)))
+}
+
+fn begins_as_mbox(file: &File, path: &Path) -> Result<bool, Error> {
+    let mut start = [0; FROM.len()];
+    let read = read_up_to(file, &mut start, 0).map_err(|e| durable::Error::new(Step::Read, path, e))?;
+    Ok(read == 0 || start.as_slice() == FROM)
+}
+
+/// Fills as much of `buffer` as the file has from `offset` on.
+pub(super) fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        match file.read_at(rest, at) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
+fn same_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.symlink_metadata()) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+/// Whether there's a regular file; an error for anything else that stands there.
+fn is_file(path: &Path) -> Result<bool, Error> {
+    match path.metadata() {
+        Ok(status) if status.is_file() => Ok(true),
+        Ok(_) => Err(Error::Unfit {
+            message: format!("mbox {} is not a regular file; name another one", name_of(path)),
+            exit: ExitCode::CannotCreate,
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(durable::Error::new(Step::Open, path, e).into()),
+    }
+}
+
+enum Attempt {
+    Locked { dotlock: Option<Dotlock>, file: File, undotted: Option<io::Error> },
+    Missing,
+    Busy(String),
+}
+
+/// Takes all locks at once, or none.
+fn attempt(path: &Path, create: bool) -> Result<Attempt, Error> {
+    let file = if is_file(path)? {
+        match durable::open(path) {
+            // It went just now: looked at afresh.
+            Err(e) if e.source.kind() == io::ErrorKind::NotFound => {
+                return Ok(Attempt::Busy("another program is replacing it".to_owned()));
+            }
+            file => file?,
+        }
+    } else if create {
+        let (file, created) = durable::open_or_create(path, 0o600)?;
+        if created {
+            durable::sync_directory(durable::parent_of(path))?;
+        }
+        file
+    } else {
+        return Ok(Attempt::Missing);
+    };
+    match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::AGAIN | Errno::ACCESS) => {
+            return Ok(Attempt::Busy("another program holds an fcntl lock on it".to_owned()));
+        }
+        Err(e) => {
+            let reason = io::Error::from(e);
+            return Err(Error::Later(format!("mbox {} cannot be locked: {reason}", name_of(path))));
+        }
+    }
+    // Whatever another program appends without a lock, our octets never overwrite it.
+    let flags = rustix::fs::fcntl_getfl(&file)
+        .and_then(|flags| rustix::fs::fcntl_setfl(&file, flags | OFlags::APPEND));
+    flags.map_err(|e| durable::Error::new(Step::Open, path, e))?;
+    let (dotlock, undotted) = match Dotlock::attempt(path)? {
+        Dot::Made(dotlock) => (Some(dotlock), None),
+        Dot::Impossible(error) => (None, Some(error)),
+        Dot::Busy(lock) => {
+            return Ok(Attempt::Busy(format!("{} exists (a program is using it)", name_of(&lock))));
+        }
+    };
+    if !same_file(&file, path) {
+        return Ok(Attempt::Busy("another program is replacing it".to_owned()));
+    }
+    Ok(Attempt::Locked { dotlock, file, undotted })
+}
+
+/// `FILE.lock`, ours; removed when dropped.  One that couldn't be removed names a process that will be dead: the next run
+/// takes it over.
+#[derive(Debug)]
+struct Dotlock {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+enum Dot {
+    Made(Dotlock),
+    Busy(PathBuf),
+    /// We may not make files there (`/var/mail` is like that).
+    Impossible(io::Error),
+}
+
+impl Dotlock {
+    /// Makes the lock by `link(2)` of a file that has its content already, so that nobody ever sees it empty.
+    fn attempt(mbox: &Path) -> Result<Dot, Error> {
+        let mut path = mbox.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let fail = |e| Error::from(durable::Error::new(Step::Open, &path, e));
+        let random: [u8; 8] = clock::random().map_err(fail)?;
+        let unique = path.with_file_name(format!(
+            ".popfetch-{:016x}-{}",
+            u64::from_ne_bytes(random),
+            clock::process_id()
+        ));
+        let file = match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&unique) {
+            Ok(file) => file,
+            Err(e) if is_forbidden(&e) => return Ok(Dot::Impossible(e)),
+            Err(e) => return Err(fail(e)),
+        };
+        let made = (&file).write_all(content().as_bytes()).and_then(|()| Self::link(&file, &unique, &path));
+        let removed = std::fs::remove_file(&unique);
+        let made = made.map_err(fail)?;
+        removed.map_err(fail)?;
+        Ok(match made {
+            Some(identity) => Dot::Made(Self { path, identity }),
+            None => Dot::Busy(path),
+        })
+    }
+
+    /// Device and inode of the lock, if it is made.  A dead one is broken, once.
+    fn link(file: &File, unique: &Path, path: &Path) -> io::Result<Option<(u64, u64)>> {
+        for broken in [false, true] {
+            match std::fs::hard_link(unique, path).or_else(|e| make_whole(path, e)) {
+                Ok(()) => return path.symlink_metadata().map(|status| Some((status.dev(), status.ino()))),
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                Err(_) if broken => {}
+                Err(_) => {
+                    if !is_dead(path, file.metadata()?.mtime())? {
+                        return Ok(None);
+                    }
+                    match std::fs::remove_file(path) {
+                        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Where the file system has no links: the lock made in place.
+fn make_whole(path: &Path, refused: io::Error) -> io::Result<()> {
+    match refused.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+            file.write_all(content().as_bytes())
+        }
+        _ => Err(refused),
+    }
+}
+
+impl Drop for Dotlock {
+    fn drop(&mut self) {
+        // Somebody may have broken it, and made their own.
+        if self.path.symlink_metadata().is_ok_and(|status| (status.dev(), status.ino()) == self.identity) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::ACCESS | Errno::PERM | Errno::ROFS))
+}
+
+/// What our dotlocks hold: the process id as everybody writes it, and by whom, on which machine, since which start of it.
+fn content() -> String {
+    format!("{}\n{}\n", clock::process_id(), signature())
+}
+
+fn signature() -> String {
+    let host: String = clock::host_name().chars().filter(|c| !c.is_whitespace()).collect();
+    format!("popfetch {host} {}", boot::id().unwrap_or("-"))
+}
+
+/// Whether nobody stands behind the dotlock: unchanged for five minutes by the clock of the file system (`now`, the time
+/// of a file just made there), or made by a popfetch on this machine whose process is gone.
+fn is_dead(path: &Path, now: i64) -> io::Result<bool> {
+    let status = match path.symlink_metadata() {
+        Ok(status) => status,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(e),
+    };
+    if now.saturating_sub(status.mtime()) > STALE {
+        return Ok(true);
+    }
+    let mut start = [0; 512];
+    let read = match File::open(path) {
+        Ok(file) if status.is_file() => read_up_to(&file, &mut start, 0)?,
+        _ => return Ok(false),
+    };
+    let text = String::from_utf8_lossy(start.get(..read).unwrap_or_default()).into_owned();
+    let mut lines = text.lines();
+    let (Some(pid), Some(by)) = (lines.next(), lines.next()) else { return Ok(false) };
+    let Some(rest) = by.strip_prefix("popfetch ") else { return Ok(false) };
+    let ours = signature();
+    let ours = ours.strip_prefix("popfetch ").unwrap_or_default();
+    let ((host, start), (our_host, our_start)) =
+        (rest.split_once(' ').unwrap_or_default(), ours.split_once(' ').unwrap_or_default());
+    if host != our_host {
+        return Ok(false);
+    }
+    if start != our_start {
+        // Made before this machine was last started.
+        return Ok(true);
+    }
+    let process = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    Ok(process.is_some_and(|process| rustix::process::test_kill_process(process) == Err(Errno::SRCH)))
+}

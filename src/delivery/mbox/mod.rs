@@ -1,0 +1,449 @@
+//! An mbox (mboxrd): one file that other programs read and write too.
+//!
+//! The [`MboxInlet`] formats entries into the batch's spool in the ledger's directory, so that the network never waits
+//! for a mailbox's lock.  The [`MboxOutlet`] then has the mbox to itself from [`Outlet::stage`] to [`Outlet::publish`]:
+//!
+//! ```text
+//! stage:    sync the spool and its name ─ lock ─ neighbours settled? ─ marker: open ─ offsets
+//!           (the ledger notes offsets, lengths and digests, synced)
+//! publish:  append ─ mark the spool ─ fsync ─ same file still? ─ marker: settled ─ unlock ─ (the ledger: delivered)
+//! ```
+//!
+//! Whatever instant a run dies at, [`recover`] finds out from the ledger's intents, the spool and the mbox what became
+//! of each message.  An append that fails is cut back under the locks, but never over octets that aren't ours.
+//!
+//! Spools go when the ledger's next sync has made the outcome durable: in the next [`Outlet::publish`], which comes after
+//! such a sync, or by [`clean_up`].  It must not know servers, ledgers or policies.
+
+mod batch;
+mod boot;
+mod format;
+mod locks;
+mod neighbours;
+mod recover;
+
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use batch::{Batch, MboxIntake, mark_appended};
+pub(crate) use format::{Formatter, Sink};
+use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, read_up_to, resolve};
+use neighbours::Marker;
+pub use neighbours::{Neighbour, Neighbours, neighbours};
+pub use recover::{Recovered, recover};
+use recover::{Stretch, is_torn};
+
+use super::{Error, Inlet, Intake, Outlet, Recorder};
+use crate::clock::Time;
+use crate::durable::{self, Step};
+use crate::exit::ExitCode;
+use crate::message::date::asctime;
+use crate::proof::{Intent, MboxSpool, Noted, NotedPlace, Piece, Place, Published, Staged};
+use crate::stop::Stop;
+
+/// Copied at once.
+const CHUNK: usize = 256 * 1024;
+
+/// What may have to stand between the last entry and the next (M4).
+const LEAD: &[u8] = b"\n\n";
+
+/// Looks, before anything is retrieved, whether mail can go into the mbox at `path`: its directory is there, and it is an
+/// mbox, or empty, or missing.
+///
+/// # Errors
+/// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it too long.
+pub fn check(path: &Path, stop: &Stop) -> Result<(), Error> {
+    locks::look(path, &mut Wait::new(stop, PATIENCE))
+}
+
+/// Removes from `state`, the ledger's directory, spools that none of its open intents names, and, when none is at an
+/// mbox, the ledger's markers.  Called with the ledger's lock held: at a run's start after recovery, and at its end
+/// after the ledger's last sync.
+///
+/// # Errors
+/// [`Error::Disk`].
+pub fn clean_up(state_root: &Path, state: &Path, ledger: &str, intents: &[Intent]) -> Result<(), Error> {
+    let named: Vec<&str> = intents
+        .iter()
+        .filter_map(|intent| match &intent.place {
+            NotedPlace::Mbox { spool, .. } => Some(spool.as_str()),
+            NotedPlace::Maildir { .. } | NotedPlace::Handed => None,
+        })
+        .collect();
+    let fail = |e: io::Error| Error::from(durable::Error::new(Step::Read, state, e));
+    let entries = match std::fs::read_dir(state) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(fail)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(fail)?;
+        if let Some(name) = entry.file_name().to_str()
+            && name.starts_with(batch::PREFIX)
+            && !named.contains(&name)
+        {
+            durable::remove(&entry.path())?;
+        }
+    }
+    if named.is_empty() { neighbours::remove(state_root, ledger) } else { Ok(()) }
+}
+
+/// The network's end of an mbox.
+#[derive(Debug)]
+pub struct MboxInlet {
+    state: PathBuf,
+    clock: fn() -> Time,
+    batch: Option<Arc<Batch>>,
+}
+
+impl MboxInlet {
+    /// Spools into `state`, the ledger's directory; `clock` says when a message is delivered.
+    #[must_use]
+    pub fn new(state: PathBuf, clock: fn() -> Time) -> Self {
+        Self { state, clock, batch: None }
+    }
+}
+
+impl Inlet for MboxInlet {
+    fn open(&mut self) -> Result<Box<dyn Intake>, Error> {
+        let batch = match &self.batch {
+            Some(batch) => Arc::clone(batch),
+            None => Arc::clone(self.batch.insert(Batch::create(&self.state)?)),
+        };
+        Ok(Box::new(MboxIntake::open(batch, asctime((self.clock)()))?))
+    }
+
+    fn cut(&mut self) {
+        self.batch = None;
+    }
+}
+
+/// Where an mbox is, and what it needs to know of the run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The mbox.
+    pub path: PathBuf,
+    /// The directory of all ledgers.
+    pub state_root: PathBuf,
+    /// This ledger's directory.
+    pub state: PathBuf,
+    /// This ledger's random id.
+    pub ledger: String,
+    /// Whether data are brought to the disk before they count (`sync = "off"`: not).
+    pub sync: bool,
+    /// How long a busy mbox is waited for: a minute, but in tests.
+    pub patience: Duration,
+    /// Ends the waiting for a busy mbox.
+    pub stop: Stop,
+}
+
+/// The committer's end of an mbox.
+pub struct MboxOutlet {
+    settings: Settings,
+    neighbours: Box<dyn Neighbours>,
+    warn: Box<dyn FnMut(String) + Send>,
+    /// Whether it has been said that there's no dotlock.
+    warned: bool,
+    /// Ours, for the mbox at this path.
+    marker: Option<(PathBuf, Marker)>,
+    append: Option<Append>,
+    /// Spools whose outcome is written, but perhaps not on disk.
+    recorded: Vec<PathBuf>,
+}
+
+/// The mbox, ours from stage to publish.
+#[derive(Debug)]
+struct Append {
+    locked: Locked,
+    size: u64,
+    lead: &'static [u8],
+}
+
+impl std::fmt::Debug for MboxOutlet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MboxOutlet").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// How long a busy mbox is waited for.
+    pub const PATIENCE: Duration = PATIENCE;
+}
+
+impl MboxOutlet {
+    /// For one run.  `warn` is told what people should know and what is no error.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        neighbours: Box<dyn Neighbours>,
+        warn: Box<dyn FnMut(String) + Send>,
+    ) -> Self {
+        Self { settings, neighbours, warn, warned: false, marker: None, append: None, recorded: Vec::new() }
+    }
+
+    /// Takes the locks at a moment when nobody has left the mbox unsettled.
+    fn lock(&mut self) -> Result<Locked, Error> {
+        let path = resolve(&self.settings.path).map_err(|e| no_directory(&self.settings.path, e))?;
+        let stop = self.settings.stop.clone();
+        let mut wait = Wait::new(&stop, self.settings.patience);
+        loop {
+            let locking = Locked::take(&path, true, &mut wait)?;
+            if let Some(reason) = locking.undotted
+                && !std::mem::replace(&mut self.warned, true)
+            {
+                (self.warn)(format!(
+                    "no dotlock can be made for mbox {} ({reason}); going on with its fcntl lock alone",
+                    name_of(&path)
+                ));
+            }
+            let Some(locked) = locking.locked else { return Err(replaced(&path)) };
+            let open = neighbours(&self.settings.state_root, &path, &self.settings.ledger)?;
+            let Some(first) = open.first() else { return Ok(locked) };
+            // Their settling needs these locks.
+            drop(locked);
+            let mut settled = true;
+            for neighbour in &open {
+                settled &= self.neighbours.settle(neighbour)?;
+            }
+            if !settled && !wait.pause() {
+                return Err(Error::Later(format!(
+                    "deliveries of another account to mbox {} are unsettled (ledger {}), and it is being worked on",
+                    name_of(&path),
+                    name_of(&first.directory)
+                )));
+            }
+        }
+    }
+
+    fn staged(&mut self, mut pieces: Vec<Piece>) -> Result<Vec<Staged>, Error> {
+        if self.settings.sync {
+            for spool in spools(&pieces) {
+                durable::sync(&spool.file, &spool.path)?;
+            }
+            // Without its name recovery would not find the spool, and could not tell a torn tail.
+            durable::sync_directory(&self.settings.state)?;
+        }
+        let locked = self.lock()?;
+        if !locked.is_mbox()? {
+            return Err(no_mbox(locked.path()));
+        }
+        let size = locked.size()?;
+        let lead = lead(&locked, size)?;
+        let mut offset = size.saturating_add(octets(lead));
+        for piece in &mut pieces {
+            let Place::Mbox { offset: place, .. } = &mut piece.place else { return Err(misplaced()) };
+            *place = Some(offset);
+            offset = offset.saturating_add(piece.octets);
+        }
+        let settings = &self.settings;
+        if self.marker.as_ref().is_none_or(|(path, _)| path != locked.path()) {
+            let path = locked.path().to_owned();
+            let marker = Marker::new(&settings.state_root, &settings.ledger, &settings.state, &path);
+            self.marker = Some((path, marker));
+        }
+        if let Some((_, marker)) = &mut self.marker {
+            marker.open()?;
+        }
+        self.append = Some(Append { locked, size, lead });
+        Ok(pieces.into_iter().map(Staged::attest).collect())
+    }
+
+    fn publish_held(&self, append: &mut Append, noted: &[Noted]) -> Result<(), Error> {
+        let outcome = append.publish(noted, self.settings.sync);
+        let clean = match &outcome {
+            Ok(()) => true,
+            Err(error) => {
+                // A sync that failed is not repeated: the second one would succeed over lost data.
+                let sync = !matches!(error, Error::Disk(e) if e.step == Step::Sync);
+                append.take_back(noted, sync).is_ok()
+            }
+        };
+        // Where taking back failed too, the marker stays open until recovery has done it.
+        if clean && let Some((_, marker)) = &self.marker {
+            marker.settle()?;
+        }
+        outcome
+    }
+}
+
+impl Outlet for MboxOutlet {
+    fn stage(&mut self, pieces: Vec<Piece>) -> Result<Vec<Staged>, Error> {
+        if pieces.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.staged(pieces)
+    }
+
+    fn publish(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error> {
+        let Some(mut append) = self.append.take() else {
+            return if noted.is_empty() { Ok(()) } else { Err(misplaced()) };
+        };
+        // The note was synced, and with it the outcome of all batches before: their spools have served.
+        for path in self.recorded.drain(..) {
+            // One that stays is found by the next clean-up.
+            let _ = durable::remove(&path);
+        }
+        self.publish_held(&mut append, &noted)?;
+        drop(append);
+        self.recorded =
+            spools(noted.iter().map(Noted::piece)).into_iter().map(|spool| spool.path.clone()).collect();
+        for piece in noted {
+            recorder.published(Published::attest(piece))?;
+        }
+        Ok(())
+    }
+
+    fn withdraw(&mut self, _: Vec<Piece>) {
+        // Nothing was appended.  The spool stays until the next clean-up, for a staged line may have reached the disk
+        // even if the ledger says that it hasn't.
+        if let (Some(_locked), Some((_, marker))) = (self.append.take(), &self.marker) {
+            // A marker that stays open costs the next run a look into our ledger.
+            let _ = marker.settle();
+        }
+    }
+}
+
+impl Append {
+    /// Appends, so that when it returns the entries stand durably in the mbox at the path.
+    fn publish(&mut self, noted: &[Noted], sync: bool) -> Result<(), Error> {
+        self.write(noted)?;
+        self.in_place()?;
+        for spool in spools(noted.iter().map(Noted::piece)) {
+            // Before the sync, so that recovery knows it if the run is killed in the middle of it.
+            mark_appended(&spool, boot::id())?;
+        }
+        if sync {
+            durable::sync(self.locked.file(), self.locked.path())?;
+        }
+        self.in_place()
+    }
+
+    fn in_place(&self) -> Result<(), Error> {
+        if self.locked.is_in_place() { Ok(()) } else { Err(replaced(self.locked.path())) }
+    }
+
+    /// Brings the mbox back to its old length (M5), wherever it now is, if all that was added is ours.
+    fn take_back(&self, noted: &[Noted], sync: bool) -> Result<(), Error> {
+        let (file, path) = (self.locked.file(), self.locked.path());
+        // The word is taken back first: a run killed in between would else take the messages for delivered.
+        for spool in spools(noted.iter().map(Noted::piece)) {
+            mark_appended(&spool, None)?;
+        }
+        let mut there = [0; LEAD.len()];
+        let there = there.get_mut(..self.lead.len()).unwrap_or_default();
+        let read =
+            read_up_to(file, there, self.size).map_err(|e| durable::Error::new(Step::Read, path, e))?;
+        let stretches: Vec<Stretch<'_>> =
+            noted.iter().filter_map(|noted| Stretch::of(noted.piece())).collect();
+        let ours = there.iter().take(read).all(|octet| *octet == b'\n')
+            && (read < self.lead.len()
+                || is_torn(file, path, self.size.saturating_add(octets(self.lead)), &stretches)?);
+        if !ours {
+            return Err(meddled(path));
+        }
+        durable::truncate(file, path, self.size)?;
+        if sync {
+            durable::sync(file, path)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, noted: &[Noted]) -> Result<(), Error> {
+        let mut end = self.size;
+        if self.locked.size()? != end {
+            return Err(meddled(self.locked.path()));
+        }
+        let mut buffer = self.lead.to_vec();
+        end = end.saturating_add(octets(self.lead));
+        for piece in noted.iter().map(Noted::piece) {
+            let (Some(stretch), Place::Mbox { offset: Some(offset), .. }) =
+                (Stretch::of(piece), &piece.place)
+            else {
+                return Err(misplaced());
+            };
+            if *offset != end {
+                return Err(misplaced());
+            }
+            self.copy(stretch, &mut buffer)?;
+            end = end.saturating_add(piece.octets);
+        }
+        self.flush(&mut buffer)?;
+        // Somebody without locks: then our entries are not where the ledger says.
+        if self.locked.size()? == end { Ok(()) } else { Err(meddled(self.locked.path())) }
+    }
+
+    /// Small entries are collected, so that a batch of them costs few writes.
+    fn copy(&mut self, stretch: Stretch<'_>, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        let mut done = 0;
+        while done < stretch.octets {
+            if buffer.len() >= CHUNK {
+                self.flush(buffer)?;
+            }
+            let start = buffer.len();
+            let left = usize::try_from(stretch.octets - done).unwrap_or(CHUNK);
+            let length = left.min(CHUNK - start);
+            buffer.resize(start + length, 0);
+            let free = buffer.get_mut(start..).unwrap_or_default();
+            stretch
+                .file
+                .read_exact_at(free, stretch.offset.saturating_add(done))
+                .map_err(|e| durable::Error::new(Step::Read, stretch.path, e))?;
+            done = done.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        if !buffer.is_empty() {
+            durable::write(self.locked.file(), self.locked.path(), buffer)?;
+            buffer.clear();
+            self.locked.keep_alive();
+        }
+        Ok(())
+    }
+}
+
+fn spools<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> Vec<Arc<MboxSpool>> {
+    let mut spools: Vec<Arc<MboxSpool>> = Vec::new();
+    for piece in pieces {
+        if let Place::Mbox { spool, .. } = &piece.place
+            && !spools.iter().any(|known| Arc::ptr_eq(known, spool))
+        {
+            spools.push(Arc::clone(spool));
+        }
+    }
+    spools
+}
+
+/// What must stand between the last entry and the next.
+fn lead(locked: &Locked, size: u64) -> Result<&'static [u8], Error> {
+    let mut end = [0; LEAD.len()];
+    let at = size.saturating_sub(octets(LEAD));
+    let read = read_up_to(locked.file(), &mut end, at)
+        .map_err(|e| durable::Error::new(Step::Read, locked.path(), e))?;
+    let end = end.get(..read).unwrap_or_default();
+    let there = end.iter().rev().take_while(|octet| **octet == b'\n').count();
+    Ok(if size == 0 { b"" } else { LEAD.get(there..).unwrap_or_default() })
+}
+
+fn octets(lead: &[u8]) -> u64 {
+    u64::try_from(lead.len()).unwrap_or(u64::MAX)
+}
+
+fn replaced(path: &Path) -> Error {
+    Error::Later(format!("another program replaced mbox {} without taking its locks", name_of(path)))
+}
+
+fn meddled(path: &Path) -> Error {
+    Error::Later(format!("another program wrote to mbox {} without taking its locks", name_of(path)))
+}
+
+/// A piece of another destination, or one that was not staged here.
+fn misplaced() -> Error {
+    Error::Unfit { message: "a message was handed to the wrong destination".to_owned(), exit: ExitCode::Bug }
+}
+
+#[cfg(test)]
+mod tests;

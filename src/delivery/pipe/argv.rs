@@ -1,0 +1,186 @@
+//! What is executed for a message, and what can stand in its arguments.
+//!
+//! Addresses come from mail: an argument must never become an option by what a sender wrote, and no text from mail is
+//! ever part of a shell line.
+
+/// What is run for each message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Executed as it stands, but for `{sender}`, `{recipient}` and `{account}` within its elements.
+    Argv(Vec<String>),
+    /// Given to `sh -c` as it stands.
+    Shell(String),
+}
+
+/// From whom and to whom, for one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Envelope {
+    pub(super) sender: String,
+    pub(super) recipient: String,
+}
+
+/// Who sends where no sender is known.  An empty one makes procmail write a broken From_ line.
+const NOBODY: &str = "MAILER-DAEMON";
+
+impl Envelope {
+    /// From a message's header, where anything may stand.
+    pub(super) fn new(sender: &str, recipient: &str) -> Self {
+        let fine = |address: &str| !address.is_empty() && !address.chars().any(char::is_control);
+        Self {
+            sender: if fine(sender) { sender } else { NOBODY }.to_owned(),
+            recipient: if fine(recipient) { recipient } else { "" }.to_owned(),
+        }
+    }
+}
+
+/// An MDA that wants to be called in its own way.
+struct Mda {
+    name: &'static str,
+    /// Options without a value, which may stand together with others behind one `-`.
+    flags: &'static str,
+    /// The one to be put in if it isn't given.
+    wanted: Option<char>,
+}
+
+/// procmail writes no From_ line without `-f`, and exits 73 instead of 75 without `-t` (M11); maildrop takes the sender
+/// from `-f` alone (M12); dovecot-lda mails a bounce of its own to the sender without `-e`.
+const MDAS: [Mda; 3] = [
+    Mda { name: "procmail", flags: "ptoY", wanted: Some('t') },
+    Mda { name: "maildrop", flags: "", wanted: None },
+    Mda { name: "dovecot-lda", flags: "ek", wanted: Some('e') },
+];
+
+impl Mda {
+    fn of(program: &str) -> Option<&'static Self> {
+        let name = program.rsplit('/').next().unwrap_or(program);
+        MDAS.iter().find(|mda| mda.name == name)
+    }
+
+    /// Whether one of the arguments is this option, alone or behind other flags.
+    fn is_given(&self, option: char, arguments: &[String]) -> bool {
+        arguments.iter().any(|argument| {
+            argument.strip_prefix('-').is_some_and(|letters| {
+                letters.trim_start_matches(|c| c != option && self.flags.contains(c)).starts_with(option)
+            })
+        })
+    }
+}
+
+/// The argv for one message.
+pub(super) fn argv(command: &Command, envelope: &Envelope, account: &str) -> Vec<String> {
+    let elements = match command {
+        Command::Shell(line) => return vec!["sh".to_owned(), "-c".to_owned(), line.clone()],
+        Command::Argv(elements) => elements,
+    };
+    let mut argv: Vec<String> = Vec::with_capacity(elements.len() + 3);
+    let Some((program, arguments)) = elements.split_first() else { return argv };
+    argv.push(program.clone());
+    if let Some(mda) = Mda::of(program)
+        && !mda.is_given('f', arguments)
+    {
+        if let Some(wanted) = mda.wanted.filter(|wanted| !mda.is_given(*wanted, arguments)) {
+            argv.push(format!("-{wanted}"));
+        }
+        // An argument of its own: whatever it begins with, `-f` takes it for its value.
+        argv.push("-f".to_owned());
+        argv.push(envelope.sender.clone());
+    }
+    argv.extend(arguments.iter().map(|element| expand(element, envelope, account)));
+    argv
+}
+
+/// An element with its placeholders filled in, once: what is put in is not looked at again.
+fn expand(element: &str, envelope: &Envelope, account: &str) -> String {
+    let mut out = String::with_capacity(element.len());
+    let mut rest = element;
+    while let Some(at) = rest.find('{') {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        let placeholders = [
+            ("{sender}", &*envelope.sender, NOBODY),
+            ("{recipient}", &*envelope.recipient, ""),
+            ("{account}", account, account),
+        ];
+        let found = placeholders.iter().find_map(|(name, value, harmless)| {
+            let rest = after.strip_prefix(name)?;
+            // What would make an option of an argument that wasn't one stays out.
+            let option = out.is_empty() && value.starts_with('-');
+            Some((if option { harmless } else { value }, rest))
+        });
+        match found {
+            Some((value, behind)) => {
+                out.push_str(value);
+                rest = behind;
+            }
+            None => {
+                out.push('{');
+                rest = after.strip_prefix('{').unwrap_or_default();
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Envelope, argv};
+
+    fn built(elements: &[&str], sender: &str, recipient: &str) -> Vec<String> {
+        let command = Command::Argv(elements.iter().map(|e| (*e).to_owned()).collect());
+        argv(&command, &Envelope::new(sender, recipient), "work")
+    }
+
+    #[test]
+    fn arguments() {
+        type Case = (&'static [&'static str], &'static str, &'static str, &'static [&'static str]);
+        let cases: [Case; 24] = [
+            (&["cat"], "a@b", "", &["cat"]),
+            (&["x", "{sender}", "{recipient}", "{account}"], "a@b", "c@d", &["x", "a@b", "c@d", "work"]),
+            (&["x", "<{sender}>-{recipient}{"], "a@b", "c@d", &["x", "<a@b>-c@d{"]),
+            (&["x", "{sender}"], "{recipient}", "c@d", &["x", "{recipient}"]),
+            (&["x", "{nothing}", "{{sender}}"], "a@b", "", &["x", "{nothing}", "{a@b}"]),
+            (&["x", "{sender}"], "-x", "", &["x", "MAILER-DAEMON"]),
+            (&["x", "{recipient}"], "", "--help", &["x", ""]),
+            (&["x", "{recipient}{sender}"], "-x", "", &["x", "MAILER-DAEMON"]),
+            (&["x", "-s{sender}", "to:{recipient}"], "-x", "-y", &["x", "-s-x", "to:-y"]),
+            (&["x", "{sender}"], "a\nb\0", "c\x1b", &["x", "MAILER-DAEMON"]),
+            (&["{sender}"], "rm", "", &["{sender}"]),
+            // M11
+            (&["procmail"], "a@b", "", &["procmail", "-t", "-f", "a@b"]),
+            (
+                &["/usr/bin/procmail", "-d", "me"],
+                "",
+                "",
+                &["/usr/bin/procmail", "-t", "-f", "MAILER-DAEMON", "-d", "me"],
+            ),
+            (&["procmail", "rc"], "-x", "", &["procmail", "-t", "-f", "-x", "rc"]),
+            (&["procmail", "rc"], "a b", "", &["procmail", "-t", "-f", "a b", "rc"]),
+            (&["procmail", "rc"], "$(x)", "", &["procmail", "-t", "-f", "$(x)", "rc"]),
+            (&["procmail", "-t"], "a@b", "", &["procmail", "-f", "a@b", "-t"]),
+            (&["procmail", "-f", "{sender}"], "a@b", "", &["procmail", "-f", "a@b"]),
+            (&["procmail", "-tf", "me"], "a@b", "", &["procmail", "-tf", "me"]),
+            (&["procmail", "-d", "f"], "a@b", "", &["procmail", "-t", "-f", "a@b", "-d", "f"]),
+            // M12
+            (&["maildrop", "-d", "me"], "a@b", "", &["maildrop", "-f", "a@b", "-d", "me"]),
+            (&["maildrop", "-fme"], "a@b", "", &["maildrop", "-fme"]),
+            (
+                &["/usr/lib/dovecot/dovecot-lda", "-d", "me"],
+                "a@b",
+                "",
+                &["/usr/lib/dovecot/dovecot-lda", "-e", "-f", "a@b", "-d", "me"],
+            ),
+            (&["dovecot-lda", "-ef", "me"], "a@b", "", &["dovecot-lda", "-ef", "me"]),
+        ];
+        for (elements, sender, recipient, expected) in cases {
+            assert_eq!(built(elements, sender, recipient), expected, "{elements:?} {sender:?} {recipient:?}");
+        }
+        let line = Command::Shell("procmail -d {sender} $(x)".to_owned());
+        assert_eq!(
+            argv(&line, &Envelope::new("a", "b"), "work"),
+            ["sh", "-c", "procmail -d {sender} $(x)"],
+            "a shell's line is the user's alone"
+        );
+        assert_eq!(built(&[], "a", "b"), [""; 0]);
+    }
+}

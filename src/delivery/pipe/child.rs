@@ -1,0 +1,251 @@
+//! A program that takes a message on standard input: run in a process group of its own, within a time limit, with what
+//! it says kept for the report.  No thread is needed: exits and output are waited for together.
+
+use std::fs::File;
+use std::io::{self, PipeReader, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+/// So much of what a program says is kept.
+const SAID: usize = 2048;
+
+/// Between the polite end and the other one.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Where the system has no descriptors for processes, they are looked after so often.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// What a program came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It exited with this status.
+    Exited(i32),
+    /// It died by this signal.
+    Killed(i32),
+    /// It was stopped at the time limit.  Whatever its status then was, it didn't say that it had delivered.
+    TimedOut,
+}
+
+/// A running program.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: std::process::Child,
+    group: Option<Pid>,
+    /// Readable once the process has ended.
+    handle: Option<OwnedFd>,
+    output: Option<PipeReader>,
+    said: Vec<u8>,
+    deadline: Instant,
+    end: End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Awaited,
+    Asked,
+    Forced,
+}
+
+impl Child {
+    /// Starts a program whose standard input is `input`, from its position on.
+    pub(super) fn start(
+        argv: &[String],
+        environment: &[(&str, &str)],
+        input: File,
+        limit: Duration,
+    ) -> io::Result<Self> {
+        let (program, arguments) = argv
+            .split_first()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no program is named"))?;
+        // What it prints must not mix with what we print.
+        let (output, theirs) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&output, true)?;
+        let process = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::from(input))
+            .stdout(theirs.try_clone()?)
+            .stderr(theirs)
+            .process_group(0)
+            .spawn()?;
+        let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
+        let handle = group.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        // A limit beyond the clock's end is none.
+        let now = Instant::now();
+        let deadline = now.checked_add(limit).unwrap_or(now + Duration::from_secs(1 << 30));
+        let output = Some(output);
+        Ok(Self { process, group, handle, output, said: Vec::new(), deadline, end: End::Awaited })
+    }
+
+    /// What it has come to; called once, for one that has ended.
+    fn outcome(&mut self) -> io::Result<Outcome> {
+        self.listen();
+        // Not reaped yet, so that the group's number cannot be another's.
+        if self.end != End::Awaited {
+            self.signal(Signal::KILL);
+        }
+        let status = self.process.wait()?;
+        Ok(match (self.end, status.code()) {
+            (End::Asked | End::Forced, _) => Outcome::TimedOut,
+            (End::Awaited, Some(code)) => Outcome::Exited(code),
+            (End::Awaited, None) => Outcome::Killed(status.signal().unwrap_or(0)),
+        })
+    }
+
+    /// What it has said, as it was.
+    pub(super) fn said(&self) -> &[u8] {
+        &self.said
+    }
+
+    /// Reads what is there to be read, and keeps its beginning.
+    fn listen(&mut self) {
+        let Some(output) = &mut self.output else { return };
+        let mut buffer = [0; 4096];
+        loop {
+            match output.read(&mut buffer) {
+                Ok(read) if read > 0 => {
+                    let room = SAID.saturating_sub(self.said.len()).min(read);
+                    self.said.extend_from_slice(buffer.get(..room).unwrap_or_default());
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                // The end, or an error after which nothing more will come.
+                _ => {
+                    self.output = None;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// At the time limit: asks, then forces.
+    fn hurry(&mut self, now: Instant) {
+        if now < self.deadline {
+            return;
+        }
+        self.signal(if self.end == End::Awaited { Signal::TERM } else { Signal::KILL });
+        self.end = if self.end == End::Awaited { End::Asked } else { End::Forced };
+        self.deadline = now + GRACE;
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let Some(pid) = self.group else { return };
+        // It may have left its group, or have ended: then there's nobody to tell.
+        let _ = rustix::process::kill_process_group(pid, signal);
+        if signal == Signal::KILL {
+            let _ = self.process.kill();
+        }
+    }
+
+    fn has_ended(&mut self, woken: bool) -> bool {
+        match self.handle {
+            Some(_) => woken,
+            // An error means that there's no such process any more.
+            None => self.process.try_wait().map_or(true, |status| status.is_some()),
+        }
+    }
+}
+
+/// Waits until one of them has ended: which, and what it came to.
+///
+/// # Errors
+/// When the system cannot wait.  `None` for nobody to wait for.
+pub(super) fn wait_for_one(children: &mut [&mut Child]) -> io::Result<Option<(usize, Outcome)>> {
+    while !children.is_empty() {
+        let now = Instant::now();
+        let mut timeout = Duration::MAX;
+        let mut descriptors = Vec::with_capacity(children.len() * 2);
+        for child in children.iter() {
+            timeout = timeout.min(child.deadline.saturating_duration_since(now));
+            match &child.handle {
+                Some(handle) => descriptors.push(PollFd::new(handle, PollFlags::IN)),
+                None => timeout = timeout.min(GLANCE),
+            }
+        }
+        let handles = descriptors.len();
+        for output in children.iter().filter_map(|child| child.output.as_ref()) {
+            descriptors.push(PollFd::new(output, PollFlags::IN));
+        }
+        match rustix::event::poll(&mut descriptors, Timespec::try_from(timeout).ok().as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let woken: Vec<bool> = descriptors.iter().take(handles).map(|d| !d.revents().is_empty()).collect();
+        drop(descriptors);
+        let mut woken = woken.into_iter();
+        for (index, child) in children.iter_mut().enumerate() {
+            child.listen();
+            let woken = child.handle.is_some() && woken.next().unwrap_or(false);
+            if child.has_ended(woken) {
+                return Ok(Some((index, child.outcome()?)));
+            }
+            child.hurry(Instant::now());
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Child, Outcome, SAID, wait_for_one};
+    use std::io::{Seek as _, Write as _};
+    use std::time::Duration;
+
+    fn run(line: &str, limit: Duration, handle: bool) -> (Outcome, Vec<u8>) {
+        let mut input = tempfile::tempfile().unwrap();
+        input.write_all(&vec![b'x'; 200_000]).unwrap();
+        input.rewind().unwrap();
+        let argv = ["sh", "-c", line].map(str::to_owned);
+        let mut child = Child::start(&argv, &[("WHO", "me")], input, limit).unwrap();
+        if !handle {
+            child.handle = None;
+        }
+        let outcome = wait_for_one(&mut [&mut child]).unwrap().unwrap().1;
+        (outcome, child.said)
+    }
+
+    #[test]
+    fn programs_end_in_many_ways() {
+        let long = Duration::from_secs(60);
+        let short = Duration::from_millis(50);
+        let cases: [(&str, Duration, Outcome, &str); 9] = [
+            ("wc -c", long, Outcome::Exited(0), "200000\n"),
+            ("exit 75", long, Outcome::Exited(75), ""),
+            ("echo out; echo $WHO >&2; exit 1", long, Outcome::Exited(1), "out\nme\n"),
+            ("kill -9 $$", long, Outcome::Killed(9), ""),
+            ("exec 0<&-; exit 0", long, Outcome::Exited(0), ""),
+            ("exec sleep 60", short, Outcome::TimedOut, ""),
+            ("trap 'exit 0' TERM; while :; do sleep 0.01; done", short, Outcome::TimedOut, "?"),
+            ("sleep 60 & exit 3", long, Outcome::Exited(3), ""),
+            ("head -c 1000000 /dev/zero; echo >&2; exit 4", long, Outcome::Exited(4), "*"),
+        ];
+        for (line, limit, expected, said) in cases {
+            for handle in [true, false] {
+                let (outcome, output) = run(line, limit, handle);
+                assert_eq!(outcome, expected, "{line}");
+                match said {
+                    "?" => {}
+                    "*" => assert_eq!(output.len(), SAID),
+                    _ => assert_eq!(String::from_utf8(output).unwrap().trim_start(), said, "{line}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_whole_group_ends_at_the_time_limit() {
+        // The grandchild holds the pipe; when it's gone, nobody does.
+        let (ours, theirs) = std::io::pipe().unwrap();
+        let argv = ["sh", "-c", "sleep 60 & sleep 60; :"].map(str::to_owned);
+        let input = std::fs::File::from(std::os::fd::OwnedFd::from(theirs));
+        let mut child = Child::start(&argv, &[], input, Duration::from_millis(50)).unwrap();
+        assert_eq!(wait_for_one(&mut [&mut child]).unwrap(), Some((0, Outcome::TimedOut)));
+        drop(child);
+        assert_eq!(std::io::read_to_string(ours).unwrap(), "");
+    }
+}

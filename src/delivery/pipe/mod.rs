@@ -1,0 +1,307 @@
+//! A program that takes each message on standard input: an MDA such as procmail, or anything else.
+//!
+//! It gets a message only after that has arrived whole; if a line that drops handed it half a message, it would see a
+//! normal end of input and store that.  Delivery to a program is at-least-once by nature: if we die while it runs, nobody knows whether it
+//! took the message, and it gets it again.  So the outcome is written as soon as it's known, and synced while the next
+//! one runs: only the messages in hand (one, or as many as run at once) are ever handed over twice.
+//!
+//! A stop signal doesn't reach the programs, which have process groups of their own: what has arrived whole is still
+//! handed over.
+
+mod argv;
+mod child;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::Access;
+use rustix::io::Errno;
+
+pub use argv::Command;
+use argv::{Envelope, argv};
+use child::{Child, Outcome, wait_for_one};
+
+use super::spool::Spool;
+use super::{Error, Failure, Inlet, Intake, Outlet, Recorder, Settler, Unsettled, Waiting};
+use crate::durable;
+use crate::exit::ExitCode;
+use crate::message::Facts;
+use crate::proof::{IntentId, Noted, Piece, Place, Published, Spooled, Staged};
+use crate::text;
+
+/// So much of a batch may stay in memory; what comes then goes to files.
+const BATCH_IN_MEMORY: usize = 4 * 1024 * 1024;
+
+/// Looks, before anything is retrieved, whether the program is there (M10).  `search` is the environment's `PATH`.
+///
+/// # Errors
+/// [`Error::Unfit`] with [`ExitCode::Configuration`].
+pub fn check(command: &Command, search: Option<&OsStr>) -> Result<(), Error> {
+    let Command::Argv(elements) = command else { return Ok(()) };
+    let program = elements.first().map_or("", String::as_str);
+    let runs = |path: &Path| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
+    let found = if program.contains('/') {
+        runs(Path::new(program))
+    } else {
+        let search = search.unwrap_or(OsStr::new("/bin:/usr/bin"));
+        !program.is_empty() && std::env::split_paths(search).any(|directory| runs(&directory.join(program)))
+    };
+    if found {
+        Ok(())
+    } else {
+        Err(Error::Unfit { message: not_found(program), exit: ExitCode::Configuration })
+    }
+}
+
+fn not_found(program: &str) -> String {
+    format!(
+        "{} was not found, or cannot be executed; install it, or correct the pipe setting",
+        text::printable(program.as_bytes())
+    )
+}
+
+/// Settles what was in hand when a run died: nobody knows whether it was taken, so it comes again.
+///
+/// # Errors
+/// When the ledger cannot be written or synced.
+pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler) -> Result<(), Error> {
+    let intents: Vec<IntentId> = unsettled.intents.iter().map(|intent| intent.id).collect();
+    if intents.is_empty() { Ok(()) } else { settler.dropped(&intents) }
+}
+
+/// The network's end of a program.
+#[derive(Debug)]
+pub struct PipeInlet {
+    state: PathBuf,
+    /// What this batch may still keep in memory; taken back by an intake when it's known.
+    spare: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl PipeInlet {
+    /// Spools large messages into `state`, the ledger's directory.
+    #[must_use]
+    pub fn new(state: PathBuf) -> Self {
+        Self { state, spare: std::sync::Arc::new(BATCH_IN_MEMORY.into()) }
+    }
+}
+
+impl Inlet for PipeInlet {
+    fn open(&mut self) -> Result<Box<dyn Intake>, Error> {
+        let spare = self.spare.load(std::sync::atomic::Ordering::Relaxed);
+        Ok(Box::new(PipeIntake { spool: Spool::new(&self.state, spare), spare: self.spare.clone() }))
+    }
+
+    fn cut(&mut self) {
+        self.spare = std::sync::Arc::new(BATCH_IN_MEMORY.into());
+    }
+}
+
+struct PipeIntake {
+    spool: Spool,
+    spare: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Intake for PipeIntake {
+    fn write(&mut self, text: &[u8]) -> Result<(), Error> {
+        self.spool.write(text)
+    }
+
+    fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error> {
+        let octets = self.spool.octets();
+        let spooled = self.spool.finish()?;
+        if let Spooled::Memory(text) = &spooled {
+            // One message at a time: nobody else counts down meanwhile.
+            self.spare.fetch_sub(text.len(), std::sync::atomic::Ordering::Relaxed);
+        }
+        Ok(Waiting { octets, digest: facts.stored, place: Place::Spooled(spooled) })
+    }
+
+    fn abandon(self: Box<Self>) {}
+}
+
+/// What is run, and in whose name.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program.
+    pub command: Command,
+    /// Stopped after that.
+    pub time_limit: Duration,
+    /// So many at once.
+    pub parallel: u16,
+    /// The account's name, for `{account}` and `POPFETCH_ACCOUNT`.
+    pub account: String,
+    /// The server's host, for `POPFETCH_SERVER`.
+    pub server: String,
+    /// The ledger's directory.
+    pub state: PathBuf,
+}
+
+/// The committer's end of a program.
+#[derive(Debug)]
+pub struct PipeOutlet {
+    settings: Settings,
+}
+
+impl PipeOutlet {
+    /// For one run.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn start(&self, piece: &Piece) -> Result<Child, Failure> {
+        let Settings { command, time_limit, account, server, state, .. } = &self.settings;
+        let message = &piece.message;
+        let envelope = Envelope::new(&message.sender, &message.recipient);
+        let argv = argv(command, &envelope, account);
+        let program = argv.first().map_or("", String::as_str);
+        let environment = [
+            ("SENDER", envelope.sender.as_str()),
+            ("RECIPIENT", envelope.recipient.as_str()),
+            ("POPFETCH_ACCOUNT", account.as_str()),
+            ("POPFETCH_SERVER", server.as_str()),
+        ];
+        let input = input(&piece.place, state).map_err(|reason| Failure {
+            permanent: false,
+            reason: format!("the message cannot be handed over: {reason}"),
+            exit: ExitCode::LocalIo,
+        })?;
+        Child::start(&argv, &environment, input, *time_limit).map_err(|e| {
+            let errno = e.raw_os_error().map(Errno::from_raw_os_error);
+            let missing = e.kind() == io::ErrorKind::NotFound
+                || matches!(errno, Some(Errno::ACCESS | Errno::NOTDIR | Errno::NOEXEC | Errno::LOOP));
+            if missing {
+                Failure { permanent: false, reason: not_found(program), exit: ExitCode::Configuration }
+            } else {
+                let reason = format!("{} cannot be started: {e}", text::printable(program.as_bytes()));
+                Failure { permanent: false, reason, exit: ExitCode::Later }
+            }
+        })
+    }
+
+    fn failure(&self, outcome: Outcome, said: &[u8]) -> Option<Failure> {
+        let (permanent, how, exit) = match outcome {
+            Outcome::Exited(0) => return None,
+            Outcome::Exited(code @ (65 | 67 | 69 | 77)) => {
+                (true, format!("refused it (exit status {code})"), ExitCode::Later)
+            }
+            // The shell's word for a command that isn't there.
+            Outcome::Exited(127) if matches!(self.settings.command, Command::Shell(_)) => {
+                (false, "found no such command (exit status 127)".to_owned(), ExitCode::Configuration)
+            }
+            Outcome::Exited(code) => {
+                (false, format!("did not take it (exit status {code})"), ExitCode::Later)
+            }
+            Outcome::Killed(signal) => (false, format!("was killed by signal {signal}"), ExitCode::Later),
+            Outcome::TimedOut => {
+                let limit = self.settings.time_limit;
+                (false, format!("was stopped at its time limit of {limit:?}"), ExitCode::Later)
+            }
+        };
+        let program = match &self.settings.command {
+            Command::Shell(_) => "sh",
+            Command::Argv(elements) => elements.first().map_or("", String::as_str),
+        };
+        let mut reason = format!("{} {how}", text::printable(program.as_bytes()));
+        let said = said.trim_ascii();
+        if !said.is_empty() {
+            reason.push_str(&format!(": \"{}\"", text::printable(said)));
+        }
+        Some(Failure { permanent, reason, exit })
+    }
+}
+
+impl Outlet for PipeOutlet {
+    /// Nothing needs to survive: what is not handed over comes again.
+    fn stage(&mut self, pieces: Vec<Piece>) -> Result<Vec<Staged>, Error> {
+        Ok(pieces.into_iter().map(Staged::attest).collect())
+    }
+
+    fn publish(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error> {
+        let mut queue = noted.into_iter();
+        let mut running: Vec<(Noted, Child)> = Vec::new();
+        // A missing program is missing for the whole batch.
+        let mut missing: Option<Failure> = None;
+        // Once the ledger can't be written nothing more is handed over; what runs is still waited for.
+        let mut trouble: Option<Error> = None;
+        let mut unsynced = false;
+        loop {
+            while trouble.is_none() && running.len() < usize::from(self.settings.parallel.max(1)) {
+                let Some(noted) = queue.next() else { break };
+                let started = match &missing {
+                    Some(failure) => Err(failure.clone()),
+                    None => self.start(noted.piece()),
+                };
+                match started {
+                    Ok(child) => running.push((noted, child)),
+                    Err(failure) => {
+                        if failure.exit == ExitCode::Configuration {
+                            missing = Some(failure.clone());
+                        }
+                        trouble = recorder.failed(noted, failure).err();
+                    }
+                }
+            }
+            // While they run: what is known must be on disk before the next but one is handed over.
+            if std::mem::take(&mut unsynced) && !running.is_empty() {
+                trouble = trouble.or(recorder.sync().err());
+            }
+            let mut children: Vec<&mut Child> = running.iter_mut().map(|(_, child)| child).collect();
+            let waited = wait_for_one(&mut children)
+                .map_err(|e| Error::Later(format!("the program's end cannot be waited for: {e}")))?;
+            let Some((index, outcome)) = waited else { break };
+            let (noted, child) = running.remove(index);
+            let recorded = match self.failure(outcome, child.said()) {
+                None => recorder.published(Published::attest(noted)),
+                Some(failure) => recorder.failed(noted, failure),
+            };
+            trouble = trouble.or(recorded.err());
+            unsynced = true;
+        }
+        trouble.map_or(Ok(()), Err)
+    }
+
+    fn withdraw(&mut self, _: Vec<Piece>) {}
+}
+
+/// A file that holds the message, at its beginning.
+fn input(place: &Place, state: &Path) -> Result<File, String> {
+    let spooled = match place {
+        Place::Spooled(spooled) => spooled,
+        Place::Maildir { .. } | Place::Mbox { .. } => {
+            return Err("it waits for another destination".to_owned());
+        }
+    };
+    let open = || -> io::Result<File> {
+        let mut file = match spooled {
+            Spooled::File(file) => file.try_clone()?,
+            Spooled::Memory(text) => {
+                let mut file =
+                    in_memory().or_else(|_| durable::create_unnamed(state).map_err(|e| e.source))?;
+                file.write_all(text)?;
+                file
+            }
+        };
+        file.rewind()?;
+        Ok(file)
+    };
+    open().map_err(|e| e.to_string())
+}
+
+/// A file in memory: unlike a pipe it needs nobody to fill it while the program reads, and doesn't mind a program that
+/// doesn't.
+#[cfg(target_os = "linux")]
+fn in_memory() -> io::Result<File> {
+    Ok(rustix::fs::memfd_create("message", rustix::fs::MemfdFlags::CLOEXEC)?.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_memory() -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests;

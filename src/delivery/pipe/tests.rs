@@ -1,0 +1,202 @@
+//! Real programs, told by `sh -c`.
+
+use super::{Command, PipeInlet, PipeOutlet, Settings, check};
+use crate::delivery::trial::{Told, noted, piece, pieces};
+use crate::delivery::{Error, Outlet as _};
+use crate::exit::ExitCode;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Duration;
+
+fn outlet(home: &Path, command: Command, parallel: u16, time_limit: Duration) -> PipeOutlet {
+    PipeOutlet::new(Settings {
+        command,
+        time_limit,
+        parallel,
+        account: "work".to_owned(),
+        server: "pop.example".to_owned(),
+        state: home.to_owned(),
+    })
+}
+
+fn shell(home: &Path, line: &str, parallel: u16) -> PipeOutlet {
+    let line = line.replace("HERE", home.to_str().unwrap());
+    outlet(home, Command::Shell(line), parallel, Duration::from_secs(60))
+}
+
+fn publish(home: &Path, outlet: &mut PipeOutlet, texts: &[&[u8]], told: &mut Told) -> Result<(), Error> {
+    let staged = outlet.stage(pieces(&mut PipeInlet::new(home.to_owned()), texts)).unwrap();
+    outlet.publish(noted(staged), told)
+}
+
+/// M9
+#[test]
+fn only_exit_0_delivers() {
+    let home = tempfile::tempdir().unwrap();
+    let cases = [
+        ("cat >/dev/null; exit 0", None),
+        ("exit 0", None),
+        ("echo why >&2; exit 75", Some((false, "exit status 75): \"why\""))),
+        ("exit 65", Some((true, "exit status 65)"))),
+        ("exit 67", Some((true, "exit status 67)"))),
+        ("exit 69", Some((true, "exit status 69)"))),
+        ("printf '\\033[31m'; exit 77", Some((true, "exit status 77): \"\\x1b[31m\""))),
+        ("exit 1", Some((false, "exit status 1)"))),
+        ("exit 78", Some((false, "exit status 78)"))),
+        ("kill -15 $$", Some((false, "killed by signal 15"))),
+    ];
+    for (line, expected) in cases {
+        let mut told = Told::default();
+        publish(home.path(), &mut shell(home.path(), line, 1), &[b"x\n"], &mut told).unwrap();
+        match expected {
+            None => assert_eq!(told.published, [1], "{line}"),
+            Some((permanent, reason)) => {
+                let (1, failure) = &told.failed[0] else { panic!("{line}") };
+                assert_eq!((failure.permanent, failure.exit), (permanent, ExitCode::Later), "{line}");
+                assert!(failure.reason.ends_with(reason), "{line}: {}", failure.reason);
+            }
+        }
+    }
+    let mut told = Told::default();
+    let command = Command::Shell("exec sleep 60".to_owned());
+    let mut outlet = outlet(home.path(), command, 1, Duration::from_millis(50));
+    publish(home.path(), &mut outlet, &[b"x\n"], &mut told).unwrap();
+    assert!(told.failed[0].1.reason.ends_with("time limit of 50ms") && !told.failed[0].1.permanent);
+}
+
+/// M10
+#[test]
+fn a_missing_program_needs_a_human() {
+    let home = tempfile::tempdir().unwrap();
+    let here = home.path().to_str().unwrap();
+    let plain = format!("{here}/plain");
+    std::fs::write(&plain, "not executable").unwrap();
+    let argv = |program: &str| Command::Argv(vec![program.to_owned()]);
+    let search = Some(OsStr::new("/nowhere:/bin"));
+    for program in ["/no/such", "nosuch", &plain, here, ""] {
+        let refused = check(&argv(program), search).unwrap_err();
+        assert_eq!(refused.exit_code(), ExitCode::Configuration, "{program}");
+        let mut told = Told::default();
+        let mut outlet = outlet(home.path(), argv(program), 1, Duration::from_secs(60));
+        publish(home.path(), &mut outlet, &[b"x\n", b"y\n"], &mut told).unwrap();
+        let exits: Vec<ExitCode> = told.failed.iter().map(|(_, failure)| failure.exit).collect();
+        assert_eq!(exits, [ExitCode::Configuration; 2], "{program}");
+    }
+    for program in ["sh", "/bin/sh"] {
+        check(&argv(program), search).unwrap();
+    }
+    let mut told = Told::default();
+    publish(home.path(), &mut shell(home.path(), "nosuchcommand", 1), &[b"x\n"], &mut told).unwrap();
+    assert_eq!(told.failed[0].1.exit, ExitCode::Configuration);
+}
+
+#[test]
+fn a_program_gets_the_message_and_who_it_is_from() {
+    let home = tempfile::tempdir().unwrap();
+    let mut inlet = PipeInlet::new(home.path().to_owned());
+    let large: Vec<u8> = b"0123456789abcde\n".repeat(40_000);
+    let line = "{ echo $SENDER,$RECIPIENT,$POPFETCH_ACCOUNT,$POPFETCH_SERVER; cat; } >HERE/$RECIPIENT; ls /proc/$$/fd >HERE/fds";
+    let pieces = vec![
+        piece(&mut inlet, b"small\n", 1, "a@b", "one"),
+        piece(&mut inlet, &large, 2, "", "two"),
+        piece(&mut inlet, b"", 3, "$(x)", "three"),
+    ];
+    let mut outlet = shell(home.path(), line, 1);
+    let mut told = Told::default();
+    let staged = outlet.stage(pieces).unwrap();
+    outlet.publish(noted(staged), &mut told).unwrap();
+    assert_eq!(told.published, [1, 2, 3]);
+    let got = |name: &str| std::fs::read(home.path().join(name)).unwrap();
+    assert_eq!(got("one"), b"a@b,one,work,pop.example\nsmall\n");
+    assert_eq!(got("three"), b"$(x),three,work,pop.example\n");
+    assert!(got("two") == [b"MAILER-DAEMON,two,work,pop.example\n", large.as_slice()].concat());
+    let inherited = String::from_utf8(got("fds")).unwrap();
+    assert!(
+        inherited.lines().filter_map(|fd| fd.parse().ok()).all(|fd: u32| fd < 3 || fd >= 10),
+        "{inherited}"
+    );
+}
+
+#[test]
+fn each_outcome_is_synced_before_the_next_but_one_is_handed_over() {
+    let home = tempfile::tempdir().unwrap();
+    let mut told = Told::default();
+    publish(
+        home.path(),
+        &mut shell(home.path(), "cat >>HERE/out", 1),
+        &[b"1\n", b"2\n", b"3\n", b"4\n"],
+        &mut told,
+    )
+    .unwrap();
+    assert_eq!((told.published, told.syncs), (vec![1, 2, 3, 4], vec![1, 2, 3]));
+    assert_eq!(std::fs::read(home.path().join("out")).unwrap(), b"1\n2\n3\n4\n");
+}
+
+#[test]
+fn several_run_at_once_and_no_more_than_that() {
+    let home = tempfile::tempdir().unwrap();
+    // Each waits until a second one is there; a third never is.
+    let line = "touch HERE/$$; while [ $(ls HERE | grep -c '^[0-9]*$') -lt 2 ] && [ ! -e HERE/go ]; do sleep 0.01; done; \
+                touch HERE/go; ls HERE | grep -c '^[0-9]*$' >>HERE/counts; rm HERE/$$";
+    let mut told = Told::default();
+    publish(home.path(), &mut shell(home.path(), line, 2), &[b"1\n".as_slice(); 6], &mut told).unwrap();
+    told.published.sort_unstable();
+    assert_eq!(told.published, [1, 2, 3, 4, 5, 6]);
+    let counts = std::fs::read_to_string(home.path().join("counts")).unwrap();
+    assert!(counts.lines().all(|count| count.parse::<u32>().unwrap() <= 2), "{counts}");
+}
+
+#[test]
+fn nothing_more_is_handed_over_when_the_ledger_breaks() {
+    let home = tempfile::tempdir().unwrap();
+    let mut told = Told { breaks_after: Some(2), ..Told::default() };
+    let mut outlet = shell(home.path(), "cat >>HERE/out", 1);
+    let texts: [&[u8]; 4] = [b"1\n", b"2\n", b"3\n", b"4\n"];
+    assert!(matches!(publish(home.path(), &mut outlet, &texts, &mut told), Err(Error::Ledger { .. })));
+    assert_eq!(std::fs::read(home.path().join("out")).unwrap(), b"1\n2\n");
+}
+
+/// M11, M12, with the programs themselves where they are installed.
+#[test]
+fn procmail_and_maildrop_store_what_they_get() {
+    let home = tempfile::tempdir().unwrap();
+    let here = home.path().to_str().unwrap();
+    std::fs::write(
+        home.path().join("procmailrc"),
+        format!("DEFAULT={here}/procmail\n:0:\n{here}/procmail\n"),
+    )
+    .unwrap();
+    std::fs::write(home.path().join("maildroprc"), format!("to \"{here}/maildrop\"\n")).unwrap();
+    std::fs::set_permissions(
+        home.path().join("maildroprc"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    for mda in ["procmail", "maildrop"] {
+        let argv = Command::Argv(vec![mda.to_owned(), format!("{here}/{mda}rc")]);
+        if check(&argv, Some(OsStr::new("/bin:/usr/bin"))).is_err() {
+            eprintln!("{mda} is not installed: not tested with it");
+            continue;
+        }
+        let mut inlet = PipeInlet::new(home.path().to_owned());
+        let senders = ["a@b.example", "", "-x", "$(touch evil)"];
+        let pieces = senders
+            .iter()
+            .zip(1..)
+            .map(|(sender, n)| piece(&mut inlet, b"Subject: s\n\nbody\n", n, sender, ""))
+            .collect();
+        let mut outlet = outlet(home.path(), argv, 1, Duration::from_secs(60));
+        let mut told = Told::default();
+        let staged = outlet.stage(pieces).unwrap();
+        outlet.publish(noted(staged), &mut told).unwrap();
+        assert_eq!((&told.published, &told.failed), (&vec![1, 2, 3, 4], &Vec::new()), "{mda}");
+        let stored = std::fs::read_to_string(home.path().join(mda)).unwrap();
+        let from: Vec<&str> = stored
+            .lines()
+            .filter(|line| line.starts_with("From "))
+            .map(|line| line.split(' ').nth(1).unwrap())
+            .collect();
+        assert_eq!(from[..3], ["a@b.example", "MAILER-DAEMON", "-x"], "{mda}: {stored}");
+        assert_eq!(from.len(), 4, "{mda}: {stored}");
+    }
+}

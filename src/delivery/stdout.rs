@@ -1,0 +1,275 @@
+//! Standard output as a stream of mbox entries, for `formail -s procmail` and its like.
+//!
+//! What went into a pipe was only printed: nobody knows what became of it.  What went into a regular file is synced, and
+//! counts as delivered.  Which of the two it is, is the caller's to ask ([`is_regular_file`]).
+
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::OFlags;
+
+use super::mbox::{Formatter, Sink};
+use super::spool::Spool;
+use super::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting};
+use crate::clock::Time;
+use crate::durable::{self, Step};
+use crate::exit::ExitCode;
+use crate::message::date::asctime;
+use crate::message::{Digest, Facts};
+use crate::proof::{Noted, Piece, Place, Published, Spooled, Staged};
+
+/// Copied at once.
+const CHUNK: usize = 128 * 1024;
+
+/// Accounts that run side by side share the one stream: a batch is written in one go.
+static STREAM: Mutex<()> = Mutex::new(());
+
+/// Standard output, as a file of our own.
+///
+/// # Errors
+/// When it is closed.
+pub fn open() -> Result<File, Error> {
+    let descriptor = io::stdout().as_fd().try_clone_to_owned();
+    Ok(File::from(descriptor.map_err(|e| durable::Error::new(Step::Open, name(), e))?))
+}
+
+/// Whether standard output goes to a regular file, so that what was printed is as good as delivered.
+#[must_use]
+pub fn is_regular_file() -> bool {
+    open().is_ok_and(|file| is_regular(&file))
+}
+
+fn is_regular(file: &File) -> bool {
+    file.metadata().is_ok_and(|status| status.is_file())
+}
+
+fn name() -> &'static Path {
+    Path::new("standard output")
+}
+
+/// The network's end of standard output.
+#[derive(Debug)]
+pub struct StdoutInlet {
+    state: PathBuf,
+    clock: fn() -> Time,
+}
+
+impl StdoutInlet {
+    /// Spools large messages into `state`, the ledger's directory; `clock` says when a message is delivered.
+    #[must_use]
+    pub fn new(state: PathBuf, clock: fn() -> Time) -> Self {
+        Self { state, clock }
+    }
+}
+
+impl Inlet for StdoutInlet {
+    fn open(&mut self) -> Result<Box<dyn Intake>, Error> {
+        Ok(Box::new(StdoutIntake {
+            formatter: Formatter::new(asctime((self.clock)())),
+            entry: Entry { spool: Spool::new(&self.state, 16 * 1024), hasher: blake3::Hasher::new() },
+        }))
+    }
+
+    fn cut(&mut self) {}
+}
+
+struct StdoutIntake {
+    formatter: Formatter,
+    entry: Entry,
+}
+
+/// A formatted entry, and its digest.
+struct Entry {
+    spool: Spool,
+    hasher: blake3::Hasher,
+}
+
+impl Sink for Entry {
+    fn put(&mut self, octets: &[u8]) -> Result<(), Error> {
+        self.hasher.update(octets);
+        self.spool.write(octets)
+    }
+}
+
+impl Intake for StdoutIntake {
+    fn write(&mut self, text: &[u8]) -> Result<(), Error> {
+        self.formatter.feed(text, &mut self.entry)
+    }
+
+    fn finish(self: Box<Self>, _: &Facts) -> Result<Waiting, Error> {
+        let Self { formatter, mut entry } = *self;
+        formatter.finish(&mut entry)?;
+        Ok(Waiting {
+            octets: entry.spool.octets(),
+            digest: Digest::from_hasher(&entry.hasher),
+            place: Place::Spooled(entry.spool.finish()?),
+        })
+    }
+
+    fn abandon(self: Box<Self>) {}
+}
+
+/// The committer's end of standard output.
+#[derive(Debug)]
+pub struct StdoutOutlet {
+    stream: File,
+    /// Whether a regular file is synced before its messages count.
+    sync: bool,
+}
+
+impl StdoutOutlet {
+    /// Prints to `stream`: what [`open`] gave.
+    #[must_use]
+    pub fn new(stream: File, sync: bool) -> Self {
+        Self { stream, sync }
+    }
+
+    /// A file gets the batch whole or not at all.
+    fn publish_to_file(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error> {
+        let fail = |e| Error::from(durable::Error::new(Step::Write, name(), e));
+        let before = self.stream.metadata().map_err(fail)?.len();
+        let position = self.stream.stream_position().map_err(fail)?;
+        let outcome = noted
+            .iter()
+            .try_for_each(|noted| self.print(noted.piece()))
+            .and_then(|()| if self.sync { Ok(durable::sync(&self.stream, name())?) } else { Ok(()) });
+        if let Err(error) = outcome {
+            // The messages come again: what is there of them goes, but nothing that stood there before.  If that fails
+            // they stand there twice, which is as good as standard output can promise.
+            let appends = rustix::fs::fcntl_getfl(&self.stream).is_ok_and(|f| f.contains(OFlags::APPEND));
+            if appends || position >= before {
+                let _ = durable::truncate(&self.stream, name(), before);
+                let _ = self.stream.seek(io::SeekFrom::Start(position));
+            }
+            return Err(error);
+        }
+        noted.into_iter().try_for_each(|noted| recorder.published(Published::attest(noted)))
+    }
+
+    fn publish_to_pipe(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error> {
+        let mut closed: Option<Failure> = None;
+        for noted in noted {
+            if closed.is_none() {
+                match self.print(noted.piece()) {
+                    Ok(()) => {}
+                    Err(Error::Disk(e)) => {
+                        let reason = format!("standard output: {}", e.source);
+                        closed = Some(Failure { permanent: false, reason, exit: ExitCode::Later });
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
+            match &closed {
+                None => recorder.published(Published::attest(noted))?,
+                Some(failure) => recorder.failed(noted, failure.clone())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&self, piece: &Piece) -> Result<(), Error> {
+        match &piece.place {
+            Place::Spooled(Spooled::Memory(text)) => Ok(durable::write(&self.stream, name(), text)?),
+            Place::Spooled(Spooled::File(file)) => {
+                let mut buffer = vec![0; CHUNK];
+                let mut at = 0;
+                loop {
+                    let read = file
+                        .read_at(&mut buffer, at)
+                        .map_err(|e| durable::Error::new(Step::Read, Path::new("a spooled message"), e))?;
+                    if read == 0 {
+                        return Ok(());
+                    }
+                    durable::write(&self.stream, name(), buffer.get(..read).unwrap_or_default())?;
+                    at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+                }
+            }
+            Place::Maildir { .. } | Place::Mbox { .. } => Err(Error::Unfit {
+                message: "a message was handed to the wrong destination".to_owned(),
+                exit: ExitCode::Bug,
+            }),
+        }
+    }
+}
+
+impl Outlet for StdoutOutlet {
+    /// Nothing needs to survive: what is not printed comes again.
+    fn stage(&mut self, pieces: Vec<Piece>) -> Result<Vec<Staged>, Error> {
+        Ok(pieces.into_iter().map(Staged::attest).collect())
+    }
+
+    fn publish(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error> {
+        let _stream = STREAM.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_regular(&self.stream) {
+            self.publish_to_file(noted, recorder)
+        } else {
+            self.publish_to_pipe(noted, recorder)
+        }
+    }
+
+    fn withdraw(&mut self, _: Vec<Piece>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StdoutInlet, StdoutOutlet};
+    use crate::clock::Time;
+    use crate::delivery::trial::{Told, noted, pieces};
+    use crate::delivery::{Error, Outlet as _};
+    use crate::exit::ExitCode;
+    use std::fs::File;
+    use std::io::{Read as _, Seek as _, Write as _};
+    use std::os::fd::OwnedFd;
+
+    const TEXTS: [&[u8]; 2] = [b"A: b\n\nFrom x\n", b"From y\nStatus: O\nC: d\n\n"];
+    const PRINTED: &str = "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nA: b\n\n>From x\n\n\
+                           From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nC: d\n\n\n";
+
+    fn print(stream: File) -> (Told, Result<(), Error>) {
+        let home = tempfile::tempdir().unwrap();
+        let pieces = pieces(&mut StdoutInlet::new(home.path().to_owned(), || Time(0)), &TEXTS);
+        let mut outlet = StdoutOutlet::new(stream, true);
+        let mut told = Told::default();
+        let staged = outlet.stage(pieces).unwrap();
+        let outcome = outlet.publish(noted(staged), &mut told);
+        (told, outcome)
+    }
+
+    #[test]
+    fn a_pipe_gets_an_mbox_stream() {
+        let (mut ours, theirs) = std::io::pipe().unwrap();
+        let (told, outcome) = print(File::from(OwnedFd::from(theirs)));
+        outcome.unwrap();
+        assert_eq!(told.published, [1, 2]);
+        let mut printed = String::new();
+        ours.read_to_string(&mut printed).unwrap();
+        assert_eq!(printed, PRINTED);
+    }
+
+    #[test]
+    fn a_closed_pipe_fails_what_was_not_printed() {
+        let (ours, theirs) = std::io::pipe().unwrap();
+        drop(ours);
+        let (told, outcome) = print(File::from(OwnedFd::from(theirs)));
+        outcome.unwrap();
+        let exits: Vec<ExitCode> = told.failed.iter().map(|(_, failure)| failure.exit).collect();
+        assert_eq!((told.published.len(), exits), (0, vec![ExitCode::Later; 2]));
+    }
+
+    #[test]
+    fn a_file_gets_the_batch_behind_what_it_holds() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"before\n").unwrap();
+        let (told, outcome) = print(file.try_clone().unwrap());
+        outcome.unwrap();
+        assert_eq!(told.published, [1, 2]);
+        let mut found = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut found).unwrap();
+        assert_eq!(found, format!("before\n{PRINTED}"));
+    }
+}

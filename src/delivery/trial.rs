@@ -1,0 +1,114 @@
+//! What the destinations' tests share: messages to deliver, and a ledger that only remembers what it was told.
+
+use std::sync::Arc;
+
+use super::{Error, Failure, Inlet, Recorder, Settler};
+use crate::message::{Digest, Digests, Facts};
+use crate::proof::{Arrival, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
+use crate::protocol::types::MessageNumber;
+
+pub(super) fn facts(text: &[u8], sender: &str, recipient: &str) -> Facts {
+    let digest = Digest::of(text);
+    let octets = text.len() as u64;
+    Facts {
+        octets,
+        stored_octets: octets,
+        stored: digest,
+        digests: Digests { message: digest, header: digest, identity: None },
+        sender: sender.to_owned(),
+        recipient: recipient.to_owned(),
+        traced: false,
+        internal: false,
+    }
+}
+
+/// One batch of these messages, numbered from 1, as they wait after their arrival.
+pub(super) fn pieces(inlet: &mut dyn Inlet, texts: &[&[u8]]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (text, number) in texts.iter().zip(1..) {
+        pieces.push(piece(inlet, text, number, "a@b.example", "me@here.example"));
+    }
+    inlet.cut();
+    pieces
+}
+
+pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &str, recipient: &str) -> Piece {
+    let facts = facts(text, sender, recipient);
+    let mut intake = inlet.open().unwrap();
+    text.chunks(1000).for_each(|chunk| intake.write(chunk).unwrap());
+    let waiting = intake.finish(&facts).unwrap();
+    let message = Arrival {
+        number: MessageNumber::new(number).unwrap(),
+        key: Key::Header(facts.digests.header),
+        listed: None,
+        octets: facts.octets,
+        digests: facts.digests,
+        sender: facts.sender,
+        recipient: facts.recipient,
+        set: vec![DestinationId(0)],
+    };
+    let super::Waiting { octets, digest, place } = waiting;
+    Piece { message: Arc::new(message), destination: DestinationId(0), octets, digest, place }
+}
+
+pub(super) fn noted(staged: Vec<Staged>) -> Vec<Noted> {
+    staged.into_iter().map(Noted::attest).collect()
+}
+
+/// What a ledger was told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The numbers of the messages published.
+    pub(super) published: Vec<u32>,
+    /// Those that were not taken.
+    pub(super) failed: Vec<(u32, Failure)>,
+    /// Intents found delivered, and those that come again.
+    pub(super) delivered: Vec<u32>,
+    pub(super) dropped: Vec<u32>,
+    /// How many outcomes were known at each sync.
+    pub(super) syncs: Vec<usize>,
+    /// When so many outcomes have been told, the ledger breaks.
+    pub(super) breaks_after: Option<usize>,
+}
+
+impl Told {
+    fn outcome(&self) -> Result<(), Error> {
+        match self.breaks_after {
+            Some(limit) if self.published.len() + self.failed.len() >= limit => {
+                Err(Error::Ledger { message: "broken".to_owned(), exit: crate::exit::ExitCode::LocalIo })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Recorder for Told {
+    fn published(&mut self, piece: Published) -> Result<(), Error> {
+        self.published.push(piece.piece().message.number.get());
+        self.outcome()
+    }
+    fn failed(&mut self, piece: Noted, failure: Failure) -> Result<(), Error> {
+        self.failed.push((piece.piece().message.number.get(), failure));
+        self.outcome()
+    }
+    fn sync(&mut self) -> Result<(), Error> {
+        self.syncs.push(self.published.len() + self.failed.len());
+        Ok(())
+    }
+}
+
+impl Settler for Told {
+    fn delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
+        self.delivered.extend(intents.iter().map(|id| id.0));
+        self.delivered.sort_unstable();
+        Ok(())
+    }
+    fn dropped(&mut self, intents: &[IntentId]) -> Result<(), Error> {
+        self.dropped.extend(intents.iter().map(|id| id.0));
+        self.dropped.sort_unstable();
+        Ok(())
+    }
+    fn sync(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}

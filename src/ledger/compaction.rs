@@ -1,0 +1,191 @@
+//! Writes a ledger anew, holding what is known and nothing of how it came about: a new file, synced, then renamed over
+//! the old one.  Whatever happens on the way, one of the two is there, whole.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::path::Path;
+
+use crate::clock::Time;
+use crate::durable;
+use crate::proof::EntryId;
+
+use super::index::{Index, Message};
+use super::journal::{Journal, Window};
+use super::line::{DigestsField, KeyField, Line, VERSION};
+use super::{Entry, Error, FILE, Mailbox, NEW_FILE};
+
+/// What is written at once.
+const CHUNK: usize = 256 * 1024;
+
+/// Whose ledger it is, and when it is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heading<'a> {
+    pub(super) id: &'a str,
+    pub(super) mailbox: &'a Mailbox,
+    pub(super) time: Time,
+    pub(super) clock: Time,
+}
+
+/// Begins a ledger: what a file must hold to be one.
+///
+/// # Errors
+/// [`Error::Disk`].
+pub(super) fn create(directory: &Path, heading: Heading<'_>) -> Result<(), Error> {
+    replace(directory, |out| out.begin(heading, 0))
+}
+
+/// Writes the ledger in `directory` anew from `index`, reading what that doesn't hold from `old`.  With `forget`, what
+/// has been absent for long enough is left out.
+///
+/// # Errors
+/// [`Error::Disk`]: the old file is as it was, unless the last step failed, the sync of the directory, when it isn't
+/// known which of the two a power failure would leave; [`Error::Damaged`].
+pub(super) fn rewrite(
+    directory: &Path,
+    heading: Heading<'_>,
+    index: &Index,
+    old: &Journal,
+    forget: bool,
+) -> Result<(), Error> {
+    let today = heading.time.day();
+    replace(directory, |out| {
+        out.begin(heading, u64::from(index.len()))?;
+        for known in &index.destinations {
+            out.put(&Line::Destination {
+                number: known.id,
+                kind: known.name.kind,
+                address: Cow::Borrowed(&known.name.address),
+                inode: known.inode,
+                used: index.has_delivered_to(known.id),
+            })?;
+        }
+        for &time in &index.listings {
+            // The time may run before the clock; which clock it was at each listing, nobody asks.
+            out.put(&Line::Listing { time, clock: heading.clock })?;
+        }
+        let mut window = Window::wide();
+        for id in index.ids().filter(|id| !(forget && index.is_forgettable(*id, today))) {
+            out.entry(index, old, &mut window, id)?;
+        }
+        for (number, message) in &index.messages {
+            out.message(*number, message)?;
+        }
+        out.put(&Line::End)
+    })
+}
+
+/// Lets `fill` write a new file, and puts it in the ledger's place.
+fn replace(directory: &Path, fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
+    // What a crash has left; nothing depends on it.
+    durable::remove(&new)?;
+    let file = durable::create_new(&new, 0o600)?;
+    let mut writer = Writer { file: &file, path: &new, buffer: Vec::new() };
+    let written = fill(&mut writer)
+        .and_then(|()| writer.flush())
+        .and_then(|()| Ok(durable::sync(&file, &new)?))
+        .and_then(|()| Ok(durable::replace(&new, &path)?));
+    if let Err(e) = written {
+        // Most likely the disk is full: the room is needed.  If it can't be removed, the next one to come here will.
+        let _ = durable::remove(&new);
+        return Err(e);
+    }
+    durable::sync_directory(directory)?;
+    Ok(())
+}
+
+struct Writer<'a> {
+    file: &'a File,
+    path: &'a Path,
+    buffer: Vec<u8>,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, line: &Line<'_>) -> Result<(), Error> {
+        line.write(&mut self.buffer);
+        self.flush_much()
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        if !self.buffer.is_empty() {
+            durable::write(self.file, self.path, &self.buffer)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, heading: Heading<'_>, count: u64) -> Result<(), Error> {
+        let Heading { id, mailbox, time, clock } = heading;
+        let [user, host] = [&mailbox.user, &mailbox.host].map(|name| Cow::Borrowed(name.as_bytes()));
+        self.put(&Line::First { version: VERSION, id, user, host, port: mailbox.port })?;
+        self.put(&Line::Group { number: 1, time, clock, count })
+    }
+
+    fn entry(&mut self, index: &Index, old: &Journal, window: &mut Window, id: EntryId) -> Result<(), Error> {
+        let Entry { state, listed, .. } = index.entry(id);
+        let (listed, notes) = (listed.map(|octets| octets.0), index.notes(id));
+        let copies = index.copies(id);
+        let (offset, delivered) = match copies.first() {
+            Some((offset, time)) => (*offset, Some(*time)),
+            None => (index.offset(id).unwrap_or(u64::MAX), None),
+        };
+        // Keys and digests go from line to line as they stand: decoding them would be most of the work.
+        let out = &mut self.buffer;
+        old.look_up(window, offset, |line| {
+            let (key, digests) = key_and_digests(line)?;
+            // An entry that holds nothing may have its key from a line of a message that it no longer holds.
+            let digests = digests.filter(|_| delivered.is_some());
+            Line::Known { state, key, listed, delivered, digests, notes }.write(out);
+            Some(())
+        })?;
+        for &(offset, delivered) in copies.iter().skip(1) {
+            old.look_up(window, offset, |line| {
+                let (key, digests) = key_and_digests(line)?;
+                Line::Copy { key, delivered, digests: digests? }.write(out);
+                Some(())
+            })?;
+        }
+        self.flush_much()
+    }
+
+    fn flush_much(&mut self) -> Result<(), Error> {
+        if self.buffer.len() >= CHUNK { self.flush() } else { Ok(()) }
+    }
+
+    /// A message on its way keeps its numbers: recovery, and the next run, go on with it.
+    fn message(&mut self, number: u32, message: &Message) -> Result<(), Error> {
+        self.put(&Line::Message {
+            number,
+            time: message.time,
+            key: KeyField::from(&message.key),
+            listed: message.listed,
+            digests: DigestsField::Value(message.digests),
+            replaces: None,
+            set: message.set.clone(),
+        })?;
+        for intent in &message.intents {
+            self.put(&Line::Staged {
+                number: intent.id.0,
+                message: number,
+                destination: intent.destination,
+                time: intent.since,
+                octets: intent.octets,
+                digest: intent.digest,
+                place: intent.place.clone(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What an entry's line says of its message, whichever kind of line it is.
+pub(super) fn key_and_digests<'a>(line: &Line<'a>) -> Option<(KeyField<'a>, Option<DigestsField<'a>>)> {
+    match line {
+        Line::Message { key, digests, .. }
+        | Line::Recorded { key, digests, .. }
+        | Line::Copy { key, digests, .. } => Some((key.clone(), Some(*digests))),
+        Line::Known { key, digests, .. } => Some((key.clone(), *digests)),
+        Line::Failed { key, .. } | Line::Large { key, .. } => Some((key.clone(), None)),
+        _ => None,
+    }
+}

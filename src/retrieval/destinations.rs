@@ -1,0 +1,161 @@
+//! An account's destinations, opened for one run: the network's ends and the committer's, under the numbers that the
+//! ledger knows them by.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::committer::Exit;
+use super::error::Error;
+use super::recovery::Settling;
+use super::run::Run;
+use crate::clock::Time;
+use crate::config::account::{Deliver, Pipe, PipeCommand, SyncMode};
+use crate::delivery::mbox::{self, MboxInlet, MboxOutlet};
+use crate::delivery::pipe::{self, PipeInlet, PipeOutlet};
+use crate::delivery::stdout::{StdoutInlet, StdoutOutlet};
+use crate::delivery::{Inlet, Outlet, maildir, stdout};
+use crate::ledger::Ledger;
+use crate::proof::{DestinationId, DestinationKind, DestinationName};
+use crate::report::Event;
+
+/// The network's end of a destination.
+pub(super) struct Entrance {
+    pub(super) id: DestinationId,
+    pub(super) inlet: Box<dyn Inlet>,
+}
+
+/// All destinations of an account.
+pub(super) struct Destinations {
+    pub(super) entrances: Vec<Entrance>,
+    pub(super) exits: Vec<Exit>,
+}
+
+impl Destinations {
+    /// Opens them, creating what may be created.  Before anything is retrieved: a destination that's not fit is told
+    /// while nothing is in flight.
+    pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
+        let mut destinations = Self { entrances: Vec::new(), exits: Vec::new() };
+        let mut delivers: Vec<&Deliver> = run.account.deliver.iter().collect();
+        delivers.sort_by_key(|deliver| turn(deliver));
+        for deliver in delivers {
+            let name = name(deliver);
+            let opened = open(run, ledger, directory, deliver, &name)?;
+            let id = ledger.destination(&name, opened.inode)?;
+            destinations.entrances.push(Entrance { id, inlet: opened.inlet });
+            let one_by_one = matches!(deliver, Deliver::Pipe(_) | Deliver::Stdout);
+            destinations.exits.push(Exit { id, one_by_one, outlet: opened.outlet });
+        }
+        ledger.flush()?;
+        Ok(destinations)
+    }
+}
+
+/// The order in which destinations get a batch.  Programs come last: what they do cannot be taken back.  Mboxes come by
+/// path, the same for every account, so that no two committers hold one and wait for the other's.
+fn turn(deliver: &Deliver) -> (u8, &Path) {
+    match deliver {
+        Deliver::Maildir(path) => (0, path),
+        Deliver::Mbox(path) => (1, path),
+        Deliver::Pipe(_) => (2, Path::new("")),
+        Deliver::Stdout => (3, Path::new("")),
+    }
+}
+
+struct Opened {
+    inlet: Box<dyn Inlet>,
+    outlet: Box<dyn Outlet>,
+    inode: Option<(u64, u64)>,
+}
+
+/// What a destination is called in the ledger.
+pub(super) fn name(deliver: &Deliver) -> DestinationName {
+    let (kind, address) = match deliver {
+        Deliver::Maildir(path) => (DestinationKind::Maildir, path.as_os_str().as_bytes().to_vec()),
+        Deliver::Mbox(path) => (DestinationKind::Mbox, path.as_os_str().as_bytes().to_vec()),
+        Deliver::Pipe(Pipe { command: PipeCommand::Argv(argv), .. }) => {
+            (DestinationKind::Pipe, argv.join("\0").into_bytes())
+        }
+        Deliver::Pipe(Pipe { command: PipeCommand::Shell(line), .. }) => {
+            (DestinationKind::Pipe, format!("sh\0-c\0{line}").into_bytes())
+        }
+        Deliver::Stdout => (DestinationKind::Stdout, b"-".to_vec()),
+    };
+    DestinationName { kind, address }
+}
+
+fn open(
+    run: &Run<'_>,
+    ledger: &Ledger,
+    directory: &Path,
+    deliver: &Deliver,
+    name: &DestinationName,
+) -> Result<Opened, Error> {
+    Ok(match deliver {
+        Deliver::Maildir(path) => {
+            let known = ledger.destinations().iter().find(|record| record.name == *name);
+            let delivered = known.is_some_and(|record| ledger.has_delivered_to(record.id));
+            let id = ledger.id().to_owned();
+            let named: Vec<String> = super::recovery::maildir_names(ledger);
+            if path.is_dir() {
+                maildir::clean(path, &id, &|name| named.iter().any(|named| named == name))?;
+            }
+            let settings = maildir::Settings {
+                ledger: id,
+                host: run.context.host_name.clone(),
+                sync: run.account.sync,
+                may_create: !delivered,
+            };
+            let opened = maildir::open(path, &settings)?;
+            Opened { inlet: opened.inlet, outlet: opened.outlet, inode: Some(opened.inode) }
+        }
+        Deliver::Mbox(path) => {
+            mbox::check(path, &run.context.stop)?;
+            let settings = mbox::Settings {
+                path: path.clone(),
+                state_root: run.context.state.clone(),
+                state: directory.to_owned(),
+                ledger: ledger.id().to_owned(),
+                sync: run.account.sync != SyncMode::Off,
+                patience: mbox::Settings::PATIENCE,
+                stop: run.context.stop.clone(),
+            };
+            let neighbours =
+                Box::new(Settling { state: run.context.state.clone(), stop: run.context.stop.clone() });
+            let (reporter, account) = (Arc::clone(&run.context.reporter), run.account.name.clone());
+            let warn = Box::new(move |text| reporter.report(&account, &Event::Warning(text)));
+            Opened {
+                inlet: Box::new(MboxInlet::new(directory.to_owned(), Time::now)),
+                outlet: Box::new(MboxOutlet::new(settings, neighbours, warn)),
+                inode: None,
+            }
+        }
+        Deliver::Pipe(pipe) => {
+            let command = match &pipe.command {
+                PipeCommand::Argv(argv) => pipe::Command::Argv(argv.clone()),
+                PipeCommand::Shell(line) => pipe::Command::Shell(line.clone()),
+            };
+            let search = run.context.environment.variables.get(OsStr::new("PATH")).map(OsString::as_os_str);
+            pipe::check(&command, search)?;
+            let settings = pipe::Settings {
+                command,
+                time_limit: pipe.time_limit,
+                parallel: pipe.parallel,
+                account: run.account.name.clone(),
+                server: run.account.host.clone(),
+                state: directory.to_owned(),
+            };
+            Opened {
+                inlet: Box::new(PipeInlet::new(directory.to_owned())),
+                outlet: Box::new(PipeOutlet::new(settings)),
+                inode: None,
+            }
+        }
+        Deliver::Stdout => Opened {
+            inlet: Box::new(StdoutInlet::new(directory.to_owned(), Time::now)),
+            outlet: Box::new(StdoutOutlet::new(stdout::open()?, run.account.sync != SyncMode::Off)),
+            inode: None,
+        },
+    })
+}

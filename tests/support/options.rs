@@ -1,0 +1,174 @@
+//! How [`super::server`] behaves, and misbehaves.
+
+use std::sync::Arc;
+
+use super::certificates::Certified;
+use super::maildrop::{Account, Message};
+use super::relay::Line;
+use super::wire::Ending;
+
+/// How the server offers TLS.
+#[derive(Clone, Default)]
+pub enum Tls {
+    /// Not at all.
+    #[default]
+    None,
+    /// From the first octet.
+    Implicit(Certified),
+    /// By STLS.
+    Stls(Certified),
+}
+
+/// When a line ends before its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cut {
+    /// When so many octets have been sent in the session, greeting included.
+    After(u64),
+    /// Instead of executing this command, matched as in [`Options::instead`].
+    At(String),
+    /// At QUIT, when the deletions have taken effect, instead of the answer.
+    AfterUpdate,
+}
+
+/// What a clean QUIT does to messages that were retrieved and not deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Retrieved {
+    /// Nothing.
+    #[default]
+    Stay,
+    /// They are listed no more, but stay: Gmail.
+    Popped,
+    /// They are deleted: a site with `EXPIRE 0` (RFC 1939 §8).
+    Deleted,
+}
+
+/// What is seen of a session while a command is about to be executed.
+pub struct Moment<'a> {
+    /// The session's number, from 1.
+    pub session: usize,
+    /// The command as it came.
+    pub command: &'a str,
+    /// The message that it names, if it names one.
+    pub message: Option<&'a Message>,
+}
+
+/// Called before each command is executed.  A panic in it ends the session and comes up again when the server is
+/// dropped.
+pub type Hook = Arc<dyn Fn(&Moment<'_>) + Send + Sync>;
+
+/// How the server behaves.  The default is a good one: PIPELINING, UIDL, TOP, USER/PASS, SASL PLAIN.
+#[derive(Clone)]
+pub struct Options {
+    pub accounts: Vec<Account>,
+    pub tls: Tls,
+    /// The whole line.  A timestamp `<…@…>` in it allows APOP.
+    pub greeting: Vec<u8>,
+    /// CAPA's lines before login.  STLS is added by itself; `SASL` says which mechanisms work.
+    pub before_login: Vec<String>,
+    /// CAPA's lines after login.
+    pub after_login: Vec<String>,
+    /// Answers in place of the usual ones, for commands that are equal to a text or begin with it and a space:
+    /// `("RETR 3", "-ERR gone\r\n")`, `("PASS", "-ERR [IN-USE] x\r\n")`.  The first that matches holds.
+    pub instead: Vec<(String, Vec<u8>)>,
+    /// Ends the line.
+    pub cut: Option<Cut>,
+    /// How it ends then.
+    pub ending: Ending,
+    /// Only the session of this number (from 1) is cut.
+    pub cut_session: Option<usize>,
+    pub retrieved: Retrieved,
+    /// At most so many messages are listed: the first that were not popped.
+    pub window: Option<usize>,
+    /// QUIT removes at most so many messages and, if that's too few, answers -ERR.
+    pub removes_at_most: Option<usize>,
+    /// Executes one command of each packet and forgets the rest of it.
+    pub swallows_pipelined: bool,
+    /// Every line ends in LF.
+    pub bare_lf: bool,
+    /// Octets per packet.
+    pub packet: Option<usize>,
+    /// The kernel's buffers for the connection, in octets, both ways.
+    pub buffers: Option<usize>,
+    /// A long line in front of the server.
+    pub line: Option<Line>,
+    pub hook: Option<Hook>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        Self {
+            accounts: Vec::new(),
+            tls: Tls::None,
+            greeting: b"+OK ready\r\n".to_vec(),
+            before_login: lines(&[
+                "TOP",
+                "UIDL",
+                "USER",
+                "RESP-CODES",
+                "AUTH-RESP-CODE",
+                "PIPELINING",
+                "SASL PLAIN",
+            ]),
+            after_login: lines(&["TOP", "UIDL", "RESP-CODES", "PIPELINING", "EXPIRE NEVER"]),
+            instead: Vec::new(),
+            cut: None,
+            ending: Ending::Close,
+            cut_session: None,
+            retrieved: Retrieved::Stay,
+            window: None,
+            removes_at_most: None,
+            swallows_pipelined: false,
+            bare_lf: false,
+            packet: None,
+            buffers: None,
+            line: None,
+            hook: None,
+        }
+    }
+}
+
+impl Options {
+    /// One account.
+    pub fn with(user: &str, password: &str, messages: impl IntoIterator<Item = Message>) -> Self {
+        Self { accounts: vec![Account::new(user, password, messages)], ..Self::default() }
+    }
+
+    /// Neither announces nor knows `keyword`: `PIPELINING`, `UIDL`, `TOP`, `CAPA` …
+    #[must_use]
+    pub fn without(mut self, keyword: &str) -> Self {
+        let named = |line: &String| line.split(' ').next() == Some(keyword);
+        self.before_login.retain(|line| !named(line));
+        self.after_login.retain(|line| !named(line));
+        self.instead(keyword, "-ERR unknown command\r\n")
+    }
+
+    /// Adds to [`Options::instead`].
+    #[must_use]
+    pub fn instead(mut self, command: &str, answer: impl AsRef<[u8]>) -> Self {
+        self.instead.push((command.to_owned(), answer.as_ref().to_vec()));
+        self
+    }
+
+    /// Offers exactly these SASL mechanisms, separated by spaces, before login.
+    #[must_use]
+    pub fn sasl(mut self, mechanisms: &str) -> Self {
+        self.before_login.retain(|line| !line.starts_with("SASL"));
+        self.before_login.push(format!("SASL {mechanisms}"));
+        self
+    }
+
+    pub(super) fn instead_of(&self, command: &str) -> Option<&[u8]> {
+        self.instead.iter().find(|(text, _)| begins_with(command, text)).map(|(_, answer)| &answer[..])
+    }
+}
+
+/// Whether a command is `text`, or begins with it and goes on with another word.
+pub(super) fn begins_with(command: &str, text: &str) -> bool {
+    match (command.get(..text.len()), command.get(text.len()..)) {
+        (Some(start), Some(rest)) => {
+            start.eq_ignore_ascii_case(text) && (rest.is_empty() || rest.starts_with(' '))
+        }
+        _ => false,
+    }
+}
