@@ -110,6 +110,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
     ("toml", &["config"]),
     ("x509-parser", &["connection::certificate"]),
+    ("xxhash-rust", &["ledger"]),
     ("zeroize", &["protocol", "secret"]),
 ];
 

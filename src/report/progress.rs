@@ -83,6 +83,7 @@ impl Reporter for Progress {
                 | Event::MessageFailed { .. }
                 | Event::TooLarge { .. }
                 | Event::Warning(_)
+                | Event::Notice(_)
                 | Event::Detail(_)
                 | Event::Dialogue(_) => {}
             }

@@ -46,8 +46,8 @@ pub(in crate::cli) fn run(
         let retention = options.retention.unwrap_or(account.retention);
         config::check_stdout(&Account { retention, ..account.clone() }, stdout_is_regular_file)?;
     }
-    for warning in &configuration.warnings {
-        printer.warn(warning);
+    if !arguments.quiet {
+        configuration.warnings.iter().for_each(|warning| printer.warn(warning));
     }
     let context = Context {
         state: environment.state_directory()?,
