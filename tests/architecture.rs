@@ -71,7 +71,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
-    ("cli", &["clock", "config", "connection", "exit", "report", "retrieval", "stop", "text"]),
+    ("cli", &["clock", "config", "connection", "delivery", "exit", "report", "retrieval", "stop", "text"]),
     ("main", &["cli"]),
 ];
 
