@@ -1,3 +1,6 @@
 //! Every integration test, in one binary.
 
+mod architecture;
+mod generated;
+mod readme;
 mod support;
