@@ -2,5 +2,7 @@
 
 mod architecture;
 mod generated;
+mod login;
 mod readme;
 mod support;
+mod tls;
