@@ -1,6 +1,7 @@
 //! Every integration test, in one binary.
 
 mod architecture;
+mod crash;
 mod generated;
 mod login;
 mod readme;
