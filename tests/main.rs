@@ -1,4 +1,6 @@
 //! Every integration test, in one binary.
 
 mod architecture;
+mod destinations;
+mod policy;
 mod support;
