@@ -2,8 +2,10 @@
 
 mod architecture;
 mod crash;
+mod destinations;
 mod generated;
 mod login;
+mod policy;
 mod readme;
 mod support;
 mod tls;
