@@ -7,5 +7,6 @@ mod generated;
 mod login;
 mod policy;
 mod readme;
+mod sessions;
 mod support;
 mod tls;
