@@ -263,12 +263,17 @@ impl Reporter for Plain {
                     &format!("message {number} ({size}) stays on the server: it is too large"),
                 );
             }
+            // Most come back at each run; what needs a person ends the run, or is a notice.
             Event::Warning(text) => {
                 if self.level > Level::Quiet {
                     self.warn(account, text);
                 }
             }
-            Event::Notice(text) => self.warn(account, text),
+            Event::Notice(text) => self.printer.err(&format!(
+                "{}: {text}
+",
+                name(account)
+            )),
             Event::Detail(text) => self.detail(account, text),
             Event::Dialogue(text) => {
                 if self.wants_dialogue() {
