@@ -2,6 +2,12 @@
 
 mod architecture;
 mod cli;
+mod crash;
+mod destinations;
 mod generated;
+mod login;
+mod policy;
 mod readme;
+mod sessions;
 mod support;
+mod tls;

@@ -123,7 +123,8 @@ impl Line {
 
     fn wait(&mut self, wake: Option<BorrowedFd<'_>>, quiet: Option<Duration>) -> Result<Option<Next>, Error> {
         let now = Instant::now();
-        let idle = self.session.outstanding() == 0;
+        // Before the greeting no command is unanswered either, and yet something is due.
+        let idle = self.session.awaiting() == Awaiting::Nothing;
         let patient_until = if idle {
             now + KEEP_ALIVE
         } else {

@@ -269,11 +269,7 @@ impl Reporter for Plain {
                     self.warn(account, text);
                 }
             }
-            Event::Notice(text) => self.printer.err(&format!(
-                "{}: {text}
-",
-                name(account)
-            )),
+            Event::Notice(text) => self.warn(account, text),
             Event::Detail(text) => self.detail(account, text),
             Event::Dialogue(text) => {
                 if self.wants_dialogue() {

@@ -50,6 +50,8 @@ pub enum Step {
     Close,
     /// Resets the line.
     Reset,
+    /// Answers as an empty maildrop does, whatever is asked, until the client quits or closes.
+    EmptyMaildrop,
     /// Calls this: a look at the disk in the middle of a session, or a wait for something.
     Call(Arc<dyn Fn() + Send + Sync>),
 }
@@ -293,6 +295,24 @@ fn perform(step: &Step, wire: &mut Wire, shared: &Shared, transcript: &mut Trans
             wire.end(Ending::Reset);
             Ok(())
         }
+        Step::EmptyMaildrop => loop {
+            // Whether the client stays for the answer to QUIT is its own affair.
+            let Ok(Some(command)) = wire.line() else { return Ok(()) };
+            let answer = match command.split(|octet| *octet == b' ').next() {
+                Some(b"CAPA") => "+OK\r\nUIDL\r\nTOP\r\n.\r\n",
+                Some(b"STAT") => "+OK 0 0\r\n",
+                Some(b"LIST" | b"UIDL") if !command.contains(&b' ') => "+OK\r\n.\r\n",
+                Some(b"NOOP") => "+OK\r\n",
+                Some(b"QUIT") => {
+                    let _ = wire.send(b"+OK\r\n");
+                    return Ok(());
+                }
+                _ => "-ERR\r\n",
+            };
+            if wire.send(answer.as_bytes()).is_err() {
+                return Ok(());
+            }
+        },
         Step::Call(function) => {
             function();
             Ok(())

@@ -76,7 +76,7 @@ const WARNINGS: &str = "\
 popfetch: work: message 1 failed and stays on the server: no
 popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large
 popfetch: work: beware
-work: it is over
+popfetch: work: it is over
 ";
 
 #[test]
@@ -94,7 +94,7 @@ popfetch: work: message 1 failed and stays on the server: no
 work: message 1 failed and stays on the server: old
 popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large
 popfetch: work: beware
-work: it is over
+popfetch: work: it is over
 ";
     let cases = [
         (Level::Quiet, WARNINGS.replace("popfetch: work: beware\n", "")),

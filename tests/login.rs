@@ -1,0 +1,530 @@
+//! From the greeting to the login, through the binary: groups G, A and C of the test cases (RFC 1939 §4, §7; RFC 2449;
+//! RFC 3206).  Codes, words, and what was and was not said to the server.
+
+use crate::support::mail;
+use crate::support::sandbox::{Run, Sandbox};
+use crate::support::scripted::{Scripted, Step, Transcript, expect, send};
+use crate::support::server::{Message, Options, Server, Tls};
+
+/// The user and the password of every test here.
+const PASSWORD: &str = "tanstaaf";
+
+/// An account `work` of `me` on loopback, in clear, that delivers to `~/Mail`; with more lines.
+pub fn account(port: u16, more: &str) -> String {
+    named_account("work", port, &format!("tls = \"none\"\npassword = \"{PASSWORD}\"\n{more}"))
+}
+
+/// An account without TLS mode and password.
+pub fn named_account(name: &str, port: u16, more: &str) -> String {
+    format!(
+        "[accounts.{name}]\nserver = \"127.0.0.1\"\nport = {port}\nuser = \"me\"\n\
+         deliver = {{ maildir = \"~/{name}\" }}\n{more}\n"
+    )
+}
+
+/// What a server says before the login, with these capabilities.
+pub fn greeted(capabilities: &str) -> Vec<Step> {
+    vec![send("+OK ready\r\n"), expect("CAPA"), send(format!("+OK\r\n{capabilities}.\r\n"))]
+}
+
+/// [`greeted`], and then these steps.
+pub fn after(capabilities: &str, steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+    let mut script = greeted(capabilities);
+    script.extend(steps);
+    script
+}
+
+/// One run against one script for each connection; the script must be followed to its end.
+#[track_caller]
+pub fn run(more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
+    run_with(&[], more, scripts)
+}
+
+#[track_caller]
+pub fn run_with(args: &[&str], more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
+    let server = Scripted::start(scripts);
+    let sandbox = Sandbox::new();
+    sandbox.config(account(server.port(), more));
+    let run = sandbox.run(args);
+    (run, server.finish())
+}
+
+/// A failure's text names the account and the server.
+#[track_caller]
+fn names_account_and_server(run: &Run) {
+    run.complains("account \"work\": ").complains("127.0.0.1:");
+}
+
+// ---- G: greeting and login -------------------------------------------------------------------------------------
+
+#[test]
+fn g1_a_greeting_needs_no_words() {
+    let script = vec![send("+OK\r\n"), expect("CAPA"), send("-ERR\r\n"), expect("USER me"), send("+OK\r\n")];
+    let script = [script, vec![expect("PASS tanstaaf"), send("+OK\r\n"), Step::EmptyMaildrop]].concat();
+    let (run, _) = run("", vec![script]);
+    run.succeeds();
+}
+
+#[test]
+fn g2_to_g4_a_greeting_can_refuse() {
+    for (greeting, code, words) in [
+        ("-ERR [IN-USE] another session", 75, "another session"),
+        ("-ERR too many connections", 75, "too many connections"),
+        ("-ERR [SYS/PERM] no such site", 69, "hint: "),
+        ("-ERR [SYS/TEMP] come back", 75, "come back"),
+        ("-ERR [LOGIN-DELAY] wait", 75, "wait"),
+    ] {
+        let (run, sessions) = run("", vec![vec![send(format!("{greeting}\r\n"))]]);
+        run.exits(code).complains("refused the connection").complains(words);
+        names_account_and_server(&run);
+        assert_eq!(sessions[0].received, b"", "{greeting}");
+    }
+}
+
+#[test]
+fn g5_no_greeting_or_half_of_one() {
+    for step in [vec![], vec![send("+OK rea")], vec![send("+OK rea"), Step::Reset], vec![Step::Reset]] {
+        let (run, sessions) = run("", vec![step]);
+        run.exits(75);
+        names_account_and_server(&run);
+        assert_eq!(sessions[0].received, b"");
+    }
+}
+
+#[test]
+fn g6_silence_ends_in_a_time_out() {
+    let (run, _) = run("timeout = \"1s\"", vec![vec![Step::Stall]]);
+    run.exits(75).complains("the greeting").complains("hint: ");
+    names_account_and_server(&run);
+}
+
+#[test]
+fn g7_the_other_tls_setting_is_suggested() {
+    let server = Scripted::start(vec![vec![send("+OK ready\r\n"), Step::Stall]]);
+    let sandbox = Sandbox::new();
+    sandbox.config(named_account(
+        "work",
+        server.port(),
+        &format!("password = \"{PASSWORD}\"\ntimeout = \"2s\""),
+    ));
+    sandbox
+        .run([""; 0])
+        .exits(76)
+        .complains("does not speak TLS")
+        .complains("hint: ")
+        .complains("tls = \"starttls\"");
+    // A TLS server waits for the client; in clear, only an alert, or a handshake record of a confused one, is seen.
+    for record in [&b"\x15\x03\x01\x00\x02\x02\x28"[..], b"\x16\x03\x01\x00\x02\x02\x28"] {
+        let (run, _) = run("", vec![vec![send(record)]]);
+        run.exits(76).complains("speaks TLS").complains("tls = \"implicit\"");
+        names_account_and_server(&run);
+    }
+}
+
+#[test]
+fn g8_g17_slow_greeting_and_slow_pass_are_waited_for() {
+    // PASS may take five times the time-out: the server may have to index the mailbox first.
+    let pause = |millis| {
+        Step::Call(std::sync::Arc::new(move || std::thread::sleep(std::time::Duration::from_millis(millis))))
+    };
+    let steps = vec![
+        pause(200),
+        send("+OK\r\n"),
+        expect("CAPA"),
+        send("-ERR\r\n"),
+        expect("USER me"),
+        send("+OK\r\n"),
+        expect("PASS tanstaaf"),
+        pause(1300),
+        send("+OK\r\n"),
+        Step::EmptyMaildrop,
+    ];
+    let (run, _) = run("timeout = \"1s\"", vec![steps]);
+    run.succeeds();
+}
+
+#[test]
+fn g9_a_password_is_sent_exactly_as_it_is() {
+    for password in ["a b ", " x", "%", "\"", "\\x", "***", "päss"] {
+        let server = Server::start(Options::with("me", password, []).instead("AUTH", "-ERR\r\n"));
+        let sandbox = Sandbox::new();
+        sandbox.write("secret", format!("{password}\n"));
+        sandbox.config(named_account(
+            "work",
+            server.port(),
+            "tls = \"none\"\nauth = \"user-pass\"\npassword-file = \"~/secret\"",
+        ));
+        sandbox.run([""; 0]).succeeds();
+        assert!(server.commands(1).contains(&format!("PASS {password}")), "{:?}", server.commands(1));
+    }
+}
+
+#[test]
+fn g9_a_line_end_in_the_password_goes_nowhere() {
+    let sandbox = Sandbox::new();
+    let server = Scripted::start(vec![]);
+    for password in ["x\\nDELE 1", "x\\rDELE 1", "\\u0000"] {
+        sandbox.config(named_account("work", server.port(), &format!("password = \"{password}\"")));
+        let run = sandbox.run([""; 0]);
+        run.exits(78).complains("line end").never_says("DELE 1");
+    }
+    for user in ["me\\nDELE 1", "me\\r"] {
+        let config = named_account("work", server.port(), "password = \"x\"");
+        sandbox.config(config.replace("\"me\"", &format!("\"{user}\"")));
+        sandbox.run([""; 0]).exits(78);
+    }
+    server.finish();
+}
+
+#[test]
+fn g10_a_user_too_long_for_its_line() {
+    let long = "u".repeat(249);
+    let refused = |capabilities: &str, more: &str| {
+        let server = Scripted::start(vec![greeted(capabilities)]);
+        let sandbox = Sandbox::new();
+        sandbox.config(account(server.port(), more).replace("\"me\"", &format!("\"{long}\"")));
+        let run = sandbox.run([""; 0]);
+        assert_eq!(server.finish()[0].lines(), ["CAPA"]);
+        run
+    };
+    refused("USER\r\n", "").exits(77).complains("too long").complains("hint: ");
+    refused("USER\r\nSASL PLAIN\r\n", "auth = \"user-pass\"").exits(77).complains("auth = \"plain\"");
+
+    let server = Server::with(&long, PASSWORD, []);
+    let sandbox = Sandbox::new();
+    sandbox.config(account(server.port(), "").replace("\"me\"", &format!("\"{long}\"")));
+    sandbox.run([""; 0]).succeeds();
+    assert_eq!(server.commands(1)[1], "AUTH PLAIN", "over 255 octets with its initial response");
+}
+
+#[test]
+fn g11_after_a_refused_user_no_password_is_sent() {
+    let steps = after("USER\r\n", [expect("USER me"), send("-ERR no such user\r\n"), Step::ExpectEnd]);
+    let (run, _) = run("", vec![steps]);
+    run.exits(77).complains("no such user");
+}
+
+#[test]
+fn g12_to_g16_what_a_refusal_means() {
+    for (capabilities, answer, code) in [
+        ("", "[AUTH] no", 77),
+        ("", "[auth] no", 77),
+        ("AUTH-RESP-CODE\r\n", "[AUTH] no", 77),
+        ("", "[LOGIN-DELAY] wait", 75),
+        ("", "[IN-USE] wait", 75),
+        ("", "[sys/temp/x] disk", 75),
+        ("", "[SYS/TEMP] disk", 75),
+        ("", "[SYS/PERM] disk", 69),
+        ("", "[FOO] bad", 77),
+        ("", "maildrop already locked", 75),
+        ("", "Lock Busy", 75),
+        ("", "invalid password", 77),
+        ("AUTH-RESP-CODE\r\n", "invalid password", 75),
+        ("AUTH-RESP-CODE\r\n", "[FOO] bad", 75),
+    ] {
+        let login = [
+            expect("USER me"),
+            send("+OK\r\n"),
+            expect("PASS tanstaaf"),
+            send(format!("-ERR {answer}\r\n")),
+            // One attempt: nothing else is tried with this password.
+            Step::ExpectEnd,
+        ];
+        let capabilities = format!("USER\r\nSASL NTLM\r\n{capabilities}");
+        let (run, _) = run("", vec![after(&capabilities, login)]);
+        assert_eq!(run.code(), Some(code), "{capabilities:?} {answer}\n{}", run.shown());
+        run.complains("refused the login (USER)");
+        names_account_and_server(&run);
+        let words = answer.split_once("] ").map_or(answer, |(_, words)| words);
+        run.complains(words);
+        assert_eq!(code == 77, run.err().contains("hint: check user name and password"), "{}", run.shown());
+    }
+}
+
+#[test]
+fn g18_an_end_instead_of_the_answer_to_pass_is_no_refusal() {
+    for end in [Step::Close, Step::Reset] {
+        let steps = after("USER\r\n", [expect("USER me"), send("+OK\r\n"), expect("PASS tanstaaf"), end]);
+        let (run, _) = run("", vec![steps]);
+        run.exits(75);
+        names_account_and_server(&run);
+    }
+}
+
+#[test]
+fn the_server_says_goodbye_before_the_login() {
+    let steps = after("USER\r\n", [expect("USER me"), send("+OK\r\n-ERR Autologout; idle for too long\r\n")]);
+    let (run, _) = run("", vec![steps]);
+    assert!(matches!(run.code(), Some(75 | 76)), "{}", run.shown());
+    run.complains("Autologout");
+}
+
+// ---- A: APOP ---------------------------------------------------------------------------------------------------
+
+/// Runs with `auth = "apop"` against this greeting; the commands sent.
+fn apop(greeting: &[u8], user: &str, password: &str) -> (Run, Vec<String>) {
+    let script = vec![
+        send([greeting, b"\r\n"].concat()),
+        expect("CAPA"),
+        send("+OK\r\nUSER\r\n.\r\n"),
+        Step::EmptyMaildrop,
+    ];
+    let server = Scripted::start(vec![script]);
+    let sandbox = Sandbox::new();
+    let config = account(server.port(), "auth = \"apop\"").replace("\"me\"", &format!("\"{user}\""));
+    sandbox.config(config.replace(PASSWORD, password));
+    let run = sandbox.run([""; 0]);
+    (run, server.finish()[0].lines())
+}
+
+#[test]
+fn a1_a2_a4_digests() {
+    for (greeting, user, password, digest) in [
+        (
+            "+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>",
+            "mrose",
+            "tanstaaf",
+            "c4c9334bac560ecc979e58001b3e22fb",
+        ),
+        (
+            "+OK Dovecot (Debian) ready. <6e54.1.6b025bd6.E8jeP6N/+v+WxIzXCXtSBA==@vm>",
+            "joe",
+            "secret",
+            "a00735c1cddfa773321a375cb4052cb5",
+        ),
+        // The last one that passes.
+        (
+            "+OK <1.2@other> <1896.697170952@dbc.mtview.ca.us> <not one>",
+            "mrose",
+            "tanstaaf",
+            "c4c9334bac560ecc979e58001b3e22fb",
+        ),
+    ] {
+        let (run, lines) = apop(greeting.as_bytes(), user, password);
+        assert_eq!(lines[1], format!("APOP {user} {digest}"), "{}", run.shown());
+        // EmptyMaildrop knows no APOP.
+        run.exits(77).never_says(digest);
+    }
+}
+
+#[test]
+fn a3_a_timestamp_that_is_none_is_not_answered() {
+    for stamp in [
+        &b"<>"[..],
+        b"<a@>",
+        b"<@b>",
+        b"<a@b@c>",
+        b"<a b@c>",
+        b"<a..b@c>",
+        b"<.a@b>",
+        b"<a@b",
+        b"<a\x80@b>",
+        b"<a\0@b>",
+        b"<\"a\"@b>",
+        b"",
+    ] {
+        let (run, lines) = apop(&[b"+OK ", stamp].concat(), "me", PASSWORD);
+        run.exits(77).complains("APOP timestamp").complains("hint: ");
+        assert_eq!(lines, ["CAPA"], "{stamp:?}");
+    }
+}
+
+#[test]
+fn a5_a_refused_apop_is_the_end() {
+    for (answer, code) in [("-ERR no\r\n", 77), ("-ERR [IN-USE] no\r\n", 75)] {
+        let script = vec![
+            send("+OK <1@b>\r\n"),
+            expect("CAPA"),
+            send("+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n"),
+            Step::ExpectStart(b"APOP me ".to_vec()),
+            send(answer),
+            Step::ExpectEnd,
+        ];
+        let (run, _) = run("auth = \"apop\"", vec![script]);
+        run.exits(code);
+    }
+}
+
+#[test]
+fn a6_a_timestamp_said_before_stls_is_void() {
+    let authority = crate::support::certificates::Authority::new();
+    let certified = authority.issue(&crate::support::certificates::Leaf::default());
+    let script = vec![
+        send("+OK <1@b>\r\n"),
+        expect("STLS"),
+        send("+OK\r\n"),
+        Step::StartTls,
+        expect("CAPA"),
+        send("+OK\r\n.\r\n"),
+        Step::ExpectEnd,
+    ];
+    let server = Scripted::start_tls(certified, vec![script]);
+    let sandbox = Sandbox::new();
+    authority.write(&sandbox.path("ca.pem"));
+    let more = "tls = \"starttls\"\nca-file = \"~/ca.pem\"\npassword = \"x\"\nauth = \"apop\"";
+    sandbox.config(named_account("work", server.port(), more));
+    sandbox.run([""; 0]).exits(77).complains("APOP timestamp");
+    server.finish();
+}
+
+// ---- C: CAPA ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn c1_without_capa_user_and_pass_then_uidl_and_top_as_needed() {
+    let messages = [Message::new("a", mail::message(1, 400)), Message::new("b", mail::message(2, 400))];
+    let server = Server::start(Options::with("me", PASSWORD, messages).without("CAPA"));
+    let sandbox = Sandbox::new();
+    sandbox.config(account(server.port(), ""));
+    sandbox.run([""; 0]).succeeds().complains("2 messages");
+    let commands = server.commands(1);
+    assert_eq!(commands[..3], ["CAPA", "USER me", "PASS tanstaaf"]);
+    assert!(commands.contains(&"UIDL".to_owned()), "{commands:?}");
+    sandbox.run([""; 0]).succeeds().complains("nothing new");
+}
+
+#[test]
+fn c2_an_end_on_capa_is_tried_again_without() {
+    for end in [Step::Close, Step::Reset] {
+        let first = vec![send("+OK\r\n"), expect("CAPA"), end];
+        let second = vec![
+            send("+OK\r\n"),
+            expect("USER me"),
+            send("+OK\r\n"),
+            expect("PASS tanstaaf"),
+            send("+OK\r\n"),
+            Step::EmptyMaildrop,
+        ];
+        let (run, _) = run("", vec![first, second]);
+        run.succeeds();
+    }
+}
+
+#[test]
+fn c2_once_only() {
+    let hangs_up = |command| vec![send("+OK\r\n"), expect(command)];
+    let (run, _) = run("", vec![hangs_up("CAPA"), hangs_up("USER me")]);
+    run.exits(75);
+}
+
+#[test]
+fn c2_what_depends_on_capa_ends_with_it() {
+    let authority = crate::support::certificates::Authority::new();
+    let certified = authority.issue(&crate::support::certificates::Leaf::default());
+    let script =
+        vec![send("+OK\r\n"), expect("STLS"), send("+OK\r\n"), Step::StartTls, expect("CAPA"), Step::Close];
+    let server = Scripted::start_tls(certified, vec![script]);
+    let sandbox = Sandbox::new();
+    authority.write(&sandbox.path("ca.pem"));
+    let more = "tls = \"starttls\"\nca-file = \"~/ca.pem\"\npassword = \"x\"";
+    sandbox.config(named_account("work", server.port(), more));
+    sandbox.run([""; 0]).exits(75);
+    server.finish();
+}
+
+#[test]
+fn c3_capabilities_as_servers_write_them() {
+    let steps = after(
+        "top\r\nSasl plain Cram-Md5\r\nPIPELINING  \r\n..foo\r\nX-UNKNOWN a b\r\nSASL PLAIN\r\ntop\r\n\r\n",
+        [Step::ExpectStart(b"AUTH PLAIN ".to_vec()), send("+OK\r\n"), Step::EmptyMaildrop],
+    );
+    let (run, _) = run("", vec![steps]);
+    run.succeeds();
+}
+
+#[test]
+fn c4_what_was_announced_before_stls_is_void() {
+    // STLS comes first, whatever would have been announced; afterwards only the new list counts.
+    let authority = crate::support::certificates::Authority::new();
+    let certified = authority.issue(&crate::support::certificates::Leaf::default());
+    let options = Options {
+        tls: Tls::Stls(certified.clone()),
+        before_login: vec!["USER".into(), "UIDL".into()],
+        ..Options::with("me", PASSWORD, [])
+    };
+    let server = Server::start(options);
+    let sandbox = Sandbox::new();
+    authority.write(&sandbox.path("ca.pem"));
+    let more = format!("tls = \"starttls\"\nca-file = \"~/ca.pem\"\npassword = \"{PASSWORD}\"");
+    sandbox.config(named_account("work", server.port(), &more));
+    sandbox.run([""; 0]).succeeds();
+    assert_eq!(server.commands(1)[..4], ["STLS", "CAPA", "USER me", "PASS tanstaaf"]);
+}
+
+fn three() -> Vec<Message> {
+    (1..=3).map(|n| Message::new(format!("uid-{n}"), mail::message(n, 400))).collect()
+}
+
+#[test]
+fn c5_c6_pipelined_in_the_state_that_announces_it() {
+    for (before, later) in [(true, true), (false, true), (true, false), (false, false)] {
+        let mut options = Options::with("me", PASSWORD, three());
+        options.before_login.retain(|line| line != "PIPELINING" || before);
+        options.after_login.retain(|line| line != "PIPELINING" || later);
+        let server = Server::start(options);
+        let sandbox = Sandbox::new();
+        sandbox.config(account(server.port(), ""));
+        sandbox.run([""; 0]).succeeds().complains("3 messages");
+        let commands = server.commands(1);
+        // USER and PASS stand for the mechanisms where they can travel together.
+        assert_eq!(commands[1] == "USER me", before, "{commands:?}");
+        // A server's first pipelined session is checked: each RETR stands behind a UIDL that names its message.
+        let checked = commands.windows(2).any(|pair| pair == ["UIDL 1", "RETR 1"]);
+        assert_eq!(checked, later, "{commands:?}");
+    }
+}
+
+#[test]
+fn c7_odd_arguments_are_no_trouble() {
+    for line in [
+        "EXPIRE 0",
+        "EXPIRE NEVER",
+        "EXPIRE 7 USER",
+        "EXPIRE -1",
+        "EXPIRE",
+        "LOGIN-DELAY x",
+        "LOGIN-DELAY 99999999999999999999",
+        "LOGIN-DELAY 300 USER",
+        "SASL",
+        "IMPLEMENTATION \x1b[31m\u{202e}",
+    ] {
+        let mut options = Options::with("me", PASSWORD, three());
+        options.before_login.push(line.to_owned());
+        options.after_login.push(line.to_owned());
+        let server = Server::start(options);
+        let sandbox = Sandbox::new();
+        sandbox.config(account(server.port(), ""));
+        sandbox.run(["-vv"]).succeeds().complains("3 messages").never_says("\x1b").never_says("\u{202e}");
+    }
+}
+
+#[test]
+fn c8_capabilities_without_end() {
+    let endless = "X-MORE and more\r\n".repeat(100_000);
+    let script = vec![send("+OK\r\n"), expect("CAPA"), send(format!("+OK\r\n{endless}"))];
+    let server = Scripted::start(vec![script]);
+    let sandbox = Sandbox::new();
+    sandbox.config(account(server.port(), ""));
+    sandbox.run([""; 0]).exits(76).complains("CAPA");
+}
+
+#[test]
+fn c9_sasl_plain_without_user() {
+    let steps = after(
+        "SASL PLAIN\r\nPIPELINING\r\n",
+        [Step::ExpectStart(b"AUTH PLAIN ".to_vec()), send("+OK\r\n"), Step::EmptyMaildrop],
+    );
+    let (run, _) = run("", vec![steps]);
+    run.succeeds();
+}
+
+#[test]
+fn c10_no_way_in() {
+    for capabilities in ["", "SASL\r\n", "SASL NTLM GSSAPI\r\nTOP\r\n"] {
+        let (run, _) = run("", vec![after(capabilities, [Step::ExpectEnd])]);
+        run.exits(77).complains("no way to log in").complains("hint: ");
+        names_account_and_server(&run);
+    }
+    // A name that the user insists on is not offered either.
+    let (run, _) = run("auth = \"cram-md5\"", vec![after("USER\r\nSASL PLAIN\r\n", [Step::ExpectEnd])]);
+    run.exits(77).complains("CRAM-MD5").complains("PLAIN");
+}
