@@ -1,6 +1,7 @@
 //! Every integration test, in one binary.
 
 mod architecture;
+mod cli;
 mod crash;
 mod destinations;
 mod generated;
