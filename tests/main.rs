@@ -1,5 +1,9 @@
 //! Every integration test, in one binary.
 
 mod login;
+mod architecture;
+mod generated;
+mod readme;
+mod sasl;
 mod support;
 mod tls;

@@ -6,12 +6,13 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::clock::Time;
-use crate::durable;
+use crate::durable::{self, Step};
 use crate::proof::EntryId;
 
-use super::index::{Index, Message};
+use super::index::Index;
 use super::journal::{Journal, Window};
 use super::line::{DigestsField, KeyField, Line, VERSION};
+use super::messages::Message;
 use super::{Entry, Error, FILE, Mailbox, NEW_FILE};
 
 /// What is written at once.
@@ -31,7 +32,7 @@ pub(super) struct Heading<'a> {
 /// # Errors
 /// [`Error::Disk`].
 pub(super) fn create(directory: &Path, heading: Heading<'_>) -> Result<(), Error> {
-    replace(directory, |out| out.begin(heading, 0))
+    replace(directory, heading, |out| out.begin(heading, 0))
 }
 
 /// Writes the ledger in `directory` anew from `index`, reading what that doesn't hold from `old`.  With `forget`, what
@@ -48,15 +49,15 @@ pub(super) fn rewrite(
     forget: bool,
 ) -> Result<(), Error> {
     let today = heading.time.day();
-    replace(directory, |out| {
+    replace(directory, heading, |out| {
         out.begin(heading, u64::from(index.len()))?;
-        for known in &index.destinations {
+        for known in index.destinations.records() {
             out.put(&Line::Destination {
                 number: known.id,
                 kind: known.name.kind,
                 address: Cow::Borrowed(&known.name.address),
                 inode: known.inode,
-                used: index.has_delivered_to(known.id),
+                used: index.destinations.is_used(known.id),
             })?;
         }
         for &time in &index.listings {
@@ -67,21 +68,26 @@ pub(super) fn rewrite(
         for id in index.ids().filter(|id| !(forget && index.is_forgettable(*id, today))) {
             out.entry(index, old, &mut window, id)?;
         }
-        for (number, message) in &index.messages {
-            out.message(*number, message)?;
+        for (number, message) in index.messages.iter() {
+            out.message(number, message)?;
         }
-        out.put(&Line::End)
+        Ok(())
     })
 }
 
 /// Lets `fill` write a new file, and puts it in the ledger's place.
-fn replace(directory: &Path, fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>) -> Result<(), Error> {
+fn replace(
+    directory: &Path,
+    Heading { time, clock, .. }: Heading<'_>,
+    fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
     // What a crash has left; nothing depends on it.
     durable::remove(&new)?;
     let file = durable::create_new(&new, 0o600)?;
     let mut writer = Writer { file: &file, path: &new, buffer: Vec::new() };
     let written = fill(&mut writer)
+        .and_then(|()| writer.put(&Line::New))
         .and_then(|()| writer.flush())
         .and_then(|()| Ok(durable::sync(&file, &new)?))
         .and_then(|()| Ok(durable::replace(&new, &path)?));
@@ -90,7 +96,28 @@ fn replace(directory: &Path, fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Er
         let _ = durable::remove(&new);
         return Err(e);
     }
+    sync_names(directory)?;
+    // Only now is it as good as the old one: who is killed before leaves a file that is written anew once more.  And
+    // the new group makes rot in what was just synced an error, not the end of a last group, to be dropped.
+    let mut lines = Vec::new();
+    Line::Group { number: 2, time, clock, count: 0 }.write(&mut lines);
+    Line::End.write(&mut lines);
+    durable::write(&file, &path, &lines)?;
+    Ok(())
+}
+
+/// Brings the file's name to the disk, and those of the directories above: the run that made them may have died before
+/// it synced them.
+fn sync_names(directory: &Path) -> Result<(), Error> {
     durable::sync_directory(directory)?;
+    for above in directory.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        match durable::sync_directory(above) {
+            Ok(()) => {}
+            // Who may not even read it has not made anything in it.
+            Err(e) if e.step == Step::Open => break,
+            Err(e) => return Err(e.into()),
+        }
+    }
     Ok(())
 }
 

@@ -123,7 +123,7 @@ pub(super) fn replay<S: Source + ?Sized>(
                     return Err(damaged(&format!("begins group {this}, where {} was due", group + 1)));
                 }
                 group = *this;
-                index.expect(usize::try_from((*count).min(octets / SHORTEST_ENTRY)).unwrap_or(0));
+                index.slots.expect(usize::try_from((*count).min(octets / SHORTEST_ENTRY)).unwrap_or(0));
             }
             _ if group == 0 => return Err(damaged("stands before the first group")),
             _ => {}
@@ -162,7 +162,7 @@ fn later_group<S: Source + ?Sized>(source: &S, from: u64, group: u64) -> io::Res
         let filled = fill(source, &mut octets, at)?;
         let window = octets.get(..filled).unwrap_or_default();
         let found = memchr::memmem::find_iter(window, WORD).take_while(|i| *i < CHUNK).find_map(|i| {
-            let rest = window.get(i..)?;
+            let rest = window.get(i..window.len().min(i + longest))?;
             let line = rest.get(..memchr::memchr(b'\n', rest)?)?;
             match Line::parse(line::checked(line)?)? {
                 Line::Group { number, .. } if number > group => Some(number),
@@ -306,14 +306,15 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Disk`].
-    pub(super) fn resume(file: File, path: &Path, replayed: &Replayed, synced: bool) -> Result<Self, Error> {
+    pub(super) fn resume(file: File, path: &Path, replayed: &Replayed) -> Result<Self, Error> {
         let journal = Self {
             file,
             path: path.to_owned(),
             end: replayed.end,
             buffer: Vec::new(),
             group: replayed.group,
-            synced: synced || replayed.group == 0,
+            // What was read may be in the page cache only.
+            synced: replayed.group == 0,
             broken: false,
         };
         journal.rewind()?;
@@ -323,11 +324,6 @@ impl Journal {
     /// Octets of the ledger.
     pub(super) fn len(&self) -> u64 {
         self.end.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX))
-    }
-
-    /// The file.
-    pub(super) fn file(&self) -> &File {
-        &self.file
     }
 
     /// Refuses to go on with a file that can't be trusted any more.
@@ -500,5 +496,81 @@ impl Journal {
 
     fn printable_path(&self) -> String {
         super::printable(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK, Journal, Lines, Next, Replayed, Window, later_group};
+    use crate::clock::Time;
+    use crate::ledger::Error;
+    use crate::ledger::index::Index;
+    use crate::ledger::line::Line;
+
+    const STAMP: (Time, Time) = (Time(1), Time(1));
+
+    /// Lines of many lengths, one of them longer than what is read at once.
+    fn text() -> Vec<u8> {
+        let mut text: Vec<u8> =
+            (0..3000_u32).flat_map(|i| format!("{i} {}\n", "x".repeat(200)).into_bytes()).collect();
+        text.extend(std::iter::repeat_n(b'y', 3 * CHUNK));
+        text.extend(b"\nlast\nunended");
+        text
+    }
+
+    #[test]
+    fn lines_are_found_across_reads() {
+        let text = text();
+        let mut lines = Lines::new(text.as_slice());
+        let mut window = Window::narrow();
+        for expected in text.split_inclusive(|octet| *octet == b'\n') {
+            let offset = lines.offset;
+            match (lines.next().unwrap(), expected.strip_suffix(b"\n")) {
+                (Next::Line(line), Some(expected)) => {
+                    assert_eq!(line, expected);
+                    assert_eq!(window.line(text.as_slice(), offset).unwrap(), Some(expected));
+                }
+                (Next::Unended(rest), None) => {
+                    assert_eq!(rest, b"unended");
+                    assert_eq!(window.line(text.as_slice(), offset).unwrap(), None);
+                }
+                _ => panic!("at {offset}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_group_is_found_wherever_it_stands() {
+        let mut header = Vec::new();
+        Line::Group { number: 7, time: Time(1), clock: Time(1), count: 0 }.write(&mut header);
+        for before in [0, 1, CHUNK - 8, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 50] {
+            // Without a line end before it, and among words that look like it.
+            let mut octets = b"group ".iter().copied().cycle().take(before).collect::<Vec<_>>();
+            octets.extend_from_slice(&header);
+            assert_eq!(later_group(octets.as_slice(), 0, 6).unwrap(), Some(7), "{before}");
+            assert_eq!(later_group(octets.as_slice(), 0, 7).unwrap(), None, "{before}");
+            octets.pop();
+            assert_eq!(later_group(octets.as_slice(), 0, 6).unwrap(), None, "{before}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_put_right_is_given_up() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ledger");
+        std::fs::write(&path, "").unwrap();
+        let replayed = Replayed { id: None, end: 0, group: 0, torn: None };
+        // Neither written to nor cut back.
+        let open = || Journal::resume(std::fs::File::open(&path).unwrap(), &path, &replayed).unwrap();
+        let mut index = Index::new(&[0; 32]);
+        let mut journal = open();
+        journal.append(&mut index, &Line::End, STAMP).unwrap();
+        assert!(matches!(journal.flush(), Err(Error::Disk(_))));
+        for refused in [journal.flush(), journal.sync(), journal.append(&mut index, &Line::End, STAMP)] {
+            assert!(matches!(refused, Err(Error::Broken { .. })));
+        }
+        // No room could be reserved: nothing was written, so the pieces may be withdrawn.
+        assert!(matches!(open().commit(&mut index, &[Line::New], 1, STAMP), Err((Error::Disk(_), true))));
+        assert!(!index.working);
     }
 }

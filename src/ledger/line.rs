@@ -21,6 +21,7 @@
 //! | `listing TIME CLOCK`, `absent KEY DAY`, `present KEY` | a complete listing, and what it changed |
 //! | `unlisted TIME CLOCK` | a complete listing that held nothing known |
 //! | `known STATE KEY LISTED DELIVERED DIGESTS NOTE…`, `copy KEY DELIVERED DIGESTS` | an entry after compaction |
+//! | `new` | the file was written anew; until an `end` follows, its name may not be on disk |
 //! | `end` | the run ended in order, and everything that matters before this line is on disk |
 //!
 //! DIGESTS are three fields: message, header, identity.  `-` stands for what is not known.
@@ -158,6 +159,7 @@ pub(super) enum Line<'a> {
         delivered: Time,
         digests: DigestsField<'a>,
     },
+    New,
     End,
 }
 
@@ -168,6 +170,8 @@ pub(super) struct Notes {
     pub(super) absent: Option<u16>,
     /// `gone`: deleted, and a listing has lacked it since.
     pub(super) gone: bool,
+    /// `weak`: open, and what is held of it was only seen or recorded.
+    pub(super) weak: bool,
     /// `unlisted`: recognised after the last complete listing.
     pub(super) unlisted: bool,
     /// `large`: reported as too large.
@@ -361,6 +365,7 @@ impl<'a> Line<'a> {
                 host: unescape(f.next()?)?,
                 port: shorter(f.next()?)?,
             },
+            b"new" => Self::New,
             b"end" => Self::End,
             _ => return None,
         };
@@ -492,6 +497,7 @@ impl<'a> Line<'a> {
                 put(out, format_args!(" {} ", At(*delivered)));
                 digests.write(out);
             }
+            Self::New => out.extend_from_slice(b"new"),
             Self::End => out.extend_from_slice(b"end"),
         }
     }
@@ -502,7 +508,9 @@ impl Notes {
         if let Some(day) = self.absent {
             put(out, format_args!(" absent={day}"));
         }
-        for (said, word) in [(self.gone, " gone"), (self.unlisted, " unlisted"), (self.large, " large")] {
+        for (said, word) in
+            [(self.gone, " gone"), (self.weak, " weak"), (self.unlisted, " unlisted"), (self.large, " large")]
+        {
             if said {
                 out.extend_from_slice(word.as_bytes());
             }
@@ -593,6 +601,7 @@ impl<'a> Fields<'a> {
             match name {
                 b"absent" => notes.absent = Some(shorter(value)?),
                 b"gone" => notes.gone = true,
+                b"weak" => notes.weak = true,
                 b"unlisted" => notes.unlisted = true,
                 b"large" => notes.large = true,
                 b"failures" => notes.failures = shorter(value)?,
@@ -751,8 +760,9 @@ mod tests {
             "present u:x".to_owned(),
             format!("known delivered u:x 13 1700000000 {SUM} {SUM} {SUM}"),
             format!("known deleted u:x - 1700000000 {SUM} {SUM} - absent=19675 gone"),
-            "known open u:x 13 - - - - unlisted large failures=3 retry=1700000000".to_owned(),
+            "known open u:x 13 - - - - weak unlisted large failures=3 retry=1700000000".to_owned(),
             format!("copy u:x 1700000000 {SUM} {SUM} -"),
+            "new".to_owned(),
             "end".to_owned(),
         ];
         for text in lines {

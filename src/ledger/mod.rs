@@ -2,8 +2,8 @@
 //!
 //! One directory for each mailbox, named by a digest of its identity, with three files:
 //!
-//! - `ledger`, an append-only text file, a line a fact ([`line`] has the grammar, [`journal`] the rules of damage,
-//!   [`index`] the meaning, [`compaction`] the way to a shorter one);
+//! - `ledger`, an append-only text file, a line a fact (`line` has the grammar, `journal` the rules of damage, `index` the
+//!   meaning, `compaction` the way to a shorter one);
 //! - `lock`, which a running popfetch holds ([`lock`]);
 //! - `memory`, what may be lost without harm ([`memory`]).
 //!
@@ -25,34 +25,45 @@
 //! A ledger that is missing where there is a `memory`, which is only ever written beside a ledger, is an error: it is
 //! never silently started afresh.
 
+mod batch;
 mod compaction;
+mod destinations;
+mod error;
+mod facts;
+mod fuzz;
 mod index;
 mod journal;
 mod line;
 pub mod lock;
+mod maildrop;
 pub mod memory;
+mod messages;
+mod slots;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 use crate::clock::{self, Time};
 use crate::durable::{self, Step};
-use crate::exit::ExitCode;
-use crate::message::{Digest, Digests};
+use crate::message::Digest;
 use crate::proof::{
-    Arrival, Delivered, DestinationId, DestinationName, DestinationRecord, EntryId, Intent, IntentId, Key,
-    Noted, NotedPlace, Place, Published, Staged,
+    Arrival, Delivered, DestinationId, DestinationName, DestinationRecord, EntryId, Intent, Key,
 };
-use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+use crate::protocol::types::{MessageNumber, UniqueId};
+
+pub use error::Error;
+pub use facts::{Entry, Mailbox, Record, State};
+#[doc(hidden)]
+pub use fuzz::fuzz_replay;
 
 use compaction::{Heading, key_and_digests};
 use index::Index;
 use journal::{Journal, Window};
-use line::{DigestsField, KeyField, LONGEST_HEADER, LONGEST_OUTCOME, Line};
+use line::{KeyField, Line};
 
 /// The ledger's name in the mailbox's directory.
 const FILE: &str = "ledger";
@@ -62,76 +73,6 @@ const NEW_FILE: &str = "ledger.new";
 const LONGEST_LEAP: i64 = 30 * 86_400;
 /// A smaller file is not worth compacting.
 const COMPACT_FROM: u64 = 64 * 1024;
-
-/// Whose maildrop: user, host, port, where 110 and 995 are one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Mailbox {
-    /// As the user typed it.
-    pub user: String,
-    /// Lower case, A-label, no final dot.
-    pub host: String,
-    /// 995 counts as 110.
-    pub port: u16,
-}
-
-impl Mailbox {
-    /// The name of its directory under the state directory: never a raw name in a path.
-    #[must_use]
-    pub fn directory_name(&self) -> String {
-        // Neither a host nor a port holds a NUL, so no two identities make the same octets.
-        let identity = format!("{}\0{}\0{}", self.port, self.host, self.user);
-        Digest::of(identity.as_bytes()).as_bytes().iter().map(|octet| format!("{octet:02x}")).collect()
-    }
-}
-
-/// What is known of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// How far it has come.
-    pub state: State,
-    /// Its size as last listed, when `LIST` has been asked.
-    pub listed: Option<Octets>,
-    /// When it was delivered whole (to all of its set): the last of its copies.
-    pub delivered: Option<Time>,
-    /// Rank by the time it was first known: greater is later.
-    pub order: u32,
-    /// How many messages of this unique-id have been delivered (or seen, or recorded); an open entry may have some.
-    pub copies: u16,
-    /// How often it has failed since it last succeeded.
-    pub failures: u16,
-    /// Not before then is a failed one tried again.
-    pub retry_after: Option<Time>,
-    /// Whether a complete listing has lacked it.  For a deleted one this holds until it is known what came back under its
-    /// unique-id ([`Ledger::recognise`], or a delivery).
-    pub absent: bool,
-    /// Whether it was reported as too large.
-    pub reported_too_large: bool,
-}
-
-/// How far a message has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Known, but not delivered to all of its set: failed, too large, or partly delivered.  Also while another message of
-    /// a delivered unique-id is on its way, and when that one failed.
-    Open,
-    /// Only printed on standard output: not retrieved again, never deleted.
-    Seen,
-    /// Recognised after a renumbering, or imported: treated as delivered, but never deleted on that word alone.
-    Recorded,
-    /// Delivered to all of its set.
-    Delivered,
-    /// Delivered, and its deletion confirmed by the server's +OK to QUIT.
-    Deleted,
-}
-
-/// One delivery of a message, read back from the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Digests as received.
-    pub digests: Digests,
-    /// When.
-    pub delivered: Time,
-}
 
 /// An open ledger: locked and to be written ([`Ledger::open`]), or only to be read ([`Ledger::read`]).
 #[derive(Debug)]
@@ -170,12 +111,12 @@ impl Ledger {
                     clock::random().map_err(|e| durable::Error::new(Step::Open, &ledger.path(), e))?;
                 let id: String = id.iter().map(|octet| format!("{octet:02x}")).collect();
                 compaction::create(directory, Heading { id: &id, mailbox, time, clock: now })?;
-                ledger.reload(durable::open, true)?;
+                ledger.reload(durable::open)?;
             }
             Some(journal) if ledger.index.working || ledger.torn => {
                 let heading = Heading { id: &ledger.id, mailbox, time, clock: now };
                 compaction::rewrite(directory, heading, &ledger.index, journal, false)?;
-                ledger.reload(durable::open, true)?;
+                ledger.reload(durable::open)?;
             }
             Some(_) => {}
         }
@@ -218,13 +159,12 @@ impl Ledger {
             torn: false,
             warnings: Vec::new(),
         };
-        ledger.reload(open, false)?;
+        ledger.reload(open)?;
         ledger.trusted = ledger.index.clock.is_none_or(|last| follows(now, last));
         Ok(ledger)
     }
 
-    /// Reads the file.  `synced`: it has just been written and brought to the disk.
-    fn reload(&mut self, open: Open, synced: bool) -> Result<(), Error> {
+    fn reload(&mut self, open: Open) -> Result<(), Error> {
         // Never both in memory.
         self.journal = None;
         self.index = empty_index(&self.directory)?;
@@ -249,7 +189,7 @@ impl Ledger {
                 printable(&path)
             ));
         }
-        self.journal = Some(Journal::resume(file, &path, &replayed, synced)?);
+        self.journal = Some(Journal::resume(file, &path, &replayed)?);
         Ok(())
     }
 
@@ -381,7 +321,7 @@ impl Ledger {
     /// The destinations of its set that lack it; `None` when no set is fixed, since none of them has it nor is about to.
     #[must_use]
     pub fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
-        let (_, message) = self.index.open_message(id)?;
+        let (_, message) = self.index.open_messages(id).into_iter().next()?;
         Some(message.set.iter().filter(|(_, has)| !has).map(|(destination, _)| *destination).collect())
     }
 
@@ -394,11 +334,11 @@ impl Ledger {
         name: &DestinationName,
         inode: Option<(u64, u64)>,
     ) -> Result<DestinationId, Error> {
-        let known = self.index.destinations.iter().find(|known| known.name == *name);
+        let known = self.index.destinations.records().iter().find(|known| known.name == *name);
         let number = match known {
             Some(known) if inode.is_none() || known.inode == inode => return Ok(known.id),
             Some(known) => known.id,
-            None => u16::try_from(self.index.destinations.len())
+            None => u16::try_from(self.index.destinations.records().len())
                 .map(DestinationId)
                 .map_err(|_| Error::Contradiction("65536 destinations"))?,
         };
@@ -410,168 +350,19 @@ impl Ledger {
     /// The table of destinations.
     #[must_use]
     pub fn destinations(&self) -> &[DestinationRecord] {
-        &self.index.destinations
+        self.index.destinations.records()
     }
 
     /// Whether anything was ever delivered there.
     #[must_use]
     pub fn has_delivered_to(&self, id: DestinationId) -> bool {
-        self.index.has_delivered_to(id)
+        self.index.destinations.is_used(id)
     }
 
     /// The open `staged` lines.
     #[must_use]
     pub fn intents(&self) -> Vec<Intent> {
-        self.index.open_intents()
-    }
-
-    /// Writes the `staged` lines of a batch, syncs, and reserves room for the outcomes.
-    ///
-    /// # Errors
-    /// Nothing is noted then, and those pieces come back that may be withdrawn: all, when their lines are certainly not on
-    /// disk, nor ever will be; none, when they may be (a sync failed).  What doesn't come back must stay where it is:
-    /// recovery finds it, or else would take its absence for a delivery.
-    pub fn note(&mut self, staged: Vec<Staged>) -> Result<Vec<Noted>, (Error, Vec<Staged>)> {
-        if staged.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (lines, numbers) = match self.draft(&staged) {
-            Ok(draft) => draft,
-            Err(e) => return Err((e, staged)),
-        };
-        // Those of earlier batches that are open still must find room as well; and a group and an `end`.
-        let pieces = self.index.intents_len().saturating_add(u64::try_from(staged.len()).unwrap_or(u64::MAX));
-        let outcomes = pieces.saturating_mul(LONGEST_OUTCOME).saturating_add(2 * LONGEST_HEADER);
-        let stamp = (self.now(), self.clock);
-        let written = match (&self.lock, &mut self.journal) {
-            (Some(_), Some(journal)) => journal.commit(&mut self.index, &lines, outcomes, stamp),
-            _ => Err((Error::ReadOnly, true)),
-        };
-        drop(lines);
-        match written {
-            Ok(()) => {
-                self.arrivals.extend(numbers);
-                Ok(staged.into_iter().map(Noted::attest).collect())
-            }
-            Err((e, true)) => Err((e, staged)),
-            Err((e, false)) => Err((e, Vec::new())),
-        }
-    }
-
-    /// The lines for a batch, and the messages that they begin.
-    fn draft<'s>(&self, staged: &'s [Staged]) -> Result<Draft<'s>, Error> {
-        let time = self.now();
-        let (mut next_message, mut next_intent) = (self.index.next_message, self.index.next_intent);
-        let mut lines = Vec::with_capacity(staged.len() * 2);
-        let mut numbers = HashMap::new();
-        let mut taken = HashSet::new();
-        for piece in staged.iter().map(Staged::piece) {
-            let arrival = &piece.message;
-            let address = Arc::as_ptr(arrival).addr();
-            let noted = numbers.get(&address).map(|(_, number)| *number);
-            let message = match noted.or_else(|| self.number_of(arrival)) {
-                Some(number) => number,
-                None => {
-                    // A message that part of its set has already is gone on with, unless that is spoken for.
-                    let begun = self
-                        .find_key(&arrival.key)
-                        .and_then(|entry| self.index.open_message(entry))
-                        .filter(|(number, message)| message.intents.is_empty() && taken.insert(*number));
-                    let has = |destination: &DestinationId| {
-                        begun.is_some_and(|(_, message)| {
-                            message.digests.message == arrival.digests.message
-                                && message.set.contains(&(*destination, true))
-                        })
-                    };
-                    let number = next_message;
-                    next_message = number.checked_add(1).ok_or(Error::Contradiction("too many messages"))?;
-                    lines.push(Line::Message {
-                        number,
-                        time,
-                        key: KeyField::from(&arrival.key),
-                        listed: arrival.listed.map(|octets| octets.0),
-                        digests: DigestsField::Value(arrival.digests),
-                        replaces: begun.map(|(number, _)| number),
-                        set: arrival.set.iter().map(|destination| (*destination, has(destination))).collect(),
-                    });
-                    numbers.insert(address, (Arc::downgrade(arrival), number));
-                    number
-                }
-            };
-            lines.push(Line::Staged {
-                number: next_intent,
-                message,
-                destination: piece.destination,
-                time,
-                octets: piece.octets,
-                digest: piece.digest,
-                place: noted_place(&piece.place)?,
-            });
-            next_intent = next_intent.checked_add(1).ok_or(Error::Contradiction("too many intents"))?;
-        }
-        Ok((lines, numbers))
-    }
-
-    /// The open message that this arrival is, once it has been noted.
-    fn number_of(&self, arrival: &Arc<Arrival>) -> Option<u32> {
-        let (_, number) = self.arrivals.get(&Arc::as_ptr(arrival).addr())?;
-        self.index.messages.contains_key(number).then_some(*number)
-    }
-
-    fn intent_of(&self, piece: &crate::proof::Piece) -> Result<(u32, IntentId), Error> {
-        self.number_of(&piece.message)
-            .and_then(|number| Some((number, self.index.intent_at(number, piece.destination)?)))
-            .ok_or(Error::Contradiction("the outcome of a piece that was not noted"))
-    }
-
-    /// Says that this piece is delivered, with the next [`Ledger::flush`], sync or note.  The proof comes when all of the
-    /// message's set have it; not when it was only printed.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub fn record(&mut self, published: Published) -> Result<Option<Delivered>, Error> {
-        let (number, intent) = self.intent_of(published.piece())?;
-        let entry = self.index.messages.get(&number).map(|message| message.entry);
-        let printed = self.index.only_printed(number);
-        self.append(&Line::Delivered { intent: intent.0, time: self.now() })?;
-        if self.index.messages.contains_key(&number) {
-            return Ok(None);
-        }
-        self.arrivals.remove(&Arc::as_ptr(&published.piece().message).addr());
-        let proof = entry
-            .filter(|_| !printed)
-            .map(|entry| Delivered::attest(published.piece().message.number, entry));
-        Ok(proof)
-    }
-
-    /// Says that a noted piece was not taken by its destination (closes its intent), with the next [`Ledger::flush`], sync
-    /// or note.  Its file must stay until that is synced.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub fn refuse(&mut self, noted: Noted, retry_after: Option<Time>) -> Result<(), Error> {
-        let (_, intent) = self.intent_of(noted.piece())?;
-        self.append(&Line::Refused { intent: intent.0, time: self.now(), retry_after })
-    }
-
-    /// Says that recovery found these delivered; [`Ledger::sync`] must follow before anything is done about it.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub fn settle_delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
-        let time = self.now();
-        intents.iter().try_for_each(|intent| self.append(&Line::Delivered { intent: intent.0, time }))?;
-        self.flush()
-    }
-
-    /// Writes and syncs that these come again; only then may their files be removed.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written or synced.
-    pub fn settle_dropped(&mut self, intents: &[IntentId]) -> Result<(), Error> {
-        let time = self.now();
-        intents.iter().try_for_each(|intent| self.append(&Line::Dropped { intent: intent.0, time }))?;
-        self.sync()
+        self.index.messages.open_intents()
     }
 
     /// Proof that this entry is delivered whole, for the message that now has this number; `None` when it isn't, or was only
@@ -586,149 +377,6 @@ impl Ledger {
             State::Delivered => Some(Delivered::attest(number, id)),
             State::Open | State::Seen | State::Recorded | State::Deleted => None,
         }
-    }
-
-    /// Says that a message failed; a new entry if need be.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub fn fail(
-        &mut self,
-        key: &Key,
-        listed: Option<Octets>,
-        retry_after: Option<Time>,
-    ) -> Result<EntryId, Error> {
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        self.append(&Line::Failed { time, key: KeyField::from(key), listed, retry_after })?;
-        self.entry_of(key)
-    }
-
-    /// Says that a message is left for its size, and was reported.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub fn too_large(&mut self, key: &Key, listed: Option<Octets>) -> Result<EntryId, Error> {
-        if let Some(id) = self.find_key(key) {
-            let entry = self.entry(id);
-            if entry.reported_too_large && (listed.is_none() || entry.listed == listed) {
-                return Ok(id);
-            }
-        }
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        self.append(&Line::Large { time, key: KeyField::from(key), listed })?;
-        self.entry_of(key)
-    }
-
-    /// Says that this message is one that we have: `same_as`.  If that has the same key (its size changed, or it came back
-    /// after its deletion), the entry is what it was, with this size, delivered and not deleted.  Otherwise (the server has
-    /// renumbered) the key gets an entry of its own, in the state [`State::Recorded`], with the same digests and age.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written, or read.
-    pub fn recognise(
-        &mut self,
-        key: &Key,
-        listed: Option<Octets>,
-        same_as: EntryId,
-    ) -> Result<EntryId, Error> {
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        if self.find_key(key) == Some(same_as) {
-            self.append(&Line::Same { time, key: KeyField::from(key), listed })?;
-            return Ok(same_as);
-        }
-        let Record { digests, delivered } = self
-            .records(same_as)?
-            .pop()
-            .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;
-        let digests = DigestsField::Value(digests);
-        self.append(&Line::Recorded { time, key: KeyField::from(key), listed, delivered, digests })?;
-        self.entry_of(key)
-    }
-
-    fn entry_of(&self, key: &Key) -> Result<EntryId, Error> {
-        self.find_key(key).ok_or(Error::Contradiction("a line made no entry"))
-    }
-
-    /// Says a size learnt from `LIST`.  The size of a message that isn't open is only ever learnt, never changed: a change
-    /// is for [`Ledger::recognise`] to settle.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written, or read.
-    pub fn listed(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
-        self.listed_in(&mut Window::narrow(), id, octets)
-    }
-
-    /// As [`Ledger::listed`], for a whole scan listing.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn listed_all(&mut self, sizes: &mut dyn Iterator<Item = (EntryId, Octets)>) -> Result<(), Error> {
-        let mut window = Window::wide();
-        for (id, octets) in sizes {
-            self.listed_in(&mut window, id, octets)?;
-        }
-        Ok(())
-    }
-
-    fn listed_in(&mut self, window: &mut Window, id: EntryId, octets: Octets) -> Result<(), Error> {
-        let entry = self.entry(id);
-        if entry.listed.is_none() || (entry.state == State::Open && entry.listed != Some(octets)) {
-            let key = self.key_in(window, id)?;
-            self.append(&Line::Listed { key: KeyField::from(&key), octets: octets.0 })?;
-        }
-        Ok(())
-    }
-
-    /// Says that the server has confirmed these deletions.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written, or read.
-    pub fn deleted(&mut self, ids: &[EntryId]) -> Result<(), Error> {
-        let (mut window, time) = (Window::wide(), self.now());
-        for id in ids {
-            let key = self.key_in(&mut window, *id)?;
-            self.append(&Line::Deleted { time, key: KeyField::from(&key) })?;
-        }
-        self.flush()
-    }
-
-    /// Writes (unsynced) that a complete listing held these entries and no others.  One that holds none of them counts for
-    /// nothing, but that what was deleted is known to be gone.
-    ///
-    /// To be called when the plan has been made: it ends the absence of what has come back.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written, or read.
-    pub fn complete_listing(&mut self, held: &mut dyn Iterator<Item = EntryId>) -> Result<(), Error> {
-        let mut listed = vec![false; usize::try_from(self.len()).unwrap_or(0)];
-        let mut any = false;
-        for id in held {
-            if let Some(here) = usize::try_from(id.0).ok().and_then(|at| listed.get_mut(at)) {
-                (*here, any) = (true, true);
-            }
-        }
-        let (time, clock) = (self.now(), self.clock);
-        if !any {
-            if self.index.lingers() {
-                self.append(&Line::Unlisted { time, clock })?;
-            }
-            return self.flush();
-        }
-        self.append(&Line::Listing { time, clock })?;
-        let day = u16::try_from(time.day().max(1)).unwrap_or(u16::MAX);
-        let mut window = Window::wide();
-        for (id, here) in self.index.ids().zip(listed) {
-            let entry = self.entry(id);
-            let absent = self.index.absent_since(id).is_some();
-            if here && (absent || (entry.absent && entry.state != State::Deleted)) {
-                let key = self.key_in(&mut window, id)?;
-                self.append(&Line::Present { key: KeyField::from(&key) })?;
-            } else if !here && !absent {
-                let key = self.key_in(&mut window, id)?;
-                self.append(&Line::Absent { key: KeyField::from(&key), day })?;
-            }
-        }
-        self.flush()
     }
 
     /// When the last complete listing was taken that counted.
@@ -812,9 +460,6 @@ impl Ledger {
 /// How a ledger's file is opened.
 type Open = fn(&Path) -> durable::Result<std::fs::File>;
 
-/// The lines of a batch, and by the address of its arrival the number of each message that they begin.
-type Draft<'s> = (Vec<Line<'s>>, HashMap<usize, (Weak<Arrival>, u32)>);
-
 fn empty_index(directory: &Path) -> Result<Index, Error> {
     let key = clock::random().map_err(|e| durable::Error::new(Step::Open, directory, e))?;
     Ok(Index::new(&key))
@@ -825,119 +470,6 @@ fn follows(now: Time, last: Time) -> bool {
     (0..=LONGEST_LEAP).contains(&now.seconds_since(last))
 }
 
-fn noted_place(place: &Place) -> Result<NotedPlace, Error> {
-    Ok(match place {
-        Place::Maildir { name, .. } => NotedPlace::Maildir { name: name.clone() },
-        Place::Mbox { spool, spool_offset, offset } => NotedPlace::Mbox {
-            offset: offset.ok_or(Error::Contradiction("an mbox entry is noted before its place is known"))?,
-            spool: spool.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            spool_offset: *spool_offset,
-        },
-        Place::Spooled(_) => NotedPlace::Handed,
-    })
-}
-
 fn printable(path: &Path) -> String {
     crate::text::printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
-}
-
-/// Replays arbitrary octets as a ledger: must neither panic nor take more memory than they warrant.
-#[doc(hidden)]
-pub fn fuzz_replay(octets: &[u8]) {
-    let mailbox = Mailbox { user: "u".into(), host: "h".into(), port: 110 };
-    let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
-    let mut index = Index::new(&[7; 32]);
-    let _ = journal::replay(octets, length, Path::new("fuzz"), &mailbox, &mut index);
-    // The same lines with true checksums come further.
-    let mut whole = Vec::new();
-    let (user, host) = (Cow::Borrowed(&b"u"[..]), Cow::Borrowed(&b"h"[..]));
-    Line::First { version: line::VERSION, id: "0", user, host, port: 110 }.write(&mut whole);
-    Line::Group { number: 1, time: Time(1), clock: Time(1), count: u64::MAX }.write(&mut whole);
-    octets.split(|octet| *octet == b'\n').filter_map(Line::parse).for_each(|line| line.write(&mut whole));
-    let mut index = Index::new(&[7; 32]);
-    let length = u64::try_from(whole.len()).unwrap_or(u64::MAX);
-    let _ = journal::replay(whole.as_slice(), length, Path::new("fuzz"), &mailbox, &mut index);
-    for id in index.ids() {
-        let _ = (index.entry(id), index.copies(id), index.notes(id), index.open_message(id));
-    }
-    let _ = (index.open_intents(), index.lingers());
-}
-
-/// What can be wrong with a ledger.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The disk refused a step.
-    #[error(transparent)]
-    Disk(#[from] durable::Error),
-    /// A line before the last group is damaged, or says what cannot be.
-    #[error("ledger {path}, line {line}: {problem}")]
-    Damaged {
-        /// Which file.
-        path: String,
-        /// Which line, from 1.
-        line: u64,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// There was a ledger, and it is gone.
-    #[error("the ledger in {directory} {problem}, though there has been one")]
-    Missing {
-        /// The mailbox's directory.
-        directory: String,
-        /// Missing, or empty.
-        problem: &'static str,
-    },
-    /// Another popfetch has this mailbox.
-    #[error("another popfetch is at work on this mailbox")]
-    Locked,
-    /// It failed before in this run.
-    #[error("ledger {path}: it could not be written earlier in this run, and is left alone")]
-    Broken {
-        /// Which file.
-        path: String,
-    },
-    /// It was opened to be read.
-    #[error("the ledger was opened to be read, not to be written")]
-    ReadOnly,
-    /// It was told what cannot be.
-    #[error("the ledger was told what cannot be: {0}")]
-    Contradiction(&'static str),
-}
-
-impl Error {
-    fn damaged(path: &Path, line: u64, problem: &str) -> Self {
-        Self::Damaged { path: printable(path), line, problem: problem.to_owned() }
-    }
-
-    /// The code of a run that ends with it.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Disk(e) => e.exit_code(),
-            Self::Damaged { .. } | Self::Missing { .. } | Self::Broken { .. } => ExitCode::LocalIo,
-            Self::Locked => ExitCode::Later,
-            Self::ReadOnly | Self::Contradiction(_) => ExitCode::Bug,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn suggestion(&self) -> Option<String> {
-        let afresh = |directory: &str| {
-            format!(
-                "put the file back from a backup; or begin afresh by moving its directory away: mv '{directory}' \
-                 '{directory}.damaged'.  Then every message that is still on the server is retrieved once more, also \
-                 those delivered before"
-            )
-        };
-        match self {
-            Self::Damaged { path, .. } => {
-                Some(afresh(path.rsplit_once('/').map_or(".", |(directory, _)| directory)))
-            }
-            Self::Missing { directory, .. } => Some(afresh(directory)),
-            Self::Locked => Some("wait for it to end, or use --wait".to_owned()),
-            Self::Disk(e) if e.is_full() => Some("make room on that disk, or raise the quota".to_owned()),
-            Self::Disk(_) | Self::Broken { .. } | Self::ReadOnly | Self::Contradiction(_) => None,
-        }
-    }
 }

@@ -73,7 +73,7 @@ fn piece(message: &Arc<Arrival>, destination: DestinationId) -> Staged {
     let batch = Arc::new(File::open("/").unwrap());
     let name = format!("1.{:?}", message.digests.message);
     let (message, digest) = (Arc::clone(message), Digest::of(b"stored"));
-    Staged::attest(Piece { message, destination, octets: 11, digest, place: Place::Maildir { name, batch } })
+    Staged::attest(Piece { message, destination, octets: 11, digest, place: Place::Maildir { name, batch, file: None } })
 }
 
 fn note(ledger: &mut Ledger, pieces: Vec<Staged>) -> Vec<Noted> {
@@ -146,7 +146,7 @@ fn from_staged_to_deleted() {
     assert_eq!(ledger.records(id).unwrap()[0].digests, message.digests);
     assert_eq!(ledger.by_header().unwrap()[&message.digests.header], [id]);
     ledger.sync().unwrap();
-    ledger.deleted(&[id]).unwrap();
+    ledger.deleted(&[id, id]).unwrap();
     assert_eq!(ledger.delivered(id, number(1)), None, "what came back after its deletion is looked at first");
     let before = picture(&ledger);
     ledger.close().unwrap();
@@ -194,7 +194,7 @@ fn every_prefix_loads_to_a_state_passed_through() {
     step(&mut ledger);
     ledger.refuse(noted.pop().unwrap(), Some(Time(NOW.0 + 60))).unwrap();
     step(&mut ledger);
-    ledger.record(Published::attest(noted.pop().unwrap())).unwrap().unwrap();
+    let _ = ledger.record(Published::attest(noted.pop().unwrap())).unwrap().unwrap();
     step(&mut ledger);
     deliver(&mut ledger, "c", "c");
     ledger.sync().unwrap();
@@ -285,6 +285,32 @@ fn a_run_that_did_not_end_in_order_has_its_ledger_written_anew() {
     let second = inode();
     open(home.path()).close().unwrap();
     assert_eq!(inode(), second, "after an orderly end it is left alone");
+}
+
+#[test]
+fn a_ledger_whose_name_may_not_be_on_disk_is_written_anew() {
+    use std::os::unix::fs::MetadataExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let inode = || home.path().join("ledger").metadata().unwrap().ino();
+    drop(open(home.path()));
+    let full = octets(home.path());
+    let end = memchr::memmem::find(&full, b"\nnew ").unwrap() + 1;
+    let end = end + full[end..].iter().position(|octet| *octet == b'\n').unwrap() + 1;
+    // Killed after the file took its place, and before its directory was synced.
+    std::fs::write(home.path().join("ledger"), &full[..end]).unwrap();
+    let before = inode();
+    let id = open(home.path()).id().to_owned();
+    assert_ne!(inode(), before);
+    assert_eq!(read(home.path()).unwrap().id(), id);
+    let before = inode();
+    drop(open(home.path()));
+    assert_eq!(inode(), before);
+}
+
+#[test]
+fn a_ledger_may_go_to_another_thread() {
+    fn sendable<T: Send>() {}
+    sendable::<Ledger>();
 }
 
 #[test]
@@ -456,6 +482,7 @@ fn another_message_under_a_partly_delivered_unique_id_begins_anew() {
     let message = arrival(key("a"), "a", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
     assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    drop(message);
     let other = arrival(key("a"), "other", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&other, second)]).pop().unwrap();
     assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
@@ -565,7 +592,6 @@ fn messages_without_a_unique_id() {
     let id = ledger.fail(&Key::Header(header), None, None).unwrap();
     assert_eq!(ledger.find_key(&Key::Header(header)), Some(id));
     assert_eq!(ledger.find_key(&key(&format!("{header}"))), None, "nor is it the unique-id of that text");
-    assert_eq!(ledger.find(UniqueId::new(header.as_bytes()).unwrap()), None);
     assert_eq!(ledger.key(id).unwrap(), Key::Header(header), "read before it is written");
     let id = ledger.too_large(&Key::Header(header), Some(Octets(5))).unwrap();
     assert!(ledger.entry(id).reported_too_large);
@@ -603,7 +629,7 @@ fn a_ledger_of_history_is_compacted_at_the_end_of_a_run() {
     let messages: Vec<_> = (0..400).map(|i| arrival(key(&format!("id{i}")), &i.to_string(), &[to])).collect();
     let noted = note(&mut ledger, messages.iter().map(|m| piece(m, to)).collect());
     for piece in noted {
-        ledger.record(Published::attest(piece)).unwrap().unwrap();
+        let _ = ledger.record(Published::attest(piece)).unwrap().unwrap();
     }
     let before = picture(&ledger);
     ledger.close().unwrap();

@@ -263,8 +263,12 @@ impl Reporter for Plain {
                     &format!("message {number} ({size}) stays on the server: it is too large"),
                 );
             }
-            Event::Warning(text) => self.warn(account, text),
-            Event::Notice(text) => self.printer.err(&format!("{}: {text}\n", name(account))),
+            Event::Warning(text) => {
+                if self.level > Level::Quiet {
+                    self.warn(account, text);
+                }
+            }
+            Event::Notice(text) => self.warn(account, text),
             Event::Detail(text) => self.detail(account, text),
             Event::Dialogue(text) => {
                 if self.wants_dialogue() {

@@ -1,9 +1,7 @@
 //! The command that needs no name: retrieves the mail of the accounts named, or of all of them.
 
-use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -15,6 +13,7 @@ use crate::config::account::{Account, Deliver, PasswordSource, Retention};
 use crate::config::locate::Environment;
 use crate::config::{self, Configuration, Request};
 use crate::connection::Connectors;
+use crate::delivery;
 use crate::exit::ExitCode;
 use crate::report::Reporter;
 use crate::report::plain::{Level, Plain, Printer};
@@ -41,13 +40,13 @@ pub(in crate::cli) fn run(
         wait: arguments.wait,
         insist: names_account(arguments) || environment.stdin_is_terminal || io::stderr().is_terminal(),
     };
-    let stdout_is_regular_file = is_regular_file(&io::stdout());
+    let stdout_is_regular_file = delivery::stdout::is_regular_file();
     for account in &configuration.accounts {
         let retention = options.retention.unwrap_or(account.retention);
         config::check_stdout(&Account { retention, ..account.clone() }, stdout_is_regular_file)?;
     }
-    for warning in &configuration.warnings {
-        printer.warn(warning);
+    if !arguments.quiet {
+        configuration.warnings.iter().for_each(|warning| printer.warn(warning));
     }
     let context = Context {
         state: environment.state_directory()?,
@@ -123,10 +122,4 @@ fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let asks = |account: &Account| matches!(account.password, PasswordSource::Prompt);
     (stdout_is_terminal && accounts.iter().any(prints_mail))
         || (accounts.len() > 1 && accounts.iter().any(asks))
-}
-
-/// Whether what is written there can be brought to the disk.
-fn is_regular_file(stream: &io::Stdout) -> bool {
-    let file = stream.as_fd().try_clone_to_owned().map(File::from);
-    file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.is_file())
 }

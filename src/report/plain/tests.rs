@@ -67,6 +67,7 @@ fn eventful() -> Vec<Event> {
         Event::MessageFailed { number: one(), reason: "old".to_owned(), news: false },
         Event::TooLarge { number: one(), octets: Octets(2048) },
         Event::Warning("beware".to_owned()),
+        Event::Notice("it is over".to_owned()),
         finished(Summary { listed: 3, delivered: 2, octets: 12_288, deleted: 2, ..Summary::default() }),
     ]
 }
@@ -75,6 +76,7 @@ const WARNINGS: &str = "\
 popfetch: work: message 1 failed and stays on the server: no
 popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large
 popfetch: work: beware
+popfetch: work: it is over
 ";
 
 #[test]
@@ -92,9 +94,10 @@ popfetch: work: message 1 failed and stays on the server: no
 work: message 1 failed and stays on the server: old
 popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large
 popfetch: work: beware
+popfetch: work: it is over
 ";
     let cases = [
-        (Level::Quiet, WARNINGS.to_owned()),
+        (Level::Quiet, WARNINGS.replace("popfetch: work: beware\n", "")),
         (Level::Normal, format!("{WARNINGS}{line}")),
         (Level::Details, format!("{}{line}", details.replace("work C: UIDL\n", ""))),
         (Level::Dialogue, format!("{details}{line}")),

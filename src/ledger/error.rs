@@ -1,0 +1,87 @@
+//! What can be wrong with a ledger, and what to do about it.
+
+use std::path::Path;
+
+use crate::durable;
+use crate::exit::ExitCode;
+
+use super::printable;
+
+/// What can be wrong with a ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk refused a step.
+    #[error(transparent)]
+    Disk(#[from] durable::Error),
+    /// A line before the last group is damaged, or says what cannot be.
+    #[error("ledger {path}, line {line}: {problem}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// Which line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There was a ledger, and it is gone.
+    #[error("the ledger in {directory} {problem}, though there has been one")]
+    Missing {
+        /// The mailbox's directory.
+        directory: String,
+        /// Missing, or empty.
+        problem: &'static str,
+    },
+    /// Another popfetch has this mailbox.
+    #[error("another popfetch is at work on this mailbox")]
+    Locked,
+    /// It failed before in this run.
+    #[error("ledger {path}: it could not be written earlier in this run, and is left alone")]
+    Broken {
+        /// Which file.
+        path: String,
+    },
+    /// It was opened to be read.
+    #[error("the ledger was opened to be read, not to be written")]
+    ReadOnly,
+    /// It was told what cannot be.
+    #[error("the ledger was told what cannot be: {0}")]
+    Contradiction(&'static str),
+}
+
+impl Error {
+    pub(super) fn damaged(path: &Path, line: u64, problem: &str) -> Self {
+        Self::Damaged { path: printable(path), line, problem: problem.to_owned() }
+    }
+
+    /// The code of a run that ends with it.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Disk(e) => e.exit_code(),
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Broken { .. } => ExitCode::LocalIo,
+            Self::Locked => ExitCode::Later,
+            Self::ReadOnly | Self::Contradiction(_) => ExitCode::Bug,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<String> {
+        let afresh = |directory: &str| {
+            format!(
+                "put the file back from a backup; or begin afresh by moving its directory away: mv '{directory}' \
+                 '{directory}.damaged'.  Then every message that is still on the server is retrieved once more, also \
+                 those delivered before"
+            )
+        };
+        match self {
+            Self::Damaged { path, .. } => {
+                Some(afresh(path.rsplit_once('/').map_or(".", |(directory, _)| directory)))
+            }
+            Self::Missing { directory, .. } => Some(afresh(directory)),
+            Self::Locked => Some("wait for it to end, or use --wait".to_owned()),
+            Self::Disk(e) if e.is_full() => Some("make room on that disk, or raise the quota".to_owned()),
+            Self::Disk(_) | Self::Broken { .. } | Self::ReadOnly | Self::Contradiction(_) => None,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the ledger tells of a mailbox and its messages.
+
+use crate::clock::Time;
+use crate::message::{Digest, Digests};
+use crate::protocol::types::Octets;
+
+/// Whose maildrop: user, host, port, where 110 and 995 are one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mailbox {
+    /// As the user typed it.
+    pub user: String,
+    /// Lower case, A-label, no final dot.
+    pub host: String,
+    /// 995 counts as 110.
+    pub port: u16,
+}
+
+impl Mailbox {
+    /// The name of its directory under the state directory: never a raw name in a path.
+    #[must_use]
+    pub fn directory_name(&self) -> String {
+        // Neither a host nor a port holds a NUL, so no two identities make the same octets.
+        let identity = format!("{}\0{}\0{}", self.port, self.host, self.user);
+        Digest::of(identity.as_bytes()).as_bytes().iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+}
+
+/// What is known of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// How far it has come.
+    pub state: State,
+    /// Its size as last listed, when `LIST` has been asked.
+    pub listed: Option<Octets>,
+    /// When it was delivered whole (to all of its set): the last of its copies.
+    pub delivered: Option<Time>,
+    /// Rank by the time it was first known: greater is later.
+    pub order: u32,
+    /// How many messages of this unique-id have been delivered (or seen, or recorded); an open entry may have some.
+    pub copies: u16,
+    /// How often it has failed since it last succeeded.
+    pub failures: u16,
+    /// Not before then is a failed one tried again.
+    pub retry_after: Option<Time>,
+    /// Whether a complete listing has lacked it.  For a deleted one this holds until it is known what came back under its
+    /// unique-id ([`Ledger::recognise`], or a delivery).
+    pub absent: bool,
+    /// Whether it was reported as too large.
+    pub reported_too_large: bool,
+}
+
+/// How far a message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Known, but not delivered to all of its set: failed, too large, or partly delivered.  Also while another message of
+    /// a delivered unique-id is on its way, and when that one failed.
+    Open,
+    /// Only printed on standard output: not retrieved again, never deleted.
+    Seen,
+    /// Recognised after a renumbering, or imported: treated as delivered, but never deleted on that word alone.
+    Recorded,
+    /// Delivered to all of its set.
+    Delivered,
+    /// Delivered, and its deletion confirmed by the server's +OK to QUIT.
+    Deleted,
+}
+
+/// One delivery of a message, read back from the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Digests as received.
+    pub digests: Digests,
+    /// When.
+    pub delivered: Time,
+}

@@ -1,0 +1,32 @@
+//! What a fuzzer calls.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use crate::clock::Time;
+
+use super::Mailbox;
+use super::index::Index;
+use super::journal;
+use super::line::{self, Line};
+
+/// Replays arbitrary octets as a ledger: must neither panic nor take more memory than they warrant.
+pub fn fuzz_replay(octets: &[u8]) {
+    let mailbox = Mailbox { user: "u".into(), host: "h".into(), port: 110 };
+    let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+    let mut index = Index::new(&[7; 32]);
+    let _ = journal::replay(octets, length, Path::new("fuzz"), &mailbox, &mut index);
+    // The same lines with true checksums come further.
+    let mut whole = Vec::new();
+    let (user, host) = (Cow::Borrowed(&b"u"[..]), Cow::Borrowed(&b"h"[..]));
+    Line::First { version: line::VERSION, id: "0", user, host, port: 110 }.write(&mut whole);
+    Line::Group { number: 1, time: Time(1), clock: Time(1), count: u64::MAX }.write(&mut whole);
+    octets.split(|octet| *octet == b'\n').filter_map(Line::parse).for_each(|line| line.write(&mut whole));
+    let mut index = Index::new(&[7; 32]);
+    let length = u64::try_from(whole.len()).unwrap_or(u64::MAX);
+    let _ = journal::replay(whole.as_slice(), length, Path::new("fuzz"), &mailbox, &mut index);
+    for id in index.ids() {
+        let _ = (index.entry(id), index.copies(id), index.notes(id), index.open_messages(id));
+    }
+    let _ = (index.messages.open_intents(), index.lingers());
+}

@@ -1,0 +1,278 @@
+//! Entries packed into 32 octets each, found by a keyed fingerprint of their key.  Must not know what a line means.
+//!
+//! Half a million known messages must fit into some twenty megabytes, so the fingerprint stands for the unique-id, and
+//! the place of its line for everything that is seldom asked.  128 bits under a random key: nobody can make two
+//! unique-ids meet, and chance won't.
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use siphasher::sip128::SipHasher24;
+
+use crate::clock::Time;
+use crate::proof::EntryId;
+
+use super::State;
+use super::index::Contradiction;
+use super::line::KeyField;
+
+/// An entry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    fingerprint: [u64; 2],
+    listed: u32,
+    /// Seconds since 1970.
+    delivered: u32,
+    offset: [u8; 5],
+    /// The state in the low three bits, flags above.
+    bits: u8,
+    /// The day since which complete listings have lacked it; 0 is none.
+    pub(super) absent: u16,
+}
+
+/// What is true of an entry or isn't.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flag(u8);
+
+/// Something about it is kept elsewhere, as with few others.
+pub(super) const RARE: Flag = Flag(0x08);
+/// It was in the last complete listing, or has come since.
+pub(super) const PRESENT: Flag = Flag(0x10);
+/// Deleted, and a listing has lacked it since.
+pub(super) const GONE: Flag = Flag(0x20);
+/// At least one message of this key was delivered, seen or recorded.
+pub(super) const HELD: Flag = Flag(0x40);
+/// The last such was only seen or recorded: no word to delete it by.
+pub(super) const WEAK: Flag = Flag(0x80);
+
+const STATE: u8 = 0x07;
+const UNKNOWN: u32 = u32::MAX;
+const HUGE: u32 = u32::MAX - 1;
+
+/// A size as a slot holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// `LIST` was not asked.
+    Unknown,
+    /// What it said.
+    Octets(u32),
+    /// It said more than fits here.
+    Huge,
+}
+
+impl Slot {
+    pub(super) fn state(&self) -> State {
+        match self.bits & STATE {
+            1 => State::Seen,
+            2 => State::Recorded,
+            3 => State::Delivered,
+            4 => State::Deleted,
+            _ => State::Open,
+        }
+    }
+
+    pub(super) fn set_state(&mut self, state: State) {
+        self.bits = self.bits & !STATE
+            | match state {
+                State::Open => 0,
+                State::Seen => 1,
+                State::Recorded => 2,
+                State::Delivered => 3,
+                State::Deleted => 4,
+            };
+    }
+
+    pub(super) fn is(&self, flag: Flag) -> bool {
+        self.bits & flag.0 != 0
+    }
+
+    pub(super) fn set(&mut self, flag: Flag, up: bool) {
+        self.bits = if up { self.bits | flag.0 } else { self.bits & !flag.0 };
+    }
+
+    pub(super) fn listed(&self) -> Listed {
+        match self.listed {
+            UNKNOWN => Listed::Unknown,
+            HUGE => Listed::Huge,
+            octets => Listed::Octets(octets),
+        }
+    }
+
+    pub(super) fn set_listed(&mut self, octets: Option<u64>) {
+        let short = |octets| u32::try_from(octets).ok().filter(|short| *short < HUGE).unwrap_or(HUGE);
+        self.listed = octets.map_or(UNKNOWN, short);
+    }
+
+    /// When it was delivered last; meaningless unless it is [`HELD`].
+    pub(super) fn delivered(&self) -> Time {
+        Time(i64::from(self.delivered))
+    }
+
+    pub(super) fn set_delivered(&mut self, time: Time) {
+        self.delivered = u32::try_from(time.0.max(0)).unwrap_or(u32::MAX);
+    }
+
+    /// Where its line is: the one with its digests, once it has any.
+    pub(super) fn offset(&self) -> u64 {
+        let [a, b, c, d, e] = self.offset;
+        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
+    }
+
+    pub(super) fn set_offset(&mut self, offset: u64) {
+        if let Some(packed) = packed(offset) {
+            self.offset = packed;
+        }
+    }
+}
+
+fn packed(offset: u64) -> Option<[u8; 5]> {
+    match offset.to_le_bytes() {
+        [a, b, c, d, e, 0, 0, 0] => Some([a, b, c, d, e]),
+        _ => None,
+    }
+}
+
+/// All entries, in the order in which they became known.
+#[derive(Debug)]
+pub(super) struct Slots {
+    unique_ids: SipHasher24,
+    headers: SipHasher24,
+    slots: Vec<Slot>,
+    table: HashTable<u32>,
+}
+
+impl Slots {
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        let (first, second) = key.split_at(16);
+        // Two keys: a unique-id that reads like a digest is no header's.
+        let hasher = |half: &[u8]| SipHasher24::new_with_key(half.first_chunk().unwrap_or(&[0; 16]));
+        let (unique_ids, headers) = (hasher(first), hasher(second));
+        Self { unique_ids, headers, slots: Vec::new(), table: HashTable::new() }
+    }
+
+    /// Makes room for so many entries.
+    pub(super) fn expect(&mut self, entries: usize) {
+        let more = entries.saturating_sub(self.slots.len());
+        self.slots.reserve_exact(more);
+        let slots = &self.slots;
+        self.table.reserve(more, |id| hash_of(slots, *id));
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn get(&self, entry: EntryId) -> Option<&Slot> {
+        self.slots.get(usize::try_from(entry.0).ok()?)
+    }
+
+    pub(super) fn get_mut(&mut self, entry: EntryId) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::try_from(entry.0).ok()?)
+    }
+
+    pub(super) fn find(&self, key: &KeyField<'_>) -> Option<EntryId> {
+        self.find_fingerprint(self.fingerprint(key))
+    }
+
+    pub(super) fn find_unique_id(&self, unique_id: &[u8]) -> Option<EntryId> {
+        let (a, b) = self.unique_ids.hash(unique_id).as_u64();
+        self.find_fingerprint([a, b])
+    }
+
+    fn find_fingerprint(&self, fingerprint: [u64; 2]) -> Option<EntryId> {
+        let [hash, _] = fingerprint;
+        self.table.find(hash, |id| fingerprint_of(&self.slots, *id) == fingerprint).copied().map(EntryId)
+    }
+
+    fn fingerprint(&self, key: &KeyField<'_>) -> [u64; 2] {
+        let (a, b) = match key {
+            KeyField::UniqueId(octets) => self.unique_ids.hash(octets).as_u64(),
+            KeyField::Header(digest) => self.headers.hash(digest.as_bytes()).as_u64(),
+        };
+        [a, b]
+    }
+
+    /// The entry of a key, and whether it had to be made: open, present, with its line at `offset`.
+    pub(super) fn insert(
+        &mut self,
+        key: &KeyField<'_>,
+        offset: u64,
+    ) -> Result<(EntryId, bool), Contradiction> {
+        let fingerprint = self.fingerprint(key);
+        let ([hash, _], slots) = (fingerprint, &self.slots);
+        let same = |id: &u32| fingerprint_of(slots, *id) == fingerprint;
+        let vacant = match self.table.entry(hash, same, |id| hash_of(slots, *id)) {
+            Entry::Occupied(known) => return Ok((EntryId(*known.get()), false)),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let offset = packed(offset).ok_or("the ledger is too long")?;
+        let id = u32::try_from(slots.len()).map_err(|_| "too many entries")?;
+        vacant.insert(id);
+        let mut slot = Slot { fingerprint, listed: UNKNOWN, delivered: 0, offset, bits: 0, absent: 0 };
+        slot.set(PRESENT, true);
+        self.slots.push(slot);
+        Ok((EntryId(id), true))
+    }
+}
+
+fn fingerprint_of(slots: &[Slot], id: u32) -> [u64; 2] {
+    usize::try_from(id).ok().and_then(|at| slots.get(at)).map_or([0; 2], |slot| slot.fingerprint)
+}
+
+fn hash_of(slots: &[Slot], id: u32) -> u64 {
+    let [hash, _] = fingerprint_of(slots, id);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GONE, HELD, Listed, PRESENT, RARE, Slot, Slots, WEAK};
+    use crate::ledger::State;
+    use crate::ledger::line::KeyField;
+
+    #[test]
+    fn an_entry_is_32_octets() {
+        assert_eq!(size_of::<Slot>(), 32);
+    }
+
+    #[test]
+    fn state_and_flags_keep_out_of_each_others_way() {
+        let mut slots = Slots::new(&[1; 32]);
+        let (id, fresh) = slots.insert(&KeyField::UniqueId(b"a"[..].into()), (1 << 40) - 1).unwrap();
+        assert!(fresh);
+        let slot = slots.get_mut(id).unwrap();
+        assert_eq!(
+            (slot.offset(), slot.listed(), slot.state()),
+            ((1 << 40) - 1, Listed::Unknown, State::Open)
+        );
+        let states = [State::Open, State::Seen, State::Recorded, State::Delivered, State::Deleted];
+        for flag in [RARE, PRESENT, GONE, HELD, WEAK] {
+            for state in states {
+                for up in [true, false] {
+                    slot.set(flag, up);
+                    slot.set_state(state);
+                    assert_eq!((slot.state(), slot.is(flag)), (state, up));
+                }
+            }
+        }
+        assert!(slots.insert(&KeyField::UniqueId(b"b"[..].into()), 1 << 40).is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        let mut slots = Slots::new(&[1; 32]);
+        let (id, _) = slots.insert(&KeyField::UniqueId(b"a"[..].into()), 0).unwrap();
+        let slot = slots.get_mut(id).unwrap();
+        let most = u32::MAX - 2;
+        let cases = [
+            (None, Listed::Unknown),
+            (Some(0), Listed::Octets(0)),
+            (Some(u64::from(most)), Listed::Octets(most)),
+            (Some(u64::from(most) + 1), Listed::Huge),
+            (Some(u64::MAX), Listed::Huge),
+        ];
+        for (octets, listed) in cases {
+            slot.set_listed(octets);
+            assert_eq!(slot.listed(), listed);
+        }
+    }
+}

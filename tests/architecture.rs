@@ -1,0 +1,412 @@
+//! Who may know whom.  Rooms are modules of the library: data flows through them in one direction, and a room imports
+//! only what [`ROOMS`] lists for it.  Each dependency has its owners, each proof its maker.
+//!
+//! This reads the source as text, without test modules, comments and strings: enough for code that rustfmt has laid
+//! out, and a stranger's `use` can't slip by unseen.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A room, and the rooms that it may import (each with what is below it).  The longest name that fits a module counts;
+/// a room imports from itself freely.
+const ROOMS: &[(&str, &[&str])] = &[
+    // The floor: no room below.
+    ("exit", &[]),
+    ("secret", &[]),
+    ("stop", &[]),
+    ("text", &[]),
+    ("clock", &[]),
+    ("durable", &["clock", "exit", "text"]),
+    // The protocol knows no socket, file, clock, or thread.
+    ("protocol::types", &["text"]),
+    ("protocol", &["exit", "secret", "text"]),
+    ("connection", &["exit", "secret", "stop", "text"]),
+    ("config", &["exit", "protocol::types", "secret", "text"]),
+    ("config::account", &["ledger", "protocol::types", "secret"]),
+    (
+        "client",
+        &["clock", "config::account", "connection", "exit", "proof", "protocol", "secret", "stop", "text"],
+    ),
+    // From a message to its proofs.
+    ("message", &["clock", "protocol::types", "text"]),
+    ("proof", &["clock", "message", "protocol::types"]),
+    ("ledger", &["clock", "durable", "exit", "message", "proof", "protocol::types", "stop", "text"]),
+    (
+        "delivery",
+        &[
+            "clock",
+            "config::account",
+            "durable",
+            "exit",
+            "message",
+            "proof",
+            "protocol::types",
+            "stop",
+            "text",
+        ],
+    ),
+    // Decides, and does nothing.
+    ("plan", &["clock", "config::account", "ledger", "proof", "protocol::types"]),
+    ("report", &["exit", "plan", "protocol::types", "text"]),
+    // Ties them together.
+    (
+        "retrieval",
+        &[
+            "client",
+            "clock",
+            "config",
+            "connection",
+            "delivery",
+            "durable",
+            "exit",
+            "ledger",
+            "message",
+            "plan",
+            "proof",
+            "protocol",
+            "report",
+            "secret",
+            "stop",
+            "text",
+        ],
+    ),
+    ("cli", &["clock", "config", "connection", "delivery", "exit", "report", "retrieval", "stop", "text"]),
+    ("main", &["cli"]),
+];
+
+/// What only the rooms named may import, though they lie inside of others.
+const PRIVATE: &[(&str, &[&str])] =
+    &[("report::plain", &["cli", "report"]), ("report::progress", &["cli", "report"])];
+
+/// Each dependency and where it may be used: to replace one edits its owners and nothing else.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("anyhow", &["cli"]),
+    ("base64", &["message", "protocol"]),
+    ("blake3", &["config::resolve", "delivery", "message"]),
+    ("clap", &["cli"]),
+    ("directories", &["config::locate"]),
+    ("getrandom", &["clock"]),
+    ("hashbrown", &["ledger", "plan"]),
+    ("hmac", &["protocol::sasl"]),
+    ("idna", &["config::resolve"]),
+    ("indicatif", &["report::progress"]),
+    ("mail-parser", &["message::header"]),
+    ("md-5", &["protocol::sasl"]),
+    ("memchr", &["delivery", "ledger", "message", "protocol"]),
+    ("native-tls", &["connection"]),
+    ("pbkdf2", &["protocol::sasl"]),
+    ("rpassword", &["config::password"]),
+    ("rustix", &["clock", "config::locate", "connection", "delivery", "durable"]),
+    ("sha1", &["protocol::sasl"]),
+    ("sha2", &["connection::certificate", "protocol::sasl"]),
+    ("signal-hook", &["stop"]),
+    ("siphasher", &["ledger"]),
+    ("stringprep", &["protocol::sasl"]),
+    ("strsim", &["config::error"]),
+    (
+        "thiserror",
+        &["client", "config", "connection", "delivery", "durable", "ledger", "plan", "protocol", "retrieval"],
+    ),
+    ("toml", &["config"]),
+    ("x509-parser", &["connection::certificate"]),
+    ("xxhash-rust", &["ledger"]),
+    ("zeroize", &["protocol", "secret"]),
+];
+
+/// Each proof and the only room that may make it.
+const MAKERS: &[(&str, &str)] = &[
+    ("Staged::attest", "delivery"),
+    ("Published::attest", "delivery"),
+    ("Noted::attest", "ledger"),
+    ("Delivered::attest", "ledger"),
+];
+
+/// A module's source.
+struct Module {
+    /// `protocol::sasl::scram`; `main` for the binary.
+    name: String,
+    /// As it is.
+    text: String,
+    /// Without inline tests, comments, and the contents of strings.
+    code: String,
+}
+
+#[test]
+fn rooms_import_only_what_lies_below_them() {
+    let modules = modules();
+    let names: BTreeSet<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    let mut faults = Vec::new();
+    for module in &modules {
+        let Some((room, allowed)) = room(&module.name) else {
+            faults.push(format!("{} is in no room: add it to ROOMS", module.name));
+            continue;
+        };
+        for import in imports(&module.code) {
+            let target = module_of(&import, &names);
+            let own = is_within(&target, room) || target.is_empty();
+            if !own && !allowed.iter().any(|allowed| is_within(&target, allowed)) {
+                faults.push(format!("{} imports {target}, which {room} may not know", module.name));
+            }
+            let private = PRIVATE.iter().find(|(private, _)| is_within(&target, private));
+            if private.is_some_and(|(_, users)| !users.iter().any(|user| is_within(&module.name, user))) {
+                faults.push(format!("{} imports {target}, which is private", module.name));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_dependency_has_its_owners() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let dependencies: BTreeSet<&str> = section
+        .lines()
+        .filter_map(|line| line.split_once('=').map(|(name, _)| name.trim()))
+        .filter(|name| !name.starts_with('#'))
+        .collect();
+    let owned: BTreeSet<&str> = OWNERS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(dependencies, owned, "Cargo.toml on the left, OWNERS on the right");
+
+    let modules = modules();
+    let mut faults = Vec::new();
+    for (dependency, owners) in OWNERS {
+        let krate = dependency_in_code(dependency);
+        let users: Vec<&str> = modules
+            .iter()
+            .filter(|module| uses(&module.code, &krate))
+            .map(|module| module.name.as_str())
+            .collect();
+        for user in &users {
+            if !owners.iter().any(|owner| is_within(user, owner)) {
+                faults.push(format!("{user} uses {dependency}, which belongs to {}", owners.join(", ")));
+            }
+        }
+        for owner in *owners {
+            if !users.iter().any(|user| is_within(user, owner)) {
+                faults.push(format!("{owner} owns {dependency} and does not use it"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_proof_has_one_maker() {
+    let modules = modules();
+    for (call, maker) in MAKERS {
+        let makers: Vec<&str> = modules
+            .iter()
+            .filter(|module| module.code.contains(call))
+            .map(|module| module.name.as_str())
+            .collect();
+        assert!(!makers.is_empty(), "nobody calls {call}");
+        let strangers: Vec<&&str> = makers.iter().filter(|name| !is_within(name, maker)).collect();
+        assert!(strangers.is_empty(), "{call} belongs to {maker}, and is called in {strangers:?}");
+    }
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let words = ["todo!", "unimplemented!", "dbg!", "unsafe "];
+    let notes = ["TODO", "FIXME", "XXX", "SKELETON"];
+    let mut faults = Vec::new();
+    for Module { name, text, code } in modules() {
+        faults
+            .extend(words.iter().filter(|word| code.contains(**word)).map(|word| format!("{name}: {word}")));
+        faults
+            .extend(notes.iter().filter(|note| text.contains(**note)).map(|note| format!("{name}: {note}")));
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn the_source_is_read_as_it_is_meant() {
+    let code = stripped(
+        "//! use crate::a;\nuse crate::b::{self, c::D, e::{F, g}};\nlet s = \"crate::h \\\" dbg!\"; // crate::i\n\
+         crate::j::k(b'\"', '\"', r#\"crate::l\"#);\n#[cfg(test)]\nmod tests {\n use crate::m;\n}\n",
+    );
+    let found: Vec<String> = imports(&code).into_iter().collect();
+    assert_eq!(found, ["b", "b::c::D", "b::e::F", "b::e::g", "j::k"]);
+    let names = ["b", "b::c"].into();
+    assert_eq!(module_of("b::c::D", &names), "b::c");
+    assert_eq!(module_of("b::e::F", &names), "b");
+    assert!(uses("use md5::Md5;", "md5") && uses("(md5::x)", "md5"));
+    assert!(!uses("crate::md5::x, xmd5::y, md5_x::z", "md5"));
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every module but those that only tests have.
+fn modules() -> Vec<Module> {
+    let source = root().join("src");
+    let mut files = Vec::new();
+    collect(&source, &mut files);
+    let mut modules: Vec<Module> = files
+        .iter()
+        .map(|file| {
+            let text = fs::read_to_string(file).unwrap();
+            Module { name: name_of(file.strip_prefix(&source).unwrap()), code: stripped(&text), text }
+        })
+        .collect();
+    let for_tests: Vec<String> = modules
+        .iter()
+        .flat_map(|module| {
+            test_modules(&module.text).map(|inner| format!("{}::{inner}", module.name)).collect::<Vec<_>>()
+        })
+        .collect();
+    modules.retain(|module| !for_tests.iter().any(|name| is_within(&module.name, name)));
+    assert!(modules.len() > 40, "the source was not found");
+    modules
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// `protocol/sasl/mod.rs` is `protocol::sasl`, and `lib.rs` is nothing: the root.
+fn name_of(path: &Path) -> String {
+    let name = path.with_extension("").to_string_lossy().replace('/', "::");
+    match name.strip_suffix("::mod").unwrap_or(&name) {
+        "lib" => String::new(),
+        name => name.to_owned(),
+    }
+}
+
+/// The names of modules in files of their own that only tests have.
+fn test_modules(text: &str) -> impl Iterator<Item = &str> {
+    text.split("#[cfg(test)]\n").skip(1).filter_map(|after| {
+        let line = after.lines().next()?.trim();
+        line.split_once("mod ").and_then(|(_, name)| name.strip_suffix(';'))
+    })
+}
+
+/// The code alone: inline tests stand at the end and are cut off; comments and what strings hold are left out.
+fn stripped(text: &str) -> String {
+    let end = text.match_indices("#[cfg(test)]\n").find(|(at, attribute)| {
+        let next = text[at + attribute.len()..].lines().next().unwrap_or_default();
+        next.contains("mod ") && next.ends_with('{')
+    });
+    let mut rest = end.map_or(text, |(at, _)| &text[..at]);
+    let mut code = String::with_capacity(rest.len());
+    while let Some(first) = rest.chars().next() {
+        let is_raw = rest.starts_with("r\"") || rest.starts_with("r#");
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if is_raw && !code.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            let hashes = rest[1..].chars().take_while(|c| *c == '#').count();
+            let end = format!("\"{}", "#".repeat(hashes));
+            let from = 2 + hashes;
+            rest.get(from..).and_then(|r| r.find(&end)).map_or(1, |at| from + at + end.len())
+        } else if first == '"' {
+            code.push('"');
+            closing_quote(rest)
+        } else if rest.starts_with("'\"'") || rest.starts_with("'\\\"'") {
+            rest[1..].find("'").map_or(1, |at| at + 2)
+        } else {
+            code.push(first);
+            first.len_utf8()
+        };
+        rest = &rest[skipped..];
+    }
+    code
+}
+
+/// How long the string is that `text` begins with.
+fn closing_quote(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '"' if !escaped => return at + 1,
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    text.len()
+}
+
+/// Every path that begins with `crate::` (the library's own name in the binary), with groups written out.
+fn imports(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for start in ["crate::", "popfetch::"] {
+        for (at, _) in code.match_indices(start) {
+            expand("", &code[at + start.len()..], &mut found);
+        }
+    }
+    found
+}
+
+/// Reads one use tree; gives what follows it.
+fn expand<'a>(prefix: &str, tree: &'a str, found: &mut BTreeSet<String>) -> &'a str {
+    let tree = tree.trim_start();
+    if let Some(mut rest) = tree.strip_prefix('{') {
+        loop {
+            rest = expand(prefix, rest, found).trim_start();
+            match rest.strip_prefix(',') {
+                Some(more) if !more.trim_start().starts_with('}') => rest = more,
+                more => return more.unwrap_or(rest).trim_start().strip_prefix('}').unwrap_or_default(),
+            }
+        }
+    }
+    let end = tree.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(tree.len());
+    let (segment, rest) = tree.split_at(end);
+    let path = match (prefix, segment) {
+        (_, "self" | "") => prefix.to_owned(),
+        ("", _) => segment.to_owned(),
+        _ => format!("{prefix}::{segment}"),
+    };
+    match rest.strip_prefix("::") {
+        Some(deeper) => expand(&path, deeper, found),
+        None => {
+            found.insert(path);
+            rest.strip_prefix('*').unwrap_or(rest)
+        }
+    }
+}
+
+/// The module that a path leads into: its longest part that is one.
+fn module_of(path: &str, names: &BTreeSet<&str>) -> String {
+    let mut part = path;
+    while !part.is_empty() && !names.contains(part) {
+        part = part.rsplit_once("::").map_or("", |(before, _)| before);
+    }
+    part.to_owned()
+}
+
+fn is_within(module: &str, room: &str) -> bool {
+    module.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn room(module: &str) -> Option<(&'static str, &'static [&'static str])> {
+    if module.is_empty() {
+        return Some(("", &[]));
+    }
+    let rooms = ROOMS.iter().filter(|(room, _)| is_within(module, room));
+    rooms.max_by_key(|(room, _)| room.len()).copied()
+}
+
+/// A dependency's name in code.
+fn dependency_in_code(name: &str) -> String {
+    match name {
+        "md-5" => "md5".to_owned(),
+        _ => name.replace('-', "_"),
+    }
+}
+
+/// Whether code names a crate at the start of a path.
+fn uses(code: &str, krate: &str) -> bool {
+    code.match_indices(&format!("{krate}::")).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+    })
+}
