@@ -8,6 +8,7 @@ mod generated;
 mod login;
 mod policy;
 mod readme;
+mod sasl;
 mod sessions;
 mod support;
 mod tls;

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::account::{Account, PasswordSource};
+use super::account::{Account, Auth, PasswordSource};
 use super::error::{ConfigError, Mistake, quoted, shown_path};
 use super::locate::{Environment, read, read_private};
 use super::{netrc, resolve};
@@ -26,13 +26,16 @@ const LONGEST: u64 = 64 * 1024;
 /// Octets of a netrc file at most.
 const LARGEST_NETRC: u64 = 1024 * 1024;
 
-/// The password or token of `account`.  May run a program or ask at the terminal; askers in several threads wait for
-/// each other.
+/// The password or token of `account`; empty for `auth = "external"`, which proves itself by its certificate.  May run a
+/// program or ask at the terminal; askers in several threads wait for each other.
 ///
 /// # Errors
 /// A file of secrets that is missing or open to others, or a password that no command can carry (78); no password to
 /// be had (77).
 pub fn obtain(account: &Account, environment: &Environment) -> Result<Secret, ConfigError> {
+    if account.auth == Auth::External {
+        return Ok(Secret::new(""));
+    }
     let password = match &account.password {
         PasswordSource::Inline(secret) => secret.clone(),
         PasswordSource::File(path) => from_file(path)?,
