@@ -73,7 +73,13 @@ fn piece(message: &Arc<Arrival>, destination: DestinationId) -> Staged {
     let batch = Arc::new(File::open("/").unwrap());
     let name = format!("1.{:?}", message.digests.message);
     let (message, digest) = (Arc::clone(message), Digest::of(b"stored"));
-    Staged::attest(Piece { message, destination, octets: 11, digest, place: Place::Maildir { name, batch, file: None } })
+    Staged::attest(Piece {
+        message,
+        destination,
+        octets: 11,
+        digest,
+        place: Place::Maildir { name, batch, file: None },
+    })
 }
 
 fn note(ledger: &mut Ledger, pieces: Vec<Staged>) -> Vec<Noted> {
