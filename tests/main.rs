@@ -3,6 +3,8 @@
 mod architecture;
 mod crash;
 mod destinations;
+#[cfg(feature = "crash-points")]
+mod faults;
 mod generated;
 mod login;
 mod policy;
