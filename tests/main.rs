@@ -4,6 +4,8 @@ mod architecture;
 mod cli;
 mod crash;
 mod destinations;
+#[cfg(feature = "crash-points")]
+mod faults;
 mod generated;
 mod login;
 mod policy;

@@ -118,7 +118,7 @@ impl Ledger {
                 compaction::rewrite(directory, heading, &ledger.index, journal, false)?;
                 ledger.reload(durable::open)?;
             }
-            Some(_) => {}
+            Some(_) => compaction::clean_up(directory)?,
         }
         ledger.lock = Some(lock);
         Ok(ledger)
