@@ -402,6 +402,10 @@ fn prepare(
     let mut policy = Policy::new(run.account, run.options.retention, run.options.all, ledger);
     policy.window = is_window(client);
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
+    if client.checks_step() && !maildrop.has_unique_ids() {
+        // No answer names a message well enough to prove the server in step.
+        client.set_pipelining(Pipelining::Off);
+    }
     if maildrop.has_sizes() {
         memory.sizes = Some(ledger.now());
     }
@@ -623,7 +627,7 @@ fn report_too_large(
 struct Known {
     lacking: HashMap<EntryId, Vec<usize>>,
     keys: HashMap<EntryId, Key>,
-    failed_before: Vec<EntryId>,
+    failed_before: HashMap<EntryId, u16>,
 }
 
 impl Known {
@@ -640,8 +644,9 @@ impl Known {
                 continue;
             }
             known.keys.insert(id, ledger.key(id)?);
-            if ledger.entry(id).failures > 0 {
-                known.failed_before.push(id);
+            let failures = ledger.entry(id).failures;
+            if failures > 0 {
+                known.failed_before.insert(id, failures);
             }
             if *decision == Decision::Retrieve(Why::Again)
                 && let Some(lacking) = ledger.lacking(id)
