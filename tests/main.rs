@@ -2,4 +2,5 @@
 
 mod framing;
 mod mailbox;
+mod retrieving;
 mod support;
