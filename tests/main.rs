@@ -4,12 +4,14 @@ mod architecture;
 mod cli;
 mod crash;
 mod destinations;
-#[cfg(feature = "crash-points")]
 mod faults;
+mod framing;
 mod generated;
 mod login;
+mod mailbox;
 mod policy;
 mod readme;
+mod retrieving;
 mod sasl;
 mod sessions;
 mod support;
