@@ -3,10 +3,13 @@
 mod architecture;
 mod crash;
 mod destinations;
+mod framing;
 mod generated;
 mod login;
+mod mailbox;
 mod policy;
 mod readme;
+mod retrieving;
 mod sessions;
 mod support;
 mod tls;

@@ -402,6 +402,10 @@ fn prepare(
     let mut policy = Policy::new(run.account, run.options.retention, run.options.all, ledger);
     policy.window = is_window(client);
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
+    if client.checks_step() && !maildrop.has_unique_ids() {
+        // No answer names a message well enough to prove the server in step.
+        client.set_pipelining(Pipelining::Off);
+    }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = Some(ledger.now());
@@ -624,7 +628,7 @@ fn report_too_large(
 struct Known {
     lacking: HashMap<EntryId, Vec<usize>>,
     keys: HashMap<EntryId, Key>,
-    failed_before: Vec<EntryId>,
+    failed_before: HashMap<EntryId, u16>,
 }
 
 impl Known {
@@ -641,8 +645,9 @@ impl Known {
                 continue;
             }
             known.keys.insert(id, ledger.key(id)?);
-            if ledger.entry(id).failures > 0 {
-                known.failed_before.push(id);
+            let failures = ledger.entry(id).failures;
+            if failures > 0 {
+                known.failed_before.insert(id, failures);
             }
             if *decision == Decision::Retrieve(Why::Again)
                 && let Some(lacking) = ledger.lacking(id)
