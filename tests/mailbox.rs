@@ -47,7 +47,10 @@ impl Mailbox {
     #[track_caller]
     pub(crate) fn holds<M: AsRef<[u8]>>(&self, expected: impl IntoIterator<Item = M>) {
         let maildir = Maildir::read(&self.path());
-        assert_same(maildir.messages(), expected.into_iter().map(|octets| octets.as_ref().to_vec()).collect());
+        assert_same(
+            maildir.messages(),
+            expected.into_iter().map(|octets| octets.as_ref().to_vec()).collect(),
+        );
         assert!(maildir.tmp.is_empty(), "left in tmp/: {:?}", maildir.tmp.keys());
     }
 }
