@@ -5,5 +5,6 @@ mod architecture;
 mod generated;
 mod readme;
 mod sasl;
+mod secrets;
 mod support;
 mod tls;
