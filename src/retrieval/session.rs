@@ -402,7 +402,8 @@ fn prepare(
     let mut policy = Policy::new(run.account, run.options.retention, run.options.all, ledger);
     policy.window = is_window(client);
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
-    if maildrop.has_sizes() {
+    // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
+    if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = Some(ledger.now());
     }
     let mut decisions = plan::decide(&maildrop, ledger, &policy);

@@ -192,6 +192,16 @@ impl Locked {
     }
 }
 
+impl Locked {
+    /// Lets the dotlock stay when the other locks go: the disk refuses to cut off a part of a message, which nobody who
+    /// takes both locks may see.  The next run takes it over as soon as this process is dead.
+    pub(super) fn keep_dotlock(&mut self) {
+        if let Some(dotlock) = &mut self.dotlock {
+            dotlock.kept = true;
+        }
+    }
+}
+
 impl Drop for Locked {
     fn drop(&mut self) {
         // Readers tell new mail by an access time before the modification time; our own reading is no access.
@@ -214,6 +224,10 @@ pub(super) fn look(path: &Path, wait: &mut Wait<'_>) -> Result<(), Error> {
     let _claim = Claim::take(&path, wait)?;
     if !is_file(&path)? {
         return Ok(());
+    }
+    // There may be nothing to deliver: what a run that died has left must not keep others from the mbox until then.
+    if is_left_over(&dotlock_of(&path)).unwrap_or(false) {
+        drop(attempt(&path, false)?);
     }
     let file = durable::open_to_read(&path)?;
     if begins_as_mbox(&file, &path)? { Ok(()) } else { Err(no_mbox(&path)) }
@@ -350,6 +364,8 @@ fn attempt(path: &Path, create: bool) -> Result<Attempt, Error> {
 struct Dotlock {
     path: PathBuf,
     identity: (u64, u64),
+    /// It stays.
+    kept: bool,
 }
 
 enum Dot {
@@ -362,9 +378,7 @@ enum Dot {
 impl Dotlock {
     /// Makes the lock by `link(2)` of a file that has its content already, so that nobody ever sees it empty.
     fn attempt(mbox: &Path) -> Result<Dot, Error> {
-        let mut path = mbox.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
+        let path = dotlock_of(mbox);
         let fail = |e| Error::from(durable::Error::new(Step::Open, &path, e));
         let random: [u8; 8] = clock::random().map_err(fail)?;
         let unique = path.with_file_name(format!(
@@ -382,7 +396,7 @@ impl Dotlock {
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
         Ok(match made {
-            Some(identity) => Dot::Made(Self { path, identity }),
+            Some(identity) => Dot::Made(Self { path, identity, kept: false }),
             None => Dot::Busy(path),
         })
     }
@@ -423,10 +437,19 @@ fn make_whole(path: &Path, refused: io::Error) -> io::Result<()> {
 impl Drop for Dotlock {
     fn drop(&mut self) {
         // Somebody may have broken it, and made their own.
-        if self.path.symlink_metadata().is_ok_and(|status| (status.dev(), status.ino()) == self.identity) {
+        if !self.kept
+            && self.path.symlink_metadata().is_ok_and(|status| (status.dev(), status.ino()) == self.identity)
+        {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// The dotlock of the mbox at `path`.
+fn dotlock_of(path: &Path) -> PathBuf {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    PathBuf::from(lock)
 }
 
 fn is_forbidden(error: &io::Error) -> bool {
@@ -452,9 +475,16 @@ fn is_dead(path: &Path, now: i64) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(e) => return Err(e),
     };
-    if now.saturating_sub(status.mtime()) > STALE {
-        return Ok(true);
-    }
+    Ok(now.saturating_sub(status.mtime()) > STALE || is_left_over(path)?)
+}
+
+/// Whether there is a dotlock that a popfetch on this machine has made whose process is gone.
+fn is_left_over(path: &Path) -> io::Result<bool> {
+    let status = match path.symlink_metadata() {
+        Ok(status) => status,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
     let mut start = [0; 512];
     let read = match File::open(path) {
         Ok(file) if status.is_file() => read_up_to(&file, &mut start, 0)?,

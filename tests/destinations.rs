@@ -1,0 +1,38 @@
+//! Where messages go: cases M1-M12, M17 and M18, each through the real binary.
+
+mod fidelity;
+mod maildir;
+mod mbox;
+mod pipe;
+mod several;
+mod stdout;
+
+use crate::support::sandbox::{Run, Sandbox};
+use crate::support::server::{Message, Server};
+
+/// A configuration with the account `work` at this server; `lines` say the rest of it.
+pub(crate) fn account(server: &Server, lines: &str) -> String {
+    format!(
+        "[accounts.work]\nserver = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nuser = \"me\"\npassword = \"secret\"\n{lines}\n",
+        server.port()
+    )
+}
+
+/// A server with these messages, and a sandbox with the account `work` at it.
+pub(crate) fn set_up(messages: impl IntoIterator<Item = Message>, lines: &str) -> (Server, Sandbox) {
+    let server = Server::with("me", "secret", messages);
+    let sandbox = Sandbox::new();
+    sandbox.config(account(&server, lines));
+    (server, sandbox)
+}
+
+/// Runs popfetch without arguments.
+#[track_caller]
+fn poll(sandbox: &Sandbox) -> Run {
+    sandbox.run([""; 0])
+}
+
+/// A small message with this subject.
+fn small(subject: &str) -> Vec<u8> {
+    format!("From: a@example.org\r\nSubject: {subject}\r\n\r\nbody of {subject}\r\n").into_bytes()
+}
