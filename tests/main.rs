@@ -13,6 +13,7 @@ mod policy;
 mod readme;
 mod retrieving;
 mod sasl;
+mod secrets;
 mod sessions;
 mod support;
 mod tls;

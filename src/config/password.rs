@@ -153,7 +153,7 @@ fn from_command(argv: &[String], limit: Duration) -> Result<Secret, ConfigError>
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command
         .spawn()
-        .map_err(|e| failed(format!("password-command: cannot run {}: {e}", quoted(program))))?;
+        .map_err(|e| cannot_run(program, &e))?;
     let mut child = Reaped(child);
     let out = first_line_of(child.0.stdout.take());
     let complaint = first_line_of(child.0.stderr.take());
@@ -177,6 +177,21 @@ fn from_command(argv: &[String], limit: Duration) -> Result<Secret, ConfigError>
         )));
     }
     Ok(password)
+}
+
+/// The program's name is shown, but for one with a blank: a whole command line in the place of a program, which may hold
+/// anything.
+fn cannot_run(program: &str, error: &io::Error) -> ConfigError {
+    if program.contains(char::is_whitespace) {
+        return ConfigError::no_password(
+            format!("password-command: cannot run its first element: {error}"),
+            "a list is executed as it is, an element for each argument; a command line for the shell is a string",
+        );
+    }
+    ConfigError::no_password(
+        format!("password-command: cannot run {}: {error}", quoted(program)),
+        "run it by hand: its first line of output must be the password",
+    )
 }
 
 /// Kills and reaps what still runs when we leave early; after a normal end there is nothing left to do.

@@ -695,9 +695,9 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => unique_id.to_string(),
+            Who::New(unique_id) => client.quote(unique_id.as_bytes()),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => unique_id.to_string(),
+                Key::UniqueId(unique_id) => client.quote(unique_id.borrow().as_bytes()),
                 Key::Header(_) => "-".to_owned(),
             },
             Who::Nameless => "-".to_owned(),
