@@ -90,8 +90,8 @@ pub(super) struct Fetch<'a> {
     pub(super) maildrop: &'a Maildrop,
     pub(super) decisions: &'a [Decision],
     pub(super) comparison: Comparison,
-    /// For messages that reached only some of their destinations: which they lack, by place in the list.
-    pub(super) lacking: HashMap<EntryId, Vec<usize>>,
+    /// Messages that reached only some of their destinations.
+    pub(super) lacking: HashMap<EntryId, Lacking>,
     /// The keys of known messages that are retrieved all the same: the ledger is the committer's by now.
     pub(super) keys: HashMap<EntryId, Key>,
     /// How often entries have failed before: only news are told.
@@ -101,6 +101,15 @@ pub(super) struct Fetch<'a> {
     pub(super) work: Option<Sender<Work>>,
     pub(super) inbox: Inbox,
     pub(super) state: State,
+}
+
+/// Where a message goes that some of its destinations have.
+#[derive(Debug, Clone)]
+pub(super) struct Lacking {
+    /// To those of this run that lack it, by their place in the list.
+    pub(super) slots: Vec<usize>,
+    /// All that it was meant for when it was first staged: no others are added.
+    pub(super) set: Vec<DestinationId>,
 }
 
 /// What changes while retrieving.
@@ -378,11 +387,14 @@ impl Fetch<'_> {
             return Ok(());
         }
         let wanted = self.state.tally.trouble.is_none();
-        let slots: Vec<usize> = match listed.who {
+        let lacking = match listed.who {
             Who::Known(id) => self.lacking.get(&id).cloned(),
             _ => None,
-        }
-        .unwrap_or_else(|| (0..self.entrances.len()).collect());
+        };
+        let Lacking { slots, set } = lacking.unwrap_or_else(|| Lacking {
+            slots: (0..self.entrances.len()).collect(),
+            set: self.entrances.iter().map(|entrance| entrance.id).collect(),
+        });
         let prefix = self.run.received_line();
         let mut arriving = Arriving {
             job,
@@ -392,7 +404,7 @@ impl Fetch<'_> {
                 .octets
                 .map_or(u64::MAX, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
             intakes: Vec::new(),
-            set: self.entrances.iter().map(|entrance| entrance.id).collect(),
+            set,
             failure: None,
         };
         if wanted {
