@@ -5,6 +5,7 @@ mod crash;
 mod destinations;
 mod framing;
 mod generated;
+mod interleaving;
 mod login;
 mod mailbox;
 mod policy;
