@@ -7,6 +7,7 @@ mod destinations;
 mod faults;
 mod framing;
 mod generated;
+mod interleaving;
 mod login;
 mod mailbox;
 mod policy;

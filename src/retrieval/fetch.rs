@@ -124,6 +124,8 @@ pub(super) struct State {
     suspect: Option<(Job, Whole)>,
     batch: Vec<Parcel>,
     batch_octets: u64,
+    /// The batch goes as soon as nothing that shares its files is on its way.
+    cut_due: bool,
     /// Octets asked for and not settled.
     unsettled: u64,
     /// Messages with the committer.
@@ -210,11 +212,12 @@ impl Fetch<'_> {
                     self.work = None;
                 }
             }
-            let quiet = (!self.state.batch.is_empty() && self.state.committing == 0).then_some(QUIET);
+            let waits = !self.state.batch.is_empty() && !self.state.cut_due;
+            let quiet = (waits && self.state.committing == 0).then_some(QUIET);
             match self.client.next(Some(self.inbox.descriptor()), quiet)? {
                 Next::Event => self.event()?,
                 Next::Woken => self.inbox.heard(),
-                Next::Quiet => self.cut(),
+                Next::Quiet => self.paused(),
                 Next::Stopped => self.state.stopping = true,
             }
         }
@@ -508,8 +511,8 @@ impl Fetch<'_> {
                 Whole::Parcel(parcel) => {
                     self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
                     self.state.batch.push(parcel);
-                    let eager = self.run.hands_over && self.state.committing == 0;
-                    if eager
+                    let eager = self.run.hands_over || self.state.cut_due;
+                    if (eager && self.state.committing == 0)
                         || self.state.batch.len() >= BATCH_MESSAGES
                         || self.state.batch_octets >= BATCH_OCTETS
                     {
@@ -618,8 +621,19 @@ impl Fetch<'_> {
         self.state.unsettled = self.state.unsettled.saturating_sub(octets);
     }
 
+    /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
+    /// mbox's spool), which is the committer's as soon as the batch is cut: then the batch waits for it.
+    fn paused(&mut self) {
+        if self.state.arriving.is_none() && self.state.suspect.is_none() {
+            self.cut();
+        } else {
+            self.state.cut_due = true;
+        }
+    }
+
     /// Hands the batch over.
     fn cut(&mut self) {
+        self.state.cut_due = false;
         if self.state.batch.is_empty() {
             return;
         }
