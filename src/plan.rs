@@ -65,6 +65,20 @@ impl Policy {
         }
     }
 
+    /// Takes what earlier sessions of the run have retrieved off what the run may retrieve.
+    pub fn spend(&mut self, messages: u64, octets: Octets) {
+        self.max_messages = self.max_messages.map(|most| most.saturating_sub(messages));
+        if let Some(most) = &mut self.max_bytes
+            && messages > 0
+        {
+            most.0 = most.0.saturating_sub(octets.0);
+            // The first message of a run goes whatever its size, but not that of each session.
+            if most.0 == 0 {
+                self.max_messages = Some(0);
+            }
+        }
+    }
+
     /// Whether anything is ever deleted.
     #[must_use]
     pub fn deletes(&self) -> bool {

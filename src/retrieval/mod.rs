@@ -21,7 +21,7 @@ pub use error::Error;
 pub use run::{Context, Options};
 
 use crate::clock::Time;
-use crate::config::account::Account;
+use crate::config::account::{Account, Switch, SyncMode};
 use crate::config::password;
 use crate::delivery::mbox;
 use crate::ledger::Ledger;
@@ -99,6 +99,12 @@ fn with_lock(
         run.warn(warning.clone());
     }
     recovery::recover(run, &mut ledger, directory, summary)?;
+    if run.account.sync == SyncMode::Off {
+        run.warn(
+            "sync = \"off\": after a power failure mail that was deleted on the server may be missing here"
+                .to_owned(),
+        );
+    }
     let destinations = Destinations::open(run, &mut ledger, directory)?;
     let secret = password::obtain(run.account, run.context.environment)?;
     let mut sessions = Sessions { run, summary, memory, secret: &secret };
@@ -123,7 +129,11 @@ impl Sessions<'_, '_> {
                 Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => scope = next,
                 Ok(_) => break,
                 // A server that has answered out of step is asked again, one command at a time.
-                Err(e) if e.forbids_pipelining() && self.memory.pipelining == Pipelining::Unproven => {
+                Err(e)
+                    if e.forbids_pipelining()
+                        && self.run.account.pipelining == Switch::Auto
+                        && self.memory.pipelining == Pipelining::Unproven =>
+                {
                     self.memory.pipelining = Pipelining::Broken;
                     self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
                 }
