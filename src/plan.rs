@@ -318,7 +318,9 @@ pub fn retire(
         .filter_map(|listed| {
             let Who::Known(id) = listed.who else { return None };
             let entry = ledger.entry(id);
-            let delivered = matches!(entry.state, State::Delivered | State::Recorded);
+            // A size that is not the one we know was to be looked into, and wasn't: by a limit, or a signal.
+            let delivered = matches!(entry.state, State::Delivered | State::Recorded)
+                && !size_changed(&entry, listed.octets);
             (delivered && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
                 number: listed.number,
                 id,
