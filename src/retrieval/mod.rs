@@ -24,9 +24,9 @@ use crate::clock::Time;
 use crate::config::account::Account;
 use crate::config::password;
 use crate::delivery::mbox;
-use crate::ledger::Ledger;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Memory, Pipelining};
+use crate::ledger::{self, Ledger};
 use crate::report::{Event, Summary, Trouble};
 use alerts::Alerts;
 use destinations::Destinations;
@@ -64,8 +64,11 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
 fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), (Error, bool)> {
     let mailbox = run.account.mailbox();
     let directory = run.context.state.join(mailbox.directory_name());
-    let lock =
-        Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(|e| (e.into(), false))?;
+    let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(|e| {
+        // Another popfetch at work is no news; a directory that cannot be made is.
+        let news = !matches!(e, ledger::Error::Locked);
+        (e.into(), news)
+    })?;
     let mut memory = Memory::load(&directory);
     let alerts = Alerts::new(run, Time::now());
     let result = match alerts.check_pause(&memory) {
