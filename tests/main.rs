@@ -10,6 +10,7 @@ mod generated;
 mod login;
 mod policy;
 mod readme;
+mod running;
 mod sasl;
 mod secrets;
 mod sessions;
