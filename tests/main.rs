@@ -4,13 +4,16 @@ mod architecture;
 mod cli;
 mod crash;
 mod destinations;
-#[cfg(feature = "crash-points")]
 mod faults;
+mod framing;
 mod generated;
+mod interleaving;
 mod login;
+mod mailbox;
 mod policy;
 mod readme;
 mod running;
+mod retrieving;
 mod sasl;
 mod secrets;
 mod sessions;

@@ -318,11 +318,19 @@ impl Ledger {
         self.index.copies(id).into_iter().map(record).filter_map(Result::transpose).collect()
     }
 
-    /// The destinations of its set that lack it; `None` when no set is fixed, since none of them has it nor is about to.
+    /// The destinations that must all have it, and whether each has; `None` when no set is fixed, since none of them has
+    /// it nor is about to.
+    #[must_use]
+    pub fn set(&self, id: EntryId) -> Option<&[(DestinationId, bool)]> {
+        let (_, message) = self.index.open_messages(id).into_iter().next()?;
+        Some(&message.set)
+    }
+
+    /// The destinations of its set that lack it; `None` as for [`Ledger::set`].
     #[must_use]
     pub fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
-        let (_, message) = self.index.open_messages(id).into_iter().next()?;
-        Some(message.set.iter().filter(|(_, has)| !has).map(|(destination, _)| *destination).collect())
+        let lacking = self.set(id)?.iter().filter(|(_, has)| !has);
+        Some(lacking.map(|(destination, _)| *destination).collect())
     }
 
     /// The number of a destination, entered (written, synced with the next note) if it is new or its inode changed.

@@ -583,7 +583,7 @@ fn what_was_deleted_long_ago_and_is_gone_is_forgotten() {
     ledger.deleted(&[gone]).unwrap();
     ledger.complete_listing(&mut std::iter::empty()).unwrap();
     ledger.deleted(&[lingering]).unwrap();
-    for (days, kept) in [(30, 2), (60, 2), (89, 2), (90, 1)] {
+    for (days, kept) in [(30, 2), (60, 2), (90, 2), (91, 1)] {
         ledger.tick(Time(NOW.0 + days * 86_400));
         compact(&ledger);
         assert_eq!(read(home.path()).unwrap().len(), kept, "{days} days");

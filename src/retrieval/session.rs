@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::committer::{self, Work};
 use super::compare::{self, Comparison};
-use super::destinations::Destinations;
+use super::destinations::{self, Destinations};
 use super::error::Error;
-use super::fetch::{Fetch, State, Tally};
+use super::fetch::{Fetch, Lacking, State, Tally};
 use super::run::Run;
 use crate::client::{Call, Client, Credentials, Farewell, LoginFacts, Pipelining, Transaction};
 use crate::clock::Time;
@@ -171,6 +171,9 @@ impl Session<'_, '_> {
         let mut octets = Some(Octets(0));
         for (listed, decision) in maildrop.iter().zip(decisions) {
             match decision {
+                Decision::Leave(why @ (Why::BackingOff | Why::Elsewhere)) => {
+                    self.run.detail(|| format!("message {} is left for now: {why}", listed.number));
+                }
                 Decision::Leave(_) => {}
                 Decision::Retrieve(_) | Decision::Compare(_) => {
                     messages = messages.saturating_add(1);
@@ -399,9 +402,13 @@ fn prepare(
     memory: &mut Memory,
     scope: &Scope,
 ) -> Result<Prepared, Error> {
-    let mut policy = Policy::new(run.account, run.options.retention, run.options.all, ledger);
+    let mut policy = policy(run, ledger);
     policy.window = is_window(client);
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
+    if client.checks_step() && !maildrop.has_unique_ids() {
+        // No answer names a message well enough to prove the server in step.
+        client.set_pipelining(Pipelining::Off);
+    }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = Some(ledger.now());
@@ -412,6 +419,12 @@ fn prepare(
     examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
     report_too_large(run, &maildrop, ledger, &decisions)?;
     Ok(Prepared { maildrop, decisions, policy })
+}
+
+/// What this run's policies come to.
+fn policy(run: &Run<'_>, ledger: &Ledger) -> Policy {
+    let destinations = destinations::numbers(run, ledger);
+    Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger)
 }
 
 fn is_window(client: &Client<Transaction>) -> bool {
@@ -622,9 +635,9 @@ fn report_too_large(
 /// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
 #[derive(Default)]
 struct Known {
-    lacking: HashMap<EntryId, Vec<usize>>,
+    lacking: HashMap<EntryId, Lacking>,
     keys: HashMap<EntryId, Key>,
-    failed_before: Vec<EntryId>,
+    failed_before: HashMap<EntryId, u16>,
 }
 
 impl Known {
@@ -641,22 +654,19 @@ impl Known {
                 continue;
             }
             known.keys.insert(id, ledger.key(id)?);
-            if ledger.entry(id).failures > 0 {
-                known.failed_before.push(id);
+            let failures = ledger.entry(id).failures;
+            if failures > 0 {
+                known.failed_before.insert(id, failures);
             }
             if *decision == Decision::Retrieve(Why::Again)
-                && let Some(lacking) = ledger.lacking(id)
+                && let Some(set) = ledger.set(id)
             {
-                let slots: Vec<usize> = destinations
-                    .entrances
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(slot, entrance)| lacking.contains(&entrance.id).then_some(slot))
+                let slots = (0_usize..)
+                    .zip(&destinations.entrances)
+                    .filter_map(|(slot, entrance)| set.contains(&(entrance.id, false)).then_some(slot))
                     .collect();
-                // A destination that is no longer configured is no longer waited for.
-                if !slots.is_empty() {
-                    known.lacking.insert(id, slots);
-                }
+                let set = set.iter().map(|(destination, _)| *destination).collect();
+                known.lacking.insert(id, Lacking { slots, set });
             }
         }
         Ok(known)
@@ -672,7 +682,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let secret = crate::config::password::obtain(run.account, run.context.environment)?;
     run.report(&Event::Connecting { server: run.server() });
     let mut client = login(run, &memory, &secret)?;
-    let mut policy = Policy::new(run.account, run.options.retention, run.options.all, &ledger);
+    let mut policy = policy(run, &ledger);
     policy.window = is_window(&client);
     let maildrop = list(run, &mut client, &ledger, &policy, memory.sizes)?;
     let mut decisions = plan::decide(&maildrop, &ledger, &policy);

@@ -8,13 +8,14 @@
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
 use super::boot;
@@ -380,19 +381,13 @@ impl Dotlock {
     fn attempt(mbox: &Path) -> Result<Dot, Error> {
         let path = dotlock_of(mbox);
         let fail = |e| Error::from(durable::Error::new(Step::Open, &path, e));
-        let random: [u8; 8] = clock::random().map_err(fail)?;
-        let unique = path.with_file_name(format!(
-            ".popfetch-{:016x}-{}",
-            u64::from_ne_bytes(random),
-            clock::process_id()
-        ));
-        let file = match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&unique) {
-            Ok(file) => file,
+        let draft = match Draft::create(&path) {
+            Ok(draft) => draft,
             Err(e) if is_forbidden(&e) => return Ok(Dot::Impossible(e)),
             Err(e) => return Err(fail(e)),
         };
-        let made = (&file).write_all(content().as_bytes()).and_then(|()| Self::link(&file, &unique, &path));
-        let removed = std::fs::remove_file(&unique);
+        let made = (&draft.file).write_all(content().as_bytes()).and_then(|()| Self::link(&draft, &path));
+        let removed = draft.name.as_ref().map_or(Ok(()), std::fs::remove_file);
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
         Ok(match made {
@@ -402,14 +397,14 @@ impl Dotlock {
     }
 
     /// Device and inode of the lock, if it is made.  A dead one is broken, once.
-    fn link(file: &File, unique: &Path, path: &Path) -> io::Result<Option<(u64, u64)>> {
+    fn link(draft: &Draft, path: &Path) -> io::Result<Option<(u64, u64)>> {
         for broken in [false, true] {
-            match std::fs::hard_link(unique, path).or_else(|e| make_whole(path, e)) {
+            match draft.link(path).or_else(|e| make_whole(path, e)) {
                 Ok(()) => return path.symlink_metadata().map(|status| Some((status.dev(), status.ino()))),
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
                 Err(_) if broken => {}
                 Err(_) => {
-                    if !is_dead(path, file.metadata()?.mtime())? {
+                    if !is_dead(path, draft.file.metadata()?.mtime())? {
                         return Ok(None);
                     }
                     match std::fs::remove_file(path) {
@@ -420,6 +415,45 @@ impl Dotlock {
             }
         }
         Ok(None)
+    }
+}
+
+/// A file that is to become a dotlock.
+struct Draft {
+    file: File,
+    /// `None` where the system can do without: then a process that is killed here leaves nothing behind.
+    name: Option<PathBuf>,
+}
+
+impl Draft {
+    /// In the directory of the lock that it will be.
+    fn create(lock: &Path) -> io::Result<Self> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        if let Ok(file) = rustix::fs::open(durable::parent_of(lock), flags, Mode::from_raw_mode(0o644))
+            && Self::entry(&file).exists()
+        {
+            return Ok(Self { file: file.into(), name: None });
+        }
+        let random: [u8; 8] = clock::random()?;
+        let random = u64::from_ne_bytes(random);
+        let name = lock.with_file_name(format!(".popfetch-{random:016x}-{}", clock::process_id()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&name)?;
+        Ok(Self { file, name: Some(name) })
+    }
+
+    /// Where the system shows an open file.
+    fn entry(file: &impl AsRawFd) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    }
+
+    fn link(&self, lock: &Path) -> io::Result<()> {
+        match &self.name {
+            Some(name) => std::fs::hard_link(name, lock),
+            None => {
+                let entry = Self::entry(&self.file);
+                Ok(rustix::fs::linkat(CWD, entry, CWD, lock, AtFlags::SYMLINK_FOLLOW)?)
+            }
+        }
     }
 }
 
