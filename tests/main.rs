@@ -14,6 +14,7 @@ mod mailbox;
 mod pipelining;
 mod policy;
 mod readme;
+mod running;
 mod retrieving;
 mod sasl;
 mod sessions;
