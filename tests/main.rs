@@ -8,6 +8,7 @@ mod faults;
 mod generated;
 mod login;
 mod policy;
+mod quit;
 mod readme;
 mod sessions;
 mod support;
