@@ -13,6 +13,7 @@ mod login;
 mod mailbox;
 mod pipelining;
 mod policy;
+mod quit;
 mod readme;
 mod running;
 mod retrieving;
