@@ -27,7 +27,7 @@ pub enum Error {
         server: String,
         /// What was awaited.
         during: String,
-        /// Whether several commands were unanswered.
+        /// Whether the answer to a command is missing that was sent in one flight with others.
         pipelined: bool,
     },
     /// The greeting was a refusal.

@@ -43,16 +43,16 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     let run = Run::new(account, options, context);
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
     let result = if options.dry_run {
-        session::dry_run(&run, &mut summary).map_err(|e| (e, true))
+        session::dry_run(&run, &mut summary).map_err(|why| Failed { why, news: true })
     } else {
         mailbox(&run, &mut summary)
     };
-    if let Err((e, news)) = result {
+    if let Err(Failed { why, news }) = result {
         let before = summary.trouble.take();
         summary.trouble = Some(Trouble {
-            exit: before.map_or(e.exit_code(), |trouble| trouble.exit.merge(e.exit_code())),
-            message: e.to_string(),
-            hint: e.hint(),
+            exit: before.map_or(why.exit_code(), |trouble| trouble.exit.merge(why.exit_code())),
+            message: why.to_string(),
+            hint: why.hint(),
             news,
         });
     }
@@ -61,11 +61,19 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     summary
 }
 
-fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), (Error, bool)> {
+/// Why a run failed, and whether a person should hear of it who asked for quiet.
+struct Failed {
+    why: Error,
+    news: bool,
+}
+
+fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), Failed> {
     let mailbox = run.account.mailbox();
     let directory = run.context.state.join(mailbox.directory_name());
-    let lock =
-        Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(|e| (e.into(), false))?;
+    // A lock that another popfetch holds passes by itself; a state directory that can't be made doesn't.
+    let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop)
+        .map_err(Error::from)
+        .map_err(|why| Failed { news: !why.is_transient(), why })?;
     let mut memory = Memory::load(&directory);
     let alerts = Alerts::new(run, Time::now());
     let result = match alerts.check_pause(&memory) {
@@ -77,7 +85,7 @@ fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), (Error, bool)> {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
-    result.map_err(|e| (e, news))
+    result.map_err(|why| Failed { why, news })
 }
 
 fn with_lock(

@@ -405,6 +405,10 @@ fn prepare(
     let mut policy = policy(run, ledger);
     policy.window = is_window(client);
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
+    if client.checks_step() && !maildrop.has_unique_ids() {
+        // No answer names a message well enough to prove the server in step.
+        client.set_pipelining(Pipelining::Off);
+    }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = Some(ledger.now());
@@ -633,7 +637,7 @@ fn report_too_large(
 struct Known {
     lacking: HashMap<EntryId, Lacking>,
     keys: HashMap<EntryId, Key>,
-    failed_before: Vec<EntryId>,
+    failed_before: HashMap<EntryId, u16>,
 }
 
 impl Known {
@@ -650,8 +654,9 @@ impl Known {
                 continue;
             }
             known.keys.insert(id, ledger.key(id)?);
-            if ledger.entry(id).failures > 0 {
-                known.failed_before.push(id);
+            let failures = ledger.entry(id).failures;
+            if failures > 0 {
+                known.failed_before.insert(id, failures);
             }
             if *decision == Decision::Retrieve(Why::Again)
                 && let Some(set) = ledger.set(id)
@@ -695,9 +700,9 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => unique_id.to_string(),
+            Who::New(unique_id) => client.quote(unique_id.as_bytes()),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => unique_id.to_string(),
+                Key::UniqueId(unique_id) => client.quote(unique_id.borrow().as_bytes()),
                 Key::Header(_) => "-".to_owned(),
             },
             Who::Nameless => "-".to_owned(),
