@@ -37,7 +37,7 @@ fn about_messages(served: &Served, session: usize) -> Vec<String> {
 fn a_noop_stands_behind_the_last_retr() {
     for (pipelining, expected) in [
         ("off", "UIDL LIST RETR_1 RETR_2 NOOP QUIT"),
-        ("on", "UIDL LIST RETR_1 RETR_2 NOOP QUIT"),
+        ("on", "UIDL LIST UIDL_1 RETR_1 UIDL_2 RETR_2 LIST_2 QUIT"),
         ("auto", "UIDL LIST UIDL_1 RETR_1 UIDL_2 RETR_2 LIST_2 QUIT"),
     ] {
         let served = serve(good(small(2)), &format!("pipelining = \"{pipelining}\""));
