@@ -3,6 +3,7 @@
 mod architecture;
 mod cli;
 mod crash;
+mod dovecot;
 mod destinations;
 mod faults;
 mod framing;
