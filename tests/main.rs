@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod configuration;
 mod crash;
 mod dovecot;
 mod destinations;
