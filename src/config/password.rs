@@ -151,9 +151,7 @@ fn from_command(argv: &[String], limit: Duration) -> Result<Secret, ConfigError>
         argv.split_first().ok_or_else(|| failed("password-command is empty".to_owned()))?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command
-        .spawn()
-        .map_err(|e| cannot_run(program, &e))?;
+    let child = command.spawn().map_err(|e| cannot_run(program, &e))?;
     let mut child = Reaped(child);
     let out = first_line_of(child.0.stdout.take());
     let complaint = first_line_of(child.0.stderr.take());
