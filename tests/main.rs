@@ -2,7 +2,9 @@
 
 mod architecture;
 mod cli;
+mod configuration;
 mod crash;
+mod dovecot;
 mod destinations;
 mod faults;
 mod framing;
