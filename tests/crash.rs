@@ -2,6 +2,9 @@
 
 pub(crate) mod case;
 mod kill;
+mod ledger;
+mod maildir;
 #[cfg(feature = "crash-points")]
 mod matrix;
+mod mbox;
 mod order;
