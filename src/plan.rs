@@ -13,7 +13,7 @@ use std::fmt;
 use crate::clock::Time;
 use crate::config::account::{Account, Limits, Retention};
 use crate::ledger::{Entry, Ledger, State};
-use crate::proof::EntryId;
+use crate::proof::{DestinationId, EntryId};
 use crate::protocol::types::{MessageNumber, Octets};
 
 pub use maildrop::{Listed, Maildrop, Who};
@@ -34,6 +34,8 @@ pub struct Policy {
     /// The server shows only a window of the maildrop and drops from it what was retrieved at a clean `QUIT` (Gmail):
     /// what it lists again must be retrieved again to be dropped.
     pub window: bool,
+    /// The destinations that this run delivers to, by the ledger's numbers.
+    pub destinations: Vec<DestinationId>,
     /// The time, where the clock can be believed for ages (see [`Ledger::trusted_now`]).
     pub age_now: Option<Time>,
     /// The time.
@@ -43,7 +45,13 @@ pub struct Policy {
 impl Policy {
     /// The policy of an account for a run; `None` keeps the account's own retention.
     #[must_use]
-    pub fn new(account: &Account, retention: Option<Retention>, all: bool, ledger: &Ledger) -> Self {
+    pub fn new(
+        account: &Account,
+        retention: Option<Retention>,
+        all: bool,
+        destinations: Vec<DestinationId>,
+        ledger: &Ledger,
+    ) -> Self {
         Self {
             retention: retention.unwrap_or(account.retention),
             max_message_size: account.max_message_size,
@@ -51,8 +59,23 @@ impl Policy {
             max_bytes: account.max_bytes,
             all,
             window: false,
+            destinations,
             age_now: ledger.trusted_now(),
             now: ledger.now(),
+        }
+    }
+
+    /// Takes what earlier sessions of the run have retrieved off what the run may retrieve.
+    pub fn spend(&mut self, messages: u64, octets: Octets) {
+        self.max_messages = self.max_messages.map(|most| most.saturating_sub(messages));
+        if let Some(most) = &mut self.max_bytes
+            && messages > 0
+        {
+            most.0 = most.0.saturating_sub(octets.0);
+            // The first message of a run goes whatever its size, but not that of each session.
+            if most.0 == 0 {
+                self.max_messages = Some(0);
+            }
         }
     }
 
@@ -103,6 +126,8 @@ pub enum Why {
     TooLarge,
     /// It failed not long ago.
     BackingOff,
+    /// Some of the destinations that it was meant for have it; this run doesn't deliver to those that lack it.
+    Elsewhere,
     /// `max-messages` are on their way already.
     MaxMessages,
     /// `max-bytes` are on their way already.
@@ -135,6 +160,7 @@ impl fmt::Display for Why {
             Self::Seen => "printed before",
             Self::TooLarge => "larger than max-message-size",
             Self::BackingOff => "failed not long ago",
+            Self::Elsewhere => "lacked only by a destination that isn't configured now",
             Self::MaxMessages => "max-messages reached",
             Self::MaxBytes => "max-bytes reached",
             Self::Delete => "delivered, and leave-on-server is false",
@@ -190,6 +216,8 @@ fn decide_one(
         State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => {
             Decision::Leave(Why::BackingOff)
         }
+        // Those that have it would get it twice.
+        State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server said that it had deleted it: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
@@ -202,6 +230,10 @@ fn decide_one(
         _ if policy.window && !goes_now(&entry, policy) => Decision::Compare(Why::Window),
         State::Recorded | State::Delivered => Decision::Leave(Why::Known),
     }
+}
+
+fn is_lacked_elsewhere(id: EntryId, ledger: &Ledger, policy: &Policy) -> bool {
+    ledger.lacking(id).is_some_and(|lacking| !lacking.iter().any(|here| policy.destinations.contains(here)))
 }
 
 fn unless(too_large: bool, decision: Decision) -> Decision {
@@ -286,7 +318,9 @@ pub fn retire(
         .filter_map(|listed| {
             let Who::Known(id) = listed.who else { return None };
             let entry = ledger.entry(id);
-            let delivered = matches!(entry.state, State::Delivered | State::Recorded);
+            // A size that is not the one we know was to be looked into, and wasn't: by a limit, or a signal.
+            let delivered = matches!(entry.state, State::Delivered | State::Recorded)
+                && !size_changed(&entry, listed.octets);
             (delivered && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
                 number: listed.number,
                 id,

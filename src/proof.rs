@@ -118,7 +118,7 @@ pub enum Key {
 pub struct DestinationName {
     /// Which sort.
     pub kind: DestinationKind,
-    /// The path, or the argv joined by NUL, or `-`.
+    /// The path, or the argv joined by NUL; of standard output `file` when it is a regular one, else `-`.
     pub address: Vec<u8>,
 }
 

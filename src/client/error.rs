@@ -27,7 +27,7 @@ pub enum Error {
         server: String,
         /// What was awaited.
         during: String,
-        /// Whether several commands were unanswered.
+        /// Whether the answer to a command is missing that was sent in one flight with others.
         pipelined: bool,
     },
     /// The greeting was a refusal.
@@ -156,6 +156,17 @@ impl Error {
             | Self::Stopped
             | Self::Random(_) => None,
         }
+    }
+
+    /// Whether the server refused user name or password, in whichever way the method has for it: the same again would be
+    /// refused again.
+    #[must_use]
+    pub fn refuses_credentials(&self) -> bool {
+        matches!(
+            self,
+            Self::LoginRefused { meaning: Refusal::Credentials, .. }
+                | Self::Sasl { source: SaslError::Refused(_), .. }
+        )
     }
 
     /// Whether the server ended the line where an answer was due.

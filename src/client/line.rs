@@ -48,6 +48,8 @@ pub(super) struct Line {
     /// A deadline over everything, once a signal has come.
     limit: Option<Instant>,
     stopped: bool,
+    /// Commands sent since every command before was answered.
+    flight: usize,
     pub(super) redactor: Redactor,
     dialogue: Option<Dialogue>,
 }
@@ -74,6 +76,7 @@ impl Line {
             listed: false,
             limit: None,
             stopped: false,
+            flight: 0,
             redactor: Redactor::default(),
             dialogue,
         }
@@ -84,7 +87,10 @@ impl Line {
         if let Some(tell) = &self.dialogue {
             tell(format!("C: {}", command.redacted()));
         }
-        self.session.send(command).map_err(|e| self.protocol(e))
+        let alone = self.session.outstanding() == 0;
+        self.session.send(command).map_err(|e| self.protocol(e))?;
+        self.flight = if alone { 1 } else { self.flight.saturating_add(1) };
+        Ok(())
     }
 
     /// Waits for the next event, also when a signal comes: the steps before and after retrieving are short.
@@ -161,7 +167,8 @@ impl Line {
                 return Err(Error::TimedOut {
                     server: self.server.clone(),
                     during: self.session.awaiting().to_string(),
-                    pipelined: self.session.outstanding() > 1,
+                    // An answer that began shows that its command was heard.
+                    pipelined: self.flight > 1 && matches!(self.session.awaiting(), Awaiting::Answer(_)),
                 });
             }
         })

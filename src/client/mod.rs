@@ -22,7 +22,7 @@ use crate::protocol::auth::ApopChallenge;
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::{Event, Reply, Sent};
-use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
 
@@ -61,6 +61,29 @@ pub enum Pipelining {
     Checked,
     /// Yes.
     Trusted,
+}
+
+/// What the answer to a command says that asks about one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// The server refused: the message is gone.
+    Refused,
+    /// This message, and what else stands there.
+    Message(MessageNumber, Option<UniqueIdBuf>),
+    /// No message at all.
+    Nothing,
+}
+
+impl Named {
+    /// Of an answer to [`Client::identify`] or [`Client::weigh`].
+    #[must_use]
+    pub fn by(reply: &Reply<'_>) -> Self {
+        match listing::unique_id_line(reply.text) {
+            _ if !reply.ok => Self::Refused,
+            Ok((number, unique_id)) => Self::Message(number, unique_id.map(UniqueId::to_buf)),
+            Err(_) => Self::Nothing,
+        }
+    }
 }
 
 /// How a session ended.
@@ -152,7 +175,8 @@ impl Client<Transaction> {
         let mut waiting = numbers.iter();
         let mut open = 0_usize;
         loop {
-            while self.has_window() {
+            // An answer names no message: only a server that is known to answer in step gets more than one to answer.
+            while self.has_window() && (open == 0 || !self.checks_step()) {
                 let Some(number) = waiting.next() else { break };
                 self.line.send(Command::Top(*number, 0))?;
                 open = open.saturating_add(1);
@@ -185,7 +209,7 @@ impl Client<Transaction> {
         self.line.send(Command::Retr(number))
     }
 
-    /// Asks for a message's unique-id, where the server has them, or else its size: the answer names the number.
+    /// Asks for a message's unique-id: the answer names the number as well.
     ///
     /// # Errors
     /// As for [`Client::retrieve`].
@@ -193,14 +217,12 @@ impl Client<Transaction> {
         self.line.send(Command::Uidl(Some(number)))
     }
 
-    /// What an answer to [`Client::identify`] named; `None` when it was refused or names nothing.
-    #[must_use]
-    pub fn names(&self, reply: &Reply<'_>) -> Option<(MessageNumber, Vec<u8>)> {
-        if !reply.ok {
-            return None;
-        }
-        let (number, unique_id) = listing::unique_id_line(reply.text).ok()?;
-        Some((number, unique_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default()))
+    /// Asks for a message's size: the answer names the number, and can't be taken for one to [`Client::identify`].
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn weigh(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::List(Some(number)))
     }
 
     /// Marks a delivered message for deletion.

@@ -26,7 +26,8 @@ pub trait Inlet: Send {
     /// When the place cannot be made.
     fn open(&mut self) -> Result<Box<dyn Intake>, Error>;
 
-    /// Closes the batch: what is opened from now on belongs to the next one.
+    /// Closes the batch: what is opened from now on belongs to the next one.  Nothing that was opened before is still on
+    /// its way then: the batch's files are the committer's from here on.
     fn cut(&mut self);
 }
 

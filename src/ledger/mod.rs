@@ -318,11 +318,19 @@ impl Ledger {
         self.index.copies(id).into_iter().map(record).filter_map(Result::transpose).collect()
     }
 
-    /// The destinations of its set that lack it; `None` when no set is fixed, since none of them has it nor is about to.
+    /// The destinations that must all have it, and whether each has; `None` when no set is fixed, since none of them has
+    /// it nor is about to.
+    #[must_use]
+    pub fn set(&self, id: EntryId) -> Option<&[(DestinationId, bool)]> {
+        let (_, message) = self.index.open_messages(id).into_iter().next()?;
+        Some(&message.set)
+    }
+
+    /// The destinations of its set that lack it; `None` as for [`Ledger::set`].
     #[must_use]
     pub fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
-        let (_, message) = self.index.open_messages(id).into_iter().next()?;
-        Some(message.set.iter().filter(|(_, has)| !has).map(|(destination, _)| *destination).collect())
+        let lacking = self.set(id)?.iter().filter(|(_, has)| !has);
+        Some(lacking.map(|(destination, _)| *destination).collect())
     }
 
     /// The number of a destination, entered (written, synced with the next note) if it is new or its inode changed.
@@ -366,7 +374,7 @@ impl Ledger {
     }
 
     /// Proof that this entry is delivered whole, for the message that now has this number; `None` when it isn't, or was only
-    /// seen or recognised.  Nor is there one for what the server said it had deleted: what is listed under that unique-id
+    /// seen.  Nor is there one for what the server said it had deleted: what is listed under that unique-id
     /// now may be another message, which must be looked at first ([`Ledger::recognise`]).
     ///
     /// What an earlier run wrote is on disk, or the ledger would not have opened; what this one wrote is synced before
@@ -374,8 +382,8 @@ impl Ledger {
     #[must_use]
     pub fn delivered(&self, id: EntryId, number: MessageNumber) -> Option<Delivered> {
         match self.entry(id).state {
-            State::Delivered => Some(Delivered::attest(number, id)),
-            State::Open | State::Seen | State::Recorded | State::Deleted => None,
+            State::Delivered | State::Recorded => Some(Delivered::attest(number, id)),
+            State::Open | State::Seen | State::Deleted => None,
         }
     }
 

@@ -40,7 +40,7 @@ impl Destinations {
         let mut delivers: Vec<&Deliver> = run.account.deliver.iter().collect();
         delivers.sort_by_key(|deliver| turn(deliver));
         for deliver in delivers {
-            let name = name(deliver);
+            let name = name(run, deliver);
             let opened = open(run, ledger, directory, deliver, &name)?;
             let id = ledger.destination(&name, opened.inode)?;
             destinations.entrances.push(Entrance { id, inlet: opened.inlet });
@@ -69,8 +69,15 @@ struct Opened {
     inode: Option<(u64, u64)>,
 }
 
+/// The numbers of those that the ledger knows.
+pub(super) fn numbers(run: &Run<'_>, ledger: &Ledger) -> Vec<DestinationId> {
+    let names: Vec<DestinationName> = run.account.deliver.iter().map(|deliver| name(run, deliver)).collect();
+    let known = ledger.destinations().iter().filter(|record| names.contains(&record.name));
+    known.map(|record| record.id).collect()
+}
+
 /// What a destination is called in the ledger.
-pub(super) fn name(deliver: &Deliver) -> DestinationName {
+fn name(run: &Run<'_>, deliver: &Deliver) -> DestinationName {
     let (kind, address) = match deliver {
         Deliver::Maildir(path) => (DestinationKind::Maildir, path.as_os_str().as_bytes().to_vec()),
         Deliver::Mbox(path) => (DestinationKind::Mbox, path.as_os_str().as_bytes().to_vec()),
@@ -80,6 +87,9 @@ pub(super) fn name(deliver: &Deliver) -> DestinationName {
         Deliver::Pipe(Pipe { command: PipeCommand::Shell(line), .. }) => {
             (DestinationKind::Pipe, format!("sh\0-c\0{line}").into_bytes())
         }
+        // What goes into a file is as good as delivered, what is printed isn't.  Which file: `> mail-$(date)` would make
+        // a destination of each day.
+        Deliver::Stdout if run.context.stdout_is_regular_file => (DestinationKind::Stdout, b"file".to_vec()),
         Deliver::Stdout => (DestinationKind::Stdout, b"-".to_vec()),
     };
     DestinationName { kind, address }

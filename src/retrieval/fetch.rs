@@ -7,6 +7,11 @@
 //!
 //! On a server that has not yet proved that it pipelines in step, each `RETR n` stands behind a `UIDL n`, whose answer
 //! names the number and the unique-id; then a message is handed over only when the *next* such answer is in step too.
+//! Behind the last `RETR n` stands a `LIST n`: were it another `UIDL n`, its answer could be taken for that of the first
+//! when the `RETR` before was swallowed.
+//!
+//! A message on which the line dies is counted as failed, so that it is tried last from then on and the others come first;
+//! and what has failed before is asked for alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,7 +23,7 @@ use super::committer::{Inbox, Outcome, Parcel, Settled, Work};
 use super::compare::{Comparison, Verdict};
 use super::destinations::Entrance;
 use super::run::Run;
-use crate::client::{Client, Next, Transaction};
+use crate::client::{self, Client, Named, Next, Transaction};
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::message::{Examiner, Facts};
@@ -85,17 +90,26 @@ pub(super) struct Fetch<'a> {
     pub(super) maildrop: &'a Maildrop,
     pub(super) decisions: &'a [Decision],
     pub(super) comparison: Comparison,
-    /// For messages that reached only some of their destinations: which they lack, by place in the list.
-    pub(super) lacking: HashMap<EntryId, Vec<usize>>,
+    /// Messages that reached only some of their destinations.
+    pub(super) lacking: HashMap<EntryId, Lacking>,
     /// The keys of known messages that are retrieved all the same: the ledger is the committer's by now.
     pub(super) keys: HashMap<EntryId, Key>,
-    /// Entries that have failed before, so that only news are told.
-    pub(super) failed_before: Vec<EntryId>,
+    /// How often entries have failed before: only news are told.
+    pub(super) failed_before: HashMap<EntryId, u16>,
     pub(super) entrances: &'a mut [Entrance],
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,
     pub(super) inbox: Inbox,
     pub(super) state: State,
+}
+
+/// Where a message goes that some of its destinations have.
+#[derive(Debug, Clone)]
+pub(super) struct Lacking {
+    /// To those of this run that lack it, by their place in the list.
+    pub(super) slots: Vec<usize>,
+    /// All that it was meant for when it was first staged: no others are added.
+    pub(super) set: Vec<DestinationId>,
 }
 
 /// What changes while retrieving.
@@ -107,19 +121,23 @@ pub(super) struct State {
     in_flight: VecDeque<Job>,
     arriving: Option<Arriving>,
     /// Whole, but not confirmed yet.
-    suspect: Option<(MessageNumber, Whole)>,
+    suspect: Option<(Job, Whole)>,
     batch: Vec<Parcel>,
     batch_octets: u64,
+    /// The batch goes as soon as nothing that shares its files is on its way.
+    cut_due: bool,
     /// Octets asked for and not settled.
     unsettled: u64,
     /// Messages with the committer.
     committing: u64,
     to_delete: VecDeque<Delivered>,
     deleting: HashMap<MessageNumber, EntryId>,
-    /// The last command sent is a `RETR`: something must follow it.
-    bare: bool,
-    /// Checking: the number and unique-id that the next `UIDL n` must name, in order.
-    checks: VecDeque<Job>,
+    /// The last `RETR` sent, while nothing stands behind it by which its end could be believed.
+    bare: Option<MessageNumber>,
+    /// Checking: what the answers to come must name, in order.
+    checks: VecDeque<Check>,
+    /// Checking: the server says that this message is gone, so its `RETR` must be refused.
+    gone: Option<MessageNumber>,
     /// No new `RETR` from here on.
     stopping: bool,
     pub(super) tally: Tally,
@@ -131,6 +149,15 @@ struct Job {
     number: MessageNumber,
     decision: Decision,
     size: u64,
+}
+
+/// What stands around a `RETR` on a server that is yet to prove itself.
+#[derive(Debug, Clone, Copy)]
+enum Check {
+    /// `UIDL n`, before it.
+    Identity(Job),
+    /// `LIST n`, behind the last one.
+    Tail(MessageNumber),
 }
 
 struct Arriving {
@@ -154,6 +181,13 @@ impl Fetch<'_> {
     pub(super) fn run(&mut self) -> Result<(), Error> {
         self.state.tally.in_step = true;
         let result = self.retrieve();
+        if let Err(Error::Client(e)) = &result
+            && !matches!(e, client::Error::Stopped)
+            && !e.forbids_pipelining()
+        {
+            // What is no status line where one is due is the rest of the message before.
+            self.died(e.exit_code() == ExitCode::Protocol);
+        }
         // Whatever happened, nothing half-arrived stays.
         self.abandon();
         if result.is_err() {
@@ -178,11 +212,12 @@ impl Fetch<'_> {
                     self.work = None;
                 }
             }
-            let quiet = (!self.state.batch.is_empty() && self.state.committing == 0).then_some(QUIET);
+            let waits = !self.state.batch.is_empty() && !self.state.cut_due;
+            let quiet = (waits && self.state.committing == 0).then_some(QUIET);
             match self.client.next(Some(self.inbox.descriptor()), quiet)? {
                 Next::Event => self.event()?,
                 Next::Woken => self.inbox.heard(),
-                Next::Quiet => self.cut(),
+                Next::Quiet => self.paused(),
                 Next::Stopped => self.state.stopping = true,
             }
         }
@@ -201,8 +236,8 @@ impl Fetch<'_> {
                 self.send_retrieve(job)?;
             } else if let Some(delivered) = self.state.to_delete.pop_front() {
                 self.send_delete(&delivered)?;
-            } else if self.state.bare {
-                self.send_tail()?;
+            } else if let Some(number) = self.state.bare.take() {
+                self.send_tail(number)?;
             } else {
                 break;
             }
@@ -212,33 +247,32 @@ impl Fetch<'_> {
 
     fn send_delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
         self.state.deleting.insert(delivered.number(), delivered.entry());
-        self.state.bare = false;
+        if !self.client.checks_step() {
+            self.state.bare = None;
+        }
         Ok(self.client.delete(delivered)?)
     }
 
     fn send_retrieve(&mut self, job: Job) -> Result<(), Error> {
         if self.client.checks_step() {
             self.client.identify(job.number)?;
-            self.state.checks.push_back(job);
+            self.state.checks.push_back(Check::Identity(job));
         }
         self.client.retrieve(job.number)?;
         self.state.unsettled = self.state.unsettled.saturating_add(job.size);
         self.state.in_flight.push_back(job);
         self.state.tally.retrieved = true;
-        self.state.bare = true;
+        self.state.bare = Some(job.number);
         Ok(())
     }
 
     /// Something must follow the last `RETR`, so that its end can be believed.
-    fn send_tail(&mut self) -> Result<(), Error> {
-        self.state.bare = false;
-        match self.state.in_flight.back().copied() {
-            Some(job) if self.client.checks_step() => {
-                self.state.checks.push_back(job);
-                Ok(self.client.identify(job.number)?)
-            }
-            _ => Ok(self.client.noop()?),
+    fn send_tail(&mut self, number: MessageNumber) -> Result<(), Error> {
+        if self.client.checks_step() {
+            self.state.checks.push_back(Check::Tail(number));
+            return Ok(self.client.weigh(number)?);
         }
+        Ok(self.client.noop()?)
     }
 
     fn affordable(&mut self) -> Option<Job> {
@@ -254,7 +288,16 @@ impl Fetch<'_> {
             }
         };
         let fits = self.state.unsettled == 0 || self.state.unsettled.saturating_add(job.size) <= ROOM;
-        fits.then_some(job)
+        // Should the line die on it again, no other is in doubt for its sake.
+        let alone = self.client.outstanding() == 0 && self.state.bare.is_none();
+        (fits && (alone || self.failures(job.index) == 0)).then_some(job)
+    }
+
+    fn failures(&self, index: usize) -> u16 {
+        match self.maildrop.at(index).map(|listed| listed.who) {
+            Some(Who::Known(id)) => self.failed_before.get(&id).copied().unwrap_or(0),
+            _ => 0,
+        }
     }
 
     /// What the committer said between the network's last look and its own end.
@@ -314,8 +357,8 @@ impl Fetch<'_> {
                 Ok(())
             }
             Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_), reply } => {
-                let named = self.client.names(&reply);
-                self.check(named)
+                let named = Named::by(&reply);
+                self.check(&named)
             }
             Event::Reply { to: Sent::Dele(number), reply } => {
                 let refusal = (!reply.ok).then(|| reply.text.to_vec());
@@ -333,9 +376,13 @@ impl Fetch<'_> {
     fn begin(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) -> Result<(), Error> {
         let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
         if job.number != number {
-            return Err(Error::OutOfStep);
+            return self.out_of_step();
         }
         let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
+        let gone = self.state.gone.take() == Some(number);
+        if gone && refusal.is_none() {
+            return self.out_of_step();
+        }
         if let Some(text) = refusal {
             self.settled_octets(job.size);
             let reason = format!("the server refused it: {}", self.client.quote(&text));
@@ -343,11 +390,14 @@ impl Fetch<'_> {
             return Ok(());
         }
         let wanted = self.state.tally.trouble.is_none();
-        let slots: Vec<usize> = match listed.who {
+        let lacking = match listed.who {
             Who::Known(id) => self.lacking.get(&id).cloned(),
             _ => None,
-        }
-        .unwrap_or_else(|| (0..self.entrances.len()).collect());
+        };
+        let Lacking { slots, set } = lacking.unwrap_or_else(|| Lacking {
+            slots: (0..self.entrances.len()).collect(),
+            set: self.entrances.iter().map(|entrance| entrance.id).collect(),
+        });
         let prefix = self.run.received_line();
         let mut arriving = Arriving {
             job,
@@ -357,7 +407,7 @@ impl Fetch<'_> {
                 .octets
                 .map_or(u64::MAX, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
             intakes: Vec::new(),
-            set: self.entrances.iter().map(|entrance| entrance.id).collect(),
+            set,
             failure: None,
         };
         if wanted {
@@ -392,7 +442,8 @@ impl Fetch<'_> {
         if let Some(e) = failure {
             give_up(intakes);
             self.settled_octets(job.size);
-            return Ok(self.storage_failed(&listed, e));
+            self.storage_failed(&listed, e);
+            return Ok(());
         }
         if intakes.is_empty() {
             // Retrieved, but there was nowhere to put it any more.
@@ -421,7 +472,7 @@ impl Fetch<'_> {
         {
             give_up(intakes);
             self.settled_octets(job.size);
-            self.state.suspect = Some((job.number, Whole::Same { key, listed: listed.octets, entry }));
+            self.state.suspect = Some((job, Whole::Same { key, listed: listed.octets, entry }));
             return Ok(());
         }
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
@@ -438,7 +489,8 @@ impl Fetch<'_> {
         }
         if let Some(e) = failure {
             self.settled_octets(job.size);
-            return Ok(self.storage_failed(&listed, e));
+            self.storage_failed(&listed, e);
+            return Ok(());
         }
         let message = Arc::new(Arrival {
             number: job.number,
@@ -450,19 +502,19 @@ impl Fetch<'_> {
             recipient: facts.recipient,
             set,
         });
-        self.state.suspect = Some((job.number, Whole::Parcel(Parcel { message, waiting })));
+        self.state.suspect = Some((job, Whole::Parcel(Parcel { message, waiting })));
         Ok(())
     }
 
     /// The end of this message can be believed.
     fn release(&mut self, number: MessageNumber) {
         match self.state.suspect.take() {
-            Some((suspect, whole)) if suspect == number => match whole {
+            Some((suspect, whole)) if suspect.number == number => match whole {
                 Whole::Parcel(parcel) => {
                     self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
                     self.state.batch.push(parcel);
-                    let eager = self.run.hands_over && self.state.committing == 0;
-                    if eager
+                    let eager = self.run.hands_over || self.state.cut_due;
+                    if (eager && self.state.committing == 0)
                         || self.state.batch.len() >= BATCH_MESSAGES
                         || self.state.batch_octets >= BATCH_OCTETS
                     {
@@ -477,36 +529,48 @@ impl Fetch<'_> {
         }
     }
 
-    /// What a `UIDL n` (or `LIST n`) named must be what stands next in line.
-    fn check(&mut self, named: Option<(MessageNumber, Vec<u8>)>) -> Result<(), Error> {
-        let Some(job) = self.state.checks.pop_front() else { return Ok(()) };
-        let listed = self.maildrop.at(job.index).ok_or(Error::OutOfStep)?;
-        let in_step = match (&named, listed.who) {
-            // The message is gone, or the command unknown here: its RETR will say so.
-            (None, _) => true,
-            (Some((number, name)), Who::New(unique_id)) => {
-                *number == job.number && name == unique_id.as_bytes()
+    /// What a `UIDL n` or `LIST n` named must be what stands next in line.
+    fn check(&mut self, named: &Named) -> Result<(), Error> {
+        let Some(check) = self.state.checks.pop_front() else { return Ok(()) };
+        let in_step = match (named, check) {
+            (Named::Nothing, _) => false,
+            (Named::Refused, Check::Identity(job)) => {
+                self.state.gone = Some(job.number);
+                true
             }
-            (Some((number, _)), _) => *number == job.number,
+            (Named::Refused, Check::Tail(_)) => true,
+            (Named::Message(number, _), Check::Tail(expected)) => *number == expected,
+            (Named::Message(number, unique_id), Check::Identity(job)) => {
+                let known = self.maildrop.at(job.index).and_then(|listed| self.known_key(&listed));
+                *number == job.number && known == unique_id.clone().map(Key::UniqueId)
+            }
         };
         if !in_step {
-            self.state.tally.in_step = false;
-            return Err(Error::OutOfStep);
+            return self.out_of_step();
         }
-        if let Some((number, _)) = &self.state.suspect {
-            let number = *number;
+        if let Some((suspect, _)) = &self.state.suspect {
+            let number = suspect.number;
             self.release(number);
         }
         Ok(())
     }
 
+    fn out_of_step(&mut self) -> Result<(), Error> {
+        self.state.tally.in_step = false;
+        Err(Error::OutOfStep)
+    }
+
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {
-        let known = match listed.who {
+        self.known_key(listed).unwrap_or(Key::Header(facts.digests.header))
+    }
+
+    /// The key that a message has before it is retrieved.
+    fn known_key(&self, listed: &Listed<'_>) -> Option<Key> {
+        match listed.who {
             Who::New(unique_id) => Some(Key::UniqueId(unique_id.to_buf())),
             Who::Known(id) => self.keys.get(&id).cloned(),
             Who::Nameless => None,
-        };
-        known.unwrap_or(Key::Header(facts.digests.header))
+        }
     }
 
     fn too_long(&mut self) -> Result<(), Error> {
@@ -533,16 +597,11 @@ impl Fetch<'_> {
         self.state.tally.not_stored = true;
         self.state.tally.fail(exit);
         let mut news = true;
-        let key = match listed.who {
-            Who::New(unique_id) => Some(Key::UniqueId(unique_id.to_buf())),
-            Who::Known(id) => {
-                news = !self.failed_before.contains(&id);
-                self.state.tally.uncertain.push(id);
-                self.keys.get(&id).cloned()
-            }
-            Who::Nameless => None,
-        };
-        if let Some(key) = key {
+        if let Who::Known(id) = listed.who {
+            news = !self.failed_before.contains_key(&id);
+            self.state.tally.uncertain.push(id);
+        }
+        if let Some(key) = self.known_key(listed) {
             self.submit(Work::Failed { key, listed: listed.octets }, 0);
         }
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
@@ -564,8 +623,19 @@ impl Fetch<'_> {
         self.state.unsettled = self.state.unsettled.saturating_sub(octets);
     }
 
+    /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
+    /// mbox's spool), which is the committer's as soon as the batch is cut: then the batch waits for it.
+    fn paused(&mut self) {
+        if self.state.arriving.is_none() && self.state.suspect.is_none() {
+            self.cut();
+        } else {
+            self.state.cut_due = true;
+        }
+    }
+
     /// Hands the batch over.
     fn cut(&mut self) {
+        self.state.cut_due = false;
         if self.state.batch.is_empty() {
             return;
         }
@@ -624,7 +694,7 @@ impl Fetch<'_> {
                 self.state.tally.not_stored = true;
                 self.state.tally.fail(failure.exit);
                 let news = match listed.map(|l| l.who) {
-                    Some(Who::Known(id)) => !self.failed_before.contains(&id),
+                    Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
                     _ => true,
                 };
                 self.run.report(&report::Event::MessageFailed { number, reason: failure.reason, news });
@@ -638,6 +708,29 @@ impl Fetch<'_> {
             && plan::at_once(self.policy, size).is_some()
         {
             self.state.to_delete.push_back(proof);
+        }
+    }
+
+    /// The line died, or the dialogue: on the message that was arriving; or else on the one whose end could not be
+    /// believed, or, unless that is certain, on the next.  Which it was shows when they are tried again.
+    fn died(&mut self, broken: bool) {
+        let suspects: Vec<Job> = match &self.state.arriving {
+            Some(arriving) => vec![arriving.job],
+            None => {
+                let suspect = self.state.suspect.as_ref().map(|(job, _)| *job);
+                let next = self.state.in_flight.front().copied().filter(|_| !broken || suspect.is_none());
+                suspect.into_iter().chain(next).collect()
+            }
+        };
+        for job in suspects {
+            let Some(listed) = self.maildrop.at(job.index) else { continue };
+            let Some(key) = self.known_key(&listed) else { continue };
+            self.submit(Work::Failed { key, listed: listed.octets }, 0);
+            // The first time it's the line's trouble, and told as that.
+            if self.failures(job.index) == 1 {
+                let reason = "the connection broke off at it, as it did before".to_owned();
+                self.run.report(&report::Event::MessageFailed { number: job.number, reason, news: true });
+            }
         }
     }
 

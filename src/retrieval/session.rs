@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::committer::{self, Work};
 use super::compare::{self, Comparison};
-use super::destinations::Destinations;
+use super::destinations::{self, Destinations};
 use super::error::Error;
-use super::fetch::{Fetch, State, Tally};
+use super::fetch::{Fetch, Lacking, State, Tally};
 use super::run::Run;
 use crate::client::{Call, Client, Credentials, Farewell, LoginFacts, Pipelining, Transaction};
 use crate::clock::Time;
@@ -109,12 +109,12 @@ pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<C
     let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
     client.set_pipelining(match account.pipelining {
         Switch::Off => Pipelining::Off,
-        Switch::On => Pipelining::Trusted,
         Switch::Auto if !offered => Pipelining::Off,
-        Switch::Auto => match memory.pipelining {
-            Verdict::Broken => Pipelining::Off,
+        Switch::Auto | Switch::On => match memory.pipelining {
             Verdict::InStep => Pipelining::Trusted,
-            Verdict::Unproven => Pipelining::Checked,
+            Verdict::Broken if account.pipelining == Switch::Auto => Pipelining::Off,
+            // Whoever switched it on wants it, but no message under another's unique-id.
+            Verdict::Broken | Verdict::Unproven => Pipelining::Checked,
         },
     });
     Ok(client)
@@ -134,13 +134,14 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope) {
-            Ok(prepared) => prepared,
-            Err(e) => {
-                client.hang_up();
-                return (Some((ledger, destinations)), Err(e));
-            }
-        };
+        let prepared =
+            match prepare(self.run, &mut client, &mut ledger, self.memory, self.summary, self.scope) {
+                Ok(prepared) => prepared,
+                Err(e) => {
+                    client.hang_up();
+                    return (Some((ledger, destinations)), Err(e));
+                }
+            };
         self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
         let Prepared { mut maildrop, decisions, policy } = prepared;
         self.tell_plan(&maildrop, &decisions);
@@ -171,6 +172,9 @@ impl Session<'_, '_> {
         let mut octets = Some(Octets(0));
         for (listed, decision) in maildrop.iter().zip(decisions) {
             match decision {
+                Decision::Leave(why @ (Why::BackingOff | Why::Elsewhere)) => {
+                    self.run.detail(|| format!("message {} is left for now: {why}", listed.number));
+                }
                 Decision::Leave(_) => {}
                 Decision::Retrieve(_) | Decision::Compare(_) => {
                     messages = messages.saturating_add(1);
@@ -397,11 +401,17 @@ fn prepare(
     client: &mut Client<Transaction>,
     ledger: &mut Ledger,
     memory: &mut Memory,
+    so_far: &Summary,
     scope: &Scope,
 ) -> Result<Prepared, Error> {
-    let mut policy = Policy::new(run.account, run.options.retention, run.options.all, ledger);
+    let mut policy = policy(run, ledger);
     policy.window = is_window(client);
+    policy.spend(so_far.delivered, Octets(so_far.octets));
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
+    if client.checks_step() && !maildrop.has_unique_ids() {
+        // No answer names a message well enough to prove the server in step.
+        client.set_pipelining(Pipelining::Off);
+    }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = Some(ledger.now());
@@ -412,6 +422,12 @@ fn prepare(
     examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
     report_too_large(run, &maildrop, ledger, &decisions)?;
     Ok(Prepared { maildrop, decisions, policy })
+}
+
+/// What this run's policies come to.
+fn policy(run: &Run<'_>, ledger: &Ledger) -> Policy {
+    let destinations = destinations::numbers(run, ledger);
+    Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger)
 }
 
 fn is_window(client: &Client<Transaction>) -> bool {
@@ -622,9 +638,9 @@ fn report_too_large(
 /// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
 #[derive(Default)]
 struct Known {
-    lacking: HashMap<EntryId, Vec<usize>>,
+    lacking: HashMap<EntryId, Lacking>,
     keys: HashMap<EntryId, Key>,
-    failed_before: Vec<EntryId>,
+    failed_before: HashMap<EntryId, u16>,
 }
 
 impl Known {
@@ -641,22 +657,19 @@ impl Known {
                 continue;
             }
             known.keys.insert(id, ledger.key(id)?);
-            if ledger.entry(id).failures > 0 {
-                known.failed_before.push(id);
+            let failures = ledger.entry(id).failures;
+            if failures > 0 {
+                known.failed_before.insert(id, failures);
             }
             if *decision == Decision::Retrieve(Why::Again)
-                && let Some(lacking) = ledger.lacking(id)
+                && let Some(set) = ledger.set(id)
             {
-                let slots: Vec<usize> = destinations
-                    .entrances
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(slot, entrance)| lacking.contains(&entrance.id).then_some(slot))
+                let slots = (0_usize..)
+                    .zip(&destinations.entrances)
+                    .filter_map(|(slot, entrance)| set.contains(&(entrance.id, false)).then_some(slot))
                     .collect();
-                // A destination that is no longer configured is no longer waited for.
-                if !slots.is_empty() {
-                    known.lacking.insert(id, slots);
-                }
+                let set = set.iter().map(|(destination, _)| *destination).collect();
+                known.lacking.insert(id, Lacking { slots, set });
             }
         }
         Ok(known)
@@ -672,7 +685,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let secret = crate::config::password::obtain(run.account, run.context.environment)?;
     run.report(&Event::Connecting { server: run.server() });
     let mut client = login(run, &memory, &secret)?;
-    let mut policy = Policy::new(run.account, run.options.retention, run.options.all, &ledger);
+    let mut policy = policy(run, &ledger);
     policy.window = is_window(&client);
     let maildrop = list(run, &mut client, &ledger, &policy, memory.sizes)?;
     let mut decisions = plan::decide(&maildrop, &ledger, &policy);
@@ -690,9 +703,9 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => unique_id.to_string(),
+            Who::New(unique_id) => client.quote(unique_id.as_bytes()),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => unique_id.to_string(),
+                Key::UniqueId(unique_id) => client.quote(unique_id.borrow().as_bytes()),
                 Key::Header(_) => "-".to_owned(),
             },
             Who::Nameless => "-".to_owned(),

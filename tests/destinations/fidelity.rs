@@ -9,7 +9,8 @@ use crate::support::server::{Message, Server, numbered};
 fn all() -> (Vec<Sample>, Vec<Message>) {
     let mut samples = samples();
     // M: a line of 10 MB, longer than any buffer.
-    let line = [&b"Subject: ten megabytes\r\n\r\n"[..], &b"0123456789".repeat(1_000_000), b"\r\nend\r\n"].concat();
+    let line =
+        [&b"Subject: ten megabytes\r\n\r\n"[..], &b"0123456789".repeat(1_000_000), b"\r\nend\r\n"].concat();
     samples.push(Sample { name: "ten megabytes", octets: line });
     let messages = numbered(samples.iter().map(|sample| &sample.octets));
     (samples, messages)
@@ -30,7 +31,8 @@ fn in_mbox(sample: &Sample) -> Vec<u8> {
         "fields of mailboxes" => {
             let text = String::from_utf8(octets).unwrap();
             let dropped = ["Content-Length:", "status:", "X-IMAPBASE:", "X-UID:"];
-            let lines = text.split_inclusive('\n').filter(|line| !dropped.iter().any(|name| line.starts_with(name)));
+            let lines =
+                text.split_inclusive('\n').filter(|line| !dropped.iter().any(|name| line.starts_with(name)));
             lines.collect::<String>().into_bytes()
         }
         "From line first" => octets.splitn(2, |octet| *octet == b'\n').nth(1).unwrap().to_vec(),
@@ -52,7 +54,8 @@ fn every_octet_arrives_in_a_maildir() {
 fn every_octet_arrives_in_an_mbox() {
     let (samples, _server, sandbox) = delivered_to("deliver = { mbox = \"~/inbox\" }");
     let expected: Vec<Vec<u8>> = samples.iter().map(in_mbox).collect();
-    let found: Vec<Vec<u8>> = mbox(&sandbox.path("inbox")).into_iter().map(|message| message.octets).collect();
+    let found: Vec<Vec<u8>> =
+        mbox(&sandbox.path("inbox")).into_iter().map(|message| message.octets).collect();
     assert_same(found, expected.clone());
     if let Some(read) = python_mbox(&sandbox.path("inbox")) {
         assert_same(read, expected);
@@ -92,7 +95,10 @@ fn a_received_line_on_top_changes_nothing_else() {
             while text[end..].starts_with('\t') {
                 end += text[end..].find('\n').unwrap() + 1;
             }
-            assert!(text[..end].contains("with POP3 (popfetch ") && text[..end].contains("account work)"), "{text}");
+            assert!(
+                text[..end].contains("with POP3 (popfetch ") && text[..end].contains("account work)"),
+                "{text}"
+            );
             message[end..].to_vec()
         };
         let expected: Vec<Vec<u8>> = samples.iter().map(|sample| stored(&sample.octets)).collect();

@@ -42,8 +42,10 @@ fn m1_what_can_be_no_maildir_is_told_before_anything_is_retrieved() {
     ];
     for (case, prepare, said) in cases {
         let path = if case == "no parent" { "~/missing/Mail" } else { "~/Mail" };
-        let (server, sandbox) =
-            set_up(numbered([small("a")]), &format!("deliver = {{ maildir = \"{path}\" }}\nleave-on-server = false"));
+        let (server, sandbox) = set_up(
+            numbered([small("a")]),
+            &format!("deliver = {{ maildir = \"{path}\" }}\nleave-on-server = false"),
+        );
         prepare(&sandbox);
         let before = crate::support::sandbox::files(&sandbox.path("Mail"));
         poll(&sandbox).exits(73).complains(said).complains("Mail");
@@ -83,7 +85,8 @@ fn m1_a_maildir_that_had_mail_is_never_made_anew() {
 fn m1_names_are_unique_across_processes() {
     const EACH: usize = 700;
     let messages = || numbered((0..EACH).map(|n| small(&n.to_string())));
-    let (one, other) = (set_up(messages(), "deliver = { maildir = \"shared\" }"), set_up(messages(), INTO_MAILDIR));
+    let (one, other) =
+        (set_up(messages(), "deliver = { maildir = \"shared\" }"), set_up(messages(), INTO_MAILDIR));
     let shared = other.1.path("Mail");
     create_maildir(&shared);
     one.1.config(super::account(&one.0, &format!("deliver = {{ maildir = \"{}\" }}", shared.display())));
@@ -110,15 +113,18 @@ fn m1_nothing_is_in_new_before_it_and_its_line_are_on_disk() {
         let steps: Vec<(&str, &str)> =
             run.steps.iter().map(|step| step.split_once(' ').unwrap().1.split_once(' ').unwrap()).collect();
         let at = |from: usize, kind: &str, path: &str| {
-            let found = steps.iter().skip(from).position(|(step, file)| *step == kind && file.ends_with(path));
+            let found =
+                steps.iter().skip(from).position(|(step, file)| *step == kind && file.ends_with(path));
             found.map(|at| at + from)
         };
         let written =
             steps.iter().rposition(|(step, file)| *step == "Write" && file.contains("/Mail/tmp/")).unwrap();
         let file_system = at(written, "Sync", "/Mail/tmp").unwrap_or_else(|| panic!("{:#?}", run.steps));
         let noted = at(file_system, "Sync", "/ledger").unwrap();
-        let published = steps.iter().position(|(step, file)| *step == "Rename" && file.contains("/Mail/new/")).unwrap();
-        let last = steps.iter().rposition(|(step, file)| *step == "Rename" && file.contains("/Mail/new/")).unwrap();
+        let published =
+            steps.iter().position(|(step, file)| *step == "Rename" && file.contains("/Mail/new/")).unwrap();
+        let last =
+            steps.iter().rposition(|(step, file)| *step == "Rename" && file.contains("/Mail/new/")).unwrap();
         assert!(noted < published, "{:#?}", run.steps);
         let named = at(last, "Sync", "/Mail/new").unwrap();
         let delivered = at(named, "Sync", "/ledger").unwrap();
@@ -141,7 +147,8 @@ fn m1_what_a_reader_moved_after_a_crash_does_not_come_twice() {
         let crashed = sandbox.popfetch([""; 0]).crash_at(step).run().crashed();
         let maildir = sandbox.path("Mail");
         for name in Maildir::read(&maildir).new.keys() {
-            std::fs::rename(maildir.join("new").join(name), maildir.join("cur").join(format!("{name}:2,S"))).unwrap();
+            std::fs::rename(maildir.join("new").join(name), maildir.join("cur").join(format!("{name}:2,S")))
+                .unwrap();
         }
         poll(&sandbox).succeeds();
         let found = Maildir::read(&maildir);

@@ -55,7 +55,11 @@ fn m4_what_lacks_its_end_gets_it() {
         let path = sandbox.write("inbox", format!("{old}{end}"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         poll(&sandbox).succeeds();
-        assert!(read(&sandbox).starts_with(&format!("{old}{expected}From MAILER-DAEMON ")), "{}", read(&sandbox));
+        assert!(
+            read(&sandbox).starts_with(&format!("{old}{expected}From MAILER-DAEMON ")),
+            "{}",
+            read(&sandbox)
+        );
         assert_eq!(mbox(&path).len(), 3);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
     }
@@ -90,7 +94,8 @@ fn m5_a_failed_append_leaves_the_file_as_it_was() {
         assert_eq!(read(&sandbox), old, "step {step}");
         assert_eq!(server.unique_ids("me").len(), 2);
         poll(&sandbox).succeeds();
-        let subjects: Vec<Vec<u8>> = mbox(&sandbox.path("inbox")).into_iter().map(|message| message.octets).collect();
+        let subjects: Vec<Vec<u8>> =
+            mbox(&sandbox.path("inbox")).into_iter().map(|message| message.octets).collect();
         assert_eq!(subjects[1..], [small("a"), small("b")].map(|message| mail::stored(&message)));
         assert_eq!(server.unique_ids("me"), [""; 0]);
     }
@@ -98,7 +103,11 @@ fn m5_a_failed_append_leaves_the_file_as_it_was() {
 
 /// While `hold` holds the mbox, nothing is appended; once it's let go, the mail comes.
 #[track_caller]
-fn waits_for<T>(hold: impl FnOnce(&Sandbox) -> T, meanwhile: impl FnOnce(&Sandbox), release: impl FnOnce(&Sandbox, T)) {
+fn waits_for<T>(
+    hold: impl FnOnce(&Sandbox) -> T,
+    meanwhile: impl FnOnce(&Sandbox),
+    release: impl FnOnce(&Sandbox, T),
+) {
     let (server, sandbox) = set_up(numbered([small("a")]), INTO_MBOX);
     sandbox.write("inbox", "");
     let held = hold(&sandbox);
@@ -189,7 +198,8 @@ fn m7_what_would_set_flags_or_hide_mail_is_left_out() {
 #[test]
 fn m8_what_is_no_mbox_is_left_alone() {
     for (name, octets) in [("inbox", "#!/bin/sh\n"), ("inbox", "From\n"), ("inbox/file", "x")] {
-        let (server, sandbox) = set_up(numbered([small("a")]), &format!("{INTO_MBOX}\nleave-on-server = false"));
+        let (server, sandbox) =
+            set_up(numbered([small("a")]), &format!("{INTO_MBOX}\nleave-on-server = false"));
         let path = sandbox.write(name, octets);
         poll(&sandbox).exits(73).complains("inbox");
         assert_eq!(std::fs::read_to_string(path).unwrap(), octets);

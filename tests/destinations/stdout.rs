@@ -104,15 +104,22 @@ fn formail_splits_the_stream() {
     if installed("formail").is_none() {
         return;
     }
-    let messages = [small("a"), small("b"), b"Subject: c\r\n\r\nFrom here\r\n>From there\r\n\r\nend\r\n".to_vec()];
+    let messages =
+        [small("a"), small("b"), b"Subject: c\r\n\r\nFrom here\r\n>From there\r\n\r\nend\r\n".to_vec()];
     let (server, sandbox) = set_up(numbered(&messages), PRINTED);
     redirected(&sandbox, &[], "| formail -s sh -c 'cat > ~/$FILENO.part'").succeeds();
     assert_eq!(server.count("RETR"), 3);
-    let parts: Vec<_> =
-        sandbox.files().into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "part")).collect();
+    let parts: Vec<_> = sandbox
+        .files()
+        .into_iter()
+        .filter(|(path, _)| path.extension().is_some_and(|e| e == "part"))
+        .collect();
     assert_eq!(parts.len(), messages.len());
     for ((_, part), octets) in parts.iter().zip(&messages) {
-        assert_eq!(contents(&[&part[..], b"\n"].concat())[0].trim_ascii_end(), stored(octets).trim_ascii_end());
+        assert_eq!(
+            contents(&[&part[..], b"\n"].concat())[0].trim_ascii_end(),
+            stored(octets).trim_ascii_end()
+        );
     }
 }
 

@@ -1,0 +1,297 @@
+//! Octets on the wire and octets in the Maildir: dots, line ends, packets, and answers that are none.
+
+use crate::mailbox::{Mailbox, good, pipelined, plain_login, serve};
+use crate::support::mail;
+use crate::support::scripted::{Scripted, Step, expect, packets, send};
+use crate::support::server::{Message, numbered};
+
+/// What goes over the wire, with the server's own stuffing or the lack of it, and what a reader finds.
+struct Case {
+    name: &'static str,
+    wire: Vec<u8>,
+    stored: Vec<u8>,
+}
+
+fn case(name: &'static str, wire: impl AsRef<[u8]>, stored: impl AsRef<[u8]>) -> Case {
+    Case { name, wire: wire.as_ref().to_vec(), stored: stored.as_ref().to_vec() }
+}
+
+/// F2-F4, F6-F9, F11-F15 as bodies of a session whose greeting ended in CRLF.
+fn cases() -> Vec<Case> {
+    let dots = ".".repeat(1 << 20);
+    let octets: Vec<u8> = (0..=255).filter(|octet| !b"\r\n".contains(octet)).collect();
+    let invalid = b"\xc3\x28 \xff\xfe \xed\xa0\x80 \x1a\0";
+    vec![
+        case("F2: stuffed dots", "..\r\n..a\r\n...\r\n", ".\n.a\n..\n"),
+        case("F3: a dot that was not stuffed", ".a\r\ngoes on\r\n", "a\ngoes on\n"),
+        case("F4: dots inside a line", "a..b\r\na.\r\n", "a..b\na.\n"),
+        case("F6: a long line of dots", format!("x{dots}\r\ny\r\n"), format!("x{dots}\ny\n")),
+        case("F7: LF . LF", "x\n.\ny\r\n", "x\n.\ny\n"),
+        case("F7: LF . CRLF", "x\n.\r\ny\r\n", "x\n.\ny\n"),
+        case("F7: CRLF . LF", "x\r\n.\ny\r\n", "x\n\ny\n"),
+        case("F8: a forged answer", "a\n.\r\n+OK 1 messages\r\n", "a\n.\n+OK 1 messages\n"),
+        case("F9: CR . CRLF", "x\r.\r\n", "x\r.\n"),
+        case("F9: CR CRLF", "x\r\r\n", "x\r\n"),
+        case("F9: CR first", "\rx\r\n", "\rx\n"),
+        case("F11: one line", "abc\r\n", "abc\n"),
+        case("F12: nothing, as listed", "", ""),
+        case("F13: a header only", "Subject: x\r\nTo: me\r\n", "Subject: x\nTo: me\n"),
+        case("F14: every octet", [&octets[..], b"\r\n"].concat(), [&octets[..], b"\n"].concat()),
+        case("F14: no UTF-8", [&invalid[..], b"\r\n"].concat(), [&invalid[..], b"\n"].concat()),
+        case("F15: CR stays before CRLF", "a\r\nb\r\r\n\r\r\n", "a\nb\r\n\r\n"),
+    ]
+}
+
+/// The same in a session whose greeting ended in LF: there a dot between LFs ends the message.
+fn cases_of_lf() -> Vec<Case> {
+    vec![
+        case("F10: text", "Subject: x\r\n\r\nhello\r\n", "Subject: x\n\nhello\n"),
+        case("F10: stuffed dots", "..\r\n..a\r\n...\r\n", ".\n.a\n..\n"),
+        case("F10: a dot that was not stuffed", ".a\r\ngoes on\r\n", "a\ngoes on\n"),
+        case("F10: dots inside a line", "a..b\r\na.\r\n", "a..b\na.\n"),
+        case("F10: nothing", "", ""),
+    ]
+}
+
+/// Fetches the cases in one session, deleting them, and compares what is there.
+#[track_caller]
+fn fetched(cases: &[Case], keys: &str, change: impl FnOnce(&mut crate::support::server::Options)) {
+    let messages = cases.iter().map(|case| Message::raw(case.name, case.wire.clone()));
+    let mut options = good(messages);
+    change(&mut options);
+    let served = serve(options, &format!("leave-on-server = false\n{keys}"));
+    served.fetch().succeeds();
+    let found = served.messages();
+    for case in cases {
+        let stored = found.contains(&case.stored);
+        assert!(stored, "{}: expected {:?}", case.name, String::from_utf8_lossy(&case.stored));
+    }
+    served.holds(cases.iter().map(|case| &case.stored));
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
+}
+
+#[test]
+fn f2_to_f15_what_is_sent_is_what_is_stored() {
+    fetched(&cases(), "", |_| {});
+}
+
+#[test]
+fn f2_to_f15_one_command_at_a_time() {
+    fetched(&cases(), "pipelining = \"off\"", |_| {});
+}
+
+#[test]
+fn f5_any_packets_make_the_same_messages() {
+    let mut small = cases();
+    small.retain(|case| case.wire.len() < 1000);
+    for packet in [1, 2, 3, 7] {
+        fetched(&small, "", |options| options.packet = Some(packet));
+    }
+    fetched(&cases(), "", |options| options.packet = Some(4093));
+}
+
+#[test]
+fn f5_every_split_of_an_answer() {
+    let answer = b"+OK\r\nx\r\n..y\r\n.\r\n+OK\r\n";
+    // One message for each split, the NOOP's answer in the same octets.
+    let splits: Vec<usize> = (1..answer.len()).collect();
+    let listing = |line: fn(usize) -> String| -> String { (1..=splits.len()).map(line).collect() };
+    let mut script = plain_login();
+    script.extend([
+        expect("UIDL"),
+        send(format!("+OK\r\n{}.\r\n", listing(|n| format!("{n} u{n}\r\n")))),
+        expect("LIST"),
+        send(format!("+OK\r\n{}.\r\n", listing(|n| format!("{n} 7\r\n")))),
+    ]);
+    for (number, split) in (1..).zip(&splits) {
+        let answer = &answer[..answer.len() - 5];
+        let split = *split.min(&(answer.len() - 1));
+        script.extend([
+            expect(format!("RETR {number}")),
+            packets(&answer[..split], split),
+            packets(&answer[split..], answer.len() - split),
+        ]);
+    }
+    script.extend([expect("NOOP"), send("+OK\r\n"), expect("QUIT"), send("+OK\r\n")]);
+    let server = Scripted::start(vec![script]);
+    let mailbox = Mailbox::new(server.port(), "");
+    mailbox.fetch().succeeds();
+    server.finish();
+    mailbox.holds(splits.iter().map(|_| "x\n.y\n"));
+}
+
+#[test]
+fn f10_a_server_of_bare_line_feeds() {
+    fetched(&cases_of_lf(), "", |options| options.bare_lf = true);
+    fetched(&cases_of_lf(), "", |options| {
+        options.bare_lf = true;
+        options.packet = Some(1);
+    });
+}
+
+#[test]
+fn f12_an_empty_answer_for_a_message_that_is_listed_with_more_is_a_failure() {
+    let messages = [Message::raw("empty", &b""[..]).claiming(120), Message::new("full", "Subject: x\r\n")];
+    for keys in ["", "pipelining = \"off\""] {
+        let served = serve(good(messages.clone()), &format!("leave-on-server = false\n{keys}"));
+        served.fetch().exits(75).complains("message 1 failed");
+        served.holds(["Subject: x\n"]);
+        assert_eq!(served.server.unique_ids("me"), ["empty"], "the other one is deleted");
+    }
+}
+
+#[test]
+fn f14_every_sample_arrives_as_it_is() {
+    let samples = mail::samples();
+    let served = serve(good(numbered(samples.iter().map(|sample| &sample.octets))), "");
+    served.fetch().succeeds();
+    served.holds(samples.iter().map(|sample| mail::stored(&sample.octets)));
+}
+
+/// The scripts of F18 to F21 begin here: two messages are listed, and the first RETR has come.
+fn two_listed() -> Vec<Step> {
+    let mut script = plain_login();
+    script.extend([
+        expect("UIDL"),
+        send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
+        expect("LIST"),
+        send("+OK\r\n1 10\r\n2 10\r\n.\r\n"),
+        expect("RETR 1"),
+    ]);
+    script
+}
+
+#[test]
+fn f18_long_status_lines() {
+    for (length, code) in [(600, 0), (8191, 0), (8193, 76)] {
+        let line = format!("+OK {}\r\n", "x".repeat(length - 6));
+        let mut script = two_listed();
+        script.push(send(format!("{line}one\r\n.\r\n")));
+        if code == 0 {
+            script.extend([expect("RETR 2"), send("+OK\r\ntwo\r\n.\r\n")]);
+            script.extend([expect("NOOP"), send("+OK\r\n"), expect("QUIT"), send("+OK\r\n")]);
+        } else {
+            script.push(Step::ExpectEnd);
+        }
+        let server = Scripted::start(vec![script]);
+        let mailbox = Mailbox::new(server.port(), "");
+        mailbox.fetch().exits(code);
+        server.finish();
+        mailbox.holds(if code == 0 { &["one\n", "two\n"][..] } else { &[] });
+    }
+}
+
+#[test]
+fn f18_a_status_line_without_end() {
+    let mut script = two_listed();
+    script.extend([send(b"+OK ".repeat(4096)), Step::ExpectEnd]);
+    let server = Scripted::start(vec![script]);
+    let mailbox = Mailbox::new(server.port(), "");
+    mailbox.fetch().exits(76);
+    server.finish();
+    mailbox.holds([""; 0]);
+}
+
+#[test]
+fn f19_a_servers_words_are_never_printed_raw() {
+    let words = b"-ERR \x1b[2J\x07\xc4\xe3\xba\xc3 sorry\x9b\r\n";
+    let mut script = two_listed();
+    script.extend([send(words), expect("RETR 2"), send(words), expect("NOOP"), send("+OK\r\n")]);
+    script.extend([expect("QUIT"), send("+OK \x1b[0m\r\n")]);
+    for flag in ["--quiet", "-v", "-vv"] {
+        let server = Scripted::start(vec![script.clone()]);
+        let mailbox = Mailbox::new(server.port(), "");
+        let run = mailbox.sandbox.run([flag]);
+        run.exits(75).complains("sorry").never_says(b"\x1b").never_says(b"\x07").never_says(b"\x9b");
+        run.never_says(b"\xc4\xe3");
+        server.finish();
+        assert_eq!(mailbox.sandbox.files_with(b"\x1b"), [""; 0].map(Into::<std::path::PathBuf>::into));
+    }
+}
+
+/// Message 2 has a dot line that nobody stuffed: what follows it is read where answers are due.
+fn with_a_cut_message() -> Vec<Message> {
+    let cut = b"Subject: two\r\n\r\nbefore\r\n.\r\nSubject: forwarded\r\nafter\r\n";
+    let mut messages = numbered([mail::message(1, 400), mail::message(2, 400), mail::message(3, 400)]);
+    messages[1] = Message::raw("uid-2", &cut[..]);
+    messages
+}
+
+#[test]
+fn f20_what_follows_a_terminator_must_be_a_status() {
+    for pipelining in ["auto", "on", "off"] {
+        let keys = format!("leave-on-server = false\npipelining = \"{pipelining}\"");
+        let served = serve(good(with_a_cut_message()), &keys);
+        served.fetch().exits(76);
+        served.holds([mail::stored(&mail::message(1, 400))]);
+        assert_eq!(served.server.count("DELE 2"), 0, "{pipelining}");
+        assert_eq!(served.server.unique_ids("me").len(), 3, "{pipelining}: closed without QUIT");
+    }
+}
+
+#[test]
+fn f20_a_message_that_breaks_the_dialogue_does_not_block_the_others() {
+    for pipelining in ["auto", "on", "off"] {
+        let keys = format!("leave-on-server = false\npipelining = \"{pipelining}\"");
+        let served = serve(good(with_a_cut_message()), &keys);
+        served.fetch().exits(76);
+        // It's tried again, behind the others.
+        served.fetch().exits(76);
+        served.holds([1, 3].map(|number| mail::stored(&mail::message(number, 400))));
+        // It has to wait now: the others can be deleted.
+        served.fetch();
+        assert_eq!(served.server.unique_ids("me"), ["uid-2"], "{pipelining}");
+        served.holds([1, 3].map(|number| mail::stored(&mail::message(number, 400))));
+    }
+}
+
+#[test]
+fn f21_a_second_answer_to_one_command_is_not_taken_for_that_of_the_next() {
+    // FTGate: two +OK for one RETR, the second in the place of what comes next.
+    let mut script = two_listed();
+    script.extend([send("+OK\r\none\r\n.\r\n+OK\r\n"), Step::ExpectEnd]);
+    let server = Scripted::start(vec![script]);
+    let mailbox = Mailbox::new(server.port(), "");
+    mailbox.fetch().exits(76).complains("without having been asked");
+    server.finish();
+    mailbox.holds([""; 0]);
+}
+
+#[test]
+fn f21_nor_in_a_pipeline() {
+    // Both RETRs are on their way when the spare +OK comes: all that follows is out of step by one.
+    let mut script = pipelined();
+    script.extend([
+        expect("UIDL"),
+        send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
+        expect("LIST"),
+        send("+OK\r\n1 10\r\n2 10\r\n.\r\n"),
+        expect("UIDL 1"),
+        expect("RETR 1"),
+        expect("UIDL 2"),
+        expect("RETR 2"),
+        expect("LIST 2"),
+        send("+OK 1 a\r\n+OK\r\none\r\n.\r\n+OK\r\n+OK 2 b\r\n+OK\r\ntwo\r\n.\r\n+OK 2 10\r\n"),
+        Step::ExpectEnd,
+    ]);
+    let mut again = plain_login();
+    again.extend([
+        expect("UIDL"),
+        send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
+        expect("LIST"),
+        send("+OK\r\n1 10\r\n2 10\r\n.\r\n"),
+        expect("RETR 1"),
+        send("+OK\r\none\r\n.\r\n"),
+        expect("RETR 2"),
+        send("+OK\r\ntwo\r\n.\r\n"),
+        expect("NOOP"),
+        send("+OK\r\n"),
+        expect("QUIT"),
+        send("+OK\r\n"),
+    ]);
+    let server = Scripted::start(vec![script, again]);
+    let mailbox = Mailbox::new(server.port(), "");
+    mailbox.fetch().succeeds();
+    server.finish();
+    mailbox.holds(["one\n", "two\n"]);
+}

@@ -1,0 +1,425 @@
+//! Retrieving: confirmation, messages that fail, lines that end anywhere, limits.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
+use std::time::Duration;
+
+use crate::mailbox::{Mailbox, Served, good, plain_login, serve};
+use crate::support::mail;
+use crate::support::mailboxes::{mbox_messages, python_mbox};
+use crate::support::scripted::{Scripted, Step, expect, send};
+use crate::support::server::{Cut, Ending, Message, Options, Server, numbered};
+
+/// Messages of a few lines.
+fn small(count: u64) -> Vec<Message> {
+    numbered((1..=count).map(body))
+}
+
+fn body(number: u64) -> Vec<u8> {
+    format!("Subject: message {number}\r\n\r\n.\r\nend\r\n").into_bytes()
+}
+
+fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
+    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
+}
+
+/// The commands of a session that are about messages.
+fn about_messages(served: &Served, session: usize) -> Vec<String> {
+    let mut commands = served.server.commands(session);
+    commands.retain(|command| {
+        !["CAPA", "USER", "PASS", "AUTH"].contains(&command.split(' ').next().unwrap_or(""))
+    });
+    commands
+}
+
+#[test]
+fn a_noop_stands_behind_the_last_retr() {
+    for (pipelining, expected) in [
+        ("off", "UIDL LIST RETR_1 RETR_2 NOOP QUIT"),
+        ("on", "UIDL LIST RETR_1 RETR_2 NOOP QUIT"),
+        ("auto", "UIDL LIST UIDL_1 RETR_1 UIDL_2 RETR_2 LIST_2 QUIT"),
+    ] {
+        let served = serve(good(small(2)), &format!("pipelining = \"{pipelining}\""));
+        served.fetch().succeeds();
+        let commands: Vec<_> =
+            about_messages(&served, 1).iter().map(|command| command.replace(' ', "_")).collect();
+        assert_eq!(commands.join(" "), expected, "{pipelining}");
+        served.holds(stored(1..=2));
+    }
+}
+
+#[test]
+fn nothing_is_confirmed_by_an_end_of_the_line() {
+    // The last message is whole, terminator and all, and no answer to NOOP follows.
+    for ending in [Step::Close, Step::Reset] {
+        let mut script = plain_login();
+        script.extend([
+            expect("UIDL"),
+            send("+OK\r\n1 a\r\n.\r\n"),
+            expect("LIST"),
+            send("+OK\r\n1 3\r\n.\r\n"),
+            expect("RETR 1"),
+            send("+OK\r\na\r\n.\r\n"),
+            expect("NOOP"),
+            ending,
+        ]);
+        let server = Scripted::start(vec![script]);
+        let mailbox = Mailbox::new(server.port(), "leave-on-server = false");
+        mailbox.fetch().exits(75);
+        server.finish();
+        mailbox.holds([""; 0]);
+    }
+}
+
+#[test]
+fn r1_sizes_are_hints() {
+    let messages = [99, 102, 1000, 0, u64::MAX]
+        .map(|octets| Message::new(format!("of {octets}"), format!("{octets}\r\n")).claiming(100));
+    let served = serve(good(messages), "");
+    served.fetch().succeeds();
+    assert_eq!(served.messages().len(), 5);
+}
+
+/// Ends the line at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
+/// once, and the server has what it should.
+fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize) {
+    let options = || Options {
+        before_login: vec!["UIDL".into(), "USER".into(), "PIPELINING".into()],
+        after_login: vec!["UIDL".into(), "PIPELINING".into()],
+        greeting: b"+OK\r\n".to_vec(),
+        ending,
+        cut_session: Some(1),
+        ..good(small(3))
+    };
+    let whole = serve(options(), keys);
+    whole.fetch().succeeds();
+    let all = whole.server.octets_sent(1);
+    let deletes = keys.contains("leave-on-server = false");
+    // What precedes the messages is the same for every octet: nothing has happened yet.
+    let from = if after_greeting { all / 2 } else { 1 };
+    let cuts: Vec<u64> = (from..=all).step_by(step).collect();
+    thread::scope(|scope| {
+        for part in cuts.chunks(cuts.len().div_ceil(3)) {
+            scope.spawn(move || {
+                for cut in part {
+                    let served = serve(Options { cut: Some(Cut::After(*cut)), ..options() }, keys);
+                    let run = served.fetch();
+                    let maildir = served.messages();
+                    for message in &maildir {
+                        assert!(stored(1..=3).contains(message), "a part of a message at {cut}");
+                    }
+                    // Behind the answers to the RETRs nothing is missing any more.
+                    assert!(run.code() == Some(75) || maildir.len() == 3, "at {cut}: {}", run.shown());
+                    served.fetch().succeeds();
+                    served.holds(stored(1..=3));
+                    let left = if deletes { 0 } else { 3 };
+                    assert_eq!(served.server.unique_ids("me").len(), left, "cut at {cut}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn r2_r3_the_line_ends_at_every_octet() {
+    cut_everywhere(Ending::Close, "leave-on-server = false", true, 1);
+}
+
+#[test]
+fn r2_the_line_ends_before_the_messages() {
+    cut_everywhere(Ending::Close, "leave-on-server = false", false, 9);
+}
+
+#[test]
+fn r2_r3_the_line_is_reset_anywhere() {
+    cut_everywhere(Ending::Reset, "leave-on-server = false\npipelining = \"on\"", true, 2);
+}
+
+#[test]
+fn r2_r3_the_line_ends_anywhere_one_command_at_a_time() {
+    cut_everywhere(Ending::Close, "pipelining = \"off\"", true, 3);
+}
+
+#[test]
+fn r2_r3_the_server_falls_silent_within_a_message() {
+    let answer = b"+OK\r\nSubject: x\r\n\r\n..\r\nend\r\n.\r\n";
+    let cuts = [0, 2, 5, 9, 19, 22, answer.len() - 4, answer.len() - 3, answer.len() - 2, answer.len() - 1];
+    thread::scope(|scope| {
+        for cut in cuts {
+            scope.spawn(move || {
+                let listed = || {
+                    let mut script = plain_login();
+                    script.extend([
+                        expect("UIDL"),
+                        send("+OK\r\n1 a\r\n.\r\n"),
+                        expect("LIST"),
+                        send("+OK\r\n1 20\r\n.\r\n"),
+                        expect("RETR 1"),
+                    ]);
+                    script
+                };
+                let mut silent = listed();
+                silent.extend([send(&answer[..cut]), Step::Stall]);
+                let mut good = listed();
+                good.extend([send(answer), expect("NOOP"), send("+OK\r\n")]);
+                good.extend([expect("DELE 1"), send("+OK\r\n"), expect("QUIT"), send("+OK\r\n")]);
+                let server = Scripted::start(vec![silent, good]);
+                let mailbox = Mailbox::new(server.port(), "timeout = \"1s\"\nleave-on-server = false");
+                mailbox.fetch().exits(75).complains("too long");
+                mailbox.holds([""; 0]);
+                mailbox.fetch().succeeds();
+                server.finish();
+                mailbox.holds(["Subject: x\n\n.\nend\n"]);
+            });
+        }
+    });
+}
+
+#[test]
+fn r4_a_refused_message_stays_and_the_others_go_on() {
+    for pipelining in ["auto", "on", "off"] {
+        let mut messages = small(3);
+        messages[1] = messages[1].clone().refused("-ERR cannot read it");
+        let keys = format!("leave-on-server = false\npipelining = \"{pipelining}\"");
+        let served = serve(good(messages), &keys);
+        served.fetch().exits(75).complains("message 2 failed").complains("cannot read it");
+        served.holds(stored([1, 3]));
+        assert_eq!(served.server.unique_ids("me"), ["uid-2"]);
+        // The server has recovered.
+        served.server.replace("me", small(2).split_off(1));
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+        assert_eq!(served.server.unique_ids("me"), [""; 0]);
+    }
+}
+
+#[test]
+fn r4_a_refused_message_is_told_once_and_tried_last() {
+    let mut messages = small(2);
+    messages[0] = messages[0].clone().refused("-ERR cannot read it");
+    let served = serve(good(messages), "");
+    served.sandbox.run(["--quiet"]).exits(75).complains("cannot read it");
+    served.server.add("me", small(3).split_off(2));
+    let again = served.sandbox.run(["--quiet"]);
+    again.exits(75).is_silent();
+    let retrieved: Vec<String> =
+        served.server.commands(2).into_iter().filter(|command| command.starts_with("RETR")).collect();
+    assert_eq!(retrieved, ["RETR 3", "RETR 1"]);
+    served.holds(stored(2..=3));
+    // It failed twice: now it waits, and a run that leaves it alone is not a failure to cron.
+    served.sandbox.run(["--quiet"]).is_silent();
+    assert!(!served.server.commands(3).contains(&"RETR 1".to_owned()));
+}
+
+#[test]
+fn a_message_that_kills_the_line_does_not_block_the_others() {
+    for pipelining in ["auto", "on", "off"] {
+        for cut in [0, 5] {
+            let mut messages = small(4);
+            messages[1] = messages[1].clone().cut_after(cut);
+            let served = serve(good(messages), &format!("pipelining = \"{pipelining}\""));
+            served.fetch().exits(75);
+            served.holds(stored([1]));
+            // It comes last now.
+            served.fetch().exits(75);
+            served.holds(stored([1, 3, 4]));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_dies_of_a_request_does_not_block_the_message_before() {
+    // It ends before any answer to RETR 2: the end of message 1 was never confirmed.
+    for pipelining in ["auto", "on", "off"] {
+        let options = Options { cut: Some(Cut::At("RETR 2".into())), ..good(small(3)) };
+        let served = serve(options, &format!("pipelining = \"{pipelining}\""));
+        served.fetch().exits(75);
+        served.fetch().exits(75);
+        served.holds(stored([1, 3]));
+    }
+}
+
+#[test]
+fn r5_an_unasked_farewell_is_reported() {
+    let mut script = plain_login();
+    script.extend([
+        expect("UIDL"),
+        send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
+        expect("LIST"),
+        send("+OK\r\n1 3\r\n2 3\r\n.\r\n"),
+        expect("RETR 1"),
+        send("+OK\r\na\r\n.\r\n-ERR Disconnected for inactivity.\r\n"),
+        Step::Close,
+    ]);
+    let server = Scripted::start(vec![script]);
+    let mailbox = Mailbox::new(server.port(), "");
+    mailbox.fetch().exits(75).complains("Disconnected for inactivity.");
+    drop(server);
+}
+
+#[test]
+fn r6_too_large_is_told_once_and_never_retrieved() {
+    let big = Message::new("big", mail::message(1, 3000));
+    let served = serve(good([big, Message::new("small", body(2))]), "max-message-size = \"2K\"");
+    served.sandbox.run(["--quiet"]).succeeds().complains("too large");
+    served.holds(stored([2]));
+    served.sandbox.run(["--quiet"]).succeeds().is_silent();
+    assert_eq!(served.server.count("RETR 1"), 0);
+    // The limit is gone: it comes.
+    served.configure(served.server.port(), "");
+    served.fetch().succeeds();
+    served.holds([mail::stored(&mail::message(1, 3000)), mail::stored(&body(2))]);
+}
+
+#[test]
+fn r7_a_drip_is_no_progress() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mailbox = Mailbox::new(listener.local_addr().unwrap().port(), "timeout = \"1s\"");
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"+OK\r\n").unwrap();
+        let mut commands = [0; 512];
+        for answer in
+            ["-ERR\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n1 a\r\n.\r\n", "+OK\r\n1 9\r\n.\r\n", "+OK\r\n"]
+        {
+            let _ = stream.read(&mut commands).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        // An octet now and then, much more often than the time-out, until the client has had enough.
+        while stream.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let run = mailbox.fetch();
+    run.exits(75).complains("too long");
+    assert!(run.elapsed < Duration::from_secs(5), "{}", run.shown());
+    server.join().unwrap();
+    mailbox.holds([""; 0]);
+}
+
+#[test]
+fn r8_a_message_far_beyond_its_listed_size_is_stopped() {
+    let mebibyte = "x".repeat(1022) + "\r\n";
+    let endless = Message::repeated("endless", mebibyte.repeat(1024), 80).claiming(1000);
+    let served = serve(good([endless, Message::new("small", body(2))]), "leave-on-server = false");
+    served.fetch().exits(76).complains("far beyond");
+    served.holds([""; 0]);
+    let sent = served.server.octets_sent(1);
+    assert!(sent > 60 << 20, "it was stopped too early, after {sent} octets");
+    // Next time it's the last.
+    served.fetch().exits(76);
+    served.holds(stored([2]));
+    assert_eq!(served.server.count("DELE 1"), 0);
+}
+
+#[test]
+fn r9_top_is_not_needed() {
+    let served = serve(good(small(2)).without("TOP"), "received-header = true");
+    served.fetch().succeeds();
+    assert_eq!(served.messages().len(), 2);
+}
+
+#[test]
+fn r10_a_message_that_begins_with_a_from_line() {
+    let message = b"From ada@example.org Thu Jan  1 00:00:00 1970\r\nSubject: x\r\n\r\nFrom here\r\n";
+    let served = serve(good(numbered([message])), "");
+    served.fetch().succeeds();
+    served.holds([mail::stored(message)]);
+
+    let server = Server::start(good(numbered([message])));
+    let mailbox = Mailbox::new(server.port(), "");
+    let toml = std::fs::read_to_string(mailbox.sandbox.path(".config/popfetch/config.toml")).unwrap();
+    mailbox.sandbox.config(toml.replace("maildir = \"~/mail\"", "mbox = \"~/inbox\""));
+    mailbox.fetch().succeeds();
+    let inbox = mailbox.sandbox.path("inbox");
+    assert_eq!(mbox_messages(&inbox).len(), 1, "never two From_ lines");
+    if let Some(messages) = python_mbox(&inbox) {
+        assert_eq!(messages.len(), 1);
+    }
+}
+
+#[test]
+fn r11_a_missing_terminator_is_named() {
+    // Exchange 2000: the dot stands behind the last text octet.
+    let mut script = plain_login();
+    script.extend([
+        expect("UIDL"),
+        send("+OK\r\n1 a\r\n.\r\n"),
+        expect("LIST"),
+        send("+OK\r\n1 4\r\n.\r\n"),
+        expect("RETR 1"),
+        send("+OK\r\ntext.\r\n"),
+        Step::Stall,
+    ]);
+    let server = Scripted::start(vec![script]);
+    let mailbox = Mailbox::new(server.port(), "timeout = \"1s\"");
+    mailbox.fetch().exits(75).complains("the dot on a line of its own");
+    server.finish();
+    mailbox.holds([""; 0]);
+}
+
+#[test]
+fn r12_the_servers_own_book_keeping_is_left_alone() {
+    let pseudo =
+        b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nFrom: Mail System Internal Data <MAILER-DAEMON@x>\r\n\
+        Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 1234567890 0000000000\r\n\
+        Status: RO\r\n\r\nThis text is part of the internal format of your mail folder.\r\n";
+    let messages = [Message::new("internal", pseudo), Message::new("mail", body(2))];
+    let served = serve(good(messages), "leave-on-server = false");
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored([2]));
+        assert_eq!(served.server.unique_ids("me"), ["internal"]);
+    }
+}
+
+#[test]
+fn what_was_retrieved_and_not_stored_forbids_quit_where_that_drops_it() {
+    for (expire, quits) in [("EXPIRE 0", false), ("EXPIRE NEVER", true)] {
+        let mut messages = small(3);
+        messages[1] = Message::raw("uid-2", &b""[..]).claiming(100);
+        let mut options = good(messages);
+        options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+        options.after_login.push(expire.into());
+        options.retrieved = if quits {
+            crate::support::server::Retrieved::Stay
+        } else {
+            crate::support::server::Retrieved::Deleted
+        };
+        let served = serve(options, "leave-on-server = false");
+        served.fetch().exits(75);
+        served.holds(stored([1, 3]));
+        assert_eq!(served.server.count("QUIT"), usize::from(quits), "{expire}");
+        let left = if quits { 1 } else { 3 };
+        assert_eq!(served.server.unique_ids("me").len(), left, "{expire}");
+        // Next time the others are deleted without being retrieved again.
+        served.server.replace("me", {
+            let mut healed = served.server.maildrop("me");
+            healed.iter_mut().filter(|m| m.unique_id() == "uid-2").for_each(|m| *m = small(2)[1].clone());
+            healed
+        });
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+        assert_eq!(served.server.unique_ids("me"), [""; 0], "{expire}");
+        assert_eq!(served.server.count("RETR"), 4, "{expire}");
+    }
+}
+
+#[test]
+fn limits_of_a_run() {
+    for (keys, each) in [("max-messages = 2", vec![2, 4, 5]), ("max-bytes = 70", vec![2, 4, 5])] {
+        // Each is of 30 octets: two fit into 70.
+        let served = serve(good(small(5)), keys);
+        for expected in each {
+            served.fetch().succeeds();
+            assert_eq!(served.messages().len(), expected, "{keys}");
+        }
+        served.holds(stored(1..=5));
+        assert_eq!(served.server.count("RETR"), 5);
+    }
+    // The first one always goes, however large.
+    let served = serve(good(small(3)), "max-bytes = 1");
+    served.fetch().succeeds();
+    served.holds(stored([1]));
+}
