@@ -4,6 +4,7 @@ mod architecture;
 mod cli;
 mod crash;
 mod destinations;
+#[cfg(feature = "crash-points")]
 mod faults;
 mod framing;
 mod generated;
@@ -16,6 +17,7 @@ mod readme;
 mod retrieving;
 mod running;
 mod sasl;
+mod secrets;
 mod sessions;
 mod support;
 mod tls;
