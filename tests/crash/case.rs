@@ -1,7 +1,7 @@
 //! One account with mail waiting, to be interrupted, resumed and looked at.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::support::mail::{samples, stored};
@@ -309,14 +309,16 @@ impl Case {
     }
 
     /// Everything on disk, to come back to.
+    #[cfg(feature = "crash-points")]
     pub(crate) fn save(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.sandbox.files()
     }
 
     /// Puts files and maildrop back (folders stay, and so do their inodes).
+    #[cfg(feature = "crash-points")]
     pub(crate) fn restore(&self, saved: &BTreeMap<PathBuf, Vec<u8>>, maildrop: &[Message]) {
         let home = self.sandbox.home();
-        let is_folder = |path: &Path| path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let is_folder = |path: &std::path::Path| path.as_os_str().as_encoded_bytes().ends_with(b"/");
         for path in self.sandbox.files().into_keys().filter(|path| !saved.contains_key(path)) {
             if !is_folder(&path) {
                 std::fs::remove_file(home.join(&path)).unwrap();

@@ -1,10 +1,7 @@
 //! What is a Maildir's own: readers that move what they see, `tmp/` cleaned by others, a Maildir that is away.
 
-use std::path::Path;
-
 use super::case::Kind::Maildir;
 use super::case::{Case, Plan, tiny};
-use crate::support::mailboxes::create_maildir;
 
 fn plan() -> Plan {
     Plan::new(&[Maildir], true).of(tiny(3))
@@ -40,9 +37,12 @@ fn d1_a_maildir_that_is_away_is_waited_for() {
 #[cfg(feature = "crash-points")]
 mod after_a_crash {
     use super::*;
+    use std::path::Path;
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use xxhash_rust::xxh3::xxh3_64;
+
+    use crate::support::mailboxes::create_maildir;
 
     /// All in `new/`, which the ledger doesn't know yet.
     fn published() -> Case {

@@ -9,10 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::case::Kind::Mbox;
 use super::case::{Case, Plan, tiny};
 use crate::support::installed;
-use crate::support::mail::message;
-use crate::support::mailboxes::{assert_same, mbox_messages, split_mbox};
-use crate::support::sandbox::Sandbox;
-use crate::support::server::{Account, Message, Options, Server};
+use crate::support::mailboxes::{assert_same, mbox_messages};
 
 fn plan() -> Plan {
     Plan::new(&[Mbox], true)
@@ -41,6 +38,10 @@ fn release(mut child: Child) {
 #[cfg(feature = "crash-points")]
 mod torn {
     use super::*;
+    use crate::support::mail::message;
+    use crate::support::mailboxes::split_mbox;
+    use crate::support::sandbox::Sandbox;
+    use crate::support::server::{Account, Message, Options, Server};
 
     fn half_appended(plan: &Plan) -> Case {
         // A write counts twice: before it, and when half of it is done.
