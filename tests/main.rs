@@ -6,6 +6,7 @@ mod configuration;
 mod crash;
 mod dovecot;
 mod destinations;
+#[cfg(feature = "crash-points")]
 mod faults;
 mod framing;
 mod generated;
