@@ -69,6 +69,20 @@ impl Policy {
         }
     }
 
+    /// Takes what earlier sessions of the run have retrieved off what the run may retrieve.
+    pub fn spend(&mut self, messages: u64, octets: Octets) {
+        self.max_messages = self.max_messages.map(|most| most.saturating_sub(messages));
+        if let Some(most) = &mut self.max_bytes
+            && messages > 0
+        {
+            most.0 = most.0.saturating_sub(octets.0);
+            // The first message of a run goes whatever its size, but not that of each session.
+            if most.0 == 0 {
+                self.max_messages = Some(0);
+            }
+        }
+    }
+
     /// Whether anything is ever deleted.
     #[must_use]
     pub fn deletes(&self) -> bool {
@@ -291,8 +305,9 @@ pub struct Retired {
     pub why: Why,
 }
 
-/// Which delivered messages go now, ascending by number.  Not asked: those whose unique-id may stand for another
-/// message than the one we have (`uncertain`, the entries whose comparison did not take place).
+/// Which delivered messages go now, ascending by number.  Not those whose unique-id may stand for another message than
+/// the one we have: those of another size than ours (where `LIST` was read: otherwise the answer says only whether it must
+/// be), those that failed since, and the entries that are `uncertain`.
 #[must_use]
 pub fn retire(
     maildrop: &Maildrop,
@@ -303,18 +318,23 @@ pub fn retire(
     if !policy.deletes() {
         return Vec::new();
     }
+    let sizes = maildrop.has_sizes();
     let mut candidates: Vec<Candidate> = maildrop
         .iter()
         .filter_map(|listed| {
             let Who::Known(id) = listed.who else { return None };
             let entry = ledger.entry(id);
             let delivered = matches!(entry.state, State::Delivered | State::Recorded);
-            (delivered && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
+            // Though it should have been compared, that may not have been done, for its turn didn't come.
+            let settled = entry.failures == 0
+                && (!sizes || entry.listed.is_none_or(|then| Some(then) == listed.octets));
+            (delivered && settled && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
                 number: listed.number,
                 id,
                 octets: listed.octets.or(entry.listed),
                 delivered: entry.delivered,
                 order: entry.order,
+                recorded: entry.state == State::Recorded,
                 why: None,
             })
         })
@@ -327,6 +347,7 @@ pub fn retire(
     candidates.sort_unstable_by_key(|c| c.number);
     candidates
         .into_iter()
+        .filter(|c| !c.recorded)
         .filter_map(|c| c.why.map(|why| Retired { number: c.number, entry: c.id, why }))
         .collect()
 }
@@ -337,6 +358,8 @@ struct Candidate {
     octets: Option<Octets>,
     delivered: Option<Time>,
     order: u32,
+    /// Has its place among the newest, but isn't deleted: that it was delivered is only concluded.
+    recorded: bool,
     why: Option<Why>,
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, pipelined};
+use crate::mailbox::{Mailbox, good, pipelined, serve};
 use crate::support::mail;
 use crate::support::mailboxes::{assert_same, mbox_messages};
 use crate::support::scripted::{Scripted, Step, expect, send};
+use crate::support::server::Message;
 
 /// The line pauses within a message while another one waits for the disk.
 #[test]
@@ -33,4 +34,25 @@ fn a_pause_within_a_message_spoils_no_spool() {
     server.finish();
     let expected = [first, second].map(|message| mail::stored(message.as_bytes()));
     assert_same(mbox_messages(&mailbox.sandbox.path("inbox")), expected.to_vec());
+}
+
+/// A message whose unique-id is known, but of another size, is looked at before it is deleted: here `max-messages` puts
+/// that off.
+#[test]
+fn what_was_not_compared_is_not_deleted() {
+    let served = serve(good([Message::new("x", "Subject: x\r\n\r\nold\r\n")]), "leave-on-server = true");
+    served.fetch().succeeds();
+    served.server.replace(
+        "me",
+        [
+            Message::new("n", "Subject: n\r\n\r\nnew\r\n"),
+            Message::new("x", "Subject: y\r\n\r\nanother message under an old name\r\n"),
+        ],
+    );
+    served.configure(served.server.port(), "leave-on-server = false\nmax-messages = 1");
+    served.fetch().succeeds();
+    assert_eq!(served.server.unique_ids("me"), ["x"]);
+    served.fetch().succeeds();
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
+    assert_eq!(served.messages().len(), 3);
 }

@@ -109,12 +109,12 @@ pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<C
     let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
     client.set_pipelining(match account.pipelining {
         Switch::Off => Pipelining::Off,
-        Switch::On => Pipelining::Trusted,
         Switch::Auto if !offered => Pipelining::Off,
-        Switch::Auto => match memory.pipelining {
-            Verdict::Broken => Pipelining::Off,
+        Switch::Auto | Switch::On => match memory.pipelining {
             Verdict::InStep => Pipelining::Trusted,
-            Verdict::Unproven => Pipelining::Checked,
+            Verdict::Broken if account.pipelining == Switch::Auto => Pipelining::Off,
+            // Whoever switched it on wants it, but no message under another's unique-id.
+            Verdict::Broken | Verdict::Unproven => Pipelining::Checked,
         },
     });
     Ok(client)
@@ -134,13 +134,14 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope) {
-            Ok(prepared) => prepared,
-            Err(e) => {
-                client.hang_up();
-                return (Some((ledger, destinations)), Err(e));
-            }
-        };
+        let prepared =
+            match prepare(self.run, &mut client, &mut ledger, self.memory, self.summary, self.scope) {
+                Ok(prepared) => prepared,
+                Err(e) => {
+                    client.hang_up();
+                    return (Some((ledger, destinations)), Err(e));
+                }
+            };
         self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
         let Prepared { mut maildrop, decisions, policy } = prepared;
         self.tell_plan(&maildrop, &decisions);
@@ -315,6 +316,10 @@ impl Session<'_, '_> {
         policy: &Policy,
         tally: &mut Tally,
     ) -> Result<(), Error> {
+        if !maildrop.has_sizes() {
+            // LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
+            return Ok(());
+        }
         adopt(maildrop, ledger);
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
         let done: HashSet<EntryId> = tally.accepted.iter().copied().collect();
@@ -400,10 +405,12 @@ fn prepare(
     client: &mut Client<Transaction>,
     ledger: &mut Ledger,
     memory: &mut Memory,
+    so_far: &Summary,
     scope: &Scope,
 ) -> Result<Prepared, Error> {
     let mut policy = policy(run, ledger);
     policy.window = is_window(client);
+    policy.spend(so_far.delivered, Octets(so_far.octets));
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
     if client.checks_step() && !maildrop.has_unique_ids() {
         // No answer names a message well enough to prove the server in step.
