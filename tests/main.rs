@@ -7,6 +7,7 @@ mod destinations;
 mod faults;
 mod framing;
 mod generated;
+mod json;
 mod login;
 mod mailbox;
 mod policy;

@@ -695,12 +695,12 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => unique_id.to_string(),
+            Who::New(unique_id) => Some(unique_id.to_string()),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => unique_id.to_string(),
-                Key::Header(_) => "-".to_owned(),
+                Key::UniqueId(unique_id) => Some(unique_id.to_string()),
+                Key::Header(_) => None,
             },
-            Who::Nameless => "-".to_owned(),
+            Who::Nameless => None,
         };
         run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
     }
