@@ -4,14 +4,14 @@ mod architecture;
 mod cli;
 mod configuration;
 mod crash;
-mod dovecot;
 mod destinations;
-#[cfg(feature = "crash-points")]
+mod dovecot;
 mod faults;
 mod framing;
 mod generated;
 mod identity;
 mod interleaving;
+mod json;
 mod listing;
 mod login;
 mod mailbox;

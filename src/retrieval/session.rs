@@ -148,14 +148,14 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let prepared =
-            match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken) {
-                Ok(prepared) => prepared,
-                Err(e) => {
-                    client.hang_up();
-                    return (Some((ledger, destinations)), Err(e));
-                }
-            };
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
+        {
+            Ok(prepared) => prepared,
+            Err(e) => {
+                client.hang_up();
+                return (Some((ledger, destinations)), Err(e));
+            }
+        };
         self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
         let Prepared { mut maildrop, decisions, policy } = prepared;
         self.tell_plan(&maildrop, &decisions);
@@ -729,12 +729,12 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => client.quote(unique_id.as_bytes()),
+            Who::New(unique_id) => Some(client.quote(unique_id.as_bytes())),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => client.quote(unique_id.borrow().as_bytes()),
-                Key::Header(_) => "-".to_owned(),
+                Key::UniqueId(unique_id) => Some(client.quote(unique_id.borrow().as_bytes())),
+                Key::Header(_) => None,
             },
-            Who::Nameless => "-".to_owned(),
+            Who::Nameless => None,
         };
         run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
     }
