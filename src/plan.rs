@@ -301,8 +301,9 @@ pub struct Retired {
     pub why: Why,
 }
 
-/// Which delivered messages go now, ascending by number.  Not asked: those whose unique-id may stand for another
-/// message than the one we have (`uncertain`, the entries whose comparison did not take place).
+/// Which delivered messages go now, ascending by number.  Not those whose unique-id may stand for another message than
+/// the one we have: those of another size than ours (where `LIST` was read: otherwise the answer says only whether it must
+/// be), those that failed since, and the entries that are `uncertain`.
 #[must_use]
 pub fn retire(
     maildrop: &Maildrop,
@@ -313,20 +314,23 @@ pub fn retire(
     if !policy.deletes() {
         return Vec::new();
     }
+    let sizes = maildrop.has_sizes();
     let mut candidates: Vec<Candidate> = maildrop
         .iter()
         .filter_map(|listed| {
             let Who::Known(id) = listed.who else { return None };
             let entry = ledger.entry(id);
-            // A size that is not the one we know was to be looked into, and wasn't: by a limit, or a signal.
-            let delivered = matches!(entry.state, State::Delivered | State::Recorded)
-                && !size_changed(&entry, listed.octets);
-            (delivered && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
+            let delivered = matches!(entry.state, State::Delivered | State::Recorded);
+            // Though it should have been compared, that may not have been done, for its turn didn't come.
+            let settled = entry.failures == 0
+                && (!sizes || entry.listed.is_none_or(|then| Some(then) == listed.octets));
+            (delivered && settled && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
                 number: listed.number,
                 id,
                 octets: listed.octets.or(entry.listed),
                 delivered: entry.delivered,
                 order: entry.order,
+                recorded: entry.state == State::Recorded,
                 why: None,
             })
         })
@@ -339,6 +343,7 @@ pub fn retire(
     candidates.sort_unstable_by_key(|c| c.number);
     candidates
         .into_iter()
+        .filter(|c| !c.recorded)
         .filter_map(|c| c.why.map(|why| Retired { number: c.number, entry: c.id, why }))
         .collect()
 }
@@ -349,6 +354,8 @@ struct Candidate {
     octets: Option<Octets>,
     delivered: Option<Time>,
     order: u32,
+    /// Has its place among the newest, but isn't deleted: that it was delivered is only concluded.
+    recorded: bool,
     why: Option<Why>,
 }
 

@@ -431,6 +431,10 @@ impl Session<'_, '_> {
         policy: &Policy,
         tally: &mut Tally,
     ) -> Result<(), Error> {
+        if !maildrop.has_sizes() {
+            // LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
+            return Ok(());
+        }
         adopt(maildrop, ledger);
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
         let done: HashSet<EntryId> = tally.accepted.iter().copied().collect();
