@@ -235,7 +235,8 @@ fn l14_messages_without_trace_fields_come_again() {
 #[test]
 fn l10_no_uidl_and_deleting() {
     for pipelining in ["auto", "on", "off"] {
-        let served = serve(good(small(3)).without("UIDL"), &format!("{DELETE}\npipelining = \"{pipelining}\""));
+        let served =
+            serve(good(small(3)).without("UIDL"), &format!("{DELETE}\npipelining = \"{pipelining}\""));
         served.fetch().succeeds();
         served.holds(stored(1..=3));
         assert_eq!(served.server.maildrop("me").len(), 0);

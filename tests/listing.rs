@@ -39,11 +39,13 @@ fn l1_unique_id_lines_of_every_kind() {
     served.holds(stored(1..=6));
     // The same unique-ids, by the book.
     let instead = answer(b"1 a\r\n2 b\r\n3 c\r\n4 d e\r\n5 f\r\n6 g\r\n");
-    served.server.change(|options| options.instead.iter_mut().for_each(|(command, answer)| {
-        if command == "UIDL" {
-            answer.clone_from(&instead);
-        }
-    }));
+    served.server.change(|options| {
+        options.instead.iter_mut().for_each(|(command, answer)| {
+            if command == "UIDL" {
+                answer.clone_from(&instead);
+            }
+        })
+    });
     served.fetch().succeeds();
     assert_eq!(served.server.count("RETR"), 6);
 }
@@ -51,7 +53,8 @@ fn l1_unique_id_lines_of_every_kind() {
 #[test]
 fn l2_unique_ids_of_any_length_and_none() {
     let long = |length: usize| "u".repeat(length);
-    let lines = format!("1 {}\r\n2 {}\r\n3 {}\r\n4 \r\n5\r\n6 {}\r\n", long(71), long(1000), long(1024), long(1025));
+    let lines =
+        format!("1 {}\r\n2 {}\r\n3 {}\r\n4 \r\n5\r\n6 {}\r\n", long(71), long(1000), long(1024), long(1025));
     for keys in ["", "leave-on-server = false"] {
         let served = serve(listing(lines.as_bytes(), None, 6), keys);
         served.fetch().succeeds();
@@ -124,7 +127,8 @@ fn l6_l7_listings_that_contradict_themselves() {
 #[test]
 fn l8_listings_that_disagree() {
     // Mail came between UIDL and LIST, and the other way round.
-    let served = serve(listing(b"1 a\r\n2 b\r\n3 c\r\n", Some("1 400\r\n2 400\r\n3 400\r\n4 400\r\n"), 4), "");
+    let served =
+        serve(listing(b"1 a\r\n2 b\r\n3 c\r\n", Some("1 400\r\n2 400\r\n3 400\r\n4 400\r\n"), 4), "");
     served.fetch().succeeds();
     served.holds(stored(1..=3));
     let served = serve(listing(b"1 a\r\n2 b\r\n3 c\r\n4 d\r\n", Some("1 400\r\n2 400\r\n3 400\r\n"), 4), "");

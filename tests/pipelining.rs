@@ -90,7 +90,8 @@ fn more_than_a_window_of_commands_with_deletions_in_between() {
     // Several batches: DELEs join the pipeline, also behind the last RETR.
     for pipelining in ["auto", "on", "off"] {
         let messages = numbered((1..=900).map(|number| mail::message(number, 300)));
-        let served = serve(good(messages), &format!("leave-on-server = false\npipelining = \"{pipelining}\""));
+        let served =
+            serve(good(messages), &format!("leave-on-server = false\npipelining = \"{pipelining}\""));
         served.fetch().succeeds();
         served.holds(numbered_stored(1..=900, 300));
         assert!(served.server.unique_ids("me").is_empty());
