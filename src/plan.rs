@@ -7,6 +7,10 @@
 //! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
 
 pub mod maildrop;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod trial;
 
 use std::fmt;
 

@@ -729,12 +729,12 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => client.quote(unique_id.as_bytes()),
+            Who::New(unique_id) => Some(client.quote(unique_id.as_bytes())),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => client.quote(unique_id.borrow().as_bytes()),
-                Key::Header(_) => "-".to_owned(),
+                Key::UniqueId(unique_id) => Some(client.quote(unique_id.borrow().as_bytes())),
+                Key::Header(_) => None,
             },
-            Who::Nameless => "-".to_owned(),
+            Who::Nameless => None,
         };
         run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
     }
