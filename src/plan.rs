@@ -355,7 +355,7 @@ struct Candidate {
 
 fn apply(limits: &Limits, candidates: &mut [Candidate], policy: &Policy) {
     // Newest first: by time of delivery, then by the order of first listing.
-    candidates.sort_unstable_by_key(|candidate| Reverse((candidate.delivered, candidate.order)));
+    candidates.sort_unstable_by_key(|c| Reverse((c.delivered, c.order)));
     let mut kept = Octets(0);
     let mut full = false;
     for (rank, candidate) in (0_u32..).zip(candidates.iter_mut()) {
