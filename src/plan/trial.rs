@@ -162,6 +162,7 @@ impl World {
             max_message_size: None,
             max_messages: None,
             max_bytes: None,
+            taken: (0, Octets(0)),
             all: false,
             window: false,
             destinations: self.maildirs.to_vec(),

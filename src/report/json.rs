@@ -242,6 +242,7 @@ fn word(why: Why) -> &'static str {
         Why::Newest => "newest",
         Why::TotalSize => "total-size",
         Why::LargerThan => "larger-than",
+        Why::Elsewhere => "elsewhere",
     }
 }
 

@@ -10,6 +10,7 @@ mod destinations;
 mod error;
 mod fetch;
 pub mod jobs;
+mod quick;
 mod recovery;
 mod run;
 mod session;
