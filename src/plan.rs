@@ -7,6 +7,10 @@
 //! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
 
 pub mod maildrop;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod trial;
 
 use std::fmt;
 
@@ -29,6 +33,8 @@ pub struct Policy {
     pub max_messages: Option<u64>,
     /// Octets retrieved in one run, at most (the first message always goes).
     pub max_bytes: Option<Octets>,
+    /// Messages, and their octets, that earlier sessions of this run have delivered.
+    pub taken: (u64, Octets),
     /// `--all`: what was retrieved before is retrieved again.
     pub all: bool,
     /// The server shows only a window of the maildrop and drops from it what was retrieved at a clean `QUIT` (Gmail):
@@ -57,25 +63,12 @@ impl Policy {
             max_message_size: account.max_message_size,
             max_messages: account.max_messages,
             max_bytes: account.max_bytes,
+            taken: (0, Octets(0)),
             all,
             window: false,
             destinations,
             age_now: ledger.trusted_now(),
             now: ledger.now(),
-        }
-    }
-
-    /// Takes what earlier sessions of the run have retrieved off what the run may retrieve.
-    pub fn spend(&mut self, messages: u64, octets: Octets) {
-        self.max_messages = self.max_messages.map(|most| most.saturating_sub(messages));
-        if let Some(most) = &mut self.max_bytes
-            && messages > 0
-        {
-            most.0 = most.0.saturating_sub(octets.0);
-            // The first message of a run goes whatever its size, but not that of each session.
-            if most.0 == 0 {
-                self.max_messages = Some(0);
-            }
         }
     }
 
@@ -253,7 +246,7 @@ fn limit(decisions: &mut [Decision], maildrop: &Maildrop, policy: &Policy) {
     if policy.max_messages.is_none() && policy.max_bytes.is_none() {
         return;
     }
-    let (mut messages, mut octets) = (0_u64, Octets(0));
+    let (mut messages, mut octets) = policy.taken;
     let mut take = |decision: &mut Decision, listed: &Listed<'_>| {
         let size = listed.octets.unwrap_or_default();
         if policy.max_messages.is_some_and(|most| messages >= most) {

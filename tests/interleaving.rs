@@ -21,15 +21,15 @@ fn a_pause_within_a_message_spoils_no_spool() {
         send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
         expect("LIST"),
         send("+OK\r\n1 100\r\n2 100\r\n.\r\n"),
-        Step::Lines(3),
-        send(format!("+OK\r\n{first}.\r\n+OK\r\n{begin}")),
+        Step::Lines(5),
+        send(format!("+OK 1 a\r\n+OK\r\n{first}.\r\n+OK 2 b\r\n+OK\r\n{begin}")),
         Step::Call(Arc::new(|| std::thread::sleep(Duration::from_millis(400)))),
-        send(format!("{end}.\r\n+OK\r\n")),
+        send(format!("{end}.\r\n+OK 2 100\r\n")),
         expect("QUIT"),
         send("+OK\r\n"),
     ]);
     let server = Scripted::start(vec![script]);
-    let mailbox = Mailbox::new(server.port(), "deliver = { mbox = \"~/inbox\" }\npipelining = \"on\"");
+    let mailbox = Mailbox::new(server.port(), "deliver = { mbox = \"~/inbox\" }");
     mailbox.fetch().succeeds();
     server.finish();
     let expected = [first, second].map(|message| mail::stored(message.as_bytes()));

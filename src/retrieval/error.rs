@@ -114,9 +114,9 @@ impl Error {
         }
     }
 
-    /// Whether a further session was only refused for now.
-    pub(super) fn is_refused_extra(&self) -> bool {
-        matches!(self, Self::Client(_)) && self.is_transient()
+    /// Whether the server kept us waiting too long.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Client(client::Error::TimedOut { .. }))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::config::account::{Account, Auth, Switch};
 use crate::exit::ExitCode;
 use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Entry, Ledger};
 use crate::message::Examiner;
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId, Key};
@@ -35,6 +35,8 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) summary: &'a mut Summary,
     pub(super) memory: &'a mut Memory,
     pub(super) secret: &'a Secret,
+    /// Messages, and their octets, that its sessions have delivered.
+    pub(super) taken: (u64, Octets),
 }
 
 /// Which messages a session is about.
@@ -58,10 +60,20 @@ type Held = (Ledger, Destinations);
 
 impl Sessions<'_, '_> {
     /// One session.  Ledger and destinations come back, unless the committer died with them.
-    pub(super) fn one(&mut self, held: Held, scope: &Scope) -> (Option<Held>, Result<Outcome, Error>) {
+    pub(super) fn one(
+        &mut self,
+        held: Held,
+        scope: &Scope,
+        extra: bool,
+    ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
         let mut client = match self.login(&ledger, scope) {
             Ok(client) => client,
+            // Nothing is lost when an extra session isn't to be had.
+            Err(e) if extra && e.is_transient() => {
+                self.run.detail(|| format!("no further session: {e}"));
+                return (Some((ledger, destinations)), Ok(Outcome { next: None }));
+            }
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
         match self.glance(&mut client) {
@@ -75,7 +87,8 @@ impl Sessions<'_, '_> {
                 return (Some((ledger, destinations)), Err(e));
             }
         }
-        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope };
+        let taken = &mut self.taken;
+        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope, taken };
         session.transact(client, ledger, destinations)
     }
 
@@ -214,6 +227,7 @@ struct Session<'a, 'b> {
     summary: &'a mut Summary,
     memory: &'a mut Memory,
     scope: &'a Scope,
+    taken: &'a mut (u64, Octets),
 }
 
 impl Session<'_, '_> {
@@ -223,14 +237,14 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let prepared =
-            match prepare(self.run, &mut client, &mut ledger, self.memory, self.summary, self.scope) {
-                Ok(prepared) => prepared,
-                Err(e) => {
-                    client.hang_up();
-                    return (Some((ledger, destinations)), Err(e));
-                }
-            };
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
+        {
+            Ok(prepared) => prepared,
+            Err(e) => {
+                client.hang_up();
+                return (Some((ledger, destinations)), Err(e));
+            }
+        };
         self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
         let Prepared { mut maildrop, decisions, policy, drop_listing } = prepared;
         self.tell_plan(&maildrop, &decisions);
@@ -356,6 +370,9 @@ impl Session<'_, '_> {
         summary.delivered = summary.delivered.saturating_add(tally.delivered);
         summary.octets = summary.octets.saturating_add(tally.octets);
         summary.failed = summary.failed.saturating_add(tally.failed);
+        let (messages, octets) = &mut *self.taken;
+        *messages = messages.saturating_add(tally.delivered);
+        *octets = octets.plus(Octets(tally.octets));
         if let Some(exit) = tally.exit {
             self.mark(exit);
         }
@@ -468,7 +485,7 @@ impl Session<'_, '_> {
                 let left: Vec<EntryId> = maildrop
                     .iter()
                     .filter_map(|listed| match listed.who {
-                        Who::Known(id) if ledger.entry(id).failures > 0 => Some(id),
+                        Who::Known(id) if is_due(&ledger.entry(id), policy.now) => Some(id),
                         _ => None,
                     })
                     .take(10)
@@ -482,6 +499,11 @@ impl Session<'_, '_> {
         };
         Outcome { next }
     }
+}
+
+/// Whether it failed, and has waited long enough.
+fn is_due(entry: &Entry, now: Time) -> bool {
+    entry.failures > 0 && entry.retry_after.is_none_or(|at| at <= now)
 }
 
 /// Gives messages that this run delivered their entries, so that they count among the newest.
@@ -522,12 +544,12 @@ fn prepare(
     client: &mut Client<Transaction>,
     ledger: &mut Ledger,
     memory: &mut Memory,
-    so_far: &Summary,
     scope: &Scope,
+    taken: (u64, Octets),
 ) -> Result<Prepared, Error> {
     let mut policy = policy(run, ledger);
+    policy.taken = taken;
     policy.window = is_window(client);
-    policy.spend(so_far.delivered, Octets(so_far.octets));
     let drop_listing = client.drop_listing_ahead()?;
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
     quick::judge(memory, &maildrop, ledger)?;
@@ -826,12 +848,12 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => client.quote(unique_id.as_bytes()),
+            Who::New(unique_id) => Some(client.quote(unique_id.as_bytes())),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => client.quote(unique_id.borrow().as_bytes()),
-                Key::Header(_) => "-".to_owned(),
+                Key::UniqueId(unique_id) => Some(client.quote(unique_id.borrow().as_bytes())),
+                Key::Header(_) => None,
             },
-            Who::Nameless => "-".to_owned(),
+            Who::Nameless => None,
         };
         run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
     }
