@@ -87,6 +87,25 @@ fn what_was_not_compared_is_not_deleted() {
 }
 
 #[test]
+fn what_was_not_compared_is_compared_at_the_next_run() {
+    // Nothing new, nothing to delete: the sizes are looked at all the same, as one of them isn't settled.
+    let other = || Message::new("b", mail::message(3, 500));
+    for (keys, second, code) in
+        [("max-messages = 1", other(), 0), ("max-messages = 9", other().refused("-ERR not now"), 75)]
+    {
+        let served = serve(good([Message::new("b", body(2))]).without("TOP"), KEEP);
+        served.fetch().succeeds();
+        served.server.replace("me", [Message::new("a", body(1)), second]);
+        served.configure(served.server.port(), keys);
+        served.fetch().exits(code);
+        served.holds(stored(1..=2));
+        served.server.replace("me", [Message::new("a", body(1)), other()]);
+        served.fetch().succeeds();
+        served.holds([stored(1..=2), vec![mail::stored(&mail::message(3, 500))]].concat());
+    }
+}
+
+#[test]
 fn what_comes_back_after_its_deletion_is_looked_at() {
     for (back, delivered) in [(body(1), vec![1]), (body(2), vec![1, 2])] {
         let served = serve(good([Message::new("a", body(1))]), DELETE);
