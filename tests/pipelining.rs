@@ -147,7 +147,7 @@ fn p6_nothing_is_written_before_the_answer_to_auth_or_quit() {
         script.extend([send("+OK 1 a\r\n+OK\r\na\r\n.\r\n+OK 1 3\r\n"), expect("QUIT"), Step::ExpectEnd]);
         script
     };
-    let keys = "pipelining = \"on\"\ntimeout = \"1s\"";
+    let keys = "pipelining = \"on\"\ntimeout = \"1s\"\nlisting = \"full\"";
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let server = Scripted::start(vec![quiet("AUTH")]);

@@ -559,7 +559,7 @@ fn prepare(
     }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
-        memory.sizes = Some(ledger.now());
+        memory.sizes = (!plan::has_changed_size(&maildrop, ledger)).then(|| ledger.now());
     }
     let mut decisions = plan::decide(&maildrop, ledger, &policy);
     record_listing(&maildrop, ledger, &policy)?;
