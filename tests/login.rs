@@ -1,6 +1,15 @@
 //! From the greeting to the login, through the binary: groups G, A and C of the test cases (RFC 1939 §4, §7; RFC 2449;
 //! RFC 3206).  Codes, words, and what was and was not said to the server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
 use crate::support::mail;
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, Transcript, expect, send};
