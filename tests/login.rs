@@ -236,10 +236,10 @@ fn g12_to_g16_what_a_refusal_means() {
             send("+OK\r\n"),
             expect("PASS tanstaaf"),
             send(format!("-ERR {answer}\r\n")),
-            // One attempt: nothing else is tried with this password.
+            // One attempt: LOGIN, which would come next, isn't tried with this password.
             Step::ExpectEnd,
         ];
-        let capabilities = format!("USER\r\nSASL NTLM\r\n{capabilities}");
+        let capabilities = format!("USER\r\nPIPELINING\r\nSASL LOGIN\r\n{capabilities}");
         let (run, _) = run("", vec![after(&capabilities, login)]);
         assert_eq!(run.code(), Some(code), "{capabilities:?} {answer}\n{}", run.shown());
         run.complains("refused the login (USER)");
