@@ -600,7 +600,9 @@ fn list(
         nameless(client, &mut maildrop)?;
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
-    if !maildrop.has_sizes() && (client.has_sizes_ahead() || needs_sizes(&maildrop, ledger, policy, sizes)) {
+    // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
+    let ask = !maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy, sizes);
+    if client.has_sizes_ahead() || ask {
         client.sizes(|number, octets| maildrop.size(number, octets))?;
     }
     Ok(maildrop)
