@@ -72,4 +72,9 @@ fn age(sandbox: &Sandbox, seconds: i64) {
             }
         }
     });
+    // What falls due, and when, the memory knows in times of its own.
+    let memory = ledger(sandbox).with_file_name("memory");
+    let text = std::fs::read_to_string(&memory).unwrap();
+    let kept = text.lines().filter(|line| !line.starts_with("quick "));
+    std::fs::write(&memory, kept.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
 }

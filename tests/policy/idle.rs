@@ -9,7 +9,7 @@ fn nothing_new_costs_one_listing() {
     let before = sandbox.files();
     sandbox.run([""; 0]).succeeds().complains("nothing new (3 messages on the server)");
     let commands = server.commands(2);
-    assert_eq!(commands, ["CAPA", "USER me", "PASS secret", "CAPA", "UIDL", "QUIT"]);
+    assert_eq!(commands, ["USER me", "PASS secret", "CAPA", "STAT", "UIDL", "QUIT"]);
     // One line more in the ledger, and nothing else anywhere.
     let after = sandbox.files();
     for (path, octets) in &after {
