@@ -28,7 +28,7 @@ fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
 fn about_messages(served: &Served, session: usize) -> Vec<String> {
     let mut commands = served.server.commands(session);
     commands.retain(|command| {
-        !["CAPA", "USER", "PASS", "AUTH"].contains(&command.split(' ').next().unwrap_or(""))
+        !["CAPA", "USER", "PASS", "AUTH", "STAT"].contains(&command.split(' ').next().unwrap_or(""))
     });
     commands
 }

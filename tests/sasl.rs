@@ -1,14 +1,5 @@
 //! SASL through the binary: group S of the test cases (RFC 5034 and the mechanisms' own), octet by octet.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
-
 use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +12,7 @@ use crate::login::{account, after, greeted, named_account, run, run_with};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect, expect_start, reply, send};
-use crate::support::server::{Entry, Options, Server};
+use crate::support::server::{Options, Server};
 use crate::support::show;
 
 const PASSWORD: &str = "tanstaaf";
@@ -349,13 +340,15 @@ fn what_was_strong_once_is_never_weaker_by_itself() {
     sandbox.config(account(server.port(), ""));
     sandbox.run([""; 0]).succeeds();
     server.change(|options| *options = options.clone().sasl("PLAIN"));
-    // What the server offered before may be tried first; then it's asked again.
-    sandbox.run([""; 0]).exits(77).complains("SCRAM-SHA-256");
-    let run = sandbox.run(["work"]);
-    run.exits(77).complains("SCRAM-SHA-256").complains("hint: ").complains("name the method");
-    let weaker =
-        |entry: &Entry| ["AUTH PLAIN", "USER", "PASS"].iter().any(|word| entry.command.starts_with(word));
-    assert!(!server.log().iter().any(weaker), "{:?}", server.log());
+    sandbox
+        .run([""; 0])
+        .exits(77)
+        .complains("SCRAM-SHA-256")
+        .complains("hint: ")
+        .complains("name the method");
+    // What was remembered may have been tried; the password can't be had from that.
+    let weaker = |line: &String| line.starts_with("AUTH PLAIN") || line.starts_with("USER");
+    assert!(!server.commands(2).iter().any(weaker));
     // The user's word ends it.
     sandbox.config(account(server.port(), "auth = \"plain\""));
     sandbox.run([""; 0]).succeeds();

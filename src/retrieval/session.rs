@@ -100,14 +100,17 @@ impl Sessions<'_, '_> {
             sizes: sizes_are_due(self.memory.sizes, now),
         };
         let ahead = quick::question(self.run, ledger, self.memory, scope).unwrap_or(listing);
-        let login = login(self.run, self.memory, self.secret, now, Some(ahead));
-        if let Err(Error::Client(e)) = &login
+        let mut attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
+        if let Err(Error::Client(e)) = &attempt
             && !matches!(e, client::Error::Connection(_))
         {
             // What was remembered may be why.
-            self.memory.offers.clear();
+            let remembered = !std::mem::take(&mut self.memory.offers).is_empty();
+            if remembered && matches!(e, client::Error::LoginRefused { secret_sent: false, .. }) {
+                attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
+            }
         }
-        let client = login?;
+        let client = attempt?;
         let facts = client.login_facts();
         self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
         pin(self.memory, self.run.account.auth, facts);
