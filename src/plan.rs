@@ -31,6 +31,8 @@ pub struct Policy {
     pub max_bytes: Option<Octets>,
     /// `--all`: what was retrieved before is retrieved again.
     pub all: bool,
+    /// What earlier sessions of this run have retrieved.
+    pub spent: Spent,
     /// The server shows only a window of the maildrop and drops from it what was retrieved at a clean `QUIT` (Gmail):
     /// what it lists again must be retrieved again to be dropped.
     pub window: bool,
@@ -40,6 +42,15 @@ pub struct Policy {
     pub age_now: Option<Time>,
     /// The time.
     pub now: Time,
+}
+
+/// What a run has retrieved so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Messages, failed ones included.
+    pub messages: u64,
+    /// Octets of those delivered.
+    pub octets: Octets,
 }
 
 impl Policy {
@@ -58,6 +69,7 @@ impl Policy {
             max_messages: account.max_messages,
             max_bytes: account.max_bytes,
             all,
+            spent: Spent::default(),
             window: false,
             destinations,
             age_now: ledger.trusted_now(),
@@ -161,21 +173,20 @@ impl fmt::Display for Why {
 /// Decides for each listed message, in the order of the listing.
 #[must_use]
 pub fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
-    let renumbered = is_renumbered(maildrop, ledger);
+    // Of a window no complete listing is ever taken: that it shows nothing known is nothing strange.
+    let renumbered = !policy.window && is_renumbered(maildrop, ledger);
     let mut decisions: Vec<Decision> =
         maildrop.iter().map(|listed| decide_one(&listed, maildrop, ledger, policy, renumbered)).collect();
-    limit(&mut decisions, maildrop, policy);
+    limit(&mut decisions, maildrop, ledger, policy);
     decisions
 }
 
 /// Whether none of the last complete listing's messages is listed, though something is: RFC 1939 §7 forbids it, servers
 /// do it when their mail is moved.
-#[must_use]
-pub fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
-    maildrop.known() == 0
-        && !maildrop.is_empty()
-        && maildrop.has_unique_ids()
-        && ledger.present().next().is_some()
+fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
+    let mut present = ledger.present().peekable();
+    // Those recognised by a run that died before it had looked at all of them are known, but not present.
+    maildrop.has_unique_ids() && present.peek().is_some() && present.all(|id| maildrop.times_listed(id) == 0)
 }
 
 fn decide_one(
@@ -187,23 +198,27 @@ fn decide_one(
 ) -> Decision {
     let too_large = policy.max_message_size.zip(listed.octets).is_some_and(|(most, octets)| octets > most);
     let entry = match listed.who {
-        Who::Nameless if policy.all => return unless(too_large, Decision::Retrieve(Why::All)),
+        Who::Nameless if policy.all && policy.spent.messages == 0 => {
+            return unless(too_large, Decision::Retrieve(Why::All));
+        }
         Who::Nameless => return unless(too_large, Decision::Compare(Why::Nameless)),
         Who::New(_) if renumbered => return unless(too_large, Decision::Compare(Why::Renumbered)),
         Who::New(_) => return unless(too_large, Decision::Retrieve(Why::New)),
         Who::Known(id) => (id, ledger.entry(id)),
     };
     let (id, entry) = entry;
-    if policy.all {
+    // But not what an earlier session of this very run has delivered.
+    let this_run = policy.spent.messages > 0 && entry.delivered >= Some(policy.now);
+    if policy.all && !this_run {
         return unless(too_large, Decision::Retrieve(Why::All));
     }
     let listed_times = maildrop.times_listed(id);
     match entry.state {
-        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => {
-            Decision::Leave(Why::BackingOff)
-        }
+        _ if entry.retry_after.is_some_and(|at| policy.now < at) => Decision::Leave(Why::BackingOff),
         // Those that have it would get it twice.
         State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
+        // One message of this unique-id failed, and one was delivered: only its octets tell which of them is listed.
+        State::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server said that it had deleted it: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
@@ -212,8 +227,10 @@ fn decide_one(
         _ if listed_times > 1 && (listed_times > u32::from(entry.copies) || policy.deletes()) => {
             Decision::Compare(Why::Duplicate)
         }
-        State::Seen => Decision::Leave(Why::Seen),
+        // A comparison failed, or another message of this unique-id.
+        _ if entry.failures > 0 => Decision::Compare(Why::Duplicate),
         _ if policy.window && !goes_now(&entry, policy) => Decision::Compare(Why::Window),
+        State::Seen => Decision::Leave(Why::Seen),
         State::Recorded | State::Delivered => Decision::Leave(Why::Known),
     }
 }
@@ -231,15 +248,16 @@ fn size_changed(entry: &Entry, octets: Option<Octets>) -> bool {
 }
 
 fn goes_now(entry: &Entry, policy: &Policy) -> bool {
-    matches!(entry.state, State::Delivered | State::Recorded) && at_once(policy, entry.listed).is_some()
+    entry.state == State::Delivered && at_once(policy, entry.listed).is_some()
 }
 
-/// What is new first, in the order of the listing; `max-messages` and `max-bytes` count what is retrieved or compared.
-fn limit(decisions: &mut [Decision], maildrop: &Maildrop, policy: &Policy) {
+/// `max-messages` and `max-bytes` count what is retrieved or compared, each in the order of the listing: what is new
+/// first, then what is compared, and last what failed before, so that neither keeps new mail waiting.
+fn limit(decisions: &mut [Decision], maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
     if policy.max_messages.is_none() && policy.max_bytes.is_none() {
         return;
     }
-    let (mut messages, mut octets) = (0_u64, Octets(0));
+    let Spent { mut messages, mut octets } = policy.spent;
     let mut take = |decision: &mut Decision, listed: &Listed<'_>| {
         let size = listed.octets.unwrap_or_default();
         if policy.max_messages.is_some_and(|most| messages >= most) {
@@ -251,11 +269,15 @@ fn limit(decisions: &mut [Decision], maildrop: &Maildrop, policy: &Policy) {
             octets = octets.plus(size);
         }
     };
-    // A message that failed before must not keep the others waiting: its turn is last.
-    for last in [false, true] {
+    let turn = |decision: &Decision, listed: &Listed<'_>| match (decision, listed.who) {
+        (Decision::Leave(_), _) => None,
+        (_, Who::Known(id)) if ledger.entry(id).failures > 0 => Some(2),
+        (Decision::Compare(_), _) => Some(1),
+        (Decision::Retrieve(_), _) => Some(0),
+    };
+    for now in 0..3 {
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-            let again = *decision == Decision::Retrieve(Why::Again);
-            if !matches!(decision, Decision::Leave(_)) && again == last {
+            if turn(decision, &listed) == Some(now) {
                 take(decision, &listed);
             }
         }
@@ -378,3 +400,6 @@ fn is_older(delivered: Option<Time>, days: Option<u32>, now: Option<Time>) -> bo
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ use crate::client::{self, Client, Named, Next, Transaction};
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who};
 use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key};
 use crate::protocol::session::{Event, Sent};
 use crate::protocol::types::{MessageNumber, Octets};
@@ -320,8 +320,8 @@ impl Fetch<'_> {
             };
             let index = self.state.cursor;
             self.state.cursor = index.saturating_add(1);
-            let again = decision == Decision::Retrieve(Why::Again);
-            if matches!(decision, Decision::Leave(_)) || again != self.state.second_round {
+            let failed = self.failures(index) > 0;
+            if matches!(decision, Decision::Leave(_)) || failed != self.state.second_round {
                 continue;
             }
             let listed = self.maildrop.at(index)?;

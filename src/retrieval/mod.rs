@@ -27,6 +27,7 @@ use crate::delivery::mbox;
 use crate::ledger::Ledger;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Memory, Pipelining};
+use crate::plan::Spent;
 use crate::report::{Event, Summary, Trouble};
 use alerts::Alerts;
 use destinations::Destinations;
@@ -94,7 +95,7 @@ fn with_lock(
     recovery::recover(run, &mut ledger, directory, summary)?;
     let destinations = Destinations::open(run, &mut ledger, directory)?;
     let secret = password::obtain(run.account, run.context.environment)?;
-    let mut sessions = Sessions { run, summary, memory, secret: &secret };
+    let mut sessions = Sessions { run, summary, memory, secret: &secret, spent: Spent::default() };
     let (ledger, result) = sessions.all(ledger, destinations);
     let Some(ledger) = ledger else { return result };
     // In order, also after a line that broke: the next run then need not write the ledger anew.

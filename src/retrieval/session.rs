@@ -15,7 +15,7 @@ use crate::exit::ExitCode;
 use crate::ledger::memory::{Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::message::Examiner;
-use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
+use crate::plan::{self, Decision, Maildrop, Policy, Spent, Who, Why};
 use crate::proof::{Delivered, EntryId, Key};
 use crate::protocol::auth::Method;
 use crate::protocol::capability::Expire;
@@ -32,6 +32,8 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) summary: &'a mut Summary,
     pub(super) memory: &'a mut Memory,
     pub(super) secret: &'a Secret,
+    /// What the sessions so far have retrieved.
+    pub(super) spent: Spent,
 }
 
 /// Which messages a session is about.
@@ -61,7 +63,8 @@ impl Sessions<'_, '_> {
             Ok(client) => client,
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
-        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope };
+        let Self { run, summary, memory, spent, .. } = self;
+        let session = Session { run, summary, memory, spent, scope };
         session.transact(client, ledger, destinations)
     }
 
@@ -124,6 +127,7 @@ struct Session<'a, 'b> {
     run: &'a Run<'b>,
     summary: &'a mut Summary,
     memory: &'a mut Memory,
+    spent: &'a mut Spent,
     scope: &'a Scope,
 }
 
@@ -134,7 +138,8 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope) {
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, *self.spent, self.scope)
+        {
             Ok(prepared) => prepared,
             Err(e) => {
                 client.hang_up();
@@ -240,6 +245,9 @@ impl Session<'_, '_> {
         summary.delivered = summary.delivered.saturating_add(tally.delivered);
         summary.octets = summary.octets.saturating_add(tally.octets);
         summary.failed = summary.failed.saturating_add(tally.failed);
+        let messages = tally.delivered.saturating_add(tally.failed);
+        self.spent.messages = self.spent.messages.saturating_add(messages);
+        self.spent.octets = self.spent.octets.plus(Octets(tally.octets));
         if let Some(exit) = tally.exit {
             self.mark(exit);
         }
@@ -404,9 +412,11 @@ fn prepare(
     client: &mut Client<Transaction>,
     ledger: &mut Ledger,
     memory: &mut Memory,
+    spent: Spent,
     scope: &Scope,
 ) -> Result<Prepared, Error> {
     let mut policy = policy(run, ledger);
+    policy.spent = spent;
     policy.window = is_window(client);
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
     if client.checks_step() && !maildrop.has_unique_ids() {
@@ -662,7 +672,7 @@ impl Known {
             if failures > 0 {
                 known.failed_before.insert(id, failures);
             }
-            if *decision == Decision::Retrieve(Why::Again)
+            if matches!(decision, Decision::Retrieve(Why::Again) | Decision::Compare(Why::Duplicate))
                 && let Some(set) = ledger.set(id)
             {
                 let slots = (0_usize..)
