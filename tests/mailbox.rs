@@ -22,10 +22,9 @@ impl Mailbox {
 
     /// Other keys, or another port, from now on.
     pub(crate) fn configure(&self, port: u16, keys: &str) {
-        let deliver = if keys.contains("deliver = ") { "" } else { "deliver = { maildir = \"~/mail\" }" };
         self.sandbox.config(format!(
             "[accounts.me]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nuser = \"me\"\n\
-             password = \"secret\"\n{deliver}\n{keys}\n"
+             password = \"secret\"\ndeliver = {{ maildir = \"~/mail\" }}\n{keys}\n"
         ));
     }
 
@@ -48,7 +47,10 @@ impl Mailbox {
     #[track_caller]
     pub(crate) fn holds<M: AsRef<[u8]>>(&self, expected: impl IntoIterator<Item = M>) {
         let maildir = Maildir::read(&self.path());
-        assert_same(maildir.messages(), expected.into_iter().map(|octets| octets.as_ref().to_vec()).collect());
+        assert_same(
+            maildir.messages(),
+            expected.into_iter().map(|octets| octets.as_ref().to_vec()).collect(),
+        );
         assert!(maildir.tmp.is_empty(), "left in tmp/: {:?}", maildir.tmp.keys());
     }
 }

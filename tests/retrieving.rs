@@ -27,7 +27,9 @@ fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
 /// The commands of a session that are about messages.
 fn about_messages(served: &Served, session: usize) -> Vec<String> {
     let mut commands = served.server.commands(session);
-    commands.retain(|command| !["CAPA", "USER", "PASS", "AUTH"].contains(&command.split(' ').next().unwrap_or("")));
+    commands.retain(|command| {
+        !["CAPA", "USER", "PASS", "AUTH"].contains(&command.split(' ').next().unwrap_or(""))
+    });
     commands
 }
 
@@ -359,7 +361,8 @@ fn r11_a_missing_terminator_is_named() {
 
 #[test]
 fn r12_the_servers_own_book_keeping_is_left_alone() {
-    let pseudo = b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nFrom: Mail System Internal Data <MAILER-DAEMON@x>\r\n\
+    let pseudo =
+        b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nFrom: Mail System Internal Data <MAILER-DAEMON@x>\r\n\
         Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 1234567890 0000000000\r\n\
         Status: RO\r\n\r\nThis text is part of the internal format of your mail folder.\r\n";
     let messages = [Message::new("internal", pseudo), Message::new("mail", body(2))];

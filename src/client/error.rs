@@ -158,6 +158,17 @@ impl Error {
         }
     }
 
+    /// Whether the server refused user name or password, in whichever way the method has for it: the same again would be
+    /// refused again.
+    #[must_use]
+    pub fn refuses_credentials(&self) -> bool {
+        matches!(
+            self,
+            Self::LoginRefused { meaning: Refusal::Credentials, .. }
+                | Self::Sasl { source: SaslError::Refused(_), .. }
+        )
+    }
+
     /// Whether the server ended the line where an answer was due.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::account::{Account, PasswordSource};
+use super::account::{Account, Auth, PasswordSource};
 use super::error::{ConfigError, Mistake, quoted, shown_path};
 use super::locate::{Environment, read, read_private};
 use super::{netrc, resolve};
@@ -26,13 +26,16 @@ const LONGEST: u64 = 64 * 1024;
 /// Octets of a netrc file at most.
 const LARGEST_NETRC: u64 = 1024 * 1024;
 
-/// The password or token of `account`.  May run a program or ask at the terminal; askers in several threads wait for
-/// each other.
+/// The password or token of `account`; empty for `auth = "external"`, which proves itself by its certificate.  May run a
+/// program or ask at the terminal; askers in several threads wait for each other.
 ///
 /// # Errors
 /// A file of secrets that is missing or open to others, or a password that no command can carry (78); no password to
 /// be had (77).
 pub fn obtain(account: &Account, environment: &Environment) -> Result<Secret, ConfigError> {
+    if account.auth == Auth::External {
+        return Ok(Secret::new(""));
+    }
     let password = match &account.password {
         PasswordSource::Inline(secret) => secret.clone(),
         PasswordSource::File(path) => from_file(path)?,
@@ -148,9 +151,7 @@ fn from_command(argv: &[String], limit: Duration) -> Result<Secret, ConfigError>
         argv.split_first().ok_or_else(|| failed("password-command is empty".to_owned()))?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command
-        .spawn()
-        .map_err(|e| failed(format!("password-command: cannot run {}: {e}", quoted(program))))?;
+    let child = command.spawn().map_err(|e| cannot_run(program, &e))?;
     let mut child = Reaped(child);
     let out = first_line_of(child.0.stdout.take());
     let complaint = first_line_of(child.0.stderr.take());
@@ -174,6 +175,21 @@ fn from_command(argv: &[String], limit: Duration) -> Result<Secret, ConfigError>
         )));
     }
     Ok(password)
+}
+
+/// The program's name is shown, but for one with a blank: a whole command line in the place of a program, which may hold
+/// anything.
+fn cannot_run(program: &str, error: &io::Error) -> ConfigError {
+    if program.contains(char::is_whitespace) {
+        return ConfigError::no_password(
+            format!("password-command: cannot run its first element: {error}"),
+            "a list is executed as it is, an element for each argument; a command line for the shell is a string",
+        );
+    }
+    ConfigError::no_password(
+        format!("password-command: cannot run {}: {error}", quoted(program)),
+        "run it by hand: its first line of output must be the password",
+    )
 }
 
 /// Kills and reaps what still runs when we leave early; after a normal end there is nothing left to do.

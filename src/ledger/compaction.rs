@@ -75,6 +75,18 @@ pub(super) fn rewrite(
     })
 }
 
+/// Removes what a run has left that died while it wrote the ledger anew.
+///
+/// # Errors
+/// [`Error::Disk`].
+pub(super) fn clean_up(directory: &Path) -> Result<(), Error> {
+    let new = directory.join(NEW_FILE);
+    if new.symlink_metadata().is_ok() {
+        durable::remove(&new)?;
+    }
+    Ok(())
+}
+
 /// Lets `fill` write a new file, and puts it in the ledger's place.
 fn replace(
     directory: &Path,

@@ -57,7 +57,7 @@ pub enum State {
     Open,
     /// Only printed on standard output: not retrieved again, never deleted.
     Seen,
-    /// Recognised after a renumbering, or imported: treated as delivered, but never deleted on that word alone.
+    /// Recognised after a renumbering as a message that was delivered under another key: as good as delivered.
     Recorded,
     /// Delivered to all of its set.
     Delivered,

@@ -188,7 +188,7 @@ impl Index {
             }
             Line::Deleted { time, key } => {
                 let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
-                if !self.is(entry, State::Delivered) {
+                if !self.is(entry, State::Delivered) && !self.is(entry, State::Recorded) {
                     return Err("it was not delivered");
                 }
                 self.change(entry, |slot| slot.set_state(State::Deleted));
@@ -580,8 +580,18 @@ impl Index {
         })
     }
 
-    /// Whether an entry has been absent for so long, and from so many listings, that it may be forgotten.
+    /// Whether an entry has been absent for so long, and from so many listings, that it may be forgotten; or was
+    /// deleted so long ago, and found gone.  (Where everything is deleted, no listing ever holds a known unique-id, so
+    /// none would count, and the ledger would grow for ever.)
     pub(super) fn is_forgettable(&self, id: EntryId, today: i64) -> bool {
+        let deleted = |slot: &Slot| {
+            slot.state() == State::Deleted
+                && slot.is(GONE)
+                && today.saturating_sub(slot.delivered().day()) >= FORGET_AFTER_DAYS
+        };
+        if self.slot(id).is_some_and(deleted) {
+            return self.rare(id).is_none_or(|rare| rare.messages.is_empty());
+        }
         let Some(since) = self.absent_since(id).map(i64::from) else { return false };
         today.saturating_sub(since) >= FORGET_AFTER_DAYS
             && self.listings.len() == FORGET_AFTER_LISTINGS

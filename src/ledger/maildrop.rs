@@ -109,7 +109,7 @@ impl Ledger {
     pub fn deleted(&mut self, ids: &[EntryId]) -> Result<(), Error> {
         let (mut window, time) = (Window::wide(), self.now());
         for id in ids {
-            if self.entry(*id).state != State::Delivered {
+            if !matches!(self.entry(*id).state, State::Delivered | State::Recorded) {
                 continue;
             }
             let key = self.key_in(&mut window, *id)?;

@@ -118,7 +118,7 @@ impl Ledger {
                 compaction::rewrite(directory, heading, &ledger.index, journal, false)?;
                 ledger.reload(durable::open)?;
             }
-            Some(_) => {}
+            Some(_) => compaction::clean_up(directory)?,
         }
         ledger.lock = Some(lock);
         Ok(ledger)
@@ -374,7 +374,7 @@ impl Ledger {
     }
 
     /// Proof that this entry is delivered whole, for the message that now has this number; `None` when it isn't, or was only
-    /// seen or recognised.  Nor is there one for what the server said it had deleted: what is listed under that unique-id
+    /// seen.  Nor is there one for what the server said it had deleted: what is listed under that unique-id
     /// now may be another message, which must be looked at first ([`Ledger::recognise`]).
     ///
     /// What an earlier run wrote is on disk, or the ledger would not have opened; what this one wrote is synced before
@@ -382,8 +382,8 @@ impl Ledger {
     #[must_use]
     pub fn delivered(&self, id: EntryId, number: MessageNumber) -> Option<Delivered> {
         match self.entry(id).state {
-            State::Delivered => Some(Delivered::attest(number, id)),
-            State::Open | State::Seen | State::Recorded | State::Deleted => None,
+            State::Delivered | State::Recorded => Some(Delivered::attest(number, id)),
+            State::Open | State::Seen | State::Deleted => None,
         }
     }
 

@@ -73,7 +73,13 @@ fn piece(message: &Arc<Arrival>, destination: DestinationId) -> Staged {
     let batch = Arc::new(File::open("/").unwrap());
     let name = format!("1.{:?}", message.digests.message);
     let (message, digest) = (Arc::clone(message), Digest::of(b"stored"));
-    Staged::attest(Piece { message, destination, octets: 11, digest, place: Place::Maildir { name, batch, file: None } })
+    Staged::attest(Piece {
+        message,
+        destination,
+        octets: 11,
+        digest,
+        place: Place::Maildir { name, batch, file: None },
+    })
 }
 
 fn note(ledger: &mut Ledger, pieces: Vec<Staged>) -> Vec<Noted> {
@@ -550,7 +556,7 @@ fn the_size_of_a_delivered_message_does_not_change_unseen() {
 }
 
 #[test]
-fn renumbered_messages_are_recorded_and_never_deleted_by_that() {
+fn renumbered_messages_are_recorded_as_good_as_delivered() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
     let old = deliver(&mut ledger, "a", "a");
@@ -560,11 +566,28 @@ fn renumbered_messages_are_recorded_and_never_deleted_by_that() {
     let entry = ledger.entry(new);
     assert_eq!((entry.state, entry.delivered, entry.copies), (State::Recorded, Some(NOW), 1));
     assert_eq!(ledger.records(new).unwrap(), ledger.records(old).unwrap());
-    assert_eq!(ledger.delivered(new, number(1)), None);
+    assert_eq!(ledger.delivered(new, number(1)).unwrap().entry(), new);
     compact(&ledger);
     assert_eq!(read(home.path()).unwrap().present().collect::<Vec<_>>(), [old]);
     ledger.complete_listing(&mut [new].into_iter()).unwrap();
     assert_eq!(ledger.present().collect::<Vec<_>>(), [new]);
+    ledger.deleted(&[new]).unwrap();
+    assert_eq!(ledger.entry(new).state, State::Deleted);
+}
+
+#[test]
+fn what_was_deleted_long_ago_and_is_gone_is_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let [gone, lingering] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
+    ledger.deleted(&[gone]).unwrap();
+    ledger.complete_listing(&mut std::iter::empty()).unwrap();
+    ledger.deleted(&[lingering]).unwrap();
+    for (days, kept) in [(30, 2), (60, 2), (90, 2), (91, 1)] {
+        ledger.tick(Time(NOW.0 + days * 86_400));
+        compact(&ledger);
+        assert_eq!(read(home.path()).unwrap().len(), kept, "{days} days");
+    }
 }
 
 #[test]

@@ -263,6 +263,7 @@ impl Reporter for Plain {
                     &format!("message {number} ({size}) stays on the server: it is too large"),
                 );
             }
+            // Most come back at each run; what needs a person ends the run, or is a notice.
             Event::Warning(text) => {
                 if self.level > Level::Quiet {
                     self.warn(account, text);

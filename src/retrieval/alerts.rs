@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::run::Run;
-use crate::client;
 use crate::clock::Time;
 use crate::ledger::memory::{Alert, Memory, Pause};
 use crate::message::date;
-use crate::protocol::auth::Refusal;
 use crate::report::{Event, Summary};
 
 /// After the first refused login the next one waits so long, after each further one twice as long,
@@ -54,9 +52,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 true
             }
             Err(Error::Paused { .. }) => false,
-            Err(Error::Client(client::Error::LoginRefused { meaning: Refusal::Credentials, .. })) => {
-                self.refused(memory)
-            }
+            Err(Error::Client(e)) if e.refuses_credentials() => self.refused(memory),
             Err(e) if e.is_transient() => {
                 // Whatever stopped it, the credentials are not known to be bad any more.
                 self.passing(memory)

@@ -58,7 +58,8 @@ impl Comparison {
                         // A nameless one whose deletion was confirmed is gone: an equal one is new mail.
                         Key::Header(_) => entry.state != State::Deleted,
                     };
-                    if !ours || entry.state == State::Open {
+                    // What was only printed is not as good as delivered: under another name it's printed again.
+                    if !ours || matches!(entry.state, State::Open | State::Seen) {
                         continue;
                     }
                     let records = ledger.records(id)?;

@@ -442,7 +442,8 @@ impl Fetch<'_> {
         if let Some(e) = failure {
             give_up(intakes);
             self.settled_octets(job.size);
-            return Ok(self.storage_failed(&listed, e));
+            self.storage_failed(&listed, e);
+            return Ok(());
         }
         if intakes.is_empty() {
             // Retrieved, but there was nowhere to put it any more.
@@ -488,7 +489,8 @@ impl Fetch<'_> {
         }
         if let Some(e) = failure {
             self.settled_octets(job.size);
-            return Ok(self.storage_failed(&listed, e));
+            self.storage_failed(&listed, e);
+            return Ok(());
         }
         let message = Arc::new(Arrival {
             number: job.number,

@@ -21,7 +21,7 @@ pub use error::Error;
 pub use run::{Context, Options};
 
 use crate::clock::Time;
-use crate::config::account::Account;
+use crate::config::account::{Account, Switch, SyncMode};
 use crate::config::password;
 use crate::delivery::mbox;
 use crate::ledger::Ledger;
@@ -43,12 +43,12 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     let started = Instant::now();
     let run = Run::new(account, options, context);
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
-    let result = if options.dry_run {
-        session::dry_run(&run, &mut summary).map_err(|e| (e, true))
+    let (result, news) = if options.dry_run {
+        (session::dry_run(&run, &mut summary), true)
     } else {
         mailbox(&run, &mut summary)
     };
-    if let Err((e, news)) = result {
+    if let Err(e) = result {
         let before = summary.trouble.take();
         summary.trouble = Some(Trouble {
             exit: before.map_or(e.exit_code(), |trouble| trouble.exit.merge(e.exit_code())),
@@ -62,11 +62,18 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     summary
 }
 
-fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), (Error, bool)> {
+/// How the run ended, and whether a person should hear of it who asked for quiet.
+fn mailbox(run: &Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool) {
     let mailbox = run.account.mailbox();
     let directory = run.context.state.join(mailbox.directory_name());
-    let lock =
-        Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(|e| (e.into(), false))?;
+    let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
+        Ok(lock) => lock,
+        // A lock that another popfetch holds passes by itself; a state directory that can't be made doesn't.
+        Err(e) => {
+            let news = !e.is_transient();
+            return (Err(e), news);
+        }
+    };
     let mut memory = Memory::load(&directory);
     let alerts = Alerts::new(run, Time::now());
     let result = match alerts.check_pause(&memory) {
@@ -78,7 +85,7 @@ fn mailbox(run: &Run<'_>, summary: &mut Summary) -> Result<(), (Error, bool)> {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
-    result.map_err(|e| (e, news))
+    (result, news)
 }
 
 fn with_lock(
@@ -93,6 +100,12 @@ fn with_lock(
         run.warn(warning.clone());
     }
     recovery::recover(run, &mut ledger, directory, summary)?;
+    if run.account.sync == SyncMode::Off {
+        run.warn(
+            "sync = \"off\": after a power failure mail that was deleted on the server may be missing here"
+                .to_owned(),
+        );
+    }
     let destinations = Destinations::open(run, &mut ledger, directory)?;
     let secret = password::obtain(run.account, run.context.environment)?;
     let mut sessions = Sessions { run, summary, memory, secret: &secret, spent: Spent::default() };
@@ -117,7 +130,11 @@ impl Sessions<'_, '_> {
                 Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => scope = next,
                 Ok(_) => break,
                 // A server that has answered out of step is asked again, one command at a time.
-                Err(e) if e.forbids_pipelining() && self.memory.pipelining == Pipelining::Unproven => {
+                Err(e)
+                    if e.forbids_pipelining()
+                        && self.run.account.pipelining == Switch::Auto
+                        && self.memory.pipelining == Pipelining::Unproven =>
+                {
                     self.memory.pipelining = Pipelining::Broken;
                     self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
                 }

@@ -86,7 +86,8 @@ impl<'a> Run<'a> {
     pub(super) fn dialogue(&self) -> Option<Dialogue> {
         self.context.reporter.wants_dialogue().then(|| {
             let (reporter, account) = (Arc::clone(&self.context.reporter), self.account.name.clone());
-            Arc::new(move |line| reporter.report(&account, &Event::Dialogue(line))) as Dialogue
+            let tell: Dialogue = Arc::new(move |line| reporter.report(&account, &Event::Dialogue(line)));
+            tell
         })
     }
 

@@ -112,12 +112,12 @@ pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<C
     let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
     client.set_pipelining(match account.pipelining {
         Switch::Off => Pipelining::Off,
-        Switch::On => Pipelining::Trusted,
         Switch::Auto if !offered => Pipelining::Off,
-        Switch::Auto => match memory.pipelining {
-            Verdict::Broken => Pipelining::Off,
+        Switch::Auto | Switch::On => match memory.pipelining {
             Verdict::InStep => Pipelining::Trusted,
-            Verdict::Unproven => Pipelining::Checked,
+            Verdict::Broken if account.pipelining == Switch::Auto => Pipelining::Off,
+            // Whoever switched it on wants it, but no message under another's unique-id.
+            Verdict::Broken | Verdict::Unproven => Pipelining::Checked,
         },
     });
     Ok(client)
@@ -714,9 +714,9 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => unique_id.to_string(),
+            Who::New(unique_id) => client.quote(unique_id.as_bytes()),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => unique_id.to_string(),
+                Key::UniqueId(unique_id) => client.quote(unique_id.borrow().as_bytes()),
                 Key::Header(_) => "-".to_owned(),
             },
             Who::Nameless => "-".to_owned(),

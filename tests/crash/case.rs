@@ -27,17 +27,23 @@ pub(crate) struct Plan {
     pub(crate) messages: Vec<Vec<u8>>,
     /// One message has been retrieved before: ledger and destinations are there, the server has proved that it pipelines.
     pub(crate) primed: bool,
+    /// On a disk, where syncs cost what they cost, and one may stand for many.
+    pub(crate) on_disk: bool,
     /// More keys for the account.
     pub(crate) keys: &'static str,
 }
 
 impl Plan {
     pub(crate) fn new(kinds: &'static [Kind], deletes: bool) -> Self {
-        Self { kinds, deletes, messages: varied(), primed: false, keys: "" }
+        Self { kinds, deletes, messages: varied(), primed: false, on_disk: false, keys: "" }
     }
 
     pub(crate) fn primed(self) -> Self {
         Self { primed: true, ..self }
+    }
+
+    pub(crate) fn on_disk(self) -> Self {
+        Self { on_disk: true, ..self }
     }
 
     pub(crate) fn of(self, messages: Vec<Vec<u8>>) -> Self {
@@ -78,7 +84,8 @@ impl Case {
     pub(crate) fn on(plan: Plan, change: impl FnOnce(Options) -> Options) -> Self {
         let primer = plan.primed.then(|| Message::new("primer", PRIMER));
         let server = Server::start(change(Options::with("me", "secret", primer)));
-        let case = Self { sandbox: Sandbox::new(), server, plan };
+        let sandbox = if plan.on_disk { Sandbox::new() } else { Sandbox::in_memory() };
+        let case = Self { sandbox, server, plan };
         case.configure();
         if case.plan.primed {
             case.run().succeeds();

@@ -16,7 +16,7 @@
 //! side in an orderly way and records what the client still sends.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub enum Step {
     Close,
     /// Resets the line.
     Reset,
+    /// Reads a line and sends what this makes of it.
+    Reply(Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>),
     /// Answers as an empty maildrop does, whatever is asked, until the client quits or closes.
     EmptyMaildrop,
     /// Calls this: a look at the disk in the middle of a session, or a wait for something.
@@ -76,6 +78,11 @@ pub fn expect_start(line: impl AsRef<[u8]>) -> Step {
     Step::ExpectStart(line.as_ref().to_vec())
 }
 
+/// [`Step::Reply`].
+pub fn reply(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Step {
+    Step::Reply(Arc::new(answer))
+}
+
 /// What one connection brought.
 #[derive(Debug, Clone, Default)]
 pub struct Transcript {
@@ -95,7 +102,7 @@ impl Transcript {
     }
 }
 
-/// The server.  Listens on `127.0.0.1` until dropped.
+/// The server.  Listens until dropped.
 pub struct Scripted {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -119,16 +126,21 @@ struct Sessions {
 impl Scripted {
     /// Plays one script for each connection, in the order of connecting.
     pub fn start(scripts: Vec<Vec<Step>>) -> Self {
-        Self::launch(scripts, None)
+        Self::launch(Ipv4Addr::LOCALHOST.into(), scripts, None)
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at(address: IpAddr, scripts: Vec<Vec<Step>>) -> Self {
+        Self::launch(address, scripts, None)
     }
 
     /// The same, with a certificate for [`Step::StartTls`]; put it first for implicit TLS.
     pub fn start_tls(certified: Certified, scripts: Vec<Vec<Step>>) -> Self {
-        Self::launch(scripts, Some(certified))
+        Self::launch(Ipv4Addr::LOCALHOST.into(), scripts, Some(certified))
     }
 
-    fn launch(scripts: Vec<Vec<Step>>, certified: Option<Certified>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    fn launch(at: IpAddr, scripts: Vec<Vec<Step>>, certified: Option<Certified>) -> Self {
+        let listener = TcpListener::bind((at, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { scripts, certified, sessions: Mutex::default() });
         let acceptor = thread::spawn({
@@ -294,6 +306,10 @@ fn perform(step: &Step, wire: &mut Wire, shared: &Shared, transcript: &mut Trans
         Step::Reset => {
             wire.end(Ending::Reset);
             Ok(())
+        }
+        Step::Reply(answer) => {
+            let answer = answer(&line(wire, "a line")?);
+            wire.send(&answer).map_err(|e| format!("cannot send {}: {e}", show(&answer)))
         }
         Step::EmptyMaildrop => loop {
             // Whether the client stays for the answer to QUIT is its own affair.

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use crate::cli::args::Arguments;
 use crate::cli::is_dumb;
 use crate::clock;
-use crate::config::account::{Account, Deliver, PasswordSource, Retention};
+use crate::config::account::{Account, Auth, Deliver, PasswordSource, Retention};
 use crate::config::locate::Environment;
 use crate::config::{self, Configuration, Request};
 use crate::connection::Connectors;
@@ -119,7 +119,9 @@ fn reporter(
 /// Whether somebody else writes to the terminal while bars would be there: messages, or questions for passwords.
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
-    let asks = |account: &Account| matches!(account.password, PasswordSource::Prompt);
+    let asks = |account: &Account| {
+        matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
+    };
     (stdout_is_terminal && accounts.iter().any(prints_mail))
         || (accounts.len() > 1 && accounts.iter().any(asks))
 }

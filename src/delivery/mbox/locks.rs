@@ -8,13 +8,14 @@
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
 use super::boot;
@@ -192,6 +193,16 @@ impl Locked {
     }
 }
 
+impl Locked {
+    /// Lets the dotlock stay when the other locks go: the disk refuses to cut off a part of a message, which nobody who
+    /// takes both locks may see.  The next run takes it over as soon as this process is dead.
+    pub(super) fn keep_dotlock(&mut self) {
+        if let Some(dotlock) = &mut self.dotlock {
+            dotlock.kept = true;
+        }
+    }
+}
+
 impl Drop for Locked {
     fn drop(&mut self) {
         // Readers tell new mail by an access time before the modification time; our own reading is no access.
@@ -214,6 +225,10 @@ pub(super) fn look(path: &Path, wait: &mut Wait<'_>) -> Result<(), Error> {
     let _claim = Claim::take(&path, wait)?;
     if !is_file(&path)? {
         return Ok(());
+    }
+    // There may be nothing to deliver: what a run that died has left must not keep others from the mbox until then.
+    if is_left_over(&dotlock_of(&path)).unwrap_or(false) {
+        drop(attempt(&path, false)?);
     }
     let file = durable::open_to_read(&path)?;
     if begins_as_mbox(&file, &path)? { Ok(()) } else { Err(no_mbox(&path)) }
@@ -350,6 +365,8 @@ fn attempt(path: &Path, create: bool) -> Result<Attempt, Error> {
 struct Dotlock {
     path: PathBuf,
     identity: (u64, u64),
+    /// It stays.
+    kept: bool,
 }
 
 enum Dot {
@@ -362,40 +379,32 @@ enum Dot {
 impl Dotlock {
     /// Makes the lock by `link(2)` of a file that has its content already, so that nobody ever sees it empty.
     fn attempt(mbox: &Path) -> Result<Dot, Error> {
-        let mut path = mbox.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
+        let path = dotlock_of(mbox);
         let fail = |e| Error::from(durable::Error::new(Step::Open, &path, e));
-        let random: [u8; 8] = clock::random().map_err(fail)?;
-        let unique = path.with_file_name(format!(
-            ".popfetch-{:016x}-{}",
-            u64::from_ne_bytes(random),
-            clock::process_id()
-        ));
-        let file = match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&unique) {
-            Ok(file) => file,
+        let draft = match Draft::create(&path) {
+            Ok(draft) => draft,
             Err(e) if is_forbidden(&e) => return Ok(Dot::Impossible(e)),
             Err(e) => return Err(fail(e)),
         };
-        let made = (&file).write_all(content().as_bytes()).and_then(|()| Self::link(&file, &unique, &path));
-        let removed = std::fs::remove_file(&unique);
+        let made = (&draft.file).write_all(content().as_bytes()).and_then(|()| Self::link(&draft, &path));
+        let removed = draft.name.as_ref().map_or(Ok(()), std::fs::remove_file);
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
         Ok(match made {
-            Some(identity) => Dot::Made(Self { path, identity }),
+            Some(identity) => Dot::Made(Self { path, identity, kept: false }),
             None => Dot::Busy(path),
         })
     }
 
     /// Device and inode of the lock, if it is made.  A dead one is broken, once.
-    fn link(file: &File, unique: &Path, path: &Path) -> io::Result<Option<(u64, u64)>> {
+    fn link(draft: &Draft, path: &Path) -> io::Result<Option<(u64, u64)>> {
         for broken in [false, true] {
-            match std::fs::hard_link(unique, path).or_else(|e| make_whole(path, e)) {
+            match draft.link(path).or_else(|e| make_whole(path, e)) {
                 Ok(()) => return path.symlink_metadata().map(|status| Some((status.dev(), status.ino()))),
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
                 Err(_) if broken => {}
                 Err(_) => {
-                    if !is_dead(path, file.metadata()?.mtime())? {
+                    if !is_dead(path, draft.file.metadata()?.mtime())? {
                         return Ok(None);
                     }
                     match std::fs::remove_file(path) {
@@ -406,6 +415,45 @@ impl Dotlock {
             }
         }
         Ok(None)
+    }
+}
+
+/// A file that is to become a dotlock.
+struct Draft {
+    file: File,
+    /// `None` where the system can do without: then a process that is killed here leaves nothing behind.
+    name: Option<PathBuf>,
+}
+
+impl Draft {
+    /// In the directory of the lock that it will be.
+    fn create(lock: &Path) -> io::Result<Self> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        if let Ok(file) = rustix::fs::open(durable::parent_of(lock), flags, Mode::from_raw_mode(0o644))
+            && Self::entry(&file).exists()
+        {
+            return Ok(Self { file: file.into(), name: None });
+        }
+        let random: [u8; 8] = clock::random()?;
+        let random = u64::from_ne_bytes(random);
+        let name = lock.with_file_name(format!(".popfetch-{random:016x}-{}", clock::process_id()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&name)?;
+        Ok(Self { file, name: Some(name) })
+    }
+
+    /// Where the system shows an open file.
+    fn entry(file: &impl AsRawFd) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    }
+
+    fn link(&self, lock: &Path) -> io::Result<()> {
+        match &self.name {
+            Some(name) => std::fs::hard_link(name, lock),
+            None => {
+                let entry = Self::entry(&self.file);
+                Ok(rustix::fs::linkat(CWD, entry, CWD, lock, AtFlags::SYMLINK_FOLLOW)?)
+            }
+        }
     }
 }
 
@@ -423,10 +471,19 @@ fn make_whole(path: &Path, refused: io::Error) -> io::Result<()> {
 impl Drop for Dotlock {
     fn drop(&mut self) {
         // Somebody may have broken it, and made their own.
-        if self.path.symlink_metadata().is_ok_and(|status| (status.dev(), status.ino()) == self.identity) {
+        if !self.kept
+            && self.path.symlink_metadata().is_ok_and(|status| (status.dev(), status.ino()) == self.identity)
+        {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// The dotlock of the mbox at `path`.
+fn dotlock_of(path: &Path) -> PathBuf {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    PathBuf::from(lock)
 }
 
 fn is_forbidden(error: &io::Error) -> bool {
@@ -452,9 +509,16 @@ fn is_dead(path: &Path, now: i64) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(e) => return Err(e),
     };
-    if now.saturating_sub(status.mtime()) > STALE {
-        return Ok(true);
-    }
+    Ok(now.saturating_sub(status.mtime()) > STALE || is_left_over(path)?)
+}
+
+/// Whether there is a dotlock that a popfetch on this machine has made whose process is gone.
+fn is_left_over(path: &Path) -> io::Result<bool> {
+    let status = match path.symlink_metadata() {
+        Ok(status) => status,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
     let mut start = [0; 512];
     let read = match File::open(path) {
         Ok(file) if status.is_file() => read_up_to(&file, &mut start, 0)?,

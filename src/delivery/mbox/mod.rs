@@ -257,7 +257,11 @@ impl MboxOutlet {
             Err(error) => {
                 // A sync that failed is not repeated: the second one would succeed over lost data.
                 let sync = !matches!(error, Error::Disk(e) if e.step == Step::Sync);
-                append.take_back(noted, sync).is_ok()
+                let taken_back = append.take_back(noted, sync);
+                if matches!(taken_back, Err(Error::Disk(_))) {
+                    append.locked.keep_dotlock();
+                }
+                taken_back.is_ok()
             }
         };
         // Where taking back failed too, the marker stays open until recovery has done it.

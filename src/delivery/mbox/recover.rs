@@ -72,12 +72,15 @@ pub fn recover(
             name_of(path)
         ))
     })?;
-    let locked = Locked::take(&path, false, &mut Wait::new(stop, PATIENCE))?.locked;
-    let mut search = Search { mbox: locked.as_ref(), ..Search::default() };
-    for batch in batches(&unsettled.intents) {
-        search.batch(&batch, state, now)?;
-    }
-    search.everywhere()?;
+    let mut locked = Locked::take(&path, false, &mut Wait::new(stop, PATIENCE))?.locked;
+    let search = match Search::of(locked.as_ref(), &unsettled.intents, state, now) {
+        Ok(search) => search,
+        Err(e) => {
+            // There may be a torn tail still.
+            locked.iter_mut().for_each(Locked::keep_dotlock);
+            return Err(e);
+        }
+    };
     let Search { mbox, whole, found, taken, again, .. } = search;
     // A run that was killed leaves its work in the page cache only.
     if let Some(mbox) = mbox
@@ -181,7 +184,16 @@ struct Search<'a> {
     again: Vec<IntentId>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn of(mbox: Option<&'a Locked>, intents: &[Intent], state: &Path, now: Time) -> Result<Self, Error> {
+        let mut search = Self { mbox, ..Self::default() };
+        for batch in batches(intents) {
+            search.batch(&batch, state, now)?;
+        }
+        search.everywhere()?;
+        Ok(search)
+    }
+
     /// Looks at the places of one batch, and cuts a torn tail off.
     fn batch(&mut self, batch: &[Open<'_>], state: &Path, now: Time) -> Result<(), Error> {
         let spool = batch.first().map(|first| first.spool).unwrap_or_default();

@@ -1,0 +1,76 @@
+//! What popfetch costs, beside the bare client and whichever of mpop, fdm, fetchmail (with procmail) and getmail are
+//! installed: `cargo bench`, or `cargo bench --bench speed -- [ROW…] [--runs N] [--programs NAME,…] [--list]`.
+//!
+//! Every program does the same job against the same server, in turns, each time in an empty home (or, where nothing is
+//! new, the same one), and what it delivered is compared by digest with what was sent.  Medians are shown; a program
+//! that takes many seconds runs fewer times, and the table says so.
+//!
+//! `BENCH_DIR` says where mail is delivered (else the folder for temporary files).  Durability costs what the file
+//! system makes of it, so name a journalled one on a real disk, or a loop device:
+//! `truncate -s 6G ext4.img; mkfs.ext4 ext4.img; mount -o loop ext4.img /mnt`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "a program for developers: it fails loudly, and prints"
+)]
+
+mod bare;
+mod check;
+mod measure;
+mod programs;
+mod rows;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use programs::Program;
+use rows::{Bench, ROWS};
+
+fn main() {
+    let mut args = std::env::args_os().skip(1).peekable();
+    if args.next_if(|arg| arg == measure::HELPER).is_some() {
+        return measure::helper(args).unwrap();
+    }
+    if args.next_if(|arg| arg == programs::BARE).is_some() {
+        return bare::main(args.map(|arg| arg.into_string().unwrap())).unwrap();
+    }
+    let mut rows = Vec::new();
+    let mut programs: Vec<Program> = Program::ALL.into_iter().filter(|program| program.installed()).collect();
+    let mut runs = 5;
+    let mut args = args.map(|arg| arg.into_string().unwrap());
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            // cargo says so.
+            "--bench" => {}
+            "--runs" => runs = args.next().and_then(|runs| runs.parse().ok()).expect("--runs N"),
+            "--programs" => {
+                let wanted = args.next().expect("--programs NAME,…");
+                programs.retain(|program| wanted.split(',').any(|name| program.name().starts_with(name)));
+            }
+            "--list" => {
+                for (name, _, what) in ROWS {
+                    println!("{name:12} {what}");
+                }
+                return;
+            }
+            row => rows.push(row.to_owned()),
+        }
+    }
+    let unknown = rows.iter().find(|row| !ROWS.iter().any(|(name, ..)| name == row));
+    assert!(unknown.is_none(), "no row {unknown:?}: see --list");
+    let bench = Bench::new(runs, programs);
+    for (name, row, what) in ROWS {
+        if rows.is_empty() || rows.iter().any(|row| row == name) {
+            println!("\n{name}: {what}");
+            row(&bench);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The command line from outside: what it answers, on which stream, and with which exit code.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking")]
+
+use std::process::{Command, Stdio};
+
+use popfetch::exit::ExitCode;
+
+use crate::support::mail;
+use crate::support::sandbox::Sandbox;
+use crate::support::server::{Message, Options, Server, numbered};
+
+/// An account of a server on loopback, with a Maildir.
+fn account(name: &str, port: u16) -> String {
+    format!(
+        "[accounts.{name}]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nuser = \"{name}\"\n\
+         password = \"pass-{name}\"\ndeliver = {{ maildir = \"~/{name}\" }}\n"
+    )
+}
+
+fn messages() -> Vec<Message> {
+    numbered((1..=3).map(|n| mail::message(n, 2000)))
+}
+
+#[test]
+fn help_and_version_are_what_was_asked_for() {
+    let sandbox = Sandbox::new();
+    for args in [["--help"], ["-h"], ["--version"], ["-V"]] {
+        let run = sandbox.run(args);
+        run.exits(0);
+        assert!(!run.out().is_empty() && run.err().is_empty(), "{}", run.shown());
+    }
+    sandbox.run(["--version"]).says(&format!("popfetch {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(sandbox.files().is_empty(), "nothing is written for a question");
+}
+
+#[test]
+fn mistakes_are_told_with_the_code_that_fits() {
+    let sandbox = Sandbox::new();
+    sandbox.run([""; 0]).exits(78).complains("hint: create it");
+    sandbox.config(account("work", 1));
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--nonsense"], 64, "unexpected argument '--nonsense'"),
+        (&["--keep", "--delete"], 64, "cannot be used with"),
+        (&["wrok"], 64, "hint: did you mean \"work\"?"),
+        (&["--server", "h", "work"], 64, "hint: leave one of them out"),
+        (&["--stdout", "--delete"], 64, "hint: use --keep"),
+        (&["--config", "nowhere.toml"], 78, "there is no configuration at"),
+        (&["--port", "x", "work"], 64, "--port: expected a whole number"),
+    ];
+    let before = sandbox.files();
+    for (args, code, text) in cases {
+        let run = sandbox.run(args);
+        run.exits(code).complains(text);
+        assert!(run.out().is_empty() && run.err().starts_with("popfetch: "), "{}", run.shown());
+    }
+    assert_eq!(sandbox.files(), before);
+}
+
+#[test]
+fn a_reader_who_leaves_is_no_error() {
+    for args in [["--help"], ["--version"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_popfetch"))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn an_account_is_a_line_and_quiet_is_silent() {
+    let sandbox = Sandbox::new();
+    let server = Server::with("work", "pass-work", messages());
+    sandbox.config(account("work", server.port()));
+    let first = sandbox.run(["--delete"]);
+    first.exits(0);
+    assert_eq!(first.out(), "");
+    let line = first.err();
+    assert!(line.starts_with("work: 3 messages (5.") && line.lines().count() == 1, "{line}");
+    assert!(line.ends_with(" KiB) delivered, 3 deleted, 0 left\n"), "{line}");
+    let second = sandbox.run([""; 0]);
+    second.exits(0);
+    assert_eq!(
+        (second.out(), second.err()),
+        (String::new(), "work: nothing new (no messages on the server)\n".into())
+    );
+    server.add("work", messages());
+    sandbox.run(["--quiet"]).exits(0).is_silent();
+}
+
+#[test]
+fn a_dry_run_prints_a_plan_and_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let options = Options::with("work", "pass-work", messages());
+    let server = Server::start(options);
+    sandbox.config(account("work", server.port()));
+    let before = sandbox.files();
+    let run = sandbox.run(["--dry-run", "--quiet"]);
+    run.exits(0);
+    let lines: Vec<String> = run.out().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 4, "{}", run.shown());
+    assert!(lines.iter().take(3).all(|line| line.ends_with("  retrieve  new")), "{}", run.shown());
+    assert!(lines.last().unwrap().starts_with("would retrieve 3 messages ("), "{}", run.shown());
+    assert!(run.err().is_empty());
+    assert_eq!((sandbox.files(), server.count("RETR"), server.count("DELE")), (before, 0, 0));
+}
+
+#[test]
+fn one_account_failing_does_not_stop_the_others() {
+    let sandbox = Sandbox::new();
+    let server = Server::with("work", "pass-work", messages());
+    let wrong = account("home", server.port());
+    sandbox.config(format!("{wrong}{}", account("work", server.port())));
+    let run = sandbox.run([""; 0]);
+    run.exits(i32::from(ExitCode::Refused.number()))
+        .complains("popfetch: account \"home\": ")
+        .complains("\n\nhint: ");
+    run.complains("work: 3 messages (").never_says("pass-home");
+}

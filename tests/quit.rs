@@ -1,0 +1,187 @@
+//! Deleting and QUIT: what the next session makes of an answer that was lost, refused or untrue (D4 to D10).
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+
+use rustix::process::Signal;
+
+use crate::crash::case::Kind::{Maildir, Mbox, Pipe};
+use crate::crash::case::{Case, Plan, tiny};
+use crate::support::mail::stored;
+use crate::support::mailboxes::{assert_same, mbox_messages};
+use crate::support::server::{Cut, Options, Retrieved};
+
+fn case(change: impl FnOnce(Options) -> Options) -> Case {
+    Case::on(Plan::new(&[Maildir, Mbox], true).of(tiny(3)), change)
+}
+
+fn count(case: &Case, session: usize, verb: &str) -> usize {
+    case.server.commands(session).iter().filter(|command| command.split(' ').next() == Some(verb)).count()
+}
+
+/// The next session deletes what is known, without retrieving it again.
+fn deletes_without_retrieving(case: &Case, deletions: usize) {
+    case.server.change(|options| (options.cut, options.removes_at_most) = (None, None));
+    case.server.change(|options| options.instead.clear());
+    case.run().succeeds();
+    let session = case.server.sessions();
+    assert_eq!((count(case, session, "RETR"), count(case, session, "DELE")), (0, deletions));
+    case.is_complete(0);
+    case.idles();
+}
+
+#[test]
+fn d4_a_lost_answer_to_quit_is_no_failure() {
+    for (cut, deletions) in [(Cut::At("QUIT".into()), 3), (Cut::AfterUpdate, 0)] {
+        let case = case(|options| Options { cut: Some(cut), ..options });
+        case.run().succeeds();
+        deletes_without_retrieving(&case, deletions);
+    }
+}
+
+#[test]
+fn d4_a_refused_quit_is_told_and_the_next_listing_decides() {
+    let case = case(|options| options.instead("QUIT", "-ERR some deleted messages not removed\r\n"));
+    case.run().succeeds().complains("some deleted messages not removed");
+    deletes_without_retrieving(&case, 3);
+}
+
+#[test]
+fn d4_a_server_that_removes_only_some() {
+    let case = case(|options| Options { removes_at_most: Some(1), ..options });
+    case.run().succeeds().complains("not removed");
+    assert_eq!(case.server.unique_ids("me"), ["uid-2", "uid-3"]);
+    deletes_without_retrieving(&case, 2);
+}
+
+#[test]
+fn d4_a_line_lost_before_quit() {
+    for command in ["DELE 1", "DELE 3"] {
+        let case = case(|options| Options { cut: Some(Cut::At(command.into())), ..options });
+        case.run().exits(75);
+        assert_eq!(case.server.unique_ids("me").len(), 3);
+        deletes_without_retrieving(&case, 3);
+    }
+}
+
+#[test]
+fn d5_a_refused_dele_leaves_the_others_deleted() {
+    let case = case(|options| options.instead("DELE 2", "-ERR not that one\r\n"));
+    case.run().exits(75).complains("not that one");
+    assert_eq!(case.server.unique_ids("me"), ["uid-2"]);
+    deletes_without_retrieving(&case, 1);
+}
+
+#[test]
+fn d6_what_is_left_on_the_server_is_never_deleted() {
+    let case = Case::new(Plan::new(&[Maildir], false).of(tiny(3)));
+    case.run().succeeds();
+    case.idles();
+    case.is_complete(0);
+    assert_eq!((case.server.count("DELE"), case.server.count("RSET")), (0, 0));
+}
+
+/// A program that refuses the second of three messages.
+fn refusing(options: impl FnOnce(Options) -> Options) -> Case {
+    let case = Case::on(Plan::new(&[Pipe], true).of(tiny(3)), options);
+    case.sandbox.script(
+        "take",
+        "part=$(mktemp \"$HOME/log/XXXXXXXXXX.part\") && cat >\"$part\"\n\
+         grep -q 'body 1' \"$part\" && [ ! -e \"$HOME/fine\" ] && { rm \"$part\"; exit 1; }\n\
+         mv \"$part\" \"${part%.part}\"",
+    );
+    case
+}
+
+#[test]
+fn d7_a_message_that_fails_is_kept_and_the_others_are_deleted() {
+    let case = refusing(|options| options);
+    case.run().exits(75).complains("message 2");
+    assert_eq!(case.server.unique_ids("me"), ["uid-2"]);
+    assert_same(case.delivered(Pipe), [0, 2].map(|n| stored(&case.plan.messages[n])).to_vec());
+    case.sandbox.write("fine", "");
+    case.run().succeeds();
+    case.is_complete(0);
+}
+
+#[test]
+fn d8_where_retrieved_mail_may_go_quit_is_sent_only_when_all_is_stored() {
+    let expires = |mut options: Options| {
+        options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+        options.after_login.push("EXPIRE 0".to_owned());
+        Options { retrieved: Retrieved::Deleted, ..options }
+    };
+    let case = refusing(expires);
+    case.run().exits(75);
+    assert_eq!(case.server.count("QUIT"), 0);
+    assert_eq!(case.server.unique_ids("me").len(), 3);
+    case.sandbox.write("fine", "");
+    case.run().succeeds();
+    assert_eq!(count(&case, 2, "RETR"), 1, "only what failed comes again");
+    case.is_complete(0);
+}
+
+/// The server stops at a command until popfetch has got its signals.
+fn signalled(keys: &'static str, at: &'static str) -> Case {
+    let case = Case::new(Plan::new(&[Maildir], true).of(tiny(4)).with(keys));
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    case.server.change(|options| {
+        options.hook = Some(Arc::new(move |moment| {
+            if moment.command == at && moment.session == 1 {
+                let _ = wait.lock().unwrap().recv();
+            }
+        }));
+    });
+    let running = case.popfetch().start();
+    case.server.wait_for(at);
+    running.signal(Signal::TERM);
+    // Delivered to the process before the server's answer is: the kernel keeps signals in order with what follows.
+    drop(go);
+    running.finish().dies_by(Signal::TERM);
+    case
+}
+
+#[test]
+fn d9_a_signal_ends_the_run_after_what_is_on_its_way() {
+    let case = signalled("pipelining = \"off\"", "RETR 2");
+    assert_eq!(count(&case, 1, "RETR"), 2, "no new RETR after the signal");
+    // What had arrived whole was delivered, deleted, and confirmed by QUIT.
+    assert_same(case.delivered(Maildir), case.expected()[..2].to_vec());
+    assert_eq!((count(&case, 1, "DELE"), count(&case, 1, "QUIT")), (2, 1));
+    assert_eq!(case.server.unique_ids("me"), ["uid-3", "uid-4"]);
+    case.run().succeeds();
+    case.is_complete(0);
+}
+
+#[test]
+fn d9_answers_in_flight_are_read_to_their_end() {
+    let case = signalled("pipelining = \"on\"", "RETR 2");
+    case.is_complete(0);
+}
+
+#[test]
+fn d10_two_processes_on_one_mailbox() {
+    let case = case(|options| options);
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    case.server.change(|options| {
+        options.hook = Some(Arc::new(move |moment| {
+            if moment.command == "RETR 1" {
+                let _ = wait.lock().unwrap().recv();
+            }
+        }));
+    });
+    let first = case.popfetch().start();
+    case.server.wait_for("RETR 1");
+    let before = case.sandbox.files();
+    case.run().exits(75).complains("another popfetch");
+    assert_eq!(case.sandbox.files(), before, "the second one touches nothing");
+    let waiting = case.sandbox.popfetch(["--wait"]).start();
+    drop(go);
+    first.finish().succeeds();
+    waiting.finish().succeeds();
+    assert_eq!(case.server.sessions(), 2, "the second one didn't connect, the third did");
+    case.is_complete(0);
+    assert_eq!(mbox_messages(&case.mbox()).len(), 3);
+}
