@@ -1,5 +1,7 @@
 //! Whatever instant a run dies at, the next one puts everything right: nothing lost, nothing twice, nothing partial.
 
 pub(crate) mod case;
+mod kill;
 #[cfg(feature = "crash-points")]
 mod matrix;
+mod order;

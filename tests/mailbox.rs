@@ -22,9 +22,10 @@ impl Mailbox {
 
     /// Other keys, or another port, from now on.
     pub(crate) fn configure(&self, port: u16, keys: &str) {
+        let deliver = if keys.contains("deliver = ") { "" } else { "deliver = { maildir = \"~/mail\" }" };
         self.sandbox.config(format!(
             "[accounts.me]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nuser = \"me\"\n\
-             password = \"secret\"\ndeliver = {{ maildir = \"~/mail\" }}\n{keys}\n"
+             password = \"secret\"\n{deliver}\n{keys}\n"
         ));
     }
 

@@ -16,6 +16,7 @@ mod readme;
 mod retrieving;
 mod running;
 mod sasl;
+mod secrets;
 mod sessions;
 mod support;
 mod tls;

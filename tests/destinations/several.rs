@@ -89,14 +89,28 @@ fn m18_a_destination_out_of_reach_does_not_keep_the_others_waiting() {
     assert_eq!(server.unique_ids("me"), [""; 0]);
 }
 
-/// The program is taken out of the configuration while it lacks a message: then the others' having it is enough, and
-/// they don't get it again.
+/// The program isn't configured, perhaps for this run only, while it lacks a message: who has it doesn't get it again,
+/// and as long as not all have it, it stays.
 #[test]
-fn m18_who_is_no_longer_configured_is_not_waited_for() {
+fn m18_who_is_not_configured_now_is_waited_for() {
     let (server, sandbox) = scene();
+    let config = std::fs::read(sandbox.path(".config/popfetch/config.toml")).unwrap();
     poll(&sandbox).exits(75);
-    sandbox.config(account(&server, "deliver = { maildir = \"~/Mail\" }\nleave-on-server = false"));
+    for lines in
+        ["deliver = { maildir = \"~/Mail\" }", "deliver = [{ maildir = \"~/Mail\" }, { mbox = \"~/inbox\" }]"]
+    {
+        sandbox.config(account(&server, &format!("{lines}\nleave-on-server = false")));
+        sandbox.run(["--dry-run"]).succeeds().says("lacked only by a destination that isn't configured now");
+        sandbox.run(["-v"]).complains("message 1 is left for now");
+        assert_same(maildir(&sandbox, "Mail"), all(&["a", "b", "c"]));
+        assert!(mbox_messages(&sandbox.path("inbox")).is_empty());
+        assert_eq!(server.unique_ids("me"), ["uid-2"]);
+        assert_eq!(server.count("RETR"), 3);
+    }
+    std::fs::remove_file(sandbox.path("broken")).unwrap();
+    sandbox.config(config);
     poll(&sandbox).succeeds();
+    assert_eq!(taken(&sandbox), "a\nc\nb\n");
     assert_same(maildir(&sandbox, "Mail"), all(&["a", "b", "c"]));
     assert_eq!(server.unique_ids("me"), [""; 0]);
 }

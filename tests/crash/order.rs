@@ -1,0 +1,287 @@
+//! The order of the steps (D2): seen from the server at the moment of each DELE, and from the system calls.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::case::Kind::{Maildir, Mbox};
+use super::case::{Case, Kind, Plan, tiny};
+use crate::support::installed;
+use crate::support::mailboxes::{Maildir as Folders, mbox_messages};
+
+/// What the ledger says of this unique-id at this moment: how many lines each of `staged` and `delivered`.
+fn noted(ledger: &str, unique_id: &str) -> (usize, usize) {
+    let words: Vec<Vec<&str>> = ledger.lines().map(|line| line.split(' ').collect()).collect();
+    let lines = |word: &'static str| words.iter().filter(move |line| line[0] == word);
+    let message = lines("message").find(|line| line[3] == format!("u:{unique_id}"));
+    let Some(message) = message else { return (0, 0) };
+    let staged: Vec<&str> =
+        lines("staged").filter(|line| line[2] == message[1]).map(|line| line[1]).collect();
+    let delivered = lines("delivered").filter(|line| staged.contains(&line[1])).count();
+    (staged.len(), delivered)
+}
+
+fn is_stored_at_each_dele(kinds: &'static [Kind]) {
+    let case = Case::new(Plan::new(kinds, true));
+    let (maildir, mbox, state) = (case.maildir(), case.mbox(), case.sandbox.state());
+    let expected: Vec<Vec<u8>> =
+        (1..=case.plan.messages.len()).map(|n| case.message(&format!("uid-{n}"))).collect();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let deletions = Arc::clone(&seen);
+    case.server.change(|options| {
+        options.hook = Some(Arc::new(move |moment| {
+            let (true, Some(message)) = (moment.command.starts_with("DELE"), moment.message) else { return };
+            deletions.fetch_add(1, Ordering::SeqCst);
+            let unique_id = message.unique_id();
+            let number: usize = unique_id.strip_prefix("uid-").unwrap().parse().unwrap();
+            for kind in kinds {
+                let there = match kind {
+                    Maildir => Folders::read(&maildir).new.into_values().collect(),
+                    Mbox => mbox_messages(&mbox),
+                    Kind::Pipe => continue,
+                };
+                assert!(there.contains(&expected[number - 1]), "DELE of {unique_id}, not in {kind:?}");
+            }
+            let folders = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+            let ledger = folders.map(|path| path.join("ledger")).find(|path| path.exists()).unwrap();
+            let noted = noted(&std::fs::read_to_string(ledger).unwrap(), &unique_id);
+            assert_eq!(noted, (kinds.len(), kinds.len()), "staged and delivered of {unique_id}");
+        }));
+    });
+    case.run().succeeds();
+    case.is_complete(0);
+    assert_eq!(seen.load(Ordering::SeqCst), case.plan.messages.len());
+}
+
+#[test]
+fn d2_at_each_dele_the_message_is_in_the_maildir_and_the_ledger() {
+    is_stored_at_each_dele(&[Maildir]);
+}
+
+#[test]
+fn d2_at_each_dele_the_message_is_in_the_mbox_and_the_ledger() {
+    is_stored_at_each_dele(&[Mbox]);
+}
+
+#[test]
+fn d2_at_each_dele_the_message_is_everywhere_it_belongs() {
+    is_stored_at_each_dele(&[Maildir, Mbox]);
+}
+
+/// One system call: where in the trace it began, and where it had returned.
+struct Call {
+    name: String,
+    arguments: String,
+    begun: usize,
+    ended: usize,
+}
+
+struct Trace(Vec<Call>);
+
+impl Trace {
+    /// Runs a case under strace; `None` when there is none.
+    fn of(case: &Case) -> Option<Self> {
+        installed("strace")?;
+        let file = case.sandbox.path("../trace");
+        let calls = "trace=write,pwrite64,sendto,sendmsg,fsync,fdatasync,syncfs,sync,sync_file_range,rename,renameat,renameat2";
+        let strace = ["strace", "-f", "-y", "-s", "1000000", "-e", calls, "-o", file.to_str().unwrap()];
+        case.popfetch().under(strace).run().succeeds();
+        Some(Self::parse(&std::fs::read_to_string(file).unwrap()))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut calls: Vec<Call> = Vec::new();
+        let mut unfinished: HashMap<&str, usize> = HashMap::new();
+        for (at, line) in text.lines().enumerate() {
+            let (pid, rest) = line.split_once(' ').unwrap();
+            let rest = rest.trim_start();
+            if rest.starts_with("<...") {
+                if let Some(index) = unfinished.remove(pid) {
+                    calls[index].ended = at;
+                }
+            } else if let Some((name, arguments)) = rest.split_once('(') {
+                if rest.ends_with("<unfinished ...>") {
+                    unfinished.insert(pid, calls.len());
+                }
+                calls.push(Call {
+                    name: name.to_owned(),
+                    arguments: arguments.to_owned(),
+                    begun: at,
+                    ended: at,
+                });
+            }
+        }
+        Self(calls)
+    }
+
+    fn all<'a>(&'a self, name: &'a str, needle: &'a str) -> impl Iterator<Item = &'a Call> {
+        self.0.iter().filter(move |call| call.name == name && call.arguments.contains(needle))
+    }
+
+    #[track_caller]
+    fn first(&self, name: &str, needle: &str) -> &Call {
+        self.next_or_first(None, &[name], needle)
+    }
+
+    /// The first that began after `after` had returned.
+    #[track_caller]
+    fn next(&self, after: usize, names: &[&str], needle: &str) -> &Call {
+        self.next_or_first(Some(after), names, needle)
+    }
+
+    #[track_caller]
+    fn next_or_first(&self, after: Option<usize>, names: &[&str], needle: &str) -> &Call {
+        let found = self.0.iter().find(|call| {
+            after.is_none_or(|after| call.begun > after)
+                && names.contains(&call.name.as_str())
+                && call.arguments.contains(needle)
+        });
+        found.unwrap_or_else(|| panic!("no {names:?} of {needle} after line {after:?}"))
+    }
+
+    /// When the last write to a file had returned.
+    #[track_caller]
+    fn written(&self, file: &str) -> usize {
+        self.all("write", file).map(|call| call.ended).max().unwrap_or_else(|| panic!("no write to {file}"))
+    }
+
+    /// Everything written to the ledger, and which octets of it by which call.
+    fn ledger(&self) -> (String, Vec<(usize, &Call)>) {
+        let (mut text, mut writes) = (String::new(), Vec::new());
+        for call in self.all("write", "/ledger>, \"") {
+            writes.push((text.len(), call));
+            let octets = call.arguments.split_once("/ledger>, \"").unwrap().1.rsplit_once("\", ").unwrap().0;
+            text.push_str(octets);
+        }
+        (text.replace("\\n", "\n\0"), writes)
+    }
+}
+
+/// The lines of the ledger with the calls that wrote their first and last octet.
+fn lines(trace: &Trace) -> Vec<(Vec<String>, &Call, &Call)> {
+    let (text, writes) = trace.ledger();
+    let by = |at: usize| writes.iter().rev().find(|(start, _)| *start <= at).unwrap().1;
+    let mut lines = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\0') {
+        let words = line.trim_end_matches(['\n', '\0']).split(' ').map(str::to_owned).collect();
+        lines.push((words, by(at), by(at + line.len() - 1)));
+        at += line.len();
+    }
+    lines
+}
+
+/// Each message's way through the steps; `waits` gives, of a `staged` line, when its octets and name were durable where it
+/// waits, and `publishes` when it was durable where it belongs, given when its line was.
+fn in_order(
+    trace: &Trace,
+    messages: usize,
+    waits: impl Fn(&Trace, &[String]) -> usize,
+    publishes: impl Fn(&Trace, &[String], usize) -> usize,
+) {
+    let ledger = lines(trace);
+    let is = |word: &'static str| ledger.iter().filter(move |(words, _, _)| words[0] == word);
+    let mut checked = 0;
+    let mut noted_last = 0;
+    for (staged, first, last) in is("staged") {
+        let waiting = waits(trace, staged);
+        assert!(first.begun > waiting, "noted before it was durable: {staged:?}");
+        let line = trace.next(last.ended, &["fsync"], "/ledger>").ended;
+        let durable = publishes(trace, staged, line);
+        let (_, first, last) =
+            is("delivered").find(|(words, _, _)| words[1] == staged[1]).expect("delivered");
+        assert!(first.begun > durable, "recorded before it was published: {staged:?}");
+        let (message, _, _) = is("message").find(|(words, _, _)| words[1] == staged[2]).expect("message");
+        let number = message[3].strip_prefix("u:uid-").unwrap();
+        let deletion = trace.first("sendto", &format!("DELE {number}\\r\\n"));
+        assert!(deletion.begun > last.ended, "deleted before it was recorded: {staged:?}");
+        noted_last = noted_last.max(last.ended);
+        checked += 1;
+    }
+    assert_eq!(checked, messages);
+    let quit = trace.first("sendto", "\"QUIT").begun;
+    assert!(
+        trace.next(noted_last, &["fsync"], "/ledger>").ended < quit,
+        "QUIT before the ledger was on disk"
+    );
+}
+
+fn maildir_in_order(plan: &Plan) {
+    let case = Case::new(plan.clone());
+    let Some(trace) = Trace::of(&case) else { return };
+    case.is_complete(0);
+    let name = |staged: &[String]| staged[8].clone();
+    in_order(
+        &trace,
+        plan.messages.len(),
+        |trace, staged| {
+            let file = format!("/tmp/{}>", name(staged));
+            let sync = trace.next(trace.written(&file), &["fsync", "syncfs"], "/mail/dir/tmp");
+            if sync.name == "syncfs" {
+                return sync.ended;
+            }
+            let own = trace.first("fsync", &file).ended;
+            trace.next(own, &["fsync"], "/mail/dir/tmp>").ended
+        },
+        |trace, staged, line| {
+            let renamed = trace.first("renameat2", &format!("/new/{}\"", name(staged)));
+            assert!(renamed.begun > line, "published before its line was on disk: {staged:?}");
+            trace.next(renamed.ended, &["fsync"], "/mail/dir/new>").ended
+        },
+    );
+}
+
+#[test]
+fn d2_maildir_each_file_is_synced_in_order() {
+    maildir_in_order(&Plan::new(&[Maildir], true).of(tiny(3)));
+}
+
+#[test]
+fn d2_maildir_the_file_system_is_synced_in_order() {
+    maildir_in_order(&Plan::new(&[Maildir], true).of(tiny(40)).on_disk());
+}
+
+#[test]
+fn d2_mbox_is_synced_in_order() {
+    let plan = Plan::new(&[Mbox], true).of(tiny(40));
+    let case = Case::new(plan.clone());
+    let Some(trace) = Trace::of(&case) else { return };
+    case.is_complete(0);
+    let state = case.state();
+    let state = state.to_str().unwrap();
+    in_order(
+        &trace,
+        plan.messages.len(),
+        |trace, staged| {
+            let spool =
+                format!("/{}>", staged.iter().find(|word| word.starts_with("spool-")).expect("a spool"));
+            let spooled = trace.first("fsync", &spool);
+            let named = trace.next(spooled.ended, &["fsync"], &format!("{state}>")).ended;
+            trace.next(spooled.ended, &["fsync"], "/mbox-open>").ended.max(named)
+        },
+        |trace, staged, line| {
+            let subject = trace.next(line, &["write"], "/mail/box>");
+            assert!(
+                trace.all("write", "/mail/box>").next().unwrap().begun >= subject.begun || !staged.is_empty()
+            );
+            trace.next(subject.ended, &["fsync"], "/mail/box>").ended
+        },
+    );
+    // Nothing stood in the mbox before the first lines were on disk.
+    let noted = trace.first("fsync", "/ledger>").ended;
+    assert!(trace.all("write", "/mail/box>").all(|write| write.begun > noted));
+}
+
+#[test]
+fn d2_an_idle_poll_syncs_nothing() {
+    for kind in [&[Maildir] as &[Kind], &[Mbox], &[Kind::Pipe]] {
+        for deletes in [false, true] {
+            let case = Case::new(Plan::new(kind, deletes).of(tiny(3)));
+            case.run().succeeds();
+            let Some(trace) = Trace::of(&case) else { return };
+            let syncs = ["fsync", "fdatasync", "syncfs", "sync", "sync_file_range"];
+            let found = trace.0.iter().find(|call| syncs.contains(&call.name.as_str()));
+            assert!(found.is_none(), "{kind:?}: {} {}", found.unwrap().name, found.unwrap().arguments);
+        }
+    }
+}
