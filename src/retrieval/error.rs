@@ -113,11 +113,6 @@ impl Error {
             _ => false,
         }
     }
-
-    /// Whether a further session was only refused for now.
-    pub(super) fn is_refused_extra(&self) -> bool {
-        matches!(self, Self::Client(_)) && self.is_transient()
-    }
 }
 
 impl From<super::committer::Error> for Error {

@@ -122,12 +122,16 @@ impl Sessions<'_, '_> {
     fn all(&mut self, ledger: Ledger, destinations: Destinations) -> (Option<Ledger>, Result<(), Error>) {
         let mut held = (ledger, destinations);
         let mut scope = Scope::Everything;
-        for round in 0..MOST_SESSIONS {
-            let (back, result) = self.one(held, &scope);
+        // Whether the last session ended well: then this one is only to bring more.
+        let mut extra = false;
+        for _ in 0..MOST_SESSIONS {
+            let (back, result) = self.one(held, &scope, extra);
             let Some(back) = back else { return (None, result.map(drop)) };
             held = back;
             match result {
-                Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => scope = next,
+                Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => {
+                    (scope, extra) = (next, true);
+                }
                 Ok(_) => break,
                 // A server that has answered out of step is asked again, one command at a time.
                 Err(e)
@@ -136,12 +140,8 @@ impl Sessions<'_, '_> {
                         && self.memory.pipelining == Pipelining::Unproven =>
                 {
                     self.memory.pipelining = Pipelining::Broken;
+                    extra = false;
                     self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
-                }
-                // Nothing is lost when an extra session isn't to be had.
-                Err(e) if round > 0 && e.is_refused_extra() => {
-                    self.run.detail(|| format!("no further session: {e}"));
-                    break;
                 }
                 Err(e) => return (Some(held.0), Err(e)),
             }

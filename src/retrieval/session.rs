@@ -56,11 +56,21 @@ pub(super) struct Outcome {
 type Held = (Ledger, Destinations);
 
 impl Sessions<'_, '_> {
-    /// One session.  Ledger and destinations come back, unless the committer died with them.
-    pub(super) fn one(&mut self, held: Held, scope: &Scope) -> (Option<Held>, Result<Outcome, Error>) {
+    /// One session.  Ledger and destinations come back, unless the committer died with them.  That an `extra` one isn't to
+    /// be had now is no failure; that it broke off is.
+    pub(super) fn one(
+        &mut self,
+        held: Held,
+        scope: &Scope,
+        extra: bool,
+    ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
         let client = match self.login() {
             Ok(client) => client,
+            Err(e) if extra && e.is_transient() => {
+                self.run.detail(|| format!("no further session: {e}"));
+                return (Some((ledger, destinations)), Ok(Outcome { next: None }));
+            }
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
         let Self { run, summary, memory, spent, .. } = self;
