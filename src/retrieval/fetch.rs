@@ -130,6 +130,8 @@ pub(super) struct State {
     unsettled: u64,
     /// Messages with the committer.
     committing: u64,
+    /// The committer has ended.
+    ended: bool,
     to_delete: VecDeque<Delivered>,
     deleting: HashMap<MessageNumber, EntryId>,
     /// The last `RETR` sent, while nothing stands behind it by which its end could be believed.
@@ -200,7 +202,7 @@ impl Fetch<'_> {
     fn retrieve(&mut self) -> Result<(), Error> {
         self.state.stopping = self.run.context.stop.raised();
         loop {
-            self.take_reports();
+            self.take_reports()?;
             self.fill()?;
             if self.client.outstanding() == 0 {
                 self.cut();
@@ -214,7 +216,9 @@ impl Fetch<'_> {
             }
             let waits = !self.state.batch.is_empty() && !self.state.cut_due;
             let quiet = (waits && self.state.committing == 0).then_some(QUIET);
-            match self.client.next(Some(self.inbox.descriptor()), quiet)? {
+            // A committer that has ended would wake us for ever.
+            let wake = (!self.state.ended).then(|| self.inbox.descriptor());
+            match self.client.next(wake, quiet)? {
                 Next::Event => self.event()?,
                 Next::Woken => self.inbox.heard(),
                 Next::Quiet => self.paused(),
@@ -655,20 +659,17 @@ impl Fetch<'_> {
         }
     }
 
-    fn take_reports(&mut self) {
+    /// # Errors
+    /// When the committer has given up: the session is over, and joining it shows why.
+    fn take_reports(&mut self) -> Result<(), Error> {
         loop {
             match self.inbox.settled.try_recv() {
                 Ok(settled) => self.settled(settled),
-                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => {
-                    // It has ended: in peace, after we hung up, or with an error that joining will show.
-                    if self.work.take().is_some() {
-                        self.state.stopping = true;
-                        self.state.tally.not_stored |= self.state.committing > 0;
-                        self.state.batch.clear();
-                    }
+                    self.state.ended = true;
                     self.state.committing = 0;
-                    return;
+                    return if self.work.take().is_some() { Err(Error::Bug) } else { Ok(()) };
                 }
             }
         }
