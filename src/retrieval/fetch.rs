@@ -42,6 +42,10 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is
 /// slower than the line, and reading must never stop inside an answer.
 const ROOM: u64 = 64 << 20;
+/// And so many messages: each that waits may keep a file open (one in 16 of those for a Maildir does),
+const MOST_WAITING: usize = 1024;
+/// or certainly does, if it is to be handed over, and isn't small.
+const MOST_TO_HAND_OVER: usize = 128;
 /// What a message counts whose size isn't known.
 const UNKNOWN_SIZE: u64 = 64 << 10;
 /// A message may grow to sixteen times its listed size,
@@ -126,8 +130,10 @@ pub(super) struct State {
     batch_octets: u64,
     /// The batch goes as soon as nothing that shares its files is on its way.
     cut_due: bool,
-    /// Octets asked for and not settled.
+    /// Octets asked for and not settled,
     unsettled: u64,
+    /// and messages.
+    waiting: usize,
     /// Messages with the committer.
     committing: u64,
     /// The committer has ended.
@@ -264,6 +270,7 @@ impl Fetch<'_> {
         }
         self.client.retrieve(job.number)?;
         self.state.unsettled = self.state.unsettled.saturating_add(job.size);
+        self.state.waiting = self.state.waiting.saturating_add(1);
         self.state.in_flight.push_back(job);
         self.state.tally.retrieved = true;
         self.state.bare = Some(job.number);
@@ -291,7 +298,9 @@ impl Fetch<'_> {
                 job
             }
         };
-        let fits = self.state.unsettled == 0 || self.state.unsettled.saturating_add(job.size) <= ROOM;
+        let most = if self.run.hands_over { MOST_TO_HAND_OVER } else { MOST_WAITING };
+        let room = self.state.waiting < most && self.state.unsettled.saturating_add(job.size) <= ROOM;
+        let fits = room || self.state.waiting == 0;
         // Should the line die on it again, no other is in doubt for its sake.
         let alone = self.client.outstanding() == 0 && self.state.bare.is_none();
         (fits && (alone || self.failures(job.index) == 0)).then_some(job)
@@ -496,6 +505,8 @@ impl Fetch<'_> {
             self.storage_failed(&listed, e);
             return Ok(());
         }
+        // Sizes are hints: what came beyond it takes room as well.
+        self.state.unsettled = self.state.unsettled.saturating_add(facts.octets.saturating_sub(job.size));
         let message = Arc::new(Arrival {
             number: job.number,
             key,
@@ -623,8 +634,10 @@ impl Fetch<'_> {
         }
     }
 
+    /// A message that was asked for is settled; so many octets of room become free.
     fn settled_octets(&mut self, octets: u64) {
         self.state.unsettled = self.state.unsettled.saturating_sub(octets);
+        self.state.waiting = self.state.waiting.saturating_sub(1);
     }
 
     /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
@@ -679,10 +692,11 @@ impl Fetch<'_> {
         let Settled { number, octets, outcome } = settled;
         self.state.committing = self.state.committing.saturating_sub(1);
         let listed = self.maildrop.find(number);
+        // As much as it took when it was sent for, or when it had come.
+        let room = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0).max(octets);
         match outcome {
             Outcome::Delivered(proof) => {
-                let size = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0);
-                self.settled_octets(size);
+                self.settled_octets(room);
                 self.state.tally.delivered = self.state.tally.delivered.saturating_add(1);
                 self.state.tally.octets = self.state.tally.octets.saturating_add(octets);
                 self.run.report(&report::Event::Delivered { messages: 1 });
@@ -690,8 +704,7 @@ impl Fetch<'_> {
             }
             Outcome::Same(proof) => self.may_delete(listed, None, proof),
             Outcome::Failed(failure) => {
-                let size = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0);
-                self.settled_octets(size);
+                self.settled_octets(room);
                 self.state.tally.not_stored = true;
                 self.state.tally.fail(failure.exit);
                 let news = match listed.map(|l| l.who) {
