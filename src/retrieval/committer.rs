@@ -27,8 +27,8 @@ pub(super) enum Work {
     Same { number: MessageNumber, key: Key, listed: Option<Octets>, entry: EntryId },
     /// A message whose end cannot be believed.
     Discard(Parcel),
-    /// A message could not be retrieved.
-    Failed { key: Key, listed: Option<Octets> },
+    /// A message could not be retrieved, or not taken in; unless that was our own fault it backs off.
+    Failed { key: Key, listed: Option<Octets>, backs_off: bool },
 }
 
 /// One message with what waits for it at each destination (by its place in the account's list).
@@ -156,8 +156,8 @@ pub(super) fn run(
                 discard(exits, parcel);
                 Ok(())
             }
-            Work::Failed { key, listed } => {
-                let retry_after = back_off(&ledger, &key, false);
+            Work::Failed { key, listed, backs_off } => {
+                let retry_after = if backs_off { back_off(&ledger, &key, false) } else { None };
                 ledger.fail(&key, listed, retry_after).map(drop).map_err(Error::from)
             }
         };

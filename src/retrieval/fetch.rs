@@ -50,8 +50,10 @@ const MOST_TO_HAND_OVER: usize = 128;
 const UNKNOWN_SIZE: u64 = 64 << 10;
 /// A message may grow to sixteen times its listed size,
 const FAR_BEYOND: u64 = 16;
-/// but at least to this.
+/// but at least to this;
 const FAR_BEYOND_FLOOR: u64 = 64 << 20;
+/// and to this where its size isn't known.
+const FAR_BEYOND_ALL: u64 = 4 << 30;
 
 /// What a session's retrieving came to.
 #[derive(Debug, Default)]
@@ -71,7 +73,7 @@ pub(super) struct Tally {
     /// Deletions that the server has accepted.
     pub(super) accepted: Vec<EntryId>,
     /// Deletions that it refused.
-    pub(super) refused: u64,
+    pub(super) refused: Vec<EntryId>,
     /// The code of the failures.
     pub(super) exit: Option<ExitCode>,
     /// What ended retrieving early, though the line is fine.
@@ -418,7 +420,7 @@ impl Fetch<'_> {
             octets: 0,
             most: listed
                 .octets
-                .map_or(u64::MAX, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
+                .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
             intakes: Vec::new(),
             set,
             failure: None,
@@ -500,13 +502,6 @@ impl Fetch<'_> {
                 Err(e) => failure = Some(e),
             }
         }
-        if let Some(e) = failure {
-            self.settled_octets(job.size);
-            self.storage_failed(&listed, e);
-            return Ok(());
-        }
-        // Sizes are hints: what came beyond it takes room as well.
-        self.state.unsettled = self.state.unsettled.saturating_add(facts.octets.saturating_sub(job.size));
         let message = Arc::new(Arrival {
             number: job.number,
             key,
@@ -517,7 +512,16 @@ impl Fetch<'_> {
             recipient: facts.recipient,
             set,
         });
-        self.state.suspect = Some((job, Whole::Parcel(Parcel { message, waiting })));
+        let parcel = Parcel { message, waiting };
+        if let Some(e) = failure {
+            self.settled_octets(job.size);
+            self.submit(Work::Discard(parcel), 0);
+            self.storage_failed(&listed, e);
+            return Ok(());
+        }
+        // Sizes are hints: what came beyond it takes room as well.
+        self.state.unsettled = self.state.unsettled.saturating_add(facts.octets.saturating_sub(job.size));
+        self.state.suspect = Some((job, Whole::Parcel(parcel)));
         Ok(())
     }
 
@@ -603,12 +607,16 @@ impl Fetch<'_> {
     // ---- what becomes of it ------------------------------------------------------------------------------------
 
     fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
-        // The next run would fail at it again, and first: count it, so that it's tried last.
-        self.message_failed(listed, e.to_string(), e.exit_code());
+        // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
+        self.count_failed(listed, e.to_string(), e.exit_code(), false);
         self.state.tally.trouble.get_or_insert(Error::Delivery(e));
     }
 
     fn message_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode) {
+        self.count_failed(listed, reason, exit, true);
+    }
+
+    fn count_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode, backs_off: bool) {
         self.state.tally.not_stored = true;
         self.state.tally.fail(exit);
         let mut news = true;
@@ -617,7 +625,7 @@ impl Fetch<'_> {
             self.state.tally.uncertain.push(id);
         }
         if let Some(key) = self.known_key(listed) {
-            self.submit(Work::Failed { key, listed: listed.octets }, 0);
+            self.submit(Work::Failed { key, listed: listed.octets, backs_off }, 0);
         }
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
     }
@@ -627,7 +635,7 @@ impl Fetch<'_> {
         match refusal {
             None => self.state.tally.accepted.push(entry),
             Some(text) => {
-                self.state.tally.refused = self.state.tally.refused.saturating_add(1);
+                self.state.tally.refused.push(entry);
                 let text = self.client.quote(&text);
                 self.run.warn(format!("the server did not delete message {number}: {text}"));
             }
@@ -739,7 +747,7 @@ impl Fetch<'_> {
         for job in suspects {
             let Some(listed) = self.maildrop.at(job.index) else { continue };
             let Some(key) = self.known_key(&listed) else { continue };
-            self.submit(Work::Failed { key, listed: listed.octets }, 0);
+            self.submit(Work::Failed { key, listed: listed.octets, backs_off: true }, 0);
             // The first time it's the line's trouble, and told as that.
             if self.failures(job.index) == 1 {
                 let reason = "the connection broke off at it, as it did before".to_owned();
@@ -809,7 +817,7 @@ pub(super) fn delete_all(
                 if reply.ok {
                     tally.accepted.push(entry);
                 } else {
-                    tally.refused = tally.refused.saturating_add(1);
+                    tally.refused.push(entry);
                     let text = client.quote(reply.text);
                     run.warn(format!("the server did not delete message {number}: {text}"));
                 }
