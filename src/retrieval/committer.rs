@@ -213,6 +213,7 @@ fn commit(
         }
     }
     let mut staged: Vec<Staged> = Vec::new();
+    let mut out_of_reach: Vec<(Vec<Arc<Arrival>>, String)> = Vec::new();
     let mut pieces = pieces.into_iter();
     for exit in exits.iter_mut() {
         let pieces = pieces.next().unwrap_or_default();
@@ -223,17 +224,22 @@ fn commit(
         match exit.outlet.stage(pieces) {
             Ok(more) => staged.extend(more),
             // Only this destination is out of reach: the others get their mail.
-            Err(delivery::Error::Later(reason)) => {
-                for message in messages {
-                    ledger.fail(&message.key, message.listed, None)?;
-                    let failure = Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
-                    tally.failed(&message, failure);
-                }
-            }
+            Err(delivery::Error::Later(reason)) => out_of_reach.push((messages, reason)),
             Err(e) => {
                 withdraw(exits, staged);
                 return Err(e.into());
             }
+        }
+    }
+    for (messages, reason) in out_of_reach {
+        if staged.is_empty() {
+            // There are no others: what comes after it would only wait as long, and fail as well.
+            return Err(delivery::Error::Later(reason).into());
+        }
+        for message in messages {
+            ledger.fail(&message.key, message.listed, None)?;
+            let failure = Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
+            tally.failed(&message, failure);
         }
     }
     let noted = match ledger.note(staged) {
