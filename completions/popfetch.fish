@@ -52,6 +52,7 @@ each\t''
 off\t''"
 complete -c popfetch -s q -l quiet -d 'Say nothing unless something needs a person'
 complete -c popfetch -s v -l verbose -d 'Say what is done and why; twice, show the dialogue with the server as well'
+complete -c popfetch -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -l keep -d 'Leave everything on the server in this run'
 complete -c popfetch -l delete -d 'Delete from the server in this run whatever is durably delivered'
 complete -c popfetch -l all -d 'Retrieve again what was retrieved before'

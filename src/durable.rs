@@ -417,7 +417,8 @@ mod crash_points {
         if let Some(record) = &orders.record
             && let Ok(mut file) = OpenOptions::new().append(true).create(true).open(record)
         {
-            let _ = writeln!(file, "{number} {step:?} {}", path.display());
+            // In one piece: another thread may be at its own step.
+            let _ = file.write_all(format!("{number} {step:?} {}\n", path.display()).as_bytes());
         }
         if orders.crash_at == Some(number) {
             std::process::abort();

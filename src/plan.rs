@@ -7,6 +7,10 @@
 //! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
 
 pub mod maildrop;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod trial;
 
 use std::fmt;
 
@@ -29,10 +33,10 @@ pub struct Policy {
     pub max_messages: Option<u64>,
     /// Octets retrieved in one run, at most (the first message always goes).
     pub max_bytes: Option<Octets>,
+    /// Messages, and their octets, that earlier sessions of this run have delivered.
+    pub taken: (u64, Octets),
     /// `--all`: what was retrieved before is retrieved again.
     pub all: bool,
-    /// What earlier sessions of this run have retrieved.
-    pub spent: Spent,
     /// The server shows only a window of the maildrop and drops from it what was retrieved at a clean `QUIT` (Gmail):
     /// what it lists again must be retrieved again to be dropped.
     pub window: bool,
@@ -42,15 +46,6 @@ pub struct Policy {
     pub age_now: Option<Time>,
     /// The time.
     pub now: Time,
-}
-
-/// What a run has retrieved so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spent {
-    /// Messages, failed ones included.
-    pub messages: u64,
-    /// Octets of those delivered.
-    pub octets: Octets,
 }
 
 impl Policy {
@@ -68,8 +63,8 @@ impl Policy {
             max_message_size: account.max_message_size,
             max_messages: account.max_messages,
             max_bytes: account.max_bytes,
+            taken: (0, Octets(0)),
             all,
-            spent: Spent::default(),
             window: false,
             destinations,
             age_now: ledger.trusted_now(),
@@ -183,7 +178,7 @@ pub fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Deci
 
 /// Whether none of the last complete listing's messages is listed, though something is: RFC 1939 §7 forbids it, servers
 /// do it when their mail is moved.
-fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
+pub fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
     let mut present = ledger.present().peekable();
     // Those recognised by a run that died before it had looked at all of them are known, but not present.
     maildrop.has_unique_ids() && present.peek().is_some() && present.all(|id| maildrop.times_listed(id) == 0)
@@ -198,7 +193,7 @@ fn decide_one(
 ) -> Decision {
     let too_large = policy.max_message_size.zip(listed.octets).is_some_and(|(most, octets)| octets > most);
     let entry = match listed.who {
-        Who::Nameless if policy.all && policy.spent.messages == 0 => {
+        Who::Nameless if policy.all && policy.taken.0 == 0 => {
             return unless(too_large, Decision::Retrieve(Why::All));
         }
         Who::Nameless => return unless(too_large, Decision::Compare(Why::Nameless)),
@@ -208,7 +203,7 @@ fn decide_one(
     };
     let (id, entry) = entry;
     // But not what an earlier session of this very run has delivered.
-    let this_run = policy.spent.messages > 0 && entry.delivered >= Some(policy.now);
+    let this_run = policy.taken.0 > 0 && entry.delivered >= Some(policy.now);
     if policy.all && !this_run {
         return unless(too_large, Decision::Retrieve(Why::All));
     }
@@ -248,7 +243,7 @@ fn size_changed(entry: &Entry, octets: Option<Octets>) -> bool {
 }
 
 fn goes_now(entry: &Entry, policy: &Policy) -> bool {
-    entry.state == State::Delivered && at_once(policy, entry.listed).is_some()
+    matches!(entry.state, State::Delivered | State::Recorded) && at_once(policy, entry.listed).is_some()
 }
 
 /// `max-messages` and `max-bytes` count what is retrieved or compared, each in the order of the listing: what is new
@@ -257,7 +252,7 @@ fn limit(decisions: &mut [Decision], maildrop: &Maildrop, ledger: &Ledger, polic
     if policy.max_messages.is_none() && policy.max_bytes.is_none() {
         return;
     }
-    let Spent { mut messages, mut octets } = policy.spent;
+    let (mut messages, mut octets) = policy.taken;
     let mut take = |decision: &mut Decision, listed: &Listed<'_>| {
         let size = listed.octets.unwrap_or_default();
         if policy.max_messages.is_some_and(|most| messages >= most) {
@@ -338,7 +333,6 @@ pub fn retire(
                 octets: listed.octets.or(entry.listed),
                 delivered: entry.delivered,
                 order: entry.order,
-                recorded: entry.state == State::Recorded,
                 why: None,
             })
         })
@@ -351,7 +345,6 @@ pub fn retire(
     candidates.sort_unstable_by_key(|c| c.number);
     candidates
         .into_iter()
-        .filter(|c| !c.recorded)
         .filter_map(|c| c.why.map(|why| Retired { number: c.number, entry: c.id, why }))
         .collect()
 }
@@ -362,8 +355,6 @@ struct Candidate {
     octets: Option<Octets>,
     delivered: Option<Time>,
     order: u32,
-    /// Has its place among the newest, but isn't deleted: that it was delivered is only concluded.
-    recorded: bool,
     why: Option<Why>,
 }
 
@@ -400,6 +391,3 @@ fn is_older(delivered: Option<Time>, days: Option<u32>, now: Option<Time>) -> bo
         _ => false,
     }
 }
-
-#[cfg(test)]
-mod tests;

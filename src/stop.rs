@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 
 /// Shared by every thread of a run; clones see the same flag.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl Stop {
         })))
     }
 
-    /// A flag that the first SIGINT or SIGTERM raises; the second one ends the process.
+    /// A flag that the first SIGINT or SIGTERM raises; the second one ends the process.  SIGXFSZ does nothing any more.
     ///
     /// # Errors
     /// When no handler can be installed.
@@ -53,6 +53,9 @@ impl Stop {
             signal_hook::flag::register_usize(signal, Arc::clone(&stop.0.signal), number)?;
             signal_hook::low_level::pipe::register(signal, stop.0._keep.try_clone()?)?;
         }
+        // A limit on the size of files is an error of the write that meets it, and must not kill.  A handler, and not
+        // ignored, because what we execute would inherit that.
+        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         Ok(stop)
     }
 

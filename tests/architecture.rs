@@ -84,8 +84,11 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What only the rooms named may import, though they lie inside of others.
-const PRIVATE: &[(&str, &[&str])] =
-    &[("report::plain", &["cli", "report"]), ("report::progress", &["cli", "report"])];
+const PRIVATE: &[(&str, &[&str])] = &[
+    ("report::json", &["cli", "report"]),
+    ("report::plain", &["cli", "report"]),
+    ("report::progress", &["cli", "report"]),
+];
 
 /// Each dependency and where it may be used: to replace one edits its owners and nothing else.
 const OWNERS: &[(&str, &[&str])] = &[
@@ -106,6 +109,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("pbkdf2", &["protocol::sasl"]),
     ("rpassword", &["config::password"]),
     ("rustix", &["clock", "config::locate", "connection", "delivery", "durable"]),
+    ("serde", &["report::json"]),
+    ("serde_json", &["report::json"]),
     ("sha1", &["protocol::sasl"]),
     ("sha2", &["connection::certificate", "protocol::sasl"]),
     ("signal-hook", &["stop"]),

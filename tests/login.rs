@@ -10,12 +10,12 @@ use crate::support::server::{Message, Options, Server, Tls};
 const PASSWORD: &str = "tanstaaf";
 
 /// An account `work` of `me` on loopback, in clear, that delivers to `~/Mail`; with more lines.
-pub fn account(port: u16, more: &str) -> String {
+pub(crate) fn account(port: u16, more: &str) -> String {
     named_account("work", port, &format!("tls = \"none\"\npassword = \"{PASSWORD}\"\n{more}"))
 }
 
 /// An account without TLS mode and password.
-pub fn named_account(name: &str, port: u16, more: &str) -> String {
+pub(crate) fn named_account(name: &str, port: u16, more: &str) -> String {
     format!(
         "[accounts.{name}]\nserver = \"127.0.0.1\"\nport = {port}\nuser = \"me\"\n\
          deliver = {{ maildir = \"~/{name}\" }}\n{more}\n"
@@ -23,12 +23,12 @@ pub fn named_account(name: &str, port: u16, more: &str) -> String {
 }
 
 /// What a server says before the login, with these capabilities.
-pub fn greeted(capabilities: &str) -> Vec<Step> {
+pub(crate) fn greeted(capabilities: &str) -> Vec<Step> {
     vec![send("+OK ready\r\n"), expect("CAPA"), send(format!("+OK\r\n{capabilities}.\r\n"))]
 }
 
 /// [`greeted`], and then these steps.
-pub fn after(capabilities: &str, steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+pub(crate) fn after(capabilities: &str, steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
     let mut script = greeted(capabilities);
     script.extend(steps);
     script
@@ -36,12 +36,12 @@ pub fn after(capabilities: &str, steps: impl IntoIterator<Item = Step>) -> Vec<S
 
 /// One run against one script for each connection; the script must be followed to its end.
 #[track_caller]
-pub fn run(more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
+pub(crate) fn run(more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
     run_with(&[], more, scripts)
 }
 
 #[track_caller]
-pub fn run_with(args: &[&str], more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
+pub(crate) fn run_with(args: &[&str], more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
     let server = Scripted::start(scripts);
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), more));

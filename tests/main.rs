@@ -2,14 +2,20 @@
 
 mod architecture;
 mod cli;
+mod configuration;
 mod crash;
 mod destinations;
+mod dovecot;
 mod faults;
 mod framing;
 mod generated;
+mod identity;
 mod interleaving;
+mod json;
+mod listing;
 mod login;
 mod mailbox;
+mod pipelining;
 mod policy;
 mod quit;
 mod readme;

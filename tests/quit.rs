@@ -1,4 +1,13 @@
 //! Deleting and QUIT: what the next session makes of an answer that was lost, refused or untrue (D4 to D10).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    reason = "tests fail loudly, and do to files and clocks what the world does"
+)]
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};

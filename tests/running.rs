@@ -231,9 +231,9 @@ fn a_passing_failure_is_silent_until_it_has_lasted() {
     let quiet = || sandbox.run(["-q"]);
     quiet().exits(75).is_silent();
     quiet().exits(75).is_silent();
-    age(&sandbox, "alert", 2..4, 3599);
+    age(&sandbox, "alert", 2..4, 3000);
     quiet().exits(75).is_silent();
-    age(&sandbox, "alert", 2..4, 10);
+    age(&sandbox, "alert", 2..4, 700);
     quiet().exits(75).complains("refused the login");
     quiet().exits(75).is_silent();
     // Who doesn't ask for quiet is told each time.

@@ -52,6 +52,10 @@ pub struct Arguments {
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 
+    /// Print one JSON object per line, for programs.
+    #[arg(long)]
+    pub json: bool,
+
     /// Use colours: auto does on a terminal unless NO_COLOR is set.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub color: Color,

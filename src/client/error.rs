@@ -27,7 +27,7 @@ pub enum Error {
         server: String,
         /// What was awaited.
         during: String,
-        /// Whether the answer to a command is missing that was sent in one flight with others.
+        /// Whether what is missing was asked for in one flight with other things.
         pipelined: bool,
     },
     /// The greeting was a refusal.

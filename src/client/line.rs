@@ -172,8 +172,7 @@ impl Line {
                 return Err(Error::TimedOut {
                     server: self.server.clone(),
                     during: self.session.awaiting().to_string(),
-                    // An answer that began shows that its command was heard.
-                    pipelined: self.flight > 1 && matches!(self.session.awaiting(), Awaiting::Answer(_)),
+                    pipelined: self.flight > 1,
                 });
             }
         })

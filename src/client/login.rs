@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::ahead::Ahead;
 use super::error::Error;
 use super::line::{Dialogue, Line};
 use super::{Authorization, Client, Pipelining, Transaction};
@@ -39,6 +40,8 @@ pub struct Call<'a> {
     pub connectors: &'a Connectors,
     /// Raised by a signal.
     pub stop: &'a Stop,
+    /// What the server offered before login not long ago, the same way: saves asking, where the line can be trusted.
+    pub remembered: Option<&'a Capabilities>,
     /// Who is told the dialogue, line by line.
     pub dialogue: Option<Dialogue>,
 }
@@ -66,6 +69,8 @@ pub struct Credentials<'a> {
     pub strongest_ever: Option<Method>,
     /// Whether commands may be pipelined where the server offers it.
     pub pipelining: bool,
+    /// What goes out with the login, where commands are pipelined; else nothing does.
+    pub ahead: Option<Ahead>,
 }
 
 /// How a login went: what is remembered of it.
@@ -77,6 +82,8 @@ pub struct LoginFacts {
     pub trustworthy: bool,
     /// What the server offered before.
     pub capabilities_before: Option<Capabilities>,
+    /// Whether that was asked in this session, not remembered.
+    pub asked: bool,
 }
 
 /// What a single-line answer said, taken out of the buffer.
@@ -122,6 +129,11 @@ impl Client<Authorization> {
             // The greeting came in clear: its timestamp is void.
             apop = None;
         }
+        let trustworthy = line.connection.channel() != connection::Channel::Clear;
+        if let Some(remembered) = call.remembered.filter(|_| trustworthy && ask) {
+            let capabilities = Some(remembered.clone());
+            return Ok(Self { line, state: Authorization { capabilities, apop, asked: false } });
+        }
         let capabilities = if ask {
             match capabilities(&mut line) {
                 Err(e) if e.is_closed() && call.tls != Tls::StartTls => {
@@ -132,7 +144,7 @@ impl Client<Authorization> {
         } else {
             None
         };
-        Ok(Self { line, state: Authorization { capabilities, apop } })
+        Ok(Self { line, state: Authorization { capabilities, apop, asked: true } })
     }
 
     /// Logs in by the first method that the policy allows and the server takes.
@@ -141,7 +153,7 @@ impl Client<Authorization> {
     /// When there is none, or the server refuses: no second attempt is made once anything that depends on the secret has
     /// been sent.
     pub fn login(self, credentials: &Credentials<'_>) -> Result<Client<Transaction>, Error> {
-        let Self { mut line, state: Authorization { capabilities: before, apop } } = self;
+        let Self { mut line, state: Authorization { capabilities: before, apop, asked } } = self;
         line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
         let offer = before.as_ref().map(|capabilities| Offer {
             sasl: capabilities.sasl().collect(),
@@ -162,13 +174,12 @@ impl Client<Authorization> {
         let methods = methods(&circumstances)
             .map_err(|source| Error::NoMethod { server: line.server.clone(), source })?;
         let auth_resp_code = before.as_ref().is_some_and(Capabilities::auth_resp_code);
+        let together = circumstances.offer.as_ref().is_some_and(|offer| offer.pipelining);
+        let ahead = credentials.ahead.filter(|_| together);
         let mut refused = None;
         for method in methods {
             let attempt = match method {
-                Method::UserPass => {
-                    let together = circumstances.offer.as_ref().is_some_and(|offer| offer.pipelining);
-                    user_pass(&mut line, credentials, together)?
-                }
+                Method::UserPass => user_pass(&mut line, credentials, together, ahead)?,
                 Method::Apop => {
                     let Some(challenge) = &apop else { continue };
                     apop_login(&mut line, credentials, challenge)?
@@ -181,10 +192,22 @@ impl Client<Authorization> {
             match attempt {
                 Attempt::Accepted => {
                     let trustworthy = line.connection.channel() != connection::Channel::Clear;
-                    let after = if before.is_some() { capabilities(&mut line)? } else { None };
-                    let facts = LoginFacts { method, trustworthy, capabilities_before: before };
-                    let state = Transaction { capabilities: after, pipelining: Pipelining::Off, facts };
-                    return Ok(Client { line, state });
+                    if let (Some(ahead), true) = (ahead, method != Method::UserPass) {
+                        ahead.send(&mut line)?;
+                    }
+                    let mut after = None;
+                    match ahead {
+                        Some(Ahead::Listing { .. }) => after = read_capabilities(&mut line)?,
+                        Some(Ahead::Glance { .. }) => {}
+                        None if before.is_some() => after = capabilities(&mut line)?,
+                        None => {}
+                    }
+                    let facts = LoginFacts { method, trustworthy, capabilities_before: before, asked };
+                    let pipelining = Pipelining::Off;
+                    return Ok(Client {
+                        line,
+                        state: Transaction { capabilities: after, pipelining, facts, ahead },
+                    });
                 }
                 Attempt::Refused { answer, responded, status } => {
                     let meaning = auth::refusal(answer.code, &answer.text, auth_resp_code);
@@ -276,6 +299,11 @@ fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Lin
 /// What the server says it can do in this state; `None` where it has no `CAPA`.
 fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
     line.send(Command::Capa)?;
+    read_capabilities(line)
+}
+
+/// The answer to a `CAPA` that has been sent.
+pub(super) fn read_capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
     let mut capabilities = Capabilities::default();
     loop {
         line.event()?;
@@ -305,11 +333,20 @@ fn answer(line: &mut Line, to: Sent) -> Result<Answer, Error> {
     }
 }
 
-/// `together`: PASS follows in the same flight, where PIPELINING is announced for this state.
-fn user_pass(line: &mut Line, credentials: &Credentials<'_>, together: bool) -> Result<Attempt, Error> {
+/// `together`: PASS follows in the same flight, where PIPELINING is announced for this state, and what is sent `ahead`
+/// behind it.  PASS's answer decides: after a refusal nobody reads on.
+fn user_pass(
+    line: &mut Line,
+    credentials: &Credentials<'_>,
+    together: bool,
+    ahead: Option<Ahead>,
+) -> Result<Attempt, Error> {
     line.send(Command::User(credentials.user.to_owned()))?;
     if together {
         line.send(Command::Pass(credentials.secret.clone()))?;
+        if let Some(ahead) = ahead {
+            ahead.send(line)?;
+        }
     }
     let user = answer(line, Sent::User)?;
     if !user.ok && !together {

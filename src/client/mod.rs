@@ -6,6 +6,7 @@
 //!
 //! Nothing here decides what is retrieved or where it goes.
 
+mod ahead;
 mod error;
 mod line;
 mod login;
@@ -13,6 +14,7 @@ mod login;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+pub use ahead::{Ahead, Glance};
 pub use error::Error;
 pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, LoginFacts};
@@ -42,6 +44,8 @@ pub struct Client<S> {
 pub struct Authorization {
     capabilities: Option<Capabilities>,
     apop: Option<ApopChallenge>,
+    /// Whether the capabilities are this session's.
+    asked: bool,
 }
 
 /// Logged in: the maildrop is ours until the session ends.
@@ -50,6 +54,8 @@ pub struct Transaction {
     capabilities: Option<Capabilities>,
     pipelining: Pipelining,
     facts: LoginFacts,
+    /// What was asked and has not been taken.
+    ahead: Option<Ahead>,
 }
 
 /// Whether commands may be sent before the answers to those before them have come.
@@ -124,7 +130,12 @@ impl Client<Transaction> {
         &mut self,
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
     ) -> Result<bool, E> {
-        self.line.send(Command::Uidl(None))?;
+        if let Some(Ahead::Listing { sizes, .. }) = self.state.ahead {
+            // On its way already; what is left of the flight is the scan listing.
+            self.state.ahead = sizes.then_some(Ahead::Listing { drop_listing: false, sizes });
+        } else {
+            self.line.send(Command::Uidl(None))?;
+        }
         self.lines(|line, broken| {
             let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
             each(number, unique_id)
@@ -136,7 +147,11 @@ impl Client<Transaction> {
     /// # Errors
     /// A broken line or listing, or a refusal.
     pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<bool, Error> {
-        self.line.send(Command::List(None))?;
+        if self.has_sizes_ahead() {
+            self.state.ahead = None;
+        } else {
+            self.line.send(Command::List(None))?;
+        }
         self.lines(|line, broken| {
             let (number, octets) = listing::scan_line(line).map_err(broken)?;
             each(number, octets);

@@ -174,6 +174,21 @@ pub fn check_stdout(account: &Account, stdout_is_regular_file: bool) -> Result<(
     Ok(())
 }
 
+/// Refuses standard output as a destination where `--json` has it already.
+///
+/// # Errors
+/// A usage error.
+pub fn check_json(account: &Account) -> Result<(), ConfigError> {
+    if account.deliver.contains(&Deliver::Stdout) {
+        let what = format!(
+            "account {} prints messages on standard output, which --json needs for itself",
+            quoted(&account.name)
+        );
+        return Err(ConfigError::arguments(what, "leave --json out, or deliver somewhere else"));
+    }
+    Ok(())
+}
+
 impl Default for Configuration {
     fn default() -> Self {
         Self { accounts: Vec::new(), connections: 16, connections_per_server: 4, warnings: Vec::new() }

@@ -234,7 +234,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("max-messages = \"5\"", "max-messages: expected a whole number, found a string", ""),
     ("max-messages = 99999999999999999999", "max-messages: expected a whole number, found a number", ""),
     ("timeout = \"0s\"", "timeout: it must be more than 0", ""),
-    ("timeout = 60", "timeout: expected a string, found a number", ""),
+    ("timeout = 60", "timeout: expected a string, found a number", "a number and s, m, h or d"),
     ("timeout = \"60\"", "timeout: \"60\" is not a duration", "a number and s, m, h or d"),
     ("timeout = \"4000d\"", "timeout: \"4000d\" is more than ten years", ""),
     ("port = 0", "port: 0 is not a number from 1 to 65535", ""),
@@ -272,7 +272,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("password-file = \"", "this is not TOML: ", ""),
     ("password = hunter2", "this is not TOML: ", ""),
     ("received-header = true\nreceived-header = true", "this is not TOML: duplicate key", ""),
-    ("timeout = 2020-01-01", "timeout: expected a string, found a date", ""),
+    ("timeout = 2020-01-01", "timeout: expected a string, found a date", "a number and s, m, h or d"),
 ];
 
 #[test]

@@ -8,13 +8,15 @@ use crate::protocol::types::Octets;
 /// The longest duration: ten years.  Sums with a clock's reading then stay far from any limit.
 pub(super) const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
+/// What durations look like.
+pub(super) const DURATIONS: &str = "a number and s, m, h or d: \"90s\", \"5m\", \"2h\", \"14d\"";
+
 /// `90s`, `5m`, `2h`, `14d`: a decimal number and one unit.
 ///
 /// # Errors
 /// Anything else, and what is longer than ten years.
 pub fn duration(text: &str) -> Result<Duration, Mistake> {
-    let hint = "a number and s, m, h or d: \"90s\", \"5m\", \"2h\", \"14d\"";
-    let mistake = || Mistake::new(format!("{} is not a duration", quoted(text))).hint(hint);
+    let mistake = || Mistake::new(format!("{} is not a duration", quoted(text))).hint(DURATIONS);
     let (number, unit) = split_unit(text);
     let seconds: u64 = match unit {
         "s" => 1,

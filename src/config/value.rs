@@ -6,6 +6,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::error::{Fault, Mistake, Place, quoted};
+use super::keys::{self, DESTINATION_KEYS, KEYS};
+use super::units::DURATIONS;
 use crate::secret::Secret;
 
 /// A program: a line for the shell, or its arguments.
@@ -87,7 +89,13 @@ impl<'a> Value<'a> {
             Written::Toml(value) => format!("expected {expected}, found {}", kind(value)),
             Written::Text(text) => format!("expected {expected}, found {}", quoted(text)),
         };
-        Fault::new(self.place.clone(), labelled(self.key, &self.place, Mistake::new(what)))
+        let mut mistake = Mistake::new(what);
+        // A number without its unit is a likely one.
+        let known = [KEYS, DESTINATION_KEYS].iter().find_map(|keys| keys::find(keys, self.key));
+        if known.is_some_and(|key| key.values == "DURATION") {
+            mistake = mistake.hint(DURATIONS);
+        }
+        Fault::new(self.place.clone(), labelled(self.key, &self.place, mistake))
     }
 }
 

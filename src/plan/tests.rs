@@ -1,227 +1,460 @@
-use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
+//! Listings, ledgers and policies, and what is to be done about them.
 
-use tempfile::TempDir;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
-use super::Decision::{Compare, Leave, Retrieve};
-use super::{Maildrop, Policy, Spent, Why, decide, retire};
+use super::trial::{NOW, SIZE, World, number};
+use super::{Decision, Policy, Retired, Why, at_once, decide, is_renumbered, retire};
 use crate::clock::Time;
 use crate::config::account::{Limits, Retention};
-use crate::ledger::lock::Lock;
-use crate::ledger::{Ledger, Mailbox};
-use crate::message::{Digest, Digests};
-use crate::proof::{
-    Arrival, DestinationId, DestinationKind, DestinationName, Key, Noted, Piece, Place, Published, Staged,
-};
-use crate::protocol::types::{MessageNumber, Octets, UniqueId};
-use crate::stop::Stop;
+use crate::proof::EntryId;
+use crate::protocol::types::Octets;
 
-const NOW: Time = Time(1_700_000_000);
+use Decision::{Compare, Leave, Retrieve};
 
-/// A ledger, and what is told to it.
-struct World {
-    home: TempDir,
-    ledger: Ledger,
-    maildir: DestinationId,
+const KEEP: Retention = Retention::Keep;
+const DELETE: Retention = Retention::Delete;
+
+fn limits(days: Option<u32>, newest: Option<u32>, total: Option<u64>, larger: Option<u64>) -> Retention {
+    Retention::Limits(Limits { days, newest, total_size: total.map(Octets), larger_than: larger.map(Octets) })
 }
 
-impl World {
-    fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let mut ledger = open(home.path(), NOW);
-        let name = DestinationName { kind: DestinationKind::Maildir, address: b"/m".to_vec() };
-        let maildir = ledger.destination(&name, Some((1, 2))).unwrap();
-        Self { home, ledger, maildir }
+/// One entry in each state.
+fn every_state() -> World {
+    let mut world = World::new();
+    world.now();
+    for name in ["delivered", "old", "other"] {
+        world.deliver(name);
     }
-
-    /// Another run, so much later.
-    fn later(self, seconds: i64) -> Self {
-        let Self { home, ledger, maildir } = self;
-        let now = Time(ledger.now().0 + seconds);
-        ledger.close().unwrap();
-        let ledger = open(home.path(), now);
-        Self { home, ledger, maildir }
-    }
-
-    fn stage(&mut self, unique_id: &str, octets: u64) -> Noted {
-        let digest = Digest::of(unique_id.as_bytes());
-        let message = Arc::new(Arrival {
-            number: MessageNumber::new(1).unwrap(),
-            key: key(unique_id),
-            listed: Some(Octets(octets)),
-            octets,
-            digests: Digests { message: digest, header: digest, identity: None },
-            sender: String::new(),
-            recipient: String::new(),
-            set: vec![self.maildir],
-        });
-        let batch = Arc::new(File::open("/").unwrap());
-        let place = Place::Maildir { name: unique_id.to_owned(), batch, file: None };
-        let piece = Piece { message, destination: self.maildir, octets, digest, place };
-        self.ledger.note(vec![Staged::attest(piece)]).unwrap().pop().unwrap()
-    }
-
-    fn deliver(&mut self, unique_id: &str, octets: u64) {
-        let noted = self.stage(unique_id, octets);
-        self.ledger.record(Published::attest(noted)).unwrap();
-    }
-
-    fn refuse(&mut self, unique_id: &str, octets: u64) {
-        let noted = self.stage(unique_id, octets);
-        self.ledger.refuse(noted, None).unwrap();
-    }
-
-    fn fail(&mut self, unique_id: &str) {
-        self.ledger.fail(&key(unique_id), None, None).unwrap();
-    }
-
-    fn policy(&self) -> Policy {
-        Policy {
-            retention: Retention::Delete,
-            max_message_size: None,
-            max_messages: None,
-            max_bytes: None,
-            all: false,
-            spent: Spent::default(),
-            window: false,
-            destinations: vec![self.maildir],
-            age_now: self.ledger.trusted_now(),
-            now: self.ledger.now(),
-        }
-    }
-
-    /// A listing of these, numbered from 1.
-    fn listing(&self, messages: &[(&str, u64)]) -> Maildrop {
-        let mut maildrop = Maildrop::default();
-        let numbers = || (1..).filter_map(MessageNumber::new);
-        for (number, (unique_id, _)) in numbers().zip(messages) {
-            let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
-            maildrop.add(number, Some(unique_id), self.ledger.find(unique_id));
-        }
-        maildrop.complete().unwrap();
-        for (number, (_, octets)) in numbers().zip(messages) {
-            maildrop.size(number, Some(Octets(*octets)));
-        }
-        maildrop
-    }
-
-    fn retired(&self, listing: &[(&str, u64)], policy: &Policy) -> Vec<(u32, Why)> {
-        let retired = retire(&self.listing(listing), &self.ledger, policy, &|_| false);
-        retired.into_iter().map(|retired| (retired.number.get(), retired.why)).collect()
-    }
-}
-
-fn open(directory: &Path, now: Time) -> Ledger {
-    let lock = Lock::acquire(directory, None, &Stop::new().unwrap()).unwrap();
-    let mailbox = Mailbox { user: "me".into(), host: "pop.example.com".into(), port: 110 };
-    Ledger::open(directory, &mailbox, lock, now).unwrap()
-}
-
-fn key(unique_id: &str) -> Key {
-    Key::UniqueId(UniqueId::new(unique_id.as_bytes()).unwrap().to_buf())
+    let old = world.ledger.find_key(&super::trial::key("old")).unwrap();
+    world.recognise("recorded", old);
+    world.print("seen");
+    world.delete("deleted");
+    world.fail("failed", None);
+    world.fail("waiting", Some(60));
+    world.fail("waited", Some(0));
+    world.deliver_to_one("partly");
+    world.ledger.too_large(&super::trial::key("large"), Some(Octets(SIZE))).unwrap();
+    world
 }
 
 #[test]
-fn what_is_listed_and_what_is_known() {
-    let mut world = World::new();
-    for (unique_id, octets) in [("a", 10), ("b", 10), ("twice", 10), ("half", 10), ("shaky", 10)] {
-        world.deliver(unique_id, octets);
-    }
-    world.refuse("half", 20);
-    world.fail("shaky");
-    world.fail("failed");
-    let listing = [
-        ("new", 5),
-        ("a", 10),
-        ("b", 11),
-        ("twice", 10),
-        ("twice", 10),
-        ("half", 20),
-        ("shaky", 10),
-        ("failed", 7),
-    ];
-    let policy = world.policy();
-    let decisions = decide(&world.listing(&listing), &world.ledger, &policy);
-    let expected = [
-        Retrieve(Why::New),
-        Leave(Why::Known),
-        Compare(Why::SizeChanged),
-        Compare(Why::Duplicate),
-        Compare(Why::Duplicate),
-        Compare(Why::Duplicate),
-        Compare(Why::Duplicate),
-        Retrieve(Why::Again),
-    ];
-    assert_eq!(decisions, expected);
-    // What should be looked at first is not deleted, whether that was done or not.
-    assert_eq!(world.retired(&listing, &policy), [(2, Why::Delete)]);
-    // New mail comes first, then what is compared, and last what failed.
-    for (most, taken) in [(1, &[1][..]), (3, &[1, 3, 4]), (5, &[1, 3, 4, 5, 6]), (9, &[1, 3, 4, 5, 6, 7, 8])]
-    {
-        let policy = Policy { max_messages: Some(most), ..policy.clone() };
-        let decisions = decide(&world.listing(&listing), &world.ledger, &policy);
-        let left = |n: &usize| !matches!(decisions[*n - 1], Leave(_));
-        assert_eq!((1..=listing.len()).filter(left).collect::<Vec<_>>(), taken, "{most}");
-    }
-}
-
-#[test]
-fn a_window_is_no_renumbered_maildrop() {
-    let mut world = World::new();
-    world.deliver("a", 10);
-    let world = world.later(60);
-    for (window, why) in [(false, Compare(Why::Renumbered)), (true, Retrieve(Why::New))] {
-        let policy = Policy { window, ..world.policy() };
-        assert_eq!(decide(&world.listing(&[("b", 10)]), &world.ledger, &policy), [why]);
-    }
-    let policy = Policy { window: true, retention: Retention::Keep, ..world.policy() };
-    assert_eq!(decide(&world.listing(&[("a", 10)]), &world.ledger, &policy), [Compare(Why::Window)]);
-}
-
-#[test]
-fn a_further_session_goes_on_with_all_and_with_the_limits() {
-    let mut world = World::new();
-    world.deliver("old", 10);
-    let mut world = world.later(60);
-    let all = Policy { all: true, max_messages: Some(2), ..world.policy() };
-    assert_eq!(decide(&world.listing(&[("old", 10)]), &world.ledger, &all), [Retrieve(Why::All)]);
-    world.deliver("now", 10);
-    let again = Policy { spent: Spent { messages: 1, octets: Octets(10) }, ..all };
-    let listing = world.listing(&[("now", 10), ("old", 10), ("new", 10)]);
-    let expected = [Leave(Why::Known), Retrieve(Why::All), Leave(Why::MaxMessages)];
-    assert_eq!(decide(&listing, &world.ledger, &again), expected);
-}
-
-#[test]
-fn limits_say_what_goes() {
-    let mut world = World::new();
-    for unique_id in ["a", "b"] {
-        world.deliver(unique_id, 10);
-    }
-    let mut world = world.later(86_400);
-    for (unique_id, octets) in [("c", 100), ("d", 10), ("unlisted", 1)] {
-        world.deliver(unique_id, octets);
-    }
-    let listing = [("a", 10), ("b", 10), ("c", 100), ("d", 10), ("new", 1)];
-    let none = Limits::default();
+fn each_state_is_treated_in_its_way() {
+    let world = every_state();
+    let (same, changed) = (Some(SIZE), Some(SIZE + 1));
+    // What is listed (behind "delivered", so that nothing looks renumbered), its size; keeping, and deleting.
     let cases = [
-        (Limits { days: Some(1), ..none }, vec![(1, Why::Days), (2, Why::Days)]),
-        (Limits { days: Some(2), ..none }, vec![]),
-        (Limits { newest: Some(3), ..none }, vec![(1, Why::Newest)]),
-        (Limits { larger_than: Some(Octets(10)), ..none }, vec![(3, Why::LargerThan)]),
-        // The oldest go first: what is older than the first that doesn't fit doesn't stay in its place.
+        ("new", same, Retrieve(Why::New), Retrieve(Why::New)),
+        ("-", same, Compare(Why::Nameless), Compare(Why::Nameless)),
+        ("other", same, Leave(Why::Known), Leave(Why::Known)),
+        ("other", None, Leave(Why::Known), Leave(Why::Known)),
+        ("other", changed, Compare(Why::SizeChanged), Compare(Why::SizeChanged)),
+        ("recorded", same, Leave(Why::Known), Leave(Why::Known)),
+        ("recorded", changed, Compare(Why::SizeChanged), Compare(Why::SizeChanged)),
+        ("seen", same, Leave(Why::Seen), Leave(Why::Seen)),
+        ("seen", changed, Compare(Why::SizeChanged), Compare(Why::SizeChanged)),
+        ("deleted", same, Compare(Why::CameBack), Compare(Why::CameBack)),
+        ("deleted", changed, Compare(Why::CameBack), Compare(Why::CameBack)),
+        ("failed", same, Retrieve(Why::Again), Retrieve(Why::Again)),
+        ("failed", changed, Retrieve(Why::Again), Retrieve(Why::Again)),
+        ("waiting", same, Leave(Why::BackingOff), Leave(Why::BackingOff)),
+        ("waited", same, Retrieve(Why::Again), Retrieve(Why::Again)),
+        ("partly", same, Retrieve(Why::Again), Retrieve(Why::Again)),
+        ("large", same, Retrieve(Why::Again), Retrieve(Why::Again)),
+    ];
+    for (name, octets, keeping, deleting) in cases {
+        let maildrop = world.maildrop(&[("delivered", Some(SIZE)), (name, octets)]);
+        for (retention, expected) in [(KEEP, keeping), (DELETE, deleting)] {
+            let decided = decide(&maildrop, &world.ledger, &world.policy(retention));
+            assert_eq!(decided, [Leave(Why::Known), expected], "{name} {octets:?} {retention:?}");
+        }
+    }
+}
+
+#[test]
+fn all_retrieves_every_state() {
+    let world = every_state();
+    let policy = Policy { all: true, ..world.policy(DELETE) };
+    for name in ["other", "recorded", "seen", "deleted", "failed", "waiting", "partly", "-"] {
+        let maildrop = world.maildrop(&[(name, Some(SIZE))]);
+        assert_eq!(decide(&maildrop, &world.ledger, &policy), [Retrieve(Why::All)], "{name}");
+    }
+    let limited = Policy { max_message_size: Some(Octets(SIZE - 1)), ..policy };
+    let maildrop = world.maildrop(&[("other", Some(SIZE)), ("other", None)]);
+    assert_eq!(decide(&maildrop, &world.ledger, &limited), [Leave(Why::TooLarge), Retrieve(Why::All)]);
+}
+
+#[test]
+fn a_duplicate_is_compared_when_anything_depends_on_it() {
+    let mut world = World::new();
+    world.deliver("x");
+    let twice = [("x", Some(SIZE)), ("x", Some(SIZE))];
+    let decided = |world: &World, listed: &[(&str, Option<u64>)], retention| {
+        decide(&world.maildrop(listed), &world.ledger, &world.policy(retention))
+    };
+    // One was delivered, and two are listed.
+    for retention in [KEEP, DELETE] {
+        assert_eq!(decided(&world, &twice, retention), [Compare(Why::Duplicate); 2]);
+    }
+    // Both were: that is enough to leave them, not to delete any.
+    world.deliver_content(super::trial::key("x"), "another");
+    assert_eq!(decided(&world, &twice, KEEP), [Leave(Why::Known); 2]);
+    assert_eq!(decided(&world, &twice, DELETE), [Compare(Why::Duplicate); 2]);
+    // L4: a third one.
+    let three = [twice[0], twice[0], twice[0]];
+    assert_eq!(decided(&world, &three, KEEP), [Compare(Why::Duplicate); 3]);
+    for listed in [&twice[..], &three] {
+        let maildrop = world.maildrop(listed);
+        assert_eq!(retire(&maildrop, &world.ledger, &world.policy(DELETE), &|_| false), []);
+    }
+    // A new unique-id listed twice is two new messages.
+    assert_eq!(decided(&world, &[("x", None), ("y", None), ("y", None)], KEEP)[1..], [Retrieve(Why::New); 2]);
+}
+
+#[test]
+fn renumbering_is_suspected_when_nothing_known_is_listed() {
+    let mut world = World::new();
+    let new = [("p", Some(SIZE)), ("q", Some(SIZE))];
+    let decided = |world: &World, listed: &[(&str, Option<u64>)]| {
+        let maildrop = world.maildrop(listed);
+        (is_renumbered(&maildrop, &world.ledger), decide(&maildrop, &world.ledger, &world.policy(KEEP)))
+    };
+    assert_eq!(decided(&world, &new), (false, vec![Retrieve(Why::New); 2]), "a first run");
+    for name in ["a", "b"] {
+        world.deliver(name);
+    }
+    world.listed(&["a", "b"]);
+    assert_eq!(decided(&world, &new), (true, vec![Compare(Why::Renumbered); 2]));
+    assert_eq!(decided(&world, &[("p", None), ("b", None)]).1, [Retrieve(Why::New), Leave(Why::Known)]);
+    assert!(!decided(&world, &[]).0, "an empty maildrop says nothing");
+    assert!(!decided(&world, &[("-", None)]).0, "nor do messages without unique-ids");
+    // All that was there was deleted by us: what comes now is new mail.
+    let ids: Vec<EntryId> =
+        ["a", "b"].map(|n| world.ledger.find_key(&super::trial::key(n)).unwrap()).to_vec();
+    world.ledger.deleted(&ids).unwrap();
+    assert_eq!(decided(&world, &new), (false, vec![Retrieve(Why::New); 2]));
+}
+
+#[test]
+fn a_message_lacked_elsewhere_waits() {
+    let mut world = World::new();
+    world.deliver("known");
+    world.deliver_to_one("partly");
+    let maildrop = world.maildrop(&[("known", Some(SIZE)), ("partly", Some(SIZE))]);
+    let [one, two] = world.maildirs;
+    let cases = [
+        (vec![one, two], Retrieve(Why::Again)),
+        (vec![two], Retrieve(Why::Again)),
+        (vec![one], Leave(Why::Elsewhere)),
+        (vec![], Leave(Why::Elsewhere)),
+    ];
+    for (destinations, expected) in cases {
+        let policy = Policy { destinations, ..world.policy(DELETE) };
+        assert_eq!(decide(&maildrop, &world.ledger, &policy)[1], expected, "{:?}", policy.destinations);
+        let retired = retire(&maildrop, &world.ledger, &policy, &|_| false);
+        assert!(retired.iter().all(|retired| retired.number == number(1)), "not delivered, so not deleted");
+    }
+}
+
+/// What a window lists again is retrieved again, unless its deletion pops it.
+#[test]
+fn a_window_is_moved_on() {
+    let world = every_state();
+    let maildrop = world.maildrop(&[("delivered", Some(SIZE)), ("seen", Some(SIZE)), ("new", Some(SIZE))]);
+    let policy = Policy { window: true, ..world.policy(KEEP) };
+    assert_eq!(
+        decide(&maildrop, &world.ledger, &policy),
+        [Compare(Why::Window), Compare(Why::Window), Retrieve(Why::New)]
+    );
+    let policy = Policy { window: true, ..world.policy(DELETE) };
+    assert_eq!(decide(&maildrop, &world.ledger, &policy)[0], Leave(Why::Known));
+}
+
+#[test]
+fn limits_of_a_run() {
+    let mut world = World::new();
+    for name in ["known", "again"] {
+        world.deliver(name);
+    }
+    world.fail("failed", None);
+    // (listed, max-message-size, max-messages, max-bytes, expected)
+    type Case<'a> = (&'a [(&'a str, Option<u64>)], Option<u64>, Option<u64>, Option<u64>, &'a [Decision]);
+    let new = Retrieve(Why::New);
+    let cases: [Case<'_>; 12] = [
         (
-            Limits { total_size: Some(Octets(50)), ..none },
+            &[("a", Some(9)), ("b", Some(10)), ("c", None)],
+            Some(9),
+            None,
+            None,
+            &[new, Leave(Why::TooLarge), new],
+        ),
+        (&[("a", None), ("b", None), ("c", None)], None, Some(2), None, &[new, new, Leave(Why::MaxMessages)]),
+        (&[("a", None)], None, Some(0), None, &[Leave(Why::MaxMessages)]),
+        // What is left anyway doesn't count,
+        (
+            &[("known", Some(SIZE)), ("a", None), ("b", None)],
+            None,
+            Some(1),
+            None,
+            &[Leave(Why::Known), new, Leave(Why::MaxMessages)],
+        ),
+        // what is compared does, but new mail comes before it,
+        (
+            &[("known", Some(1)), ("a", None)],
+            None,
+            Some(1),
+            None,
+            &[Leave(Why::MaxMessages), new],
+        ),
+        (&[("known", Some(1)), ("a", None)], None, Some(2), None, &[Compare(Why::SizeChanged), new]),
+        // and what failed before comes last.
+        (
+            &[("failed", None), ("known", Some(1))],
+            None,
+            Some(1),
+            None,
+            &[Leave(Why::MaxMessages), Compare(Why::SizeChanged)],
+        ),
+        (&[("failed", None), ("a", None)], None, Some(1), None, &[Leave(Why::MaxMessages), new]),
+        (&[("failed", None), ("a", None)], None, Some(2), None, &[Retrieve(Why::Again), new]),
+        // The first goes in any case; what still fits goes, too.
+        (&[("a", Some(99)), ("b", Some(1))], None, None, Some(50), &[new, Leave(Why::MaxBytes)]),
+        (
+            &[("a", Some(30)), ("b", Some(30)), ("c", Some(20))],
+            None,
+            None,
+            Some(50),
+            &[new, Leave(Why::MaxBytes), new],
+        ),
+        (&[("a", Some(u64::MAX - 1)), ("b", Some(u64::MAX - 1))], None, None, Some(u64::MAX), &[new, new]),
+    ];
+    for (listed, size, messages, bytes, expected) in cases {
+        let policy = Policy {
+            max_message_size: size.map(Octets),
+            max_messages: messages,
+            max_bytes: bytes.map(Octets),
+            ..world.policy(KEEP)
+        };
+        // Something known, so that nothing looks renumbered.
+        let listed: Vec<_> = listed.iter().copied().chain([("again", Some(SIZE))]).collect();
+        let decided = decide(&world.maildrop(&listed), &world.ledger, &policy);
+        assert_eq!(decided[..expected.len()], *expected, "{listed:?} {messages:?} {bytes:?}");
+    }
+}
+
+/// Retirements as (number, why).
+fn retired(world: &World, listed: &[(&str, Option<u64>)], retention: Retention) -> Vec<(u32, Why)> {
+    let found = retire(&world.maildrop(listed), &world.ledger, &world.policy(retention), &|_| false);
+    found.iter().map(|Retired { number, why, .. }| (number.get(), *why)).collect()
+}
+
+#[test]
+fn retirement_by_each_limit() {
+    let mut world = World::new();
+    for (days, name) in [(30, "30"), (14, "14"), (13, "13"), (2, "2"), (0, "0")] {
+        world.deliver_days_ago(days, name);
+    }
+    world.now();
+    let sizes =
+        [("30", Some(100)), ("14", Some(5000)), ("13", Some(100)), ("2", Some(300)), ("0", Some(100))];
+    let cases = [
+        (KEEP, vec![]),
+        (DELETE, (1..=5).map(|n| (n, Why::Delete)).collect()),
+        (limits(Some(14), None, None, None), vec![(1, Why::Days), (2, Why::Days)]),
+        (limits(Some(31), None, None, None), vec![]),
+        (limits(None, Some(2), None, None), vec![(1, Why::Newest), (2, Why::Newest), (3, Why::Newest)]),
+        (limits(None, Some(5), None, None), vec![]),
+        (
+            limits(None, None, Some(400), None),
             vec![(1, Why::TotalSize), (2, Why::TotalSize), (3, Why::TotalSize)],
         ),
+        (limits(None, None, Some(5600), None), vec![]),
+        // Once one doesn't fit nothing older stays, however small.
+        (limits(None, None, Some(600), None), vec![(1, Why::TotalSize), (2, Why::TotalSize)]),
+        (limits(None, None, None, Some(300)), vec![(2, Why::LargerThan)]),
+        // Any key deletes; what goes for its size takes no room.
+        (limits(Some(20), None, Some(600), Some(300)), vec![(1, Why::Days), (2, Why::LargerThan)]),
+        (limits(Some(14), Some(1), None, None), (1..=4).map(|n| (n, Why::Newest)).collect()),
     ];
-    for (limits, expected) in cases {
-        let policy = Policy { retention: Retention::Limits(limits), ..world.policy() };
-        assert_eq!(world.retired(&listing, &policy), expected, "{limits:?}");
+    for (retention, expected) in cases {
+        assert_eq!(retired(&world, &sizes, retention), expected, "{retention:?}");
     }
-    // A clock that can't be believed deletes nothing by age.
-    let limits = Limits { days: Some(1), ..none };
-    let policy = Policy { retention: Retention::Limits(limits), age_now: None, ..world.policy() };
-    assert_eq!(world.retired(&listing, &policy), []);
+    // The order of the listing doesn't matter; that of delivery does.
+    let mut shuffled = sizes;
+    shuffled.reverse();
+    assert_eq!(
+        retired(&world, &shuffled, limits(None, Some(2), None, None)),
+        [(3, Why::Newest), (4, Why::Newest), (5, Why::Newest)]
+    );
+    // Without LIST the sizes of the delivery count.
+    let unlisted = sizes.map(|(name, _)| (name, None));
+    assert_eq!(retired(&world, &unlisted, limits(None, None, Some(3 * SIZE), None)).len(), 2);
+}
+
+#[test]
+fn of_one_second_the_first_listed_is_the_oldest() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.deliver(name);
+    }
+    let listed = [("c", None), ("a", None), ("b", None)];
+    assert_eq!(
+        retired(&world, &listed, limits(None, Some(1), None, None)),
+        [(2, Why::Newest), (3, Why::Newest)]
+    );
+}
+
+#[test]
+fn only_what_is_delivered_is_retired() {
+    let world = every_state();
+    let names =
+        ["recorded", "seen", "deleted", "failed", "waiting", "partly", "large", "delivered", "new", "-"];
+    let listed = names.map(|name| (name, Some(SIZE)));
+    assert_eq!(retired(&world, &listed, DELETE), [(1, Why::Delete), (8, Why::Delete)]);
+    let all_limits = limits(Some(0), Some(0), Some(0), Some(0));
+    assert_eq!(retired(&world, &listed, all_limits).len(), 2);
+    let maildrop = world.maildrop(&listed);
+    let delivered = world.ledger.find_key(&super::trial::key("delivered")).unwrap();
+    let found = retire(&maildrop, &world.ledger, &world.policy(DELETE), &|id| id == delivered);
+    assert_eq!(found.len(), 1, "what may be another message by now isn't asked");
+}
+
+/// The clock cannot be believed: then nothing goes by age, and everything else as before.
+#[test]
+fn without_a_clock_nothing_is_retired_by_age() {
+    let mut world = World::new();
+    world.deliver_days_ago(20, "a");
+    world.now();
+    world.deliver("b");
+    let maildrop = world.maildrop(&[("a", None), ("b", None)]);
+    let count = |retention, age_now| {
+        let policy = Policy { age_now, ..world.policy(retention) };
+        retire(&maildrop, &world.ledger, &policy, &|_| false).len()
+    };
+    assert_eq!(count(limits(Some(14), None, None, None), Some(NOW)), 1);
+    assert_eq!(count(limits(Some(14), None, None, None), None), 0);
+    assert_eq!(count(limits(Some(14), Some(1), None, None), None), 1);
+    assert_eq!(count(limits(Some(14), None, None, None), Some(Time(NOW.0 - 30 * 86_400))), 0);
+    assert_eq!(count(DELETE, None), 2);
+}
+
+#[test]
+fn what_goes_at_once() {
+    let world = World::new();
+    let cases = [
+        (KEEP, Some(1), None),
+        (DELETE, Some(1), Some(Why::Delete)),
+        (DELETE, None, Some(Why::Delete)),
+        (limits(Some(0), Some(0), Some(0), None), Some(9), None),
+        (limits(None, None, None, Some(8)), Some(9), Some(Why::LargerThan)),
+        (limits(None, None, None, Some(8)), Some(8), None),
+        (limits(None, None, None, Some(8)), None, None),
+    ];
+    for (retention, octets, expected) in cases {
+        assert_eq!(
+            at_once(&world.policy(retention), octets.map(Octets)),
+            expected,
+            "{retention:?} {octets:?}"
+        );
+    }
+}
+
+/// Any listing of entries in any state, under any policy.
+#[test]
+fn no_listing_makes_a_plan_lose_mail() {
+    let world = every_state();
+    let names = [
+        "delivered",
+        "old",
+        "other",
+        "recorded",
+        "seen",
+        "deleted",
+        "failed",
+        "waiting",
+        "waited",
+        "partly",
+        "large",
+        "new",
+        "newer",
+        "-",
+    ];
+    let listed =
+        prop::collection::vec((prop::sample::select(names.to_vec()), prop::option::of(0..3 * SIZE)), 0..20);
+    let some = || prop::option::of(0..4_u32);
+    let octets = || prop::option::of(0..5 * SIZE);
+    let retention = prop_oneof![
+        Just(KEEP),
+        Just(DELETE),
+        (some(), some(), octets(), octets())
+            .prop_map(|(days, newest, total, larger)| limits(days, newest, total, larger)),
+    ];
+    let caps = (octets(), prop::option::of(0..5_u64), octets());
+    let flags = any::<(bool, bool, bool)>();
+    let mut runner = TestRunner::new(Config { cases: 600, failure_persistence: None, ..Config::default() });
+    let outcome =
+        runner.run(&(listed, retention, caps, flags), |(listed, retention, caps, (all, window, clock))| {
+            let (size, messages, bytes) = caps;
+            let free = Policy {
+                all,
+                window,
+                max_message_size: size.map(Octets),
+                age_now: clock.then_some(NOW),
+                ..world.policy(retention)
+            };
+            let capped = Policy { max_messages: messages, max_bytes: bytes.map(Octets), ..free.clone() };
+            let maildrop = world.maildrop(&listed);
+            let ledger = &world.ledger;
+
+            // One decision for each message; a cap only ever leaves what would have been taken.
+            let (unlimited, decided) = (decide(&maildrop, ledger, &free), decide(&maildrop, ledger, &capped));
+            prop_assert_eq!(unlimited.len(), listed.len());
+            let mut taken = Vec::new();
+            for ((one, other), seat) in unlimited.iter().zip(&decided).zip(maildrop.iter()) {
+                let by_cap = matches!(other, Leave(Why::MaxMessages | Why::MaxBytes));
+                prop_assert!(one == other || (by_cap && !matches!(one, Leave(_))));
+                if !matches!(other, Leave(_)) {
+                    taken.push(seat.octets.unwrap_or_default().0);
+                }
+            }
+            prop_assert!(messages.is_none_or(|most| taken.len() as u64 <= most));
+            prop_assert!(taken.len() <= 1 || bytes.is_none_or(|most| taken.iter().sum::<u64>() <= most));
+
+            // Only what the ledger can prove, each once, in order; nothing when all is kept.
+            let gone = retire(&maildrop, ledger, &capped, &|_| false);
+            prop_assert!(retention != KEEP || gone.is_empty());
+            prop_assert!(gone.windows(2).all(|pair| pair[0].number < pair[1].number));
+            for retired in &gone {
+                prop_assert!(ledger.delivered(retired.entry, retired.number).is_some());
+                prop_assert_eq!(maildrop.times_listed(retired.entry), 1);
+                prop_assert_eq!(maildrop.find(retired.number).unwrap().who, super::Who::Known(retired.entry));
+                prop_assert!(clock || retired.why != Why::Days);
+            }
+            if let Retention::Limits(Limits { newest: Some(newest), .. }) = retention {
+                let provable = maildrop
+                    .iter()
+                    .filter(|seat| match seat.who {
+                        super::Who::Known(id) => {
+                            ledger.delivered(id, seat.number).is_some() && maildrop.times_listed(id) == 1
+                        }
+                        _ => false,
+                    })
+                    .count();
+                prop_assert!(provable - gone.len() <= newest as usize);
+            }
+
+            // A message that is only listed, not delivered, makes nothing else go, nor stay.
+            for more in ["brand-new", "failed", "-", "seen"] {
+                let mut longer = listed.clone();
+                longer.push((more, Some(9 * SIZE)));
+                prop_assert_eq!(
+                    &retire(&world.maildrop(&longer), ledger, &capped, &|_| false),
+                    &gone,
+                    "{}",
+                    more
+                );
+            }
+            Ok(())
+        });
+    outcome.unwrap();
 }

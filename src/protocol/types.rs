@@ -8,6 +8,9 @@ use std::num::NonZeroU32;
 pub struct MessageNumber(NonZeroU32);
 
 impl MessageNumber {
+    /// 1: every maildrop that isn't empty has it, until it's deleted.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
     /// From a number; `None` for 0.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {

@@ -74,7 +74,7 @@ impl Table {
     pub(super) fn push(
         &mut self,
         number: MessageNumber,
-        unique_id: &str,
+        unique_id: Option<&str>,
         octets: Option<Octets>,
         action: Action,
         why: Why,
@@ -86,7 +86,7 @@ impl Table {
             Action::Leave => self.leave = self.leave.saturating_add(1),
         }
         let size = octets.map_or_else(|| "-".to_owned(), |octets| size(octets.0));
-        let cells = [number.to_string(), cut(unique_id), size];
+        let cells = [number.to_string(), cut(unique_id.unwrap_or("-")), size];
         for (width, cell) in self.widths.iter_mut().zip(&cells) {
             *width = (*width).max(cell.chars().count());
         }
@@ -154,10 +154,10 @@ mod tests {
         let mut table = Table::new(None);
         let long = "x".repeat(50);
         let rows = [
-            (9, "abc", Some(Octets(512)), Action::Retrieve, Why::New),
-            (10, &*long, Some(Octets(26_214_400)), Action::Leave, Why::TooLarge),
-            (11, "-", None, Action::Compare, Why::Nameless),
-            (12, "d", Some(Octets(2048)), Action::Delete, Why::Days),
+            (9, Some("abc"), Some(Octets(512)), Action::Retrieve, Why::New),
+            (10, Some(&*long), Some(Octets(26_214_400)), Action::Leave, Why::TooLarge),
+            (11, None, None, Action::Compare, Why::Nameless),
+            (12, Some("d"), Some(Octets(2048)), Action::Delete, Why::Days),
         ];
         for (n, unique_id, octets, action, why) in rows {
             assert_eq!(table.push(number(n), unique_id, octets, action, why), None);
@@ -175,7 +175,7 @@ would retrieve 1 message (512 octets), compare 1, delete 1 (2.0 KiB), leave 1
     #[test]
     fn several_accounts_are_told_apart() {
         let mut table = Table::new(Some("work ".to_owned()));
-        table.push(number(1), "a", None, Action::Retrieve, Why::New);
+        table.push(number(1), Some("a"), None, Action::Retrieve, Why::New);
         let expected = "work   1  a  -  retrieve  new\n\
                         work   would retrieve 1 message, compare 0, delete 0, leave 0\n";
         assert_eq!(table.finish(), expected);
@@ -187,7 +187,7 @@ would retrieve 1 message (512 octets), compare 1, delete 1 (2.0 KiB), leave 1
         let mut text = String::new();
         let most = u32::try_from(BLOCK).unwrap() + 2;
         for n in 1..=most {
-            let block = table.push(number(n), "unique", Some(Octets(1024)), Action::Leave, Why::Known);
+            let block = table.push(number(n), Some("unique"), Some(Octets(1024)), Action::Leave, Why::Known);
             assert_eq!(block.is_some(), n == most - 2, "{n}");
             text.extend(block);
         }

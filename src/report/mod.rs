@@ -1,10 +1,11 @@
-//! What happens in a run, as facts: one [`Event`] type, told to one [`Reporter`].  Progress bars, plain lines, and
-//! silence are its renderers; none of them decides anything.
+//! What happens in a run, as facts: one [`Event`] type, told to one [`Reporter`].  Progress bars, plain lines, JSON
+//! lines, and silence are its renderers; none of them decides anything.
 //!
 //! Every text in an event is fit to print already: whoever makes the event escapes what a server said and hides what is
 //! secret.
 
 mod dry_run;
+pub mod json;
 pub mod plain;
 pub mod progress;
 
@@ -55,8 +56,8 @@ pub enum Event {
     Intended {
         /// Its number in this session.
         number: MessageNumber,
-        /// Its unique-id, escaped; `-` where it has none.
-        unique_id: String,
+        /// Its unique-id, escaped, if it has one.
+        unique_id: Option<String>,
         /// Its size, if listed.
         octets: Option<Octets>,
         /// What would be done.
@@ -132,7 +133,7 @@ pub struct Summary {
     pub listed: u64,
     /// Messages delivered by this run, recovery included.
     pub delivered: u64,
-    /// Octets of them, as received.
+    /// Octets of them, with LF at the ends of lines.
     pub octets: u64,
     /// Messages whose deletion the server confirmed.
     pub deleted: u64,

@@ -156,7 +156,8 @@ pub struct Plain {
     level: Level,
     // Of accounts, where there are several: the plan's lines then name theirs.
     column: Option<usize>,
-    tables: Mutex<HashMap<String, Table>>,
+    // None where another renderer prints plans.
+    tables: Option<Mutex<HashMap<String, Table>>>,
 }
 
 impl Plain {
@@ -168,8 +169,13 @@ impl Plain {
             printer,
             level,
             column: widest.filter(|_| accounts.len() > 1),
-            tables: Mutex::new(HashMap::new()),
+            tables: Some(Mutex::new(HashMap::new())),
         }
+    }
+
+    /// The same, for standard error alone.
+    pub(super) fn without_plans(self) -> Self {
+        Self { tables: None, ..self }
     }
 
     /// Where it prints.
@@ -188,7 +194,8 @@ impl Plain {
     }
 
     fn intended(&self, account: &str, change: impl FnOnce(&mut Table) -> Option<String>) {
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tables) = &self.tables else { return };
+        let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
         let table = tables
             .entry(account.to_owned())
             .or_insert_with(|| Table::new(self.column.map(|width| format!("{:width$}", name(account)))));
@@ -234,7 +241,9 @@ impl Reporter for Plain {
             }
             Event::Received { .. } | Event::Arrived | Event::Delivered { .. } => {}
             Event::Intended { number, unique_id, octets, action, why } => {
-                self.intended(account, |table| table.push(*number, unique_id, *octets, *action, *why));
+                self.intended(account, |table| {
+                    table.push(*number, unique_id.as_deref(), *octets, *action, *why)
+                });
             }
             Event::Recovered { delivered, dropped } => {
                 let dropped = match dropped {
@@ -295,7 +304,7 @@ pub(super) fn name(account: &str) -> String {
 }
 
 /// The events have told what happened; only the exit code says more.
-fn has_said_all(trouble: &Trouble) -> bool {
+pub(super) fn has_said_all(trouble: &Trouble) -> bool {
     trouble.message.is_empty()
 }
 

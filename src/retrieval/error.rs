@@ -113,6 +113,11 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether the server kept us waiting too long.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Client(client::Error::TimedOut { .. }))
+    }
 }
 
 impl From<super::committer::Error> for Error {

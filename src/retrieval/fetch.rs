@@ -193,7 +193,8 @@ impl Fetch<'_> {
         let result = self.retrieve();
         if let Err(Error::Client(e)) = &result
             && !matches!(e, client::Error::Stopped)
-            && !e.forbids_pipelining()
+            // What may be the pipeline's fault is asked for again at once.
+            && !(e.forbids_pipelining() && self.client.checks_step())
         {
             // What is no status line where one is due is the rest of the message before.
             self.died(e.exit_code() == ExitCode::Protocol);

@@ -119,3 +119,105 @@ impl<'a> Queue<'a> {
 fn server(account: &Account) -> (&str, u16) {
     (&account.host, account.port)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, Connections, Queue, server};
+    use crate::config::account::{
+        Auth, Deliver, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
+    };
+    use std::collections::HashMap;
+    use std::num::NonZeroUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Barrier, Mutex};
+    use std::time::Duration;
+
+    fn account(name: usize, host: &str, port: u16) -> Account {
+        Account {
+            name: name.to_string(),
+            host: host.to_owned(),
+            port,
+            tls: Tls::None,
+            trust: Trust::default(),
+            user: name.to_string(),
+            auth: Auth::Auto,
+            password: PasswordSource::Prompt,
+            retention: Retention::Keep,
+            deliver: vec![Deliver::Stdout],
+            max_message_size: None,
+            max_messages: None,
+            max_bytes: None,
+            received_header: false,
+            alert_after: Duration::ZERO,
+            pipelining: Switch::Auto,
+            listing: ListingMode::Auto,
+            full_listing_every: Duration::ZERO,
+            sync: SyncMode::Off,
+            timeout: Duration::from_secs(1),
+            fingerprint: String::new(),
+        }
+    }
+
+    fn count(n: usize) -> NonZeroUsize {
+        NonZeroUsize::new(n).unwrap()
+    }
+
+    /// Every account gets its turn, once; no server ever has more than its fill.
+    #[test]
+    fn all_have_their_turn_within_the_limits() {
+        let servers = [("a", 110), ("a", 995), ("b", 110)];
+        for (accounts, workers, per_server) in
+            [(1, 1, 1), (30, 1, 1), (60, 8, 1), (60, 8, 3), (60, 2, 5), (5, 16, 4)]
+        {
+            let accounts: Vec<Account> = (0..accounts)
+                // Half of them at the first server, as it is in life.
+                .map(|n| (n, servers[if n % 2 == 0 { 0 } else { n % 3 }]))
+                .map(|(n, (host, port))| account(n, host, port))
+                .collect();
+            let connections = Connections { total: count(workers), per_server: count(per_server) };
+            let queue = Queue::new(&accounts, connections.per_server);
+            let busy: HashMap<_, AtomicUsize> =
+                accounts.iter().map(|a| (server(a), AtomicUsize::new(0))).collect();
+            let served = Mutex::new(Vec::new());
+            std::thread::scope(|scope| {
+                for _ in 0..connections.total.get() {
+                    scope.spawn(|| {
+                        while let Some(account) = queue.take() {
+                            let here = &busy[&server(account)];
+                            assert!(here.fetch_add(1, Ordering::SeqCst) < per_server, "{}", account.name);
+                            std::thread::yield_now();
+                            served.lock().unwrap().push(account.name.clone());
+                            here.fetch_sub(1, Ordering::SeqCst);
+                            queue.give_back(account);
+                        }
+                    });
+                }
+            });
+            let mut served = served.into_inner().unwrap();
+            let mut all: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();
+            (served.sort(), all.sort());
+            assert_eq!(served, all, "{connections:?}");
+        }
+    }
+
+    /// What may run at once does, and who can't have his server yet keeps nobody waiting at another one.
+    #[test]
+    fn accounts_run_side_by_side() {
+        let accounts: Vec<Account> =
+            [(0, "a"), (1, "a"), (2, "a"), (3, "b")].map(|(n, host)| account(n, host, 110)).into();
+        let queue = Queue::new(&accounts, count(2));
+        let order = [queue.take(), queue.take(), queue.take()].map(|taken| taken.unwrap().name.clone());
+        assert_eq!(order, ["0", "1", "3"], "in the order given, but for a server that has its fill");
+        let together = Barrier::new(2);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                together.wait();
+                queue.take().map(|account| account.name.clone())
+            });
+            together.wait();
+            queue.give_back(&accounts[1]);
+            assert_eq!(waiting.join().unwrap().as_deref(), Some("2"));
+        });
+        assert!(queue.take().is_none());
+    }
+}

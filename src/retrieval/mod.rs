@@ -10,6 +10,7 @@ mod destinations;
 mod error;
 mod fetch;
 pub mod jobs;
+mod quick;
 mod recovery;
 mod run;
 mod session;
@@ -27,7 +28,7 @@ use crate::delivery::mbox;
 use crate::ledger::Ledger;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Memory, Pipelining};
-use crate::plan::Spent;
+use crate::protocol::types::Octets;
 use crate::report::{Event, Summary, Trouble};
 use alerts::Alerts;
 use destinations::Destinations;
@@ -108,7 +109,7 @@ fn with_lock(
     }
     let destinations = Destinations::open(run, &mut ledger, directory)?;
     let secret = password::obtain(run.account, run.context.environment)?;
-    let mut sessions = Sessions { run, summary, memory, secret: &secret, spent: Spent::default() };
+    let mut sessions = Sessions { run, summary, memory, secret: &secret, taken: (0, Octets(0)) };
     let (ledger, result) = sessions.all(ledger, destinations);
     let Some(ledger) = ledger else { return result };
     let closed = close_up(run, ledger, directory);
@@ -129,7 +130,7 @@ impl Sessions<'_, '_> {
     fn all(&mut self, ledger: Ledger, destinations: Destinations) -> (Option<Ledger>, Result<(), Error>) {
         let mut held = (ledger, destinations);
         let mut scope = Scope::Everything;
-        // Whether the last session ended well: then this one is only to bring more.
+        let mut suspected = false;
         let mut extra = false;
         for _ in 0..MOST_SESSIONS {
             let (back, result) = self.one(held, &scope, extra);
@@ -137,22 +138,30 @@ impl Sessions<'_, '_> {
             held = back;
             match result {
                 Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => {
-                    (scope, extra) = (next, true);
+                    scope = next;
+                    extra = true;
                 }
                 Ok(_) => break,
                 // A server that has answered out of step is asked again, one command at a time.
-                Err(e)
-                    if e.forbids_pipelining()
-                        && self.run.account.pipelining == Switch::Auto
-                        && self.memory.pipelining == Pipelining::Unproven =>
-                {
+                Err(e) if e.forbids_pipelining() && self.may_be_out_of_step() => {
                     self.memory.pipelining = Pipelining::Broken;
-                    extra = false;
+                    suspected = true;
                     self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
                 }
-                Err(e) => return (Some(held.0), Err(e)),
+                Err(e) => {
+                    if suspected && e.is_silence() {
+                        // It falls silent also when asked one thing at a time: that is no matter of pipelining.
+                        self.memory.pipelining = Pipelining::Unproven;
+                    }
+                    return (Some(held.0), Err(e));
+                }
             }
         }
         (Some(held.0), Ok(()))
+    }
+
+    /// Whether the server has yet to prove that it answers in step, and isn't simply to be believed.
+    fn may_be_out_of_step(&self) -> bool {
+        self.run.account.pipelining == Switch::Auto && self.memory.pipelining == Pipelining::Unproven
     }
 }

@@ -7,24 +7,27 @@ use super::compare::{self, Comparison};
 use super::destinations::{self, Destinations};
 use super::error::Error;
 use super::fetch::{Fetch, Lacking, State, Tally};
+use super::quick;
 use super::run::Run;
-use crate::client::{Call, Client, Credentials, Farewell, LoginFacts, Pipelining, Transaction};
+use crate::client::{self, Ahead, Call, Client, Credentials, Farewell, LoginFacts, Pipelining, Transaction};
 use crate::clock::Time;
-use crate::config::account::{Auth, Switch};
+use crate::config::account::{Account, Auth, Switch};
 use crate::exit::ExitCode;
-use crate::ledger::memory::{Memory, Pipelining as Verdict};
-use crate::ledger::{self, Ledger};
+use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
+use crate::ledger::{self, Entry, Ledger};
 use crate::message::Examiner;
-use crate::plan::{self, Decision, Maildrop, Policy, Spent, Who, Why};
+use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId, Key};
 use crate::protocol::auth::Method;
-use crate::protocol::capability::Expire;
+use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::{Action, Event, Summary};
 use crate::secret::Secret;
 
 /// With a full listing, `LIST` is asked so often at least: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
+/// What a server offers is asked again after a week.
+const OFFERS_LAST: i64 = 7 * 86_400;
 
 /// What the sessions of one run have in common.
 pub(super) struct Sessions<'a, 'b> {
@@ -32,8 +35,8 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) summary: &'a mut Summary,
     pub(super) memory: &'a mut Memory,
     pub(super) secret: &'a Secret,
-    /// What the sessions so far have retrieved.
-    pub(super) spent: Spent,
+    /// Messages, and their octets, that its sessions have delivered.
+    pub(super) taken: (u64, Octets),
 }
 
 /// Which messages a session is about.
@@ -56,8 +59,7 @@ pub(super) struct Outcome {
 type Held = (Ledger, Destinations);
 
 impl Sessions<'_, '_> {
-    /// One session.  Ledger and destinations come back, unless the committer died with them.  That an `extra` one isn't to
-    /// be had now is no failure; that it broke off is.
+    /// One session.  Ledger and destinations come back, unless the committer died with them.
     pub(super) fn one(
         &mut self,
         held: Held,
@@ -65,27 +67,99 @@ impl Sessions<'_, '_> {
         extra: bool,
     ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
-        let client = match self.login() {
+        let mut client = match self.login(&ledger, scope) {
             Ok(client) => client,
+            // Nothing is lost when an extra session isn't to be had.
             Err(e) if extra && e.is_transient() => {
                 self.run.detail(|| format!("no further session: {e}"));
                 return (Some((ledger, destinations)), Ok(Outcome { next: None }));
             }
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
-        let Self { run, summary, memory, spent, .. } = self;
-        let session = Session { run, summary, memory, spent, scope };
+        match self.glance(&mut client) {
+            Ok(false) => {}
+            Ok(true) => {
+                let parted = client.quit(false).map(|_| Outcome { next: None }).map_err(Error::from);
+                return (Some((ledger, destinations)), parted);
+            }
+            Err(e) => {
+                client.hang_up();
+                return (Some((ledger, destinations)), Err(e));
+            }
+        }
+        let taken = &mut self.taken;
+        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope, taken };
         session.transact(client, ledger, destinations)
     }
 
-    fn login(&mut self) -> Result<Client<Transaction>, Error> {
+    fn login(&mut self, ledger: &Ledger, scope: &Scope) -> Result<Client<Transaction>, Error> {
         self.run.report(&Event::Connecting { server: self.run.server() });
-        let client = login(self.run, self.memory, self.secret)?;
+        let now = ledger.now();
+        let listing = Ahead::Listing {
+            drop_listing: quick::wanted(self.run),
+            sizes: sizes_are_due(self.memory.sizes, now),
+        };
+        let ahead = quick::question(self.run, ledger, self.memory, scope).unwrap_or(listing);
+        let login = login(self.run, self.memory, self.secret, now, Some(ahead));
+        if let Err(Error::Client(e)) = &login
+            && !matches!(e, client::Error::Connection(_))
+        {
+            // What was remembered may be why.
+            self.memory.offers.clear();
+        }
+        let client = login?;
         let facts = client.login_facts();
         self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
         pin(self.memory, self.run.account.auth, facts);
+        if let Some(before) = &facts.capabilities_before
+            && facts.trustworthy
+            && facts.asked
+        {
+            self.memory.put_offer(Offer {
+                way: way(self.run.account),
+                stage: Stage::BeforeLogin,
+                when: now,
+                capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
+            });
+        }
         Ok(client)
     }
+
+    /// Whether a quick poll was taken, and the maildrop is as it was left.  If it isn't, the listings are on their way.
+    fn glance(&mut self, client: &mut Client<Transaction>) -> Result<bool, Error> {
+        let Some(glance) = client.glance()? else { return Ok(false) };
+        if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
+        {
+            self.summary.listed = u64::from(messages);
+            self.run.report(&Event::Listed { messages: self.summary.listed });
+            self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
+            return Ok(true);
+        }
+        client.ask_listing(true, true)?;
+        agree_on_pipelining(self.run, self.memory, client);
+        Ok(false)
+    }
+}
+
+/// Which way a server is reached: what it offers holds for this one only.
+fn way(account: &Account) -> String {
+    let Account { host, port, tls, trust, .. } = account;
+    format!("{host}:{port} {tls:?} {trust:?}")
+}
+
+/// What the server offered this way before login, if that was asked not long ago.
+fn remembered(memory: &Memory, account: &Account, now: Time) -> Option<Capabilities> {
+    let offer = memory.offer(&way(account), Stage::BeforeLogin)?;
+    let age = now.seconds_since(offer.when);
+    if age < 0 || age >= OFFERS_LAST {
+        return None;
+    }
+    let lines: Vec<_> = offer.capabilities.iter().map(|line| String::from_utf8_lossy(line)).collect();
+    Some(Capabilities::from_lines(&lines.join("\n")))
+}
+
+fn sizes_are_due(sizes: Option<Time>, now: Time) -> bool {
+    sizes.is_none_or(|then| now.seconds_since(then).abs() >= SIZES_EVERY)
 }
 
 /// Remembers the strongest method that `auto` has used here: nothing weaker is used by itself from now on.
@@ -96,9 +170,16 @@ fn pin(memory: &mut Memory, auth: Auth, facts: &LoginFacts) {
     }
 }
 
-/// Connects and logs in.
-pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<Client<Transaction>, Error> {
+/// Connects and logs in; `ahead` goes out with the login if the server pipelines.
+pub(super) fn login(
+    run: &Run<'_>,
+    memory: &Memory,
+    secret: &Secret,
+    now: Time,
+    ahead: Option<Ahead>,
+) -> Result<Client<Transaction>, Error> {
     let account = run.account;
+    let remembered = remembered(memory, account, now);
     let call = Call {
         host: &account.host,
         port: account.port,
@@ -107,6 +188,7 @@ pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<C
         timeout: account.timeout,
         connectors: run.context.connectors,
         stop: &run.context.stop,
+        remembered: remembered.as_ref(),
         dialogue: run.dialogue(),
     };
     let credentials = Credentials {
@@ -117,8 +199,16 @@ pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<C
         auth: account.auth,
         strongest_ever: memory.strongest.as_deref().and_then(Method::from_name),
         pipelining: account.pipelining != Switch::Off && memory.pipelining != Verdict::Broken,
+        ahead,
     };
     let mut client = Client::open(&call)?.login(&credentials)?;
+    agree_on_pipelining(run, memory, &mut client);
+    Ok(client)
+}
+
+/// Says how commands are sent, by what the server offers after login.
+fn agree_on_pipelining(run: &Run<'_>, memory: &Memory, client: &mut Client<Transaction>) {
+    let account = run.account;
     let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
     client.set_pipelining(match account.pipelining {
         Switch::Off => Pipelining::Off,
@@ -130,15 +220,14 @@ pub(super) fn login(run: &Run<'_>, memory: &Memory, secret: &Secret) -> Result<C
             Verdict::Broken | Verdict::Unproven => Pipelining::Checked,
         },
     });
-    Ok(client)
 }
 
 struct Session<'a, 'b> {
     run: &'a Run<'b>,
     summary: &'a mut Summary,
     memory: &'a mut Memory,
-    spent: &'a mut Spent,
     scope: &'a Scope,
+    taken: &'a mut (u64, Octets),
 }
 
 impl Session<'_, '_> {
@@ -148,7 +237,7 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, *self.spent, self.scope)
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
         {
             Ok(prepared) => prepared,
             Err(e) => {
@@ -157,7 +246,7 @@ impl Session<'_, '_> {
             }
         };
         self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
-        let Prepared { mut maildrop, decisions, policy } = prepared;
+        let Prepared { mut maildrop, decisions, policy, drop_listing } = prepared;
         self.tell_plan(&maildrop, &decisions);
         let (mut tally, result);
         (ledger, tally, result) =
@@ -174,11 +263,37 @@ impl Session<'_, '_> {
             return (Some((ledger, destinations)), Err(e));
         }
         let parted = self.part(client, &mut ledger, &mut maildrop, &policy, &mut tally);
+        let parted = parted.and_then(|confirmed| {
+            self.remember(confirmed, &maildrop, &ledger, &policy, drop_listing, &tally)?;
+            Ok(confirmed)
+        });
         let outcome = match (parted, tally.trouble.take()) {
             (Err(e), _) | (Ok(_), Some(e)) => Err(e),
             (Ok(confirmed), None) => Ok(self.outcome(confirmed, &policy, &maildrop, &ledger, &tally)),
         };
         (Some((ledger, destinations)), outcome)
+    }
+
+    /// For the next run's quick poll.
+    fn remember(
+        &mut self,
+        confirmed: bool,
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        policy: &Policy,
+        drop_listing: Option<(u32, Octets)>,
+        tally: &Tally,
+    ) -> Result<(), Error> {
+        let well = confirmed
+            && tally.trouble.is_none()
+            && *self.scope == Scope::Everything
+            && !self.run.context.stop.raised();
+        if well && quick::wanted(self.run) {
+            quick::remember(self.run, self.memory, maildrop, ledger, policy, drop_listing, tally)?;
+        } else {
+            quick::forget(self.memory);
+        }
+        Ok(())
     }
 
     fn tell_plan(&self, maildrop: &Maildrop, decisions: &[Decision]) {
@@ -255,9 +370,9 @@ impl Session<'_, '_> {
         summary.delivered = summary.delivered.saturating_add(tally.delivered);
         summary.octets = summary.octets.saturating_add(tally.octets);
         summary.failed = summary.failed.saturating_add(tally.failed);
-        let messages = tally.delivered.saturating_add(tally.failed);
-        self.spent.messages = self.spent.messages.saturating_add(messages);
-        self.spent.octets = self.spent.octets.plus(Octets(tally.octets));
+        let (messages, octets) = &mut *self.taken;
+        *messages = messages.saturating_add(tally.delivered);
+        *octets = octets.plus(Octets(tally.octets));
         if let Some(exit) = tally.exit {
             self.mark(exit);
         }
@@ -373,7 +488,7 @@ impl Session<'_, '_> {
                 let left: Vec<EntryId> = maildrop
                     .iter()
                     .filter_map(|listed| match listed.who {
-                        Who::Known(id) if ledger.entry(id).failures > 0 => Some(id),
+                        Who::Known(id) if is_due(&ledger.entry(id), policy.now) => Some(id),
                         _ => None,
                     })
                     .take(10)
@@ -387,6 +502,11 @@ impl Session<'_, '_> {
         };
         Outcome { next }
     }
+}
+
+/// Whether it failed, and has waited long enough.
+fn is_due(entry: &Entry, now: Time) -> bool {
+    entry.failures > 0 && entry.retry_after.is_none_or(|at| at <= now)
 }
 
 /// Gives messages that this run delivered their entries, so that they count among the newest.
@@ -417,6 +537,8 @@ pub(super) struct Prepared {
     pub(super) maildrop: Maildrop,
     pub(super) decisions: Vec<Decision>,
     pub(super) policy: Policy,
+    /// What `STAT` said, if it was asked.
+    pub(super) drop_listing: Option<(u32, Octets)>,
 }
 
 /// Lists and decides.  Writes to the ledger what it learns by the way.
@@ -425,13 +547,15 @@ fn prepare(
     client: &mut Client<Transaction>,
     ledger: &mut Ledger,
     memory: &mut Memory,
-    spent: Spent,
     scope: &Scope,
+    taken: (u64, Octets),
 ) -> Result<Prepared, Error> {
     let mut policy = policy(run, ledger);
-    policy.spent = spent;
+    policy.taken = taken;
     policy.window = is_window(client);
+    let drop_listing = client.drop_listing_ahead()?;
     let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
+    quick::judge(memory, &maildrop, ledger)?;
     if client.checks_step() && !maildrop.has_unique_ids() {
         // No answer names a message well enough to prove the server in step.
         client.set_pipelining(Pipelining::Off);
@@ -445,7 +569,7 @@ fn prepare(
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
     examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
     report_too_large(run, &maildrop, ledger, &decisions)?;
-    Ok(Prepared { maildrop, decisions, policy })
+    Ok(Prepared { maildrop, decisions, policy, drop_listing })
 }
 
 /// What this run's policies come to.
@@ -479,7 +603,7 @@ fn list(
         nameless(client, &mut maildrop)?;
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
-    if !maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy, sizes) {
+    if !maildrop.has_sizes() && (client.has_sizes_ahead() || needs_sizes(&maildrop, ledger, policy, sizes)) {
         client.sizes(|number, octets| maildrop.size(number, octets))?;
     }
     Ok(maildrop)
@@ -505,7 +629,7 @@ fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result
 fn needs_sizes(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy, sizes: Option<Time>) -> bool {
     plan::decide(maildrop, ledger, policy).iter().any(|decision| !matches!(decision, Decision::Leave(_)))
         || !plan::retire(maildrop, ledger, policy, &|_| false).is_empty()
-        || sizes.is_none_or(|then| ledger.now().seconds_since(then).abs() >= SIZES_EVERY)
+        || sizes_are_due(sizes, ledger.now())
 }
 
 /// Writes down that a complete listing was taken, and sizes that were not known.
@@ -708,7 +832,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let memory = Memory::load(&directory);
     let secret = crate::config::password::obtain(run.account, run.context.environment)?;
     run.report(&Event::Connecting { server: run.server() });
-    let mut client = login(run, &memory, &secret)?;
+    let mut client = login(run, &memory, &secret, ledger.now(), None)?;
     let mut policy = policy(run, &ledger);
     policy.window = is_window(&client);
     let maildrop = list(run, &mut client, &ledger, &policy, memory.sizes)?;
@@ -727,12 +851,12 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => client.quote(unique_id.as_bytes()),
+            Who::New(unique_id) => Some(client.quote(unique_id.as_bytes())),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => client.quote(unique_id.borrow().as_bytes()),
-                Key::Header(_) => "-".to_owned(),
+                Key::UniqueId(unique_id) => Some(client.quote(unique_id.borrow().as_bytes())),
+                Key::Header(_) => None,
             },
-            Who::Nameless => "-".to_owned(),
+            Who::Nameless => None,
         };
         run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
     }

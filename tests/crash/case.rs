@@ -1,7 +1,7 @@
 //! One account with mail waiting, to be interrupted, resumed and looked at.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::support::mail::{samples, stored};
@@ -309,14 +309,16 @@ impl Case {
     }
 
     /// Everything on disk, to come back to.
+    #[cfg(feature = "crash-points")]
     pub(crate) fn save(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.sandbox.files()
     }
 
     /// Puts files and maildrop back (folders stay, and so do their inodes).
+    #[cfg(feature = "crash-points")]
     pub(crate) fn restore(&self, saved: &BTreeMap<PathBuf, Vec<u8>>, maildrop: &[Message]) {
         let home = self.sandbox.home();
-        let is_folder = |path: &Path| path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let is_folder = |path: &std::path::Path| path.as_os_str().as_encoded_bytes().ends_with(b"/");
         for path in self.sandbox.files().into_keys().filter(|path| !saved.contains_key(path)) {
             if !is_folder(&path) {
                 std::fs::remove_file(home.join(&path)).unwrap();
@@ -334,26 +336,43 @@ impl Case {
         self.server.replace("me", maildrop.iter().cloned());
     }
 
-    /// Crashes a run of a case like this one at the first durable step that `wanted` accepts (given as `step path`), and
-    /// gives the case as that left it.
+    /// A case as a run leaves it that is aborted at the `nth` (from 0) durable step that `wanted` accepts, given as
+    /// `Step path` with `~` for the home folder.
     #[cfg(feature = "crash-points")]
     #[track_caller]
-    pub(crate) fn crashed_at(plan: &Plan, wanted: impl Fn(&str) -> bool) -> Self {
+    pub(crate) fn crashed_at(plan: &Plan, nth: usize, wanted: impl Fn(&str) -> bool) -> Self {
+        let crash = |case: &Self, step| case.popfetch().record_steps().crash_at(step).run();
+        Self::hit(plan, nth, wanted, crash)
+    }
+
+    /// As [`Case::crashed_at`], where that step fails for lack of space.
+    #[cfg(feature = "crash-points")]
+    #[track_caller]
+    pub(crate) fn failed_at(plan: &Plan, nth: usize, wanted: impl Fn(&str) -> bool) -> Self {
+        let fail = |case: &Self, step| case.popfetch().record_steps().fail_at(step, "ENOSPC").run();
+        Self::hit(plan, nth, wanted, fail)
+    }
+
+    #[cfg(feature = "crash-points")]
+    #[track_caller]
+    fn hit(plan: &Plan, nth: usize, wanted: impl Fn(&str) -> bool, run: impl Fn(&Self, u64) -> Run) -> Self {
+        let find = |case: &Self, steps: &[String]| -> Option<u64> {
+            let home = case.sandbox.home();
+            let steps = steps.iter().map(|step| step.replace(home.to_str().unwrap(), "~"));
+            let numbered = steps.map(|step| {
+                let (number, step) = step.split_once(' ').unwrap();
+                (number.parse().unwrap(), step.to_owned())
+            });
+            numbered.filter(|(_, step): &(u64, String)| wanted(step)).nth(nth).map(|(number, _)| number)
+        };
         let trial = Self::new(plan.clone());
         let steps = trial.popfetch().record_steps().run().steps;
-        let home = trial.sandbox.home();
-        let find = |steps: &[String], home: &Path| {
-            steps.iter().position(|step| {
-                let step = step.replace(home.to_str().unwrap(), "~");
-                wanted(step.split_once(' ').unwrap().1)
-            })
-        };
-        let at = find(&steps, &home).unwrap_or_else(|| panic!("no such step: {steps:#?}")) as u64 + 1;
+        let at = find(&trial, &steps).unwrap_or_else(|| panic!("no such step: {steps:#?}"));
         // Two threads take steps: the number may differ a little from run to run.
         for near in [0, 0, 1, -1, 2, -2, 3, -3, 0, 1, -1] {
+            let step = at.saturating_add_signed(near);
             let case = Self::new(plan.clone());
-            let run = case.popfetch().record_steps().crash_at(at.saturating_add_signed(near)).run();
-            if run.crashed() && find(&run.steps, &case.sandbox.home()) == Some(run.steps.len() - 1) {
+            if find(&case, &run(&case, step).steps) == Some(step) {
                 return case;
             }
         }

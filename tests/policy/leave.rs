@@ -182,6 +182,26 @@ fn what_is_gone_already_is_not_deleted() {
     assert_eq!(server.count("DELE"), 1);
 }
 
+/// A server without unique-ids, and a report with the same header every day: each of them is delivered, once.
+#[test]
+fn l10_equal_headers_without_unique_ids_are_counted() {
+    let report = |day: u64| {
+        let head = "From: cron@example.org\r\nSubject: daily report\r\n\r\n";
+        Message::new("", format!("{head}report of day {day}\r\n"))
+    };
+    let options = crate::support::server::Options::with("me", "secret", []).without("UIDL");
+    let server = Server::start(options);
+    let sandbox = Sandbox::new();
+    sandbox.config(account(&server, super::INTO_MAILDIR));
+    for day in 1..=5 {
+        server.add("me", [report(day)]);
+        poll(&sandbox);
+        assert_eq!(delivered(&sandbox), usize::try_from(day).unwrap());
+    }
+    poll(&sandbox);
+    assert_eq!(delivered(&sandbox), 5);
+}
+
 /// Sets the clock that the ledger saw last, and no time but that.
 fn set_clock(sandbox: &Sandbox, from_now: i64) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

@@ -15,6 +15,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -228,12 +229,16 @@ struct Owner {
 
 impl Owner {
     fn of_mail() -> Self {
-        if getuid().is_root() {
-            let number = |option| id(&[option, MAIL_USER]).parse().unwrap();
-            Self { uid: number("-u"), gid: number("-g") }
-        } else {
-            Self { uid: getuid().as_raw(), gid: getgid().as_raw() }
-        }
+        // Asked for each message that is put there.
+        static OWNER: OnceLock<Owner> = OnceLock::new();
+        *OWNER.get_or_init(|| {
+            if getuid().is_root() {
+                let number = |option| id(&[option, MAIL_USER]).parse().unwrap();
+                Self { uid: number("-u"), gid: number("-g") }
+            } else {
+                Self { uid: getuid().as_raw(), gid: getgid().as_raw() }
+            }
+        })
     }
 
     /// Gives a file, or a folder and what is in it, to this owner.

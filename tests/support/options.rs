@@ -70,6 +70,8 @@ pub struct Options {
     /// Answers in place of the usual ones, for commands that are equal to a text or begin with it and a space:
     /// `("RETR 3", "-ERR gone\r\n")`, `("PASS", "-ERR [IN-USE] x\r\n")`.  The first that matches holds.
     pub instead: Vec<(String, Vec<u8>)>,
+    /// Only the session of this number (from 1) answers so.
+    pub instead_session: Option<usize>,
     /// Ends the line.
     pub cut: Option<Cut>,
     /// How it ends then.
@@ -112,6 +114,7 @@ impl Default for Options {
             ]),
             after_login: lines(&["TOP", "UIDL", "RESP-CODES", "PIPELINING", "EXPIRE NEVER"]),
             instead: Vec::new(),
+            instead_session: None,
             cut: None,
             ending: Ending::Close,
             cut_session: None,
@@ -158,7 +161,10 @@ impl Options {
         self
     }
 
-    pub(super) fn instead_of(&self, command: &str) -> Option<&[u8]> {
+    pub(super) fn instead_of(&self, command: &str, session: usize) -> Option<&[u8]> {
+        if self.instead_session.is_some_and(|number| number != session) {
+            return None;
+        }
         self.instead.iter().find(|(text, _)| begins_with(command, text)).map(|(_, answer)| &answer[..])
     }
 }

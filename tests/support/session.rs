@@ -123,7 +123,7 @@ impl<'s> Session<'s> {
             self.end();
             return Ok(Next::Ended);
         }
-        if let Some(answer) = self.options.instead_of(command) {
+        if let Some(answer) = self.options.instead_of(command, self.number) {
             self.out.extend(answer);
             return self.after_instead(&keyword);
         }

@@ -16,6 +16,7 @@ use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::report::Reporter;
+use crate::report::json::Json;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::progress::Progress;
 use crate::retrieval::jobs::{Connections, retrieve_all};
@@ -44,6 +45,9 @@ pub(in crate::cli) fn run(
     for account in &configuration.accounts {
         let retention = options.retention.unwrap_or(account.retention);
         config::check_stdout(&Account { retention, ..account.clone() }, stdout_is_regular_file)?;
+        if arguments.json {
+            config::check_json(account)?;
+        }
     }
     if !arguments.quiet {
         configuration.warnings.iter().for_each(|warning| printer.warn(warning));
@@ -109,6 +113,9 @@ fn reporter(
     };
     let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
     let plain = Plain::new(Arc::clone(printer), level, &names);
+    if arguments.json {
+        return Arc::new(Json::new(plain));
+    }
     let is_watched = matches!(level, Level::Normal | Level::Details)
         && io::stderr().is_terminal()
         && !is_dumb(environment)

@@ -162,7 +162,7 @@ fn an_error_says_what_and_then_what_to_do() {
 fn a_plan_goes_to_standard_output() {
     let intended = Event::Intended {
         number: one(),
-        unique_id: "a".to_owned(),
+        unique_id: Some("a".to_owned()),
         octets: None,
         action: Action::Retrieve,
         why: Why::New,

@@ -1,0 +1,144 @@
+//! What is asked together with the login, or in one flight behind it, and how its answers are taken: a poll then costs
+//! the greeting and one round trip (RFC 2449 §6.6).
+//!
+//! The answers come in the order of the commands, so each is taken by the call that would otherwise have sent it.
+
+use super::error::Error;
+use super::line::Line;
+use super::{Client, Transaction, login};
+use crate::protocol::command::Command;
+use crate::protocol::listing;
+use crate::protocol::session::{Event, Sent};
+use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
+
+const FIRST: MessageNumber = MessageNumber::FIRST;
+
+/// Several questions in one flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// What the server offers after login, the drop listing if `drop_listing`, the unique-id listing, and the scan
+    /// listing if `sizes`.
+    Listing {
+        /// `STAT`, for a later glance to be compared with.
+        drop_listing: bool,
+        /// `LIST`.
+        sizes: bool,
+    },
+    /// The drop listing, and the unique-ids of the first message and of `last`.
+    Glance {
+        /// The last one's number, as far as we know.
+        last: MessageNumber,
+    },
+}
+
+/// The answer to [`Ahead::Glance`]; a unique-id that the server didn't give is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// How many messages there are, and their octets.
+    pub drop_listing: Option<(u32, Octets)>,
+    /// The first one's unique-id.
+    pub first: Option<UniqueIdBuf>,
+    /// The last one's.
+    pub last: Option<UniqueIdBuf>,
+}
+
+impl Ahead {
+    pub(super) fn send(self, line: &mut Line) -> Result<(), Error> {
+        match self {
+            Self::Listing { drop_listing, sizes } => {
+                line.send(Command::Capa)?;
+                if drop_listing {
+                    line.send(Command::Stat)?;
+                }
+                line.send(Command::Uidl(None))?;
+                if sizes {
+                    line.send(Command::List(None))?;
+                }
+            }
+            Self::Glance { last } => {
+                line.send(Command::Stat)?;
+                line.send(Command::Uidl(Some(FIRST)))?;
+                if last != FIRST {
+                    line.send(Command::Uidl(Some(last)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Client<Transaction> {
+    /// The answers to [`Ahead::Glance`]; `None` if that isn't what was asked.
+    ///
+    /// # Errors
+    /// A broken line.
+    pub fn glance(&mut self) -> Result<Option<Glance>, Error> {
+        let Some(Ahead::Glance { last }) = self.state.ahead else { return Ok(None) };
+        self.state.ahead = None;
+        let drop_listing = self.read_drop_listing()?;
+        let first = self.read_unique_id(FIRST)?;
+        let last = match last {
+            FIRST => first.clone(),
+            last => self.read_unique_id(last)?,
+        };
+        Ok(Some(Glance { drop_listing, first, last }))
+    }
+
+    /// Asks for capabilities and listings in one flight, where the server pipelines: for after a glance that didn't do.
+    ///
+    /// # Errors
+    /// A broken line.
+    pub fn ask_listing(&mut self, drop_listing: bool, sizes: bool) -> Result<(), Error> {
+        let ahead = Ahead::Listing { drop_listing, sizes };
+        ahead.send(&mut self.line)?;
+        self.state.capabilities = login::read_capabilities(&mut self.line)?;
+        self.state.ahead = Some(ahead);
+        Ok(())
+    }
+
+    /// The drop listing (RFC 1939 §5), if it was sent ahead; to be taken before the unique-id listing.  `None` too where
+    /// the server refuses, or says what can't be understood.
+    ///
+    /// # Errors
+    /// A broken line.
+    pub fn drop_listing_ahead(&mut self) -> Result<Option<(u32, Octets)>, Error> {
+        match &mut self.state.ahead {
+            Some(Ahead::Listing { drop_listing, .. }) if *drop_listing => *drop_listing = false,
+            _ => return Ok(None),
+        }
+        self.read_drop_listing()
+    }
+
+    /// Whether `LIST` is on its way, and must be taken.
+    #[must_use]
+    pub fn has_sizes_ahead(&self) -> bool {
+        matches!(self.state.ahead, Some(Ahead::Listing { sizes: true, .. }))
+    }
+
+    fn read_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
+        self.reply(Sent::Stat, |text| {
+            let listed = listing::drop_listing(text).ok()?;
+            Some((listed.messages, listed.octets?))
+        })
+    }
+
+    fn read_unique_id(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
+        self.reply(Sent::UniqueIdOf(number), |text| {
+            let (named, unique_id) = listing::unique_id_line(text).ok()?;
+            unique_id.filter(|_| named == number).map(|unique_id| unique_id.to_buf())
+        })
+    }
+
+    fn reply<T>(&mut self, to: Sent, read: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Error> {
+        loop {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Reply { to: answered, reply } if answered == to => {
+                    return Ok(reply.ok.then(|| read(reply.text)).flatten());
+                }
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! JSON Lines (`--json`): each line of standard output is one object in UTF-8.  Standard error has what it has without,
+//! but no bars.  The objects are the same whatever `--quiet` and `-v` say: `news` tells what `--quiet` would.
+//!
+//! # The format
+//!
+//! Every object has
+//!
+//! - `v`: the version of this format, 1.  More types and fields may come with the same version, and are to be ignored
+//!   by who doesn't know them; when what is here changes, the version does.
+//! - `account`: the account's name.  Objects of accounts that are served side by side alternate; those of one account
+//!   are in order.
+//! - `type`: one of the following, with the fields that belong to it.  A field is never left out: what isn't known, or
+//!   isn't there, is null.
+//!
+//! `plan`: what `--dry-run` would do with a message, in the order of the listing.
+//!
+//! - `number`: the message's number in this session.
+//! - `unique_id`: its unique-id, or null.
+//! - `octets`: its size as listed, or null.
+//! - `action`: `retrieve`, `compare`, `delete` or `leave`.
+//! - `why`: `new`, `again`, `all`, `size-changed`, `came-back`, `duplicate`, `renumbered`, `nameless`, `window`, `known`,
+//!   `seen`, `too-large`, `backing-off`, `max-messages`, `max-bytes`, `delete`, `days`, `newest`, `total-size` or
+//!   `larger-than`.
+//!
+//! `recovered`: the run before was interrupted, and its work has been put right.
+//!
+//! - `delivered`: messages that are delivered now.
+//! - `dropped`: messages that come again.
+//!
+//! `message-failed`: a message was not delivered, and stays on the server.
+//!
+//! - `number`: its number in this session.
+//! - `reason`: what happened, for people.
+//! - `news`: false if it failed before.
+//!
+//! `too-large`: a message stays on the server for its size; told once.
+//!
+//! - `number`: its number in this session.
+//! - `octets`: its size as listed.
+//!
+//! `warning`: something a person should know.  `notice`: the same, and `--quiet` would tell it.
+//!
+//! - `message`: what it is, for people.
+//!
+//! `account`: the account is done.  It is the last object of each account that was tried.
+//!
+//! - `dry_run`: whether nothing was changed, by request.
+//! - `listed`: messages on the server when the last session began.
+//! - `delivered`, `octets`: messages delivered by this run, and their octets with LF at the ends of lines.
+//! - `deleted`: messages whose deletion the server confirmed.
+//! - `failed`: messages that failed and stay on the server.
+//! - `elapsed`: how long it took, in seconds, with decimals.
+//! - `exit`: the exit code that this account alone would have made, 0 if all is well.
+//! - `error`: what ended the run, or null; null as well when the objects before have said it all.
+//!   - `message`: what happened and where, for people.
+//!   - `hint`: what to do next, or null.
+//!   - `news`: whether `--quiet` would tell it.
+//!
+//! What keeps every account from being tried, a wrong argument for example, is told on standard error alone.
+//!
+//! Text is fit to be printed.  What wasn't, in octets or in characters, is escaped as `\xNN` or `\u{…}` before JSON
+//! escapes it once more; a backslash that was there is two.  So no field needs another encoding.
+
+use serde::Serialize;
+
+use super::plain::{Plain, has_said_all, name};
+use super::{Event, Reporter, Summary, Trouble};
+use crate::plan::Why;
+
+/// The version of the format.
+const VERSION: u8 = 1;
+
+/// Tells a run in objects, and beside them in lines for people.
+#[derive(Debug)]
+pub struct Json {
+    plain: Plain,
+}
+
+impl Json {
+    /// Objects on standard output; on standard error what `plain` has there.
+    #[must_use]
+    pub fn new(plain: Plain) -> Self {
+        Self { plain: plain.without_plans() }
+    }
+}
+
+impl Reporter for Json {
+    fn report(&self, account: &str, event: &Event) {
+        if let Some(object) = Object::of(event) {
+            let line = Line { v: VERSION, account: &name(account), object };
+            // It has nothing in it that could fail: fields with names, text, numbers.
+            if let Ok(mut line) = serde_json::to_string(&line) {
+                line.push('\n');
+                self.plain.printer().out(&line);
+            }
+        }
+        self.plain.report(account, event);
+    }
+
+    fn wants_detail(&self) -> bool {
+        self.plain.wants_detail()
+    }
+
+    fn wants_dialogue(&self) -> bool {
+        self.plain.wants_dialogue()
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u8,
+    account: &'a str,
+    #[serde(flatten)]
+    object: Object<'a>,
+}
+
+/// What depends on the type.  Names of variants and fields are the format.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+enum Object<'a> {
+    Plan {
+        number: u32,
+        unique_id: Option<&'a str>,
+        octets: Option<u64>,
+        action: &'static str,
+        why: &'static str,
+    },
+    Recovered {
+        delivered: u64,
+        dropped: u64,
+    },
+    MessageFailed {
+        number: u32,
+        reason: &'a str,
+        news: bool,
+    },
+    TooLarge {
+        number: u32,
+        octets: u64,
+    },
+    Warning {
+        message: &'a str,
+    },
+    Notice {
+        message: &'a str,
+    },
+    Account {
+        dry_run: bool,
+        listed: u64,
+        delivered: u64,
+        octets: u64,
+        deleted: u64,
+        failed: u64,
+        elapsed: f64,
+        exit: u8,
+        error: Option<Failure<'a>>,
+    },
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    message: &'a str,
+    hint: Option<&'a str>,
+    news: bool,
+}
+
+impl<'a> Object<'a> {
+    /// The object for an event, if it has one.
+    fn of(event: &'a Event) -> Option<Self> {
+        Some(match event {
+            Event::Intended { number, unique_id, octets, action, why } => Self::Plan {
+                number: number.get(),
+                unique_id: unique_id.as_deref(),
+                octets: octets.map(|octets| octets.0),
+                action: action.verb(),
+                why: word(*why),
+            },
+            Event::Recovered { delivered, dropped } => {
+                Self::Recovered { delivered: *delivered, dropped: *dropped }
+            }
+            Event::MessageFailed { number, reason, news } => {
+                Self::MessageFailed { number: number.get(), reason, news: *news }
+            }
+            Event::TooLarge { number, octets } => Self::TooLarge { number: number.get(), octets: octets.0 },
+            Event::Warning(message) => Self::Warning { message },
+            Event::Notice(message) => Self::Notice { message },
+            Event::Finished(summary) => Self::account(summary),
+            Event::Connecting { .. }
+            | Event::LoggedIn { .. }
+            | Event::Listed { .. }
+            | Event::Planned { .. }
+            | Event::Received { .. }
+            | Event::Arrived
+            | Event::Delivered { .. }
+            | Event::Detail(_)
+            | Event::Dialogue(_) => return None,
+        })
+    }
+
+    fn account(summary: &'a Summary) -> Self {
+        let Summary { listed, delivered, octets, deleted, failed, elapsed, dry_run, ref trouble } = *summary;
+        Self::Account {
+            dry_run,
+            listed,
+            delivered,
+            octets,
+            deleted,
+            failed,
+            elapsed: elapsed.as_secs_f64(),
+            exit: trouble.as_ref().map_or(0, |trouble| trouble.exit.number()),
+            error: trouble.as_ref().filter(|trouble| !has_said_all(trouble)).map(Failure::of),
+        }
+    }
+}
+
+impl<'a> Failure<'a> {
+    fn of(trouble: &'a Trouble) -> Self {
+        Self { message: &trouble.message, hint: trouble.hint.as_deref(), news: trouble.news }
+    }
+}
+
+/// A reason as programs have it: it stays when the sentence for people changes.
+fn word(why: Why) -> &'static str {
+    match why {
+        Why::New => "new",
+        Why::Again => "again",
+        Why::All => "all",
+        Why::SizeChanged => "size-changed",
+        Why::CameBack => "came-back",
+        Why::Duplicate => "duplicate",
+        Why::Renumbered => "renumbered",
+        Why::Nameless => "nameless",
+        Why::Window => "window",
+        Why::Known => "known",
+        Why::Seen => "seen",
+        Why::TooLarge => "too-large",
+        Why::BackingOff => "backing-off",
+        Why::MaxMessages => "max-messages",
+        Why::MaxBytes => "max-bytes",
+        Why::Delete => "delete",
+        Why::Days => "days",
+        Why::Newest => "newest",
+        Why::TotalSize => "total-size",
+        Why::LargerThan => "larger-than",
+        Why::Elsewhere => "elsewhere",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Json, word};
+use crate::exit::ExitCode;
+use crate::plan::Why;
+use crate::protocol::types::{MessageNumber, Octets};
+use crate::report::plain::tests::Sink;
+use crate::report::plain::{Level, Plain, Printer};
+use crate::report::{Action, Event, Reporter, Summary, Trouble};
+
+const ALL: [(Why, &str); 20] = [
+    (Why::New, "new"),
+    (Why::Again, "again"),
+    (Why::All, "all"),
+    (Why::SizeChanged, "size-changed"),
+    (Why::CameBack, "came-back"),
+    (Why::Duplicate, "duplicate"),
+    (Why::Renumbered, "renumbered"),
+    (Why::Nameless, "nameless"),
+    (Why::Window, "window"),
+    (Why::Known, "known"),
+    (Why::Seen, "seen"),
+    (Why::TooLarge, "too-large"),
+    (Why::BackingOff, "backing-off"),
+    (Why::MaxMessages, "max-messages"),
+    (Why::MaxBytes, "max-bytes"),
+    (Why::Delete, "delete"),
+    (Why::Days, "days"),
+    (Why::Newest, "newest"),
+    (Why::TotalSize, "total-size"),
+    (Why::LargerThan, "larger-than"),
+];
+
+/// Standard output and standard error of a run, as `reporter` makes it of a plain one.
+fn told<R: Reporter>(level: Level, reporter: impl Fn(Plain) -> R, events: &[Event]) -> (String, String) {
+    let (out, err) = (Sink::default(), Sink::default());
+    let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err.clone()), false));
+    let reporter = reporter(Plain::new(printer, level, &["work"]));
+    events.iter().for_each(|event| reporter.report("work", event));
+    (out.text(), err.text())
+}
+
+fn number(n: u32) -> MessageNumber {
+    MessageNumber::new(n).unwrap()
+}
+
+fn trouble(message: &str, hint: Option<&str>) -> Option<Trouble> {
+    let (message, hint) = (message.to_owned(), hint.map(str::to_owned));
+    Some(Trouble { exit: ExitCode::Later, message, hint, news: true })
+}
+
+fn intended(unique_id: Option<&str>, octets: Option<u64>, action: Action, why: Why) -> Event {
+    let (unique_id, octets) = (unique_id.map(str::to_owned), octets.map(Octets));
+    Event::Intended { number: number(3), unique_id, octets, action, why }
+}
+
+/// Each event that is an object, and its line.
+fn objects() -> Vec<(Event, &'static str)> {
+    let summary = Summary {
+        listed: 9,
+        delivered: 2,
+        octets: 4096,
+        deleted: 1,
+        failed: 3,
+        elapsed: Duration::from_millis(1500),
+        ..Summary::default()
+    };
+    vec![
+        (
+            intended(Some("a\\x07"), Some(512), Action::Retrieve, Why::New),
+            r#"{"v":1,"account":"work","type":"plan","number":3,"unique_id":"a\\x07","octets":512,"action":"retrieve","why":"new"}"#,
+        ),
+        (
+            intended(None, None, Action::Compare, Why::Nameless),
+            r#"{"v":1,"account":"work","type":"plan","number":3,"unique_id":null,"octets":null,"action":"compare","why":"nameless"}"#,
+        ),
+        (
+            Event::Recovered { delivered: 2, dropped: 1 },
+            r#"{"v":1,"account":"work","type":"recovered","delivered":2,"dropped":1}"#,
+        ),
+        (
+            Event::MessageFailed { number: number(3), reason: "\"no\"".to_owned(), news: false },
+            r#"{"v":1,"account":"work","type":"message-failed","number":3,"reason":"\"no\"","news":false}"#,
+        ),
+        (
+            Event::TooLarge { number: number(3), octets: Octets(u64::MAX) },
+            r#"{"v":1,"account":"work","type":"too-large","number":3,"octets":18446744073709551615}"#,
+        ),
+        (
+            Event::Warning("for grün\nand more".to_owned()),
+            r#"{"v":1,"account":"work","type":"warning","message":"for grün\nand more"}"#,
+        ),
+        (
+            Event::Notice("it is over".to_owned()),
+            r#"{"v":1,"account":"work","type":"notice","message":"it is over"}"#,
+        ),
+        (
+            Event::Finished(summary.clone()),
+            r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"elapsed":1.5,"exit":0,"error":null}"#,
+        ),
+        (
+            Event::Finished(Summary { trouble: trouble("h:995 is silent", Some("wait")), ..summary.clone() }),
+            r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"elapsed":1.5,"exit":75,"error":{"message":"h:995 is silent","hint":"wait","news":true}}"#,
+        ),
+        (
+            Event::Finished(Summary { trouble: trouble("", None), dry_run: true, ..summary }),
+            r#"{"v":1,"account":"work","type":"account","dry_run":true,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"elapsed":1.5,"exit":75,"error":null}"#,
+        ),
+    ]
+}
+
+#[test]
+fn every_object_is_a_line() {
+    for (event, expected) in objects() {
+        for level in [Level::Quiet, Level::Dialogue] {
+            let (out, _) = told(level, Json::new, std::slice::from_ref(&event));
+            assert_eq!(out, format!("{expected}\n"), "{level:?}");
+        }
+    }
+    for (why, expected) in ALL {
+        assert_eq!(word(why), expected);
+    }
+}
+
+#[test]
+fn how_it_goes_is_told_on_standard_error_alone() {
+    let events = [
+        Event::Connecting { server: "h:995".to_owned() },
+        Event::LoggedIn { mechanism: "PLAIN" },
+        Event::Listed { messages: 1 },
+        Event::Planned { messages: 1, octets: None },
+        Event::Received { octets: 5 },
+        Event::Arrived,
+        Event::Delivered { messages: 1 },
+        Event::Detail("because".to_owned()),
+        Event::Dialogue("C: UIDL".to_owned()),
+    ];
+    let all: Vec<Event> =
+        events.iter().cloned().chain(objects().into_iter().map(|(event, _)| event)).collect();
+    for level in [Level::Quiet, Level::Normal, Level::Details, Level::Dialogue] {
+        assert_eq!(told(level, Json::new, &events).0, "");
+        assert_eq!(told(level, Json::new, &all).1, told(level, |plain| plain, &all).1, "{level:?}");
+    }
+}
+
+#[test]
+fn lines_of_several_accounts_do_not_mix() {
+    let names = ["a", "long\x1bname\""];
+    let out = Sink::default();
+    let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(std::io::sink()), false));
+    let json = Json::new(Plain::new(printer, Level::Normal, &names));
+    std::thread::scope(|scope| {
+        for name in names {
+            let json = &json;
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    json.report(name, &Event::Warning("x".repeat(200)));
+                }
+            });
+        }
+    });
+    let mut accounts: Vec<Value> = out
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["account"].take())
+        .collect();
+    accounts.sort_by_key(Value::to_string);
+    assert_eq!(accounts.len(), 200);
+    assert!(accounts[..100].iter().all(|name| name == "a"));
+    assert!(accounts[100..].iter().all(|name| name == "long\\x1bname\""), "{:?}", accounts[100]);
+}
+
+/// Both descriptions of the format have all that can stand in it.
+#[test]
+fn the_format_is_described() {
+    let section =
+        |text: &'static str, begin, end| text.split_once(begin).unwrap().1.split_once(end).unwrap().0;
+    let here = section(include_str!("../json.rs"), "# The format", "use serde");
+    let manual =
+        section(include_str!("../../../man/popfetch.1.in"), ".SH JSON", ".SH EXIT").replace("\\-", "-");
+    let mut words: BTreeSet<String> = ALL.iter().map(|(_, word)| (*word).to_owned()).collect();
+    words.extend(["retrieve", "compare", "delete", "leave"].map(str::to_owned));
+    for (_, line) in objects() {
+        let mut object: Value = serde_json::from_str(line).unwrap();
+        words.insert(object["type"].as_str().unwrap().to_owned());
+        words.extend(object["error"].take().as_object().into_iter().flat_map(|error| error.keys().cloned()));
+        words.extend(object.as_object().unwrap().keys().cloned());
+    }
+    for text in [here, &*manual] {
+        let found: BTreeSet<String> = text
+            .split(|c: char| !(c.is_ascii_lowercase() || matches!(c, '-' | '_')))
+            .map(str::to_owned)
+            .collect();
+        let missing: Vec<&String> = words.difference(&found).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -1,0 +1,150 @@
+//! What is a Maildir's own: readers that move what they see, `tmp/` cleaned by others, a Maildir that is away.
+
+use super::case::Kind::Maildir;
+use super::case::{Case, Plan, tiny};
+
+fn plan() -> Plan {
+    Plan::new(&[Maildir], true).of(tiny(3))
+}
+
+fn hint_and_nothing_fetched(case: &Case) {
+    let before = case.server.sessions();
+    let run = case.run();
+    run.exits(75).complains("hint: ");
+    assert!(
+        (before + 1..=case.server.sessions()).all(|session| {
+            case.server.commands(session).iter().all(|command| !command.starts_with("RETR"))
+        })
+    );
+}
+
+/// As a mount that is missing, or a folder that was moved.
+#[test]
+fn d1_a_maildir_that_is_away_is_waited_for() {
+    let case = Case::new(plan().primed());
+    let away = case.sandbox.path("away");
+    std::fs::rename(case.maildir(), &away).unwrap();
+    hint_and_nothing_fetched(&case);
+    assert!(!case.maildir().exists(), "never created where mail was delivered before");
+    // An empty mount point.
+    std::fs::create_dir(case.maildir()).unwrap();
+    hint_and_nothing_fetched(&case);
+    std::fs::remove_dir(case.maildir()).unwrap();
+    std::fs::rename(&away, case.maildir()).unwrap();
+    case.recovers(0);
+}
+
+#[cfg(feature = "crash-points")]
+mod after_a_crash {
+    use super::*;
+    use std::path::Path;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use xxhash_rust::xxh3::xxh3_64;
+
+    use crate::support::mailboxes::create_maildir;
+
+    /// All in `new/`, which the ledger doesn't know yet.
+    fn published() -> Case {
+        Case::crashed_at(&plan().primed(), 0, |step| step == "Sync ~/mail/dir/new")
+    }
+
+    /// All in `tmp/`, which the ledger knows.
+    fn noted() -> Case {
+        Case::crashed_at(&plan().primed(), 0, |step| step.starts_with("Rename ~/mail/dir/new/"))
+    }
+
+    fn each(case: &Case, folder: &str, act: impl Fn(&Path)) {
+        let entries = std::fs::read_dir(case.maildir().join(folder)).unwrap();
+        let paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert!(paths.len() >= 3, "{paths:?}");
+        paths.iter().for_each(|path| act(path));
+    }
+
+    fn retrieved(case: &Case) -> usize {
+        let session = case.server.sessions();
+        case.server.commands(session).iter().filter(|command| command.starts_with("RETR")).count()
+    }
+
+    #[test]
+    fn d1_what_a_reader_has_moved_is_not_delivered_again() {
+        let case = published();
+        let cur = case.maildir().join("cur");
+        each(&case, "new", |path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            std::fs::rename(path, cur.join(format!("{name}:2,FRS"))).unwrap();
+        });
+        case.recovers(0);
+        assert_eq!(retrieved(&case), 0);
+    }
+
+    #[test]
+    fn d1_what_a_reader_has_taken_away_is_not_delivered_again() {
+        let case = published();
+        each(&case, "new", |path| std::fs::remove_file(path).unwrap());
+        case.run().succeeds();
+        assert_eq!(retrieved(&case), 0);
+        assert!(case.delivered(Maildir).is_empty() && case.server.unique_ids("me").is_empty());
+    }
+
+    #[test]
+    fn d1_what_is_torn_in_tmp_comes_again() {
+        let case = noted();
+        each(&case, "tmp", |path| {
+            let octets = std::fs::read(path).unwrap();
+            std::fs::write(path, &octets[..octets.len() / 2]).unwrap();
+        });
+        case.recovers(0);
+    }
+
+    /// Gives every `staged` line of a ledger another time.
+    fn staged_at(case: &Case, time: i64) {
+        let ledger = std::fs::read_to_string(case.ledger()).unwrap();
+        let mut lines = String::new();
+        for line in ledger.lines() {
+            let mut words: Vec<&str> = line.split(' ').collect();
+            let time = time.to_string();
+            if words[0] == "staged" {
+                words[4] = &time;
+            }
+            words.pop();
+            let content = words.join(" ");
+            let sum = xxh3_64(content.as_bytes()) & 0xffff_ffff;
+            lines.push_str(&format!("{content} {sum:08x}\n"));
+        }
+        assert_ne!(lines, ledger);
+        std::fs::write(case.ledger(), lines).unwrap();
+    }
+
+    /// Readers clean `tmp/` of what is older than a day and a half.
+    #[test]
+    fn d1_what_is_gone_from_tmp_comes_again_if_its_line_is_old_or_from_the_future() {
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+        for age in [25 * 3600, 40 * 86_400, -86_400, -3600] {
+            let case = noted();
+            staged_at(&case, now - age);
+            each(&case, "tmp", |path| std::fs::remove_file(path).unwrap());
+            case.run().succeeds();
+            assert_eq!(retrieved(&case), 3, "age {age}");
+            case.is_complete(0);
+        }
+        let case = noted();
+        staged_at(&case, now - 23 * 3600);
+        each(&case, "tmp", |path| std::fs::remove_file(path).unwrap());
+        case.run().succeeds();
+        assert_eq!(retrieved(&case), 0, "a reader took it");
+    }
+
+    #[test]
+    fn d1_nothing_is_concluded_from_another_maildir() {
+        let case = noted();
+        let away = case.sandbox.path("away");
+        std::fs::rename(case.maildir(), &away).unwrap();
+        hint_and_nothing_fetched(&case);
+        create_maildir(&case.maildir());
+        hint_and_nothing_fetched(&case);
+        std::fs::remove_dir_all(case.maildir()).unwrap();
+        std::fs::rename(&away, case.maildir()).unwrap();
+        case.recovers(0);
+    }
+}

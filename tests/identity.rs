@@ -1,0 +1,412 @@
+//! Which message is which: unique-ids used again, listed twice, renumbered, missing; and servers that show only a window
+//! of the maildrop.
+
+use crate::mailbox::{Served, good, serve};
+use crate::support::mail;
+use crate::support::server::{Cut, Message, Options, Retrieved, numbered};
+
+fn body(number: u64) -> Vec<u8> {
+    mail::message(number, 400)
+}
+
+fn small(count: u64) -> Vec<Message> {
+    numbered((1..=count).map(body))
+}
+
+fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
+    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
+}
+
+/// The policies under which something is left, and deleted.
+const KEEP: &str = "leave-on-server = true";
+const DELETE: &str = "leave-on-server = false";
+
+// ---- a unique-id used again -------------------------------------------------------------------------------------------
+
+#[test]
+fn another_size_under_a_known_unique_id_is_another_message() {
+    let served = serve(good([Message::new("a", body(1)), Message::new("b", body(2))]), KEEP);
+    served.fetch().succeeds();
+    let other = mail::message(3, 500);
+    // Something new makes popfetch ask for sizes.
+    let listed = [Message::new("a", &other), Message::new("b", body(2)), Message::new("c", body(4))];
+    served.server.replace("me", listed);
+    served.fetch().succeeds();
+    served.holds([stored([1, 2, 4]), vec![mail::stored(&other)]].concat());
+    served.fetch().succeeds();
+    assert_eq!(served.server.count("RETR"), 4);
+}
+
+#[test]
+fn another_size_of_the_same_message_changes_nothing() {
+    let status = |text: &str| {
+        let octets = String::from_utf8(body(1)).unwrap().replace("Subject:", &format!("{text}Subject:"));
+        Message::new("a", octets)
+    };
+    let served = serve(good([status("")]), KEEP);
+    served.fetch().succeeds();
+    served.server.replace("me", [status("Status: RO\r\nX-UID: 7\r\n"), Message::new("b", body(2))]);
+    served.fetch().succeeds();
+    served.holds(stored(1..=2));
+    assert_eq!(served.server.count("RETR"), 2);
+    assert_eq!(served.server.count("TOP"), 1);
+}
+
+#[test]
+fn a_deletion_looks_at_the_size_first() {
+    let served = serve(good([Message::new("a", body(1))]), KEEP);
+    served.fetch().succeeds();
+    let other = mail::message(3, 500);
+    served.server.replace("me", [Message::new("a", &other)]);
+    served.configure(served.server.port(), DELETE);
+    served.fetch().succeeds();
+    served.holds([stored([1]), vec![mail::stored(&other)]].concat());
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
+#[test]
+fn what_was_not_compared_is_not_deleted() {
+    // A limit of the run, a refusal, a full disk: none of them makes the other message ours.
+    let other = || Message::new("b", mail::message(3, 500));
+    let limited = format!("{DELETE}\nmax-messages = 1");
+    for (keys, second, code) in
+        [(limited.as_str(), other(), 0), (DELETE, other().refused("-ERR not now"), 75)]
+    {
+        let served = serve(good(small(0).into_iter().chain([Message::new("b", body(2))])), KEEP);
+        served.fetch().succeeds();
+        served.server.replace("me", [Message::new("a", body(1)), second]);
+        served.configure(served.server.port(), keys);
+        served.fetch().exits(code);
+        assert_eq!(served.server.unique_ids("me"), ["b"], "{keys}");
+        if code != 0 {
+            served.fetch();
+            assert_eq!(served.server.unique_ids("me"), ["b"], "{keys}");
+        }
+        served.server.replace("me", [other()]);
+        served.configure(served.server.port(), DELETE);
+        served.fetch().succeeds();
+        served.holds([stored([1, 2]), vec![mail::stored(&mail::message(3, 500))]].concat());
+        assert!(served.server.unique_ids("me").is_empty(), "{keys}");
+    }
+}
+
+#[test]
+fn what_comes_back_after_its_deletion_is_looked_at() {
+    for (back, delivered) in [(body(1), vec![1]), (body(2), vec![1, 2])] {
+        let served = serve(good([Message::new("a", body(1))]), DELETE);
+        served.fetch().succeeds();
+        // A complete listing without it.
+        served.fetch().succeeds();
+        served.server.add("me", [Message::new("a", back)]);
+        served.fetch().succeeds();
+        served.holds(stored(delivered));
+        served.fetch().succeeds();
+        assert!(served.server.unique_ids("me").is_empty(), "deleted again");
+    }
+}
+
+// ---- a unique-id listed twice -----------------------------------------------------------------------------------------
+
+#[test]
+fn l4_two_messages_of_one_unique_id() {
+    for pipelining in ["auto", "off"] {
+        let twins = [Message::new("x", body(1)), Message::new("x", body(2))];
+        let served = serve(good(twins.clone()), &format!("{KEEP}\npipelining = \"{pipelining}\""));
+        served.fetch().succeeds();
+        served.holds(stored(1..=2));
+        served.fetch().succeeds();
+        assert_eq!(served.server.count("RETR"), 2, "both are known");
+        let three = [twins.to_vec(), vec![Message::new("x", body(3))]].concat();
+        served.server.replace("me", three);
+        for _ in 0..2 {
+            served.fetch().succeeds();
+            served.holds(stored(1..=3));
+        }
+        // Now they go, after another look.
+        served.configure(served.server.port(), DELETE);
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+        assert!(served.server.unique_ids("me").is_empty());
+    }
+}
+
+#[test]
+fn l4_two_equal_messages_are_two() {
+    for keys in [KEEP, DELETE] {
+        let served = serve(good([Message::new("x", body(1)), Message::new("x", body(1))]), keys);
+        served.fetch().succeeds();
+        served.holds(stored([1, 1]));
+        served.fetch().succeeds();
+        served.holds(stored([1, 1]));
+        assert_eq!(served.server.maildrop("me").len(), if keys == KEEP { 2 } else { 0 });
+    }
+}
+
+#[test]
+fn l4_a_twin_is_never_deleted_on_the_ledgers_word() {
+    // One is known; with it another one of the same unique-id is listed, and can't be had.
+    let served = serve(good([Message::new("x", body(1))]), KEEP);
+    served.fetch().succeeds();
+    let twin = Message::new("x", body(2)).refused("-ERR not now");
+    served.server.replace("me", [Message::new("x", body(1)), twin]);
+    served.configure(served.server.port(), DELETE);
+    served.fetch().exits(75);
+    assert_eq!(served.server.count("DELE 2"), 0);
+    served.server.replace("me", [Message::new("x", body(2))]);
+    served.fetch();
+    served.fetch();
+    served.holds(stored(1..=2));
+}
+
+// ---- renumbering ------------------------------------------------------------------------------------------------------
+
+/// The same messages under other unique-ids.
+fn renumbered(messages: &[Message]) -> Vec<Message> {
+    (1..).zip(messages).map(|(number, message)| message.named(format!("other-{number}"))).collect()
+}
+
+#[test]
+fn l14_a_renumbered_maildrop_does_not_come_again() {
+    let served = serve(good(small(5)), KEEP);
+    served.fetch().succeeds();
+    let mut all = renumbered(&small(5));
+    all.push(Message::new("new", body(6)));
+    served.server.replace("me", all);
+    served.fetch().succeeds();
+    served.holds(stored(1..=6));
+    assert_eq!(served.server.count("RETR"), 6);
+    served.fetch().succeeds();
+    assert_eq!(served.server.count("RETR"), 6);
+    assert_eq!(served.server.count("TOP"), 6, "asked once");
+}
+
+#[test]
+fn l14_equal_messages_match_one_for_one() {
+    let served = serve(good([Message::new("a", body(1)), Message::new("b", body(2))]), KEEP);
+    served.fetch().succeeds();
+    // One of them is there twice now: a copy came.
+    let listed = [Message::new("x", body(1)), Message::new("y", body(1)), Message::new("z", body(2))];
+    served.server.replace("me", listed);
+    served.fetch().succeeds();
+    served.holds(stored([1, 1, 2]));
+}
+
+#[test]
+fn l14_a_renumbering_without_top_is_settled_by_the_messages() {
+    let served = serve(good(small(3)).without("TOP"), KEEP);
+    served.fetch().succeeds();
+    served.server.replace("me", renumbered(&small(3)));
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+    }
+    assert_eq!(served.server.count("RETR"), 6);
+}
+
+#[test]
+fn l14_a_renumbering_is_not_confused_by_a_missing_answer() {
+    // TOP's answers carry no number: an unproven server gets one command at a time.
+    let mut options = good(small(3));
+    options.after_login.retain(|line| line != "PIPELINING");
+    let served = serve(options, &format!("{KEEP}\ntimeout = \"1s\""));
+    served.fetch().succeeds();
+    served.server.replace("me", renumbered(&small(3)));
+    served.server.change(|options| {
+        options.after_login.push("PIPELINING".into());
+        options.swallows_pipelined = true;
+    });
+    served.fetch().succeeds();
+    served.holds(stored(1..=3));
+}
+
+#[test]
+fn l14_messages_without_trace_fields_come_again() {
+    // A script's daily report: equal headers may be two messages.
+    let report = b"Subject: report\r\n\r\nall is well\r\n";
+    let served = serve(good([Message::new("a", report)]), KEEP);
+    served.fetch().succeeds();
+    served.server.replace("me", [Message::new("b", report)]);
+    served.fetch().succeeds();
+    assert_eq!(served.messages().len(), 2);
+}
+
+// ---- no unique-ids ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn l10_no_uidl_and_deleting() {
+    for pipelining in ["auto", "on", "off"] {
+        let served =
+            serve(good(small(3)).without("UIDL"), &format!("{DELETE}\npipelining = \"{pipelining}\""));
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+        assert_eq!(served.server.maildrop("me").len(), 0);
+        // An equal message is new mail: the deletion of the first was confirmed.
+        served.server.add("me", [Message::new("-", body(1))]);
+        served.fetch().succeeds();
+        served.holds(stored([1, 1, 2, 3]));
+    }
+}
+
+#[test]
+fn l10_no_uidl_and_a_deletion_that_was_not_confirmed() {
+    let options = Options { cut: Some(Cut::At("QUIT".into())), cut_session: Some(1), ..good(small(3)) };
+    let served = serve(options.without("UIDL"), DELETE);
+    served.fetch();
+    served.holds(stored(1..=3));
+    assert_eq!(served.server.maildrop("me").len(), 3);
+    served.server.add("me", [Message::new("-", body(4)), Message::new("-", body(2))]);
+    served.fetch().succeeds();
+    served.holds(stored([1, 2, 2, 3, 4]));
+    assert_eq!(served.server.maildrop("me").len(), 0);
+}
+
+#[test]
+fn l10_no_uidl_and_leaving() {
+    let served = serve(good(small(3)).without("UIDL"), KEEP);
+    for _ in 0..3 {
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+    }
+    assert_eq!(served.server.count("RETR"), 3);
+    // Two of the same: counted.
+    served.server.add("me", [Message::new("-", body(4)), Message::new("-", body(2))]);
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored([1, 2, 2, 3, 4]));
+    }
+    assert_eq!(served.server.count("RETR"), 5);
+}
+
+#[test]
+fn l10_neither_uidl_nor_top() {
+    let served = serve(good(small(3)).without("UIDL").without("TOP"), KEEP);
+    served.fetch().exits(76).complains("neither UIDL nor TOP").complains("leave-on-server = false");
+    served.holds([""; 0]);
+    served.configure(served.server.port(), DELETE);
+    served.fetch().succeeds();
+    served.holds(stored(1..=3));
+    assert_eq!(served.server.maildrop("me").len(), 0);
+}
+
+// ---- windows ----------------------------------------------------------------------------------------------------------
+
+/// Gmail: three messages a session, what was retrieved is listed no more after a clean QUIT, and nothing is deleted.
+fn gmail(messages: Vec<Message>) -> Options {
+    let mut options = Options { window: Some(3), retrieved: Retrieved::Popped, ..good(messages) };
+    options.before_login.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
+    options
+}
+
+fn retrieved(served: &Served, session: usize) -> usize {
+    served.server.commands(session).iter().filter(|command| command.starts_with("RETR")).count()
+}
+
+#[test]
+fn l17_a_window_is_asked_again_until_nothing_new_comes() {
+    for keys in [KEEP, DELETE] {
+        let served = serve(gmail(small(8)), keys);
+        served.fetch().succeeds();
+        served.holds(stored(1..=8));
+        assert_eq!(served.server.sessions(), 4, "3, 3, 2 and none");
+        let left = if keys == KEEP { 8 } else { 0 };
+        assert_eq!(served.server.maildrop("me").len(), left);
+        served.fetch().succeeds();
+        assert_eq!(served.server.sessions(), 5);
+    }
+}
+
+#[test]
+fn l17_a_refused_further_session_is_no_failure() {
+    let served = serve(gmail(small(8)), KEEP);
+    served.server.change(|options| {
+        // LOGIN-DELAY is enforced from the second session on.
+        options.instead_session = Some(2);
+        options.instead.push(("PASS".into(), b"-ERR [LOGIN-DELAY] wait\r\n".to_vec()));
+        options.instead.push(("AUTH".into(), b"-ERR [LOGIN-DELAY] wait\r\n".to_vec()));
+    });
+    served.fetch().succeeds();
+    served.holds(stored(1..=3));
+    served.fetch().succeeds();
+    served.holds(stored(1..=8));
+}
+
+#[test]
+fn l17_a_further_session_that_breaks_is_a_failure() {
+    let served = serve(gmail(small(8)), KEEP);
+    served.server.change(|options| {
+        options.cut = Some(Cut::At("RETR 2".into()));
+        options.cut_session = Some(2);
+    });
+    served.fetch().exits(75);
+    served.server.change(|options| options.cut = None);
+    served.fetch().succeeds();
+    served.holds(stored(1..=8));
+}
+
+#[test]
+fn l17_a_session_without_a_confirmed_quit_is_followed_by_none() {
+    let served = serve(gmail(small(8)), KEEP);
+    served.server.change(|options| {
+        options.cut = Some(Cut::At("QUIT".into()));
+        options.cut_session = Some(1);
+    });
+    served.fetch();
+    assert_eq!(served.server.sessions(), 1);
+    // Nothing was popped: the three are listed again, retrieved again, and not delivered again.
+    served.fetch().succeeds();
+    served.fetch().succeeds();
+    served.holds(stored(1..=8));
+}
+
+#[test]
+fn a_message_that_fails_in_a_window_gets_a_session_of_its_own() {
+    let mut messages = small(5);
+    messages[1] = messages[1].clone().refused("-ERR not now");
+    let served = serve(gmail(messages), KEEP);
+    served.fetch().exits(75).complains("message 2 failed");
+    served.holds(stored([1, 3]));
+    assert_eq!(served.server.count("QUIT"), 0, "a QUIT would have popped what is not stored");
+    // The others are retrieved again, so that QUIT pops them; the one that fails is tried behind that, alone.
+    served.fetch().exits(75);
+    served.holds(stored([1, 3]));
+    assert_eq!(served.server.sessions(), 3);
+    assert_eq!(retrieved(&served, 2), 2);
+    assert_eq!(retrieved(&served, 3), 1);
+    assert!(!served.server.commands(3).contains(&"QUIT".to_owned()));
+    // Those behind them come now.  The one that fails has to wait.
+    served.fetch();
+    served.holds(stored([1, 3, 4, 5]));
+    assert_eq!(served.server.sessions(), 5, "the last one brought nothing");
+}
+
+#[test]
+fn a_known_message_that_fails_in_a_window_is_not_delivered_again() {
+    let served = serve(gmail(small(2)), KEEP);
+    served.server.change(|options| {
+        options.cut = Some(Cut::At("QUIT".into()));
+        options.cut_session = Some(1);
+    });
+    served.fetch();
+    // Listed again, asked for again, and refused this time.
+    let refused = vec![small(1)[0].clone().refused("-ERR not now"), small(2)[1].clone()];
+    served.server.replace("me", refused);
+    served.fetch().exits(75);
+    served.server.replace("me", small(2));
+    served.fetch().succeeds();
+    served.fetch().succeeds();
+    served.holds(stored(1..=2));
+}
+
+#[test]
+fn limits_hold_for_a_run_of_several_sessions() {
+    for keys in ["max-messages = 4", "max-bytes = 1700"] {
+        let served = serve(gmail(small(8)), keys);
+        for expected in [4, 8] {
+            served.fetch().succeeds();
+            assert_eq!(served.messages().len(), expected, "{keys}");
+        }
+        served.holds(stored(1..=8));
+    }
+}
