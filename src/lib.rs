@@ -18,6 +18,11 @@
 //! Each module is a room with one concern.  [`proof`] holds the values that make the order of the durable steps a
 //! matter of types; [`durable`] is the one door to the disk; [`retrieval`] ties the rooms together.
 
+#![cfg_attr(
+    test,
+    allow(clippy::as_conversions, clippy::disallowed_methods, reason = "tests fail loudly, and set scenes")
+)]
+
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -12,6 +12,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod trial;
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use crate::clock::Time;
@@ -360,7 +361,7 @@ struct Candidate {
 
 fn apply(limits: &Limits, candidates: &mut [Candidate], policy: &Policy) {
     // Newest first: by time of delivery, then by the order of first listing.
-    candidates.sort_unstable_by(|a, b| (b.delivered, b.order).cmp(&(a.delivered, a.order)));
+    candidates.sort_unstable_by_key(|c| Reverse((c.delivered, c.order)));
     let mut kept = Octets(0);
     let mut full = false;
     for (rank, candidate) in (0_u32..).zip(candidates.iter_mut()) {

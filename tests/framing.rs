@@ -212,9 +212,8 @@ fn f19_a_servers_words_are_never_printed_raw() {
 /// Message 2 has a dot line that nobody stuffed: what follows it is read where answers are due.
 fn with_a_cut_message() -> Vec<Message> {
     let cut = b"Subject: two\r\n\r\nbefore\r\n.\r\nSubject: forwarded\r\nafter\r\n";
-    let mut messages = numbered([mail::message(1, 400), mail::message(2, 400), mail::message(3, 400)]);
-    messages[1] = Message::raw("uid-2", &cut[..]);
-    messages
+    let good = |number: u64| Message::new(format!("uid-{number}"), mail::message(number, 400));
+    vec![good(1), Message::raw("uid-2", &cut[..]), good(3)]
 }
 
 #[test]

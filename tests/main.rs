@@ -1,4 +1,15 @@
 //! Every integration test, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::type_complexity,
+    reason = "tests fail loudly, and set scenes"
+)]
 
 mod architecture;
 mod cli;

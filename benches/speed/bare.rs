@@ -59,7 +59,8 @@ fn maildir(line: &mut Line, count: usize, path: &Path) -> io::Result<()> {
     let mut out = Vec::with_capacity(2 * BUFFER);
     pipelined(line, count, &finished, |line, number| {
         let Some(number) = number else {
-            return Ok(work.send(std::mem::take(&mut batch)).unwrap());
+            work.send(std::mem::take(&mut batch)).unwrap();
+            return Ok(());
         };
         let mut file = File::create_new(path.join(format!("tmp/{number}")))?;
         line.body(|text| append(&mut file, &mut out, text))?;

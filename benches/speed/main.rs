@@ -17,6 +17,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::type_complexity,
     missing_docs,
     missing_debug_implementations,
     unreachable_pub,

@@ -289,7 +289,7 @@ fn fetchmail(home: &Path, job: &Job) -> Vec<OsString> {
         Some(path) => format!("ssl sslcertfile \"{}\" sslcertck", path.display()),
         None => "sslproto \"\"".to_owned(),
     };
-    write!(text, "poll 127.0.0.1 protocol POP3 port {} auth password uidl\n", job.port).unwrap();
+    writeln!(text, "poll 127.0.0.1 protocol POP3 port {} auth password uidl", job.port).unwrap();
     for user in &job.users {
         writeln!(
             text,

@@ -360,8 +360,7 @@ impl Bench {
                 }
                 let delivered = check::mbox(&invocation.home.join("mbox")).len();
                 let delivered = delivered
-                    + std::fs::read_dir(invocation.home.join("Maildir/new"))
-                        .map_or(0, std::iter::Iterator::count);
+                    + std::fs::read_dir(invocation.home.join("Maildir/new")).map_or(0, Iterator::count);
                 if delivered > 0 {
                     line.remark = format!("WRONG: {delivered} messages delivered again");
                 }

@@ -20,7 +20,7 @@ use crate::stop::Stop;
 
 pub(crate) const NOW: Time = Time(1_700_000_000);
 pub(crate) const DAY: i64 = 86_400;
-/// What every message here weighs unless a test says otherwise.
+/// What every message here weighs, unless [`World::size`] says otherwise.
 pub(crate) const SIZE: u64 = 100;
 
 /// A ledger, and two Maildirs and a stream for it to know.
@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) maildirs: [DestinationId; 2],
     stream: DestinationId,
+    /// Of what is delivered from now on.
+    pub(crate) size: u64,
 }
 
 impl World {
@@ -43,15 +45,15 @@ impl World {
         };
         let maildirs = [enter(DestinationKind::Maildir, "/one"), enter(DestinationKind::Maildir, "/two")];
         let stream = enter(DestinationKind::Stdout, "-");
-        Self { _home: home, ledger, maildirs, stream }
+        Self { _home: home, ledger, maildirs, stream, size: SIZE }
     }
 
     fn noted(&mut self, key: Key, content: &str, set: &[DestinationId]) -> Vec<Noted> {
         let message = Arc::new(Arrival {
             number: number(1),
             key,
-            listed: Some(Octets(SIZE)),
-            octets: SIZE,
+            listed: Some(Octets(self.size)),
+            octets: self.size,
             digests: facts(content).digests,
             sender: String::new(),
             recipient: String::new(),
@@ -61,7 +63,7 @@ impl World {
             Staged::attest(Piece {
                 message: Arc::clone(&message),
                 destination: *destination,
-                octets: SIZE,
+                octets: message.octets,
                 digest: Digest::of(content.as_bytes()),
                 place: Place::Spooled(Spooled::Memory(Vec::new())),
             })
@@ -138,7 +140,7 @@ impl World {
         self.ledger.complete_listing(&mut ids.into_iter()).unwrap();
     }
 
-    /// A listing of these unique-ids (`-`: none), numbered from 1, with these sizes.
+    /// A listing of these unique-ids (`-`: none), numbered from 1, with these sizes; without any, `LIST` wasn't asked.
     pub(crate) fn maildrop(&self, listed: &[(&str, Option<u64>)]) -> Maildrop {
         let mut maildrop = Maildrop::default();
         for (n, (name, _)) in (1..).zip(listed) {
@@ -146,7 +148,8 @@ impl World {
             maildrop.add(number(n), unique_id, unique_id.and_then(|name| self.ledger.find(name)));
         }
         maildrop.complete().unwrap();
-        for (n, (_, octets)) in (1..).zip(listed) {
+        let asked = listed.iter().any(|(_, octets)| octets.is_some());
+        for (n, (_, octets)) in (1..).zip(listed).filter(|_| asked) {
             maildrop.size(number(n), octets.map(Octets));
         }
         maildrop

@@ -195,7 +195,8 @@ mod tests {
             });
             let mut served = served.into_inner().unwrap();
             let mut all: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();
-            (served.sort(), all.sort());
+            served.sort();
+            all.sort();
             assert_eq!(served, all, "{connections:?}");
         }
     }

@@ -199,6 +199,10 @@ fn settled(
             }
         }
     }
+    if left == 0 {
+        // Its listing is as short as a glance.
+        return Ok(None);
+    }
     let stays = |listed: &Listed<'_>| !matches!(listed.who, Who::Known(id) if deleted.contains(&id));
     let (first, last) = ends(&mut maildrop.iter().filter(stays), ledger)?;
     let idle_under = Some(configuration(run));

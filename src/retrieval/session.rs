@@ -151,7 +151,7 @@ fn way(account: &Account) -> String {
 fn remembered(memory: &Memory, account: &Account, now: Time) -> Option<Capabilities> {
     let offer = memory.offer(&way(account), Stage::BeforeLogin)?;
     let age = now.seconds_since(offer.when);
-    if age < 0 || age >= OFFERS_LAST {
+    if !(0..OFFERS_LAST).contains(&age) {
         return None;
     }
     let lines: Vec<_> = offer.capabilities.iter().map(|line| String::from_utf8_lossy(line)).collect();

@@ -285,3 +285,31 @@ fn d2_an_idle_poll_syncs_nothing() {
         }
     }
 }
+
+/// A killed run leaves its work in the page cache only: every sync is repeated before anything counts as delivered.
+#[cfg(feature = "crash-points")]
+#[test]
+fn d2_recovery_syncs_again_before_it_believes_and_before_anything_is_deleted() {
+    for publishing in ["Sync ~/mail/dir/new", "Rename ~/mail/dir/new/"] {
+        let plan = Plan::new(&[Maildir], true).primed().of(tiny(3));
+        let case = Case::crashed_at(&plan, 0, |step| step.starts_with(publishing));
+        let Some(trace) = Trace::of(&case) else { return };
+        case.is_complete(0);
+        let ledger = lines(&trace);
+        let recorded = ledger.iter().filter(|(words, _, _)| words[0] == "delivered");
+        let recorded = recorded.map(|(_, first, _)| first.begun).min().expect("delivered");
+        let named =
+            trace.all("fsync", "/mail/dir/new>").map(|call| call.ended).min().expect("the sync of new/");
+        assert!(named < recorded);
+        for name in Folders::read(&case.maildir()).new.into_keys() {
+            let data = [format!("/new/{name}>"), format!("/tmp/{name}>")];
+            let synced = data.iter().flat_map(|file| trace.all("fsync", file)).map(|call| call.ended).min();
+            let path = case.maildir().join("new").join(&name);
+            if std::fs::read(path).unwrap() != case.message("primer") {
+                assert!(synced.is_some_and(|synced| synced < recorded), "{name} was believed unsynced");
+            }
+        }
+        let on_disk = trace.next(recorded, &["fsync"], "/ledger>").ended;
+        assert!(on_disk < trace.first("sendto", "DELE").begun);
+    }
+}

@@ -25,7 +25,7 @@ fn dateless(sandbox: &Sandbox) -> String {
         match line.strip_prefix("From ").and_then(|rest| rest.split_once(' ')) {
             Some((sender, date)) => {
                 assert_eq!(date.len(), 25, "24 characters of asctime: {date:?}");
-                assert!(date.ends_with(|c: char| c == '\n'));
+                assert!(date.ends_with('\n'));
                 out.push_str(&format!("From {sender}\n"));
             }
             None => out.push_str(line),

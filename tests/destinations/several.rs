@@ -128,7 +128,7 @@ fn m18_who_is_configured_later_is_not_served_with_what_was_under_way() {
     assert_eq!(server.unique_ids("me"), [""; 0]);
     assert_eq!(taken(&sandbox), "a\nc\nb\n");
     assert_same(maildir(&sandbox, "Mail"), all(&["a", "b", "c"]));
-    assert_eq!(mbox_messages(&sandbox.path("inbox")), [Vec::<u8>::new(); 0]);
+    assert!(mbox_messages(&sandbox.path("inbox")).is_empty());
 }
 
 #[test]

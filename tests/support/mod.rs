@@ -27,6 +27,7 @@
     clippy::print_stderr,
     clippy::as_conversions,
     clippy::disallowed_methods,
+    clippy::type_complexity,
     reason = "support for tests: it fails loudly"
 )]
 

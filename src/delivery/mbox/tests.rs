@@ -255,7 +255,9 @@ fn what_is_no_mbox_is_refused() {
     refused(&home);
     let home = Home::new();
     for text in [None, Some(""), Some("From x\n")] {
-        text.map(|text| fs::write(home.mbox(), text).unwrap());
+        if let Some(text) = text {
+            fs::write(home.mbox(), text).unwrap();
+        }
         check(&home.mbox(), &Stop::new().unwrap()).unwrap();
     }
 }
