@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, good, pipelined, serve};
+use crate::mailbox::{Mailbox, good, pipelined, plain_login, serve};
 use crate::support::mail;
 use crate::support::mailboxes::{assert_same, mbox_messages};
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -15,7 +15,7 @@ fn a_pause_within_a_message_spoils_no_spool() {
     let body = |line: &str| format!("Subject: x\r\n\r\n{}", format!("{line}\r\n").repeat(20_000));
     let (first, second) = (body("first"), body("second"));
     let (begin, end) = second.split_at(second.len() / 2);
-    let mut script = pipelined();
+    let mut script = plain_login();
     script.extend([
         expect("UIDL"),
         send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
@@ -55,4 +55,24 @@ fn what_was_not_compared_is_not_deleted() {
     served.fetch().succeeds();
     assert_eq!(served.server.unique_ids("me"), [""; 0]);
     assert_eq!(served.messages().len(), 3);
+}
+
+/// The session that follows one that fell out of step is no extra: when the server hasn't released the maildrop yet,
+/// the mail isn't there.
+#[test]
+fn a_busy_maildrop_after_a_session_out_of_step_is_a_failure() {
+    let mut script = pipelined();
+    script.extend([
+        expect("UIDL"),
+        send("+OK\r\n1 a\r\n.\r\n"),
+        expect("LIST"),
+        send("+OK\r\n1 10\r\n.\r\n"),
+        Step::Lines(3),
+        send("+OK 2 b\r\n"),
+        Step::Close,
+    ]);
+    let server = Scripted::start(vec![script, vec![send("-ERR [IN-USE] locked\r\n")]]);
+    let mailbox = Mailbox::new(server.port(), "");
+    mailbox.fetch().exits(75);
+    server.finish();
 }

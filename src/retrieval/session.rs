@@ -100,14 +100,17 @@ impl Sessions<'_, '_> {
             sizes: sizes_are_due(self.memory.sizes, now),
         };
         let ahead = quick::question(self.run, ledger, self.memory, scope).unwrap_or(listing);
-        let login = login(self.run, self.memory, self.secret, now, Some(ahead));
-        if let Err(Error::Client(e)) = &login
+        let mut attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
+        if let Err(Error::Client(e)) = &attempt
             && !matches!(e, client::Error::Connection(_))
         {
             // What was remembered may be why.
-            self.memory.offers.clear();
+            let remembered = !std::mem::take(&mut self.memory.offers).is_empty();
+            if remembered && matches!(e, client::Error::LoginRefused { secret_sent: false, .. }) {
+                attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
+            }
         }
-        let client = login?;
+        let client = attempt?;
         let facts = client.login_facts();
         self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
         pin(self.memory, self.run.account.auth, facts);
@@ -401,7 +404,7 @@ impl Session<'_, '_> {
         if *self.scope == Scope::Everything && !self.run.context.stop.raised() {
             self.retire(&mut client, ledger, maildrop, policy, tally)?;
         }
-        if tally.refused > 0 {
+        if !tally.refused.is_empty() {
             self.mark(ExitCode::Later);
         }
         if client.outstanding() > 0 {
@@ -426,10 +429,13 @@ impl Session<'_, '_> {
         let matters = tally.retrieved || !tally.accepted.is_empty();
         match client.quit(matters)? {
             Farewell::Confirmed => {
-                ledger.deleted(&tally.accepted)?;
-                ledger.flush()?;
                 let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
                 self.summary.deleted = self.summary.deleted.saturating_add(deleted);
+                // Of several messages with one key, one is there still.
+                let refused: HashSet<EntryId> = tally.refused.drain(..).collect();
+                tally.accepted.retain(|id| !refused.contains(id));
+                ledger.deleted(&tally.accepted)?;
+                ledger.flush()?;
                 Ok(true)
             }
             Farewell::Refused(text) => {
@@ -454,7 +460,7 @@ impl Session<'_, '_> {
         }
         adopt(maildrop, ledger);
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
-        let done: HashSet<EntryId> = tally.accepted.iter().copied().collect();
+        let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
         let retired =
             plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
         if retired.is_empty() {
@@ -559,7 +565,7 @@ fn prepare(
     }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
-        memory.sizes = Some(ledger.now());
+        memory.sizes = (!plan::has_changed_size(&maildrop, ledger)).then(|| ledger.now());
     }
     let mut decisions = plan::decide(&maildrop, ledger, &policy);
     record_listing(&maildrop, ledger, &policy)?;
@@ -808,7 +814,7 @@ impl Known {
             if failures > 0 {
                 known.failed_before.insert(id, failures);
             }
-            if *decision == Decision::Retrieve(Why::Again)
+            if matches!(decision, Decision::Retrieve(Why::Again) | Decision::Compare(Why::Duplicate))
                 && let Some(set) = ledger.set(id)
             {
                 let slots = (0_usize..)
