@@ -241,6 +241,19 @@ fn unless(too_large: bool, decision: Decision) -> Decision {
     if too_large { Decision::Leave(Why::TooLarge) } else { decision }
 }
 
+/// Whether any message that we have is listed with another size than ours: as long as that isn't settled, the next run
+/// must see the sizes too.
+#[must_use]
+pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger) -> bool {
+    maildrop.iter().any(|listed| match listed.who {
+        Who::Known(id) => {
+            let entry = ledger.entry(id);
+            !matches!(entry.state, State::Open | State::Deleted) && size_changed(&entry, listed.octets)
+        }
+        Who::New(_) | Who::Nameless => false,
+    })
+}
+
 fn size_changed(entry: &Entry, octets: Option<Octets>) -> bool {
     entry.listed.zip(octets).is_some_and(|(then, now)| then != now)
 }

@@ -28,6 +28,7 @@ mod login;
 mod mailbox;
 mod pipelining;
 mod policy;
+mod quick_poll;
 mod quit;
 mod readme;
 mod retrieving;

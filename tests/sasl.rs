@@ -346,7 +346,9 @@ fn what_was_strong_once_is_never_weaker_by_itself() {
         .complains("SCRAM-SHA-256")
         .complains("hint: ")
         .complains("name the method");
-    assert!(!server.commands(2).iter().any(|line| line.starts_with("AUTH") || line.starts_with("USER")));
+    // What was remembered may have been tried; the password can't be had from that.
+    let weaker = |line: &String| line.starts_with("AUTH PLAIN") || line.starts_with("USER");
+    assert!(!server.commands(2).iter().any(weaker));
     // The user's word ends it.
     sandbox.config(account(server.port(), "auth = \"plain\""));
     sandbox.run([""; 0]).succeeds();

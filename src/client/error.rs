@@ -82,6 +82,8 @@ pub enum Error {
         text: String,
         /// What an OAuth server said of the token.
         status: Option<String>,
+        /// Whether anything was sent that depends on the secret.
+        secret_sent: bool,
     },
     /// An unasked `-ERR`.
     #[error("{server} ended the session: \"{text}\"")]

@@ -155,11 +155,7 @@ impl Client<Authorization> {
     pub fn login(self, credentials: &Credentials<'_>) -> Result<Client<Transaction>, Error> {
         let Self { mut line, state: Authorization { capabilities: before, apop, asked } } = self;
         line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
-        let offer = before.as_ref().map(|capabilities| Offer {
-            sasl: capabilities.sasl().collect(),
-            user: capabilities.user(),
-            pipelining: capabilities.pipelining() && credentials.pipelining,
-        });
+        let offer = before.as_ref().map(|capabilities| offered(capabilities, credentials));
         let binding = line.connection.end_point_binding().map(<[u8]>::to_vec);
         let circumstances = Circumstances {
             wanted: wanted(credentials.auth),
@@ -217,8 +213,16 @@ impl Client<Authorization> {
                         meaning,
                         text: line.quote(&answer.text),
                         status,
+                        secret_sent: responded,
                     };
                     if after_refusal(method, responded) == auth::Next::Stop {
+                        if !asked && matches!(method, Method::Sasl(_)) {
+                            // It may offer this no more: then that's what there is to say.
+                            let fresh = capabilities(&mut line).ok().flatten();
+                            let offer = fresh.as_ref().map(|capabilities| offered(capabilities, credentials));
+                            auth::methods(&Circumstances { offer, ..circumstances })
+                                .map_err(|source| Error::NoMethod { server: line.server.clone(), source })?;
+                        }
                         return Err(e);
                     }
                     refused = Some(e);
@@ -241,6 +245,15 @@ enum Attempt {
         /// What an OAuth server said of the token.
         status: Option<String>,
     },
+}
+
+/// What these capabilities come to for a login.
+fn offered<'a>(capabilities: &'a Capabilities, credentials: &Credentials<'_>) -> Offer<'a> {
+    Offer {
+        sasl: capabilities.sasl().collect(),
+        user: capabilities.user(),
+        pipelining: capabilities.pipelining() && credentials.pipelining,
+    }
 }
 
 fn wanted(auth: Auth) -> Wanted {

@@ -167,7 +167,8 @@ fn settled(
         Retention::Limits(limits) => limits.days,
         Retention::Keep | Retention::Delete => None,
     };
-    if !quiet || !all || policy.window || (days.is_some() && policy.age_now.is_none()) {
+    let changed = plan::has_changed_size(maildrop, ledger);
+    if !quiet || !all || changed || policy.window || (days.is_some() && policy.age_now.is_none()) {
         return Ok(None);
     }
     let deleted: HashSet<EntryId> = tally.accepted.iter().copied().collect();

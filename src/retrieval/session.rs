@@ -100,14 +100,17 @@ impl Sessions<'_, '_> {
             sizes: sizes_are_due(self.memory.sizes, now),
         };
         let ahead = quick::question(self.run, ledger, self.memory, scope).unwrap_or(listing);
-        let login = login(self.run, self.memory, self.secret, now, Some(ahead));
-        if let Err(Error::Client(e)) = &login
+        let mut attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
+        if let Err(Error::Client(e)) = &attempt
             && !matches!(e, client::Error::Connection(_))
         {
             // What was remembered may be why.
-            self.memory.offers.clear();
+            let remembered = !std::mem::take(&mut self.memory.offers).is_empty();
+            if remembered && matches!(e, client::Error::LoginRefused { secret_sent: false, .. }) {
+                attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
+            }
         }
-        let client = login?;
+        let client = attempt?;
         let facts = client.login_facts();
         self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
         pin(self.memory, self.run.account.auth, facts);
@@ -562,7 +565,7 @@ fn prepare(
     }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
-        memory.sizes = Some(ledger.now());
+        memory.sizes = (!plan::has_changed_size(&maildrop, ledger)).then(|| ledger.now());
     }
     let mut decisions = plan::decide(&maildrop, ledger, &policy);
     record_listing(&maildrop, ledger, &policy)?;
@@ -603,7 +606,9 @@ fn list(
         nameless(client, &mut maildrop)?;
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
-    if !maildrop.has_sizes() && (client.has_sizes_ahead() || needs_sizes(&maildrop, ledger, policy, sizes)) {
+    // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
+    let ask = !maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy, sizes);
+    if client.has_sizes_ahead() || ask {
         client.sizes(|number, octets| maildrop.size(number, octets))?;
     }
     Ok(maildrop)

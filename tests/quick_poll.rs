@@ -1,0 +1,247 @@
+//! One flight, and the quick poll: what they cost, and that servers which insert, reorder, renumber, or delete and add
+//! lose nothing by them.
+
+use crate::mailbox::{Served, good, serve};
+use crate::support::certificates::{Authority, Leaf};
+use crate::support::relay::Line;
+use crate::support::server::{Message, Options, Tls};
+
+fn message(name: &str) -> Message {
+    Message::new(name, body(name))
+}
+
+fn body(name: &str) -> String {
+    format!(
+        "Received: by pop.example.org\r\nSubject: {name}\r\nMessage-ID: <{name}@example.org>\r\n\r\n{name:<20}\r\n"
+    )
+}
+
+fn messages(names: &[&str]) -> Vec<Message> {
+    names.iter().map(|name| message(name)).collect()
+}
+
+/// A mailbox that has been polled until there is nothing to learn: the next poll is a quick one.
+fn settled(names: &[&str], keys: &str) -> Served {
+    settled_on(good(messages(names)), keys)
+}
+
+fn settled_on(options: Options, keys: &str) -> Served {
+    let served = serve(options, keys);
+    served.fetch().succeeds();
+    served.fetch().succeeds();
+    served
+}
+
+/// Another poll: the commands that it sent.
+#[track_caller]
+fn poll(served: &Served) -> Vec<String> {
+    served.fetch().succeeds();
+    served.server.commands(served.server.sessions())
+}
+
+#[track_caller]
+fn holds(served: &Served, names: &[&str]) {
+    served.holds(names.iter().map(|name| crate::support::mail::stored(body(name).as_bytes())));
+}
+
+fn is_quick(commands: &[String]) -> bool {
+    commands.iter().any(|command| command == "STAT") && !commands.iter().any(|command| command == "UIDL")
+}
+
+#[test]
+fn an_idle_poll_asks_for_three_lines_and_writes_nothing() {
+    let served = settled(&["a", "b", "c"], "");
+    let before = served.sandbox.files();
+    assert_eq!(poll(&served), ["USER me", "PASS secret", "STAT", "UIDL 1", "UIDL 3", "QUIT"]);
+    assert_eq!(served.sandbox.files(), before);
+    served.fetch().succeeds().complains("nothing new (3 messages on the server)");
+    let one = settled(&["a"], "");
+    assert_eq!(poll(&one), ["USER me", "PASS secret", "STAT", "UIDL 1", "QUIT"]);
+}
+
+#[test]
+fn an_idle_poll_waits_twice() {
+    let options = good(messages(&["a", "b", "c"]));
+    let served = settled_on(Options { line: Some(Line::default()), ..options }, "");
+    let relay = served.server.relay().unwrap();
+    let cost = || {
+        let (waits, (up, down)) = (relay.waits(), relay.octets());
+        let commands = poll(&served);
+        let (up_now, down_now) = relay.octets();
+        (commands, relay.waits() - waits, up_now - up + down_now - down)
+    };
+    let (commands, waits, octets) = cost();
+    assert!(is_quick(&commands));
+    // The greeting, and the flight; QUIT is on its way with nothing awaited, which may count as one.
+    assert!(waits <= 3 && octets < 300, "{waits} waits, {octets} octets");
+    served.configure(served.server.port(), "listing = \"full\"");
+    let (commands, waits, _) = cost();
+    // No STAT where nothing will be compared with it.
+    assert_eq!(commands, ["USER me", "PASS secret", "CAPA", "UIDL", "QUIT"]);
+    assert!(waits <= 3, "{waits} waits");
+}
+
+#[test]
+fn what_is_new_at_the_end_is_seen_at_once() {
+    let served = settled(&["a", "b"], "");
+    for new in ["c", "d"] {
+        assert!(is_quick(&poll(&served)));
+        served.server.add("me", [message(new)]);
+        let commands = poll(&served);
+        assert_eq!(commands[2..5], ["STAT", "UIDL 1", if new == "c" { "UIDL 2" } else { "UIDL 3" }]);
+        assert_eq!(commands[5..9], ["CAPA", "STAT", "UIDL", "LIST"]);
+    }
+    holds(&served, &["a", "b", "c", "d"]);
+    assert!(is_quick(&poll(&served)));
+}
+
+/// As many as before, but other ones: each is told from what was left by the octets, or by the first or the last.
+#[test]
+fn what_takes_the_place_of_another_is_seen_at_once() {
+    for (left, expected) in [
+        (["new", "b", "c"], "new"),
+        (["a", "b", "new"], "new"),
+        (["b", "c", "new"], "new"),
+        (["new", "a", "b"], "new"),
+    ] {
+        let served = settled(&["a", "b", "c"], "");
+        served.server.replace("me", messages(&left));
+        assert!(!is_quick(&poll(&served)), "{left:?}");
+        holds(&served, &["a", "b", "c", expected]);
+    }
+}
+
+/// The one change that a quick poll cannot see waits for a full listing, which then tells on the server for good.
+#[test]
+fn one_deleted_and_one_added_in_the_middle_waits_for_a_full_listing() {
+    let served = settled(&["a", "b", "c"], "");
+    served.server.replace("me", messages(&["a", "x", "c"]));
+    assert!(is_quick(&poll(&served)));
+    holds(&served, &["a", "b", "c"]);
+    served.configure(served.server.port(), "full-listing-every = \"1s\"\nlisting = \"full\"");
+    assert!(!is_quick(&poll(&served)));
+    holds(&served, &["a", "b", "c", "x"]);
+    served.configure(served.server.port(), "");
+    for _ in 0..3 {
+        assert!(!is_quick(&poll(&served)), "a server that inserts is believed no more");
+    }
+}
+
+#[test]
+fn a_server_that_inserts_gets_full_listings() {
+    for left in [&["new", "a", "b"][..], &["a", "new", "b"]] {
+        let served = settled(&["a", "b"], "");
+        served.server.replace("me", messages(left));
+        assert!(!is_quick(&poll(&served)));
+        holds(&served, &["a", "b", "new"]);
+        for _ in 0..3 {
+            assert!(!is_quick(&poll(&served)), "{left:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_reorders_gets_full_listings() {
+    let served = settled(&["a", "b", "c"], "");
+    served.server.replace("me", messages(&["c", "b", "a"]));
+    for _ in 0..4 {
+        assert!(!is_quick(&poll(&served)));
+    }
+    holds(&served, &["a", "b", "c"]);
+}
+
+#[test]
+fn a_server_that_renumbers_gets_full_listings() {
+    let served = settled(&["a", "b"], "");
+    served
+        .server
+        .replace("me", [message("a").named("n1"), message("b").named("n2"), message("c").named("n3")]);
+    for _ in 0..4 {
+        assert!(!is_quick(&poll(&served)));
+    }
+    holds(&served, &["a", "b", "c"]);
+}
+
+#[test]
+fn what_was_put_off_is_no_idle_maildrop() {
+    let served = settled(&["a", "b", "c", "d"], "max-messages = 1");
+    assert!(!is_quick(&poll(&served)));
+    assert!(!is_quick(&poll(&served)));
+    holds(&served, &["a", "b", "c", "d"]);
+    poll(&served);
+    assert!(is_quick(&poll(&served)));
+    let failing = serve(good([message("a"), message("b").refused("-ERR not now")]), "");
+    for retrieved in [2, 3] {
+        failing.fetch().exits(75);
+        assert_eq!(failing.server.count("RETR"), retrieved, "what failed once is tried at the next run");
+    }
+}
+
+#[test]
+fn another_configuration_or_the_hour_brings_a_full_listing() {
+    let served = settled(&["a", "b"], "");
+    assert!(is_quick(&poll(&served)));
+    for (keys, args, quick) in [
+        ("", &["--keep"][..], false),
+        ("", &["--all"], false),
+        ("listing = \"full\"", &[], false),
+        ("pipelining = \"off\"", &[], false),
+        ("max-message-size = 10", &[], false),
+        ("leave-on-server = { days = 14 }", &[], false),
+        ("", &["--delete"], false),
+    ] {
+        served.configure(served.server.port(), keys);
+        served.sandbox.run(args).succeeds();
+        let commands = served.server.commands(served.server.sessions());
+        assert_eq!(is_quick(&commands), quick, "{keys:?} {args:?} {commands:?}");
+    }
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
+#[test]
+fn without_pipelining_nothing_is_sent_ahead() {
+    let served = settled_on(good(messages(&["a", "b"])).without("PIPELINING"), "");
+    assert_eq!(poll(&served)[1..], ["CAPA", "UIDL", "QUIT"]);
+}
+
+#[test]
+fn what_a_server_offers_is_remembered_and_forgotten() {
+    let capas = |commands: Vec<String>| commands.iter().take_while(|c| *c != "USER me").count();
+    let served = settled(&["a"], "");
+    assert_eq!(capas(poll(&served)), 0);
+    // A refused login: asked again.
+    served.server.change(|options| *options = options.clone().instead("PASS", "-ERR [AUTH] no\r\n"));
+    served.fetch().exits(77);
+    served.server.change(|options| options.instead.clear());
+    let commands = {
+        served.sandbox.run(["me"]).succeeds();
+        served.server.commands(served.server.sessions())
+    };
+    assert_eq!(capas(commands), 1);
+    // Another way: so far nothing is known of it.
+    let authority = Authority::new();
+    authority.write(&served.sandbox.path("ca.pem"));
+    let leaf = authority.issue(&Leaf::default());
+    let tls = serve(Options { tls: Tls::Stls(leaf), ..good(messages(&["a"])) }, "");
+    authority.write(&tls.sandbox.path("ca.pem"));
+    let keys = "tls = \"starttls\"\nca-file = \"~/ca.pem\"";
+    tls.fetch().succeeds();
+    let config = std::fs::read_to_string(tls.sandbox.path(".config/popfetch/config.toml")).unwrap();
+    tls.sandbox.config(config.replace("tls = \"none\"", keys));
+    for expected in [["STLS", "CAPA"], ["STLS", "USER me"]] {
+        tls.fetch().succeeds();
+        assert_eq!(tls.server.commands(tls.server.sessions())[..2], expected);
+    }
+}
+
+/// The flight's listing is read by nobody when the login is refused.
+#[test]
+fn a_refused_flight_is_a_refused_login() {
+    let served = settled(&["a", "b"], "");
+    served
+        .server
+        .change(|options| *options = options.clone().instead("PASS", "-ERR [AUTH] bad password\r\n"));
+    served.fetch().exits(77).complains("bad password");
+    let commands = served.server.commands(served.server.sessions());
+    assert_eq!(commands.iter().filter(|command| command.starts_with("PASS")).count(), 1);
+}
