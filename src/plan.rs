@@ -169,21 +169,20 @@ impl fmt::Display for Why {
 /// Decides for each listed message, in the order of the listing.
 #[must_use]
 pub fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
-    let renumbered = is_renumbered(maildrop, ledger);
+    // Of a window no complete listing is ever taken: that it shows nothing known is nothing strange.
+    let renumbered = !policy.window && is_renumbered(maildrop, ledger);
     let mut decisions: Vec<Decision> =
         maildrop.iter().map(|listed| decide_one(&listed, maildrop, ledger, policy, renumbered)).collect();
-    limit(&mut decisions, maildrop, policy);
+    limit(&mut decisions, maildrop, ledger, policy);
     decisions
 }
 
 /// Whether none of the last complete listing's messages is listed, though something is: RFC 1939 §7 forbids it, servers
 /// do it when their mail is moved.
-#[must_use]
 pub fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
-    maildrop.known() == 0
-        && !maildrop.is_empty()
-        && maildrop.has_unique_ids()
-        && ledger.present().next().is_some()
+    let mut present = ledger.present().peekable();
+    // Those recognised by a run that died before it had looked at all of them are known, but not present.
+    maildrop.has_unique_ids() && present.peek().is_some() && present.all(|id| maildrop.times_listed(id) == 0)
 }
 
 fn decide_one(
@@ -195,23 +194,27 @@ fn decide_one(
 ) -> Decision {
     let too_large = policy.max_message_size.zip(listed.octets).is_some_and(|(most, octets)| octets > most);
     let entry = match listed.who {
-        Who::Nameless if policy.all => return unless(too_large, Decision::Retrieve(Why::All)),
+        Who::Nameless if policy.all && policy.taken.0 == 0 => {
+            return unless(too_large, Decision::Retrieve(Why::All));
+        }
         Who::Nameless => return unless(too_large, Decision::Compare(Why::Nameless)),
         Who::New(_) if renumbered => return unless(too_large, Decision::Compare(Why::Renumbered)),
         Who::New(_) => return unless(too_large, Decision::Retrieve(Why::New)),
         Who::Known(id) => (id, ledger.entry(id)),
     };
     let (id, entry) = entry;
-    if policy.all {
+    // But not what an earlier session of this very run has delivered.
+    let this_run = policy.taken.0 > 0 && entry.delivered >= Some(policy.now);
+    if policy.all && !this_run {
         return unless(too_large, Decision::Retrieve(Why::All));
     }
     let listed_times = maildrop.times_listed(id);
     match entry.state {
-        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => {
-            Decision::Leave(Why::BackingOff)
-        }
+        _ if entry.retry_after.is_some_and(|at| policy.now < at) => Decision::Leave(Why::BackingOff),
         // Those that have it would get it twice.
         State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
+        // One message of this unique-id failed, and one was delivered: only its octets tell which of them is listed.
+        State::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server said that it had deleted it: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
@@ -220,8 +223,10 @@ fn decide_one(
         _ if listed_times > 1 && (listed_times > u32::from(entry.copies) || policy.deletes()) => {
             Decision::Compare(Why::Duplicate)
         }
-        State::Seen => Decision::Leave(Why::Seen),
+        // A comparison failed, or another message of this unique-id.
+        _ if entry.failures > 0 => Decision::Compare(Why::Duplicate),
         _ if policy.window && !goes_now(&entry, policy) => Decision::Compare(Why::Window),
+        State::Seen => Decision::Leave(Why::Seen),
         State::Recorded | State::Delivered => Decision::Leave(Why::Known),
     }
 }
@@ -234,6 +239,19 @@ fn unless(too_large: bool, decision: Decision) -> Decision {
     if too_large { Decision::Leave(Why::TooLarge) } else { decision }
 }
 
+/// Whether any message that we have is listed with another size than ours: as long as that isn't settled, the next run
+/// must see the sizes too.
+#[must_use]
+pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger) -> bool {
+    maildrop.iter().any(|listed| match listed.who {
+        Who::Known(id) => {
+            let entry = ledger.entry(id);
+            !matches!(entry.state, State::Open | State::Deleted) && size_changed(&entry, listed.octets)
+        }
+        Who::New(_) | Who::Nameless => false,
+    })
+}
+
 fn size_changed(entry: &Entry, octets: Option<Octets>) -> bool {
     entry.listed.zip(octets).is_some_and(|(then, now)| then != now)
 }
@@ -242,8 +260,9 @@ fn goes_now(entry: &Entry, policy: &Policy) -> bool {
     matches!(entry.state, State::Delivered | State::Recorded) && at_once(policy, entry.listed).is_some()
 }
 
-/// What is new first, in the order of the listing; `max-messages` and `max-bytes` count what is retrieved or compared.
-fn limit(decisions: &mut [Decision], maildrop: &Maildrop, policy: &Policy) {
+/// `max-messages` and `max-bytes` count what is retrieved or compared, each in the order of the listing: what is new
+/// first, then what is compared, and last what failed before, so that neither keeps new mail waiting.
+fn limit(decisions: &mut [Decision], maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
     if policy.max_messages.is_none() && policy.max_bytes.is_none() {
         return;
     }
@@ -259,11 +278,15 @@ fn limit(decisions: &mut [Decision], maildrop: &Maildrop, policy: &Policy) {
             octets = octets.plus(size);
         }
     };
-    // A message that failed before must not keep the others waiting: its turn is last.
-    for last in [false, true] {
+    let turn = |decision: &Decision, listed: &Listed<'_>| match (decision, listed.who) {
+        (Decision::Leave(_), _) => None,
+        (_, Who::Known(id)) if ledger.entry(id).failures > 0 => Some(2),
+        (Decision::Compare(_), _) => Some(1),
+        (Decision::Retrieve(_), _) => Some(0),
+    };
+    for now in 0..3 {
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-            let again = *decision == Decision::Retrieve(Why::Again);
-            if !matches!(decision, Decision::Leave(_)) && again == last {
+            if turn(decision, &listed) == Some(now) {
                 take(decision, &listed);
             }
         }
@@ -324,7 +347,6 @@ pub fn retire(
                 octets: listed.octets.or(entry.listed),
                 delivered: entry.delivered,
                 order: entry.order,
-                recorded: entry.state == State::Recorded,
                 why: None,
             })
         })
@@ -337,7 +359,6 @@ pub fn retire(
     candidates.sort_unstable_by_key(|c| c.number);
     candidates
         .into_iter()
-        .filter(|c| !c.recorded)
         .filter_map(|c| c.why.map(|why| Retired { number: c.number, entry: c.id, why }))
         .collect()
 }
@@ -348,8 +369,6 @@ struct Candidate {
     octets: Option<Octets>,
     delivered: Option<Time>,
     order: u32,
-    /// Has its place among the newest, but isn't deleted: that it was delivered is only concluded.
-    recorded: bool,
     why: Option<Why>,
 }
 

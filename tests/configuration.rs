@@ -1,6 +1,15 @@
 //! The configuration through the binary: mistakes told so that they can be put right, files that others must not read,
 //! every source of a password, POP URLs and flags in the place of a file (H4 to H7).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 

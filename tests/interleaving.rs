@@ -56,3 +56,23 @@ fn what_was_not_compared_is_not_deleted() {
     assert_eq!(served.server.unique_ids("me"), [""; 0]);
     assert_eq!(served.messages().len(), 3);
 }
+
+/// The session that follows one that fell out of step is no extra: when the server hasn't released the maildrop yet,
+/// the mail isn't there.
+#[test]
+fn a_busy_maildrop_after_a_session_out_of_step_is_a_failure() {
+    let mut script = pipelined();
+    script.extend([
+        expect("UIDL"),
+        send("+OK\r\n1 a\r\n.\r\n"),
+        expect("LIST"),
+        send("+OK\r\n1 10\r\n.\r\n"),
+        Step::Lines(3),
+        send("+OK 2 b\r\n"),
+        Step::Close,
+    ]);
+    let server = Scripted::start(vec![script, vec![send("-ERR [IN-USE] locked\r\n")]]);
+    let mailbox = Mailbox::new(server.port(), "");
+    mailbox.fetch().exits(75);
+    server.finish();
+}

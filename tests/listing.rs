@@ -154,7 +154,7 @@ fn l9_l16_sizes_of_every_kind() {
 
 #[test]
 fn l11_a_listing_that_is_cut_changes_nothing() {
-    let served = serve(good(small(3)), "");
+    let served = serve(good(small(3)), "listing = \"full\"");
     served.fetch().succeeds();
     served.fetch().succeeds();
     let ledger = || {

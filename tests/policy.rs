@@ -68,22 +68,22 @@ fn ledger(sandbox: &Sandbox) -> std::path::PathBuf {
     sandbox.path(found.expect("a ledger"))
 }
 
-/// Makes everything in the ledger have happened so many seconds earlier (or later, if negative).
+/// Makes everything in the ledger, and in what is remembered beside it, have happened so many seconds earlier (or later,
+/// if negative).
 fn age(sandbox: &Sandbox, seconds: i64) {
-    rewrite_ledger(sandbox, |words| {
-        for word in words.iter_mut().skip(1) {
-            // Only times are such numbers: sizes and offsets are far smaller here.
-            if let Some(time) =
-                word.parse().ok().filter(|number| (1_000_000_000..3_000_000_000).contains(number))
-            {
-                let time: i64 = time;
-                *word = (time - seconds).to_string();
-            }
+    let shift = |word: &mut String| {
+        // Only times are such numbers: sizes and offsets are far smaller here.
+        let time: Option<i64> = word.parse().ok().filter(|n| (1_000_000_000..3_000_000_000).contains(n));
+        if let Some(time) = time {
+            *word = (time - seconds).to_string();
         }
-    });
-    // What falls due, and when, the memory knows in times of its own.
+    };
+    rewrite_ledger(sandbox, |words| words.iter_mut().skip(1).for_each(shift));
     let memory = ledger(sandbox).with_file_name("memory");
     let text = std::fs::read_to_string(&memory).unwrap();
-    let kept = text.lines().filter(|line| !line.starts_with("quick "));
-    std::fs::write(&memory, kept.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let mut lines: Vec<Vec<String>> =
+        text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect();
+    lines.iter_mut().flatten().for_each(shift);
+    let lines: Vec<String> = lines.into_iter().map(|words| words.join(" ") + "\n").collect();
+    std::fs::write(memory, lines.concat()).unwrap();
 }

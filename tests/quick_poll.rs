@@ -6,8 +6,6 @@ use crate::support::certificates::{Authority, Leaf};
 use crate::support::relay::Line;
 use crate::support::server::{Message, Options, Tls};
 
-const FULL: [&str; 6] = ["USER me", "PASS secret", "CAPA", "STAT", "UIDL", "QUIT"];
-
 fn message(name: &str) -> Message {
     Message::new(name, body(name))
 }

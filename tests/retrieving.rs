@@ -38,7 +38,7 @@ fn a_noop_stands_behind_the_last_retr() {
     let trusting = "UIDL LIST RETR 1 RETR 2 NOOP QUIT";
     let checking = "UIDL LIST UIDL 1 RETR 1 UIDL 2 RETR 2 LIST 2 QUIT";
     for (pipelining, expected) in [("off", trusting), ("on", checking), ("auto", checking)] {
-        let served = serve(good(small(2)), &format!("pipelining = \"{pipelining}\""));
+        let served = serve(good(small(2)), &format!("listing = \"full\"\npipelining = \"{pipelining}\""));
         let commands = |session| about_messages(&served, session).join(" ");
         served.fetch().succeeds();
         assert_eq!(commands(1), expected, "{pipelining}");

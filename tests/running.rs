@@ -1,6 +1,15 @@
 //! Run after run: what is told and when, pauses after refused logins, accounts side by side, signals, and two popfetches
 //! that want one mailbox (D9, D10).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};

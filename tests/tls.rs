@@ -1,6 +1,15 @@
 //! TLS through the binary: group T of the test cases (RFC 2595 §4; RFC 8314; RFC 9525).  A server that isn't the one that
 //! was meant gets no word of ours, and nobody in the middle gets one in clear.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
 use crate::login::named_account;
 use crate::support::certificates::{Authority, Certified, Leaf};
 use crate::support::mail;

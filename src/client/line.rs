@@ -48,6 +48,8 @@ pub(super) struct Line {
     /// A deadline over everything, once a signal has come.
     limit: Option<Instant>,
     stopped: bool,
+    /// Since when nothing has been unanswered.
+    resting: Option<Instant>,
     /// Commands sent since every command before was answered.
     flight: usize,
     pub(super) redactor: Redactor,
@@ -76,6 +78,7 @@ impl Line {
             listed: false,
             limit: None,
             stopped: false,
+            resting: None,
             flight: 0,
             redactor: Redactor::default(),
             dialogue,
@@ -89,6 +92,7 @@ impl Line {
         }
         let alone = self.session.outstanding() == 0;
         self.session.send(command).map_err(|e| self.protocol(e))?;
+        self.resting = None;
         self.flight = if alone { 1 } else { self.flight.saturating_add(1) };
         Ok(())
     }
@@ -132,7 +136,8 @@ impl Line {
         // Before the greeting no command is unanswered either, and yet something is due.
         let idle = self.session.awaiting() == Awaiting::Nothing;
         let patient_until = if idle {
-            now + KEEP_ALIVE
+            // Not from now on: whoever waits for something else may be woken again and again.
+            *self.resting.get_or_insert(now) + KEEP_ALIVE
         } else {
             let factor = self.factor();
             let patience = self.patience.get_or_insert_with(|| Patience::new(self.timeout, factor, now));

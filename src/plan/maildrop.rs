@@ -23,7 +23,6 @@ pub struct Maildrop {
     hasher: RandomState,
     /// Which entries are listed; a bit each.
     listed: Vec<u64>,
-    known: u32,
     nameless: u32,
     /// Entries listed more than once, and how often.
     repeated: HashMap<EntryId, u32>,
@@ -82,7 +81,6 @@ impl Default for Maildrop {
             index: HashTable::new(),
             hasher: RandomState::new(),
             listed: Vec::new(),
-            known: 0,
             nameless: 0,
             repeated: HashMap::new(),
             ascending: true,
@@ -162,7 +160,6 @@ impl Maildrop {
         let Some(word) = self.listed.get_mut(word) else { return };
         if *word & bit == 0 {
             *word |= bit;
-            self.known = self.known.saturating_add(1);
         } else {
             *self.repeated.entry(id).or_insert(1) += 1;
         }
@@ -242,12 +239,6 @@ impl Maildrop {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.seats.is_empty()
-    }
-
-    /// How many different entries of the ledger are listed.
-    #[must_use]
-    pub fn known(&self) -> u32 {
-        self.known
     }
 
     /// Whether any message has a unique-id.
@@ -348,7 +339,6 @@ mod tests {
         maildrop.complete().unwrap();
         assert_eq!(maildrop.times_listed(EntryId(70)), 2);
         assert_eq!(maildrop.times_listed(EntryId(69)), 0);
-        assert_eq!(maildrop.known(), 1);
         assert!(maildrop.has_unique_ids());
         maildrop.size(number(4), Some(Octets(7)));
         maildrop.size(number(3), Some(Octets(9)));

@@ -19,8 +19,8 @@
 //! - `octets`: its size as listed, or null.
 //! - `action`: `retrieve`, `compare`, `delete` or `leave`.
 //! - `why`: `new`, `again`, `all`, `size-changed`, `came-back`, `duplicate`, `renumbered`, `nameless`, `window`, `known`,
-//!   `seen`, `too-large`, `backing-off`, `max-messages`, `max-bytes`, `delete`, `days`, `newest`, `total-size` or
-//!   `larger-than`.
+//!   `seen`, `too-large`, `backing-off`, `elsewhere`, `max-messages`, `max-bytes`, `delete`, `days`, `newest`, `total-size`
+//!   or `larger-than`.
 //!
 //! `recovered`: the run before was interrupted, and its work has been put right.
 //!
@@ -52,7 +52,7 @@
 //! - `elapsed`: how long it took, in seconds, with decimals.
 //! - `exit`: the exit code that this account alone would have made, 0 if all is well.
 //! - `error`: what ended the run, or null; null as well when the objects before have said it all.
-//!   - `message`: what happened and where, for people.
+//!   - `message`: what happened and where, for people, in one line or more.
 //!   - `hint`: what to do next, or null.
 //!   - `news`: whether `--quiet` would tell it.
 //!
@@ -235,6 +235,7 @@ fn word(why: Why) -> &'static str {
         Why::Seen => "seen",
         Why::TooLarge => "too-large",
         Why::BackingOff => "backing-off",
+        Why::Elsewhere => "elsewhere",
         Why::MaxMessages => "max-messages",
         Why::MaxBytes => "max-bytes",
         Why::Delete => "delete",
@@ -242,7 +243,6 @@ fn word(why: Why) -> &'static str {
         Why::Newest => "newest",
         Why::TotalSize => "total-size",
         Why::LargerThan => "larger-than",
-        Why::Elsewhere => "elsewhere",
     }
 }
 

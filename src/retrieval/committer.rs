@@ -27,8 +27,8 @@ pub(super) enum Work {
     Same { number: MessageNumber, key: Key, listed: Option<Octets>, entry: EntryId },
     /// A message whose end cannot be believed.
     Discard(Parcel),
-    /// A message could not be retrieved.
-    Failed { key: Key, listed: Option<Octets> },
+    /// A message could not be retrieved, or not taken in; unless that was our own fault it backs off.
+    Failed { key: Key, listed: Option<Octets>, backs_off: bool },
 }
 
 /// One message with what waits for it at each destination (by its place in the account's list).
@@ -156,8 +156,8 @@ pub(super) fn run(
                 discard(exits, parcel);
                 Ok(())
             }
-            Work::Failed { key, listed } => {
-                let retry_after = back_off(&ledger, &key, false);
+            Work::Failed { key, listed, backs_off } => {
+                let retry_after = if backs_off { back_off(&ledger, &key, false) } else { None };
                 ledger.fail(&key, listed, retry_after).map(drop).map_err(Error::from)
             }
         };
@@ -213,6 +213,7 @@ fn commit(
         }
     }
     let mut staged: Vec<Staged> = Vec::new();
+    let mut out_of_reach: Vec<(Vec<Arc<Arrival>>, String)> = Vec::new();
     let mut pieces = pieces.into_iter();
     for exit in exits.iter_mut() {
         let pieces = pieces.next().unwrap_or_default();
@@ -223,17 +224,22 @@ fn commit(
         match exit.outlet.stage(pieces) {
             Ok(more) => staged.extend(more),
             // Only this destination is out of reach: the others get their mail.
-            Err(delivery::Error::Later(reason)) => {
-                for message in messages {
-                    ledger.fail(&message.key, message.listed, None)?;
-                    let failure = Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
-                    tally.failed(&message, failure);
-                }
-            }
+            Err(delivery::Error::Later(reason)) => out_of_reach.push((messages, reason)),
             Err(e) => {
                 withdraw(exits, staged);
                 return Err(e.into());
             }
+        }
+    }
+    for (messages, reason) in out_of_reach {
+        if staged.is_empty() {
+            // There are no others: what comes after it would only wait as long, and fail as well.
+            return Err(delivery::Error::Later(reason).into());
+        }
+        for message in messages {
+            ledger.fail(&message.key, message.listed, None)?;
+            let failure = Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
+            tally.failed(&message, failure);
         }
     }
     let noted = match ledger.note(staged) {

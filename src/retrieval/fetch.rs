@@ -27,7 +27,7 @@ use crate::client::{self, Client, Named, Next, Transaction};
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who};
 use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key};
 use crate::protocol::session::{Event, Sent};
 use crate::protocol::types::{MessageNumber, Octets};
@@ -42,12 +42,18 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is
 /// slower than the line, and reading must never stop inside an answer.
 const ROOM: u64 = 64 << 20;
+/// And so many messages: each that waits may keep a file open (one in 16 of those for a Maildir does),
+const MOST_WAITING: usize = 1024;
+/// or certainly does, if it is to be handed over, and isn't small.
+const MOST_TO_HAND_OVER: usize = 128;
 /// What a message counts whose size isn't known.
 const UNKNOWN_SIZE: u64 = 64 << 10;
 /// A message may grow to sixteen times its listed size,
 const FAR_BEYOND: u64 = 16;
-/// but at least to this.
+/// but at least to this;
 const FAR_BEYOND_FLOOR: u64 = 64 << 20;
+/// and to this where its size isn't known.
+const FAR_BEYOND_ALL: u64 = 4 << 30;
 
 /// What a session's retrieving came to.
 #[derive(Debug, Default)]
@@ -67,7 +73,7 @@ pub(super) struct Tally {
     /// Deletions that the server has accepted.
     pub(super) accepted: Vec<EntryId>,
     /// Deletions that it refused.
-    pub(super) refused: u64,
+    pub(super) refused: Vec<EntryId>,
     /// The code of the failures.
     pub(super) exit: Option<ExitCode>,
     /// What ended retrieving early, though the line is fine.
@@ -126,10 +132,14 @@ pub(super) struct State {
     batch_octets: u64,
     /// The batch goes as soon as nothing that shares its files is on its way.
     cut_due: bool,
-    /// Octets asked for and not settled.
+    /// Octets asked for and not settled,
     unsettled: u64,
+    /// and messages.
+    waiting: usize,
     /// Messages with the committer.
     committing: u64,
+    /// The committer has ended.
+    ended: bool,
     to_delete: VecDeque<Delivered>,
     deleting: HashMap<MessageNumber, EntryId>,
     /// The last `RETR` sent, while nothing stands behind it by which its end could be believed.
@@ -201,7 +211,7 @@ impl Fetch<'_> {
     fn retrieve(&mut self) -> Result<(), Error> {
         self.state.stopping = self.run.context.stop.raised();
         loop {
-            self.take_reports();
+            self.take_reports()?;
             self.fill()?;
             if self.client.outstanding() == 0 {
                 self.cut();
@@ -215,7 +225,9 @@ impl Fetch<'_> {
             }
             let waits = !self.state.batch.is_empty() && !self.state.cut_due;
             let quiet = (waits && self.state.committing == 0).then_some(QUIET);
-            match self.client.next(Some(self.inbox.descriptor()), quiet)? {
+            // A committer that has ended would wake us for ever.
+            let wake = (!self.state.ended).then(|| self.inbox.descriptor());
+            match self.client.next(wake, quiet)? {
                 Next::Event => self.event()?,
                 Next::Woken => self.inbox.heard(),
                 Next::Quiet => self.paused(),
@@ -261,6 +273,7 @@ impl Fetch<'_> {
         }
         self.client.retrieve(job.number)?;
         self.state.unsettled = self.state.unsettled.saturating_add(job.size);
+        self.state.waiting = self.state.waiting.saturating_add(1);
         self.state.in_flight.push_back(job);
         self.state.tally.retrieved = true;
         self.state.bare = Some(job.number);
@@ -288,7 +301,9 @@ impl Fetch<'_> {
                 job
             }
         };
-        let fits = self.state.unsettled == 0 || self.state.unsettled.saturating_add(job.size) <= ROOM;
+        let most = if self.run.hands_over { MOST_TO_HAND_OVER } else { MOST_WAITING };
+        let room = self.state.waiting < most && self.state.unsettled.saturating_add(job.size) <= ROOM;
+        let fits = room || self.state.waiting == 0;
         // Should the line die on it again, no other is in doubt for its sake.
         let alone = self.client.outstanding() == 0 && self.state.bare.is_none();
         (fits && (alone || self.failures(job.index) == 0)).then_some(job)
@@ -321,8 +336,8 @@ impl Fetch<'_> {
             };
             let index = self.state.cursor;
             self.state.cursor = index.saturating_add(1);
-            let again = decision == Decision::Retrieve(Why::Again);
-            if matches!(decision, Decision::Leave(_)) || again != self.state.second_round {
+            let failed = self.failures(index) > 0;
+            if matches!(decision, Decision::Leave(_)) || failed != self.state.second_round {
                 continue;
             }
             let listed = self.maildrop.at(index)?;
@@ -406,7 +421,7 @@ impl Fetch<'_> {
             octets: 0,
             most: listed
                 .octets
-                .map_or(u64::MAX, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
+                .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
             intakes: Vec::new(),
             set,
             failure: None,
@@ -488,11 +503,6 @@ impl Fetch<'_> {
                 Err(e) => failure = Some(e),
             }
         }
-        if let Some(e) = failure {
-            self.settled_octets(job.size);
-            self.storage_failed(&listed, e);
-            return Ok(());
-        }
         let message = Arc::new(Arrival {
             number: job.number,
             key,
@@ -503,7 +513,16 @@ impl Fetch<'_> {
             recipient: facts.recipient,
             set,
         });
-        self.state.suspect = Some((job, Whole::Parcel(Parcel { message, waiting })));
+        let parcel = Parcel { message, waiting };
+        if let Some(e) = failure {
+            self.settled_octets(job.size);
+            self.submit(Work::Discard(parcel), 0);
+            self.storage_failed(&listed, e);
+            return Ok(());
+        }
+        // Sizes are hints: what came beyond it takes room as well.
+        self.state.unsettled = self.state.unsettled.saturating_add(facts.octets.saturating_sub(job.size));
+        self.state.suspect = Some((job, Whole::Parcel(parcel)));
         Ok(())
     }
 
@@ -589,12 +608,16 @@ impl Fetch<'_> {
     // ---- what becomes of it ------------------------------------------------------------------------------------
 
     fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
-        // The next run would fail at it again, and first: count it, so that it's tried last.
-        self.message_failed(listed, e.to_string(), e.exit_code());
+        // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
+        self.count_failed(listed, e.to_string(), e.exit_code(), false);
         self.state.tally.trouble.get_or_insert(Error::Delivery(e));
     }
 
     fn message_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode) {
+        self.count_failed(listed, reason, exit, true);
+    }
+
+    fn count_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode, backs_off: bool) {
         self.state.tally.not_stored = true;
         self.state.tally.fail(exit);
         let mut news = true;
@@ -603,7 +626,7 @@ impl Fetch<'_> {
             self.state.tally.uncertain.push(id);
         }
         if let Some(key) = self.known_key(listed) {
-            self.submit(Work::Failed { key, listed: listed.octets }, 0);
+            self.submit(Work::Failed { key, listed: listed.octets, backs_off }, 0);
         }
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
     }
@@ -613,15 +636,17 @@ impl Fetch<'_> {
         match refusal {
             None => self.state.tally.accepted.push(entry),
             Some(text) => {
-                self.state.tally.refused = self.state.tally.refused.saturating_add(1);
+                self.state.tally.refused.push(entry);
                 let text = self.client.quote(&text);
                 self.run.warn(format!("the server did not delete message {number}: {text}"));
             }
         }
     }
 
+    /// A message that was asked for is settled; so many octets of room become free.
     fn settled_octets(&mut self, octets: u64) {
         self.state.unsettled = self.state.unsettled.saturating_sub(octets);
+        self.state.waiting = self.state.waiting.saturating_sub(1);
     }
 
     /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
@@ -656,20 +681,17 @@ impl Fetch<'_> {
         }
     }
 
-    fn take_reports(&mut self) {
+    /// # Errors
+    /// When the committer has given up: the session is over, and joining it shows why.
+    fn take_reports(&mut self) -> Result<(), Error> {
         loop {
             match self.inbox.settled.try_recv() {
                 Ok(settled) => self.settled(settled),
-                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => {
-                    // It has ended: in peace, after we hung up, or with an error that joining will show.
-                    if self.work.take().is_some() {
-                        self.state.stopping = true;
-                        self.state.tally.not_stored |= self.state.committing > 0;
-                        self.state.batch.clear();
-                    }
+                    self.state.ended = true;
                     self.state.committing = 0;
-                    return;
+                    return if self.work.take().is_some() { Err(Error::Bug) } else { Ok(()) };
                 }
             }
         }
@@ -679,10 +701,11 @@ impl Fetch<'_> {
         let Settled { number, octets, outcome } = settled;
         self.state.committing = self.state.committing.saturating_sub(1);
         let listed = self.maildrop.find(number);
+        // As much as it took when it was sent for, or when it had come.
+        let room = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0).max(octets);
         match outcome {
             Outcome::Delivered(proof) => {
-                let size = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0);
-                self.settled_octets(size);
+                self.settled_octets(room);
                 self.state.tally.delivered = self.state.tally.delivered.saturating_add(1);
                 self.state.tally.octets = self.state.tally.octets.saturating_add(octets);
                 self.run.report(&report::Event::Delivered { messages: 1 });
@@ -690,8 +713,7 @@ impl Fetch<'_> {
             }
             Outcome::Same(proof) => self.may_delete(listed, None, proof),
             Outcome::Failed(failure) => {
-                let size = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0);
-                self.settled_octets(size);
+                self.settled_octets(room);
                 self.state.tally.not_stored = true;
                 self.state.tally.fail(failure.exit);
                 let news = match listed.map(|l| l.who) {
@@ -726,7 +748,7 @@ impl Fetch<'_> {
         for job in suspects {
             let Some(listed) = self.maildrop.at(job.index) else { continue };
             let Some(key) = self.known_key(&listed) else { continue };
-            self.submit(Work::Failed { key, listed: listed.octets }, 0);
+            self.submit(Work::Failed { key, listed: listed.octets, backs_off: true }, 0);
             // The first time it's the line's trouble, and told as that.
             if self.failures(job.index) == 1 {
                 let reason = "the connection broke off at it, as it did before".to_owned();
@@ -796,7 +818,7 @@ pub(super) fn delete_all(
                 if reply.ok {
                     tally.accepted.push(entry);
                 } else {
-                    tally.refused = tally.refused.saturating_add(1);
+                    tally.refused.push(entry);
                     let text = client.quote(reply.text);
                     run.warn(format!("the server did not delete message {number}: {text}"));
                 }

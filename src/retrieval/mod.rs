@@ -112,10 +112,17 @@ fn with_lock(
     let mut sessions = Sessions { run, summary, memory, secret: &secret, taken: (0, Octets(0)) };
     let (ledger, result) = sessions.all(ledger, destinations);
     let Some(ledger) = ledger else { return result };
-    // In order, also after a line that broke: the next run then need not write the ledger anew.
+    let closed = close_up(run, ledger, directory);
+    result.and(closed)
+}
+
+/// In order, also after a line that broke: the next run then need not write the ledger anew.
+fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path) -> Result<(), Error> {
+    // A spool has served only when what became of its messages is on disk.
+    ledger.sync()?;
     let cleaned = mbox::clean_up(&run.context.state, directory, ledger.id(), &ledger.intents());
     let closed = ledger.close().map_err(Error::from);
-    result.and(cleaned.map_err(Error::from)).and(closed)
+    cleaned.map_err(Error::from).and(closed)
 }
 
 impl Sessions<'_, '_> {

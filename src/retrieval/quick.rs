@@ -160,13 +160,15 @@ fn settled(
     tally: &Tally,
 ) -> Result<Option<Quick>, ledger::Error> {
     let Some((messages, mut octets)) = drop_listing else { return Ok(None) };
-    let quiet = tally.failed == 0 && tally.refused == 0 && tally.uncertain.is_empty() && !tally.not_stored;
+    let quiet =
+        tally.failed == 0 && tally.refused.is_empty() && tally.uncertain.is_empty() && !tally.not_stored;
     let all = usize::try_from(messages) == Ok(maildrop.len()) && maildrop.has_unique_ids();
     let days = match policy.retention {
         Retention::Limits(limits) => limits.days,
         Retention::Keep | Retention::Delete => None,
     };
-    if !quiet || !all || policy.window || (days.is_some() && policy.age_now.is_none()) {
+    let changed = plan::has_changed_size(maildrop, ledger);
+    if !quiet || !all || changed || policy.window || (days.is_some() && policy.age_now.is_none()) {
         return Ok(None);
     }
     let deleted: HashSet<EntryId> = tally.accepted.iter().copied().collect();

@@ -404,7 +404,7 @@ impl Session<'_, '_> {
         if *self.scope == Scope::Everything && !self.run.context.stop.raised() {
             self.retire(&mut client, ledger, maildrop, policy, tally)?;
         }
-        if tally.refused > 0 {
+        if !tally.refused.is_empty() {
             self.mark(ExitCode::Later);
         }
         if client.outstanding() > 0 {
@@ -429,10 +429,13 @@ impl Session<'_, '_> {
         let matters = tally.retrieved || !tally.accepted.is_empty();
         match client.quit(matters)? {
             Farewell::Confirmed => {
-                ledger.deleted(&tally.accepted)?;
-                ledger.flush()?;
                 let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
                 self.summary.deleted = self.summary.deleted.saturating_add(deleted);
+                // Of several messages with one key, one is there still.
+                let refused: HashSet<EntryId> = tally.refused.drain(..).collect();
+                tally.accepted.retain(|id| !refused.contains(id));
+                ledger.deleted(&tally.accepted)?;
+                ledger.flush()?;
                 Ok(true)
             }
             Farewell::Refused(text) => {
@@ -457,7 +460,7 @@ impl Session<'_, '_> {
         }
         adopt(maildrop, ledger);
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
-        let done: HashSet<EntryId> = tally.accepted.iter().copied().collect();
+        let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
         let retired =
             plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
         if retired.is_empty() {
@@ -562,7 +565,7 @@ fn prepare(
     }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
-        memory.sizes = Some(ledger.now());
+        memory.sizes = (!plan::has_changed_size(&maildrop, ledger)).then(|| ledger.now());
     }
     let mut decisions = plan::decide(&maildrop, ledger, &policy);
     record_listing(&maildrop, ledger, &policy)?;
@@ -603,8 +606,9 @@ fn list(
         nameless(client, &mut maildrop)?;
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
-    // What is on its way must be taken.
-    if client.has_sizes_ahead() || (!maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy, sizes)) {
+    // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
+    let ask = !maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy, sizes);
+    if client.has_sizes_ahead() || ask {
         client.sizes(|number, octets| maildrop.size(number, octets))?;
     }
     Ok(maildrop)
@@ -810,7 +814,7 @@ impl Known {
             if failures > 0 {
                 known.failed_before.insert(id, failures);
             }
-            if *decision == Decision::Retrieve(Why::Again)
+            if matches!(decision, Decision::Retrieve(Why::Again) | Decision::Compare(Why::Duplicate))
                 && let Some(set) = ledger.set(id)
             {
                 let slots = (0_usize..)

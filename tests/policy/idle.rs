@@ -1,44 +1,78 @@
-//! What a run costs that finds nothing to do: a few commands, and at most one unsynced line.
+//! What a run costs that finds nothing to do: a few commands in one flight, and at most one unsynced line.
 
 use super::{leaving, message};
+use crate::support::sandbox::Sandbox;
+use crate::support::show;
 
-#[test]
-fn nothing_new_costs_one_listing() {
-    let (server, sandbox) = leaving("{ days = 30 }", &[400, 500, 600]);
-    sandbox.run([""; 0]).succeeds();
+/// What a run added to the ledger; nothing else may have changed anywhere.
+#[track_caller]
+fn added(sandbox: &Sandbox, run: impl FnOnce()) -> String {
     let before = sandbox.files();
-    sandbox.run([""; 0]).succeeds().complains("nothing new (3 messages on the server)");
-    let commands = server.commands(2);
-    assert_eq!(commands, ["USER me", "PASS secret", "CAPA", "STAT", "UIDL", "QUIT"]);
-    // One line more in the ledger, and nothing else anywhere.
+    run();
     let after = sandbox.files();
+    let mut added = String::new();
     for (path, octets) in &after {
         let old = before.get(path).unwrap_or_else(|| panic!("{} is new", path.display()));
         match octets.strip_prefix(&old[..]) {
             Some(b"") => {}
-            Some(more) if path.ends_with("ledger") => {
-                let more = String::from_utf8(more.to_vec()).unwrap();
-                assert!(more.starts_with("listing ") && more.lines().count() == 1, "{more}");
-            }
-            _ => panic!("{} has changed: {}", path.display(), crate::support::show(octets)),
+            Some(more) if path.ends_with("ledger") => added.push_str(std::str::from_utf8(more).unwrap()),
+            _ => panic!("{} has changed: {}", path.display(), show(octets)),
         }
     }
     assert_eq!(before.len(), after.len());
+    added
+}
+
+#[test]
+fn nothing_new_costs_a_glance() {
+    let (server, sandbox) = leaving("{ days = 30 }", &[400, 500, 600]);
+    let poll = || {
+        sandbox.run([""; 0]).succeeds();
+    };
+    poll();
+    // The next full listing tells that nothing is left to do,
+    let line = added(&sandbox, poll);
+    assert!(line.starts_with("listing ") && line.lines().count() == 1, "{line}");
+    assert_eq!(server.commands(2), ["USER me", "PASS secret", "CAPA", "STAT", "UIDL", "QUIT"]);
+    // and from then on three short answers stand for it.
+    for session in [3, 4] {
+        assert_eq!(added(&sandbox, poll), "");
+        let commands = server.commands(session);
+        assert_eq!(commands, ["USER me", "PASS secret", "STAT", "UIDL 1", "UIDL 3", "QUIT"]);
+    }
+    sandbox.run([""; 0]).complains("nothing new (3 messages on the server)");
+    // What is new shows at once.
+    server.add("me", [message("new")]);
+    poll();
+    assert_eq!((server.count("RETR"), server.count("DELE"), super::delivered(&sandbox)), (4, 0, 4));
+}
+
+#[test]
+fn a_full_listing_costs_one_line() {
+    let (server, sandbox) = leaving("true\nlisting = \"full\"", &[400, 500, 600]);
+    let poll = || {
+        sandbox.run([""; 0]).succeeds();
+    };
+    poll();
+    for session in 2..4 {
+        let line = added(&sandbox, poll);
+        assert!(line.starts_with("listing ") && line.lines().count() == 1, "{line}");
+        assert_eq!(server.commands(session), ["USER me", "PASS secret", "CAPA", "UIDL", "QUIT"]);
+    }
 }
 
 #[test]
 #[cfg(feature = "crash-points")]
 fn nothing_new_syncs_nothing() {
-    for policy in ["true", "false", "{ days = 30, newest = 100 }"] {
+    for policy in ["true", "false", "{ days = 30, newest = 100 }", "true\nlisting = \"full\""] {
         let (_server, sandbox) = leaving(policy, &[400, 500, 600]);
         sandbox.run([""; 0]).succeeds();
         // After deletions the server's word that they are gone is written down once.
         sandbox.run([""; 0]).succeeds();
         let run = sandbox.popfetch([""; 0]).record_steps().run();
         run.succeeds();
-        let costly = |step: &&String| {
-            !step.contains(" Write ") && !step.contains(" Open ") && !step.contains(" Read ")
-        };
+        let costly =
+            |step: &&String| ![" Write ", " Open ", " Read "].iter().any(|cheap| step.contains(cheap));
         assert_eq!(run.steps.iter().find(costly), None, "{policy}: {:#?}", run.steps);
         let writes = run.steps.iter().filter(|step| step.contains(" Write ")).count();
         // A write counts as two steps.
@@ -46,15 +80,20 @@ fn nothing_new_syncs_nothing() {
     }
 }
 
-/// An empty maildrop is no reason to write anything at all.
+/// An empty maildrop is no reason to write anything at all, nor to leave without a word.
 #[test]
 fn an_empty_maildrop_writes_nothing() {
-    let (server, sandbox) = leaving("false", &[]);
-    sandbox.run(["--quiet"]).succeeds().is_silent();
-    let before = sandbox.files();
-    sandbox.run(["--quiet"]).succeeds().is_silent();
-    assert_eq!(sandbox.files(), before);
-    assert_eq!(server.commands(2).last().unwrap(), "QUIT");
+    for listing in ["auto", "full"] {
+        let (server, sandbox) = leaving(&format!("false\nlisting = \"{listing}\""), &[]);
+        sandbox.run(["--quiet"]).succeeds().is_silent();
+        let again = || {
+            sandbox.run(["--quiet"]).succeeds().is_silent();
+        };
+        assert_eq!(added(&sandbox, again), "");
+        for session in [1, 2] {
+            assert_eq!(server.commands(session).last().unwrap(), "QUIT");
+        }
+    }
 }
 
 /// Ten idle polls, then one message: one retrieval.

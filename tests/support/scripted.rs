@@ -25,6 +25,9 @@ use super::certificates::{Certified, server_name};
 use super::show;
 use super::wire::{Ending, PATIENCE, Wire};
 
+/// What a line that came is answered by.
+pub type Answer = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
 /// What the server does next.
 #[derive(Clone)]
 pub enum Step {
@@ -51,7 +54,7 @@ pub enum Step {
     /// Resets the line.
     Reset,
     /// Reads a line and sends what this makes of it.
-    Reply(Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>),
+    Reply(Answer),
     /// Answers as an empty maildrop does, whatever is asked, until the client quits or closes.
     EmptyMaildrop,
     /// Calls this: a look at the disk in the middle of a session, or a wait for something.

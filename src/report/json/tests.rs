@@ -12,7 +12,7 @@ use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::{Action, Event, Reporter, Summary, Trouble};
 
-const ALL: [(Why, &str); 20] = [
+const ALL: [(Why, &str); 21] = [
     (Why::New, "new"),
     (Why::Again, "again"),
     (Why::All, "all"),
@@ -26,6 +26,7 @@ const ALL: [(Why, &str); 20] = [
     (Why::Seen, "seen"),
     (Why::TooLarge, "too-large"),
     (Why::BackingOff, "backing-off"),
+    (Why::Elsewhere, "elsewhere"),
     (Why::MaxMessages, "max-messages"),
     (Why::MaxBytes, "max-bytes"),
     (Why::Delete, "delete"),
