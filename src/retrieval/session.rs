@@ -436,7 +436,9 @@ impl Session<'_, '_> {
                 Ok(true)
             }
             Farewell::Refused(text) => {
-                self.run.warn(format!("the server did not confirm the deletions: {text}"));
+                if !tally.accepted.is_empty() {
+                    self.run.warn(format!("the server did not confirm the deletions: {text}"));
+                }
                 Ok(false)
             }
             Farewell::Unanswered => Ok(!matters),
