@@ -84,6 +84,8 @@ pub struct Connection {
     server: String,
     peer: SocketAddr,
     stop: Stop,
+    /// The last read from a clear line took all there was: the next one would only hear that.
+    drained: bool,
 }
 
 enum Line {
@@ -133,7 +135,7 @@ impl Connection {
             Security::Implicit => Line::Tls(Box::new(Secured::begin(socket, target, connectors, stop)?)),
             Security::StartTls | Security::None => Line::Clear(socket),
         };
-        Ok(Self { line, server: server(target), peer, stop: stop.clone() })
+        Ok(Self { line, server: server(target), peer, stop: stop.clone(), drained: false })
     }
 
     /// Makes a clear line TLS and verifies the server.  To be called when the `+OK` to STLS has been read, and nothing
@@ -142,16 +144,16 @@ impl Connection {
     /// # Errors
     /// As with [`Connection::open`]; the line is closed then.
     pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
-        let Self { line, server, peer, stop } = self;
+        let Self { line, server, peer, stop, drained: _ } = self;
         let Line::Clear(socket) = line else {
             return Err(Error::Nested { server });
         };
         let line = Line::Tls(Box::new(Secured::begin(socket, target, connectors, &stop)?));
-        Ok(Self { line, server, peer, stop })
+        Ok(Self { line, server, peer, stop, drained: false })
     }
 
-    /// Reads what is there into `into` (32 KiB or more are best; an empty one gets `None`): `None` when nothing is yet, `Some(0)` at
-    /// the end of the stream.  That TLS ended without close_notify is not told: an end within an answer is a truncation
+    /// Reads what is there into `into` (32 KiB or more are best; an empty one gets `None`): `None` when nothing is yet, or
+    /// all there was has just been taken, so that it's time to [`Connection::wait`]; `Some(0)` at the end of the stream.  That TLS ended without close_notify is not told: an end within an answer is a truncation
     /// either way, and after the answer to QUIT it is none.
     ///
     /// # Errors
@@ -160,9 +162,14 @@ impl Connection {
         if into.is_empty() {
             return Ok(None);
         }
+        if std::mem::take(&mut self.drained) {
+            return Ok(None);
+        }
         match &mut self.line {
             Line::Clear(socket) => {
-                transferred(|| socket.read(into)).map_err(|error| broken(&self.server, &error))
+                let read = transferred(|| socket.read(into)).map_err(|error| broken(&self.server, &error))?;
+                self.drained = read.is_some_and(|octets| (1..into.len()).contains(&octets));
+                Ok(read)
             }
             Line::Tls(secured) => secured.read(into).map_err(|error| Secured::failure(&self.server, &error)),
         }
@@ -263,7 +270,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line: _, server, peer, stop: _ } = self;
+        let Self { line: _, server, peer, stop: _, drained: _ } = self;
         f.debug_struct("Connection")
             .field("server", server)
             .field("peer", peer)

@@ -19,6 +19,8 @@ pub(super) struct Wire {
     socket: BufReader<TcpStream>,
     memory: Arc<Memory>,
     blocked: Direction,
+    /// The last read from the socket took all there was: the next one would only hear that.
+    drained: bool,
 }
 
 /// What the peer did, seen from below TLS.
@@ -53,7 +55,7 @@ impl Wire {
     /// Over a socket that is already non-blocking.
     pub(super) fn new(socket: TcpStream) -> Self {
         let socket = BufReader::with_capacity(BUFFER, socket);
-        Self { socket, memory: Arc::default(), blocked: Direction::In }
+        Self { socket, memory: Arc::default(), blocked: Direction::In, drained: false }
     }
 
     /// What the peer did.
@@ -75,8 +77,18 @@ impl AsFd for Wire {
 
 impl Read for Wire {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let asks = self.socket.buffer().is_empty();
+        if asks && std::mem::take(&mut self.drained) {
+            self.blocked = Direction::In;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let available = match self.socket.fill_buf() {
-            Ok(available) => available,
+            Ok(available) => {
+                if asks {
+                    self.drained = (1..BUFFER).contains(&available.len());
+                }
+                available
+            }
             Err(error) => {
                 self.blocked = Direction::In;
                 return Err(error);

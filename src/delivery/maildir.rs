@@ -183,8 +183,8 @@ struct MaildirIntake {
 }
 
 impl MaildirIntake {
-    /// Pieces of so many octets are written as they come, without a copy.
-    const WORTH_A_CALL: usize = 16 * 1024;
+    /// Pieces of so many octets are written as they come, without a copy.  (Over TLS they come in records of 16 KiB.)
+    const WORTH_A_CALL: usize = 64 * 1024;
 
     fn flush(&mut self) -> Result<(), Error> {
         if !self.held.is_empty() {

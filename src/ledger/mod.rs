@@ -444,9 +444,12 @@ impl Ledger {
         }
         self.flush()?;
         let Some(journal) = &self.journal else { return Ok(()) };
-        // After a run that only polled, what has gathered is worth a sync much later.
-        let share = if worked { 2 } else { 4 };
-        if journal.len() < COMPACT_FROM || journal.len() / share < self.index.live {
+        // A delivery takes twice the room of what is kept of it, and every later run reads it all: a first run's ledger is
+        // compacted at once, another one after as many deliveries as it had entries.  After a run that only polled,
+        // what has gathered is worth a sync much later.
+        let half = self.index.live / 2;
+        let worth = half.saturating_mul(if worked { 3 } else { 8 });
+        if journal.len() < COMPACT_FROM || journal.len() < worth {
             return Ok(());
         }
         let heading = Heading { id: &self.id, mailbox: &self.mailbox, time: self.now(), clock: self.clock };

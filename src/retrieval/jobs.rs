@@ -186,13 +186,14 @@ mod tests {
             let queue = Queue::new(&accounts, connections.per_server);
             let busy: HashMap<_, AtomicUsize> =
                 accounts.iter().map(|a| (server(a), AtomicUsize::new(0))).collect();
-            let served = Mutex::new(Vec::new());
+            let (served, most) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
             std::thread::scope(|scope| {
                 for _ in 0..connections.total.get() {
                     scope.spawn(|| {
                         while let Some(account) = queue.take() {
                             let here = &busy[&server(account)];
-                            assert!(here.fetch_add(1, Ordering::SeqCst) < per_server, "{}", account.name);
+                            // Judged at the end: a worker that panics would leave the others waiting.
+                            most.fetch_max(here.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                             std::thread::yield_now();
                             served.lock().unwrap().push(account.name.clone());
                             here.fetch_sub(1, Ordering::SeqCst);
@@ -201,6 +202,7 @@ mod tests {
                     });
                 }
             });
+            assert!(most.into_inner() <= per_server, "{connections:?}");
             let mut served = served.into_inner().unwrap();
             let mut all: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();
             served.sort();
