@@ -33,6 +33,10 @@ pub fn retrieve_all(
         let mut worst = ExitCode::Done;
         while let Some(account) = queue.take() {
             worst = worst.merge(one(account, options, context));
+            if context.stop.raised() {
+                // Those that haven't begun would run password commands, or wait for locks, only to be stopped.
+                queue.clear();
+            }
             queue.give_back(account);
         }
         worst
@@ -106,6 +110,10 @@ impl<'a> Queue<'a> {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn clear(&self) {
+        self.lock().waiting.clear();
     }
 
     fn give_back(&self, account: &'a Account) {

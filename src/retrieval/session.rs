@@ -240,26 +240,25 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
-        {
-            Ok(prepared) => prepared,
-            Err(e) => {
-                client.hang_up();
-                return (Some((ledger, destinations)), Err(e));
-            }
-        };
-        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
-        let Prepared { mut maildrop, decisions, policy, drop_listing } = prepared;
-        self.tell_plan(&maildrop, &decisions);
-        let (mut tally, result);
-        (ledger, tally, result) =
-            match self.fetch(&mut client, ledger, &mut destinations, &maildrop, &decisions, &policy) {
-                Ok(fetched) => fetched,
+        let mut prepared =
+            match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken) {
+                Ok(prepared) => prepared,
                 Err(e) => {
                     client.hang_up();
-                    return (None, Err(e));
+                    return (Some((ledger, destinations)), Err(e));
                 }
             };
+        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
+        self.tell_plan(&prepared.maildrop, &prepared.decisions);
+        let (mut tally, result);
+        (ledger, tally, result) = match self.fetch(&mut client, ledger, &mut destinations, &mut prepared) {
+            Ok(fetched) => fetched,
+            Err(e) => {
+                client.hang_up();
+                return (None, Err(e));
+            }
+        };
+        let Prepared { mut maildrop, policy, drop_listing, .. } = prepared;
         self.count(&tally);
         if let Err(e) = result {
             client.hang_up();
@@ -323,15 +322,13 @@ impl Session<'_, '_> {
         client: &mut Client<Transaction>,
         ledger: Ledger,
         destinations: &mut Destinations,
-        maildrop: &Maildrop,
-        decisions: &[Decision],
-        policy: &Policy,
+        prepared: &mut Prepared,
     ) -> Result<(Ledger, Tally, Result<(), Error>), Error> {
+        let Prepared { maildrop, decisions, policy, comparison, .. } = prepared;
         if !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
             return Ok((ledger, Tally { in_step: true, ..Tally::default() }, Ok(())));
         }
         let known = Known::read(maildrop, decisions, &ledger, destinations)?;
-        let comparison = Comparison::new(maildrop, decisions, &ledger)?;
         let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
@@ -340,7 +337,7 @@ impl Session<'_, '_> {
             client,
             maildrop,
             decisions,
-            comparison,
+            comparison: std::mem::take(comparison),
             lacking: known.lacking,
             keys: known.keys,
             failed_before: known.failed_before,
@@ -439,7 +436,9 @@ impl Session<'_, '_> {
                 Ok(true)
             }
             Farewell::Refused(text) => {
-                self.run.warn(format!("the server did not confirm the deletions: {text}"));
+                if !tally.accepted.is_empty() {
+                    self.run.warn(format!("the server did not confirm the deletions: {text}"));
+                }
                 Ok(false)
             }
             Farewell::Unanswered => Ok(!matters),
@@ -540,6 +539,8 @@ pub(super) struct Prepared {
     pub(super) maildrop: Maildrop,
     pub(super) decisions: Vec<Decision>,
     pub(super) policy: Policy,
+    /// What headers have not settled.
+    pub(super) comparison: Comparison,
     /// What `STAT` said, if it was asked.
     pub(super) drop_listing: Option<(u32, Octets)>,
 }
@@ -570,9 +571,9 @@ fn prepare(
     let mut decisions = plan::decide(&maildrop, ledger, &policy);
     record_listing(&maildrop, ledger, &policy)?;
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
-    examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
+    let comparison = examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
     report_too_large(run, &maildrop, ledger, &decisions)?;
-    Ok(Prepared { maildrop, decisions, policy, drop_listing })
+    Ok(Prepared { maildrop, decisions, policy, comparison, drop_listing })
 }
 
 /// What this run's policies come to.
@@ -695,7 +696,8 @@ fn examine(
     policy: &Policy,
     decisions: &mut [Decision],
     write: bool,
-) -> Result<(), Error> {
+) -> Result<Comparison, Error> {
+    let mut comparison = Comparison::new(maildrop, decisions, ledger)?;
     let asked: Vec<(usize, MessageNumber)> = maildrop
         .iter()
         .zip(decisions.iter())
@@ -710,10 +712,8 @@ fn examine(
         })
         .collect();
     if asked.is_empty() {
-        return Ok(());
+        return Ok(comparison);
     }
-    let nameless = decisions.contains(&Decision::Compare(Why::Nameless)) && !policy.deletes();
-    let mut comparison = Comparison::new(maildrop, decisions, ledger)?;
     let numbers: Vec<MessageNumber> = asked.iter().map(|(_, number)| *number).collect();
     let mut headers: HashMap<MessageNumber, crate::message::Facts> = HashMap::new();
     let mut examiner: Option<Examiner> = None;
@@ -735,7 +735,8 @@ fn examine(
             },
         )?;
     }
-    if nameless && headers.is_empty() && refused > 0 {
+    // A few that have no unique-id among others that have are compared whole.
+    if !maildrop.has_unique_ids() && headers.is_empty() && refused > 0 {
         return Err(Error::NoIdentity { server: run.server() });
     }
     for (index, number) in asked {
@@ -763,7 +764,7 @@ fn examine(
             }
         };
     }
-    Ok(())
+    Ok(comparison)
 }
 
 fn report_too_large(
