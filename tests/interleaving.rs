@@ -15,7 +15,7 @@ fn a_pause_within_a_message_spoils_no_spool() {
     let body = |line: &str| format!("Subject: x\r\n\r\n{}", format!("{line}\r\n").repeat(20_000));
     let (first, second) = (body("first"), body("second"));
     let (begin, end) = second.split_at(second.len() / 2);
-    let mut script = pipelined();
+    let mut script = plain_login();
     script.extend([
         expect("UIDL"),
         send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
