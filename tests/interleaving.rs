@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, good, pipelined, serve};
+use crate::mailbox::{Mailbox, good, pipelined, plain_login, serve};
 use crate::support::mail;
 use crate::support::mailboxes::{assert_same, mbox_messages};
 use crate::support::scripted::{Scripted, Step, expect, send};
