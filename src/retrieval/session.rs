@@ -213,6 +213,7 @@ impl Session<'_, '_> {
     fn tell_plan(&self, maildrop: &Maildrop, decisions: &[Decision]) {
         let mut messages = 0_u64;
         let mut octets = Some(Octets(0));
+        let mut elsewhere = 0_u64;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             match decision {
                 Decision::Leave(why @ (Why::BackingOff | Why::Elsewhere)) => {
@@ -224,6 +225,14 @@ impl Session<'_, '_> {
                     octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
                 }
             }
+            elsewhere = elsewhere.saturating_add(u64::from(*decision == Decision::Leave(Why::Elsewhere)));
+        }
+        if elsewhere > 0 {
+            let waiting = crate::text::count(elsewhere, "message");
+            self.run.warn(format!(
+                "{waiting} on the server still to be delivered to a destination that isn't configured now: configure \
+                 it again, or give the message to all that are with --all"
+            ));
         }
         self.run.report(&Event::Planned { messages, octets });
     }
