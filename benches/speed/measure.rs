@@ -81,8 +81,8 @@ impl Invocation {
         Ok(Measured { seconds, rss_kib: rss as u64, user, system })
     }
 
-    /// Runs it under strace: system calls in all, and those that bring something to the disk.
-    pub fn system_calls(&self) -> Result<(u64, u64), String> {
+    /// Runs it under strace: system calls in all, those that bring something to the disk, and which are most frequent.
+    pub fn system_calls(&self) -> Result<(u64, u64, String), String> {
         let trace = self.home.join("trace");
         let mut words: Vec<OsString> = ["strace", "-f", "-c", "-o"].map(OsString::from).into();
         words.push(trace.clone().into());
@@ -91,6 +91,7 @@ impl Invocation {
             return Err(self.output());
         }
         let (mut all, mut syncs) = (0, 0);
+        let mut most: Vec<(u64, String)> = Vec::new();
         for line in std::fs::read_to_string(trace).unwrap().lines() {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let (Some(calls), Some(name)) =
@@ -100,12 +101,15 @@ impl Invocation {
             };
             if *name != "total" {
                 all += calls;
+                most.push((calls, (*name).to_owned()));
                 if name.contains("sync") {
                     syncs += calls;
                 }
             }
         }
-        Ok((all, syncs))
+        most.sort_unstable_by(|a, b| b.cmp(a));
+        let most: Vec<String> = most.iter().take(8).map(|(calls, name)| format!("{name} {calls}")).collect();
+        Ok((all, syncs, most.join(", ")))
     }
 
     /// Runs it under callgrind: instructions in user space.

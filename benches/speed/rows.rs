@@ -188,12 +188,13 @@ impl Row<'_> {
     fn calls(&self, line: &mut Figures, job: &mut Job, index: usize) {
         let (_server, invocation) = self.ready(line, job, index);
         line.remark = match invocation.system_calls() {
-            Ok((all, syncs)) => {
+            Ok((all, syncs, most)) => {
                 let per = |count: u64| count as f64 / self.messages.max(1) as f64;
-                format!("{:.2} system calls a message, {:.3} syncs", per(all), per(syncs))
+                format!("{:.2} system calls a message, {:.3} syncs ({most})", per(all), per(syncs))
             }
             Err(output) => format!("not counted: {}", output.trim()),
         };
+        let _ = std::fs::remove_dir_all(&invocation.home);
     }
 }
 
@@ -369,7 +370,7 @@ impl Bench {
         for (line, invocation) in &mut lines {
             if line.program == Program::Popfetch && line.remark.is_empty() {
                 line.remark = match invocation.system_calls() {
-                    Ok((all, syncs)) => format!("{all} system calls, {syncs} syncs"),
+                    Ok((all, syncs, _)) => format!("{all} system calls, {syncs} syncs"),
                     Err(output) => format!("not counted: {}", output.trim()),
                 };
             }
@@ -468,7 +469,7 @@ impl Bench {
                 }
                 let runs = (0..self.runs * 4).map(|_| invocation.measure().unwrap()).collect();
                 let remark = match (program, invocation.system_calls()) {
-                    (Program::Popfetch, Ok((all, _))) => format!("{all} system calls"),
+                    (Program::Popfetch, Ok((all, ..))) => format!("{all} system calls"),
                     _ => String::new(),
                 };
                 let name = format!("{}{what}", program.name());

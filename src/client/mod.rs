@@ -28,9 +28,9 @@ use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
 
-/// Octets of unanswered commands in flight at most: some 700 `RETR`s.  Far below what any socket buffers, so that
+/// Octets of unanswered commands in flight at most: some 1,400 `RETR`s.  Far below what any socket buffers, so that
 /// neither side can be stuck writing while the other one doesn't read.
-const WINDOW: usize = 8 << 10;
+const WINDOW: usize = 16 << 10;
 
 /// A session in the state `S`.
 #[derive(Debug)]
@@ -263,6 +263,13 @@ impl Client<Transaction> {
             Pipelining::Off => self.line.session.outstanding() == 0,
             Pipelining::Checked | Pipelining::Trusted => self.line.session.outstanding_octets() < WINDOW,
         }
+    }
+
+    /// Whether it's time to fill the window again.  Not for each answer: a write, and over TLS a record, for each command
+    /// would cost more than the command.
+    #[must_use]
+    pub fn is_low(&self) -> bool {
+        !self.pipelines() || self.line.session.outstanding_octets() <= WINDOW / 2
     }
 
     /// Whether commands are pipelined.

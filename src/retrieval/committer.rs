@@ -107,10 +107,13 @@ pub(super) fn reports() -> std::io::Result<(Reports, Inbox)> {
 }
 
 impl Reports {
-    fn tell(&self, settled: Settled) {
+    /// Tells what was settled; one wake-up call is enough for all of it.
+    fn tell(&self, settled: impl IntoIterator<Item = Settled>) {
         use std::io::Write as _;
         // The network thread may be gone already (its line broke): the ledger knows all the same.
-        if self.settled.send(settled).is_ok() {
+        let heard =
+            settled.into_iter().fold(false, |heard, settled| self.settled.send(settled).is_ok() || heard);
+        if heard {
             // A full socket wakes it as well.
             let _ = (&self.wake).write(&[1]);
         }
@@ -193,7 +196,7 @@ fn same(
 ) -> Result<(), Error> {
     let entry = ledger.recognise(&key, listed, entry)?;
     let outcome = Outcome::Same(ledger.delivered(entry, number));
-    reports.tell(Settled { number, octets: 0, outcome });
+    reports.tell([Settled { number, octets: 0, outcome }]);
     Ok(())
 }
 
@@ -389,8 +392,6 @@ impl<'a> Tally<'a> {
 
     /// Tells the network thread: not before the ledger has been written.
     fn release(&mut self) {
-        for settled in self.ready.drain(..) {
-            self.reports.tell(settled);
-        }
+        self.reports.tell(self.ready.drain(..));
     }
 }

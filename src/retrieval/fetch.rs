@@ -217,6 +217,9 @@ impl Fetch<'_> {
     // ---- what is sent ------------------------------------------------------------------------------------------
 
     fn fill(&mut self) -> Result<(), Error> {
+        if !self.client.is_low() {
+            return Ok(());
+        }
         while self.client.has_window() {
             if self.client.pipelines()
                 && let Some(delivered) = self.state.to_delete.pop_front()

@@ -14,6 +14,7 @@ use crate::clock::{self, Time};
 pub(super) struct Names {
     ledger: String,
     host: String,
+    process: u32,
     counter: u64,
     random: Vec<u64>,
 }
@@ -21,7 +22,9 @@ pub(super) struct Names {
 impl Names {
     /// For the ledger with this id, on the machine of this name.
     pub(super) fn new(ledger: &str, host: &str) -> Self {
-        Self { ledger: ledger.to_owned(), host: escaped(host), counter: 0, random: Vec::new() }
+        // Asked once: it's a system call each time.
+        let process = clock::process_id();
+        Self { ledger: ledger.to_owned(), host: escaped(host), process, counter: 0, random: Vec::new() }
     }
 
     /// A name never given before.
@@ -35,7 +38,7 @@ impl Names {
             "{}.M{:06}P{}Q{}_{}_{random:016x}.{}",
             Time::now().0,
             clock::microseconds(),
-            clock::process_id(),
+            self.process,
             self.counter,
             self.ledger,
             self.host
