@@ -132,6 +132,17 @@ impl Error {
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        self.own_hint().or_else(|| {
+            let hint = match self.exit_code() {
+                ExitCode::Later => "nothing is lost: the next run tries again",
+                ExitCode::Protocol => "-vv shows the dialogue; its operator should see it",
+                _ => return None,
+            };
+            Some(hint.to_owned())
+        })
+    }
+
+    fn own_hint(&self) -> Option<String> {
         match self {
             Self::Connection(e) => e.hint(),
             Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),

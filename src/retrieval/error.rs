@@ -100,8 +100,31 @@ impl Error {
             ),
             Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
             Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
+            Self::Listing(_) | Self::NoListing => {
+                Some("-vv shows the dialogue; the server's operator should see it".to_owned())
+            }
             // The first two carry theirs in their text.
-            Self::Config(_) | Self::Delivery(_) | Self::Listing(_) | Self::NoListing | Self::Pipe(_) => None,
+            Self::Config(_) | Self::Delivery(_) | Self::Pipe(_) => None,
+        }
+    }
+
+    /// What happened, with the server where the error itself doesn't name it.
+    pub(super) fn told(&self, server: &str) -> String {
+        match self {
+            Self::Listing(_)
+            | Self::NoListing
+            | Self::OutOfStep
+            | Self::Endless { .. }
+            | Self::Paused { .. } => {
+                format!("{server}: {self}")
+            }
+            Self::Config(_)
+            | Self::Client(_)
+            | Self::Ledger(_)
+            | Self::Delivery(_)
+            | Self::NoIdentity { .. }
+            | Self::Pipe(_)
+            | Self::Bug => self.to_string(),
         }
     }
 

@@ -55,7 +55,7 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
         let before = summary.trouble.take();
         summary.trouble = Some(Trouble {
             exit: before.map_or(e.exit_code(), |trouble| trouble.exit.merge(e.exit_code())),
-            message: e.to_string(),
+            message: e.told(&run.server()),
             hint: e.hint(),
             news,
         });

@@ -329,6 +329,13 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let mailbox = run.account.mailbox();
     let directory = run.context.state.join(mailbox.directory_name());
     let mut ledger = Ledger::read(&directory, &mailbox, Time::now())?;
+    match u64::try_from(ledger.intents().len()) {
+        Ok(0) => {}
+        open => {
+            let open = crate::text::count(open.unwrap_or(u64::MAX), "delivery");
+            run.warn(format!("a run was interrupted: the next one settles {open} first"));
+        }
+    }
     let memory = Memory::load(&directory);
     let secret = crate::config::password::obtain(run.account, run.context.environment)?;
     run.report(&Event::Connecting { server: run.server() });
