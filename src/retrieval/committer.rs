@@ -111,8 +111,10 @@ impl Reports {
     fn tell(&self, settled: impl IntoIterator<Item = Settled>) {
         use std::io::Write as _;
         // The network thread may be gone already (its line broke): the ledger knows all the same.
-        let heard =
-            settled.into_iter().fold(false, |heard, settled| self.settled.send(settled).is_ok() || heard);
+        let mut heard = false;
+        for settled in settled {
+            heard |= self.settled.send(settled).is_ok();
+        }
         if heard {
             // A full socket wakes it as well.
             let _ = (&self.wake).write(&[1]);
