@@ -210,7 +210,9 @@ fn decide_one(
     }
     let listed_times = maildrop.times_listed(id);
     match entry.state {
-        _ if entry.retry_after.is_some_and(|at| policy.now < at) => Decision::Leave(Why::BackingOff),
+        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => {
+            Decision::Leave(Why::BackingOff)
+        }
         // Those that have it would get it twice.
         State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
         // One message of this unique-id failed, and one was delivered: only its octets tell which of them is listed.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, good, pipelined, serve};
+use crate::mailbox::{Mailbox, good, pipelined, plain_login, serve};
 use crate::support::mail;
 use crate::support::mailboxes::{assert_same, mbox_messages};
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -15,16 +15,20 @@ fn a_pause_within_a_message_spoils_no_spool() {
     let body = |line: &str| format!("Subject: x\r\n\r\n{}", format!("{line}\r\n").repeat(20_000));
     let (first, second) = (body("first"), body("second"));
     let (begin, end) = second.split_at(second.len() / 2);
-    let mut script = pipelined();
+    let mut script = plain_login();
     script.extend([
         expect("UIDL"),
         send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
         expect("LIST"),
         send("+OK\r\n1 100\r\n2 100\r\n.\r\n"),
-        Step::Lines(5),
-        send(format!("+OK 1 a\r\n+OK\r\n{first}.\r\n+OK 2 b\r\n+OK\r\n{begin}")),
+        expect("RETR 1"),
+        send(format!("+OK\r\n{first}.\r\n")),
+        expect("RETR 2"),
+        send(format!("+OK\r\n{begin}")),
         Step::Call(Arc::new(|| std::thread::sleep(Duration::from_millis(400)))),
-        send(format!("{end}.\r\n+OK 2 100\r\n")),
+        send(format!("{end}.\r\n")),
+        expect("NOOP"),
+        send("+OK\r\n"),
         expect("QUIT"),
         send("+OK\r\n"),
     ]);

@@ -183,7 +183,8 @@ impl Line {
         let Awaiting::Answer(sent) = self.session.awaiting() else { return 1 };
         match sent {
             Sent::Pass | Sent::Apop | Sent::Auth | Sent::SaslResponse | Sent::Quit => Patience::LONG,
-            Sent::UniqueIds | Sent::List if !self.listed => Patience::LONG,
+            // Whichever is asked first makes the server read the maildrop, or index it.
+            Sent::Stat | Sent::UniqueIds | Sent::UniqueIdOf(_) | Sent::List if !self.listed => Patience::LONG,
             _ => 1,
         }
     }

@@ -262,7 +262,7 @@ mod tests {
     use crate::config::locate::Environment;
     use crate::config::{ConfigError, load};
     use crate::secret::Secret;
-    use std::fs::{Permissions, set_permissions, write};
+    use std::fs::{Permissions, remove_file, set_permissions, write};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};
     use std::time::{Duration, Instant};
@@ -281,6 +281,8 @@ mod tests {
 
     fn file(home: &Path, content: impl AsRef<[u8]>, mode: u32) -> PathBuf {
         let path = home.join("secret");
+        // The one before may not be writable.
+        let _ = remove_file(&path);
         write(&path, content).unwrap();
         set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         path

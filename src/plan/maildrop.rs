@@ -98,7 +98,7 @@ impl Maildrop {
         };
         let seat = Seat { number, who };
         if let Some(last) = self.seats.last() {
-            if *last == seat && who.0 != NAMELESS {
+            if *last == seat {
                 // The same line twice is one message.
                 return;
             }
@@ -131,8 +131,7 @@ impl Maildrop {
     pub fn complete(&mut self) -> Result<(), Contradiction> {
         if !self.ascending {
             self.seats.sort_by_key(|seat| seat.number);
-            let nameless = |seat: &Seat| seat.who.0 == NAMELESS;
-            self.seats.dedup_by(|a, b| a == b && !nameless(a));
+            self.seats.dedup();
             if let Some(seat) = self.seats.windows(2).find_map(|pair| match pair {
                 [a, b] if a.number == b.number => Some(a),
                 _ => None,
@@ -309,15 +308,16 @@ mod tests {
             .collect()
     }
 
-    /// L5, L7: any order, gaps, the same line twice.
+    /// L5, L7: any order, gaps, the same line twice (with a unique-id, or without).
     #[test]
     fn any_order_becomes_ascending() {
         let mut maildrop = Maildrop::default();
-        for (n, name) in [(9, "i"), (1, "a"), (5, "e"), (1, "a"), (9, "i")] {
+        for (n, name) in [(9, "i"), (1, "a"), (5, "e"), (7, ""), (7, ""), (1, "a"), (9, "i"), (7, "")] {
             add(&mut maildrop, n, name);
         }
         maildrop.complete().unwrap();
-        assert_eq!(names(&maildrop), [(1, "a".to_owned()), (5, "e".to_owned()), (9, "i".to_owned())]);
+        let expected = [(1, "a"), (5, "e"), (7, "-"), (9, "i")].map(|(n, name)| (n, name.to_owned()));
+        assert_eq!(names(&maildrop), expected);
     }
 
     #[test]

@@ -30,6 +30,13 @@ pub(super) enum Verdict {
     NeedsBody,
 }
 
+impl Verdict {
+    /// What TOP gives may differ from what RETR gives: a header that isn't found proves nothing.
+    fn or_look(self) -> Self {
+        if self == Self::Another { Self::NeedsBody } else { self }
+    }
+}
+
 impl Comparison {
     /// Reads what these decisions need.
     pub(super) fn new(maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) -> Result<Self, Error> {
@@ -90,13 +97,15 @@ impl Comparison {
         match (listed.who, why) {
             (Who::Known(_), Why::Duplicate) => Verdict::NeedsBody,
             (Who::Known(id), _) => {
-                let same = |record: &Record| record.digests.header == header || same_identity(record, facts);
-                // Of a different header the message is another one: its digest differs, and so does its identity.
-                self.take_of_entry(id, same)
+                let same = |record: &Record| {
+                    same_identity(record, facts) || (facts.traced && record.digests.header == header)
+                };
+                self.take_of_entry(id, same).or_look()
             }
             (_, Why::Nameless) if deletes => Verdict::NeedsBody,
             // Equal headers without trace fields may be two messages (a script's daily report).
             (_, Why::Renumbered) if !facts.traced => Verdict::Another,
+            (_, Why::Renumbered) => self.take_by_header(header, |_| true).or_look(),
             _ => self.take_by_header(header, |_| true),
         }
     }
@@ -189,8 +198,8 @@ mod tests {
             // A server that put a line into the header: Message-ID, Date and From are as they were.
             ("h2/b@i", Same(id), Same(id)),
             ("h2/b2@i", Same(id), Same(id)),
-            ("h2/b@j", Another, Another),
-            ("h2/b@-", Another, Another),
+            ("h2/b@j", NeedsBody, Another),
+            ("h2/b@-", NeedsBody, Another),
             ("h/b2@j", Same(id), Another),
         ];
         for why in [Why::SizeChanged, Why::CameBack] {
@@ -206,9 +215,15 @@ mod tests {
         let id = world.deliver_content(key("y"), "h/b@-");
         assert_eq!(
             verdicts(&world, "y", Why::SizeChanged, &["h2/b@-"], true),
-            (vec![Another], vec![Another])
+            (vec![NeedsBody], vec![Another])
         );
         assert_eq!(verdicts(&world, "y", Why::SizeChanged, &["h/b@-"], true).1, [Same(id)]);
+        // An equal header that has neither identity nor trace fields may be that of a script's next report.
+        let untraced = crate::message::Facts { traced: false, ..facts("h/b2@-") };
+        let (maildrop, mut comparison) = comparison(&world, &["y"], Why::SizeChanged);
+        let listed = maildrop.at(0).unwrap();
+        assert_eq!(comparison.by_header(&listed, Why::SizeChanged, &untraced, true), NeedsBody);
+        assert_eq!(comparison.whole(&listed, Why::SizeChanged, &untraced), Another);
     }
 
     /// Two messages of one unique-id: by the whole message, and each delivery stands for one.
@@ -261,8 +276,8 @@ mod tests {
         let id = world.deliver_content(key("x"), "a/x");
         world.deliver_content(key("x"), "b/x");
         let (headers, whole) = verdicts(&world, "new", Why::Renumbered, &["a/x", "a/x", "b/x"], false);
-        assert_eq!(headers, [Same(id), Another, Same(id)]);
-        assert_eq!(whole, headers);
+        assert_eq!(headers, [Same(id), NeedsBody, Same(id)]);
+        assert_eq!(whole, [Same(id), Another, Same(id)]);
     }
 
     /// A script's daily report has the same header each day: without trace fields equal headers prove nothing.

@@ -13,25 +13,26 @@
 //! A message on which the line dies is counted as failed, so that it is tried last from then on and the others come first;
 //! and what has failed before is asked for alone.
 
+mod arrival;
+mod outcome;
+
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::mpsc::{Sender, TryRecvError};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::Error;
-use super::committer::{Inbox, Outcome, Parcel, Settled, Work};
-use super::compare::{Comparison, Verdict};
+use super::committer::{Inbox, Parcel, Work};
+use super::compare::Comparison;
 use super::destinations::Entrance;
 use super::run::Run;
 use crate::client::{self, Client, Named, Next, Transaction};
-use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
-use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who};
-use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key};
+use crate::plan::{Decision, Maildrop, Policy, Who};
+use crate::proof::{Delivered, DestinationId, EntryId, Key};
 use crate::protocol::session::{Event, Sent};
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::protocol::types::MessageNumber;
 use crate::report;
+use arrival::{Arriving, Whole, octets_of};
 
 /// A batch is closed at this many messages,
 const BATCH_MESSAGES: usize = 256;
@@ -48,13 +49,6 @@ const MOST_WAITING: usize = 1024;
 const MOST_TO_HAND_OVER: usize = 128;
 /// What a message counts whose size isn't known.
 const UNKNOWN_SIZE: u64 = 64 << 10;
-/// A message may grow to sixteen times its listed size,
-const FAR_BEYOND: u64 = 16;
-/// but at least to this;
-const FAR_BEYOND_FLOOR: u64 = 64 << 20;
-/// and to this where its size isn't known.
-const FAR_BEYOND_ALL: u64 = 4 << 30;
-
 /// What a session's retrieving came to.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -168,22 +162,6 @@ enum Check {
     Identity(Job),
     /// `LIST n`, behind the last one.
     Tail(MessageNumber),
-}
-
-struct Arriving {
-    job: Job,
-    examiner: Examiner,
-    octets: u64,
-    most: u64,
-    /// None when storing it failed, or it isn't wanted.
-    intakes: Vec<(usize, Box<dyn Intake>)>,
-    set: Vec<DestinationId>,
-    failure: Option<delivery::Error>,
-}
-
-enum Whole {
-    Parcel(Parcel),
-    Same { key: Key, listed: Option<Octets>, entry: EntryId },
 }
 
 impl Fetch<'_> {
@@ -392,143 +370,6 @@ impl Fetch<'_> {
         }
     }
 
-    fn begin(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) -> Result<(), Error> {
-        let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
-        if job.number != number {
-            return self.out_of_step();
-        }
-        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
-        let gone = self.state.gone.take() == Some(number);
-        if gone && refusal.is_none() {
-            return self.out_of_step();
-        }
-        if let Some(text) = refusal {
-            self.settled_octets(job.size);
-            let reason = format!("the server refused it: {}", self.client.quote(&text));
-            self.message_failed(&listed, reason, ExitCode::Later);
-            return Ok(());
-        }
-        let wanted = self.state.tally.trouble.is_none();
-        let lacking = match listed.who {
-            Who::Known(id) => self.lacking.get(&id).cloned(),
-            _ => None,
-        };
-        let Lacking { slots, set } = lacking.unwrap_or_else(|| Lacking {
-            slots: (0..self.entrances.len()).collect(),
-            set: self.entrances.iter().map(|entrance| entrance.id).collect(),
-        });
-        let prefix = self.run.received_line();
-        let mut arriving = Arriving {
-            job,
-            examiner: Examiner::new(&prefix),
-            octets: 0,
-            most: listed
-                .octets
-                .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
-            intakes: Vec::new(),
-            set,
-            failure: None,
-        };
-        if wanted {
-            for slot in slots {
-                let Some(entrance) = self.entrances.get_mut(slot) else { continue };
-                match entrance.inlet.open() {
-                    Ok(mut intake) => {
-                        if !prefix.is_empty()
-                            && let Err(e) = intake.write(&prefix)
-                        {
-                            arriving.failure = Some(e);
-                        }
-                        arriving.intakes.push((slot, intake));
-                    }
-                    Err(e) => arriving.failure = Some(e),
-                }
-            }
-        }
-        self.state.arriving = Some(arriving);
-        Ok(())
-    }
-
-    /// The terminator has come.  What it is worth is known only with the next status line.
-    fn end(&mut self, octets: u64) -> Result<(), Error> {
-        let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
-        let Arriving { job, examiner, intakes, set, failure, .. } = arriving;
-        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
-        self.run.report(&report::Event::Arrived);
-        let give_up = |intakes: Vec<(usize, Box<dyn Intake>)>| {
-            intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-        };
-        if let Some(e) = failure {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            self.storage_failed(&listed, e);
-            return Ok(());
-        }
-        if intakes.is_empty() {
-            // Retrieved, but there was nowhere to put it any more.
-            self.settled_octets(job.size);
-            self.state.tally.not_stored = true;
-            return Ok(());
-        }
-        let facts = examiner.finish();
-        if octets == 0 && listed.octets.is_some_and(|listed| listed.0 > 0) {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            let reason = "the server sent nothing of it".to_owned();
-            self.message_failed(&listed, reason, ExitCode::Later);
-            return Ok(());
-        }
-        if facts.internal {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            self.run
-                .detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
-            return Ok(());
-        }
-        let key = self.key_of(&listed, &facts);
-        if let Decision::Compare(why) = job.decision
-            && let Verdict::Same(entry) = self.comparison.whole(&listed, why, &facts)
-        {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            self.state.suspect = Some((job, Whole::Same { key, listed: listed.octets, entry }));
-            return Ok(());
-        }
-        let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
-        let mut failure = None;
-        for (slot, intake) in intakes {
-            if failure.is_some() {
-                intake.abandon();
-                continue;
-            }
-            match intake.finish(&facts) {
-                Ok(whole) => waiting.push((slot, whole)),
-                Err(e) => failure = Some(e),
-            }
-        }
-        let message = Arc::new(Arrival {
-            number: job.number,
-            key,
-            listed: listed.octets,
-            octets: facts.octets,
-            digests: facts.digests,
-            sender: facts.sender,
-            recipient: facts.recipient,
-            set,
-        });
-        let parcel = Parcel { message, waiting };
-        if let Some(e) = failure {
-            self.settled_octets(job.size);
-            self.submit(Work::Discard(parcel), 0);
-            self.storage_failed(&listed, e);
-            return Ok(());
-        }
-        // Sizes are hints: what came beyond it takes room as well.
-        self.state.unsettled = self.state.unsettled.saturating_add(facts.octets.saturating_sub(job.size));
-        self.state.suspect = Some((job, Whole::Parcel(parcel)));
-        Ok(())
-    }
-
     /// The end of this message can be believed.
     fn release(&mut self, number: MessageNumber) {
         match self.state.suspect.take() {
@@ -582,216 +423,6 @@ impl Fetch<'_> {
         self.state.tally.in_step = false;
         Err(Error::OutOfStep)
     }
-
-    fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {
-        self.known_key(listed).unwrap_or(Key::Header(facts.digests.header))
-    }
-
-    /// The key that a message has before it is retrieved.
-    fn known_key(&self, listed: &Listed<'_>) -> Option<Key> {
-        match listed.who {
-            Who::New(unique_id) => Some(Key::UniqueId(unique_id.to_buf())),
-            Who::Known(id) => self.keys.get(&id).cloned(),
-            Who::Nameless => None,
-        }
-    }
-
-    fn too_long(&mut self) -> Result<(), Error> {
-        let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
-        let (job, octets) = (arriving.job, arriving.octets);
-        arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-        if let Some(listed) = self.maildrop.at(job.index) {
-            let reason =
-                format!("it was listed with {} and went on beyond {}", Octets(job.size), Octets(octets));
-            self.message_failed(&listed, reason, ExitCode::Protocol);
-        }
-        Err(Error::Endless { number: job.number })
-    }
-
-    // ---- what becomes of it ------------------------------------------------------------------------------------
-
-    fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
-        // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
-        self.count_failed(listed, e.to_string(), e.exit_code(), false);
-        self.state.tally.trouble.get_or_insert(Error::Delivery(e));
-    }
-
-    fn message_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode) {
-        self.count_failed(listed, reason, exit, true);
-    }
-
-    fn count_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode, backs_off: bool) {
-        self.state.tally.not_stored = true;
-        self.state.tally.fail(exit);
-        let mut news = true;
-        if let Who::Known(id) = listed.who {
-            news = !self.failed_before.contains_key(&id);
-            self.state.tally.uncertain.push(id);
-        }
-        if let Some(key) = self.known_key(listed) {
-            self.submit(Work::Failed { key, listed: listed.octets, backs_off }, 0);
-        }
-        self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
-    }
-
-    fn deleted(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) {
-        let Some(entry) = self.state.deleting.remove(&number) else { return };
-        match refusal {
-            None => self.state.tally.accepted.push(entry),
-            Some(text) => {
-                self.state.tally.refused.push(entry);
-                let text = self.client.quote(&text);
-                self.run.warn(format!("the server did not delete message {number}: {text}"));
-            }
-        }
-    }
-
-    /// A message that was asked for is settled; so many octets of room become free.
-    fn settled_octets(&mut self, octets: u64) {
-        self.state.unsettled = self.state.unsettled.saturating_sub(octets);
-        self.state.waiting = self.state.waiting.saturating_sub(1);
-    }
-
-    /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
-    /// mbox's spool), which is the committer's as soon as the batch is cut: then the batch waits for it.
-    fn paused(&mut self) {
-        if self.state.arriving.is_none() && self.state.suspect.is_none() {
-            self.cut();
-        } else {
-            self.state.cut_due = true;
-        }
-    }
-
-    /// Hands the batch over.
-    fn cut(&mut self) {
-        self.state.cut_due = false;
-        if self.state.batch.is_empty() {
-            return;
-        }
-        let batch = std::mem::take(&mut self.state.batch);
-        self.state.batch_octets = 0;
-        let messages = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        for entrance in self.entrances.iter_mut() {
-            entrance.inlet.cut();
-        }
-        self.submit(Work::Batch(batch), messages);
-    }
-
-    fn submit(&mut self, work: Work, messages: u64) {
-        // A committer that has given up says why when it's joined; what it didn't take stays on the server.
-        if self.work.as_ref().is_some_and(|sender| sender.send(work).is_ok()) {
-            self.state.committing = self.state.committing.saturating_add(messages);
-        }
-    }
-
-    /// # Errors
-    /// When the committer has given up: the session is over, and joining it shows why.
-    fn take_reports(&mut self) -> Result<(), Error> {
-        loop {
-            match self.inbox.settled.try_recv() {
-                Ok(settled) => self.settled(settled),
-                Err(TryRecvError::Empty) => return Ok(()),
-                Err(TryRecvError::Disconnected) => {
-                    self.state.ended = true;
-                    self.state.committing = 0;
-                    return if self.work.take().is_some() { Err(Error::Bug) } else { Ok(()) };
-                }
-            }
-        }
-    }
-
-    fn settled(&mut self, settled: Settled) {
-        let Settled { number, octets, outcome } = settled;
-        self.state.committing = self.state.committing.saturating_sub(1);
-        let listed = self.maildrop.find(number);
-        // As much as it took when it was sent for, or when it had come.
-        let room = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0).max(octets);
-        match outcome {
-            Outcome::Delivered(proof) => {
-                self.settled_octets(room);
-                self.state.tally.delivered = self.state.tally.delivered.saturating_add(1);
-                self.state.tally.octets = self.state.tally.octets.saturating_add(octets);
-                self.run.report(&report::Event::Delivered { messages: 1 });
-                self.may_delete(listed, Some(octets), proof);
-            }
-            Outcome::Same(proof) => self.may_delete(listed, None, proof),
-            Outcome::Failed(failure) => {
-                self.settled_octets(room);
-                self.state.tally.not_stored = true;
-                self.state.tally.fail(failure.exit);
-                let news = match listed.map(|l| l.who) {
-                    Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
-                    _ => true,
-                };
-                self.run.report(&report::Event::MessageFailed { number, reason: failure.reason, news });
-            }
-        }
-    }
-
-    fn may_delete(&mut self, listed: Option<Listed<'_>>, octets: Option<u64>, proof: Option<Delivered>) {
-        let size = listed.and_then(|l| l.octets).or(octets.map(Octets));
-        if let Some(proof) = proof
-            && plan::at_once(self.policy, size).is_some()
-        {
-            self.state.to_delete.push_back(proof);
-        }
-    }
-
-    /// The line died, or the dialogue: on the message that was arriving; or else on the one whose end could not be
-    /// believed, or, unless that is certain, on the next.  Which it was shows when they are tried again.
-    fn died(&mut self, broken: bool) {
-        let suspects: Vec<Job> = match &self.state.arriving {
-            Some(arriving) => vec![arriving.job],
-            None => {
-                let suspect = self.state.suspect.as_ref().map(|(job, _)| *job);
-                let next = self.state.in_flight.front().copied().filter(|_| !broken || suspect.is_none());
-                suspect.into_iter().chain(next).collect()
-            }
-        };
-        for job in suspects {
-            let Some(listed) = self.maildrop.at(job.index) else { continue };
-            let Some(key) = self.known_key(&listed) else { continue };
-            self.submit(Work::Failed { key, listed: listed.octets, backs_off: true }, 0);
-            // The first time it's the line's trouble, and told as that.
-            if self.failures(job.index) == 1 {
-                let reason = "the connection broke off at it, as it did before".to_owned();
-                self.run.report(&report::Event::MessageFailed { number: job.number, reason, news: true });
-            }
-        }
-    }
-
-    fn abandon(&mut self) {
-        if let Some(arriving) = self.state.arriving.take() {
-            arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-            self.state.tally.not_stored = true;
-        }
-        if let Some((_, whole)) = self.state.suspect.take() {
-            self.state.tally.not_stored = true;
-            if let Whole::Parcel(parcel) = whole {
-                self.submit(Work::Discard(parcel), 0);
-            }
-        }
-    }
-}
-
-impl Arriving {
-    fn take(&mut self, text: &[u8]) {
-        self.octets = self.octets.saturating_add(octets_of(text));
-        if self.failure.is_some() {
-            return;
-        }
-        self.examiner.update(text);
-        for (_, intake) in &mut self.intakes {
-            if let Err(e) = intake.write(text) {
-                self.failure = Some(e);
-                return;
-            }
-        }
-    }
-}
-
-fn octets_of(text: &[u8]) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
 /// Sends these deletions, pipelined where that is allowed, and takes the answers.

@@ -10,6 +10,8 @@ mod destinations;
 mod error;
 mod fetch;
 pub mod jobs;
+mod login;
+mod prepare;
 mod quick;
 mod recovery;
 mod run;
@@ -45,7 +47,7 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     let run = Run::new(account, options, context);
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
     let (result, news) = if options.dry_run {
-        (session::dry_run(&run, &mut summary), true)
+        (prepare::dry_run(&run, &mut summary), true)
     } else {
         mailbox(&run, &mut summary)
     };

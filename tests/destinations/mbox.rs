@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
@@ -101,6 +102,14 @@ fn m5_a_failed_append_leaves_the_file_as_it_was() {
     }
 }
 
+/// Another program's dotlock that it touched so many minutes ago.
+fn dotlock(sandbox: &Sandbox, minutes: u64) -> PathBuf {
+    let lock = sandbox.write("inbox.lock", "1\n");
+    let touched = SystemTime::now() - Duration::from_secs(minutes * 60);
+    std::fs::File::options().write(true).open(&lock).unwrap().set_modified(touched).unwrap();
+    lock
+}
+
 /// While `hold` holds the mbox, nothing is appended; once it's let go, the mail comes.
 #[track_caller]
 fn waits_for<T>(
@@ -161,19 +170,13 @@ fn m6_waits_for_who_holds_the_dotlock_and_holds_nothing_meanwhile() {
             assert!(began.elapsed() < Duration::from_secs(10), "the fcntl lock is held all the time");
         }
     };
-    waits_for(
-        |sandbox| sandbox.write("inbox.lock", "1\n"),
-        meanwhile,
-        |_, lock| std::fs::remove_file(lock).unwrap(),
-    );
+    waits_for(|sandbox| dotlock(sandbox, 4), meanwhile, |_, lock| std::fs::remove_file(lock).unwrap());
 }
 
 #[test]
 fn m6_a_stale_dotlock_is_broken() {
     let (_server, sandbox) = set_up(numbered([small("a")]), INTO_MBOX);
-    let lock = sandbox.write("inbox.lock", "");
-    let old = SystemTime::now() - Duration::from_secs(6 * 60);
-    std::fs::File::options().write(true).open(&lock).unwrap().set_modified(old).unwrap();
+    let lock = dotlock(&sandbox, 6);
     let run = poll(&sandbox);
     run.succeeds();
     assert!(run.elapsed < Duration::from_secs(20));
