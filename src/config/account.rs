@@ -102,9 +102,9 @@ pub enum Auth {
     Login,
     /// SASL CRAM-MD5.
     CramMd5,
-    /// SASL SCRAM-SHA-1, with channel binding where both sides can.
+    /// SASL SCRAM-SHA-1, without channel binding: `auto` binds where both sides can.
     ScramSha1,
-    /// SASL SCRAM-SHA-256, with channel binding where both sides can.
+    /// SASL SCRAM-SHA-256, without channel binding: `auto` binds where both sides can.
     ScramSha256,
     /// SASL XOAUTH2: the secret is a token.
     XOAuth2,
