@@ -85,8 +85,6 @@ pub struct Pause {
     pub until: Time,
     /// [`crate::config::account::Account::fingerprint`] at that time: another one ends the pause.
     pub configuration: String,
-    /// When the file with the secret was last changed, if there is one: so does a change of this.
-    pub secret_changed: Option<Time>,
 }
 
 /// A failure that lasts.
@@ -186,10 +184,9 @@ impl Memory {
         if let Some(strongest) = &self.strongest {
             line(format_args!("strongest {}", f(strongest)));
         }
-        if let Some(Pause { refusals, refused, until, configuration, secret_changed }) = &self.pause {
+        if let Some(Pause { refusals, refused, until, configuration }) = &self.pause {
             let (refused, until, configuration) = (refused.0, until.0, f(configuration));
-            let changed = or_dash(secret_changed.map(|time| time.0));
-            line(format_args!("pause {refusals} {refused} {until} {configuration} {changed}"));
+            line(format_args!("pause {refusals} {refused} {until} {configuration}"));
         }
         for Alert { kind, since, reported } in &self.alerts {
             line(format_args!("alert {} {} {}", f(kind), since.0, or_dash(reported.map(|time| time.0))));
@@ -239,7 +236,6 @@ impl Memory {
                         refused: time(fields.next()?)?,
                         until: time(fields.next()?)?,
                         configuration: string(fields.next()?)?,
-                        secret_changed: optional(fields.next()?, time)?,
                     });
                 }
                 b"alert" => memory.alerts.push(Alert {
@@ -325,13 +321,7 @@ mod tests {
             pipelining: Pipelining::InStep,
             sizes: Some(Time(4)),
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
-            pause: Some(Pause {
-                refusals: 3,
-                refused: Time(7),
-                until: Time(8),
-                configuration: "a b".into(),
-                secret_changed: Some(Time(9)),
-            }),
+            pause: Some(Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() }),
             alerts: vec![
                 Alert { kind: "network".into(), since: Time(1), reported: None },
                 Alert { kind: "-".into(), since: Time(1), reported: Some(Time(2)) },

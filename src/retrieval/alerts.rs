@@ -72,7 +72,6 @@ impl<'a, 'b> Alerts<'a, 'b> {
             refused: self.now,
             until: Time(self.now.0.saturating_add(length)),
             configuration: fingerprint.clone(),
-            secret_changed: None,
         });
         refusals == 1
     }

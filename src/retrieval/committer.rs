@@ -162,7 +162,9 @@ pub(super) fn run(
                 Ok(())
             }
             Work::Failed { key, listed, backs_off } => {
-                let retry_after = if backs_off { back_off(&ledger, &key, false) } else { None };
+                // The first time may have been chance: it's tried at the next run.
+                let failures = failures(&ledger, &key);
+                let retry_after = (backs_off && failures > 0).then(|| back_off(&ledger, failures));
                 ledger.fail(&key, listed, retry_after).map(drop).map_err(Error::from)
             }
         };
@@ -284,15 +286,14 @@ fn withdraw(exits: &mut [Exit], staged: Vec<Staged>) {
     }
 }
 
-/// How long a message waits that was refused again and again: an hour, two, four … at most a week.
-fn back_off(ledger: &Ledger, key: &Key, permanent: bool) -> Option<Time> {
-    let failures = ledger.find_key(key).map_or(0, |id| ledger.entry(id).failures);
-    // What failed for the first time for no reason of its own is tried at the next run.
-    if !permanent && failures == 0 {
-        return None;
-    }
+/// How long a message waits that was refused: an hour, two, four … at most a week.
+fn back_off(ledger: &Ledger, failures: u16) -> Time {
     let hours = 1_i64.checked_shl(u32::from(failures.min(8))).unwrap_or(256).min(168);
-    Some(Time(ledger.now().0.saturating_add(hours * 3600)))
+    Time(ledger.now().0.saturating_add(hours * 3600))
+}
+
+fn failures(ledger: &Ledger, key: &Key) -> u16 {
+    ledger.find_key(key).map_or(0, |id| ledger.entry(id).failures)
 }
 
 struct Outcomes<'a, 'b> {
@@ -314,7 +315,9 @@ impl Recorder for Outcomes<'_, '_> {
 
     fn failed(&mut self, piece: Noted, failure: Failure) -> Result<(), delivery::Error> {
         let message = Arc::clone(&piece.piece().message);
-        let retry_after = back_off(self.ledger, &message.key, failure.permanent);
+        // A destination that says "later" is asked again at the next run.
+        let failures = failures(self.ledger, &message.key);
+        let retry_after = failure.permanent.then(|| back_off(self.ledger, failures));
         self.ledger.refuse(piece, retry_after).map_err(ledger_error)?;
         if self.at_once {
             self.ledger.flush().map_err(ledger_error)?;
