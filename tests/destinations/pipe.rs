@@ -71,6 +71,19 @@ fn m9_only_exit_status_0_is_a_delivery() {
 }
 
 #[test]
+fn m9_a_program_that_says_later_is_asked_again_at_each_run() {
+    let (server, sandbox) = set_up(numbered([small("a")]), "");
+    let program = sandbox.script("mda", "echo >> ~/calls\n[ $(wc -l < ~/calls) -gt 3 ] || exit 75");
+    let keys = format!("deliver = {{ pipe = [\"{}\"] }}\nleave-on-server = false", program.display());
+    sandbox.config(account(&server, &keys));
+    for _ in 0..3 {
+        poll(&sandbox).exits(75);
+    }
+    poll(&sandbox).succeeds();
+    assert!(server.unique_ids("me").is_empty());
+}
+
+#[test]
 fn m9_a_program_over_its_time_limit_is_stopped() {
     let (server, sandbox) = set_up(numbered([small("a")]), "");
     // What it started goes with it.
