@@ -163,6 +163,40 @@ fn a_server_that_renumbers_gets_full_listings() {
 }
 
 #[test]
+fn a_poll_after_the_first_run_is_quick_already() {
+    let served = serve(good(messages(&["a", "b"])), "");
+    assert!(!is_quick(&poll(&served)));
+    assert!(is_quick(&poll(&served)));
+}
+
+/// Whatever the memory says: a ledger that ends otherwise than in order is read, and put right, before anything is asked.
+#[test]
+fn a_ledger_that_was_broken_off_is_read_first() {
+    let served = settled(&["a", "b"], "");
+    let files = served.sandbox.files();
+    let (ledger, whole) = files.iter().find(|(path, _)| path.ends_with("ledger")).unwrap();
+    std::fs::write(served.sandbox.home().join(ledger), &whole[..whole.len() - 3]).unwrap();
+    let commands = {
+        served.fetch().succeeds().complains("was not finished");
+        served.server.commands(served.server.sessions())
+    };
+    assert!(!is_quick(&commands));
+    assert!(is_quick(&poll(&served)));
+    holds(&served, &["a", "b"]);
+}
+
+/// That nothing is new is no reason to be silent about a Maildir that isn't mounted.
+#[test]
+fn a_maildir_that_has_gone_is_told_though_nothing_is_new() {
+    let served = settled(&["a"], "");
+    std::fs::rename(served.path(), served.sandbox.path("elsewhere")).unwrap();
+    served.fetch().exits(75);
+    std::fs::rename(served.sandbox.path("elsewhere"), served.path()).unwrap();
+    served.fetch().succeeds();
+    holds(&served, &["a"]);
+}
+
+#[test]
 fn what_was_put_off_is_no_idle_maildrop() {
     let served = settled(&["a", "b", "c", "d"], "max-messages = 1");
     assert!(!is_quick(&poll(&served)));

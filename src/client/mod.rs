@@ -28,9 +28,9 @@ use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
 
-/// Octets of unanswered commands in flight at most: some 1,400 `RETR`s.  Far below what any socket buffers, so that
+/// Octets of unanswered commands in flight at most: some 2,000 `RETR`s, or half as many checked ones.  Far below what any socket buffers, so that
 /// neither side can be stuck writing while the other one doesn't read.
-const WINDOW: usize = 16 << 10;
+const WINDOW: usize = 24 << 10;
 
 /// A session in the state `S`.
 #[derive(Debug)]

@@ -63,6 +63,35 @@ struct Rare {
 /// Why a line cannot be true.
 pub(super) type Contradiction = &'static str;
 
+/// Whether something depends on lines that may not be on disk, once this one stands at the end; `None` when that is as
+/// it was.  What gets lost of the others is asked again.
+pub(super) fn leaves_working(line: &Line<'_>) -> Option<bool> {
+    match line {
+        Line::Message { .. }
+        | Line::Staged { .. }
+        | Line::Delivered { .. }
+        | Line::Refused { .. }
+        | Line::Dropped { .. }
+        | Line::Recorded { .. }
+        | Line::Same { .. }
+        | Line::New => Some(true),
+        Line::End => Some(false),
+        Line::First { .. }
+        | Line::Group { .. }
+        | Line::Destination { .. }
+        | Line::Failed { .. }
+        | Line::Large { .. }
+        | Line::Listed { .. }
+        | Line::Deleted { .. }
+        | Line::Listing { .. }
+        | Line::Unlisted { .. }
+        | Line::Absent { .. }
+        | Line::Present { .. }
+        | Line::Known { .. }
+        | Line::Copy { .. } => None,
+    }
+}
+
 impl Index {
     /// An empty one; `key` makes its fingerprints unpredictable, so that no server can make two unique-ids collide.
     pub(super) fn new(key: &[u8; 32]) -> Self {
@@ -96,6 +125,12 @@ impl Index {
     /// # Errors
     /// When it contradicts what is known; nothing is changed then.
     pub(super) fn apply(&mut self, line: &Line<'_>, offset: u64) -> Result<(), Contradiction> {
+        self.enter(line, offset)?;
+        self.working = leaves_working(line).unwrap_or(self.working);
+        Ok(())
+    }
+
+    fn enter(&mut self, line: &Line<'_>, offset: u64) -> Result<(), Contradiction> {
         match line {
             Line::First { .. } => return Err("it is a first line, but isn't the first"),
             Line::Group { time, clock, .. } => self.read_clock(*time, *clock),
@@ -117,7 +152,6 @@ impl Index {
                 self.rare_mut(entry).messages.push(*number);
                 self.staging(entry);
                 self.saw(time);
-                self.working = true;
             }
             Line::Staged { number, message, destination, time, octets, digest, place } => {
                 self.messages.stage(*message, |key| Intent {
@@ -130,7 +164,6 @@ impl Index {
                     place: place.clone(),
                 })?;
                 self.saw(*time);
-                self.working = true;
             }
             Line::Delivered { intent, time } => self.delivered(*intent, *time)?,
             Line::Refused { intent, time, retry_after } => {
@@ -165,7 +198,6 @@ impl Index {
                     self.unlisted.push(entry.0);
                 }
                 self.saw(*time);
-                self.working = true;
             }
             Line::Same { time, key, listed } => {
                 let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
@@ -180,7 +212,6 @@ impl Index {
                 });
                 self.settle(entry, true);
                 self.saw(*time);
-                self.working = true;
             }
             Line::Listed { key, octets } => {
                 let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
@@ -236,8 +267,7 @@ impl Index {
                 let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
                 self.add_copy(entry, offset, *delivered);
             }
-            Line::New => self.working = true,
-            Line::End => self.working = false,
+            Line::New | Line::End => {}
         }
         Ok(())
     }
@@ -377,7 +407,6 @@ impl Index {
             self.settle(message.entry, false);
         }
         self.saw(time);
-        self.working = true;
         Ok(())
     }
 
@@ -389,7 +418,6 @@ impl Index {
             self.forget_message(number);
             self.tidy(entry);
         }
-        self.working = true;
         Ok(entry)
     }
 

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use crate::clock::Time;
 use crate::durable::{self, Step};
 
-use super::index::Index;
+use super::index::{Index, leaves_working};
 use super::line::{self, LONGEST_HEADER, Line, MAGIC, VERSION};
 use super::{Error, Mailbox};
 
 /// What is read or written at once.
 const CHUNK: usize = 256 * 1024;
+/// As much of a ledger's end as can be looked at by the way.
+const LOOK: u64 = 1024 * 1024;
 /// A longer line is damage: no unique-id and no argv makes one.
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
 /// The shortest an entry can be: bounds what a `group` line may make us reserve.
@@ -149,6 +151,32 @@ pub(super) fn mailbox(file: &File, path: &Path) -> Result<Option<Mailbox>, Error
         }
         _ => Err(Error::damaged(path, 1, "is not what a ledger begins with")),
     }
+}
+
+/// Whether the file ends in order, told by no more than the last MiB: no line in it is torn or rotten, and none that
+/// matters stands behind the last `end`.  `false` too where that would take more than a look.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn ends_in_order<S: Source + ?Sized>(source: &S, octets: u64) -> io::Result<bool> {
+    let begin = octets.saturating_sub(LOOK);
+    let mut tail = vec![0; usize::try_from(octets - begin).unwrap_or(0)];
+    let filled = fill(source, &mut tail, begin)?;
+    let mut lines = tail.get(..filled).unwrap_or_default();
+    if begin > 0 {
+        // The first one lacks its beginning.
+        lines = memchr::memchr(b'\n', lines).and_then(|at| lines.get(at + 1..)).unwrap_or_default();
+    }
+    let Some(lines) = lines.strip_suffix(b"\n") else { return Ok(false) };
+    let mut working = None;
+    for line in lines.rsplit(|octet| *octet == b'\n') {
+        let Some(content) = line::checked(line) else { return Ok(false) };
+        if working.is_none() {
+            let Some(line) = Line::parse(content) else { return Ok(false) };
+            working = leaves_working(&line);
+        }
+    }
+    Ok(working == Some(false))
 }
 
 /// The number of a group after `group` whose header stands whole at or after `from`.  It is looked for within lines
@@ -501,7 +529,7 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, Journal, Lines, Next, Replayed, Window, later_group};
+    use super::{CHUNK, Journal, LOOK, Lines, Next, Replayed, Window, ends_in_order, later_group};
     use crate::clock::Time;
     use crate::ledger::Error;
     use crate::ledger::index::Index;
@@ -551,6 +579,35 @@ mod tests {
             assert_eq!(later_group(octets.as_slice(), 0, 7).unwrap(), None, "{before}");
             octets.pop();
             assert_eq!(later_group(octets.as_slice(), 0, 6).unwrap(), None, "{before}");
+        }
+    }
+
+    #[test]
+    fn an_end_in_order_is_told_by_the_last_lines() {
+        let lines = |lines: &[Line<'_>]| {
+            let mut octets = Vec::new();
+            lines.iter().for_each(|line| line.write(&mut octets));
+            octets
+        };
+        let ends = |octets: &[u8]| ends_in_order(octets, u64::try_from(octets.len()).unwrap()).unwrap();
+        let first = || Line::Group { number: 1, time: Time(1), clock: Time(1), count: 0 };
+        let listing = || Line::Listing { time: Time(1), clock: Time(1) };
+        let matters = || Line::Delivered { intent: 1, time: Time(1) };
+        let polls = |n: u64| lines(&vec![listing(); usize::try_from(n).unwrap()]);
+        assert!(ends(&lines(&[first(), matters(), Line::End])));
+        assert!(ends(&lines(&[first(), Line::End, listing(), first()])));
+        for bad in [&[][..], &[first()], &[first(), Line::End, matters()], &[first(), Line::New, listing()]] {
+            assert!(!ends(&lines(bad)), "{bad:?}");
+        }
+        // However far behind, within what is looked at; and no word of it when a line is torn or rotten.
+        let end = lines(&[first(), Line::End]);
+        for (n, found) in [(50, true), (1000, true), (LOOK / 20, false)] {
+            let whole = [end.as_slice(), &polls(n)].concat();
+            assert_eq!(ends(&whole), found, "{n}");
+            assert!(!ends(&whole[..whole.len() - 1]), "{n}");
+            let mut rotten = whole.clone();
+            *rotten.iter_mut().rev().nth(40).unwrap() ^= 1;
+            assert!(!ends(&rotten), "{n}");
         }
     }
 

@@ -109,6 +109,8 @@ pub struct Quick {
     pub first: Option<UniqueIdBuf>,
     /// The last one's.
     pub last: Option<UniqueIdBuf>,
+    /// When the listing was taken that this is known by.
+    pub listed: Time,
     /// Whether the server has only ever added at the end.
     pub grows_at_end: bool,
     /// Whether nothing was left to do, under the configuration with this fingerprint.
@@ -191,12 +193,13 @@ impl Memory {
         for Alert { kind, since, reported } in &self.alerts {
             line(format_args!("alert {} {} {}", f(kind), since.0, or_dash(reported.map(|time| time.0))));
         }
-        if let Some(Quick { messages, octets, first, last, grows_at_end, idle_under, due }) = &self.quick {
+        if let Some(quick) = &self.quick {
+            let Quick { messages, octets, first, last, listed, grows_at_end, idle_under, due } = quick;
             let [first, last] = [first, last].map(|id| marked(id.as_ref().map(|id| id.borrow().as_bytes())));
-            let (octets, grows) = (octets.0, if *grows_at_end { "grows" } else { "-" });
+            let (octets, listed, grows) = (octets.0, listed.0, if *grows_at_end { "grows" } else { "-" });
             let idle = marked(idle_under.as_ref().map(String::as_bytes));
             let due = or_dash(due.map(|time| time.0));
-            line(format_args!("quick {messages} {octets} {first} {last} {grows} {idle} {due}"));
+            line(format_args!("quick {messages} {octets} {first} {last} {listed} {grows} {idle} {due}"));
         }
         out
     }
@@ -250,6 +253,7 @@ impl Memory {
                         octets: Octets(parse_decimal(fields.next()?)?),
                         first: optional(fields.next()?, unique_id)?,
                         last: optional(fields.next()?, unique_id)?,
+                        listed: time(fields.next()?)?,
                         grows_at_end: fields.next()? == b"grows",
                         idle_under: optional(fields.next()?, |field| String::from_utf8(unmark(field)?).ok())?,
                         due: optional(fields.next()?, time)?,
@@ -331,6 +335,7 @@ mod tests {
                 octets: Octets(u64::MAX),
                 first: unique_id(b"-"),
                 last: unique_id(b"a \xff="),
+                listed: Time(9),
                 grows_at_end: true,
                 idle_under: Some("-".into()),
                 due: None,

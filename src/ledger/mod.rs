@@ -132,6 +132,16 @@ impl Ledger {
         Self::load(directory, mailbox, now, durable::open_to_read)
     }
 
+    /// Whether the ledger in `directory` lies there as a run left it that ended in order, told without reading the whole of
+    /// a long one: then nothing is to be recovered unless that run already knew.  `false` too when it can't be told.
+    #[must_use]
+    pub fn rests(directory: &Path) -> bool {
+        durable::open_to_read(&directory.join(FILE)).is_ok_and(|file| {
+            let octets = file.metadata().map(|status| status.len());
+            octets.is_ok_and(|octets| journal::ends_in_order(&file, octets).unwrap_or(false))
+        })
+    }
+
     /// Whose ledger `directory` holds; `None` when there is none.
     ///
     /// # Errors
@@ -385,12 +395,6 @@ impl Ledger {
             State::Delivered | State::Recorded => Some(Delivered::attest(number, id)),
             State::Open | State::Seen | State::Deleted => None,
         }
-    }
-
-    /// When the last complete listing was taken that counted.
-    #[must_use]
-    pub fn last_complete_listing(&self) -> Option<Time> {
-        self.index.listings.back().copied()
     }
 
     /// The entries that may be what a renumbered or nameless message is: by header digest.  One that has several copies

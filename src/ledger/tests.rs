@@ -95,7 +95,7 @@ fn deliver(ledger: &mut Ledger, unique_id: &str, content: &str) -> EntryId {
 
 /// Everything that can be asked of a ledger.
 fn picture(ledger: &Ledger) -> String {
-    let mut out = format!("{} {:?} {:?}\n", ledger.id(), ledger.now(), ledger.last_complete_listing());
+    let mut out = format!("{} {:?} {:?}\n", ledger.id(), ledger.now(), ledger.index.listings.back());
     for destination in ledger.destinations() {
         let _ = writeln!(out, "{destination:?} {}", ledger.has_delivered_to(destination.id));
     }
@@ -353,7 +353,7 @@ fn a_poll_that_finds_nothing_new_adds_a_line() {
     let added = String::from_utf8(after.strip_prefix(before.as_slice()).unwrap().to_vec()).unwrap();
     assert_eq!(added.lines().count(), 1, "{added}");
     assert!(added.starts_with("listing 1700000060 1700000060 "), "no group: nothing was synced: {added}");
-    assert_eq!(read(home.path()).unwrap().last_complete_listing(), Some(Time(NOW.0 + 60)));
+    assert_eq!(read(home.path()).unwrap().index.listings.back(), Some(&Time(NOW.0 + 60)));
 }
 
 #[test]
@@ -788,7 +788,7 @@ fn the_first_ledgers_load() {
     assert_eq!(ledger.lacking(EntryId(5)), Some(vec![DestinationId(1)]));
     assert_eq!(ledger.intents().len(), 1);
     assert_eq!(ledger.destinations().len(), 3);
-    assert_eq!(ledger.last_complete_listing(), Some(Time(1_700_090_000)));
+    assert_eq!(ledger.index.listings.back(), Some(&Time(1_700_090_000)));
     assert!(ledger.by_header().unwrap().contains_key(&digests("a").header));
 }
 

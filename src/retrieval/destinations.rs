@@ -52,6 +52,17 @@ impl Destinations {
     }
 }
 
+/// Whether all of them are there and fit: only then may a run that delivers nothing do without opening them, which is
+/// where it is told what's wrong with one.
+pub(super) fn are_there(run: &Run<'_>) -> bool {
+    run.account.deliver.iter().all(|deliver| match deliver {
+        Deliver::Maildir(path) => maildir::check(path, false).is_ok(),
+        Deliver::Mbox(path) => mbox::check(path, &run.context.stop).is_ok(),
+        Deliver::Pipe(pipe) => pipe::check(&command(pipe), search(run)).is_ok(),
+        Deliver::Stdout => stdout::open().is_ok(),
+    })
+}
+
 /// The order in which destinations get a batch.  Programs come last: what they do cannot be taken back.  Mboxes come by
 /// path, the same for every account, so that no two committers hold one and wait for the other's.
 fn turn(deliver: &Deliver) -> (u8, &Path) {
@@ -93,6 +104,18 @@ fn name(run: &Run<'_>, deliver: &Deliver) -> DestinationName {
         Deliver::Stdout => (DestinationKind::Stdout, b"-".to_vec()),
     };
     DestinationName { kind, address }
+}
+
+fn command(pipe: &Pipe) -> pipe::Command {
+    match &pipe.command {
+        PipeCommand::Argv(argv) => pipe::Command::Argv(argv.clone()),
+        PipeCommand::Shell(line) => pipe::Command::Shell(line.clone()),
+    }
+}
+
+/// Where programs are looked for.
+fn search<'a>(run: &Run<'a>) -> Option<&'a OsStr> {
+    run.context.environment.variables.get(OsStr::new("PATH")).map(OsString::as_os_str)
 }
 
 fn open(
@@ -142,12 +165,8 @@ fn open(
             }
         }
         Deliver::Pipe(pipe) => {
-            let command = match &pipe.command {
-                PipeCommand::Argv(argv) => pipe::Command::Argv(argv.clone()),
-                PipeCommand::Shell(line) => pipe::Command::Shell(line.clone()),
-            };
-            let search = run.context.environment.variables.get(OsStr::new("PATH")).map(OsString::as_os_str);
-            pipe::check(&command, search)?;
+            let command = command(pipe);
+            pipe::check(&command, search(run))?;
             let settings = pipe::Settings {
                 command,
                 time_limit: pipe.time_limit,

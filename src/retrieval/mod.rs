@@ -1,6 +1,7 @@
 //! One mailbox, end to end: lock, recover, connect, list, plan, retrieve and deliver, delete, settle.
 //!
-//! Recovery comes first and needs no network.  Then one session (or, where a server shows only a window of the
+//! Recovery comes first and needs no network; only where the last run left nothing to recover, a quick poll may ask whether
+//! there is anything to do at all.  Then one session (or, where a server shows only a window of the
 //! maildrop, several); the ledger is the committer's while messages arrive, and comes back for the end of the session.
 
 mod alerts;
@@ -23,6 +24,7 @@ use std::time::Instant;
 pub use error::Error;
 pub use run::{Context, Options};
 
+use crate::client::{Client, Transaction};
 use crate::clock::Time;
 use crate::config::account::{Account, Switch, SyncMode};
 use crate::config::password;
@@ -32,10 +34,11 @@ use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Memory, Pipelining};
 use crate::protocol::types::Octets;
 use crate::report::{Event, Summary, Trouble};
+use crate::secret::Secret;
 use alerts::Alerts;
 use destinations::Destinations;
 use run::Run;
-use session::{Outcome, Scope, Sessions};
+use session::{Glanced, Held, Outcome, Scope, Sessions};
 
 /// A server that shows only a window of its maildrop is asked again at most so often in one run.
 const MOST_SESSIONS: u32 = 100;
@@ -98,24 +101,49 @@ fn with_lock(
     lock: Lock,
     memory: &mut Memory,
 ) -> Result<(), Error> {
-    let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, Time::now())?;
-    for warning in ledger.warnings() {
-        run.warn(warning.clone());
-    }
-    recovery::recover(run, &mut ledger, directory, summary)?;
     if run.account.sync == SyncMode::Off {
         run.warn(
             "sync = \"off\": after a power failure mail that was deleted on the server may be missing here"
                 .to_owned(),
         );
     }
-    let destinations = Destinations::open(run, &mut ledger, directory)?;
+    let clock = Time::now();
+    if let Some(question) = quick::question(run, memory, directory, clock) {
+        let secret = password::obtain(run.account, run.context.environment)?;
+        let mut sessions = Sessions::new(run, summary, memory, &secret);
+        let begun = match sessions.glance(question, clock) {
+            Ok(Glanced::Unchanged) => return Ok(()),
+            Ok(Glanced::Changed(client)) => Some(client),
+            Err(e) if sessions.gives_up_pipelining(&e) => None,
+            Err(e) => return Err(e),
+        };
+        let held = open(run, sessions.summary, sessions.memory, directory, lock)?;
+        return sessions.to_the_end(held, begun, directory);
+    }
+    let held = open(run, summary, memory, directory, lock)?;
     let secret = password::obtain(run.account, run.context.environment)?;
-    let mut sessions = Sessions { run, summary, memory, secret: &secret, taken: (0, Octets(0)) };
-    let (ledger, result) = sessions.all(ledger, destinations);
-    let Some(ledger) = ledger else { return result };
-    let closed = close_up(run, ledger, directory);
-    result.and(closed)
+    Sessions::new(run, summary, memory, &secret).to_the_end(held, None, directory)
+}
+
+/// Opens the ledger, settles what a run that died has left, and opens the destinations.
+fn open(
+    run: &Run<'_>,
+    summary: &mut Summary,
+    memory: &mut Memory,
+    directory: &Path,
+    lock: Lock,
+) -> Result<Held, Error> {
+    let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, Time::now())?;
+    for warning in ledger.warnings() {
+        run.warn(warning.clone());
+    }
+    if !ledger.intents().is_empty() {
+        // Until they are settled every run must come here.
+        quick::forget(memory);
+    }
+    recovery::recover(run, &mut ledger, directory, summary)?;
+    let destinations = Destinations::open(run, &mut ledger, directory)?;
+    Ok((ledger, destinations))
 }
 
 /// In order, also after a line that broke: the next run then need not write the ledger anew.
@@ -127,15 +155,34 @@ fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path) -> Result<(), E
     cleaned.map_err(Error::from).and(closed)
 }
 
-impl Sessions<'_, '_> {
+impl<'a, 'b> Sessions<'a, 'b> {
+    fn new(run: &'a Run<'b>, summary: &'a mut Summary, memory: &'a mut Memory, secret: &'a Secret) -> Self {
+        Self { run, summary, memory, secret, taken: (0, Octets(0)), suspected: false }
+    }
+
+    /// All sessions, the first of which may have begun, and what has to be said when they are over.
+    fn to_the_end(
+        &mut self,
+        held: Held,
+        begun: Option<Client<Transaction>>,
+        directory: &Path,
+    ) -> Result<(), Error> {
+        let (ledger, result) = self.all(held, begun);
+        let Some(ledger) = ledger else { return result };
+        let closed = close_up(self.run, ledger, directory);
+        result.and(closed)
+    }
+
     /// One session, or as many as it takes.
-    fn all(&mut self, ledger: Ledger, destinations: Destinations) -> (Option<Ledger>, Result<(), Error>) {
-        let mut held = (ledger, destinations);
+    fn all(
+        &mut self,
+        mut held: Held,
+        mut begun: Option<Client<Transaction>>,
+    ) -> (Option<Ledger>, Result<(), Error>) {
         let mut scope = Scope::Everything;
-        let mut suspected = false;
         let mut extra = false;
         for _ in 0..MOST_SESSIONS {
-            let (back, result) = self.one(held, &scope, extra);
+            let (back, result) = self.one(held, begun.take(), &scope, extra);
             let Some(back) = back else { return (None, result.map(drop)) };
             held = back;
             match result {
@@ -144,14 +191,9 @@ impl Sessions<'_, '_> {
                     extra = true;
                 }
                 Ok(_) => break,
-                // A server that has answered out of step is asked again, one command at a time.
-                Err(e) if e.forbids_pipelining() && self.may_be_out_of_step() => {
-                    self.memory.pipelining = Pipelining::Broken;
-                    suspected = true;
-                    self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
-                }
+                Err(e) if self.gives_up_pipelining(&e) => {}
                 Err(e) => {
-                    if suspected && e.is_silence() {
+                    if self.suspected && e.is_silence() {
                         // It falls silent also when asked one thing at a time: that is no matter of pipelining.
                         self.memory.pipelining = Pipelining::Unproven;
                     }
@@ -162,8 +204,17 @@ impl Sessions<'_, '_> {
         (Some(held.0), Ok(()))
     }
 
-    /// Whether the server has yet to prove that it answers in step, and isn't simply to be believed.
-    fn may_be_out_of_step(&self) -> bool {
-        self.run.account.pipelining == Switch::Auto && self.memory.pipelining == Pipelining::Unproven
+    /// Whether a session that ended so is to be had again, one command at a time: the server, which has yet to prove that
+    /// it answers in step and isn't simply to be believed, may have answered out of step.
+    fn gives_up_pipelining(&mut self, e: &Error) -> bool {
+        let unproven =
+            self.run.account.pipelining == Switch::Auto && self.memory.pipelining == Pipelining::Unproven;
+        if !(unproven && e.forbids_pipelining()) {
+            return false;
+        }
+        self.memory.pipelining = Pipelining::Broken;
+        self.suspected = true;
+        self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
+        true
     }
 }

@@ -1,5 +1,5 @@
 //! The quick poll: `STAT` and the unique-ids of the first and the last message, in the login's flight, stand for a
-//! listing.  A few hundred octets, whatever the size of the maildrop.
+//! listing.  A few hundred octets, and of the ledger no more than its end, whatever the size of the maildrop.
 //!
 //! They can, where the server has only ever added at the end, the last listing left nothing to do, and nothing falls due
 //! meanwhile.  A guess it is all the same: a server that takes a message away in the middle and puts another one of the
@@ -7,10 +7,11 @@
 //! and nothing concluded about a message, on a quick poll's word.
 
 use std::collections::HashSet;
+use std::path::Path;
 
+use super::destinations;
 use super::fetch::Tally;
 use super::run::Run;
-use super::session::Scope;
 use crate::client::{Ahead, Glance};
 use crate::clock::Time;
 use crate::config::account::{ListingMode, Retention};
@@ -27,25 +28,20 @@ pub(super) fn wanted(run: &Run<'_>) -> bool {
     run.account.listing == ListingMode::Auto && !run.options.all && !run.options.dry_run
 }
 
-/// What is to be asked first: a glance if that may do.
-pub(super) fn question(run: &Run<'_>, ledger: &Ledger, memory: &Memory, scope: &Scope) -> Option<Ahead> {
-    if !wanted(run) || *scope != Scope::Everything {
+/// What is to be asked before anything else, even before the ledger is read, if that may do.
+pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: Time) -> Option<Ahead> {
+    if !wanted(run) {
         return None;
     }
     let quick = memory.quick.as_ref()?;
-    let now = ledger.now();
     let idle = quick.idle_under.as_ref().is_some_and(|under| *under == configuration(run));
-    let due = quick.due.is_some_and(|due| due <= now);
+    let due = quick.due.is_some_and(|due| due <= clock);
     let every = i64::try_from(run.account.full_listing_every.as_secs()).unwrap_or(i64::MAX);
     // A clock that was set back must not put the next listing off.
-    let recent = ledger.last_complete_listing().is_some_and(|then| {
-        let age = now.seconds_since(then);
-        age >= 0 && age < every
-    });
-    let trusted = ledger.trusted_now().is_some();
-    let may = quick.grows_at_end && idle && !due && recent && trusted && ledger.intents().is_empty();
+    let recent = (0..every).contains(&clock.seconds_since(quick.listed));
+    let may = quick.grows_at_end && idle && !due && recent;
     let last = MessageNumber::new(quick.messages)?;
-    may.then_some(Ahead::Glance { last })
+    (may && Ledger::rests(directory) && destinations::are_there(run)).then_some(Ahead::Glance { last })
 }
 
 /// Whether the maildrop is as it was left.
@@ -144,6 +140,7 @@ fn unsettled() -> Quick {
         octets: Octets(0),
         first: None,
         last: None,
+        listed: Time(0),
         grows_at_end: true,
         idle_under: None,
         due: None,
@@ -162,13 +159,16 @@ fn settled(
     let Some((messages, mut octets)) = drop_listing else { return Ok(None) };
     let quiet =
         tally.failed == 0 && tally.refused.is_empty() && tally.uncertain.is_empty() && !tally.not_stored;
-    let all = usize::try_from(messages) == Ok(maildrop.len()) && maildrop.has_unique_ids();
+    let all = usize::try_from(messages) == Ok(maildrop.len())
+        && maildrop.has_unique_ids()
+        && ledger.intents().is_empty()
+        && ledger.trusted_now().is_some();
     let days = match policy.retention {
         Retention::Limits(limits) => limits.days,
         Retention::Keep | Retention::Delete => None,
     };
     let changed = plan::has_changed_size(maildrop, ledger);
-    if !quiet || !all || changed || policy.window || (days.is_some() && policy.age_now.is_none()) {
+    if !quiet || !all || changed || policy.window {
         return Ok(None);
     }
     let deleted: HashSet<EntryId> = tally.accepted.iter().copied().collect();
@@ -207,8 +207,8 @@ fn settled(
     }
     let stays = |listed: &Listed<'_>| !matches!(listed.who, Who::Known(id) if deleted.contains(&id));
     let (first, last) = ends(&mut maildrop.iter().filter(stays), ledger)?;
-    let idle_under = Some(configuration(run));
-    Ok(Some(Quick { messages: left, octets, first, last, grows_at_end: true, idle_under, due }))
+    let (listed, idle_under) = (ledger.now(), Some(configuration(run)));
+    Ok(Some(Quick { messages: left, octets, first, last, listed, grows_at_end: true, idle_under, due }))
 }
 
 type Ends = (Option<UniqueIdBuf>, Option<UniqueIdBuf>);

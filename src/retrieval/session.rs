@@ -30,6 +30,17 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) secret: &'a Secret,
     /// Messages, and their octets, that its sessions have delivered.
     pub(super) taken: (u64, Octets),
+    /// Whether the server was taken to have answered out of step.
+    pub(super) suspected: bool,
+}
+
+/// What a glance at the maildrop came to.
+#[derive(Debug)]
+pub(super) enum Glanced {
+    /// It is as it was left: there is nothing to do.
+    Unchanged,
+    /// It isn't: a session goes on, with the listings on their way.
+    Changed(Client<Transaction>),
 }
 
 /// Which messages a session is about.
@@ -49,18 +60,42 @@ pub(super) struct Outcome {
     pub(super) next: Option<Scope>,
 }
 
-type Held = (Ledger, Destinations);
+/// What a run works with.
+pub(super) type Held = (Ledger, Destinations);
 
 impl Sessions<'_, '_> {
-    /// One session.  Ledger and destinations come back, unless the committer died with them.
+    /// A session that begins with a quick poll's question, and mostly ends with it.
+    pub(super) fn glance(&mut self, question: Ahead, clock: Time) -> Result<Glanced, Error> {
+        let mut client = self.login(question, clock)?;
+        let Some(glance) = client.glance()? else { return Ok(Glanced::Changed(client)) };
+        if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
+        {
+            self.summary.listed = u64::from(messages);
+            self.run.report(&Event::Listed { messages: self.summary.listed });
+            self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
+            client.quit(false)?;
+            return Ok(Glanced::Unchanged);
+        }
+        client.ask_listing(true, true)?;
+        agree_on_pipelining(self.run, self.memory, &mut client);
+        Ok(Glanced::Changed(client))
+    }
+
+    /// One session, perhaps one that has begun.  Ledger and destinations come back, unless the committer died with them.
     pub(super) fn one(
         &mut self,
         held: Held,
+        begun: Option<Client<Transaction>>,
         scope: &Scope,
         extra: bool,
     ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
-        let mut client = match self.login(&ledger, scope) {
+        let now = ledger.now();
+        let listing = Ahead::Listing {
+            drop_listing: quick::wanted(self.run),
+            sizes: sizes_are_due(self.memory.sizes, now),
+        };
+        let client = match begun.map_or_else(|| self.login(listing, now), Ok) {
             Ok(client) => client,
             // Nothing is lost when an extra session isn't to be had.
             Err(e) if extra && e.is_transient() => {
@@ -69,30 +104,13 @@ impl Sessions<'_, '_> {
             }
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
-        match self.glance(&mut client) {
-            Ok(false) => {}
-            Ok(true) => {
-                let parted = client.quit(false).map(|_| Outcome { next: None }).map_err(Error::from);
-                return (Some((ledger, destinations)), parted);
-            }
-            Err(e) => {
-                client.hang_up();
-                return (Some((ledger, destinations)), Err(e));
-            }
-        }
         let taken = &mut self.taken;
         let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope, taken };
         session.transact(client, ledger, destinations)
     }
 
-    fn login(&mut self, ledger: &Ledger, scope: &Scope) -> Result<Client<Transaction>, Error> {
+    fn login(&mut self, ahead: Ahead, now: Time) -> Result<Client<Transaction>, Error> {
         self.run.report(&Event::Connecting { server: self.run.server() });
-        let now = ledger.now();
-        let listing = Ahead::Listing {
-            drop_listing: quick::wanted(self.run),
-            sizes: sizes_are_due(self.memory.sizes, now),
-        };
-        let ahead = quick::question(self.run, ledger, self.memory, scope).unwrap_or(listing);
         let mut attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
         if let Err(Error::Client(e)) = &attempt
             && !matches!(e, client::Error::Connection(_))
@@ -119,21 +137,6 @@ impl Sessions<'_, '_> {
             });
         }
         Ok(client)
-    }
-
-    /// Whether a quick poll was taken, and the maildrop is as it was left.  If it isn't, the listings are on their way.
-    fn glance(&mut self, client: &mut Client<Transaction>) -> Result<bool, Error> {
-        let Some(glance) = client.glance()? else { return Ok(false) };
-        if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
-        {
-            self.summary.listed = u64::from(messages);
-            self.run.report(&Event::Listed { messages: self.summary.listed });
-            self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
-            return Ok(true);
-        }
-        client.ask_listing(true, true)?;
-        agree_on_pipelining(self.run, self.memory, client);
-        Ok(false)
     }
 }
 
@@ -350,7 +353,7 @@ impl Session<'_, '_> {
                 let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
                 self.summary.deleted = self.summary.deleted.saturating_add(deleted);
                 // Of several messages with one key, one is there still.
-                let refused: HashSet<EntryId> = tally.refused.drain(..).collect();
+                let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
                 tally.accepted.retain(|id| !refused.contains(id));
                 ledger.deleted(&tally.accepted)?;
                 ledger.flush()?;
