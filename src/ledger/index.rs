@@ -63,6 +63,15 @@ struct Rare {
 /// Why a line cannot be true.
 pub(super) type Contradiction = &'static str;
 
+/// What an entry of this key measures when it is compacted, about.
+fn live_octets(key: &KeyField<'_>) -> u64 {
+    let key = match key {
+        KeyField::UniqueId(octets) => u64::try_from(octets.len()).unwrap_or(0),
+        KeyField::Header(_) => 24,
+    };
+    ENTRY_OCTETS + key
+}
+
 /// Whether something depends on lines that may not be on disk, once this one stands at the end; `None` when that is as
 /// it was.  What gets lost of the others is asked again.
 pub(super) fn leaves_working(line: &Line<'_>) -> Option<bool> {
@@ -249,17 +258,21 @@ impl Index {
                 }
             }
             Line::Known { state, key, listed, delivered, digests: _, notes } => {
-                let (entry, fresh) = self.insert(key, offset)?;
-                if !fresh {
-                    return Err("its unique-id is known already");
-                }
-                if *state != State::Open || delivered.is_some() {
-                    self.hold(entry, *state, offset, delivered.unwrap_or(Time(0)), *listed);
-                } else {
-                    self.set_listed(entry, *listed);
-                }
-                self.note(entry, notes);
-                if *state == State::Deleted && !notes.gone && notes.absent.is_none() {
+                let held = *state != State::Open || delivered.is_some();
+                let absent = notes.absent.map_or(0, |day| day.max(1));
+                let entry = self.slots.add(key, offset, |slot| {
+                    slot.set_state(*state);
+                    slot.set_listed(*listed);
+                    slot.set_delivered(delivered.unwrap_or(Time(0)));
+                    slot.absent = absent;
+                    slot.set(PRESENT, absent == 0 && !notes.unlisted);
+                    slot.set(GONE, notes.gone);
+                    slot.set(HELD, held);
+                    slot.set(WEAK, notes.weak || matches!(state, State::Seen | State::Recorded));
+                })?;
+                self.live += live_octets(key);
+                self.note(entry, notes, *listed);
+                if *state == State::Deleted && !notes.gone && absent == 0 {
                     self.lingering.push(entry.0);
                 }
             }
@@ -277,20 +290,11 @@ impl Index {
         self.slots.find(key)
     }
 
-    /// The entry of a unique-id.
-    pub(super) fn lookup_unique_id(&self, unique_id: &[u8]) -> Option<EntryId> {
-        self.slots.find_unique_id(unique_id)
-    }
-
     /// The entry of a key, and whether it had to be made.
     fn insert(&mut self, key: &KeyField<'_>, offset: u64) -> Result<(EntryId, bool), Contradiction> {
         let (entry, fresh) = self.slots.insert(key, offset)?;
         if fresh {
-            let key = match key {
-                KeyField::UniqueId(octets) => u64::try_from(octets.len()).unwrap_or(0),
-                KeyField::Header(_) => 24,
-            };
-            self.live += ENTRY_OCTETS + key;
+            self.live += live_octets(key);
         }
         Ok((entry, fresh))
     }
@@ -485,17 +489,13 @@ impl Index {
         }
     }
 
-    fn note(&mut self, entry: EntryId, notes: &Notes) {
-        if let Some(day) = notes.absent {
-            self.set_absent(entry, day.max(1));
-        }
-        self.flag(entry, GONE, notes.gone);
-        if notes.weak {
-            self.flag(entry, WEAK, true);
-        }
+    /// What a `known` line says that is kept elsewhere.
+    fn note(&mut self, entry: EntryId, notes: &Notes, listed: Option<u64>) {
         if notes.unlisted {
-            self.flag(entry, PRESENT, false);
             self.unlisted.push(entry.0);
+        }
+        if self.slot(entry).is_some_and(|slot| slot.listed() == Listed::Huge) {
+            self.rare_mut(entry).listed = listed;
         }
         if notes.large || notes.failures > 0 || notes.retry_after.is_some() {
             let rare = self.rare_mut(entry);

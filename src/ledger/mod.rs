@@ -255,7 +255,14 @@ impl Ledger {
     /// The entry of this unique-id.
     #[must_use]
     pub fn find(&self, unique_id: UniqueId<'_>) -> Option<EntryId> {
-        self.index.lookup_unique_id(unique_id.as_bytes())
+        self.index.slots.find_unique_id(unique_id.as_bytes())
+    }
+
+    /// The entry of this unique-id, of a listing in which the one before it was `last`'s: cheaper than [`Ledger::find`]
+    /// where a server lists messages in the order in which they became known.
+    #[must_use]
+    pub fn follow(&self, last: Option<EntryId>, unique_id: UniqueId<'_>) -> Option<EntryId> {
+        self.index.slots.follow(last, unique_id.as_bytes())
     }
 
     /// The entry of this key.

@@ -3,10 +3,16 @@
 //! Half a million known messages must fit into some twenty megabytes, so the fingerprint stands for the unique-id, and
 //! the place of its line for everything that is seldom asked.  128 bits under a random key: nobody can make two
 //! unique-ids meet, and chance won't.
+//!
+//! The table that finds them is made when it is first needed.  A ledger whose entries are only read, and a listing that
+//! names them in the order in which they became known, as nearly all do, need none ([`Slots::follow`]): half a million
+//! visits to memory that is in no cache are most of what an idle poll would cost.
+
+use std::sync::OnceLock;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use siphasher::sip128::SipHasher24;
+use siphasher::sip128::SipHasher13;
 
 use crate::clock::Time;
 use crate::proof::EntryId;
@@ -134,27 +140,25 @@ fn packed(offset: u64) -> Option<[u8; 5]> {
 /// All entries, in the order in which they became known.
 #[derive(Debug)]
 pub(super) struct Slots {
-    unique_ids: SipHasher24,
-    headers: SipHasher24,
+    unique_ids: SipHasher13,
+    headers: SipHasher13,
     slots: Vec<Slot>,
-    table: HashTable<u32>,
+    /// Holds all of them, or isn't there yet.
+    table: OnceLock<HashTable<u32>>,
 }
 
 impl Slots {
     pub(super) fn new(key: &[u8; 32]) -> Self {
         let (first, second) = key.split_at(16);
         // Two keys: a unique-id that reads like a digest is no header's.
-        let hasher = |half: &[u8]| SipHasher24::new_with_key(half.first_chunk().unwrap_or(&[0; 16]));
+        let hasher = |half: &[u8]| SipHasher13::new_with_key(half.first_chunk().unwrap_or(&[0; 16]));
         let (unique_ids, headers) = (hasher(first), hasher(second));
-        Self { unique_ids, headers, slots: Vec::new(), table: HashTable::new() }
+        Self { unique_ids, headers, slots: Vec::new(), table: OnceLock::new() }
     }
 
     /// Makes room for so many entries.
     pub(super) fn expect(&mut self, entries: usize) {
-        let more = entries.saturating_sub(self.slots.len());
-        self.slots.reserve_exact(more);
-        let slots = &self.slots;
-        self.table.reserve(more, |id| hash_of(slots, *id));
+        self.slots.reserve_exact(entries.saturating_sub(self.slots.len()));
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -174,21 +178,38 @@ impl Slots {
     }
 
     pub(super) fn find_unique_id(&self, unique_id: &[u8]) -> Option<EntryId> {
-        let (a, b) = self.unique_ids.hash(unique_id).as_u64();
-        self.find_fingerprint([a, b])
+        self.find_fingerprint(self.fingerprint_of_unique_id(unique_id))
+    }
+
+    /// As [`Slots::find_unique_id`], with a look first at the entry that became known behind the one found last.
+    pub(super) fn follow(&self, last: Option<EntryId>, unique_id: &[u8]) -> Option<EntryId> {
+        let fingerprint = self.fingerprint_of_unique_id(unique_id);
+        let next = EntryId(last.map_or(0, |last| last.0.saturating_add(1)));
+        match self.get(next) {
+            Some(slot) if slot.fingerprint == fingerprint => Some(next),
+            _ => self.find_fingerprint(fingerprint),
+        }
     }
 
     fn find_fingerprint(&self, fingerprint: [u64; 2]) -> Option<EntryId> {
         let [hash, _] = fingerprint;
-        self.table.find(hash, |id| fingerprint_of(&self.slots, *id) == fingerprint).copied().map(EntryId)
+        let table = self.table.get_or_init(|| table_of(&self.slots));
+        table.find(hash, |id| fingerprint_of(&self.slots, *id) == fingerprint).copied().map(EntryId)
+    }
+
+    fn fingerprint_of_unique_id(&self, unique_id: &[u8]) -> [u64; 2] {
+        let (a, b) = self.unique_ids.hash(unique_id).as_u64();
+        [a, b]
     }
 
     fn fingerprint(&self, key: &KeyField<'_>) -> [u64; 2] {
-        let (a, b) = match key {
-            KeyField::UniqueId(octets) => self.unique_ids.hash(octets).as_u64(),
-            KeyField::Header(digest) => self.headers.hash(digest.as_bytes()).as_u64(),
-        };
-        [a, b]
+        match key {
+            KeyField::UniqueId(octets) => self.fingerprint_of_unique_id(octets),
+            KeyField::Header(digest) => {
+                let (a, b) = self.headers.hash(digest.as_bytes()).as_u64();
+                [a, b]
+            }
+        }
     }
 
     /// The entry of a key, and whether it had to be made: open, present, with its line at `offset`.
@@ -198,20 +219,52 @@ impl Slots {
         offset: u64,
     ) -> Result<(EntryId, bool), Contradiction> {
         let fingerprint = self.fingerprint(key);
-        let ([hash, _], slots) = (fingerprint, &self.slots);
-        let same = |id: &u32| fingerprint_of(slots, *id) == fingerprint;
-        let vacant = match self.table.entry(hash, same, |id| hash_of(slots, *id)) {
-            Entry::Occupied(known) => return Ok((EntryId(*known.get()), false)),
-            Entry::Vacant(vacant) => vacant,
-        };
-        let offset = packed(offset).ok_or("the ledger is too long")?;
-        let id = u32::try_from(slots.len()).map_err(|_| "too many entries")?;
-        vacant.insert(id);
-        let mut slot = Slot { fingerprint, listed: UNKNOWN, delivered: 0, offset, bits: 0, absent: 0 };
-        slot.set(PRESENT, true);
-        self.slots.push(slot);
-        Ok((EntryId(id), true))
+        if let Some(known) = self.find_fingerprint(fingerprint) {
+            return Ok((known, false));
+        }
+        Ok((self.push(fingerprint, offset, |slot| slot.set(PRESENT, true))?, true))
     }
+
+    /// Makes the entry of a key that is known to have none, and lets `fill` say what it is like.
+    pub(super) fn add(
+        &mut self,
+        key: &KeyField<'_>,
+        offset: u64,
+        fill: impl FnOnce(&mut Slot),
+    ) -> Result<EntryId, Contradiction> {
+        self.push(self.fingerprint(key), offset, fill)
+    }
+
+    fn push(
+        &mut self,
+        fingerprint: [u64; 2],
+        offset: u64,
+        fill: impl FnOnce(&mut Slot),
+    ) -> Result<EntryId, Contradiction> {
+        let offset = packed(offset).ok_or("the ledger is too long")?;
+        let id = u32::try_from(self.slots.len()).map_err(|_| "too many entries")?;
+        let mut slot = Slot { fingerprint, listed: UNKNOWN, delivered: 0, offset, bits: 0, absent: 0 };
+        fill(&mut slot);
+        self.slots.push(slot);
+        if let Some(table) = self.table.get_mut() {
+            let ([hash, _], slots) = (fingerprint, &self.slots);
+            table.insert_unique(hash, id, |id| hash_of(slots, *id));
+        }
+        Ok(EntryId(id))
+    }
+}
+
+fn table_of(slots: &[Slot]) -> HashTable<u32> {
+    let mut table = HashTable::with_capacity(slots.len());
+    for (id, slot) in (0_u32..).zip(slots) {
+        let [hash, _] = slot.fingerprint;
+        // Of two with one key, which no ledger of ours has, the first counts.
+        let same = |known: &u32| fingerprint_of(slots, *known) == slot.fingerprint;
+        if let Entry::Vacant(vacant) = table.entry(hash, same, |id| hash_of(slots, *id)) {
+            vacant.insert(id);
+        }
+    }
+    table
 }
 
 fn fingerprint_of(slots: &[Slot], id: u32) -> [u64; 2] {
