@@ -46,6 +46,9 @@ pub(super) const LONGEST_OUTCOME: u64 = 80;
 /// The longest `group` or `end` line with its LF.
 pub(super) const LONGEST_HEADER: u64 = 112;
 
+/// So many digits always fit into 64 bits.
+const MOST_DIGITS: usize = 19;
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line<'a> {
@@ -295,8 +298,8 @@ impl<'a> Line<'a> {
             b"known" => Self::Known {
                 state: state(f.next()?)?,
                 key: f.key()?,
-                listed: f.optional(parse_decimal)?,
-                delivered: f.optional(time)?,
+                listed: f.optional_decimal()?,
+                delivered: f.optional_time()?,
                 digests: f.digests_or_none()?,
                 notes: f.notes()?,
             },
@@ -305,7 +308,7 @@ impl<'a> Line<'a> {
                 number: f.number()?,
                 time: f.time()?,
                 key: f.key()?,
-                listed: f.optional(parse_decimal)?,
+                listed: f.optional_decimal()?,
                 digests: f.digests()?,
                 replaces: f.optional(short)?,
                 set: set(f.next()?)?,
@@ -321,24 +324,24 @@ impl<'a> Line<'a> {
             },
             b"delivered" => Self::Delivered { intent: f.number()?, time: f.time()? },
             b"refused" => {
-                Self::Refused { intent: f.number()?, time: f.time()?, retry_after: f.optional(time)? }
+                Self::Refused { intent: f.number()?, time: f.time()?, retry_after: f.optional_time()? }
             }
             b"dropped" => Self::Dropped { intent: f.number()?, time: f.time()? },
             b"failed" => Self::Failed {
                 time: f.time()?,
                 key: f.key()?,
-                listed: f.optional(parse_decimal)?,
-                retry_after: f.optional(time)?,
+                listed: f.optional_decimal()?,
+                retry_after: f.optional_time()?,
             },
-            b"large" => Self::Large { time: f.time()?, key: f.key()?, listed: f.optional(parse_decimal)? },
+            b"large" => Self::Large { time: f.time()?, key: f.key()?, listed: f.optional_decimal()? },
             b"recorded" => Self::Recorded {
                 time: f.time()?,
                 key: f.key()?,
-                listed: f.optional(parse_decimal)?,
+                listed: f.optional_decimal()?,
                 delivered: f.time()?,
                 digests: f.digests()?,
             },
-            b"same" => Self::Same { time: f.time()?, key: f.key()?, listed: f.optional(parse_decimal)? },
+            b"same" => Self::Same { time: f.time()?, key: f.key()?, listed: f.optional_decimal()? },
             b"listed" => Self::Listed { key: f.key()?, octets: parse_decimal(f.next()?)? },
             b"deleted" => Self::Deleted { time: f.time()?, key: f.key()? },
             b"listing" => Self::Listing { time: f.time()?, clock: f.time()? },
@@ -355,7 +358,7 @@ impl<'a> Line<'a> {
                 number: f.destination()?,
                 kind: kind(f.next()?)?,
                 address: unescape(f.next()?)?,
-                inode: f.optional(parse_decimal)?.zip(f.optional(parse_decimal)?),
+                inode: f.optional_decimal()?.zip(f.optional_decimal()?),
                 used: yes(f.next()?)?,
             },
             MAGIC => Self::First {
@@ -534,7 +537,9 @@ impl<'a> Fields<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.0?;
-        let (field, rest) = match memchr::memchr(b' ', rest).and_then(|at| rest.split_at_checked(at)) {
+        // Most are too short for anything cleverer to pay.
+        let end = rest.iter().position(|octet| *octet == b' ');
+        let (field, rest) = match end.and_then(|end| rest.split_at_checked(end)) {
             Some((field, rest)) => (field, rest.get(1..)),
             None => (rest, None),
         };
@@ -550,6 +555,24 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// `-` is `Some(None)`; what is no number is `None`.
+    fn optional_decimal(&mut self) -> Option<Option<u64>> {
+        // In one pass, where that is a number with something behind it.
+        let rest = self.0?;
+        let mut value = 0_u64;
+        for (length, octet) in rest.iter().take(MOST_DIGITS).enumerate() {
+            match octet.wrapping_sub(b'0') {
+                digit @ 0..=9 => value = value.wrapping_mul(10).wrapping_add(u64::from(digit)),
+                _ if *octet == b' ' && length > 0 => {
+                    self.0 = rest.get(length + 1..);
+                    return Some(Some(value));
+                }
+                _ => break,
+            }
+        }
+        self.optional(parse_decimal)
+    }
+
     fn number(&mut self) -> Option<u32> {
         short(self.next()?)
     }
@@ -558,7 +581,23 @@ impl<'a> Fields<'a> {
         time(self.next()?)
     }
 
+    fn optional_time(&mut self) -> Option<Option<Time>> {
+        match self.optional_decimal()? {
+            None => Some(None),
+            Some(seconds) => seconds.try_into().ok().map(Time).map(Some),
+        }
+    }
+
     fn key(&mut self) -> Option<KeyField<'a>> {
+        // Nearly all are unique-ids with nothing escaped, and replay spends much of its time here.
+        if let Some(rest) = self.0?.strip_prefix(b"u:") {
+            let end = memchr::memchr2(b' ', b'%', rest).unwrap_or(rest.len());
+            let (plain, behind) = rest.split_at_checked(end)?;
+            if behind.first() != Some(&b'%') {
+                self.0 = behind.get(1..);
+                return UniqueId::new(plain).map(|_| KeyField::UniqueId(Cow::Borrowed(plain)));
+            }
+        }
         KeyField::parse(self.next()?)
     }
 
@@ -794,7 +833,7 @@ mod tests {
             "listed x:a 13",
             "listed h:short 13",
             "listed u:%00 13",
-            "listed u:a\x07 13",
+            "listed u:a\r 13",
             "known gone u:x - - - - -",
             "known open u:x - - - - x",
             "known open u:x - - - -",

@@ -72,16 +72,21 @@ fn is_blank(octet: &u8) -> bool {
 
 /// The first word of `text`, and what follows it.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    let text = trim_blanks(text);
+    let text = trim_start(text);
     let end = text.iter().position(is_blank).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, &[]))
 }
 
 /// Without the blanks at either end.  Only blanks: other control characters are part of a unique-id.
 fn trim_blanks(text: &[u8]) -> &[u8] {
+    let text = trim_start(text);
+    let end = text.iter().rposition(|octet| !is_blank(octet)).map_or(0, |last| last.saturating_add(1));
+    text.get(..end).unwrap_or_default()
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|octet| !is_blank(octet)).unwrap_or(text.len());
-    let end = text.iter().rposition(|octet| !is_blank(octet)).map_or(start, |last| last.saturating_add(1));
-    text.get(start..end).unwrap_or_default()
+    text.get(start..).unwrap_or_default()
 }
 
 /// For fuzzing: no line makes it fail, and a unique-id it finds stands in the line.

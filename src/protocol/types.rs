@@ -42,10 +42,11 @@ pub fn parse_decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |value, octet| {
-        let digit = octet.checked_sub(b'0').filter(|d| *d <= 9)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    let digit = |octet: &u8| octet.checked_sub(b'0').filter(|digit| *digit <= 9).map(u64::from);
+    // So many always fit.
+    let (first, rest) = digits.split_at_checked(19).unwrap_or((digits, &[]));
+    let value = first.iter().try_fold(0_u64, |value, octet| Some(value.wrapping_mul(10) + digit(octet)?))?;
+    rest.iter().try_fold(value, |value, octet| value.checked_mul(10)?.checked_add(digit(octet)?))
 }
 
 /// A server's lasting name for a message (RFC 1939 §7), as lent from a buffer: 1 to 1024 octets, any but CR, LF and NUL.
@@ -60,8 +61,10 @@ impl<'a> UniqueId<'a> {
     /// From the octets of a listing; `None` when they are no unique-id.
     #[must_use]
     pub fn new(octets: &'a [u8]) -> Option<Self> {
+        // The least of them tells nearly always, and is found many octets at a time.
+        let least = octets.iter().fold(u8::MAX, |least, octet| least.min(*octet));
         let fine = (1..=Self::LONGEST).contains(&octets.len())
-            && !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0));
+            && (least > b'\r' || !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)));
         fine.then_some(Self(octets))
     }
 
