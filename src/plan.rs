@@ -245,13 +245,14 @@ fn unless(too_large: bool, decision: Decision) -> Decision {
 /// must see the sizes too.
 #[must_use]
 pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger) -> bool {
-    maildrop.iter().any(|listed| match listed.who {
-        Who::Known(id) => {
-            let entry = ledger.entry(id);
-            !matches!(entry.state, State::Open | State::Deleted) && size_changed(&entry, listed.octets)
-        }
-        Who::New(_) | Who::Nameless => false,
-    })
+    maildrop.has_sizes()
+        && maildrop.iter().any(|listed| match listed.who {
+            Who::Known(id) => {
+                let entry = ledger.entry(id);
+                !matches!(entry.state, State::Open | State::Deleted) && size_changed(&entry, listed.octets)
+            }
+            Who::New(_) | Who::Nameless => false,
+        })
 }
 
 fn size_changed(entry: &Entry, octets: Option<Octets>) -> bool {

@@ -38,7 +38,7 @@ use crate::secret::Secret;
 use alerts::Alerts;
 use destinations::Destinations;
 use run::Run;
-use session::{Glanced, Held, Outcome, Scope, Sessions};
+use session::{Held, Outcome, Scope, Sessions};
 
 /// A server that shows only a window of its maildrop is asked again at most so often in one run.
 const MOST_SESSIONS: u32 = 100;
@@ -112,17 +112,17 @@ fn with_lock(
         let secret = password::obtain(run.account, run.context.environment)?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question, clock) {
-            Ok(Glanced::Unchanged) => return Ok(()),
-            Ok(Glanced::Changed(client)) => Some(client),
+            Ok(None) => return Ok(()),
+            Ok(begun) => begun,
             Err(e) if sessions.gives_up_pipelining(&e) => None,
             Err(e) => return Err(e),
         };
         let held = open(run, sessions.summary, sessions.memory, directory, lock)?;
-        return sessions.to_the_end(held, begun, directory);
+        return sessions.finish(held, begun, directory);
     }
     let held = open(run, summary, memory, directory, lock)?;
     let secret = password::obtain(run.account, run.context.environment)?;
-    Sessions::new(run, summary, memory, &secret).to_the_end(held, None, directory)
+    Sessions::new(run, summary, memory, &secret).finish(held, None, directory)
 }
 
 /// Opens the ledger, settles what a run that died has left, and opens the destinations.
@@ -161,7 +161,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
     }
 
     /// All sessions, the first of which may have begun, and what has to be said when they are over.
-    fn to_the_end(
+    fn finish(
         &mut self,
         held: Held,
         begun: Option<Client<Transaction>>,

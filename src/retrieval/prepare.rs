@@ -52,7 +52,7 @@ pub(super) fn prepare(
     policy.taken = taken;
     policy.window = is_window(client);
     let drop_listing = client.drop_listing_ahead()?;
-    let maildrop = list(run, client, ledger, &policy, memory.sizes)?;
+    let (maildrop, mut decisions) = list(run, client, ledger, &policy, memory.sizes)?;
     quick::judge(memory, &maildrop, ledger)?;
     if client.checks_step() && !maildrop.has_unique_ids() {
         // No answer names a message well enough to prove the server in step.
@@ -62,7 +62,6 @@ pub(super) fn prepare(
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = (!plan::has_changed_size(&maildrop, ledger)).then(|| ledger.now());
     }
-    let mut decisions = plan::decide(&maildrop, ledger, &policy);
     record_listing(&maildrop, ledger, &policy)?;
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
     let comparison = examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
@@ -81,17 +80,20 @@ fn is_window(client: &Client<Transaction>) -> bool {
     [before, client.capabilities()].into_iter().flatten().any(|capabilities| capabilities.google_rico())
 }
 
-/// The unique-id listing, and the scan listing where it is needed.
+/// The unique-id listing, the scan listing where it is needed, and what is to do by them.
 fn list(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
     ledger: &Ledger,
     policy: &Policy,
     sizes: Option<Time>,
-) -> Result<Maildrop, Error> {
+) -> Result<(Maildrop, Vec<Decision>), Error> {
     let mut maildrop = Maildrop::default();
+    let mut last = None;
     let known = client.unique_ids::<Error>(|number, unique_id| {
-        maildrop.add(number, unique_id, unique_id.and_then(|id| ledger.find(id)));
+        let entry = unique_id.and_then(|unique_id| ledger.follow(last, unique_id));
+        last = entry.or(last);
+        maildrop.add(number, unique_id, entry);
         Ok(())
     })?;
     if known {
@@ -101,12 +103,15 @@ fn list(
         nameless(client, &mut maildrop)?;
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
+    let decisions = plan::decide(&maildrop, ledger, policy);
     // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
-    let ask = !maildrop.has_sizes() && needs_sizes(&maildrop, ledger, policy, sizes);
-    if client.has_sizes_ahead() || ask {
-        client.sizes(|number, octets| maildrop.size(number, octets))?;
+    let needed = client.has_sizes_ahead()
+        || (!maildrop.has_sizes() && needs_sizes(&decisions, &maildrop, ledger, policy, sizes));
+    if needed && client.sizes(|number, octets| maildrop.size(number, octets))? {
+        let decisions = plan::decide(&maildrop, ledger, policy);
+        return Ok((maildrop, decisions));
     }
-    Ok(maildrop)
+    Ok((maildrop, decisions))
 }
 
 /// Without `UIDL`, the scan listing says what there is.
@@ -126,8 +131,14 @@ fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result
 }
 
 /// Whether anything is new, failed, to be compared or deleted, or a day has passed since sizes were looked at.
-fn needs_sizes(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy, sizes: Option<Time>) -> bool {
-    plan::decide(maildrop, ledger, policy).iter().any(|decision| !matches!(decision, Decision::Leave(_)))
+fn needs_sizes(
+    decisions: &[Decision],
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    policy: &Policy,
+    sizes: Option<Time>,
+) -> bool {
+    decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_)))
         || !plan::retire(maildrop, ledger, policy, &|_| false).is_empty()
         || sizes_are_due(sizes, ledger.now())
 }
@@ -342,8 +353,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let mut client = login(run, &memory, &secret, ledger.now(), None)?;
     let mut policy = policy(run, &ledger);
     policy.window = is_window(&client);
-    let maildrop = list(run, &mut client, &ledger, &policy, memory.sizes)?;
-    let mut decisions = plan::decide(&maildrop, &ledger, &policy);
+    let (maildrop, mut decisions) = list(run, &mut client, &ledger, &policy, memory.sizes)?;
     examine(run, &mut client, &maildrop, &mut ledger, &policy, &mut decisions, false)?;
     summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
     let retired: HashMap<MessageNumber, Why> = plan::retire(&maildrop, &ledger, &policy, &|_| false)

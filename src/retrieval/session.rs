@@ -34,15 +34,6 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) suspected: bool,
 }
 
-/// What a glance at the maildrop came to.
-#[derive(Debug)]
-pub(super) enum Glanced {
-    /// It is as it was left: there is nothing to do.
-    Unchanged,
-    /// It isn't: a session goes on, with the listings on their way.
-    Changed(Client<Transaction>),
-}
-
 /// Which messages a session is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -64,21 +55,26 @@ pub(super) struct Outcome {
 pub(super) type Held = (Ledger, Destinations);
 
 impl Sessions<'_, '_> {
-    /// A session that begins with a quick poll's question, and mostly ends with it.
-    pub(super) fn glance(&mut self, question: Ahead, clock: Time) -> Result<Glanced, Error> {
+    /// A session that begins with a quick poll's question.  Mostly it ends with it, the maildrop being as it was left;
+    /// else it goes on, with the listings on their way.
+    pub(super) fn glance(
+        &mut self,
+        question: Ahead,
+        clock: Time,
+    ) -> Result<Option<Client<Transaction>>, Error> {
         let mut client = self.login(question, clock)?;
-        let Some(glance) = client.glance()? else { return Ok(Glanced::Changed(client)) };
+        let Some(glance) = client.glance()? else { return Ok(Some(client)) };
         if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
         {
             self.summary.listed = u64::from(messages);
             self.run.report(&Event::Listed { messages: self.summary.listed });
             self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
             client.quit(false)?;
-            return Ok(Glanced::Unchanged);
+            return Ok(None);
         }
         client.ask_listing(true, true)?;
         agree_on_pipelining(self.run, self.memory, &mut client);
-        Ok(Glanced::Changed(client))
+        Ok(Some(client))
     }
 
     /// One session, perhaps one that has begun.  Ledger and destinations come back, unless the committer died with them.
