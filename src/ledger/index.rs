@@ -13,7 +13,7 @@ use crate::protocol::types::Octets;
 use super::destinations::Destinations;
 use super::line::{KeyField, Line, Notes};
 use super::messages::{Message, Messages};
-use super::slots::{Flag, GONE, HELD, Listed, PRESENT, RARE, Slot, Slots, WEAK};
+use super::slots::{Flag, HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, WEAK};
 use super::{Entry, State};
 
 /// An entry is forgotten when it was missing from complete listings of this many days...
@@ -52,7 +52,6 @@ pub(super) struct Index {
 struct Rare {
     failures: u16,
     retry_after: Option<Time>,
-    large: bool,
     listed: Option<u64>,
     /// All its copies (line and time), when there is more than one.
     copies: Vec<(u64, Time)>,
@@ -193,7 +192,7 @@ impl Index {
             Line::Large { time, key, listed } => {
                 let (entry, _) = self.insert(key, offset)?;
                 self.list(entry, *listed);
-                self.rare_mut(entry).large = true;
+                self.flag(entry, LARGE, true);
                 self.saw(*time);
             }
             Line::Recorded { time, key, listed, delivered, .. } => {
@@ -211,7 +210,7 @@ impl Index {
             Line::Same { time, key, listed } => {
                 let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
                 self.set_listed(entry, *listed);
-                self.flag(entry, GONE, false);
+                self.change(entry, |slot| slot.set_gone(false));
                 self.set_absent(entry, 0);
                 self.change(entry, |slot| match slot.state() {
                     State::Deleted => slot.set_state(State::Delivered),
@@ -239,9 +238,7 @@ impl Index {
             Line::Unlisted { time, clock } => {
                 for id in std::mem::take(&mut self.lingering) {
                     let entry = EntryId(id);
-                    if self.is(entry, State::Deleted) {
-                        self.flag(entry, GONE, true);
-                    }
+                    self.change(entry, |slot| slot.set_gone(true));
                 }
                 self.read_clock(*time, *clock);
             }
@@ -253,9 +250,7 @@ impl Index {
                 let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
                 self.set_absent(entry, 0);
                 // Deleted, and back: nothing but a look at the message itself settles what it is.
-                if self.is(entry, State::Deleted) {
-                    self.flag(entry, GONE, true);
-                }
+                self.change(entry, |slot| slot.set_gone(true));
             }
             Line::Known { state, key, listed, delivered, digests: _, notes } => {
                 let held = *state != State::Open || delivered.is_some();
@@ -266,7 +261,8 @@ impl Index {
                     slot.set_delivered(delivered.unwrap_or(Time(0)));
                     slot.absent = absent;
                     slot.set(PRESENT, absent == 0 && !notes.unlisted);
-                    slot.set(GONE, notes.gone);
+                    slot.set_gone(notes.gone);
+                    slot.set(LARGE, notes.large);
                     slot.set(HELD, held);
                     slot.set(WEAK, notes.weak || matches!(state, State::Seen | State::Recorded));
                 })?;
@@ -332,7 +328,6 @@ impl Index {
         if self.rare(entry).is_some_and(|rare| {
             rare.failures == 0
                 && rare.retry_after.is_none()
-                && !rare.large
                 && rare.listed.is_none()
                 && rare.copies.is_empty()
                 && rare.messages.is_empty()
@@ -388,7 +383,6 @@ impl Index {
         let forget = self.is(entry, State::Deleted);
         self.change(entry, |slot| {
             slot.set_state(State::Open);
-            slot.set(GONE, false);
             slot.set(HELD, slot.is(HELD) && !forget);
         });
         if forget {
@@ -428,11 +422,12 @@ impl Index {
     /// What went wrong with an entry before has been made good.  With `wholly`, messages that no destination is about to get
     /// are forgotten; while any is left, the entry is open.
     fn settle(&mut self, entry: EntryId, wholly: bool) {
+        self.flag(entry, LARGE, false);
         if self.rare(entry).is_none() {
             return;
         }
         let rare = self.rare_mut(entry);
-        (rare.failures, rare.retry_after, rare.large) = (0, None, false);
+        (rare.failures, rare.retry_after) = (0, None);
         let open = rare.messages.clone();
         for number in open {
             let idle = self.messages.get(number).is_none_or(|message| message.intents.is_empty());
@@ -497,9 +492,8 @@ impl Index {
         if self.slot(entry).is_some_and(|slot| slot.listed() == Listed::Huge) {
             self.rare_mut(entry).listed = listed;
         }
-        if notes.large || notes.failures > 0 || notes.retry_after.is_some() {
+        if notes.failures > 0 || notes.retry_after.is_some() {
             let rare = self.rare_mut(entry);
-            rare.large = notes.large;
             rare.failures = notes.failures;
             rare.retry_after = notes.retry_after;
         }
@@ -555,8 +549,8 @@ impl Index {
             },
             failures: rare.map_or(0, |rare| rare.failures),
             retry_after: rare.and_then(|rare| rare.retry_after),
-            absent: slot.absent != 0 || slot.is(GONE),
-            reported_too_large: rare.is_some_and(|rare| rare.large),
+            absent: slot.absent != 0 || slot.is_gone(),
+            reported_too_large: slot.is(LARGE),
             ..none
         }
     }
@@ -581,10 +575,10 @@ impl Index {
         let rare = self.rare(id);
         Notes {
             absent: (slot.absent != 0).then_some(slot.absent),
-            gone: slot.is(GONE),
+            gone: slot.is_gone(),
             weak: slot.is(HELD) && slot.is(WEAK) && slot.state() == State::Open,
             unlisted: slot.absent == 0 && !slot.is(PRESENT),
-            large: rare.is_some_and(|rare| rare.large),
+            large: slot.is(LARGE),
             failures: rare.map_or(0, |rare| rare.failures),
             retry_after: rare.and_then(|rare| rare.retry_after),
         }
@@ -604,7 +598,7 @@ impl Index {
     pub(super) fn lingers(&self) -> bool {
         self.lingering.iter().any(|id| {
             self.slot(EntryId(*id))
-                .is_some_and(|slot| slot.state() == State::Deleted && !slot.is(GONE) && slot.absent == 0)
+                .is_some_and(|slot| slot.state() == State::Deleted && !slot.is_gone() && slot.absent == 0)
         })
     }
 
@@ -614,7 +608,7 @@ impl Index {
     pub(super) fn is_forgettable(&self, id: EntryId, today: i64) -> bool {
         let deleted = |slot: &Slot| {
             slot.state() == State::Deleted
-                && slot.is(GONE)
+                && slot.is_gone()
                 && today.saturating_sub(slot.delivered().day()) >= FORGET_AFTER_DAYS
         };
         if self.slot(id).is_some_and(deleted) {

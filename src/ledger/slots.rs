@@ -43,14 +43,16 @@ pub(super) struct Flag(u8);
 pub(super) const RARE: Flag = Flag(0x08);
 /// It was in the last complete listing, or has come since.
 pub(super) const PRESENT: Flag = Flag(0x10);
-/// Deleted, and a listing has lacked it since.
-pub(super) const GONE: Flag = Flag(0x20);
+/// It was reported as too large.
+pub(super) const LARGE: Flag = Flag(0x20);
 /// At least one message of this key was delivered, seen or recorded.
 pub(super) const HELD: Flag = Flag(0x40);
 /// The last such was only seen or recorded: no word to delete it by.
 pub(super) const WEAK: Flag = Flag(0x80);
 
 const STATE: u8 = 0x07;
+const DELETED: u8 = 4;
+const GONE: u8 = 5;
 const UNKNOWN: u32 = u32::MAX;
 const HUGE: u32 = u32::MAX - 1;
 
@@ -71,8 +73,20 @@ impl Slot {
             1 => State::Seen,
             2 => State::Recorded,
             3 => State::Delivered,
-            4 => State::Deleted,
+            DELETED | GONE => State::Deleted,
             _ => State::Open,
+        }
+    }
+
+    /// Whether it is deleted, and a listing has lacked it since.
+    pub(super) fn is_gone(&self) -> bool {
+        self.bits & STATE == GONE
+    }
+
+    /// Says so, or takes it back, of one that is deleted; of any other it means nothing.
+    pub(super) fn set_gone(&mut self, gone: bool) {
+        if self.state() == State::Deleted {
+            self.bits = self.bits & !STATE | if gone { GONE } else { DELETED };
         }
     }
 
@@ -83,7 +97,7 @@ impl Slot {
                 State::Seen => 1,
                 State::Recorded => 2,
                 State::Delivered => 3,
-                State::Deleted => 4,
+                State::Deleted => DELETED,
             };
     }
 
@@ -278,7 +292,7 @@ fn hash_of(slots: &[Slot], id: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{GONE, HELD, Listed, PRESENT, RARE, Slot, Slots, WEAK};
+    use super::{HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, WEAK};
     use crate::ledger::State;
     use crate::ledger::line::KeyField;
 
@@ -298,15 +312,19 @@ mod tests {
             ((1 << 40) - 1, Listed::Unknown, State::Open)
         );
         let states = [State::Open, State::Seen, State::Recorded, State::Delivered, State::Deleted];
-        for flag in [RARE, PRESENT, GONE, HELD, WEAK] {
+        for flag in [RARE, PRESENT, LARGE, HELD, WEAK] {
             for state in states {
                 for up in [true, false] {
                     slot.set(flag, up);
                     slot.set_state(state);
+                    slot.set_gone(true);
                     assert_eq!((slot.state(), slot.is(flag)), (state, up));
+                    assert_eq!(slot.is_gone(), state == State::Deleted);
                 }
             }
         }
+        slot.set_gone(false);
+        assert!(!slot.is_gone() && slot.state() == State::Deleted);
         assert!(slots.insert(&KeyField::UniqueId(b"b"[..].into()), 1 << 40).is_err());
     }
 
