@@ -5,6 +5,7 @@
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::durable::{self, Step};
@@ -18,10 +19,10 @@ const FILE: &str = "lock";
 /// be given up at a signal.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The lock of one mailbox, held until dropped.
-#[derive(Debug)]
+/// The lock of one mailbox, held until it and all its clones are dropped.
+#[derive(Debug, Clone)]
 pub struct Lock {
-    _file: File,
+    _file: Arc<File>,
 }
 
 impl Lock {
@@ -38,7 +39,9 @@ impl Lock {
             let (file, _) = durable::open_or_create(&path, 0o600)?;
             match file.try_lock() {
                 // Somebody who cleaned up may have taken the file's name away meanwhile.
-                Ok(()) if has_its_name(&file, &path) => return Ok(Self { _file: file }),
+                Ok(()) if has_its_name(&file, &path) => {
+                    return Ok(Self { _file: Arc::new(file) });
+                }
                 Ok(()) => continue,
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
@@ -84,7 +87,10 @@ mod tests {
         for wait in [None, Some(Some(Duration::ZERO))] {
             assert!(matches!(Lock::acquire(&directory, wait, &stop), Err(Error::Locked)));
         }
+        let clone = held.clone();
         drop(held);
+        assert!(matches!(Lock::acquire(&directory, None, &stop), Err(Error::Locked)));
+        drop(clone);
         assert!(directory.join("lock").exists());
         Lock::acquire(&directory, None, &stop).unwrap();
     }

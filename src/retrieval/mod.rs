@@ -83,7 +83,8 @@ fn mailbox(run: &Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool) {
     let mut memory = Memory::load(&directory);
     let alerts = Alerts::new(run, Time::now());
     let result = match alerts.check_pause(&memory) {
-        Ok(()) => with_lock(run, summary, &directory, lock, &mut memory),
+        // The memory is this run's until it has been written.
+        Ok(()) => with_lock(run, summary, &directory, lock.clone(), &mut memory),
         paused => paused,
     };
     let news = alerts.judge(&mut memory, &result, summary);
