@@ -215,6 +215,9 @@ impl Connection {
             descriptors.push(PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN));
         }
         descriptors.extend(other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
+        if !more {
+            acknowledge_at_once(socket);
+        }
         // With something in a buffer there is nothing to wait for, but the others still have their say.
         let until = if more { Instant::now() } else { until };
         let happened = poll::poll(&mut descriptors, until)
@@ -284,6 +287,18 @@ fn server(target: &Target<'_>) -> String {
     let (host, port) = (target.host, target.port);
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
+
+/// Has what has come acknowledged now, not with what is sent next, or 40 ms later: nothing will be sent before more has
+/// come.  A server that writes each answer of a flight by itself, and keeps small pieces back until all before them are
+/// acknowledged (RFC 1122 §4.2.3.4), as is usual, would wait so long for each of its flights.
+#[cfg(target_os = "linux")]
+fn acknowledge_at_once(socket: BorrowedFd<'_>) {
+    // The system takes it back by itself; where it can't be had, it's only slower.
+    let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn acknowledge_at_once(_: BorrowedFd<'_>) {}
 
 /// A call on a non-blocking socket, again while it is interrupted; `None` when it would block.
 fn transferred(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
