@@ -279,3 +279,120 @@ fn a_refused_flight_is_a_refused_login() {
     let commands = served.server.commands(served.server.sessions());
     assert_eq!(commands.iter().filter(|command| command.starts_with("PASS")).count(), 1);
 }
+
+/// What a delivery that was left half-way costs: a look at the steps of a run, numbered.
+#[cfg(feature = "crash-points")]
+mod left_half_way {
+    use super::{Served, good, holds, message, messages, settled};
+    use crate::mailbox::Mailbox;
+    use crate::support::sandbox::{Invocation, Sandbox};
+    use crate::support::server::Server;
+
+    /// The number of the step at which a run of this first touches the Maildir by such a step.
+    #[track_caller]
+    fn step(sandbox: &Sandbox, run: Invocation<'_>, of: &str) -> u64 {
+        let run = run.record_steps().run();
+        let mail = sandbox.path("mail").to_string_lossy().into_owned();
+        let found = run.steps.iter().find(|step| step.contains(of) && step.contains(&mail));
+        let found = found.unwrap_or_else(|| panic!("{:#?}", run.steps));
+        found.split_once(' ').unwrap().0.parse().unwrap()
+    }
+
+    /// Two are known, and c has come.
+    fn one_new() -> Served {
+        let served = settled(&["a", "b"], "");
+        served.server.add("me", [message("c")]);
+        served
+    }
+
+    /// The step at which c gets its name.
+    fn publication() -> u64 {
+        let trial = one_new();
+        step(&trial.sandbox, trial.sandbox.popfetch([""; 0]), " Rename ")
+    }
+
+    /// Settled without the network: the server is busy.
+    #[track_caller]
+    fn is_settled_first(served: &Served, account: &[&str]) {
+        served.server.change(|options| *options = options.clone().instead("PASS", "-ERR [IN-USE] later\r\n"));
+        served.sandbox.run(account).exits(75);
+        holds(served, &["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_could_not_be_published_comes_first() {
+        let failed = || {
+            let served = one_new();
+            served.sandbox.popfetch([""; 0]).fail_at(publication(), "EIO").run().exits(73);
+            served
+        };
+        is_settled_first(&failed(), &[]);
+        // Though it has left the server meanwhile, which then looks as it did before it came.
+        let served = failed();
+        served.server.replace("me", messages(&["a", "b"]));
+        served.fetch().succeeds();
+        holds(&served, &["a", "b", "c"]);
+    }
+
+    #[test]
+    fn killed_at_recovery_too() {
+        let killed = || {
+            let served = one_new();
+            served.sandbox.popfetch([""; 0]).crash_at(publication()).run();
+            served
+        };
+        let trial = killed();
+        let recovery = step(&trial.sandbox, trial.sandbox.popfetch([""; 0]), " ");
+        let served = killed();
+        served.sandbox.popfetch([""; 0]).crash_at(recovery).run();
+        is_settled_first(&served, &[]);
+    }
+
+    /// Another account settles what is open at the mbox they share, and no more.
+    #[test]
+    fn a_neighbour_settled_half_of_it() {
+        let shared = || {
+            let servers = [&["a", "b"][..], &["x"]].map(|names| Server::start(good(messages(names))));
+            let account = |name: &str, server: &Server, deliver: &str| {
+                format!(
+                    "[accounts.{name}]\nserver = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nuser = \"me\"\n\
+                     password = \"secret\"\ndeliver = {deliver}\n",
+                    server.port()
+                )
+            };
+            let [server, other] = servers;
+            let mailbox = Mailbox::new(server.port(), "");
+            mailbox.sandbox.config(format!(
+                "{}{}",
+                account("me", &server, "[{ maildir = \"~/mail\" }, { mbox = \"~/box\" }]"),
+                account("you", &other, "{ mbox = \"~/box\" }")
+            ));
+            mailbox.sandbox.run(["me"]).succeeds();
+            mailbox.sandbox.run(["me"]).succeeds();
+            server.add("me", [message("c")]);
+            (Served { server, mailbox }, other)
+        };
+        let (trial, _other) = shared();
+        let publication = step(&trial.sandbox, trial.sandbox.popfetch(["me"]), " Rename ");
+        let (served, _other) = shared();
+        served.sandbox.popfetch(["me"]).crash_at(publication).run();
+        served.sandbox.run(["you"]).succeeds();
+        is_settled_first(&served, &["me"]);
+    }
+}
+
+/// The program put off two messages, and then the line broke: that is to be done again, though the maildrop is as it was.
+#[test]
+fn a_session_that_broke_is_not_taken_for_idle() {
+    let keys = "deliver = { pipe = [\"/bin/sh\", \"-c\", \"cat >/dev/null; exit $(cat $HOME/code)\"] }";
+    let served = serve(good(messages(&["a", "b", "c"])), keys);
+    served.sandbox.write("code", "0");
+    served.fetch().succeeds();
+    assert!(is_quick(&poll(&served)));
+    served.sandbox.write("code", "75");
+    served.server.change(|options| *options = options.clone().instead("RETR 3", ""));
+    served.sandbox.run(["--all"]).exits(75);
+    served.server.change(|options| options.instead.clear());
+    served.sandbox.write("code", "0");
+    assert!(!is_quick(&poll(&served)));
+}

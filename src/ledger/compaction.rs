@@ -32,7 +32,7 @@ pub(super) struct Heading<'a> {
 /// # Errors
 /// [`Error::Disk`].
 pub(super) fn create(directory: &Path, heading: Heading<'_>) -> Result<(), Error> {
-    replace(directory, heading, |out| out.begin(heading, 0))
+    replace(directory, heading, true, |out| out.begin(heading, 0))
 }
 
 /// Writes the ledger in `directory` anew from `index`, reading what that doesn't hold from `old`.  With `forget`, what
@@ -49,7 +49,7 @@ pub(super) fn rewrite(
     forget: bool,
 ) -> Result<(), Error> {
     let today = heading.time.day();
-    replace(directory, heading, |out| {
+    replace(directory, heading, index.messages.intents_len() == 0, |out| {
         out.begin(heading, u64::from(index.len()))?;
         for known in index.destinations.records() {
             out.put(&Line::Destination {
@@ -87,10 +87,11 @@ pub(super) fn clean_up(directory: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lets `fill` write a new file, and puts it in the ledger's place.
+/// Lets `fill` write a new file, and puts it in the ledger's place; at rest, if no delivery is open in it.
 fn replace(
     directory: &Path,
     Heading { time, clock, .. }: Heading<'_>,
+    rests: bool,
     fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
@@ -113,7 +114,9 @@ fn replace(
     // the new group makes rot in what was just synced an error, not the end of a last group, to be dropped.
     let mut lines = Vec::new();
     Line::Group { number: 2, time, clock, count: 0 }.write(&mut lines);
-    Line::End.write(&mut lines);
+    if rests {
+        Line::End.write(&mut lines);
+    }
     durable::write(&file, &path, &lines)?;
     Ok(())
 }

@@ -43,6 +43,8 @@ pub(super) struct Index {
     pub(super) clock: Option<Time>,
     /// Whether lines that something depends on stand behind the last `end`.
     pub(super) working: bool,
+    /// Where the last `end` stands.
+    pub(super) ended: u64,
     /// What the file would measure if it were compacted, about.
     pub(super) live: u64,
 }
@@ -114,6 +116,7 @@ impl Index {
             time: Time(0),
             clock: None,
             working: false,
+            ended: 0,
             live: 0,
         }
     }
@@ -276,7 +279,8 @@ impl Index {
                 let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
                 self.add_copy(entry, offset, *delivered);
             }
-            Line::New | Line::End => {}
+            Line::New => {}
+            Line::End => self.ended = offset,
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::{Error, Mailbox};
 /// What is read or written at once.
 const CHUNK: usize = 256 * 1024;
 /// As much of a ledger's end as can be looked at by the way.
-const LOOK: u64 = 1024 * 1024;
+pub(super) const LOOK: u64 = 1024 * 1024;
 /// A longer line is damage: no unique-id and no argv makes one.
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
 /// The shortest an entry can be: bounds what a `group` line may make us reserve.

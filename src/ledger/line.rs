@@ -22,7 +22,7 @@
 //! | `unlisted TIME CLOCK` | a complete listing that held nothing known |
 //! | `known STATE KEY LISTED DELIVERED DIGESTS NOTE…`, `copy KEY DELIVERED DIGESTS` | an entry after compaction |
 //! | `new` | the file was written anew; until an `end` follows, its name may not be on disk |
-//! | `end` | the run ended in order, and everything that matters before this line is on disk |
+//! | `end` | the run ended in order: what matters before this line is on disk, and nothing of it is open |
 //!
 //! DIGESTS are three fields: message, header, identity.  `-` stands for what is not known.
 

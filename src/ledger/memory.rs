@@ -199,7 +199,7 @@ impl Memory {
             let (octets, listed, grows) = (octets.0, listed.0, if *grows_at_end { "grows" } else { "-" });
             let idle = marked(idle_under.as_ref().map(String::as_bytes));
             let due = or_dash(due.map(|time| time.0));
-            line(format_args!("quick {messages} {octets} {first} {last} {listed} {grows} {idle} {due}"));
+            line(format_args!("left {messages} {octets} {first} {last} {listed} {grows} {idle} {due}"));
         }
         out
     }
@@ -246,7 +246,7 @@ impl Memory {
                     since: time(fields.next()?)?,
                     reported: optional(fields.next()?, time)?,
                 }),
-                b"quick" => {
+                b"left" => {
                     let unique_id = |field: &[u8]| UniqueId::new(&unmark(field)?).map(UniqueId::to_buf);
                     memory.quick = Some(Quick {
                         messages: number(fields.next()?)?,
@@ -384,7 +384,7 @@ mod tests {
             Memory::load(home.path())
         };
         assert_eq!(Memory::load(home.path()), Memory::default());
-        for bad in ["", "popfetch-memory 2\n", "popfetch-memory 1\npause x\n", "popfetch-memory 1\n\n\nquick"]
+        for bad in ["", "popfetch-memory 2\n", "popfetch-memory 1\npause x\n", "popfetch-memory 1\n\n\nleft"]
         {
             assert_eq!(load(bad.as_bytes()), Memory::default(), "{bad:?}");
         }

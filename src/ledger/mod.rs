@@ -16,8 +16,8 @@
 //! a crash takes away is found out again from its `staged` line.  [`Ledger::sync`] brings them to the disk before `QUIT`.
 //!
 //! A killed run leaves lines that can be read but may not be on disk, and so does one whose sync failed, which no
-//! second sync repairs or even notices.  So a run that ends in order says so by an `end` line, written after everything
-//! that matters was synced ([`Ledger::close`]).  Where lines that matter stand behind the last `end`, the ledger is
+//! second sync repairs or even notices.  So a run that ends in order, with no delivery open, says so by an `end` line,
+//! written after everything that matters was synced ([`Ledger::close`]).  Where lines that matter stand behind the last `end`, the ledger is
 //! written anew and synced before anything is concluded from it ([`Ledger::open`]).  Therefore every entry of an open
 //! ledger can be acted on, and a run that finds nothing new syncs nothing: `listing` lines and what belongs to them,
 //! sizes, failures and confirmed deletions don't matter in this sense.  If they get lost, something is asked again.
@@ -133,7 +133,7 @@ impl Ledger {
     }
 
     /// Whether the ledger in `directory` lies there as a run left it that ended in order, told without reading the whole of
-    /// a long one: then nothing is to be recovered unless that run already knew.  `false` too when it can't be told.
+    /// a long one: then nothing is to be recovered.  `false` too when it can't be told.
     #[must_use]
     pub fn rests(directory: &Path) -> bool {
         durable::open_to_read(&directory.join(FILE)).is_ok_and(|file| {
@@ -449,9 +449,13 @@ impl Ledger {
             return Ok(());
         }
         let worked = self.index.working;
-        if worked {
+        let far = self.journal.as_ref().map_or(0, Journal::len).saturating_sub(self.index.ended);
+        if worked || far > journal::LOOK / 2 {
             self.sync()?;
-            self.append(&Line::End)?;
+            // What is open still is for the next run to settle, before anything else.
+            if self.index.messages.intents_len() == 0 {
+                self.append(&Line::End)?;
+            }
         }
         self.flush()?;
         let Some(journal) = &self.journal else { return Ok(()) };

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::committer::Exit;
 use super::error::Error;
@@ -57,7 +58,7 @@ impl Destinations {
 pub(super) fn are_there(run: &Run<'_>) -> bool {
     run.account.deliver.iter().all(|deliver| match deliver {
         Deliver::Maildir(path) => maildir::check(path, false).is_ok(),
-        Deliver::Mbox(path) => mbox::check(path, &run.context.stop).is_ok(),
+        Deliver::Mbox(path) => mbox::check(path, &run.context.stop, Duration::ZERO).is_ok(),
         Deliver::Pipe(pipe) => pipe::check(&command(pipe), search(run)).is_ok(),
         Deliver::Stdout => stdout::open().is_ok(),
     })
@@ -144,7 +145,7 @@ fn open(
             Opened { inlet: opened.inlet, outlet: opened.outlet, inode: Some(opened.inode) }
         }
         Deliver::Mbox(path) => {
-            mbox::check(path, &run.context.stop)?;
+            mbox::check(path, &run.context.stop, mbox::Settings::PATIENCE)?;
             let settings = mbox::Settings {
                 path: path.clone(),
                 state_root: run.context.state.clone(),

@@ -108,39 +108,28 @@ fn with_lock(
                 .to_owned(),
         );
     }
-    let clock = Time::now();
-    if let Some(question) = quick::question(run, memory, directory, clock) {
+    if let Some(question) = quick::question(run, memory, directory, Time::now()) {
         let secret = password::obtain(run.account, run.context.environment)?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
-        let begun = match sessions.glance(question, clock) {
+        let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
             Ok(begun) => begun,
             Err(e) if sessions.gives_up_pipelining(&e) => None,
             Err(e) => return Err(e),
         };
-        let held = open(run, sessions.summary, sessions.memory, directory, lock)?;
+        let held = open(run, sessions.summary, directory, lock)?;
         return sessions.finish(held, begun, directory);
     }
-    let held = open(run, summary, memory, directory, lock)?;
+    let held = open(run, summary, directory, lock)?;
     let secret = password::obtain(run.account, run.context.environment)?;
     Sessions::new(run, summary, memory, &secret).finish(held, None, directory)
 }
 
 /// Opens the ledger, settles what a run that died has left, and opens the destinations.
-fn open(
-    run: &Run<'_>,
-    summary: &mut Summary,
-    memory: &mut Memory,
-    directory: &Path,
-    lock: Lock,
-) -> Result<Held, Error> {
+fn open(run: &Run<'_>, summary: &mut Summary, directory: &Path, lock: Lock) -> Result<Held, Error> {
     let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, Time::now())?;
     for warning in ledger.warnings() {
         run.warn(warning.clone());
-    }
-    if !ledger.intents().is_empty() {
-        // Until they are settled every run must come here.
-        quick::forget(memory);
     }
     recovery::recover(run, &mut ledger, directory, summary)?;
     let destinations = Destinations::open(run, &mut ledger, directory)?;

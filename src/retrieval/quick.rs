@@ -157,12 +157,13 @@ fn settled(
     tally: &Tally,
 ) -> Result<Option<Quick>, ledger::Error> {
     let Some((messages, mut octets)) = drop_listing else { return Ok(None) };
+    // By the clock: after a leap that was put right, the ledger's time is ahead of it.
+    let Some(listed) = ledger.trusted_now() else { return Ok(None) };
     let quiet =
         tally.failed == 0 && tally.refused.is_empty() && tally.uncertain.is_empty() && !tally.not_stored;
     let all = usize::try_from(messages) == Ok(maildrop.len())
         && maildrop.has_unique_ids()
-        && ledger.intents().is_empty()
-        && ledger.trusted_now().is_some();
+        && ledger.intents().is_empty();
     let days = match policy.retention {
         Retention::Limits(limits) => limits.days,
         Retention::Keep | Retention::Delete => None,
@@ -207,7 +208,7 @@ fn settled(
     }
     let stays = |listed: &Listed<'_>| !matches!(listed.who, Who::Known(id) if deleted.contains(&id));
     let (first, last) = ends(&mut maildrop.iter().filter(stays), ledger)?;
-    let (listed, idle_under) = (ledger.now(), Some(configuration(run)));
+    let idle_under = Some(configuration(run));
     Ok(Some(Quick { messages: left, octets, first, last, listed, grows_at_end: true, idle_under, due }))
 }
 

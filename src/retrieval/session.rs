@@ -57,12 +57,8 @@ pub(super) type Held = (Ledger, Destinations);
 impl Sessions<'_, '_> {
     /// A session that begins with a quick poll's question.  Mostly it ends with it, the maildrop being as it was left;
     /// else it goes on, with the listings on their way.
-    pub(super) fn glance(
-        &mut self,
-        question: Ahead,
-        clock: Time,
-    ) -> Result<Option<Client<Transaction>>, Error> {
-        let mut client = self.login(question, clock)?;
+    pub(super) fn glance(&mut self, question: Ahead) -> Result<Option<Client<Transaction>>, Error> {
+        let mut client = self.login(question)?;
         let Some(glance) = client.glance()? else { return Ok(Some(client)) };
         if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
         {
@@ -86,12 +82,11 @@ impl Sessions<'_, '_> {
         extra: bool,
     ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
-        let now = ledger.now();
         let listing = Ahead::Listing {
             drop_listing: quick::wanted(self.run),
-            sizes: sizes_are_due(self.memory.sizes, now),
+            sizes: sizes_are_due(self.memory.sizes, ledger.now()),
         };
-        let client = match begun.map_or_else(|| self.login(listing, now), Ok) {
+        let client = match begun.map_or_else(|| self.login(listing), Ok) {
             Ok(client) => client,
             // Nothing is lost when an extra session isn't to be had.
             Err(e) if extra && e.is_transient() => {
@@ -102,10 +97,17 @@ impl Sessions<'_, '_> {
         };
         let taken = &mut self.taken;
         let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope, taken };
-        session.transact(client, ledger, destinations)
+        let (held, outcome) = session.transact(client, ledger, destinations);
+        if outcome.is_err() {
+            // What it was about may be due although the maildrop looks as it was left.
+            quick::forget(self.memory);
+        }
+        (held, outcome)
     }
 
-    fn login(&mut self, ahead: Ahead, now: Time) -> Result<Client<Transaction>, Error> {
+    fn login(&mut self, ahead: Ahead) -> Result<Client<Transaction>, Error> {
+        // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
+        let now = Time::now();
         self.run.report(&Event::Connecting { server: self.run.server() });
         let mut attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
         if let Err(Error::Client(e)) = &attempt

@@ -54,9 +54,9 @@ const LEAD: &[u8] = b"\n\n";
 /// mbox, or empty, or missing.
 ///
 /// # Errors
-/// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it too long.
-pub fn check(path: &Path, stop: &Stop) -> Result<(), Error> {
-    locks::look(path, &mut Wait::new(stop, PATIENCE))
+/// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it for longer than `patience`.
+pub fn check(path: &Path, stop: &Stop, patience: Duration) -> Result<(), Error> {
+    locks::look(path, &mut Wait::new(stop, patience))
 }
 
 /// Removes from `state`, the ledger's directory, spools that none of its open intents names, and, when none is at an

@@ -237,7 +237,7 @@ fn what_is_no_mbox_is_refused() {
     let refused = |home: &Home| {
         let error = home.deliver(&mut home.outlet(), &TEXTS).unwrap_err();
         assert!(matches!(error, Error::Unfit { exit: ExitCode::CannotCreate, .. }), "{error:?}");
-        let error = check(&home.mbox(), &Stop::new().unwrap()).unwrap_err();
+        let error = check(&home.mbox(), &Stop::new().unwrap(), Duration::ZERO).unwrap_err();
         assert_eq!(error.exit_code(), ExitCode::CannotCreate);
     };
     for text in ["root:x:0:0\n", "from x\n", "\nFrom x\n", "Fro", "From"] {
@@ -258,7 +258,7 @@ fn what_is_no_mbox_is_refused() {
         if let Some(text) = text {
             fs::write(home.mbox(), text).unwrap();
         }
-        check(&home.mbox(), &Stop::new().unwrap()).unwrap();
+        check(&home.mbox(), &Stop::new().unwrap(), Duration::ZERO).unwrap();
     }
 }
 
