@@ -257,7 +257,8 @@ impl Bench {
     }
 
     fn options(&self, mail: &Mail, tls: bool) -> Options {
-        let tls = if tls { Tls::Implicit(self.authority.issue(&Leaf::default())) } else { Tls::None };
+        let leaf = Leaf { common_name: Some("localhost".to_owned()), ..Leaf::default() };
+        let tls = if tls { Tls::Implicit(self.authority.issue(&leaf)) } else { Tls::None };
         Options { tls, ..Options::with("me", PASSWORD, mail.messages.iter().cloned()) }
     }
 
