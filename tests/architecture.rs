@@ -108,7 +108,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("native-tls", &["connection"]),
     ("pbkdf2", &["protocol::sasl"]),
     ("rpassword", &["config::password"]),
-    ("rustix", &["clock", "config::locate", "connection", "delivery", "durable"]),
+    ("rustix", &["clock", "config::locate", "connection", "delivery", "durable", "report::progress"]),
     ("serde", &["report::json"]),
     ("serde_json", &["report::json"]),
     ("sha1", &["protocol::sasl"]),

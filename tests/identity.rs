@@ -319,6 +319,51 @@ fn l10_neither_uidl_nor_top() {
     assert_eq!(served.server.maildrop("me").len(), 0);
 }
 
+#[test]
+fn uidl_offered_and_refused_is_tried_again_later() {
+    for (pipelining, policy) in [("auto", KEEP), ("off", KEEP), ("auto", DELETE)] {
+        let options = Options { instead_session: Some(1), ..good(small(3)) };
+        let options = options.instead("UIDL", "-ERR [SYS/TEMP] index is being rebuilt\r\n");
+        let served = serve(options, &format!("{policy}\npipelining = \"{pipelining}\""));
+        served
+            .fetch()
+            .exits(75)
+            .complains("offers UIDL, but refused it now")
+            .complains("the next run asks again");
+        served.holds([""; 0]);
+        assert_eq!(served.server.maildrop("me").len(), 3);
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+        assert_eq!(served.server.count("RETR"), 3);
+    }
+}
+
+#[test]
+fn uidl_offered_and_refused_for_an_empty_maildrop_is_nothing_new() {
+    let served = serve(good(small(0)).instead("UIDL", "-ERR no messages\r\n"), KEEP);
+    served.fetch().succeeds();
+}
+
+#[test]
+fn uidl_refused_where_messages_are_known_by_it_is_tried_again_later() {
+    for policy in [KEEP, DELETE] {
+        // UIDL isn't offered, and tried all the same.
+        let options =
+            Options { instead_session: Some(2), ..good(small(3)) }.instead("UIDL", "-ERR not now\r\n");
+        let options =
+            Options { before_login: vec!["USER".into()], after_login: vec!["TOP".into()], ..options };
+        let served = serve(options, KEEP);
+        served.fetch().succeeds();
+        served.server.add("me", [Message::new("uid-4", body(4))]);
+        served.configure(served.server.port(), policy);
+        served.fetch().exits(75).complains("by which its messages are known").complains("mv '");
+        served.holds(stored(1..=3));
+        assert_eq!(served.server.maildrop("me").len(), 4);
+        served.fetch().succeeds();
+        served.holds(stored(1..=4));
+    }
+}
+
 // ---- windows ----------------------------------------------------------------------------------------------------------
 
 /// Gmail: three messages a session, what was retrieved is listed no more after a clean QUIT, and nothing is deleted.

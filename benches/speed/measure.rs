@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// What a run took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,24 +25,45 @@ pub struct Measured {
 /// a child's memory isn't its own (a child begins with its parent's).
 pub const HELPER: &str = "--measured";
 
+/// What a program may take: it's stopped when it's not done by then, so that one that hangs spoils its own line only.
+const TIME: Duration = Duration::from_secs(300);
+/// Address space, in octets: the machine belongs to the others too.
+const SPACE: u64 = 4 << 30;
+
 /// `RESULT WORD…`
 pub fn helper(mut args: impl Iterator<Item = OsString>) -> std::io::Result<()> {
     let result = PathBuf::from(args.next().unwrap());
     let mut command = Command::new(args.next().unwrap());
     command.args(args).stdin(Stdio::null());
+    setrlimit(Resource::RLIMIT_AS, SPACE, SPACE)?;
     let began = Instant::now();
-    let status = command.status()?;
+    let mut child = command.spawn()?;
+    let pid = Pid::from_child(&child);
+    let (ended, end) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if end.recv_timeout(TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("stopped after {TIME:?}");
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    });
+    let status = child.wait()?;
     let seconds = began.elapsed().as_secs_f64();
+    drop(ended);
+    watch.join().unwrap();
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let time = |value: nix::sys::time::TimeVal| value.tv_sec() as f64 + value.tv_usec() as f64 / 1e6;
     let [user, system] = [time(usage.user_time()), time(usage.system_time())];
-    std::fs::write(result, format!("{seconds} {} {user} {system} {}", usage.max_rss(), status.success()))
+    // A signal is no code.
+    let code = status.code().unwrap_or(-1);
+    std::fs::write(result, format!("{seconds} {} {user} {system} {code}", usage.max_rss()))
 }
 
 /// A program with its arguments, and the home it runs in.
 pub struct Invocation {
     pub words: Vec<OsString>,
     pub home: PathBuf,
+    /// The exit code, besides 0, that says that there was nothing to do.
+    pub idle: i32,
     pub environment: Vec<(&'static str, OsString)>,
 }
 
@@ -59,9 +82,13 @@ impl Invocation {
         command
     }
 
+    /// Of what it printed, the last line that speaks of an error, or else the last one.
     fn output(&self) -> String {
         let output = std::fs::read(self.home.join("output")).unwrap_or_default();
-        String::from_utf8_lossy(&output[..output.len().min(2000)]).into_owned()
+        let output = String::from_utf8_lossy(&output);
+        let mut lines = output.lines().rev();
+        let error = lines.clone().find(|line| line.contains("rror") || line.contains("stopped"));
+        error.or(lines.next()).unwrap_or("and said nothing").trim().to_owned()
     }
 
     /// Runs it; an error is what it printed.
@@ -75,7 +102,8 @@ impl Invocation {
         let mut words = text.split(' ');
         let mut number = || words.next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(f64::NAN);
         let (seconds, rss, user, system) = (number(), number(), number(), number());
-        if words.next() != Some("true") {
+        let code = number();
+        if code != 0.0 && code != f64::from(self.idle) {
             return Err(self.output());
         }
         Ok(Measured { seconds, rss_kib: rss as u64, user, system })

@@ -129,7 +129,8 @@ impl Program {
             Self::Fetchmail => vec![("FETCHMAILHOME", home.into())],
             _ => Vec::new(),
         };
-        Invocation { words, home: home.to_owned(), environment }
+        let idle = if self == Self::Fetchmail { 1 } else { 0 };
+        Invocation { words, home: home.to_owned(), idle, environment }
     }
 
     fn bare(self, home: &Path, job: &Job) -> Vec<OsString> {
@@ -182,7 +183,8 @@ impl Program {
         };
         write(&file, &text);
         if self == Self::Fdm {
-            own(&file, "_fdm:nogroup");
+            // As the folder around it.
+            mode(&file, 0o666);
         }
         if self == Self::Getmail {
             own(home, "nobody:nogroup");
@@ -286,14 +288,15 @@ fn fdm(home: &Path, job: &Job) -> Vec<OsString> {
 fn fetchmail(home: &Path, job: &Job) -> Vec<OsString> {
     let mut text = format!("set idfile \"{}\"\nset invisible\n", home.join("ids").display());
     let tls = match &job.tls {
-        Some(path) => format!("ssl sslcertfile \"{}\" sslcertck", path.display()),
+        // It checks no address, and wants a common name beside the other names.
+        Some(path) => format!("ssl sslcertfile \"{}\" sslcertck sslcommonname localhost", path.display()),
         None => "sslproto \"\"".to_owned(),
     };
     writeln!(text, "poll 127.0.0.1 protocol POP3 port {} auth password uidl", job.port).unwrap();
     for user in &job.users {
         writeln!(
             text,
-            "username \"{user}\" password \"{PASSWORD}\" {tls} {} mda \"procmail -m {}\"",
+            "username \"{user}\" password \"{PASSWORD}\" {tls} {} mda \"procmail -f %F -m {}\"",
             if job.keep { "keep" } else { "no keep" },
             home.join("procmailrc").display()
         )
@@ -322,8 +325,10 @@ fn getmail(home: &Path, job: &Job) -> Vec<OsString> {
     }
     words.extend(["getmail".into(), format!("--getmaildir={}", home.display()).into()]);
     for user in &job.users {
+        // The child that delivers may end before its end is waited for: it then fails, after this time-out.
         let text = format!(
-            "[retriever]\ntype = {kind}\nserver = 127.0.0.1\nport = {}\nusername = {user}\npassword = {PASSWORD}\n{check}\
+            "[retriever]\ntype = {kind}\nserver = 127.0.0.1\nport = {}\nusername = {user}\npassword = {PASSWORD}\n\
+             timeout = 20\n{check}\
              [destination]\n{into}[options]\ndelete = {}\nread_all = false\ndelivered_to = false\n\
              received = false\nverbose = 0\n",
             job.port, !job.keep

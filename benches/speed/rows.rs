@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::check::{self, Digest};
+use crate::check::{self, Digest, Found};
 use crate::measure::{Invocation, Measured, settle};
 use crate::programs::{Destination, Job, PASSWORD, Program};
 use crate::support::certificates::{Authority, Leaf};
@@ -78,7 +78,24 @@ struct Figures {
     runs: Vec<Measured>,
     waits: Option<u64>,
     octets: Option<(u64, u64)>,
+    /// What it does to the mail.
+    note: String,
+    /// Why it isn't run again; after the last run, whatever else there is to say.
     remark: String,
+}
+
+impl Figures {
+    fn new(program: Program, variant: &str) -> Self {
+        Self {
+            program,
+            name: format!("{}{variant}", program.name()),
+            runs: Vec::new(),
+            waits: None,
+            octets: None,
+            note: String::new(),
+            remark: String::new(),
+        }
+    }
 }
 
 /// Servers, jobs and checks of one row.
@@ -86,7 +103,8 @@ struct Row<'a> {
     bench: &'a Bench,
     server: &'a dyn Fn() -> Server,
     job: Job,
-    check: &'a dyn Fn(&Path) -> Result<(), String>,
+    /// What was done to the mail, if anything; an error is what is wrong.
+    check: &'a dyn Fn(&Path) -> Result<String, String>,
     /// Messages, for counts per message.
     messages: u64,
     /// Settings of popfetch's to be compared, each with a name.
@@ -106,14 +124,7 @@ impl Row<'_> {
             }
             let variants: &[_] = if *program == Program::Popfetch { self.variants } else { &[("", "")] };
             for (variant, settings) in variants {
-                let line = Figures {
-                    program: *program,
-                    name: format!("{}{variant}", program.name()),
-                    runs: Vec::new(),
-                    waits: None,
-                    octets: None,
-                    remark: String::new(),
-                };
+                let line = Figures::new(*program, variant);
                 lines.push((line, Job { settings, ..self.job.clone() }));
             }
         }
@@ -163,7 +174,7 @@ impl Row<'_> {
         match invocation.measure() {
             Ok(measured) => line.runs.push(measured),
             Err(output) => {
-                line.remark = format!("failed: {}", output.trim().replace('\n', " / "));
+                line.remark = format!("failed: {output}");
                 return;
             }
         }
@@ -173,8 +184,9 @@ impl Row<'_> {
             let (up_now, down_now) = relay.octets();
             line.octets = Some((up_now - up, down_now - down));
         }
-        if let Err(what) = (self.check)(&invocation.home) {
-            line.remark = format!("WRONG: {what}");
+        match (self.check)(&invocation.home) {
+            Ok(note) => line.note = note,
+            Err(what) => line.remark = format!("WRONG: {what}"),
         }
         if self.kept.is_none() {
             let _ = std::fs::remove_dir_all(&invocation.home);
@@ -188,7 +200,7 @@ impl Row<'_> {
                 let per = |count: u64| count as f64 / self.messages.max(1) as f64;
                 format!("{:.2} system calls a message, {:.3} syncs ({most})", per(all), per(syncs))
             }
-            Err(output) => format!("not counted: {}", output.trim()),
+            Err(output) => format!("not counted: {output}"),
         };
         let _ = std::fs::remove_dir_all(&invocation.home);
     }
@@ -212,20 +224,21 @@ fn print(lines: &[Figures]) {
         let ratio = |other: Option<f64>| other.map_or("".into(), |other| format!("{:.2}", time / other));
         let rss = line.runs.iter().map(|run| run.rss_kib).max().unwrap_or(0) as f64 / 1024.0;
         let cpu = median(line.runs.iter().map(|run| run.user + run.system).collect());
-        let mut remark = line.remark.clone();
+        let mut remarks = Vec::new();
+        if line.runs.len() < 5 {
+            remarks.push(format!("{} runs", line.runs.len()));
+        }
         if let Some(waits) = line.waits {
             let (up, down) = line.octets.unwrap_or_default();
-            remark = format!("{waits} waits, {up} + {down} octets {remark}");
+            remarks.push(format!("{waits} waits, {up} + {down} octets"));
         }
-        if line.runs.len() < 5 {
-            remark = format!("({} runs) {remark}", line.runs.len());
-        }
+        remarks.extend([&line.note, &line.remark].into_iter().filter(|text| !text.is_empty()).cloned());
         println!(
             "| {:24} | {time:9.4} | {:>7} | {:>7} | {rss:8.1} | {cpu:6.3} | {} |",
             line.name,
             ratio(bare),
             ratio(mpop),
-            remark.trim()
+            remarks.join("; ")
         );
     }
 }
@@ -244,7 +257,8 @@ impl Bench {
     }
 
     fn options(&self, mail: &Mail, tls: bool) -> Options {
-        let tls = if tls { Tls::Implicit(self.authority.issue(&Leaf::default())) } else { Tls::None };
+        let leaf = Leaf { common_name: Some("localhost".to_owned()), ..Leaf::default() };
+        let tls = if tls { Tls::Implicit(self.authority.issue(&leaf)) } else { Tls::None };
         Options { tls, ..Options::with("me", PASSWORD, mail.messages.iter().cloned()) }
     }
 
@@ -256,7 +270,7 @@ impl Bench {
         &'a self,
         job: Job,
         server: &'a dyn Fn() -> Server,
-        check: &'a dyn Fn(&Path) -> Result<(), String>,
+        check: &'a dyn Fn(&Path) -> Result<String, String>,
         messages: usize,
     ) -> Row<'a> {
         Row {
@@ -275,7 +289,7 @@ impl Bench {
     fn bulk(&self, tls: bool) {
         let mail = Mail::new(&mail::mixed(1_000, 85_000_000));
         let server = || Server::start(self.options(&mail, tls));
-        let check = |home: &Path| same(&check::maildir(&home.join("Maildir")), &mail.expected);
+        let check = |home: &Path| Found::in_maildirs([home.join("Maildir")]).compare(&mail.expected);
         let row = self.row(self.job(tls), &server, &check, mail.messages.len());
         Row { count_calls: true, ..row }.run();
     }
@@ -288,7 +302,7 @@ impl Bench {
             let options = if pipelining { options } else { options.without("PIPELINING") };
             Server::start(Options { line, ..options })
         };
-        let check = |home: &Path| same(&check::maildir(&home.join("Maildir")), &mail.expected);
+        let check = |home: &Path| Found::in_maildirs([home.join("Maildir")]).compare(&mail.expected);
         let peers = [Program::Popfetch, Program::Mpop];
         let row = self.row(self.job(false), &server, &check, mail.messages.len());
         Row { only: (!pipelining).then_some(&peers[..]), ..row }.run();
@@ -327,14 +341,7 @@ impl Bench {
                 let invocation = program.prepare(&home, &job);
                 know(*program, &home, &job);
                 settle(self.folder.path());
-                let line = Figures {
-                    program: *program,
-                    name: format!("{}{variant}", program.name()),
-                    runs: Vec::new(),
-                    waits: None,
-                    octets: None,
-                    remark: String::new(),
-                };
+                let line = Figures::new(*program, variant);
                 lines.push((line, invocation));
             }
         }
@@ -347,7 +354,7 @@ impl Bench {
                 let before = server.relay().map(|relay| (relay.waits(), relay.octets()));
                 match invocation.measure() {
                     Ok(measured) => line.runs.push(measured),
-                    Err(output) => line.remark = format!("failed: {}", output.trim().replace('\n', " / ")),
+                    Err(output) => line.remark = format!("failed: {output}"),
                 }
                 server.settle();
                 if let (Some(relay), Some((waits, (up, down)))) = (server.relay(), before) {
@@ -355,7 +362,7 @@ impl Bench {
                     let (up_now, down_now) = relay.octets();
                     line.octets = Some((up_now - up, down_now - down));
                 }
-                let delivered = check::mbox(&invocation.home.join("mbox")).len();
+                let delivered = Found::in_mbox(&invocation.home.join("mbox")).count();
                 let delivered = delivered
                     + std::fs::read_dir(invocation.home.join("Maildir/new")).map_or(0, Iterator::count);
                 if delivered > 0 {
@@ -367,7 +374,7 @@ impl Bench {
             if line.program == Program::Popfetch && line.remark.is_empty() {
                 line.remark = match invocation.system_calls() {
                     Ok((all, syncs, _)) => format!("{all} system calls, {syncs} syncs"),
-                    Err(output) => format!("not counted: {}", output.trim()),
+                    Err(output) => format!("not counted: {output}"),
                 };
             }
             let _ = std::fs::remove_dir_all(&invocation.home);
@@ -382,7 +389,7 @@ impl Bench {
         let expected = [check::repeated(&part, TIMES)];
         let mail = Mail { messages: vec![message], expected: expected.into() };
         let server = || Server::start(self.options(&mail, tls));
-        let check = |home: &Path| same(&check::maildir(&home.join("Maildir")), &mail.expected);
+        let check = |home: &Path| Found::in_maildirs([home.join("Maildir")]).compare(&mail.expected);
         self.row(self.job(tls), &server, &check, 1).run();
     }
 
@@ -407,13 +414,9 @@ impl Bench {
         let check = |home: &Path| {
             let folders = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path());
             let maildirs = folders.filter(|path| path.to_string_lossy().contains("/Maildir"));
-            let mut found: Vec<Digest> = maildirs.flat_map(|path| check::maildir(&path)).collect();
-            found.sort_unstable();
-            if found.len() == MESSAGES as usize {
-                same(&found, &mails[0].expected)
-            } else {
-                same(&found, &all)
-            }
+            let found = Found::in_maildirs(maildirs);
+            let expected = if found.count() == MESSAGES as usize { &mails[0].expected } else { &all };
+            found.compare(expected)
         };
         let row = self.row(Job { users: users.clone(), ..self.job(false) }, &server, &check, 2_000);
         let one = self.row(Job { users: users[..1].to_vec(), ..self.job(false) }, &server, &check, 40);
@@ -425,7 +428,7 @@ impl Bench {
     fn mbox(&self) {
         let mail = Mail::small(500, 10_240);
         let server = || Server::start(self.options(&mail, false));
-        let check = |home: &Path| same(&check::mbox(&home.join("mbox")), &mail.expected);
+        let check = |home: &Path| Found::in_mbox(&home.join("mbox")).compare(&mail.expected);
         let row = self.row(
             Job { into: Destination::Mbox, ..self.job(false) },
             &server,
@@ -438,7 +441,7 @@ impl Bench {
     fn pipe(&self, parallel: u32) {
         let mail = Mail::small(500, 10_240);
         let server = || Server::start(self.options(&mail, false));
-        let check = |home: &Path| same(&check::maildir(&home.join("Maildir")), &mail.expected);
+        let check = |home: &Path| Found::in_maildirs([home.join("Maildir")]).compare(&mail.expected);
         let into = Destination::Procmail { parallel };
         let row = self.row(Job { into, ..self.job(false) }, &server, &check, mail.messages.len());
         Row { count_calls: true, ..row }.run();
@@ -468,8 +471,7 @@ impl Bench {
                     (Program::Popfetch, Ok((all, ..))) => format!("{all} system calls"),
                     _ => String::new(),
                 };
-                let name = format!("{}{what}", program.name());
-                lines.push(Figures { program, name, runs, waits: None, octets: None, remark });
+                lines.push(Figures { runs, remark, ..Figures::new(program, what) });
                 let _ = std::fs::remove_dir_all(&home);
             }
         }
@@ -490,20 +492,11 @@ impl Bench {
                 Ok(run) => (vec![run], String::new()),
                 Err(output) => (Vec::new(), output),
             };
-            let name = program.name().to_owned();
-            lines.push(Figures { program, name, runs, waits: None, octets: None, remark });
+            lines.push(Figures { runs, remark, ..Figures::new(program, "") });
             if program == Program::Popfetch
                 && let Ok(run) = invocation.measure()
             {
-                let name = "popfetch, again".to_owned();
-                lines.push(Figures {
-                    program,
-                    name,
-                    runs: vec![run],
-                    waits: None,
-                    octets: None,
-                    remark: String::new(),
-                });
+                lines.push(Figures { runs: vec![run], ..Figures::new(program, ", again") });
             }
             let _ = std::fs::remove_dir_all(&home);
         }
@@ -529,12 +522,4 @@ impl Bench {
             let _ = std::fs::remove_dir_all(&home);
         }
     }
-}
-
-fn same(found: &[Digest], expected: &[Digest]) -> Result<(), String> {
-    if found == expected {
-        return Ok(());
-    }
-    let wrong = found.iter().filter(|digest| expected.binary_search(digest).is_err()).count();
-    Err(format!("{} of {} messages delivered, {wrong} of them changed", found.len(), expected.len()))
 }

@@ -29,7 +29,7 @@ use crate::config::url::Flags;
 )]
 pub struct Arguments {
     /// Accounts by name or as POP URLs; without any, all accounts of the configuration.
-    #[arg(value_name = "ACCOUNT|URL")]
+    #[arg(value_name = "ACCOUNT|URL", value_hint = clap::ValueHint::Other)]
     pub accounts: Vec<String>,
 
     /// Read this configuration instead of ~/.config/popfetch/config.toml.
@@ -37,11 +37,12 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
 
     /// Serve so many accounts at once.
-    #[arg(long, value_name = "NUMBER", value_parser = jobs)]
+    #[arg(long, value_name = "NUMBER", value_parser = jobs, value_hint = clap::ValueHint::Other)]
     pub jobs: Option<NonZeroUsize>,
 
     /// Wait for another popfetch to leave the mailbox, at most for the duration if one is given.
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = duration)]
+    #[arg(value_hint = clap::ValueHint::Other)]
     pub wait: Option<Option<Duration>>,
 
     /// Say nothing unless something needs a person.
@@ -199,7 +200,7 @@ const SETTINGS: &[(&str, &[Setting])] = &[
             setting("ca-file", Value("FILE"), "Trust these certificate authorities besides the system's"),
             setting(
                 "tls-fingerprint",
-                Value("SHA256:HEX"),
+                Value("FINGERPRINT"),
                 "Trust the certificate with this SHA-256 fingerprint, and no other",
             ),
             setting("tls-client-certificate", Value("FILE"), "Show this certificate chain to the server"),
@@ -319,7 +320,9 @@ impl Setting {
             Value("DIRECTORY") => arg.value_hint(clap::ValueHint::DirPath),
             Value("COMMAND") => arg.value_hint(clap::ValueHint::CommandString),
             Value("HOST") => arg.value_hint(clap::ValueHint::Hostname),
-            Word | Value(_) | Perhaps(_) | Nothing => arg,
+            // No files: shells offer those where nothing is said.
+            Value(_) | Perhaps(_) => arg.value_hint(clap::ValueHint::Other),
+            Word | Nothing => arg,
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Progress {
 #[derive(Debug)]
 struct Meter {
     bar: ProgressBar,
+    /// Whether a bar would not fit on a line.
+    is_narrow: bool,
     shown: AtomicBool,
     messages: Arc<Messages>,
 }
@@ -42,16 +44,25 @@ impl Progress {
     /// Bars for these accounts on standard error, which has to be a terminal; lines as `plain` has them.
     #[must_use]
     pub fn new(plain: Plain, accounts: &[&str]) -> Self {
-        Self::onto(plain, accounts, ProgressDrawTarget::stderr())
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+        // A terminal may not know its own: that's none.
+        let columns = size.map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(80);
+        Self::onto(plain, accounts, ProgressDrawTarget::stderr(), columns)
     }
 
-    fn onto(plain: Plain, accounts: &[&str], target: ProgressDrawTarget) -> Self {
+    fn onto(plain: Plain, accounts: &[&str], target: ProgressDrawTarget, columns: u16) -> Self {
+        let columns = usize::from(columns);
         let bars = MultiProgress::with_draw_target(target);
         let screen = bars.clone();
         plain.printer().surround(Box::new(move |write| screen.suspend(write)));
-        let width = accounts.iter().map(|account| name(account).chars().count()).max().unwrap_or_default();
-        let meters =
-            accounts.iter().map(|account| ((*account).to_owned(), Meter::new(account, width))).collect();
+        let names = accounts.iter().map(|account| name(account).chars().count());
+        // Lines have the names in full.
+        let width = names.max().unwrap_or_default().min(columns / 3);
+        let is_narrow = columns.saturating_sub(width) < ROOM;
+        let meters = accounts
+            .iter()
+            .map(|account| ((*account).to_owned(), Meter::new(account, width, is_narrow)))
+            .collect();
         Self { plain, bars, meters }
     }
 }
@@ -101,11 +112,11 @@ impl Reporter for Progress {
 }
 
 impl Meter {
-    fn new(account: &str, width: usize) -> Self {
+    fn new(account: &str, width: usize, is_narrow: bool) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(style(SAYING));
-        bar.set_prefix(format!("{:width$}", name(account)));
-        Self { bar, shown: AtomicBool::new(false), messages: Arc::default() }
+        bar.set_prefix(format!("{:width$.width$}", name(account)));
+        Self { bar, is_narrow, shown: AtomicBool::new(false), messages: Arc::default() }
     }
 
     /// Says in words how far it is, until there is something to count.
@@ -118,15 +129,15 @@ impl Meter {
     fn plan(&self, messages: u64, octets: Option<Octets>) {
         let arrived = self.messages.arrived.load(Ordering::Relaxed);
         self.messages.planned.store(arrived.saturating_add(messages), Ordering::Relaxed);
-        let template = match octets {
-            Some(octets) => {
-                self.bar.set_length(self.bar.position().saturating_add(octets.0));
-                COUNTING
-            }
-            None => {
-                self.bar.unset_length();
-                COUNTING_UP
-            }
+        match octets {
+            Some(octets) => self.bar.set_length(self.bar.position().saturating_add(octets.0)),
+            None => self.bar.unset_length(),
+        }
+        let template = match (octets.is_some(), self.is_narrow) {
+            (true, false) => COUNTING,
+            (true, true) => COUNTING_NARROW,
+            (false, false) => COUNTING_UP,
+            (false, true) => COUNTING_UP_NARROW,
         };
         let messages = Arc::clone(&self.messages);
         let counting = style(template)
@@ -148,7 +159,13 @@ impl Meter {
 
 const SAYING: &str = "{prefix}  {wide_msg}";
 const COUNTING: &str = "{prefix}  [{wide_bar}]  {messages}  {octets}  {binary_bytes_per_sec}  {eta} left";
+const COUNTING_NARROW: &str = "{prefix}  {messages}  {eta} left";
 const COUNTING_UP: &str = "{prefix}  {messages}  {octets}  {binary_bytes_per_sec}";
+const COUNTING_UP_NARROW: &str = "{prefix}  {messages}  {octets}";
+
+/// Columns that [`COUNTING`] takes behind the account's name, with a short bar.  A line that is too long goes on in the
+/// next one.
+const ROOM: usize = 54;
 
 fn style(template: &str) -> ProgressStyle {
     // The templates are ours, and a test tries each; one that didn't parse would only look different.
@@ -164,15 +181,15 @@ mod tests {
 
     use indicatif::{ProgressDrawTarget, TermLike};
 
-    use super::{COUNTING, COUNTING_UP, Progress, SAYING};
+    use super::{COUNTING, COUNTING_NARROW, COUNTING_UP, COUNTING_UP_NARROW, Progress, SAYING};
     use crate::protocol::types::Octets;
     use crate::report::plain::tests::Sink;
     use crate::report::plain::{Level, Plain, Printer};
     use crate::report::{Event, Reporter as _, Summary};
 
-    /// A terminal of 80 columns that notes what is written, with the cursor's movements in brackets.
+    /// A terminal of so many columns that notes what is written, with the cursor's movements in brackets.
     #[derive(Clone)]
-    struct Screen(Sink);
+    struct Screen(Sink, u16);
 
     impl std::fmt::Debug for Screen {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -188,7 +205,7 @@ mod tests {
 
     impl TermLike for Screen {
         fn width(&self) -> u16 {
-            80
+            self.1
         }
         fn move_cursor_up(&self, n: usize) -> io::Result<()> {
             self.note(&"<up>".repeat(n))
@@ -217,23 +234,23 @@ mod tests {
     }
 
     /// The screen, and a run whose lines go to the same screen.
-    fn progress(accounts: &[&str]) -> (Sink, Progress) {
+    fn progress(columns: u16, accounts: &[&str]) -> (Sink, Progress) {
         let sink = Sink::default();
         let printer = Arc::new(Printer::onto(Box::new(io::sink()), Box::new(sink.clone()), false));
-        let target = ProgressDrawTarget::term_like(Box::new(Screen(sink.clone())));
-        (sink, Progress::onto(Plain::new(printer, Level::Normal, accounts), accounts, target))
+        let target = ProgressDrawTarget::term_like(Box::new(Screen(sink.clone(), columns)));
+        (sink, Progress::onto(Plain::new(printer, Level::Normal, accounts), accounts, target, columns))
     }
 
     #[test]
     fn the_templates_are_understood() {
-        for template in [SAYING, COUNTING, COUNTING_UP] {
+        for template in [SAYING, COUNTING, COUNTING_NARROW, COUNTING_UP, COUNTING_UP_NARROW] {
             indicatif::ProgressStyle::with_template(template).unwrap();
         }
     }
 
     #[test]
     fn a_bar_counts_and_makes_place_for_its_line() {
-        let (sink, progress) = progress(&["work", "a"]);
+        let (sink, progress) = progress(80, &["work", "a"]);
         let say = |event: Event| progress.report("work", &event);
         say(Event::Connecting { server: "h:995".to_owned() });
         assert!(sink.text().contains("work  connecting to h:995"), "{}", sink.text());
@@ -257,8 +274,26 @@ mod tests {
     }
 
     #[test]
+    fn a_bar_keeps_to_one_line() {
+        for columns in [36, 60, 80, 120] {
+            let account = "an-account-with-a-name-of-40-characters!";
+            let (sink, progress) = progress(columns, &[account]);
+            progress.report(account, &Event::Connecting { server: "h:995".to_owned() });
+            for octets in [Some(Octets(900 << 20)), None] {
+                progress.report(account, &Event::Planned { messages: 1234, octets });
+                progress.report(account, &Event::Received { octets: 100 << 20 });
+                progress.meters[account].bar.tick();
+            }
+            let text = sink.text();
+            let longest = text.split("<clear>").map(|line| line.chars().count()).max();
+            assert_eq!(longest, Some(usize::from(columns)), "{text}");
+            assert!(text.contains("0/1234"), "{text}");
+        }
+    }
+
+    #[test]
     fn no_line_stands_beside_a_bar() {
-        let (sink, progress) = progress(&["work", "home"]);
+        let (sink, progress) = progress(80, &["work", "home"]);
         for account in ["work", "home"] {
             progress.report(account, &Event::Connecting { server: "h:995".to_owned() });
         }

@@ -165,7 +165,7 @@ impl<'s> Session<'s> {
             }
             ("LIST" | "UIDL", true) => self.list(&keyword, rest, number),
             ("RETR", true) => self.retrieve(number)?,
-            ("TOP", true) => self.top(number, rest),
+            ("TOP", true) => self.top(number, rest)?,
             ("DELE", true) => match number.filter(|number| self.message(*number).is_some()) {
                 Some(number) => {
                     self.transaction().deleted[number - 1] = true;
@@ -371,6 +371,11 @@ impl<'s> Session<'s> {
             None => {}
         }
         self.out.extend(format!("+OK {} octets\r\n", message.listed).as_bytes());
+        self.whole(&message)
+    }
+
+    /// All of a message, and the terminator.
+    fn whole(&mut self, message: &Message) -> io::Result<()> {
         for _ in 0..message.times {
             if message.wire.len() < FLUSH_AT / 4 {
                 self.out.extend(&*message.wire);
@@ -387,14 +392,20 @@ impl<'s> Session<'s> {
         Ok(())
     }
 
-    fn top(&mut self, number: Option<usize>, arguments: &str) {
+    fn top(&mut self, number: Option<usize>, arguments: &str) -> io::Result<()> {
         let count = arguments.split(' ').nth(1).and_then(|word| word.parse::<usize>().ok());
         let (Some(message), Some(mut count)) =
             (number.and_then(|number| self.message(number)).cloned(), count)
         else {
-            return self.say("-ERR no such message");
+            self.say("-ERR no such message");
+            return Ok(());
         };
         self.say("+OK top follows");
+        let lines = message.wire.iter().filter(|octet| **octet == b'\n').count() * message.times;
+        if count >= lines {
+            // fetchmail's way of saying RETR.
+            return self.whole(&message);
+        }
         let mut rest = &message.wire[..];
         let mut in_body = false;
         while !(rest.is_empty() || in_body && count == 0) {
@@ -408,6 +419,7 @@ impl<'s> Session<'s> {
             rest = after;
         }
         self.say(".");
+        Ok(())
     }
 
     fn quit(&mut self) -> io::Result<Next> {
