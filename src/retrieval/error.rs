@@ -36,12 +36,6 @@ pub enum Error {
         /// Which server.
         server: String,
     },
-    /// `UIDL` is announced in this very session, and refused.
-    #[error("{server} offers UIDL, but refused it now: its mail is left alone")]
-    UniqueIdsRefused {
-        /// Which server.
-        server: String,
-    },
     /// `UIDL` is refused, though the ledger has unique-ids of this mailbox.
     #[error("{server} refused UIDL, by which its messages are known: its mail is left alone")]
     UniqueIdsLost {
@@ -84,7 +78,7 @@ impl Error {
             Self::Delivery(e) => e.exit_code(),
             Self::Listing(_) | Self::NoListing | Self::NoIdentity { .. } => ExitCode::Protocol,
             Self::OutOfStep | Self::Endless { .. } => ExitCode::Protocol,
-            Self::UniqueIdsRefused { .. } | Self::UniqueIdsLost { .. } => ExitCode::Later,
+            Self::UniqueIdsLost { .. } => ExitCode::Later,
             Self::Paused { .. } => ExitCode::Refused,
             Self::Pipe(_) => ExitCode::LocalIo,
             Self::Bug => ExitCode::Bug,
@@ -106,10 +100,6 @@ impl Error {
             Self::NoIdentity { .. } => {
                 Some("set leave-on-server = false, or use a server that has UIDL".to_owned())
             }
-            Self::UniqueIdsRefused { .. } => Some(
-                "the next run asks again; if it lasts, the server's operator should see what -vv shows"
-                    .to_owned(),
-            ),
             Self::UniqueIdsLost { directory, .. } => Some(format!(
                 "the next run asks again; if the server has given up UIDL for good, begin afresh by moving the ledger \
                  away: mv '{directory}' '{directory}.old'.  Then every message that is still on the server is retrieved \
@@ -147,7 +137,6 @@ impl Error {
             | Self::Ledger(_)
             | Self::Delivery(_)
             | Self::NoIdentity { .. }
-            | Self::UniqueIdsRefused { .. }
             | Self::UniqueIdsLost { .. }
             | Self::Pipe(_)
             | Self::Bug => self.to_string(),

@@ -17,7 +17,6 @@ use crate::ledger::{self, Ledger};
 use crate::message::Examiner;
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{EntryId, Key};
-use crate::protocol::capability::Capabilities;
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::{Action, Event, Summary};
 
@@ -103,7 +102,7 @@ fn list(
         maildrop = Maildrop::default();
         nameless(client, &mut maildrop)?;
         if !maildrop.is_empty() {
-            accept_nameless(run, client, ledger)?;
+            accept_nameless(run, ledger)?;
         }
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
@@ -136,10 +135,7 @@ fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result
 
 /// Whether messages may be told apart by what they hold, since `UIDL` was refused.  Not where they have unique-ids on other
 /// days: what is delivered without one today would come once more under the one that it has tomorrow.
-fn accept_nameless(run: &Run<'_>, client: &Client<Transaction>, ledger: &Ledger) -> Result<(), Error> {
-    if client.capabilities().is_some_and(Capabilities::uidl) {
-        return Err(Error::UniqueIdsRefused { server: run.server() });
-    }
+fn accept_nameless(run: &Run<'_>, ledger: &Ledger) -> Result<(), Error> {
     for id in (0..ledger.len()).map(EntryId) {
         if matches!(ledger.key(id)?, Key::UniqueId(_)) {
             let directory = run.context.state.join(run.account.mailbox().directory_name());
