@@ -1,6 +1,8 @@
 //! The order of the steps (D2): seen from the server at the moment of each DELE, and from the system calls.
 
 use std::collections::HashMap;
+#[cfg(feature = "crash-points")]
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,6 +10,11 @@ use super::case::Kind::{Maildir, Mbox};
 use super::case::{Case, Kind, Plan, tiny};
 use crate::support::installed;
 use crate::support::mailboxes::{Maildir as Folders, mbox_messages};
+#[cfg(feature = "crash-points")]
+use crate::support::{
+    sandbox::Sandbox,
+    server::{Account, Options, Server, numbered},
+};
 
 /// What the ledger says of this unique-id at this moment: how many lines each of `staged` and `delivered`.
 fn noted(ledger: &str, unique_id: &str) -> (usize, usize) {
@@ -270,6 +277,40 @@ fn d2_mbox_is_synced_in_order() {
     // Nothing stood in the mbox before the first lines were on disk.
     let noted = trace.first("fsync", "/ledger>").ended;
     assert!(trace.all("write", "/mail/box>").all(|write| write.begun > noted));
+}
+
+/// However many accounts there are: no directory above theirs is synced for each of them.
+#[cfg(feature = "crash-points")]
+#[test]
+fn d2_what_accounts_have_in_common_is_synced_once() {
+    let users = ["a", "b", "c"];
+    let server = Server::start(Options {
+        accounts: users.map(|user| Account::new(user, "secret", numbered(tiny(1)))).into(),
+        ..Options::default()
+    });
+    let sandbox = Sandbox::new();
+    let port = server.port();
+    let accounts = users.map(|user| {
+        format!(
+            "[accounts.{user}]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nuser = \"{user}\"\n\
+             password = \"secret\"\ndeliver = {{ maildir = \"~/{user}\" }}\n"
+        )
+    });
+    sandbox.config(accounts.concat());
+    let run = sandbox.popfetch(["-v"]).record_steps().run();
+    run.succeeds();
+    let state = sandbox.state();
+    let directory =
+        |step: &str, path: &Path| step.split_once(" Sync ").is_some_and(|(_, at)| Path::new(at) == path);
+    let syncs = |path: &Path| run.steps.iter().filter(|step| directory(step, path)).count();
+    for above in state.ancestors().skip(1) {
+        // Maildirs are synced on their own account.
+        let maildirs = if above == sandbox.home() { users.len() } else { 0 };
+        assert_eq!(syncs(above), 1 + maildirs, "{}", above.display());
+    }
+    assert_eq!(syncs(&state), users.len(), "it holds a name for each");
+    let mailboxes = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+    assert!(mailboxes.map(|mailbox| syncs(&mailbox)).eq([1; 3]));
 }
 
 #[test]
