@@ -313,6 +313,19 @@ fn d2_what_accounts_have_in_common_is_synced_once() {
     assert!(mailboxes.map(|mailbox| syncs(&mailbox)).eq([1; 3]));
 }
 
+/// All that matters was on disk before: the deletions that `QUIT` confirms would be found out again.
+#[test]
+fn d2_nothing_is_synced_after_quit() {
+    let case = Case::new(Plan::new(&[Maildir], true).of(tiny(3)));
+    let Some(trace) = Trace::of(&case) else { return };
+    case.is_complete(0);
+    let quit = trace.first("sendto", "\"QUIT").begun;
+    let late = trace.0.iter().find(|call| call.name.contains("sync") && call.begun > quit);
+    assert!(late.is_none_or(|call| panic!("{} {}", call.name, call.arguments)));
+    assert_eq!(lines(&trace).iter().filter(|(words, _, _)| words[0] == "deleted").count(), 3);
+    case.idles();
+}
+
 #[test]
 fn d2_an_idle_poll_syncs_nothing() {
     for kind in [&[Maildir] as &[Kind], &[Mbox], &[Kind::Pipe]] {
