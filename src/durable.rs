@@ -8,11 +8,13 @@
 //! A sync that failed must not be repeated on the same file: the kernel reports the loss once, and a second call
 //! succeeds over it.  Callers drop what depended on it.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
 use rustix::io::Errno;
@@ -179,19 +181,14 @@ pub fn make_directory(path: &Path) -> Result<bool> {
     }
 }
 
-/// Makes `path` and every missing directory above it, and syncs each parent up to the first that existed, so that the
-/// names are on disk before anything is stored under them.
+/// Makes `path` and every missing directory above it.  Their names are on disk only after [`sync_names`].
 ///
 /// # Errors
-/// [`Step::MakeDirectory`], [`Step::Open`] or [`Step::Sync`].
+/// [`Step::MakeDirectory`].
 pub fn make_directories(path: &Path) -> Result<()> {
     let missing: Vec<&Path> =
         path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.is_dir()).collect();
-    for directory in missing.iter().rev() {
-        make_directory(directory)?;
-        sync_directory(parent_of(directory))?;
-    }
-    Ok(())
+    missing.iter().rev().try_for_each(|directory| make_directory(directory).map(drop))
 }
 
 /// The directory that holds `path`.
@@ -254,6 +251,35 @@ pub fn sync_directory(path: &Path) -> Result<()> {
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(e) => Err(Error::new(Step::Sync, path, e)),
     }
+}
+
+/// Brings the names in `directory` to the disk, its own name, and those of the directories above it.
+///
+/// Those above are synced whoever made them, because he may have died before he could; but no directory's name more than
+/// once in this process, which removes none.  Who comes while another is at it waits, and is spared it: with many
+/// accounts in one place, each of these syncs would otherwise flush the disk once for each account.
+///
+/// # Errors
+/// [`Step::Open`] of `directory` itself, or [`Step::Sync`].
+pub fn sync_names(directory: &Path) -> Result<()> {
+    static ON_DISK: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    sync_directory(directory)?;
+    // A panic while it is held leaves whole names only.
+    let mut on_disk = ON_DISK.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut synced = Vec::new();
+    for name in directory.ancestors().take_while(|name| name.parent().is_some()) {
+        if on_disk.contains(name) {
+            break;
+        }
+        match sync_directory(parent_of(name)) {
+            Ok(()) => synced.push(name.to_owned()),
+            // Who may not even read it has not made anything in it.
+            Err(e) if e.step == Step::Open => break,
+            Err(e) => return Err(e),
+        }
+    }
+    on_disk.extend(synced);
+    Ok(())
 }
 
 /// Brings everything written to the file system of `directory` to the disk: `syncfs(2)`.  It reports the errors of

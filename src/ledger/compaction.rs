@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::clock::Time;
-use crate::durable::{self, Step};
+use crate::durable;
 use crate::proof::EntryId;
 
 use super::index::Index;
@@ -109,7 +109,8 @@ fn replace(
         let _ = durable::remove(&new);
         return Err(e);
     }
-    sync_names(directory)?;
+    // The run that made the directories may have died before it synced their names.
+    durable::sync_names(directory)?;
     // Only now is it as good as the old one: who is killed before leaves a file that is written anew once more.  And
     // the new group makes rot in what was just synced an error, not the end of a last group, to be dropped.
     let mut lines = Vec::new();
@@ -118,21 +119,6 @@ fn replace(
         Line::End.write(&mut lines);
     }
     durable::write(&file, &path, &lines)?;
-    Ok(())
-}
-
-/// Brings the file's name to the disk, and those of the directories above: the run that made them may have died before
-/// it synced them.
-fn sync_names(directory: &Path) -> Result<(), Error> {
-    durable::sync_directory(directory)?;
-    for above in directory.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
-        match durable::sync_directory(above) {
-            Ok(()) => {}
-            // Who may not even read it has not made anything in it.
-            Err(e) if e.step == Step::Open => break,
-            Err(e) => return Err(e.into()),
-        }
-    }
     Ok(())
 }
 

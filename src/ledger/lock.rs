@@ -32,6 +32,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Locked`] when another process has it, still; [`Error::Disk`].
     pub fn acquire(directory: &Path, wait: Option<Option<Duration>>, stop: &Stop) -> Result<Self, Error> {
+        // Their names are brought to the disk with that of the ledger.
         durable::make_directories(directory)?;
         let path = directory.join(FILE);
         let mut waited = Duration::ZERO;

@@ -61,7 +61,7 @@ pub use facts::{Entry, Mailbox, Record, State};
 pub use fuzz::fuzz_replay;
 
 use compaction::{Heading, key_and_digests};
-use index::Index;
+use index::{Index, leaves_working};
 use journal::{Journal, Window};
 use line::{KeyField, Line};
 
@@ -91,6 +91,8 @@ pub struct Ledger {
     trusted: bool,
     /// This run's messages under way.  A weak pointer keeps its address from being used again.
     arrivals: HashMap<usize, (Weak<Arrival>, u32)>,
+    /// Whether something that matters was said since the last sync.
+    unsynced: bool,
     /// Whether the end of the file is bad.
     torn: bool,
     warnings: Vec<String>,
@@ -166,6 +168,7 @@ impl Ledger {
             clock: now,
             trusted: true,
             arrivals: HashMap::new(),
+            unsynced: false,
             torn: false,
             warnings: Vec::new(),
         };
@@ -434,9 +437,11 @@ impl Ledger {
     /// When that fails: the ledger is not to be used again in this run, and the next open writes it anew.
     pub fn sync(&mut self) -> Result<(), Error> {
         match &mut self.journal {
-            Some(journal) if self.index.working => journal.sync(),
-            _ => self.flush(),
+            Some(journal) if self.unsynced => journal.sync()?,
+            _ => self.flush()?,
         }
+        self.unsynced = false;
+        Ok(())
     }
 
     /// Ends the run in order: syncs what matters, says so, and compacts the ledger if most of it is history.  A run that ends
@@ -477,9 +482,11 @@ impl Ledger {
     fn append(&mut self, line: &Line<'_>) -> Result<(), Error> {
         let stamp = (self.now(), self.clock);
         match (&self.lock, &mut self.journal) {
-            (Some(_), Some(journal)) => journal.append(&mut self.index, line, stamp),
-            _ => Err(Error::ReadOnly),
+            (Some(_), Some(journal)) => journal.append(&mut self.index, line, stamp)?,
+            _ => return Err(Error::ReadOnly),
         }
+        self.unsynced |= leaves_working(line) == Some(true);
+        Ok(())
     }
 }
 

@@ -191,15 +191,17 @@ impl Fetch<'_> {
         loop {
             self.take_reports()?;
             self.fill()?;
-            if self.client.outstanding() == 0 {
+            let at_rest = self.client.outstanding() == 0;
+            if at_rest {
                 self.cut();
-                if self.state.committing == 0 && self.state.to_delete.is_empty() {
-                    if self.work.is_none() {
-                        return Ok(());
-                    }
-                    // Nothing more will come: the committer syncs the ledger, and ends.
-                    self.work = None;
-                }
+            }
+            let done = at_rest && self.state.committing == 0 && self.state.to_delete.is_empty();
+            if done && self.work.is_none() {
+                return Ok(());
+            }
+            if done || self.all_is_settled() {
+                // Nothing more will come: the committer syncs the ledger, while the deletions are answered, and ends.
+                self.work = None;
             }
             let waits = !self.state.batch.is_empty() && !self.state.cut_due;
             let quiet = (waits && self.state.committing == 0).then_some(QUIET);
@@ -271,23 +273,35 @@ impl Fetch<'_> {
     }
 
     fn affordable(&mut self) -> Option<Job> {
-        if self.state.stopping || self.state.tally.trouble.is_some() || self.work.is_none() {
-            return None;
-        }
-        let job = match self.state.next {
-            Some(job) => job,
-            None => {
-                let job = self.next_job()?;
-                self.state.next = Some(job);
-                job
-            }
-        };
+        let job = self.upcoming()?;
         let most = if self.run.hands_over { MOST_TO_HAND_OVER } else { MOST_WAITING };
         let room = self.state.waiting < most && self.state.unsettled.saturating_add(job.size) <= ROOM;
         let fits = room || self.state.waiting == 0;
         // Should the line die on it again, no other is in doubt for its sake.
         let alone = self.client.outstanding() == 0 && self.state.bare.is_none();
         (fits && (alone || self.failures(job.index) == 0)).then_some(job)
+    }
+
+    /// The next message to be retrieved, if there is to be one.
+    fn upcoming(&mut self) -> Option<Job> {
+        if self.state.stopping || self.state.tally.trouble.is_some() || self.work.is_none() {
+            return None;
+        }
+        if self.state.next.is_none() {
+            self.state.next = self.next_job();
+        }
+        self.state.next
+    }
+
+    /// Whether every message that is to be retrieved has been, and the committer has told what became of it.
+    fn all_is_settled(&mut self) -> bool {
+        let State { in_flight, arriving, suspect, batch, committing, .. } = &self.state;
+        let settled = in_flight.is_empty()
+            && arriving.is_none()
+            && suspect.is_none()
+            && batch.is_empty()
+            && *committing == 0;
+        settled && self.upcoming().is_none()
     }
 
     fn failures(&self, index: usize) -> u16 {

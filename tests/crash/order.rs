@@ -3,11 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(feature = "crash-points")]
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::case::Kind::{Maildir, Mbox};
 use super::case::{Case, Kind, Plan, tiny};
 use crate::support::installed;
 use crate::support::mailboxes::{Maildir as Folders, mbox_messages};
+#[cfg(feature = "crash-points")]
+use crate::support::{
+    sandbox::Sandbox,
+    server::{Account, Options, Server, numbered},
+};
 
 /// What the ledger says of this unique-id at this moment: how many lines each of `staged` and `delivered`.
 fn noted(ledger: &str, unique_id: &str) -> (usize, usize) {
@@ -270,6 +280,80 @@ fn d2_mbox_is_synced_in_order() {
     // Nothing stood in the mbox before the first lines were on disk.
     let noted = trace.first("fsync", "/ledger>").ended;
     assert!(trace.all("write", "/mail/box>").all(|write| write.begun > noted));
+}
+
+/// All that matters was on disk before: the deletions that `QUIT` confirms would be found out again.
+#[test]
+fn d2_nothing_is_synced_after_quit() {
+    let case = Case::new(Plan::new(&[Maildir], true).of(tiny(3)));
+    let Some(trace) = Trace::of(&case) else { return };
+    case.is_complete(0);
+    let quit = trace.first("sendto", "\"QUIT").begun;
+    let late = trace.0.iter().find(|call| call.name.contains("sync") && call.begun > quit);
+    assert!(late.is_none_or(|call| panic!("{} {}", call.name, call.arguments)));
+    assert_eq!(lines(&trace).iter().filter(|(words, _, _)| words[0] == "deleted").count(), 3);
+    case.idles();
+}
+
+/// The ledger's last sync takes no time of its own: it's made while the line is waited for.
+#[cfg(feature = "crash-points")]
+#[test]
+fn d2_the_ledger_is_synced_while_deletions_are_answered() {
+    let case = Case::new(Plan::new(&[Maildir], true).of(tiny(3)));
+    let steps = case.sandbox.steps_file();
+    let synced = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&synced);
+    case.server.change(|options| {
+        options.hook = Some(Arc::new(move |moment| {
+            if moment.command != "DELE 3" {
+                return;
+            }
+            let began = Instant::now();
+            while seen.load(Ordering::SeqCst) < 2 && began.elapsed() < Duration::from_secs(10) {
+                let steps = std::fs::read_to_string(&steps).unwrap();
+                let syncs = steps.lines().filter(|step| step.contains(" Sync ") && step.ends_with("/ledger"));
+                seen.store(syncs.count(), Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }));
+    });
+    case.popfetch().record_steps().run().succeeds();
+    case.is_complete(0);
+    assert_eq!(synced.load(Ordering::SeqCst), 2, "of the staged lines, and of the delivered ones");
+}
+
+/// However many accounts there are: no directory above theirs is synced for each of them.
+#[cfg(feature = "crash-points")]
+#[test]
+fn d2_what_accounts_have_in_common_is_synced_once() {
+    let users = ["a", "b", "c"];
+    let server = Server::start(Options {
+        accounts: users.map(|user| Account::new(user, "secret", numbered(tiny(1)))).into(),
+        ..Options::default()
+    });
+    let sandbox = Sandbox::new();
+    let port = server.port();
+    let accounts = users.map(|user| {
+        format!(
+            "[accounts.{user}]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nuser = \"{user}\"\n\
+             password = \"secret\"\ndeliver = {{ maildir = \"~/{user}\" }}\n"
+        )
+    });
+    sandbox.config(accounts.concat());
+    let run = sandbox.popfetch(["-v"]).record_steps().run();
+    run.succeeds();
+    let state = sandbox.state();
+    let directory =
+        |step: &str, path: &Path| step.split_once(" Sync ").is_some_and(|(_, at)| Path::new(at) == path);
+    let syncs = |path: &Path| run.steps.iter().filter(|step| directory(step, path)).count();
+    for above in state.ancestors().skip(1) {
+        // Maildirs are synced on their own account.
+        let maildirs = if above == sandbox.home() { users.len() } else { 0 };
+        assert_eq!(syncs(above), 1 + maildirs, "{}", above.display());
+    }
+    assert_eq!(syncs(&state), users.len(), "it holds a name for each");
+    let mailboxes = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+    assert!(mailboxes.map(|mailbox| syncs(&mailbox)).eq([1; 3]));
 }
 
 #[test]

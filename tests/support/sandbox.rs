@@ -129,7 +129,7 @@ impl Sandbox {
         self.popfetch(args).run()
     }
 
-    fn steps_file(&self) -> PathBuf {
+    pub fn steps_file(&self) -> PathBuf {
         self.folder.path().join("steps")
     }
 }

@@ -146,7 +146,7 @@ impl Marker {
             durable::write(&file, &self.path, format!("{}{}", head("open"), self.body).as_bytes())?;
         }
         durable::sync(&durable::open(&self.path)?, &self.path)?;
-        durable::sync_directory(directory)?;
+        durable::sync_names(directory)?;
         self.synced = true;
         Ok(())
     }
