@@ -446,7 +446,7 @@ fn s14_an_explanation_that_is_none_hangs_nothing() {
         ("XOAUTH2", "+ !!!\r\n".to_owned(), false, 76),
         ("OAUTHBEARER", "+ !!!\r\n".to_owned(), false, 76),
         ("XOAUTH2", "+ \r\n".to_owned(), true, 77),
-        ("XOAUTH2", format!("+ {}\r\n", STANDARD.encode("x".repeat(1 << 20))), false, 76),
+        ("XOAUTH2", format!("+ {}\r\n", STANDARD.encode("x".repeat(24 << 10))), false, 76),
     ] {
         let next = match acknowledged {
             true => vec![Step::ExpectAny, send("-ERR no\r\n"), Step::ExpectEnd],
