@@ -161,7 +161,16 @@ impl Inlet for MaildirInlet {
         };
         let keep_open = self.opened < self.syncs.kept_open();
         self.opened = self.opened.saturating_add(1);
-        Ok(Box::new(MaildirIntake { name, path, file, batch, keep_open, held: Vec::new() }))
+        Ok(Box::new(MaildirIntake {
+            name,
+            path,
+            file,
+            batch,
+            keep_open,
+            held: Vec::new(),
+            written: 0,
+            hastened: 0,
+        }))
     }
 
     fn cut(&mut self) {
@@ -180,16 +189,31 @@ struct MaildirIntake {
     keep_open: bool,
     /// Small pieces, until they're worth a system call.
     held: Vec<u8>,
+    /// Octets in the file, and those of them that the disk was told of.
+    written: u64,
+    hastened: u64,
 }
 
 impl MaildirIntake {
     /// Pieces of so many octets are written as they come, without a copy.  (Over TLS they come in records of 16 KiB.)
     const WORTH_A_CALL: usize = 64 * 1024;
+    /// A message so long has the disk at work while the rest of it arrives.
+    const WORTH_HASTENING: u64 = 8 * 1024 * 1024;
 
     fn flush(&mut self) -> Result<(), Error> {
-        if !self.held.is_empty() {
-            durable::write(&self.file, &self.path, &self.held)?;
-            self.held.clear();
+        let held = std::mem::take(&mut self.held);
+        let written = if held.is_empty() { Ok(()) } else { self.put(&held) };
+        self.held = held;
+        self.held.clear();
+        written
+    }
+
+    fn put(&mut self, text: &[u8]) -> Result<(), Error> {
+        durable::write(&self.file, &self.path, text)?;
+        self.written = self.written.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        if self.written.saturating_sub(self.hastened) >= Self::WORTH_HASTENING {
+            durable::hasten(&self.file, self.hastened, self.written);
+            self.hastened = self.written;
         }
         Ok(())
     }
@@ -199,7 +223,7 @@ impl Intake for MaildirIntake {
     fn write(&mut self, text: &[u8]) -> Result<(), Error> {
         if text.len() >= Self::WORTH_A_CALL {
             self.flush()?;
-            durable::write(&self.file, &self.path, text)?;
+            self.put(text)?;
         } else {
             self.held.extend_from_slice(text);
             if self.held.len() >= Self::WORTH_A_CALL {
