@@ -306,6 +306,20 @@ impl Ledger {
         self.key_in(&mut Window::narrow(), id)
     }
 
+    /// Whether any entry is known by a unique-id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn knows_unique_ids(&self) -> Result<bool, Error> {
+        let mut window = Window::wide();
+        for id in self.index.ids() {
+            if matches!(self.key_in(&mut window, id)?, Key::UniqueId(_)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn key_in(&self, window: &mut Window, id: EntryId) -> Result<Key, Error> {
         let (journal, offset) = self.place(id)?;
         journal.look_up(window, offset, |line| key_and_digests(line)?.0.to_key())

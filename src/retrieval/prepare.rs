@@ -136,14 +136,12 @@ fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result
 /// Whether messages may be told apart by what they hold, since `UIDL` was refused.  Not where they have unique-ids on other
 /// days: what is delivered without one today would come once more under the one that it has tomorrow.
 fn accept_nameless(run: &Run<'_>, ledger: &Ledger) -> Result<(), Error> {
-    for id in (0..ledger.len()).map(EntryId) {
-        if matches!(ledger.key(id)?, Key::UniqueId(_)) {
-            let directory = run.context.state.join(run.account.mailbox().directory_name());
-            let directory = crate::text::printable(directory.as_os_str().as_encoded_bytes());
-            return Err(Error::UniqueIdsLost { server: run.server(), directory });
-        }
+    if !ledger.knows_unique_ids()? {
+        return Ok(());
     }
-    Ok(())
+    let directory = run.context.state.join(run.account.mailbox().directory_name());
+    let directory = crate::text::printable(directory.as_os_str().as_encoded_bytes());
+    Err(Error::UniqueIdsLost { server: run.server(), directory })
 }
 
 /// Whether anything is new, failed, to be compared or deleted, or a day has passed since sizes were looked at.
