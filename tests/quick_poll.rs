@@ -81,6 +81,22 @@ fn an_idle_poll_waits_twice() {
     assert!(waits <= 3, "{waits} waits");
 }
 
+/// What comes into an emptied maildrop is new: its sizes travel with the listing.
+#[test]
+fn new_mail_in_an_emptied_maildrop_waits_four_times() {
+    let options = Options { line: Some(Line::default()), ..good(messages(&["a"])) };
+    let served = settled_on(options, "leave-on-server = false");
+    served.server.add("me", [message("b")]);
+    let relay = served.server.relay().unwrap();
+    let before = relay.waits();
+    let commands = poll(&served);
+    let waits = relay.waits() - before;
+    assert_eq!(commands[..6], ["USER me", "PASS secret", "CAPA", "STAT", "UIDL", "LIST"]);
+    // Five, if LIST waited for what UIDL says.
+    assert!(waits <= 4, "{waits} waits");
+    holds(&served, &["a", "b"]);
+}
+
 #[test]
 fn what_is_new_at_the_end_is_seen_at_once() {
     let served = settled(&["a", "b"], "");

@@ -84,7 +84,8 @@ impl Sessions<'_, '_> {
         let (ledger, destinations) = held;
         let listing = Ahead::Listing {
             drop_listing: quick::wanted(self.run),
-            sizes: sizes_are_due(self.memory.sizes, ledger.now()),
+            sizes: sizes_are_due(self.memory.sizes, ledger.now())
+                || quick::expects_mail(self.run, self.memory),
         };
         let client = match begun.map_or_else(|| self.login(listing), Ok) {
             Ok(client) => client,
