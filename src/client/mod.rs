@@ -28,8 +28,8 @@ use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
 
-/// Octets of unanswered commands in flight at most: some 2,000 `RETR`s, or half as many checked ones.  Far below what any socket buffers, so that
-/// neither side can be stuck writing while the other one doesn't read.
+/// Octets of unanswered commands in flight at most: some 2,000 `RETR`s, or half as many checked ones.  Far below what any
+/// socket buffers, so that neither side can be stuck writing while the other one doesn't read.
 const WINDOW: usize = 24 << 10;
 
 /// A session in the state `S`.
@@ -291,7 +291,8 @@ impl Client<Transaction> {
     }
 
     /// Waits for the next event, for `wake` to become readable, for the line to be quiet for `quiet`, or for a signal
-    /// (told once; from then on the answers in flight are read for ten seconds at most).  With nothing outstanding it keeps the session alive with `NOOP`s.
+    /// (told once; from then on the answers in flight are read for ten seconds at most).  With nothing outstanding it
+    /// keeps the session alive with `NOOP`s.
     ///
     /// # Errors
     /// A broken line, or a server that keeps us waiting.

@@ -153,7 +153,8 @@ impl Connection {
     }
 
     /// Reads what is there into `into` (32 KiB or more are best; an empty one gets `None`): `None` when nothing is yet, or
-    /// all there was has just been taken, so that it's time to [`Connection::wait`]; `Some(0)` at the end of the stream.  That TLS ended without close_notify is not told: an end within an answer is a truncation
+    /// all there was has just been taken, so that it's time to [`Connection::wait`]; `Some(0)` at the end of the stream.
+    /// That TLS ended without close_notify is not told: an end within an answer is a truncation
     /// either way, and after the answer to QUIT it is none.
     ///
     /// # Errors

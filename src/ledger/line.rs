@@ -26,6 +26,8 @@
 //!
 //! DIGESTS are three fields: message, header, identity.  `-` stands for what is not known.
 
+mod fields;
+
 use std::borrow::Cow;
 use std::io::Write as _;
 
@@ -36,6 +38,7 @@ use crate::protocol::types::{UniqueId, parse_decimal};
 use crate::text;
 
 use super::State;
+use fields::{Fields, short, shorter, unescape};
 
 /// The first word of every ledger.
 pub(super) const MAGIC: &[u8] = b"popfetch-ledger";
@@ -45,9 +48,6 @@ pub(super) const VERSION: u64 = 1;
 pub(super) const LONGEST_OUTCOME: u64 = 80;
 /// The longest `group` or `end` line with its LF.
 pub(super) const LONGEST_HEADER: u64 = 112;
-
-/// So many digits always fit into 64 bits.
-const MOST_DIGITS: usize = 19;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -372,7 +372,7 @@ impl<'a> Line<'a> {
             b"end" => Self::End,
             _ => return None,
         };
-        f.0.is_none().then_some(line)
+        f.is_over().then_some(line)
     }
 
     /// Appends the line, with checksum and LF.
@@ -525,165 +525,6 @@ impl Notes {
             put(out, format_args!(" retry={}", At(time)));
         }
     }
-}
-
-/// The fields that are left of a line; `None` when the last one has been taken.
-struct Fields<'a>(Option<&'a [u8]>);
-
-impl<'a> Fields<'a> {
-    fn new(content: &'a [u8]) -> Self {
-        Self(Some(content))
-    }
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.0?;
-        // Most are too short for anything cleverer to pay.
-        let end = rest.iter().position(|octet| *octet == b' ');
-        let (field, rest) = match end.and_then(|end| rest.split_at_checked(end)) {
-            Some((field, rest)) => (field, rest.get(1..)),
-            None => (rest, None),
-        };
-        self.0 = rest;
-        (!field.is_empty()).then_some(field)
-    }
-
-    /// `-` is `Some(None)`; what `parse` won't have is `None`.
-    fn optional<T>(&mut self, parse: impl Fn(&'a [u8]) -> Option<T>) -> Option<Option<T>> {
-        match self.next()? {
-            b"-" => Some(None),
-            field => parse(field).map(Some),
-        }
-    }
-
-    /// `-` is `Some(None)`; what is no number is `None`.
-    fn optional_decimal(&mut self) -> Option<Option<u64>> {
-        // In one pass, where that is a number with something behind it.
-        let rest = self.0?;
-        let mut value = 0_u64;
-        for (length, octet) in rest.iter().take(MOST_DIGITS).enumerate() {
-            match octet.wrapping_sub(b'0') {
-                digit @ 0..=9 => value = value.wrapping_mul(10).wrapping_add(u64::from(digit)),
-                _ if *octet == b' ' && length > 0 => {
-                    self.0 = rest.get(length + 1..);
-                    return Some(Some(value));
-                }
-                _ => break,
-            }
-        }
-        self.optional(parse_decimal)
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        short(self.next()?)
-    }
-
-    fn time(&mut self) -> Option<Time> {
-        time(self.next()?)
-    }
-
-    fn optional_time(&mut self) -> Option<Option<Time>> {
-        match self.optional_decimal()? {
-            None => Some(None),
-            Some(seconds) => seconds.try_into().ok().map(Time).map(Some),
-        }
-    }
-
-    fn key(&mut self) -> Option<KeyField<'a>> {
-        // Nearly all are unique-ids with nothing escaped, and replay spends much of its time here.
-        if let Some(rest) = self.0?.strip_prefix(b"u:") {
-            let end = memchr::memchr2(b' ', b'%', rest).unwrap_or(rest.len());
-            let (plain, behind) = rest.split_at_checked(end)?;
-            if behind.first() != Some(&b'%') {
-                self.0 = behind.get(1..);
-                return UniqueId::new(plain).map(|_| KeyField::UniqueId(Cow::Borrowed(plain)));
-            }
-        }
-        KeyField::parse(self.next()?)
-    }
-
-    fn destination(&mut self) -> Option<DestinationId> {
-        shorter(self.next()?).map(DestinationId)
-    }
-
-    /// The form alone is looked at: two digests and a third, or `-`.
-    fn digests(&mut self) -> Option<DigestsField<'a>> {
-        let rest = self.0?;
-        let two = 2 * (Digest::CHARACTERS + 1);
-        // A digest may begin with `-` too.
-        let none = rest.get(two) == Some(&b'-') && matches!(rest.get(two + 1), None | Some(b' '));
-        let third = if none { 1 } else { Digest::CHARACTERS };
-        let (digests, rest) = rest.split_at_checked(two + third)?;
-        let spaced = |at: usize| digests.get(at) == Some(&b' ');
-        self.0 = match rest.split_first() {
-            None => None,
-            Some((b' ', rest)) => Some(rest),
-            Some(_) => return None,
-        };
-        (spaced(Digest::CHARACTERS) && spaced(two - 1)).then_some(DigestsField::Text(digests))
-    }
-
-    fn digests_or_none(&mut self) -> Option<Option<DigestsField<'a>>> {
-        if self.0?.first() != Some(&b'-') || self.0?.get(1) != Some(&b' ') {
-            return self.digests().map(Some);
-        }
-        (self.next()? == b"-" && self.next()? == b"-" && self.next()? == b"-").then_some(None)
-    }
-
-    fn notes(&mut self) -> Option<Notes> {
-        let mut notes = Notes::default();
-        while self.0.is_some() {
-            let field = self.next()?;
-            let (name, value) = match memchr::memchr(b'=', field).and_then(|at| field.split_at_checked(at)) {
-                Some((name, value)) => (name, value.get(1..)?),
-                None => (field, &b""[..]),
-            };
-            match name {
-                b"absent" => notes.absent = Some(shorter(value)?),
-                b"gone" => notes.gone = true,
-                b"weak" => notes.weak = true,
-                b"unlisted" => notes.unlisted = true,
-                b"large" => notes.large = true,
-                b"failures" => notes.failures = shorter(value)?,
-                b"retry" => notes.retry_after = Some(time(value)?),
-                _ => return None,
-            }
-        }
-        Some(notes)
-    }
-
-    fn place(&mut self) -> Option<NotedPlace> {
-        let name = |field: &[u8]| String::from_utf8(text::from_field(field)?).ok();
-        Some(match self.next()? {
-            b"maildir" => NotedPlace::Maildir { name: name(self.next()?)? },
-            b"mbox" => NotedPlace::Mbox {
-                offset: parse_decimal(self.next()?)?,
-                spool: name(self.next()?)?,
-                spool_offset: parse_decimal(self.next()?)?,
-            },
-            b"handed" => NotedPlace::Handed,
-            _ => return None,
-        })
-    }
-}
-
-/// Borrows where nothing is escaped, as hardly anything is.
-fn unescape(field: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if memchr::memchr(b'%', field).is_some() {
-        return text::from_field(field).map(Cow::Owned);
-    }
-    field.iter().all(u8::is_ascii_graphic).then_some(Cow::Borrowed(field))
-}
-
-fn short(digits: &[u8]) -> Option<u32> {
-    parse_decimal(digits)?.try_into().ok()
-}
-
-fn shorter(digits: &[u8]) -> Option<u16> {
-    parse_decimal(digits)?.try_into().ok()
-}
-
-fn time(digits: &[u8]) -> Option<Time> {
-    parse_decimal(digits)?.try_into().ok().map(Time)
 }
 
 fn yes(field: &[u8]) -> Option<bool> {

@@ -329,6 +329,32 @@ mod tests {
     }
 
     #[test]
+    fn following_finds_what_finding_finds() {
+        let key = |name: &str| KeyField::UniqueId(name.as_bytes().to_vec().into());
+        let names: Vec<String> = (0..50).map(|n| format!("uid-{n}")).collect();
+        let mut slots = Slots::new(&[1; 32]);
+        for name in &names {
+            slots.add(&key(name), 0, |_| {}).unwrap();
+        }
+        // In their order none needs the table; then backwards, in leaps, again, and with strangers among them.
+        let backwards = names.iter().rev();
+        let leaps = names.iter().step_by(7).flat_map(|name| [name, name]);
+        let strangers = ["x".to_owned(), "uid-3".to_owned(), "y".to_owned()];
+        let mut last = None;
+        for name in names.iter().chain(backwards).chain(leaps).chain(&strangers) {
+            let found = slots.follow(last, name.as_bytes());
+            assert_eq!(found.map(|id| id.0), names.iter().position(|known| known == name).map(|n| n as u32));
+            assert_eq!(found, slots.find(&key(name)), "{name}");
+            last = found.or(last);
+        }
+        // One that comes once there is a table stands in it.
+        let (id, fresh) = slots.insert(&key("late"), 0).unwrap();
+        assert!(
+            fresh && slots.find_unique_id(b"late") == Some(id) && slots.follow(Some(id), b"late") == Some(id)
+        );
+    }
+
+    #[test]
     fn sizes() {
         let mut slots = Slots::new(&[1; 32]);
         let (id, _) = slots.insert(&KeyField::UniqueId(b"a"[..].into()), 0).unwrap();

@@ -39,14 +39,18 @@ impl fmt::Display for MessageNumber {
 /// Decimal digits, checked; `None` when empty, not digits, or beyond 64 bits.
 #[must_use]
 pub fn parse_decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
+    split_decimal(digits).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+/// The decimal digits that `octets` begin with, and what follows them; `None` when there are none, or beyond 64 bits.
+#[must_use]
+pub fn split_decimal(octets: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut value, mut rest) = (0_u64, octets);
+    while let Some((digit @ b'0'..=b'9', behind)) = rest.split_first() {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        rest = behind;
     }
-    let digit = |octet: &u8| octet.checked_sub(b'0').filter(|digit| *digit <= 9).map(u64::from);
-    // So many always fit.
-    let (first, rest) = digits.split_at_checked(19).unwrap_or((digits, &[]));
-    let value = first.iter().try_fold(0_u64, |value, octet| Some(value.wrapping_mul(10) + digit(octet)?))?;
-    rest.iter().try_fold(value, |value, octet| value.checked_mul(10)?.checked_add(digit(octet)?))
+    (rest.len() < octets.len()).then_some((value, rest))
 }
 
 /// A server's lasting name for a message (RFC 1939 §7), as lent from a buffer: 1 to 1024 octets, any but CR, LF and NUL.

@@ -44,8 +44,8 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: 
     (may && Ledger::rests(directory) && destinations::are_there(run)).then_some(Ahead::Glance { last })
 }
 
-/// Whether what is listed will be new, as where the last session left an empty maildrop: then the sizes, which are needed
-/// before anything is retrieved, had better travel with the listing.
+/// Whether there will be something to do with whatever is listed: the last session left an empty maildrop, or something
+/// undone.  Then the sizes, which are needed before anything is retrieved, had better travel with the listing.
 pub(super) fn expects_mail(run: &Run<'_>, memory: &Memory) -> bool {
     wanted(run) && memory.quick.as_ref().is_some_and(|quick| quick.grows_at_end && quick.idle_under.is_none())
 }
