@@ -4,7 +4,7 @@
 use crate::mailbox::{Served, good, serve};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::relay::Line;
-use crate::support::server::{Message, Options, Tls};
+use crate::support::server::{Cut, Message, Options, Tls};
 
 fn message(name: &str) -> Message {
     Message::new(name, body(name))
@@ -406,9 +406,9 @@ fn a_session_that_broke_is_not_taken_for_idle() {
     served.fetch().succeeds();
     assert!(is_quick(&poll(&served)));
     served.sandbox.write("code", "75");
-    served.server.change(|options| *options = options.clone().instead("RETR 3", ""));
+    served.server.change(|options| options.cut = Some(Cut::At("RETR 3".into())));
     served.sandbox.run(["--all"]).exits(75);
-    served.server.change(|options| options.instead.clear());
+    served.server.change(|options| options.cut = None);
     served.sandbox.write("code", "0");
     assert!(!is_quick(&poll(&served)));
 }

@@ -973,3 +973,27 @@ fn strange_line() -> impl Strategy<Value = String> {
         _ => format!("unlisted {a} {b}"),
     })
 }
+
+#[test]
+fn an_end_that_polls_have_left_far_behind_is_written_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    // Long unique-ids: else what the polls add would be worth a compaction.
+    for n in 0..200 {
+        deliver(&mut ledger, &format!("{n:01000}"), &n.to_string());
+    }
+    ledger.close().unwrap();
+    let ends = || {
+        std::fs::read_to_string(home.path().join("ledger")).unwrap().lines().last().unwrap()[..4].to_owned()
+    };
+    assert_eq!(ends(), "end ");
+    for (polls, expected) in [(1, "list"), (15_000, "end ")] {
+        let mut ledger = open(home.path());
+        for _ in 0..polls {
+            let held: Vec<EntryId> = ledger.present().collect();
+            ledger.complete_listing(&mut held.into_iter()).unwrap();
+        }
+        ledger.close().unwrap();
+        assert_eq!(ends(), expected, "{polls}");
+    }
+}
