@@ -87,8 +87,22 @@ pub enum Decision {
     Retrieve(Why),
     /// Its header, or all of it, is compared with what we have; delivered only if it's another message.
     Compare(Why),
+    /// Due for deletion: recognised first (by its header, else by all of it), then deleted; if it proves to be other
+    /// mail it is delivered instead.
+    Delete(Why),
     /// Left where it is.
     Leave(Why),
+}
+
+impl Decision {
+    /// Why it is compared with what we have, if it is.
+    #[must_use]
+    pub fn compares(self) -> Option<Why> {
+        match self {
+            Self::Compare(why) | Self::Delete(why) => Some(why),
+            Self::Retrieve(_) | Self::Leave(_) => None,
+        }
+    }
 }
 
 /// The reason for a [`Decision`] or a deletion.
@@ -284,7 +298,7 @@ fn limit(decisions: &mut [Decision], maildrop: &Maildrop, ledger: &Ledger, polic
     let turn = |decision: &Decision, listed: &Listed<'_>| match (decision, listed.who) {
         (Decision::Leave(_), _) => None,
         (_, Who::Known(id)) if ledger.entry(id).failures > 0 => Some(2),
-        (Decision::Compare(_), _) => Some(1),
+        (Decision::Compare(_) | Decision::Delete(_), _) => Some(1),
         (Decision::Retrieve(_), _) => Some(0),
     };
     for now in 0..3 {

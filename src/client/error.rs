@@ -5,6 +5,7 @@ use crate::exit::ExitCode;
 use crate::protocol::auth::{AuthError, Method, Refusal};
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::SaslError;
+use crate::protocol::types::MessageNumber;
 
 /// Why a session failed.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,12 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
+    /// A deletion without its proofs, which isn't sent.
+    #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
+    NotRecognised {
+        /// Which one.
+        number: MessageNumber,
+    },
     /// A signal, and the answers in flight took too long.
     #[error("stopped by a signal")]
     Stopped,
@@ -126,6 +133,7 @@ impl Error {
             Self::Sasl { source, .. } => source.exit_code(),
             Self::LoginRefused { meaning, .. } => meaning.exit_code(),
             Self::Random(_) => ExitCode::LocalIo,
+            Self::NotRecognised { .. } => ExitCode::Bug,
         }
     }
 
@@ -167,6 +175,7 @@ impl Error {
             | Self::LoginRefused { .. }
             | Self::Farewell { .. }
             | Self::Stopped
+            | Self::NotRecognised { .. }
             | Self::Random(_) => None,
         }
     }

@@ -200,9 +200,10 @@ impl Client<Authorization> {
                     }
                     let facts = LoginFacts { method, trustworthy, capabilities_before: before, asked };
                     let pipelining = Pipelining::Off;
+                    let session = super::next_session();
                     return Ok(Client {
                         line,
-                        state: Transaction { capabilities: after, pipelining, facts, ahead },
+                        state: Transaction { capabilities: after, pipelining, facts, ahead, session },
                     });
                 }
                 Attempt::Refused { answer, responded, status } => {

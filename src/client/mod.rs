@@ -12,6 +12,7 @@ mod line;
 mod login;
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use ahead::{Ahead, Glance};
@@ -19,7 +20,7 @@ pub use error::Error;
 pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, LoginFacts};
 
-use crate::proof::Delivered;
+use crate::proof::{Delivered, Recognised, SessionId};
 use crate::protocol::auth::ApopChallenge;
 use crate::protocol::command::Command;
 use crate::protocol::listing;
@@ -56,6 +57,13 @@ pub struct Transaction {
     facts: LoginFacts,
     /// What was asked and has not been taken.
     ahead: Option<Ahead>,
+    session: SessionId,
+}
+
+/// No two sessions of this process have the same.
+fn next_session() -> SessionId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Whether commands may be sent before the answers to those before them have come.
@@ -240,12 +248,23 @@ impl Client<Transaction> {
         self.line.send(Command::List(Some(number)))
     }
 
-    /// Marks a delivered message for deletion.
+    /// Marks a delivered message for deletion that was recognised in this session.
     ///
     /// # Errors
-    /// As for [`Client::retrieve`].
-    pub fn delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
-        self.line.send(Command::Dele(delivered.number()))
+    /// As for [`Client::retrieve`], and [`Error::NotRecognised`] when the proofs are about two messages, or of another
+    /// session: a bug of ours.
+    pub fn delete(&mut self, delivered: &Delivered, recognised: &Recognised) -> Result<(), Error> {
+        let number = delivered.number();
+        if recognised.session() != self.state.session || !recognised.agrees(delivered) {
+            return Err(Error::NotRecognised { number });
+        }
+        self.line.send(Command::Dele(number))
+    }
+
+    /// Which session this is.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.state.session
     }
 
     /// Something harmless.

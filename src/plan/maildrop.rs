@@ -212,8 +212,13 @@ impl Maildrop {
     /// The message of that number.
     #[must_use]
     pub fn find(&self, number: MessageNumber) -> Option<Listed<'_>> {
-        let index = self.seats.binary_search_by_key(&number, |seat| seat.number).ok()?;
-        self.at(index)
+        self.at(self.index_of(number)?)
+    }
+
+    /// Where the message of that number stands, from 0.
+    #[must_use]
+    pub fn index_of(&self, number: MessageNumber) -> Option<usize> {
+        self.seats.binary_search_by_key(&number, |seat| seat.number).ok()
     }
 
     fn listed_at(&self, index: usize, seat: Seat) -> Listed<'_> {

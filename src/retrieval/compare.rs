@@ -43,7 +43,7 @@ impl Comparison {
         let mut comparison = Self::default();
         let mut by_header = false;
         for (listed, decision) in maildrop.iter().zip(decisions) {
-            let Decision::Compare(why) = decision else { continue };
+            let Some(why) = decision.compares() else { continue };
             match listed.who {
                 Who::Known(id) => {
                     if let std::collections::hash_map::Entry::Vacant(vacant) = comparison.of_entry.entry(id) {
@@ -82,6 +82,16 @@ impl Comparison {
             }
         }
         Ok(comparison)
+    }
+
+    /// Whether the header may settle it, so that `TOP` is asked before `RETR`.
+    pub(super) fn asks_header(why: Why, deletes: bool) -> bool {
+        match why {
+            // A header can't tell which of several it is; a window must be retrieved again in any case.
+            Why::Duplicate | Why::Window => false,
+            Why::Nameless => !deletes,
+            _ => true,
+        }
     }
 
     /// Compares by header alone (`TOP n 0`), where that settles it.  `deletes` says whether the policy would act on a

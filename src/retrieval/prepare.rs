@@ -378,7 +378,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
         let (action, why) = match (decision, retired.get(&listed.number)) {
             (Decision::Retrieve(why), _) => (Action::Retrieve, *why),
             (Decision::Compare(why), _) => (Action::Compare, *why),
-            (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
+            (Decision::Delete(why), _) | (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {

@@ -1,8 +1,9 @@
 //! One session: log in, retrieve what is planned, delete, and part in the way that loses nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::committer::{self, Work};
+use super::compare::Comparison;
 use super::destinations::Destinations;
 use super::error::Error;
 use super::fetch::{Fetch, State, Tally};
@@ -15,7 +16,7 @@ use crate::clock::Time;
 use crate::exit::ExitCode;
 use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
 use crate::ledger::{Entry, Ledger};
-use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
 use crate::protocol::capability::Expire;
 use crate::protocol::types::{MessageNumber, Octets};
@@ -139,6 +140,16 @@ impl Sessions<'_, '_> {
     }
 }
 
+/// What is done in one round of a session.
+#[derive(Default)]
+struct Round {
+    /// One for each message of the listing; none: nothing is retrieved or compared.
+    decisions: Vec<Decision>,
+    comparison: Comparison,
+    /// Deletions that need nothing more than their `DELE`.
+    ready: Vec<Delivered>,
+}
+
 struct Session<'a, 'b> {
     run: &'a Run<'b>,
     summary: &'a mut Summary,
@@ -154,31 +165,51 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let mut prepared =
-            match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken) {
-                Ok(prepared) => prepared,
-                Err(e) => {
-                    client.hang_up();
-                    return (Some((ledger, destinations)), Err(e));
-                }
-            };
-        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
-        self.tell_plan(&prepared.maildrop, &prepared.decisions);
-        let (mut tally, result);
-        (ledger, tally, result) = match self.fetch(&mut client, ledger, &mut destinations, &mut prepared) {
-            Ok(fetched) => fetched,
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
+        {
+            Ok(prepared) => prepared,
             Err(e) => {
                 client.hang_up();
-                return (None, Err(e));
+                return (Some((ledger, destinations)), Err(e));
             }
         };
-        let Prepared { mut maildrop, policy, drop_listing, .. } = prepared;
+        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
+        self.tell_plan(&prepared.maildrop, &prepared.decisions);
+        let Prepared { mut maildrop, decisions, policy, comparison, drop_listing } = prepared;
+        let mut tally = Tally { in_step: true, ..Tally::default() };
+        let mut round = Round { decisions, comparison, ready: Vec::new() };
+        let mut result = Ok(());
+        // What is retrieved and compared first; then what the policy retires.
+        for last in [false, true] {
+            if last {
+                round = match self.retire(&mut ledger, &mut maildrop, &policy, &tally) {
+                    Ok(round) => round,
+                    Err(e) => {
+                        result = Err(e);
+                        break;
+                    }
+                };
+            }
+            let fetched =
+                self.round(&mut client, ledger, &mut destinations, (&maildrop, &policy), round, &mut tally);
+            (ledger, result) = match fetched {
+                Ok(fetched) => fetched,
+                Err(e) => {
+                    client.hang_up();
+                    return (None, Err(e));
+                }
+            };
+            if result.is_err() {
+                break;
+            }
+            round = Round::default();
+        }
         self.count(&tally);
         if let Err(e) = result {
             client.hang_up();
             return (Some((ledger, destinations)), Err(e));
         }
-        let parted = self.part(client, &mut ledger, &mut maildrop, &policy, &mut tally);
+        let parted = self.part(client, &mut ledger, &mut tally);
         let parted = parted.and_then(|confirmed| {
             self.remember(confirmed, &maildrop, &ledger, &policy, drop_listing, &tally)?;
             Ok(confirmed)
@@ -222,7 +253,7 @@ impl Session<'_, '_> {
                     self.run.detail(|| format!("message {} is left for now: {why}", listed.number));
                 }
                 Decision::Leave(_) => {}
-                Decision::Retrieve(_) | Decision::Compare(_) => {
+                Decision::Retrieve(_) | Decision::Compare(_) | Decision::Delete(_) => {
                     messages = messages.saturating_add(1);
                     octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
                 }
@@ -239,19 +270,23 @@ impl Session<'_, '_> {
         self.run.report(&Event::Planned { messages, octets });
     }
 
-    /// Runs the committer beside the network; the error of either is the session's.
-    fn fetch(
+    /// One round of a session: retrieves, compares and deletes what it says, with the committer beside the network, and
+    /// adds to `tally`.  The ledger comes back with the round's own error, which may be either's; it doesn't where the
+    /// committer could not be started, or died.
+    fn round(
         &mut self,
         client: &mut Client<Transaction>,
         ledger: Ledger,
         destinations: &mut Destinations,
-        prepared: &mut Prepared,
-    ) -> Result<(Ledger, Tally, Result<(), Error>), Error> {
-        let Prepared { maildrop, decisions, policy, comparison, .. } = prepared;
-        if !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
-            return Ok((ledger, Tally { in_step: true, ..Tally::default() }, Ok(())));
+        (maildrop, policy): (&Maildrop, &Policy),
+        round: Round,
+        tally: &mut Tally,
+    ) -> Result<(Ledger, Result<(), Error>), Error> {
+        let Round { decisions, comparison, ready } = round;
+        if ready.is_empty() && !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
+            return Ok((ledger, Ok(())));
         }
-        let known = Known::read(maildrop, decisions, &ledger, destinations)?;
+        let known = Known::read(maildrop, &decisions, &ledger, destinations)?;
         let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
@@ -259,8 +294,8 @@ impl Session<'_, '_> {
             run: self.run,
             client,
             maildrop,
-            decisions,
-            comparison: std::mem::take(comparison),
+            decisions: &decisions,
+            comparison,
             lacking: known.lacking,
             keys: known.keys,
             failed_before: known.failed_before,
@@ -268,7 +303,7 @@ impl Session<'_, '_> {
             policy,
             work: Some(work),
             inbox,
-            state: State::default(),
+            state: State::new(std::mem::take(tally), ready),
         };
         std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
@@ -281,10 +316,10 @@ impl Session<'_, '_> {
             let (ledger, committed) = committer.join().map_err(|_| Error::Bug)?;
             // What it still had to say has been said by now.
             fetch.last_reports();
-            let tally = std::mem::take(&mut fetch.state.tally);
+            *tally = std::mem::take(&mut fetch.state.tally);
             // A disk that refuses outranks a line that broke.
             let result = committed.map_err(Error::from).and(fetched);
-            Ok((ledger, tally, result))
+            Ok((ledger, result))
         })
     }
 
@@ -312,18 +347,13 @@ impl Session<'_, '_> {
         trouble.exit = trouble.exit.merge(exit);
     }
 
-    /// Deletes what the policy retires, and ends the session.
+    /// Ends the session; whether the server has confirmed that.
     fn part(
         &mut self,
-        mut client: Client<Transaction>,
+        client: Client<Transaction>,
         ledger: &mut Ledger,
-        maildrop: &mut Maildrop,
-        policy: &Policy,
         tally: &mut Tally,
     ) -> Result<bool, Error> {
-        if *self.scope == Scope::Everything && !self.run.context.stop.raised() {
-            self.retire(&mut client, ledger, maildrop, policy, tally)?;
-        }
         if !tally.refused.is_empty() {
             self.mark(ExitCode::Later);
         }
@@ -368,32 +398,43 @@ impl Session<'_, '_> {
         }
     }
 
+    /// The round that deletes what the policy retires: at once what was recognised in this session, the rest when it
+    /// has been.
     fn retire(
         &mut self,
-        client: &mut Client<Transaction>,
         ledger: &mut Ledger,
         maildrop: &mut Maildrop,
         policy: &Policy,
-        tally: &mut Tally,
-    ) -> Result<(), Error> {
-        if !maildrop.has_sizes() {
-            // LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
-            return Ok(());
+        tally: &Tally,
+    ) -> Result<Round, Error> {
+        // Without sizes LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
+        if *self.scope != Scope::Everything || self.run.context.stop.raised() || !maildrop.has_sizes() {
+            return Ok(Round::default());
         }
         adopt(maildrop, ledger);
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
         let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
         let retired =
             plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
-        if retired.is_empty() {
-            return Ok(());
-        }
-        let proofs: Vec<Delivered> =
-            retired.iter().filter_map(|retired| ledger.delivered(retired.entry, retired.number)).collect();
-        for retired in &retired {
+        let mut due: HashMap<MessageNumber, Why> = HashMap::new();
+        let mut ready = Vec::new();
+        for retired in retired {
             self.run.detail(|| format!("message {} is deleted: {}", retired.number, retired.why));
+            if tally.recognised.contains_key(&retired.number) {
+                ready.extend(ledger.delivered(retired.entry, retired.number));
+            } else {
+                due.insert(retired.number, retired.why);
+            }
         }
-        super::fetch::delete_all(self.run, client, &proofs, tally)
+        if due.is_empty() {
+            return Ok(Round { ready, ..Round::default() });
+        }
+        let decision = |listed: Listed<'_>| {
+            due.get(&listed.number).map_or(Decision::Leave(Why::Known), |why| Decision::Delete(*why))
+        };
+        let decisions: Vec<Decision> = maildrop.iter().map(decision).collect();
+        let comparison = Comparison::new(maildrop, &decisions, ledger)?;
+        Ok(Round { decisions, comparison, ready })
     }
 
     fn outcome(

@@ -154,7 +154,7 @@ impl Fetch<'_> {
             return Ok(());
         }
         let key = self.key_of(&listed, &facts);
-        if let Decision::Compare(why) = job.decision
+        if let Some(why) = job.decision.compares()
             && let Verdict::Same(entry) = self.comparison.whole(&listed, why, &facts)
         {
             give_up(intakes);
