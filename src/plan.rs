@@ -38,6 +38,8 @@ pub struct Policy {
     pub taken: (u64, Octets),
     /// `--all`: what was retrieved before is retrieved again.
     pub all: bool,
+    /// What failed not long ago is tried at once: the user asked for it.
+    pub insist: bool,
     /// The server shows only a window of the maildrop and drops from it what was retrieved at a clean `QUIT` (Gmail):
     /// what it lists again must be retrieved again to be dropped.
     pub window: bool,
@@ -66,6 +68,7 @@ impl Policy {
             max_bytes: account.max_bytes,
             taken: (0, Octets(0)),
             all,
+            insist: false,
             window: false,
             destinations,
             age_now: ledger.trusted_now(),
@@ -224,9 +227,7 @@ fn decide_one(
     }
     let listed_times = maildrop.times_listed(id);
     match entry.state {
-        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => {
-            Decision::Leave(Why::BackingOff)
-        }
+        State::Open if backs_off(&entry, policy) => Decision::Leave(Why::BackingOff),
         // Those that have it would get it twice.
         State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
         // One message of this unique-id failed, and one was delivered: only its octets tell which of them is listed.
@@ -245,6 +246,12 @@ fn decide_one(
         State::Seen => Decision::Leave(Why::Seen),
         State::Recorded | State::Delivered => Decision::Leave(Why::Known),
     }
+}
+
+/// Whether it failed not long ago, and is not tried again yet.
+#[must_use]
+pub fn backs_off(entry: &Entry, policy: &Policy) -> bool {
+    !policy.insist && entry.retry_after.is_some_and(|at| policy.now < at)
 }
 
 fn is_lacked_elsewhere(id: EntryId, ledger: &Ledger, policy: &Policy) -> bool {

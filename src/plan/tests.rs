@@ -40,6 +40,16 @@ fn every_state() -> World {
 }
 
 #[test]
+fn what_failed_not_long_ago_is_tried_at_once_where_the_user_insists() {
+    let world = every_state();
+    let maildrop = world.maildrop(&[("other", Some(SIZE)), ("waiting", Some(SIZE))]);
+    let patient = world.policy(KEEP);
+    let insisting = Policy { insist: true, ..patient.clone() };
+    assert_eq!(decide(&maildrop, &world.ledger, &patient)[1], Leave(Why::BackingOff));
+    assert_eq!(decide(&maildrop, &world.ledger, &insisting)[1], Retrieve(Why::Again));
+}
+
+#[test]
 fn each_state_is_treated_in_its_way() {
     let world = every_state();
     let (same, changed) = (Some(SIZE), Some(SIZE + 1));

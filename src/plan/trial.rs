@@ -164,6 +164,7 @@ impl World {
             max_bytes: None,
             taken: (0, Octets(0)),
             all: false,
+            insist: false,
             window: false,
             destinations: self.maildirs.to_vec(),
             age_now: Some(NOW),

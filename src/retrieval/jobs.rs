@@ -157,6 +157,7 @@ mod tests {
             max_bytes: None,
             received_header: false,
             alert_after: Duration::ZERO,
+            remind_after: Duration::ZERO,
             pipelining: Switch::Auto,
             listing: ListingMode::Auto,
             full_listing_every: Duration::ZERO,

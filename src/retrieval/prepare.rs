@@ -72,7 +72,8 @@ pub(super) fn prepare(
 /// What this run's policies come to.
 fn policy(run: &Run<'_>, ledger: &Ledger) -> Policy {
     let destinations = destinations::numbers(run, ledger);
-    Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger)
+    let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
+    Policy { insist: run.options.insist, ..policy }
 }
 
 fn is_window(client: &Client<Transaction>) -> bool {

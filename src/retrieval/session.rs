@@ -454,7 +454,7 @@ impl Session<'_, '_> {
                 let left: Vec<EntryId> = maildrop
                     .iter()
                     .filter_map(|listed| match listed.who {
-                        Who::Known(id) if is_due(&ledger.entry(id), policy.now) => Some(id),
+                        Who::Known(id) if is_due(&ledger.entry(id), policy) => Some(id),
                         _ => None,
                     })
                     .take(10)
@@ -471,8 +471,8 @@ impl Session<'_, '_> {
 }
 
 /// Whether it failed, and has waited long enough.
-fn is_due(entry: &Entry, now: Time) -> bool {
-    entry.failures > 0 && entry.retry_after.is_none_or(|at| at <= now)
+fn is_due(entry: &Entry, policy: &Policy) -> bool {
+    entry.failures > 0 && !plan::backs_off(entry, policy)
 }
 
 /// Gives messages that this run delivered their entries, so that they count among the newest.
