@@ -24,7 +24,7 @@ use crate::proof::{Delivered, Recognised, SessionId};
 use crate::protocol::auth::ApopChallenge;
 use crate::protocol::command::Command;
 use crate::protocol::listing;
-use crate::protocol::session::{Event, Reply, Sent};
+use crate::protocol::session::{Event, Reply, ResponseCode, Sent};
 use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
@@ -47,6 +47,8 @@ pub struct Authorization {
     apop: Option<ApopChallenge>,
     /// Whether the capabilities are this session's.
     asked: bool,
+    /// Whether `UTF8` is to be sent with the login.
+    utf8: bool,
 }
 
 /// Logged in: the maildrop is ours until the session ends.
@@ -329,6 +331,18 @@ impl Client<Transaction> {
     #[must_use]
     pub fn quote(&self, text: &[u8]) -> String {
         self.line.quote(text)
+    }
+
+    /// Why the server refused to give a message, fit to print: in our words where its code says that the message can only
+    /// be given in UTF8 mode (RFC 6856 §5), else in its own.
+    #[must_use]
+    pub fn refusal(&self, text: &[u8]) -> String {
+        if ResponseCode::of(text) != Some(ResponseCode::Utf8) || self.state.facts.utf8 {
+            return format!("the server refused it: {}", self.quote(text));
+        }
+        let offered = self.state.facts.utf8_offered;
+        let why = if offered { "was not used in this session" } else { "the server did not offer" };
+        format!("it needs UTF8, which {why}: {}", self.quote(text))
     }
 
     /// The error that an unasked `-ERR` is.

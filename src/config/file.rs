@@ -137,6 +137,8 @@ table! {
         remind_after: String = "remind-after",
         /// Whether commands are pipelined.
         pipelining: String = "pipelining",
+        /// Whether UTF8 is sent.
+        utf8: String = "utf8",
         /// What a poll asks for.
         listing: String = "listing",
         /// How often it asks for all.

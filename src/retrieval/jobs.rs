@@ -159,6 +159,7 @@ mod tests {
             alert_after: Duration::ZERO,
             remind_after: Duration::ZERO,
             pipelining: Switch::Auto,
+            utf8: Switch::Auto,
             listing: ListingMode::Auto,
             full_listing_every: Duration::ZERO,
             sync: SyncMode::Off,

@@ -6,7 +6,7 @@ use super::compare::{self, Comparison};
 use super::destinations::{self, Destinations};
 use super::error::Error;
 use super::fetch::Lacking;
-use super::login::login;
+use super::login::log_in;
 use super::quick;
 use super::run::Run;
 use super::session::Scope;
@@ -362,10 +362,10 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             run.warn(format!("a run was interrupted: the next one settles {open} first"));
         }
     }
-    let memory = Memory::load(&directory);
+    // What it learns is this run's alone.
+    let mut memory = Memory::load(&directory);
     let secret = crate::config::password::obtain(run.account, run.context.environment)?;
-    run.report(&Event::Connecting { server: run.server() });
-    let mut client = login(run, &memory, &secret, ledger.now(), None)?;
+    let mut client = log_in(run, &mut memory, &secret, None)?;
     let mut policy = policy(run, &ledger);
     policy.window = is_window(&client);
     let (maildrop, mut decisions) = list(run, &mut client, &ledger, &policy, memory.sizes)?;
