@@ -193,6 +193,10 @@ pub struct Arrival {
     pub sender: String,
     /// Envelope recipient, where the header names one (`Delivered-To` and its like); else empty.
     pub recipient: String,
+    /// Whether the session was in UTF-8 mode (RFC 6856).
+    pub utf8: bool,
+    /// Whether it was delivered although its key is known, because a comparison had failed.
+    pub again: bool,
     /// The destinations that must all have it; fixed when it is first staged.
     pub set: Vec<DestinationId>,
 }

@@ -183,6 +183,16 @@ impl Maildrop {
         }
     }
 
+    /// The unique-ids prove nothing: as if the server had given none.
+    pub fn forget_unique_ids(&mut self) {
+        let mut nameless = Self::default();
+        for seat in &self.seats {
+            nameless.add(seat.number, None, None);
+        }
+        nameless.nameless = u32::try_from(nameless.seats.len()).unwrap_or(u32::MAX);
+        *self = nameless;
+    }
+
     /// A message whose new unique-id turned out to be, or became, this entry.
     pub fn assign(&mut self, number: MessageNumber, entry: EntryId) {
         if let Ok(index) = self.seats.binary_search_by_key(&number, |seat| seat.number) {

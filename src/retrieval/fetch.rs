@@ -442,8 +442,8 @@ impl Fetch<'_> {
                             self.cut();
                         }
                     }
-                    Whole::Same { key, listed, entry } => {
-                        self.submit(Work::Same { number, key, listed, entry }, 1);
+                    Whole::Same { key, listed, same_as } => {
+                        self.submit(Work::Same { number, key, listed, same_as }, 1);
                     }
                 }
             }

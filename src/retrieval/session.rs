@@ -1,25 +1,26 @@
 //! One session: log in, retrieve what is planned, delete, and part in the way that loses nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::destinations::Destinations;
+use super::doubts;
 use super::error::Error;
 use super::fetch::{Fetch, State, Tally};
 use super::login::{agree_on_pipelining, log_in};
 use super::prepare::{Known, Prepared, prepare, sizes_are_due};
 use super::quick;
+use super::rounds::{Round, Rounds};
 use super::run::Run;
 use crate::client::{Ahead, Client, Farewell, Transaction};
-use crate::clock::Time;
 use crate::exit::ExitCode;
 use crate::ledger::memory::{Memory, Pipelining as Verdict};
 use crate::ledger::{Entry, Ledger};
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
-use crate::proof::{Delivered, EntryId};
-use crate::protocol::capability::Expire;
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
+use crate::proof::EntryId;
+use crate::protocol::capability::{Capabilities, Expire};
+use crate::protocol::types::Octets;
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
 
@@ -112,16 +113,6 @@ impl Sessions<'_, '_> {
     }
 }
 
-/// What is done in one round of a session.
-#[derive(Default)]
-struct Round {
-    /// One for each message of the listing; none: nothing is retrieved or compared.
-    decisions: Vec<Decision>,
-    comparison: Comparison,
-    /// Deletions that need nothing more than their `DELE`.
-    ready: Vec<Delivered>,
-}
-
 struct Session<'a, 'b> {
     run: &'a Run<'b>,
     summary: &'a mut Summary,
@@ -147,34 +138,41 @@ impl Session<'_, '_> {
         };
         self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
         self.tell_plan(&prepared.maildrop, &prepared.decisions);
-        let Prepared { mut maildrop, decisions, policy, comparison, drop_listing } = prepared;
+        let Prepared { mut maildrop, decisions, policy, suspicion, drop_listing } = prepared;
         let mut tally = Tally { in_step: true, ..Tally::default() };
-        let mut round = Round { decisions, comparison, ready: Vec::new() };
+        let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
+        let has_top = client.capabilities().is_none_or(Capabilities::top);
+        let first =
+            rounds.first(decisions, (&maildrop, &policy), &ledger, &self.memory.habits, has_top).map(Some);
         let mut result = Ok(());
-        // What is retrieved and compared first; then what the policy retires.
-        for last in [false, true] {
-            if last {
-                round = match self.retire(&mut ledger, &mut maildrop, &policy, &tally) {
-                    Ok(round) => round,
-                    Err(e) => {
-                        result = Err(e);
-                        break;
-                    }
-                };
-            }
-            let fetched =
+        let mut next = first;
+        loop {
+            let round = match next {
+                Ok(Some(round)) => round,
+                Ok(None) => break,
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            };
+            let ended =
                 self.round(&mut client, ledger, &mut destinations, (&maildrop, &policy), round, &mut tally);
-            (ledger, result) = match fetched {
-                Ok(fetched) => fetched,
+            let comparison;
+            (ledger, comparison, result) = match ended {
+                Ok(ended) => ended,
                 Err(e) => {
                     client.hang_up();
                     return (None, Err(e));
                 }
             };
-            if result.is_err() {
+            if result.is_err() || tally.trouble.is_some() || *self.scope != Scope::Everything {
                 break;
             }
-            round = Round::default();
+            let habits = &mut self.memory.habits;
+            next = rounds.next(self.run, comparison, (&mut maildrop, &policy), &mut ledger, habits, &tally);
+        }
+        if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
+            result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy);
         }
         self.count(&tally);
         if let Err(e) = result {
@@ -253,10 +251,10 @@ impl Session<'_, '_> {
         (maildrop, policy): (&Maildrop, &Policy),
         round: Round,
         tally: &mut Tally,
-    ) -> Result<(Ledger, Result<(), Error>), Error> {
+    ) -> Result<(Ledger, Comparison, Result<(), Error>), Error> {
         let Round { decisions, comparison, ready } = round;
         if ready.is_empty() && !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
-            return Ok((ledger, Ok(())));
+            return Ok((ledger, comparison, Ok(())));
         }
         let known = Known::read(maildrop, &decisions, &ledger, destinations)?;
         let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
@@ -291,7 +289,7 @@ impl Session<'_, '_> {
             *tally = std::mem::take(&mut fetch.state.tally);
             // A disk that refuses outranks a line that broke.
             let result = committed.map_err(Error::from).and(fetched);
-            Ok((ledger, result))
+            Ok((ledger, fetch.comparison, result))
         })
     }
 
@@ -341,72 +339,34 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(false);
         }
-        // Deletions count from QUIT on: by then the ledger must have what they rest on.
-        if !tally.accepted.is_empty() {
+        // Deletions count from QUIT on: by then the ledger must have what they rest on.  Of several messages with one key,
+        // of which the server has refused to delete one, that one is there still.
+        let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+        let deleted = tally.accepted.len();
+        tally.accepted.retain(|id| !refused.contains(id));
+        let asked = ledger.ask_deletion(&tally.accepted)?;
+        if deleted > 0 {
             ledger.sync()?;
         }
         if tally.in_step && tally.retrieved && client.checks_step() {
             self.memory.pipelining = Verdict::InStep;
         }
-        let matters = tally.retrieved || !tally.accepted.is_empty();
+        let matters = tally.retrieved || deleted > 0;
         match client.quit(matters)? {
             Farewell::Confirmed => {
-                let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
+                let deleted = u64::try_from(deleted).unwrap_or(u64::MAX);
                 self.summary.deleted = self.summary.deleted.saturating_add(deleted);
-                // Of several messages with one key, one is there still.
-                let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
-                tally.accepted.retain(|id| !refused.contains(id));
-                ledger.deleted(&tally.accepted)?;
-                ledger.flush()?;
+                ledger.confirm_deletion(asked)?;
                 Ok(true)
             }
             Farewell::Refused(text) => {
-                if !tally.accepted.is_empty() {
+                if deleted > 0 {
                     self.run.warn(format!("the server did not confirm the deletions: {text}"));
                 }
                 Ok(false)
             }
             Farewell::Unanswered => Ok(!matters),
         }
-    }
-
-    /// The round that deletes what the policy retires: at once what was recognised in this session, the rest when it
-    /// has been.
-    fn retire(
-        &mut self,
-        ledger: &mut Ledger,
-        maildrop: &mut Maildrop,
-        policy: &Policy,
-        tally: &Tally,
-    ) -> Result<Round, Error> {
-        // Without sizes LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
-        if *self.scope != Scope::Everything || self.run.context.stop.raised() || !maildrop.has_sizes() {
-            return Ok(Round::default());
-        }
-        adopt(maildrop, ledger);
-        let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
-        let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
-        let retired =
-            plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
-        let mut due: HashMap<MessageNumber, Why> = HashMap::new();
-        let mut ready = Vec::new();
-        for retired in retired {
-            self.run.detail(|| format!("message {} is deleted: {}", retired.number, retired.why));
-            if tally.recognised.contains_key(&retired.number) {
-                ready.extend(ledger.delivered(retired.entry, retired.number));
-            } else {
-                due.insert(retired.number, retired.why);
-            }
-        }
-        if due.is_empty() {
-            return Ok(Round { ready, ..Round::default() });
-        }
-        let decision = |listed: Listed<'_>| {
-            due.get(&listed.number).map_or(Decision::Leave(Why::Known), |why| Decision::Delete(*why))
-        };
-        let decisions: Vec<Decision> = maildrop.iter().map(decision).collect();
-        let comparison = Comparison::new(maildrop, &decisions, ledger)?;
-        Ok(Round { decisions, comparison, ready })
     }
 
     fn outcome(
@@ -445,20 +405,6 @@ impl Session<'_, '_> {
 /// Whether it failed, and has waited long enough.
 fn is_due(entry: &Entry, policy: &Policy) -> bool {
     entry.failures > 0 && !plan::backs_off(entry, policy)
-}
-
-/// Gives messages that this run delivered their entries, so that they count among the newest.
-fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
-    let found: Vec<(MessageNumber, EntryId)> = maildrop
-        .iter()
-        .filter_map(|listed| match listed.who {
-            Who::New(unique_id) => ledger.find(unique_id).map(|id| (listed.number, id)),
-            Who::Known(_) | Who::Nameless => None,
-        })
-        .collect();
-    for (number, id) in found {
-        maildrop.assign(number, id);
-    }
 }
 
 /// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.
