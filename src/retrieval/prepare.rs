@@ -10,7 +10,7 @@ use super::login::login;
 use super::quick;
 use super::run::Run;
 use super::session::Scope;
-use crate::client::{Client, Pipelining, Transaction};
+use crate::client::{Client, Transaction};
 use crate::clock::Time;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
@@ -54,17 +54,13 @@ pub(super) fn prepare(
     let drop_listing = client.drop_listing_ahead()?;
     let (maildrop, mut decisions) = list(run, client, ledger, &policy, memory.sizes)?;
     quick::judge(memory, &maildrop, ledger)?;
-    if client.checks_step() && !maildrop.has_unique_ids() {
-        // No answer names a message well enough to prove the server in step.
-        client.set_pipelining(Pipelining::Off);
-    }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = (!plan::has_changed_size(&maildrop, ledger)).then(|| ledger.now());
     }
     record_listing(&maildrop, ledger, &policy)?;
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
-    let comparison = examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
+    let comparison = Comparison::new(&maildrop, &decisions, ledger)?;
     report_too_large(run, &maildrop, ledger, &decisions)?;
     Ok(Prepared { maildrop, decisions, policy, comparison, drop_listing })
 }
@@ -198,6 +194,7 @@ fn restrict(
         };
         let leave = match scope {
             Scope::Everything => ledger.entry(id).failures > 0,
+            Scope::Failed => ledger.entry(id).failures == 0,
             Scope::Only { left } => left.last() != Some(&id),
         };
         if leave {
@@ -206,32 +203,27 @@ fn restrict(
     }
 }
 
-/// Settles by `TOP n 0` what a header can settle.  With `write`, the ledger learns it.
+/// Settles by `TOP n 0` what a header can settle, for a dry run.
 fn examine(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
     maildrop: &Maildrop,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     policy: &Policy,
     decisions: &mut [Decision],
-    write: bool,
-) -> Result<Comparison, Error> {
+) -> Result<(), Error> {
     let mut comparison = Comparison::new(maildrop, decisions, ledger)?;
     let asked: Vec<(usize, MessageNumber)> = maildrop
         .iter()
         .zip(decisions.iter())
         .enumerate()
-        .filter_map(|(index, (listed, decision))| match decision {
-            Decision::Compare(Why::Duplicate) => None,
-            // A window must be retrieved again in any case.
-            Decision::Compare(Why::Window) => None,
-            Decision::Compare(Why::Nameless) if policy.deletes() => None,
-            Decision::Compare(_) => Some((index, listed.number)),
-            _ => None,
+        .filter(|(_, (_, decision))| {
+            decision.compares().is_some_and(|why| Comparison::asks_header(why, policy.deletes()))
         })
+        .map(|(index, (listed, _))| (index, listed.number))
         .collect();
     if asked.is_empty() {
-        return Ok(comparison);
+        return Ok(());
     }
     let numbers: Vec<MessageNumber> = asked.iter().map(|(_, number)| *number).collect();
     let mut headers: HashMap<MessageNumber, crate::message::Facts> = HashMap::new();
@@ -265,25 +257,10 @@ fn examine(
         *slot = match comparison.by_header(&listed, why, facts, policy.deletes()) {
             compare::Verdict::NeedsBody => *slot,
             compare::Verdict::Another => Decision::Retrieve(why),
-            compare::Verdict::Same(entry) => {
-                if write {
-                    match listed.who {
-                        Who::Known(id) => {
-                            let key = ledger.key(id)?;
-                            ledger.recognise(&key, listed.octets, id)?;
-                        }
-                        Who::New(unique_id) => {
-                            let key = Key::UniqueId(unique_id.to_buf());
-                            ledger.recognise(&key, listed.octets, entry)?;
-                        }
-                        Who::Nameless => {}
-                    }
-                }
-                Decision::Leave(Why::Known)
-            }
+            compare::Verdict::Same(_) => Decision::Leave(Why::Known),
         };
     }
-    Ok(comparison)
+    Ok(())
 }
 
 fn report_too_large(
@@ -353,7 +330,7 @@ impl Known {
 pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
     let mailbox = run.account.mailbox();
     let directory = run.context.state.join(mailbox.directory_name());
-    let mut ledger = Ledger::read(&directory, &mailbox, Time::now())?;
+    let ledger = Ledger::read(&directory, &mailbox, Time::now())?;
     match u64::try_from(ledger.intents().len()) {
         Ok(0) => {}
         open => {
@@ -368,7 +345,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let mut policy = policy(run, &ledger);
     policy.window = is_window(&client);
     let (maildrop, mut decisions) = list(run, &mut client, &ledger, &policy, memory.sizes)?;
-    examine(run, &mut client, &maildrop, &mut ledger, &policy, &mut decisions, false)?;
+    examine(run, &mut client, &maildrop, &ledger, &policy, &mut decisions)?;
     summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
     let retired: HashMap<MessageNumber, Why> = plan::retire(&maildrop, &ledger, &policy, &|_| false)
         .into_iter()

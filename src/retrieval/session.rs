@@ -1,25 +1,27 @@
 //! One session: log in, retrieve what is planned, delete, and part in the way that loses nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::destinations::Destinations;
 use super::error::Error;
-use super::fetch::{Fetch, State, Tally};
+use super::fetch::naming::Naming;
+use super::fetch::{self, Fetch, Header, MOST_DELETIONS, Pace, Standing, State, Tally};
 use super::login::{agree_on_pipelining, login, pin, way};
 use super::prepare::{Known, Prepared, prepare, sizes_are_due};
 use super::quick;
 use super::run::Run;
-use crate::client::{self, Ahead, Client, Farewell, Transaction};
-use crate::clock::Time;
+use crate::client::{self, Ahead, Client, Farewell, Pipelining, Transaction};
+use crate::clock::{self, Time};
 use crate::exit::ExitCode;
 use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{self, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
-use crate::proof::{Delivered, EntryId};
+use crate::proof::{Delivered, EntryId, Key};
 use crate::protocol::capability::Expire;
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
 
@@ -31,8 +33,61 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) secret: &'a Secret,
     /// Messages, and their octets, that its sessions have delivered.
     pub(super) taken: (u64, Octets),
-    /// Whether the server was taken to have answered out of step.
-    pub(super) suspected: bool,
+    /// What its sessions have learnt for those that follow.
+    pub(super) course: Course,
+}
+
+/// What the sessions of a run learn for those that follow.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// One command at a time from now on: the server was taken to have answered out of step.
+    pub(super) unpipelined: bool,
+    /// This many messages are asked for one by one, each followed by a question: a session broke off at one of them.
+    pub(super) careful: usize,
+    /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
+    pub(super) broken: u32,
+    /// Not asked for again in this run.
+    set_aside: Vec<SetAside>,
+    /// Whether any session has brought something.
+    pub(super) came: bool,
+    /// How the last session ended.
+    pub(super) ended: Ended,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ended {
+    /// Commands shared a flight.
+    pub(super) pipelined: bool,
+    /// Messages asked for since the last answer that named.
+    pub(super) void: usize,
+    /// One message is certainly the cause.
+    pub(super) blamed: bool,
+    /// Deletions that were accepted, and not confirmed.
+    pub(super) unconfirmed: usize,
+    /// Messages, or headers, that were confirmed.
+    pub(super) confirmed: u32,
+    /// Commands answered after the listing.
+    pub(super) answered: u32,
+}
+
+/// A message, as another session will list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum SetAside {
+    UniqueId(UniqueIdBuf),
+    /// Without a unique-id: the same number and size.
+    Numbered(MessageNumber, Option<Octets>),
+}
+
+/// Why there is another session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// It's the first.
+    First,
+    /// The server shows only a window of the maildrop: nothing is lost if there is no other session.
+    Window,
+    /// Something is left to do.
+    Rest,
 }
 
 /// Which messages a session is about.
@@ -43,13 +98,15 @@ pub(super) enum Scope {
     /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
     /// see `QUIT` only when all of it was stored.
     Only { left: Vec<EntryId> },
+    /// Those that failed before: the last session, which may have to end without `QUIT`.
+    Failed,
 }
 
 /// What a session came to.
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// Whether there should be another one.
-    pub(super) next: Option<Scope>,
+    pub(super) next: Option<(Scope, Follows)>,
 }
 
 /// What a run works with.
@@ -80,7 +137,7 @@ impl Sessions<'_, '_> {
         held: Held,
         begun: Option<Client<Transaction>>,
         scope: &Scope,
-        extra: bool,
+        follows: Follows,
     ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
         let listing = Ahead::Listing {
@@ -88,17 +145,22 @@ impl Sessions<'_, '_> {
             sizes: sizes_are_due(self.memory.sizes, ledger.now())
                 || quick::expects_mail(self.run, self.memory),
         };
+        self.course.ended = Ended::default();
         let client = match begun.map_or_else(|| self.login(listing), Ok) {
             Ok(client) => client,
-            // Nothing is lost when an extra session isn't to be had.
-            Err(e) if extra && e.is_transient() => {
+            // Nothing is lost when an extra session isn't to be had, whatever the server says about it: it has just let
+            // us in.
+            Err(e) if follows == Follows::Window => {
                 self.run.detail(|| format!("no further session: {e}"));
                 return (Some((ledger, destinations)), Ok(Outcome { next: None }));
             }
+            Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
+                return (Some((ledger, destinations)), Err(Error::NoFurtherSession(e)));
+            }
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
-        let taken = &mut self.taken;
-        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope, taken };
+        let Self { run, summary, memory, taken, course, .. } = self;
+        let session = Session { run: *run, summary, memory, scope, taken, course };
         let (held, outcome) = session.transact(client, ledger, destinations);
         if outcome.is_err() {
             // What it was about may be due although the maildrop looks as it was left.
@@ -156,6 +218,7 @@ struct Session<'a, 'b> {
     memory: &'a mut Memory,
     scope: &'a Scope,
     taken: &'a mut (u64, Octets),
+    course: &'a mut Course,
 }
 
 impl Session<'_, '_> {
@@ -165,6 +228,10 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
+        if self.course.unpipelined {
+            client.set_pipelining(Pipelining::Off);
+        }
+        self.course.ended.pipelined = client.pipelines();
         let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
         {
             Ok(prepared) => prepared,
@@ -173,16 +240,24 @@ impl Session<'_, '_> {
                 return (Some((ledger, destinations)), Err(e));
             }
         };
-        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
-        self.tell_plan(&prepared.maildrop, &prepared.decisions);
-        let Prepared { mut maildrop, decisions, policy, comparison, drop_listing } = prepared;
-        let mut tally = Tally { in_step: true, ..Tally::default() };
+        let Prepared { mut maildrop, mut decisions, policy, comparison, drop_listing } = prepared;
+        self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
+        self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
+        self.tell_plan(&maildrop, &decisions);
+        let standing = match self.standing(&client, &maildrop, drop_listing) {
+            Ok(standing) => standing,
+            Err(e) => {
+                client.hang_up();
+                return (Some((ledger, destinations)), Err(e));
+            }
+        };
+        let mut tally = Tally { standing, ..Tally::default() };
         let mut round = Round { decisions, comparison, ready: Vec::new() };
         let mut result = Ok(());
         // What is retrieved and compared first; then what the policy retires.
         for last in [false, true] {
             if last {
-                round = match self.retire(&mut ledger, &mut maildrop, &policy, &tally) {
+                round = match self.retire(&mut ledger, &mut maildrop, &policy, &mut tally) {
                     Ok(round) => round,
                     Err(e) => {
                         result = Err(e);
@@ -205,10 +280,14 @@ impl Session<'_, '_> {
             round = Round::default();
         }
         self.count(&tally);
+        if let Err(e) = self.learn(&tally, &maildrop, &ledger) {
+            result = result.and(Err(e));
+        }
         if let Err(e) = result {
             client.hang_up();
             return (Some((ledger, destinations)), Err(e));
         }
+        let drops = drops_at_quit(&client);
         let parted = self.part(client, &mut ledger, &mut tally);
         let parted = parted.and_then(|confirmed| {
             self.remember(confirmed, &maildrop, &ledger, &policy, drop_listing, &tally)?;
@@ -216,9 +295,123 @@ impl Session<'_, '_> {
         });
         let outcome = match (parted, tally.trouble.take()) {
             (Err(e), _) | (Ok(_), Some(e)) => Err(e),
-            (Ok(confirmed), None) => Ok(self.outcome(confirmed, &policy, &maildrop, &ledger, &tally)),
+            (Ok(confirmed), None) => {
+                Ok(self.outcome((confirmed, drops), &policy, &maildrop, &ledger, &tally))
+            }
         };
         (Some((ledger, destinations)), outcome)
+    }
+
+    /// What holds for the whole session.
+    fn standing(
+        &self,
+        client: &Client<Transaction>,
+        maildrop: &Maildrop,
+        drop_listing: Option<(u32, Octets)>,
+    ) -> Result<Standing, Error> {
+        let seed = clock::random().map_err(client::Error::Random)?;
+        let known = self.memory.names.map(|(form, _)| form);
+        // Where `STAT` wasn't asked, it's likely to count what the listing counts.
+        let counted = || {
+            let octets = maildrop.iter().try_fold(Octets(0), |sum, listed| Some(sum.plus(listed.octets?)))?;
+            Some((u32::try_from(maildrop.len()).ok()?, octets))
+        };
+        let drop_listing = drop_listing.or_else(counted);
+        let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
+        let died = self.memory.died.iter().cloned().collect::<HashSet<_>>();
+        let first = if died.is_empty() { fetch::first_pace(client) } else { 1 };
+        Ok(Standing {
+            naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
+            pace: Pace::new(self.course.careful, first),
+            header: Header::new(!has_top),
+            budget: self.memory.limit.map(|limit| limit.commands),
+            others_came: self.course.came,
+            died,
+            ..Standing::default()
+        })
+    }
+
+    /// Leaves alone what this run has tried in vain; and, where a server deletes at `QUIT` what was merely retrieved, what
+    /// failed before, unless this session is for nothing else.
+    fn set_aside(
+        &self,
+        decisions: &mut [Decision],
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        drops_at_quit: bool,
+    ) {
+        let ids: HashSet<EntryId> = self
+            .course
+            .set_aside
+            .iter()
+            .filter_map(|aside| match aside {
+                SetAside::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+                SetAside::Numbered(..) => None,
+            })
+            .collect();
+        let aside = |listed: &Listed<'_>| match listed.who {
+            Who::Known(id) => ids.contains(&id),
+            Who::New(unique_id) => {
+                let is =
+                    |aside: &SetAside| matches!(aside, SetAside::UniqueId(id) if id.borrow() == unique_id);
+                self.course.set_aside.iter().any(is)
+            }
+            Who::Nameless => {
+                self.course.set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
+            }
+        };
+        let failed =
+            |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
+        let of_failed_only = *self.scope == Scope::Failed;
+        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            let leave = aside(&listed)
+                || (drops_at_quit && failed(&listed) != of_failed_only)
+                || (of_failed_only && !failed(&listed));
+            if leave && !matches!(decision, Decision::Leave(_)) {
+                *decision = Decision::Leave(Why::BackingOff);
+            }
+        }
+    }
+
+    /// What the session showed of the server, for those that follow.
+    fn learn(&mut self, tally: &Tally, maildrop: &Maildrop, ledger: &Ledger) -> Result<(), Error> {
+        let Standing { naming, pace, confirmed, answered, .. } = &tally.standing;
+        let course = &mut *self.course;
+        course.came |= *confirmed > 0;
+        course.careful = pace.careful;
+        course.ended = Ended {
+            pipelined: course.ended.pipelined,
+            void: tally.void,
+            blamed: tally.blamed.is_some(),
+            unconfirmed: tally.accepted.len(),
+            confirmed: *confirmed,
+            answered: *answered,
+        };
+        for number in tally.unstored.iter().chain(&tally.blamed) {
+            let Some(listed) = maildrop.find(*number) else { continue };
+            let aside = match listed.who {
+                Who::New(unique_id) => SetAside::UniqueId(unique_id.to_buf()),
+                Who::Known(id) => match ledger.key(id)? {
+                    Key::UniqueId(unique_id) => SetAside::UniqueId(unique_id),
+                    Key::Header(_) => SetAside::Numbered(*number, listed.octets),
+                },
+                Who::Nameless => SetAside::Numbered(*number, listed.octets),
+            };
+            // What a session that broke off didn't come to is another one's.
+            if tally.void == 0 || tally.blamed == Some(*number) {
+                course.set_aside.push(aside);
+            }
+        }
+        if let Some(form) = naming.found()
+            && self.memory.names.map(|(known, _)| known) != Some(form)
+        {
+            self.memory.names = Some((form, Time::now()));
+        }
+        self.memory.died.retain(|unique_id| !tally.survived.contains(unique_id));
+        for unique_id in &tally.died {
+            self.memory.died_at(unique_id.clone());
+        }
+        Ok(())
     }
 
     /// For the next run's quick poll.
@@ -234,6 +427,7 @@ impl Session<'_, '_> {
         let well = confirmed
             && tally.trouble.is_none()
             && *self.scope == Scope::Everything
+            && !tally.cut_short
             && !self.run.context.stop.raised();
         if well && quick::wanted(self.run) {
             quick::remember(self.run, self.memory, maildrop, ledger, policy, drop_listing, tally)?;
@@ -286,7 +480,15 @@ impl Session<'_, '_> {
         if ready.is_empty() && !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
             return Ok((ledger, Ok(())));
         }
-        let known = Known::read(maildrop, &decisions, &ledger, destinations)?;
+        let mut known = Known::read(maildrop, &decisions, &ledger, destinations)?;
+        let sample = tally.standing.naming.sample(maildrop.len());
+        for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
+            if let Who::Known(id) = listed.who
+                && let Entry::Vacant(vacant) = known.keys.entry(id)
+            {
+                vacant.insert(ledger.key(id)?);
+            }
+        }
         let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
@@ -298,6 +500,7 @@ impl Session<'_, '_> {
             comparison,
             lacking: known.lacking,
             keys: known.keys,
+            sample,
             failed_before: known.failed_before,
             entrances,
             policy,
@@ -362,6 +565,10 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(false);
         }
+        if tally.over {
+            client.hang_up();
+            return Ok(true);
+        }
         if tally.not_stored && drops_at_quit(&client) {
             self.run.detail(|| {
                 "closed without QUIT: this server may drop what was retrieved, and not all of it is stored".to_owned()
@@ -373,7 +580,7 @@ impl Session<'_, '_> {
         if !tally.accepted.is_empty() {
             ledger.sync()?;
         }
-        if tally.in_step && tally.retrieved && client.checks_step() {
+        if tally.retrieved && client.pipelines() && self.memory.pipelining == Verdict::Unproven {
             self.memory.pipelining = Verdict::InStep;
         }
         let matters = tally.retrieved || !tally.accepted.is_empty();
@@ -405,7 +612,7 @@ impl Session<'_, '_> {
         ledger: &mut Ledger,
         maildrop: &mut Maildrop,
         policy: &Policy,
-        tally: &Tally,
+        tally: &mut Tally,
     ) -> Result<Round, Error> {
         // Without sizes LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
         if *self.scope != Scope::Everything || self.run.context.stop.raised() || !maildrop.has_sizes() {
@@ -419,6 +626,11 @@ impl Session<'_, '_> {
         let mut due: HashMap<MessageNumber, Why> = HashMap::new();
         let mut ready = Vec::new();
         for retired in retired {
+            let deletions = tally.accepted.len().saturating_add(ready.len()).saturating_add(due.len());
+            if deletions >= MOST_DELETIONS {
+                tally.cut_short = true;
+                break;
+            }
             self.run.detail(|| format!("message {} is deleted: {}", retired.number, retired.why));
             if tally.recognised.contains_key(&retired.number) {
                 ready.extend(ledger.delivered(retired.entry, retired.number));
@@ -439,39 +651,60 @@ impl Session<'_, '_> {
 
     fn outcome(
         &self,
-        confirmed: bool,
+        (confirmed, drops_at_quit): (bool, bool),
         policy: &Policy,
         maildrop: &Maildrop,
         ledger: &Ledger,
         tally: &Tally,
     ) -> Outcome {
+        let left = || -> Vec<EntryId> {
+            maildrop
+                .iter()
+                .filter_map(|listed| match listed.who {
+                    Who::Known(id) if is_due(&ledger.entry(id), policy.now) => Some(id),
+                    _ => None,
+                })
+                .take(10)
+                .collect()
+        };
+        let brought = tally.standing.confirmed > 0 || !tally.accepted.is_empty();
+        if confirmed && tally.cut_short && brought {
+            return Outcome { next: Some((self.scope.clone(), Follows::Rest)) };
+        }
         if !policy.window {
-            return Outcome { next: None };
+            let deletes = drops_at_quit && policy.deletes();
+            let next = match self.scope {
+                // What wasn't stored is left alone, so that the rest can be deleted.
+                Scope::Everything if deletes && !confirmed && tally.not_stored && brought => {
+                    Some((Scope::Everything, Follows::Rest))
+                }
+                Scope::Everything
+                    if drops_at_quit && confirmed && !tally.not_stored && !left().is_empty() =>
+                {
+                    Some((Scope::Failed, Follows::Rest))
+                }
+                _ => None,
+            };
+            return Outcome { next };
         }
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
             Scope::Everything => {
-                let left: Vec<EntryId> = maildrop
-                    .iter()
-                    .filter_map(|listed| match listed.who {
-                        Who::Known(id) if is_due(&ledger.entry(id), policy.now) => Some(id),
-                        _ => None,
-                    })
-                    .take(10)
-                    .collect();
+                let left = left();
                 (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })
             }
             Scope::Only { left } => match left.split_last() {
                 Some((_, rest)) if !rest.is_empty() => Some(Scope::Only { left: rest.to_vec() }),
                 _ => None,
             },
+            Scope::Failed => None,
         };
-        Outcome { next }
+        Outcome { next: next.map(|scope| (scope, Follows::Window)) }
     }
 }
 
 /// Whether it failed, and has waited long enough.
-fn is_due(entry: &Entry, now: Time) -> bool {
+fn is_due(entry: &ledger::Entry, now: Time) -> bool {
     entry.failures > 0 && entry.retry_after.is_none_or(|at| at <= now)
 }
 
