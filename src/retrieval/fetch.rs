@@ -185,7 +185,7 @@ impl Header {
         Self { missing, ..Self::default() }
     }
 
-    fn is_missing(&self) -> bool {
+    pub(super) fn is_missing(&self) -> bool {
         self.missing || (!self.given && self.refused >= MOST_HEADERS_REFUSED)
     }
 }
@@ -394,7 +394,6 @@ impl Fetch<'_> {
     /// Retrieves everything, waits for the committer, and sends what may be deleted.  The line is at rest afterwards.
     pub(super) fn run(&mut self) -> Result<(), Error> {
         let result = self.retrieve();
-        self.last_refusals();
         if let Err(e) = &result {
             self.broke_off(e);
         }
@@ -426,6 +425,7 @@ impl Fetch<'_> {
             }
             if done || self.all_is_settled() {
                 // Nothing more will come: the committer syncs the ledger, while the deletions are answered, and ends.
+                self.last_refusals();
                 self.work = None;
             }
             let waits = !self.state.batch.is_empty() && !self.state.cut_due;

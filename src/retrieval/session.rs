@@ -251,6 +251,15 @@ impl Session<'_, '_> {
                 return (Some((ledger, destinations)), Err(e));
             }
         };
+        let by_header = |decision: &Decision| *decision == Decision::Compare(Why::Nameless);
+        if standing.header.is_missing()
+            && !maildrop.has_unique_ids()
+            && !policy.deletes()
+            && decisions.iter().any(by_header)
+        {
+            client.hang_up();
+            return (Some((ledger, destinations)), Err(Error::NoIdentity { server: self.run.server() }));
+        }
         let mut tally = Tally { standing, ..Tally::default() };
         let mut round = Round { decisions, comparison, ready: Vec::new() };
         let mut result = Ok(());
