@@ -60,7 +60,7 @@ const UNKNOWN_SIZE: u64 = 64 << 10;
 /// The first question of a session stands behind this many octets.
 const FIRST_OCTETS: u64 = 1 << 20;
 /// Where commands can't share a flight, a question costs a round trip: the first one stands behind this many messages.
-const FIRST_MESSAGES: usize = 8;
+const FIRST_MESSAGES: usize = 32;
 /// As long as no `TOP` has been answered well, no more are on their way than this,
 const FIRST_HEADERS: usize = 4;
 /// and after this many refusals there is no `TOP`.

@@ -687,10 +687,9 @@ impl Session<'_, '_> {
                 Scope::Everything if deletes && !confirmed && tally.not_stored && brought => {
                     Some((Scope::Everything, Follows::Rest))
                 }
-                Scope::Everything
-                    if drops_at_quit && confirmed && !tally.not_stored && !left().is_empty() =>
-                {
-                    Some((Scope::Failed, Follows::Rest))
+                // Unless this run has tried them already.
+                Scope::Everything if drops_at_quit && confirmed && self.course.set_aside.is_empty() => {
+                    (!left().is_empty()).then_some((Scope::Failed, Follows::Rest))
                 }
                 _ => None,
             };
