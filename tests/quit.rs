@@ -20,14 +20,8 @@ use crate::support::mail::stored;
 use crate::support::mailboxes::{assert_same, mbox_messages};
 use crate::support::server::{Cut, Options, Retrieved};
 
-/// Messages that their headers tell apart.
-fn traced(count: usize) -> Vec<Vec<u8>> {
-    let header = |number| format!("Received: from x\r\nMessage-ID: <{number}@x>\r\nSubject: {number}\r\n");
-    (0..count).map(|number| format!("{}\r\nbody {number}\r\n", header(number)).into_bytes()).collect()
-}
-
 fn case(change: impl FnOnce(Options) -> Options) -> Case {
-    Case::on(Plan::new(&[Maildir, Mbox], true).of(traced(3)), change)
+    Case::on(Plan::new(&[Maildir, Mbox], true).of(tiny(3)), change)
 }
 
 fn count(case: &Case, session: usize, verb: &str) -> usize {
@@ -107,7 +101,7 @@ fn d6_what_is_left_on_the_server_is_never_deleted() {
 
 /// A program that refuses the second of three messages.
 fn refusing(options: impl FnOnce(Options) -> Options) -> Case {
-    let case = Case::on(Plan::new(&[Pipe], true).of(traced(3)), options);
+    let case = Case::on(Plan::new(&[Pipe], true).of(tiny(3)), options);
     case.sandbox.script(
         "take",
         "part=$(mktemp \"$HOME/log/XXXXXXXXXX.part\") && cat >\"$part\"\n\
