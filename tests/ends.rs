@@ -140,16 +140,22 @@ fn the_question_is_one_that_the_server_can_answer() {
                 served.fetch().succeeds();
                 served.holds(stored(1..=5));
                 let shown = || format!("{asked} {answer} {pipelining} {:?}", served.server.log().len());
-                assert_eq!(served.server.sessions(), 1, "{}", shown());
+                let sessions = served.server.sessions();
+                // An answer of another form, after something was retrieved, may be a forged one.
+                assert!(sessions == 1 || refused.len() == 2 && pipelining == "auto", "{}", shown());
                 assert_eq!(served.server.unique_ids("me"), [""; 0], "{}", shown());
                 // What works is remembered.
                 served.server.add("me", [Message::new("uid-6", body(6)), Message::new("uid-7", body(7))]);
                 served.server.change(|options| options.instead.clear());
                 served.fetch().succeeds();
                 served.holds(stored(1..=7));
-                let questions: Vec<String> =
-                    served.server.commands(2).into_iter().filter(|c| c.starts_with(asked)).collect();
-                assert!(questions.len() >= 2, "{questions:?}, {}", shown());
+                let questions: Vec<String> = served
+                    .server
+                    .commands(sessions + 1)
+                    .into_iter()
+                    .filter(|c| c.starts_with(asked))
+                    .collect();
+                assert!(!questions.is_empty(), "{questions:?}, {}", shown());
             }
         }
     }

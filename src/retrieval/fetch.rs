@@ -412,14 +412,13 @@ impl Fetch<'_> {
             self.take_reports()?;
             self.fill()?;
             let at_rest = self.client.outstanding() == 0;
-            if at_rest && self.state.alone && self.state.is_in_doubt() {
-                self.end_alone()?;
+            if at_rest && self.state.alone {
+                return self.end_alone();
             }
             if at_rest {
                 self.cut();
             }
-            let deletes = !self.state.to_delete.is_empty() && !self.state.tally.over;
-            let done = at_rest && self.state.committing == 0 && !deletes;
+            let done = at_rest && self.state.committing == 0 && self.state.to_delete.is_empty();
             if done && self.work.is_none() {
                 return Ok(());
             }
@@ -864,9 +863,21 @@ impl Fetch<'_> {
 
     /// No answer names a message here: the one that was retrieved is what it seemed if `QUIT` is answered in step.
     fn end_alone(&mut self) -> Result<(), Error> {
-        self.state.tally.over = true;
+        if super::session::drops_at_quit(self.client) {
+            return Err(Error::NotSafe);
+        }
+        // There may be more, for the next session.
+        self.upcoming();
         self.client.quit_in_step().map_err(|e| if e.ends_session() { e.into() } else { Error::OutOfStep })?;
-        self.confirm()
+        self.state.tally.over = true;
+        self.confirm()?;
+        self.last_refusals();
+        self.cut();
+        self.work = None;
+        while let Ok(settled) = self.inbox.settled.recv() {
+            self.settled(settled);
+        }
+        Ok(())
     }
 }
 

@@ -221,7 +221,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 true
             }
             // A server that takes no more than so much in one session: less, so that its end is reached.
-            e if e.ends_session() && ended.unconfirmed > 0 => {
+            e if e.ends_session() && ended.unconfirmed => {
                 let commands = (ended.answered / 2).max(FEWEST_COMMANDS);
                 let least = self.memory.limit.is_some_and(|limit| limit.commands <= commands);
                 if !least {

@@ -63,8 +63,8 @@ pub(super) struct Ended {
     pub(super) void: usize,
     /// One message is certainly the cause.
     pub(super) blamed: bool,
-    /// Deletions that were accepted, and not confirmed.
-    pub(super) unconfirmed: usize,
+    /// Something was to be deleted at its end.
+    pub(super) unconfirmed: bool,
     /// Messages, or headers, that were confirmed.
     pub(super) confirmed: u32,
     /// Commands answered after the listing.
@@ -289,7 +289,7 @@ impl Session<'_, '_> {
             round = Round::default();
         }
         self.count(&tally);
-        if let Err(e) = self.learn(&tally, &maildrop, &ledger) {
+        if let Err(e) = self.learn(&tally, &maildrop, &ledger, policy.deletes()) {
             result = result.and(Err(e));
         }
         if let Err(e) = result {
@@ -383,7 +383,13 @@ impl Session<'_, '_> {
     }
 
     /// What the session showed of the server, for those that follow.
-    fn learn(&mut self, tally: &Tally, maildrop: &Maildrop, ledger: &Ledger) -> Result<(), Error> {
+    fn learn(
+        &mut self,
+        tally: &Tally,
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        deletes: bool,
+    ) -> Result<(), Error> {
         let Standing { naming, pace, confirmed, answered, .. } = &tally.standing;
         let course = &mut *self.course;
         course.came |= *confirmed > 0;
@@ -392,7 +398,7 @@ impl Session<'_, '_> {
             pipelined: course.ended.pipelined,
             void: tally.void,
             blamed: tally.blamed.is_some(),
-            unconfirmed: tally.accepted.len(),
+            unconfirmed: deletes && (tally.delivered > 0 || !tally.accepted.is_empty()),
             confirmed: *confirmed,
             answered: *answered,
         };
@@ -731,7 +737,7 @@ fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
 }
 
 /// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.
-fn drops_at_quit(client: &Client<Transaction>) -> bool {
+pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
     let before = client.login_facts().capabilities_before.as_ref();
     [before, client.capabilities()]
         .into_iter()
