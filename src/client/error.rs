@@ -30,6 +30,17 @@ pub enum Error {
         /// Whether what is missing was asked for in one flight with other things.
         pipelined: bool,
     },
+    /// Too little came for too long, though no answer took too long by itself: a server that holds sessions up, or a line
+    /// that is hardly there.
+    #[error("{server} sent only {} in {}: the session was ended", crate::text::size(*octets), format_args!("{} s", time.as_secs()))]
+    TooSlow {
+        /// Which server.
+        server: String,
+        /// What came in all.
+        octets: u64,
+        /// How long was listened.
+        time: std::time::Duration,
+    },
     /// The greeting was a refusal.
     #[error("{server} refused the connection: \"{text}\"")]
     GreetingRefused {
@@ -111,7 +122,9 @@ impl Error {
         match self {
             Self::Connection(e) => e.exit_code(),
             Self::Protocol { source, .. } => source.exit_code(),
-            Self::TimedOut { .. } | Self::Farewell { .. } | Self::Stopped => ExitCode::Later,
+            Self::TimedOut { .. } | Self::TooSlow { .. } | Self::Farewell { .. } | Self::Stopped => {
+                ExitCode::Later
+            }
             Self::GreetingRefused { code, .. } => match code {
                 Some(ResponseCode::SysPerm) => ExitCode::Unavailable,
                 Some(ResponseCode::Auth) => ExitCode::Refused,
@@ -168,6 +181,7 @@ impl Error {
             }
             Self::GreetingRefused { .. }
             | Self::LoginRefused { .. }
+            | Self::TooSlow { .. }
             | Self::Farewell { .. }
             | Self::Stopped
             | Self::Random(_) => None,

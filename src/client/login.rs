@@ -18,6 +18,7 @@ use crate::protocol::auth::{
 };
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
+use crate::protocol::redact::Redactor;
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce, Text};
 use crate::protocol::session::{Event, Sent};
@@ -40,6 +41,8 @@ pub struct Call<'a> {
     pub connectors: &'a Connectors,
     /// Raised by a signal.
     pub stop: &'a Stop,
+    /// The password or token: whatever the server says, it isn't shown.
+    pub secret: &'a Secret,
     /// What the server offered before login not long ago, the same way: saves asking, where the line can be trusted.
     pub remembered: Option<&'a Capabilities>,
     /// Whether `UTF8` is sent where the server lists it (RFC 6856 §2.1).  Then a remembered list that has it isn't
@@ -141,7 +144,8 @@ impl Client<Authorization> {
             Target { host: call.host, port: call.port, security, trust: &trust, timeout: call.timeout };
         let connection = Connection::open(&target, call.connectors, call.stop)?;
         let server = connection.server().to_owned();
-        let mut line = Line::new(connection, server, call.timeout, call.dialogue.clone());
+        let redactor = Redactor::new(call.secret);
+        let mut line = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
         let mut apop = greeting(&mut line)?;
         if call.tls == Tls::StartTls {
             line = start_tls(line, &target, call)?;
@@ -177,7 +181,6 @@ impl Client<Authorization> {
     pub fn login(self, credentials: &Credentials<'_>) -> Result<Client<Transaction>, Error> {
         let Self { mut line, state: Authorization { capabilities: before, apop, asked, utf8: wants_utf8 } } =
             self;
-        line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
         let offer = before.as_ref().map(|capabilities| offered(capabilities, credentials));
         let binding = line.connection.end_point_binding().map(<[u8]>::to_vec);
         let circumstances = Circumstances {
@@ -391,9 +394,9 @@ fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Lin
         return Err(Error::StlsRefused { server: line.server.clone(), text: line.quote(&answer.text) });
     }
     line.session.starttls_done().map_err(|e| line.protocol(e))?;
-    let Line { connection, server, session, .. } = line;
+    let Line { connection, server, session, redactor, .. } = line;
     let connection = connection.starttls(target, call.connectors)?;
-    let mut secured = Line::new(connection, server, call.timeout, call.dialogue.clone());
+    let mut secured = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
     secured.session = session;
     Ok(secured)
 }

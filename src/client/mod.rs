@@ -10,6 +10,8 @@ mod ahead;
 mod error;
 mod line;
 mod login;
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -336,7 +338,13 @@ impl Client<Transaction> {
         self.line.session.event()
     }
 
-    /// A server's words, fit to print.
+    /// A unique-id, fit to print.
+    #[must_use]
+    pub fn shown(&self, unique_id: UniqueId<'_>) -> String {
+        self.line.shown(unique_id.as_bytes())
+    }
+
+    /// A server's words for a report or an error: fit to print, shortened, and after so many quotations nothing but dots.
     #[must_use]
     pub fn quote(&self, text: &[u8]) -> String {
         self.line.quote(text)

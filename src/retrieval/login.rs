@@ -138,6 +138,7 @@ fn attempt(
         timeout: account.timeout,
         connectors: run.context.connectors,
         stop: &run.context.stop,
+        secret,
         remembered: remembered.as_ref(),
         utf8,
         dialogue: run.dialogue(),

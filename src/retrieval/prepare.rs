@@ -373,7 +373,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     }
     // What it learns is this run's alone.
     let mut memory = Memory::load(&directory);
-    let secret = crate::config::password::obtain(run.account, run.context.environment)?;
+    let secret = crate::config::password::obtain(run.account, run.context.environment, &run.context.stop)?;
     let mut client = log_in(run, &mut memory, &secret, None)?;
     let mut policy = policy(run, &ledger);
     policy.window = is_window(&client);
@@ -392,9 +392,9 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => Some(client.quote(unique_id.as_bytes())),
+            Who::New(unique_id) => Some(client.shown(unique_id)),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => Some(client.quote(unique_id.borrow().as_bytes())),
+                Key::UniqueId(unique_id) => Some(client.shown(unique_id.borrow())),
                 Key::Header(_) => None,
             },
             Who::Nameless => None,
