@@ -12,8 +12,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level;
 
@@ -100,6 +102,21 @@ impl Stop {
             }
             // Only fails for signals that cannot be caught, and those don't come here.
             let _ = low_level::emulate_default_handler(signal);
+        }
+    }
+
+    /// Waits for `time`, or for a signal: whether one has come.
+    #[must_use]
+    pub fn wait(&self, time: Duration) -> bool {
+        let until = Instant::now().checked_add(time);
+        loop {
+            let left = until.map_or(time, |until| until.saturating_duration_since(Instant::now()));
+            if self.raised() || left.is_zero() {
+                return self.raised();
+            }
+            let limit = Timespec::try_from(left).ok();
+            // Interrupted or not: it's looked again.
+            let _ = rustix::event::poll(&mut [PollFd::new(&self.0.wake, PollFlags::IN)], limit.as_ref());
         }
     }
 

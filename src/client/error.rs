@@ -57,6 +57,9 @@ pub enum Error {
     /// The line ended on `UTF8`; to be tried again without.
     #[error("{0}")]
     HungUpOnUtf8(Box<Self>),
+    /// The login was accepted, and nothing of what had been sent behind it was answered: to be tried again in two flights.
+    #[error("{0}")]
+    FlightCut(Box<Self>),
     /// No TLS where it is required.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
@@ -98,6 +101,8 @@ pub enum Error {
         status: Option<String>,
         /// Whether anything was sent that depends on the secret.
         secret_sent: bool,
+        /// Whether it says that another session holds the maildrop.
+        locked: bool,
     },
     /// An unasked `-ERR`.
     #[error("{server} ended the session: \"{text}\"")]
@@ -136,7 +141,7 @@ impl Error {
                 )
                 | None => ExitCode::Later,
             },
-            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) => e.exit_code(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
             Self::StlsRefused { .. } => ExitCode::Protocol,
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
@@ -162,7 +167,7 @@ impl Error {
         match self {
             Self::Connection(e) => e.hint(),
             Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
-            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) => e.hint(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.hint(),
             Self::StlsRefused { .. } => Some(
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
                     .to_owned(),
@@ -207,6 +212,22 @@ impl Error {
             Self::Connection(connection::Error::Broken { .. }) => true,
             _ => false,
         }
+    }
+
+    /// Whether the server ended the line, with or without a farewell.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.is_closed() || matches!(self, Self::Farewell { .. })
+    }
+
+    /// Whether another session holds the maildrop.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(
+            self,
+            Self::LoginRefused { locked: true, .. }
+                | Self::GreetingRefused { code: Some(ResponseCode::InUse), .. }
+        )
     }
 
     /// Whether it looks as if the server swallows commands that come before it has answered.

@@ -19,6 +19,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How long the answers in flight are read after a signal.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
+/// The bounds of a brief wait.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+const MOST_WAIT: Duration = Duration::from_secs(8);
+
 /// What is shown of a server's words: more than any sentence needs.
 const QUOTED_CHARACTERS: usize = 400;
 
@@ -117,9 +121,9 @@ impl Line {
         Ok(())
     }
 
-    /// The next answer is awaited for `limit` only: where another way is open, should it not come.
-    pub(super) fn be_brief(&mut self, limit: Duration) {
-        self.brief = Some(limit);
+    /// The next answer is awaited for a part of the time-out only: where another way is open, should it not come.
+    pub(super) fn be_brief(&mut self) {
+        self.brief = Some((self.timeout / 8).clamp(LEAST_WAIT, MOST_WAIT).min(self.timeout));
     }
 
     /// Waits for the next event, also when a signal comes: the steps before and after retrieving are short.

@@ -77,6 +77,21 @@ pub struct Credentials<'a> {
     pub pipelining: bool,
     /// What goes out with the login, where commands are pipelined; else nothing does.
     pub ahead: Option<Ahead>,
+    /// How it goes out.
+    pub flight: Flight,
+}
+
+/// How what is asked ahead is sent to a server that pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flight {
+    /// In one flight with USER and PASS.
+    One,
+    /// The same, but the server has yet to show that it reads on after PASS: if nothing comes soon after the login was
+    /// accepted, the session is given up ([`Error::FlightCut`]).  Courier's login program throws away what has come with
+    /// PASS when it hands over to the next program.
+    Unproven,
+    /// In a flight of its own, when the login has been accepted.
+    Two,
 }
 
 /// How a login went: what is remembered of it.
@@ -95,6 +110,8 @@ pub struct LoginFacts {
     pub utf8: bool,
     /// Whether the server lists `UTF8`, sent or not.
     pub utf8_offered: bool,
+    /// Whether the server answered what came behind PASS in one flight.
+    pub one_flight: bool,
 }
 
 /// Where a session stands with `UTF8` (RFC 6856 §2.1).
@@ -212,7 +229,8 @@ impl Client<Authorization> {
             let attempt = match method {
                 Method::UserPass => {
                     let prepared = Prepared::new(&mut line, &circumstances)?;
-                    user_pass(&mut line, &prepared, together, ahead, &mut utf8)
+                    let with_it = ahead.filter(|_| credentials.flight != Flight::Two);
+                    user_pass(&mut line, &prepared, together, with_it, &mut utf8)
                 }
                 Method::Apop => {
                     let Some(challenge) = &apop else { continue };
@@ -234,11 +252,20 @@ impl Client<Authorization> {
             match attempt {
                 Attempt::Accepted => {
                     let trustworthy = line.connection.channel() != connection::Channel::Clear;
-                    if let (Some(ahead), true) = (ahead, method != Method::UserPass) {
+                    let one_flight = method == Method::UserPass && credentials.flight != Flight::Two;
+                    if let (Some(ahead), false) = (ahead, one_flight) {
                         ahead.send(&mut line)?;
                     }
                     let mut after = None;
+                    let mut answered = false;
                     match ahead {
+                        Some(Ahead::Listing { .. }) if one_flight => {
+                            if credentials.flight == Flight::Unproven {
+                                line.be_brief();
+                            }
+                            after = read_capabilities(&mut line).map_err(cut_flight)?;
+                            answered = true;
+                        }
                         Some(Ahead::Listing { .. }) => after = read_capabilities(&mut line)?,
                         Some(Ahead::Glance { .. }) => {}
                         None if before.is_some() => after = capabilities(&mut line)?,
@@ -253,6 +280,7 @@ impl Client<Authorization> {
                         asked,
                         utf8,
                         utf8_offered,
+                        one_flight: answered,
                     };
                     let pipelining = Pipelining::Off;
                     return Ok(Client {
@@ -269,6 +297,8 @@ impl Client<Authorization> {
                         text: line.quote(&answer.text),
                         status,
                         secret_sent: responded,
+                        locked: meaning == auth::Refusal::InUse
+                            || (meaning == auth::Refusal::Busy && auth::speaks_of_a_lock(&answer.text)),
                     };
                     if after_refusal(method, responded) == auth::Next::Stop {
                         if !asked && matches!(method, Method::Sasl(_)) {
@@ -288,6 +318,14 @@ impl Client<Authorization> {
             server: line.server.clone(),
             source: auth::AuthError::NoTimestamp,
         }))
+    }
+}
+
+/// What it means that nothing came after the login was accepted.
+fn cut_flight(e: Error) -> Error {
+    match e {
+        e if e.is_closed() || matches!(e, Error::TimedOut { .. }) => Error::FlightCut(Box::new(e)),
+        e => e,
     }
 }
 
@@ -462,7 +500,13 @@ fn user_pass(
     if !together {
         line.send(Command::Pass(credentials.secret.clone()))?;
     }
-    let pass = answer(line, Sent::Pass)?;
+    let pass = match answer(line, Sent::Pass) {
+        // What was read is the outcome, though the server didn't stay to answer the rest.
+        Err(e) if !user.ok && e.ended() => {
+            return Ok(Attempt::Refused { answer: user, responded: true, status: None });
+        }
+        pass => pass?,
+    };
     if pass.ok {
         return Ok(Attempt::Accepted);
     }
@@ -510,7 +554,15 @@ fn exchange(
     line.send(Command::Auth { mechanism: mechanism.name(), initial })?;
     utf8.settle(line)?;
     loop {
-        line.event()?;
+        match line.event() {
+            // It has said what was wrong with the token, and ended the line.
+            Err(e) if e.ended() && exchange.token_failure().is_some() => {
+                let status = exchange.token_failure().map(ToString::to_string);
+                let answer = Answer { ok: false, code: Some(ResponseCode::Auth), text: Vec::new() };
+                return Ok(Attempt::Refused { answer, responded: exchange.responded(), status });
+            }
+            event => event?,
+        }
         let challenge = match line.session.event() {
             Event::Challenge(challenge) => challenge.to_vec(),
             Event::Reply { reply, .. } if reply.ok => {

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use ahead::{Ahead, Glance};
 pub use error::Error;
 pub use line::{Dialogue, Next};
-pub use login::{Call, Credentials, LoginFacts};
+pub use login::{Call, Credentials, Flight, LoginFacts};
 
 use crate::proof::Delivered;
 use crate::protocol::auth::{self, ApopChallenge};

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Call, Client, Credentials, Error, Next, Transaction};
+use super::{Call, Client, Credentials, Error, Flight, Next, Transaction};
 use crate::config::account::{Auth, Tls, Trust};
 use crate::connection::Connectors;
 use crate::protocol::session::Event;
@@ -58,6 +58,7 @@ fn log_in(port: u16, timeout: Duration, stop: &Stop) -> Result<Client<Transactio
         strongest_ever: None,
         pipelining: false,
         ahead: None,
+        flight: Flight::Two,
     };
     Client::open(&call)?.login(&credentials)
 }

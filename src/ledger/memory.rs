@@ -38,6 +38,8 @@ pub struct Memory {
     pub quick: Option<Quick>,
     /// When sizes were last listed.
     pub sizes: Option<Time>,
+    /// Whether the server reads on after PASS in one flight.
+    pub flight: Flight,
     /// When the server ended the connection instead of answering `UTF8`.
     pub utf8_dropped: Option<Time>,
 }
@@ -74,6 +76,18 @@ pub enum Pipelining {
     InStep,
     /// It fell out of step: nothing is pipelined.
     Broken,
+}
+
+/// Whether a server answers what comes behind PASS in one flight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Flight {
+    /// Not known yet.
+    #[default]
+    Unproven,
+    /// It does.
+    One,
+    /// It did not, at that time.
+    Two(Time),
 }
 
 /// A login was refused.
@@ -185,6 +199,11 @@ impl Memory {
         if let Some(sizes) = self.sizes {
             line(format_args!("sizes {}", sizes.0));
         }
+        match self.flight {
+            Flight::Unproven => {}
+            Flight::One => line(format_args!("flight one")),
+            Flight::Two(when) => line(format_args!("flight two {}", when.0)),
+        }
         if let Some(dropped) = self.utf8_dropped {
             line(format_args!("utf8-dropped {}", dropped.0));
         }
@@ -237,6 +256,13 @@ impl Memory {
                     }
                 }
                 b"sizes" => memory.sizes = Some(time(fields.next()?)?),
+                b"flight" => {
+                    memory.flight = match fields.next()? {
+                        b"one" => Flight::One,
+                        b"two" => Flight::Two(time(fields.next()?)?),
+                        _ => return None,
+                    }
+                }
                 b"utf8-dropped" => memory.utf8_dropped = Some(time(fields.next()?)?),
                 b"strongest" => memory.strongest = Some(string(fields.next()?)?),
                 b"pause" => {
@@ -312,7 +338,7 @@ fn time(field: &[u8]) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Alert, Memory, Offer, Pause, Pipelining, Quick, Stage};
+    use super::{Alert, Flight, Memory, Offer, Pause, Pipelining, Quick, Stage};
     use crate::clock::Time;
     use crate::protocol::types::{Octets, UniqueId};
 
@@ -330,6 +356,7 @@ mod tests {
             ],
             pipelining: Pipelining::InStep,
             sizes: Some(Time(4)),
+            flight: Flight::Two(Time(2)),
             utf8_dropped: Some(Time(3)),
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
             pause: Some(Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() }),
