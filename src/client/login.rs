@@ -159,9 +159,10 @@ impl Client<Authorization> {
         };
         let target =
             Target { host: call.host, port: call.port, security, trust: &trust, timeout: call.timeout };
-        let connection = Connection::open(&target, call.connectors, call.stop)?;
-        let server = connection.server().to_owned();
         let redactor = Redactor::new(call.secret);
+        let connection = Connection::open(&target, call.connectors, call.stop)
+            .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
+        let server = connection.server().to_owned();
         let mut line = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
         let mut apop = greeting(&mut line)?;
         if call.tls == Tls::StartTls {
@@ -433,7 +434,9 @@ fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Lin
     }
     line.session.starttls_done().map_err(|e| line.protocol(e))?;
     let Line { connection, server, session, redactor, .. } = line;
-    let connection = connection.starttls(target, call.connectors)?;
+    let connection = connection
+        .starttls(target, call.connectors)
+        .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
     let mut secured = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
     secured.session = session;
     Ok(secured)
@@ -448,9 +451,13 @@ fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
 /// The answer to a `CAPA` that has been sent.
 pub(super) fn read_capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
     let mut capabilities = Capabilities::default();
+    // They are remembered in a file, where no secret may stand.
+    let redactor = line.redactor.clone();
+    let secret = redactor.searcher();
     loop {
         line.event()?;
         match line.session.event() {
+            Event::Line { line: capability, .. } if secret.finds(capability) => {}
             Event::Line { line: capability, .. } => {
                 capabilities.add(capability).map_err(|e| line.protocol(e))?;
             }

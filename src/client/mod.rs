@@ -84,18 +84,6 @@ pub enum Named {
     Nothing,
 }
 
-impl Named {
-    /// Of an answer to [`Client::identify`] or [`Client::weigh`].
-    #[must_use]
-    pub fn by(reply: &Reply<'_>) -> Self {
-        match listing::unique_id_line(reply.text) {
-            _ if !reply.ok => Self::Refused,
-            Ok((number, unique_id)) => Self::Message(number, unique_id.map(UniqueId::to_buf)),
-            Err(_) => Self::Nothing,
-        }
-    }
-}
-
 /// Whether a listing was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
@@ -144,6 +132,19 @@ impl Client<Transaction> {
         self.state.pipelining = pipelining;
     }
 
+    /// What an answer to [`Client::identify`] or [`Client::weigh`] names.
+    #[must_use]
+    pub fn named(&self, reply: &Reply<'_>) -> Named {
+        match listing::unique_id_line(reply.text) {
+            _ if !reply.ok => Named::Refused,
+            Ok((number, unique_id)) => {
+                let unique_id = unique_id.filter(|id| !self.line.redactor.searcher().finds(id.as_bytes()));
+                Named::Message(number, unique_id.map(UniqueId::to_buf))
+            }
+            Err(_) => Named::Nothing,
+        }
+    }
+
     /// Whether the server lists `UIDL`: then a refusal of it doesn't mean that the messages have no unique-ids.
     #[must_use]
     pub fn announces_unique_ids(&self) -> bool {
@@ -151,7 +152,8 @@ impl Client<Transaction> {
         self.state.capabilities.as_ref().or(before).is_some_and(Capabilities::uidl)
     }
 
-    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.
+    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.  A unique-id that holds this account's
+    /// secret is none: unique-ids are written to the ledger, where no secret may stand.
     ///
     /// # Errors
     /// A broken line or listing, or what `each` says.
@@ -165,9 +167,11 @@ impl Client<Transaction> {
         } else {
             self.line.send(Command::Uidl(None))?;
         }
+        let redactor = self.line.redactor.clone();
+        let secret = redactor.searcher();
         self.lines(|line, broken| {
             let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
-            each(number, unique_id)
+            each(number, unique_id.filter(|unique_id| !secret.finds(unique_id.as_bytes())))
         })
     }
 

@@ -368,7 +368,7 @@ impl Fetch<'_> {
                 Ok(())
             }
             Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_), reply } => {
-                let named = Named::by(&reply);
+                let named = self.client.named(&reply);
                 self.check(&named)
             }
             Event::Reply { to: Sent::Dele(number), reply } => {
