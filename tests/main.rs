@@ -37,6 +37,7 @@ mod running;
 mod sasl;
 mod secrets;
 mod sessions;
+mod signals;
 mod support;
 mod tls;
 mod utf8;

@@ -45,6 +45,8 @@ pub struct Memory {
     pub extent: Option<Extent>,
     /// The clock when it was first seen to be behind the ledger's time by more than a day.
     pub behind: Option<Time>,
+    /// Whether the server reads on after PASS in one flight.
+    pub flight: Flight,
     /// When the server ended the connection instead of answering `UTF8`.
     pub utf8_dropped: Option<Time>,
     /// Which question its answers name messages by.
@@ -154,6 +156,18 @@ pub enum Pipelining {
     InStep,
     /// It fell out of step at that time: nothing is pipelined for a week.
     Broken(Time),
+}
+
+/// Whether a server answers what comes behind PASS in one flight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Flight {
+    /// Not known yet.
+    #[default]
+    Unproven,
+    /// It does.
+    One,
+    /// It did not, at that time.
+    Two(Time),
 }
 
 /// A login was refused.
@@ -320,6 +334,11 @@ impl Memory {
         if let Some(behind) = self.behind {
             line(format_args!("behind {}", behind.0));
         }
+        match self.flight {
+            Flight::Unproven => {}
+            Flight::One => line(format_args!("flight one")),
+            Flight::Two(when) => line(format_args!("flight two {}", when.0)),
+        }
         if let Some(dropped) = self.utf8_dropped {
             line(format_args!("utf8-dropped {}", dropped.0));
         }
@@ -415,6 +434,13 @@ impl Memory {
                     memory.extent = Some(Extent { generation, octets: parse_decimal(fields.next()?)? });
                 }
                 b"behind" => memory.behind = Some(time(fields.next()?)?),
+                b"flight" => {
+                    memory.flight = match fields.next()? {
+                        b"one" => Flight::One,
+                        b"two" => Flight::Two(time(fields.next()?)?),
+                        _ => return None,
+                    }
+                }
                 b"utf8-dropped" => memory.utf8_dropped = Some(time(fields.next()?)?),
                 b"strongest" => memory.strongest = Some(string(fields.next()?)?),
                 b"pause" => {
@@ -491,7 +517,8 @@ fn time(field: &[u8]) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Adds, Alert, Extent, Habits, Limit, Memory, Names, Offer, Pause, Pipelining, Quick, Stage, UniqueIds,
+        Adds, Alert, Extent, Flight, Habits, Limit, Memory, Names, Offer, Pause, Pipelining, Quick, Stage,
+        UniqueIds,
     };
     use crate::clock::Time;
     use crate::protocol::types::{Octets, UniqueId};
@@ -519,6 +546,7 @@ mod tests {
             },
             extent: Some(Extent { generation: 3, octets: 4096 }),
             behind: Some(Time(5)),
+            flight: Flight::Two(Time(2)),
             utf8_dropped: Some(Time(3)),
             names: Some((Names::DropListing, Time(11))),
             limit: Some(Limit { commands: 40, since: Time(-3) }),

@@ -120,7 +120,7 @@ fn with_lock(
         );
     }
     if let Some(question) = quick::question(run, memory, directory, Time::now()) {
-        let secret = password::obtain(run.account, run.context.environment)?;
+        let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
@@ -132,7 +132,7 @@ fn with_lock(
         return sessions.finish(held, begun, directory);
     }
     let held = open(run, summary, directory, lock, memory)?;
-    let secret = password::obtain(run.account, run.context.environment)?;
+    let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
     Sessions::new(run, summary, memory, &secret).finish(held, None, directory)
 }
 
