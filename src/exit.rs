@@ -43,6 +43,12 @@ impl ExitCode {
         }
     }
 
+    /// The code of that number, if it is one of ours.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.number() == number)
+    }
+
     /// What the code means, for the man page.
     #[must_use]
     pub fn meaning(self) -> &'static str {

@@ -92,8 +92,7 @@ impl Error {
     }
 
     /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Client(e) => e.hint(),
             Self::Ledger(e) => e.suggestion(),
@@ -110,20 +109,26 @@ impl Error {
                     .to_owned(),
             ),
             Self::Paused { .. } => Some(
-                "put the password right, or name the account on the command line to try at once".to_owned(),
+                "correct the password, or name the account on the command line to try at once".to_owned(),
             ),
             Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
             Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
             Self::Listing(_) | Self::NoListing => {
                 Some("-vv shows the dialogue; the server's operator should see it".to_owned())
             }
-            // The first two carry theirs in their text.
+            // The first two may have one in their text.
             Self::Config(_) | Self::Delivery(_) | Self::Pipe(_) => None,
         }
     }
 
-    /// What happened, with the server where the error itself doesn't name it.
-    pub(super) fn told(&self, server: &str) -> String {
+    /// What happened, with the server where the error itself doesn't name it; and what to do next.
+    #[must_use]
+    pub fn told(&self, server: &str) -> (String, Option<String>) {
+        let (what, hint) = without_hint(&self.what(server));
+        (what, self.hint().or(hint))
+    }
+
+    fn what(&self, server: &str) -> String {
         match self {
             Self::Listing(_)
             | Self::NoListing
@@ -155,6 +160,14 @@ impl Error {
     /// Whether the server kept us waiting too long.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::Client(client::Error::TimedOut { .. }))
+    }
+}
+
+/// A room below that has no hint of its own has it in the last lines of its text.
+pub(super) fn without_hint(text: &str) -> (String, Option<String>) {
+    match text.split_once("\nhint: ") {
+        Some((what, hint)) => (what.trim_end().to_owned(), Some(hint.to_owned())),
+        None => (text.to_owned(), None),
     }
 }
 

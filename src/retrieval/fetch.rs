@@ -32,6 +32,7 @@ use crate::proof::{Delivered, DestinationId, EntryId, Key};
 use crate::protocol::session::{Event, Sent};
 use crate::protocol::types::MessageNumber;
 use crate::report;
+use crate::report::reasons::Reasons;
 use arrival::{Arriving, Whole, octets_of};
 
 /// A batch is closed at this many messages,
@@ -68,8 +69,14 @@ pub(super) struct Tally {
     pub(super) accepted: Vec<EntryId>,
     /// Deletions that it refused.
     pub(super) refused: Vec<EntryId>,
+    /// Why it refused them.
+    pub(super) refusals: Reasons,
+    /// Messages that it had deleted, as it said, and that are here again.
+    pub(super) not_deleted: u64,
     /// The code of the failures.
     pub(super) exit: Option<ExitCode>,
+    /// Whether any of them was reported as news.
+    pub(super) news: bool,
     /// What ended retrieving early, though the line is fine.
     pub(super) trouble: Option<Error>,
     /// Whether anything was retrieved.
@@ -468,7 +475,8 @@ pub(super) fn delete_all(
                 } else {
                     tally.refused.push(entry);
                     let text = client.quote(reply.text);
-                    run.warn(format!("the server did not delete message {number}: {text}"));
+                    tally.refusals.add(&text);
+                    run.detail(|| format!("the server did not delete message {number}: {text}"));
                 }
             }
             Event::Farewell(reply) => return Err(client.farewell(reply.text).into()),

@@ -37,6 +37,8 @@ pub(super) struct Prepared {
     pub(super) comparison: Comparison,
     /// What `STAT` said, if it was asked.
     pub(super) drop_listing: Option<(u32, Octets)>,
+    /// Messages that the server had deleted, as it said, and that are here again, by their headers.
+    pub(super) not_deleted: u64,
 }
 
 /// Lists and decides.  Writes to the ledger what it learns by the way.
@@ -64,9 +66,24 @@ pub(super) fn prepare(
     }
     record_listing(&maildrop, ledger, &policy)?;
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
+    let came_back = came_back(&decisions);
     let comparison = examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
+    let not_deleted = came_back.iter().filter(|index| recognised(&decisions, **index)).count();
+    let not_deleted = u64::try_from(not_deleted).unwrap_or(u64::MAX);
     report_too_large(run, &maildrop, ledger, &decisions)?;
-    Ok(Prepared { maildrop, decisions, policy, comparison, drop_listing })
+    Ok(Prepared { maildrop, decisions, policy, comparison, drop_listing, not_deleted })
+}
+
+/// The messages that the server had deleted, as it said.
+fn came_back(decisions: &[Decision]) -> Vec<usize> {
+    let came_back = |(index, decision): (usize, &Decision)| {
+        (*decision == Decision::Compare(Why::CameBack)).then_some(index)
+    };
+    decisions.iter().enumerate().filter_map(came_back).collect()
+}
+
+fn recognised(decisions: &[Decision], index: usize) -> bool {
+    decisions.get(index) == Some(&Decision::Leave(Why::Known))
 }
 
 /// What this run's policies come to.

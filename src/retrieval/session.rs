@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::committer::{self, Work};
+use super::conditions;
 use super::destinations::Destinations;
 use super::error::Error;
 use super::fetch::{Fetch, State, Tally};
@@ -12,7 +13,6 @@ use super::quick;
 use super::run::Run;
 use crate::client::{self, Ahead, Client, Farewell, Transaction};
 use crate::clock::Time;
-use crate::exit::ExitCode;
 use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
 use crate::ledger::{Entry, Ledger};
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
@@ -65,6 +65,7 @@ impl Sessions<'_, '_> {
             self.summary.listed = u64::from(messages);
             self.run.report(&Event::Listed { messages: self.summary.listed });
             self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
+            conditions::carry(self.memory, self.summary);
             client.quit(false)?;
             return Ok(None);
         }
@@ -163,7 +164,7 @@ impl Session<'_, '_> {
                 }
             };
         self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
-        self.tell_plan(&prepared.maildrop, &prepared.decisions);
+        self.tell_plan(&prepared, &ledger);
         let (mut tally, result);
         (ledger, tally, result) = match self.fetch(&mut client, ledger, &mut destinations, &mut prepared) {
             Ok(fetched) => fetched,
@@ -172,8 +173,9 @@ impl Session<'_, '_> {
                 return (None, Err(e));
             }
         };
-        let Prepared { mut maildrop, policy, drop_listing, .. } = prepared;
-        self.count(&tally);
+        let Prepared { mut maildrop, policy, drop_listing, not_deleted, .. } = prepared;
+        tally.not_deleted = tally.not_deleted.saturating_add(not_deleted);
+        self.count(&tally, &maildrop, &ledger, &policy);
         if let Err(e) = result {
             client.hang_up();
             return (Some((ledger, destinations)), Err(e));
@@ -212,10 +214,10 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn tell_plan(&self, maildrop: &Maildrop, decisions: &[Decision]) {
+    fn tell_plan(&mut self, prepared: &Prepared, ledger: &Ledger) {
+        let Prepared { maildrop, decisions, policy, .. } = prepared;
         let mut messages = 0_u64;
         let mut octets = Some(Octets(0));
-        let mut elsewhere = 0_u64;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             match decision {
                 Decision::Leave(why @ (Why::BackingOff | Why::Elsewhere)) => {
@@ -227,14 +229,10 @@ impl Session<'_, '_> {
                     octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
                 }
             }
-            elsewhere = elsewhere.saturating_add(u64::from(*decision == Decision::Leave(Why::Elsewhere)));
         }
-        if elsewhere > 0 {
-            let waiting = crate::text::count(elsewhere, "message");
-            self.run.warn(format!(
-                "{waiting} on the server still to be delivered to a destination that isn't configured now: configure \
-                 it again, or give the message to all that are with --all"
-            ));
+        if *self.scope == Scope::Everything {
+            conditions::planned(self.summary, maildrop, decisions, ledger, policy);
+            conditions::policy(self.summary, maildrop, policy);
         }
         self.run.report(&Event::Planned { messages, octets });
     }
@@ -288,7 +286,7 @@ impl Session<'_, '_> {
         })
     }
 
-    fn count(&mut self, tally: &Tally) {
+    fn count(&mut self, tally: &Tally, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
         let summary = &mut *self.summary;
         summary.delivered = summary.delivered.saturating_add(tally.delivered);
         summary.octets = summary.octets.saturating_add(tally.octets);
@@ -296,20 +294,9 @@ impl Session<'_, '_> {
         let (messages, octets) = &mut *self.taken;
         *messages = messages.saturating_add(tally.delivered);
         *octets = octets.plus(Octets(tally.octets));
-        if let Some(exit) = tally.exit {
-            self.mark(exit);
-        }
-    }
-
-    /// Something failed that the events have told about.
-    fn mark(&mut self, exit: ExitCode) {
-        let trouble = self.summary.trouble.get_or_insert_with(|| crate::report::Trouble {
-            exit,
-            message: String::new(),
-            hint: None,
-            news: true,
-        });
-        trouble.exit = trouble.exit.merge(exit);
+        conditions::failed(self.summary, maildrop, ledger, policy, tally);
+        conditions::not_deleted(self.summary, tally.not_deleted);
+        conditions::deletions(self.summary, tally);
     }
 
     /// Deletes what the policy retires, and ends the session.
@@ -322,10 +309,9 @@ impl Session<'_, '_> {
         tally: &mut Tally,
     ) -> Result<bool, Error> {
         if *self.scope == Scope::Everything && !self.run.context.stop.raised() {
-            self.retire(&mut client, ledger, maildrop, policy, tally)?;
-        }
-        if !tally.refused.is_empty() {
-            self.mark(ExitCode::Later);
+            let retired = self.retire(&mut client, ledger, maildrop, policy, tally);
+            conditions::deletions(self.summary, tally);
+            retired?;
         }
         if client.outstanding() > 0 {
             // Stopped, and not everything was answered in time: the next run deletes.
@@ -359,12 +345,15 @@ impl Session<'_, '_> {
                 Ok(true)
             }
             Farewell::Refused(text) => {
-                if !tally.accepted.is_empty() {
-                    self.run.warn(format!("the server did not confirm the deletions: {text}"));
-                }
+                conditions::quit(self.summary, ledger, policy, tally, Some(&text));
                 Ok(false)
             }
-            Farewell::Unanswered => Ok(!matters),
+            Farewell::Unanswered => {
+                if matters {
+                    conditions::quit(self.summary, ledger, policy, tally, None);
+                }
+                Ok(!matters)
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Fetch, Job, Lacking};
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::message::{Examiner, Facts};
-use crate::plan::{Decision, Listed, Who};
+use crate::plan::{Decision, Listed, Who, Why};
 use crate::proof::{Arrival, DestinationId, EntryId, Key};
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report;
@@ -159,6 +159,9 @@ impl Fetch<'_> {
         {
             give_up(intakes);
             self.settled_octets(job.size);
+            if why == Why::CameBack {
+                self.state.tally.not_deleted = self.state.tally.not_deleted.saturating_add(1);
+            }
             self.state.suspect = Some((job, Whole::Same { key, listed: listed.octets, entry }));
             return Ok(());
         }

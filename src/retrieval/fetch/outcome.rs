@@ -11,11 +11,13 @@ use crate::protocol::types::{MessageNumber, Octets};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Outcome, Settled, Work};
+use crate::retrieval::error;
 
 impl Fetch<'_> {
     pub(super) fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
         // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
-        self.count_failed(listed, e.to_string(), e.exit_code(), false);
+        let (reason, _) = error::without_hint(&e.to_string());
+        self.count_failed(listed, reason, e.exit_code(), false);
         self.state.tally.trouble.get_or_insert(Error::Delivery(e));
     }
 
@@ -34,6 +36,7 @@ impl Fetch<'_> {
         if let Some(key) = self.known_key(listed) {
             self.submit(Work::Failed { key, listed: listed.octets, backs_off }, 0);
         }
+        self.state.tally.news |= news;
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
     }
 
@@ -44,7 +47,8 @@ impl Fetch<'_> {
             Some(text) => {
                 self.state.tally.refused.push(entry);
                 let text = self.client.quote(&text);
-                self.run.warn(format!("the server did not delete message {number}: {text}"));
+                self.state.tally.refusals.add(&text);
+                self.run.detail(|| format!("the server did not delete message {number}: {text}"));
             }
         }
     }
@@ -126,6 +130,7 @@ impl Fetch<'_> {
                     Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
                     _ => true,
                 };
+                self.state.tally.news |= news;
                 self.run.report(&report::Event::MessageFailed { number, reason: failure.reason, news });
             }
         }
