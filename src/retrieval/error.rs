@@ -179,3 +179,72 @@ impl From<super::committer::Error> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use crate::config::locate::Environment;
+    use crate::config::{self, Request};
+    use crate::exit::ExitCode;
+    use crate::ledger::Error as LedgerError;
+    use crate::plan::maildrop::Contradiction;
+    use crate::protocol::types::MessageNumber;
+    use crate::{client, delivery, durable};
+
+    fn text(of: &str) -> String {
+        of.to_owned()
+    }
+
+    /// One of each kind; those that have kinds of their own with some of them.
+    fn all() -> Vec<Error> {
+        let request = Request { file: Some("/no/such/file".into()), ..Request::default() };
+        let no_configuration = config::for_run(&request, &Environment::default()).unwrap_err();
+        let disk = || {
+            let full = std::io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+            durable::Error::new(durable::Step::Write, std::path::Path::new("/x"), full)
+        };
+        let number = MessageNumber::new(1).unwrap();
+        vec![
+            Error::Config(no_configuration),
+            Error::Client(client::Error::Stopped),
+            Error::Client(client::Error::Farewell { server: text("h:110"), text: text("bye") }),
+            Error::Client(client::Error::TimedOut {
+                server: text("h:110"),
+                during: text("the greeting"),
+                pipelined: false,
+            }),
+            Error::Client(client::Error::StlsRefused { server: text("h:110"), text: text("no") }),
+            Error::Ledger(LedgerError::Locked),
+            Error::Ledger(LedgerError::Disk(disk())),
+            Error::Ledger(LedgerError::Damaged { path: text("/x/ledger"), line: 3, problem: text("torn") }),
+            Error::Ledger(LedgerError::Missing { directory: text("/x"), problem: "is gone" }),
+            Error::Delivery(delivery::Error::Disk(disk())),
+            Error::Delivery(delivery::Error::Later(text("it isn't there\nhint: mount it"))),
+            Error::Delivery(delivery::Error::Unfit {
+                message: text("it is a file\n\nhint: move it away"),
+                exit: ExitCode::CannotCreate,
+            }),
+            Error::Delivery(delivery::Error::Ledger { message: text("torn"), exit: ExitCode::LocalIo }),
+            Error::Listing(Contradiction(number)),
+            Error::NoListing,
+            Error::NoIdentity { server: text("h:110") },
+            Error::UniqueIdsLost { server: text("h:110"), directory: text("/x") },
+            Error::OutOfStep,
+            Error::Endless { number },
+            Error::Paused { until: text("tomorrow") },
+            Error::Pipe(std::io::ErrorKind::Other.into()),
+            Error::Bug,
+        ]
+    }
+
+    #[test]
+    fn what_happened_and_what_to_do_are_told_apart() {
+        for error in all() {
+            let (what, hint) = error.told("h:110");
+            assert!(!what.contains("hint:") && what == what.trim(), "{what:?}");
+            assert!(hint.as_ref().is_none_or(|hint| !hint.contains("hint:")), "{hint:?}");
+            let had = error.to_string().contains("hint:");
+            assert!(!had || hint.is_some(), "{error}");
+        }
+    }
+}
