@@ -168,6 +168,23 @@ fn a_message_that_fails_for_a_week_is_reported_again() {
 }
 
 #[test]
+fn a_message_without_a_unique_id_that_fails_is_reported_once() {
+    for keys in ["leave-on-server = false", "leave-on-server = true"] {
+        let served = serve(good(one_refused()).without("UIDL"), keys);
+        let quiet = || served.sandbox.run(["--quiet"]);
+        quiet().exits(75).complains("message 2 failed").complains("cannot read it");
+        quiet().exits(75).is_silent();
+        served
+            .fetch()
+            .exits(75)
+            .complains("cannot read it")
+            .complains("1 message failed, tried again at the next run");
+        pass(&served.sandbox, 7 * DAY);
+        quiet().exits(75).complains("account \"me\": 1 message failed");
+    }
+}
+
+#[test]
 fn what_only_a_destination_lacks_that_is_configured_no_more_counts() {
     let both = "deliver = [{ maildir = \"~/mail\" }, { pipe = [\"false\"] }]";
     let served = serve(good(messages(2)), both);

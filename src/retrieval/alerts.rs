@@ -191,6 +191,11 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 }
 
+/// Whether messages that failed have been reported, and not to be over.
+pub(super) fn messages_reported(memory: &Memory) -> bool {
+    memory.alerts.get(Kind::MessagesFailed.word()).is_some_and(|alert| alert.reported.is_some())
+}
+
 /// Whether messages wait that are tried again only later: then a quick poll is no answer to a user who insists.
 pub(super) fn messages_wait(memory: &Memory) -> bool {
     memory.alerts.contains_key(Kind::MessagesFailed.word())

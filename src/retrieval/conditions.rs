@@ -34,20 +34,14 @@ fn condition(kind: Kind, messages: u64, message: &str, hint: Option<&str>) -> Co
 
 /// What the plan leaves: messages that back off, or that only a destination lacks which isn't configured, and what a
 /// limit postpones.
-pub(super) fn planned(
-    summary: &mut Summary,
-    maildrop: &Maildrop,
-    decisions: &[Decision],
-    ledger: &Ledger,
-    policy: &Policy,
-) {
+pub(super) fn planned(summary: &mut Summary, maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) {
     let (mut backing_off, mut elsewhere) = (0_u64, 0_u64);
     let mut lacking = BTreeSet::new();
     let mut postponed = Postponed::default();
     for (listed, decision) in maildrop.iter().zip(decisions) {
         let (Decision::Leave(why), who) = (decision, listed.who) else { continue };
         match (why, who) {
-            (Why::BackingOff, Who::Known(id)) if plan::backs_off(&ledger.entry(id), policy) => {
+            (Why::BackingOff, Who::Known(id)) if ledger.entry(id).failures > 0 => {
                 backing_off = backing_off.saturating_add(1);
             }
             (Why::Elsewhere, Who::Known(id)) => {
@@ -62,9 +56,9 @@ pub(super) fn planned(
             postponed.messages = postponed.messages.saturating_add(1);
         }
     }
-    let waiting = backing_off.saturating_add(elsewhere);
-    summary.failed = summary.failed.saturating_sub(summary.waiting).saturating_add(waiting);
-    summary.waiting = waiting;
+    // What failed in an earlier session of this run is listed again: it waits, or is tried once more.
+    summary.failed = backing_off.saturating_add(elsewhere);
+    summary.waiting = summary.failed;
     summary.postponed = postponed;
     if elsewhere > 0 {
         let mut names: Vec<String> = ledger
@@ -87,6 +81,12 @@ pub(super) fn planned(
     }
 }
 
+/// A session is about to try one of those that wait.
+pub(super) fn tried(summary: &mut Summary) {
+    summary.failed = summary.failed.saturating_sub(1);
+    summary.waiting = summary.waiting.saturating_sub(1);
+}
+
 /// Messages that have failed, in this session or before: when they are tried again.
 pub(super) fn failed(
     summary: &mut Summary,
@@ -98,6 +98,7 @@ pub(super) fn failed(
     let elsewhere = messages_of(summary, Kind::DestinationGone);
     let messages = summary.failed.saturating_sub(elsewhere);
     if messages == 0 {
+        summary.conditions.retain(|condition| condition.kind != Kind::MessagesFailed);
         return;
     }
     let entries = maildrop.iter().filter_map(|listed| match listed.who {

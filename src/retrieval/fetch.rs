@@ -103,6 +103,8 @@ pub(super) struct Fetch<'a> {
     pub(super) keys: HashMap<EntryId, Key>,
     /// How often entries have failed before: only news are told.
     pub(super) failed_before: HashMap<EntryId, u16>,
+    /// Whether any have failed before and were reported: those that have no unique-id can't be told from them.
+    pub(super) some_failed_before: bool,
     pub(super) entrances: &'a mut [Entrance],
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::alerts;
 use super::committer::{self, Work};
 use super::conditions;
 use super::destinations::Destinations;
@@ -231,8 +232,10 @@ impl Session<'_, '_> {
             }
         }
         if *self.scope == Scope::Everything {
-            conditions::planned(self.summary, maildrop, decisions, ledger, policy);
+            conditions::planned(self.summary, maildrop, decisions, ledger);
             conditions::policy(self.summary, maildrop, policy);
+        } else if messages > 0 {
+            conditions::tried(self.summary);
         }
         self.run.report(&Event::Planned { messages, octets });
     }
@@ -262,6 +265,7 @@ impl Session<'_, '_> {
             lacking: known.lacking,
             keys: known.keys,
             failed_before: known.failed_before,
+            some_failed_before: alerts::messages_reported(self.memory),
             entrances,
             policy,
             work: Some(work),

@@ -28,9 +28,8 @@ impl Fetch<'_> {
     fn count_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode, backs_off: bool) {
         self.state.tally.not_stored = true;
         self.state.tally.fail(exit);
-        let mut news = true;
+        let news = self.is_news(Some(listed.who));
         if let Who::Known(id) = listed.who {
-            news = !self.failed_before.contains_key(&id);
             self.state.tally.uncertain.push(id);
         }
         if let Some(key) = self.known_key(listed) {
@@ -38,6 +37,15 @@ impl Fetch<'_> {
         }
         self.state.tally.news |= news;
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
+    }
+
+    /// Whether a message's failure is reported for the first time.
+    fn is_news(&self, who: Option<Who<'_>>) -> bool {
+        match who {
+            Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
+            Some(Who::New(_)) | None => true,
+            Some(Who::Nameless) => !self.some_failed_before,
+        }
     }
 
     pub(super) fn deleted(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) {
@@ -126,10 +134,7 @@ impl Fetch<'_> {
                 self.settled_octets(room);
                 self.state.tally.not_stored = true;
                 self.state.tally.fail(failure.exit);
-                let news = match listed.map(|l| l.who) {
-                    Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
-                    _ => true,
-                };
+                let news = self.is_news(listed.map(|listed| listed.who));
                 self.state.tally.news |= news;
                 self.run.report(&report::Event::MessageFailed { number, reason: failure.reason, news });
             }
