@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::mailbox::{Served, good, serve};
 use crate::support::mail;
 use crate::support::sandbox::{Run, Sandbox};
-use crate::support::server::{Message, Options, numbered};
+use crate::support::server::{Message, Options, Retrieved, numbered};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -167,6 +167,29 @@ fn a_message_that_fails_for_a_week_is_reported_again() {
     quiet().exits(75).is_silent();
 }
 
+/// Gmail: what failed before is tried in a session of its own.
+#[test]
+fn a_message_whose_own_session_is_refused_counts() {
+    let google = || ["EXPIRE 0".to_owned(), "X-GOOGLE-RICO".to_owned()];
+    let mut options = Options { window: Some(3), retrieved: Retrieved::Popped, ..good(one_refused()) };
+    options.before_login.extend(google());
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.extend(google());
+    let served = serve(options, "");
+    served.fetch().exits(75).complains("1 message failed, tried again at the next run");
+    let sessions = served.server.sessions();
+    served.server.change(|options| {
+        options.instead_session = Some(sessions + 2);
+        options.instead.push(("PASS".into(), b"-ERR [LOGIN-DELAY] wait\r\n".to_vec()));
+    });
+    served.fetch().exits(75).complains("1 message failed, tried again at the next run");
+    assert!(served.server.sessions() >= sessions + 2);
+    served.server.change(|options| (options.instead_session, options.instead) = (None, Vec::new()));
+    served.server.replace("me", messages(3));
+    served.fetch().succeeds();
+    served.holds((1..=3).map(|n| mail::stored(&mail::message(n, 400))));
+}
+
 #[test]
 fn a_message_without_a_unique_id_that_fails_is_reported_once() {
     for keys in ["leave-on-server = false", "leave-on-server = true"] {
@@ -260,6 +283,17 @@ fn a_policy_that_cannot_take_effect_is_reported() {
     is_reported_like_a_failure_that_lasts(&served, 75, "leave-on-server's days, newest cannot", || {
         served.configure(served.server.port(), "leave-on-server = true");
     });
+}
+
+#[test]
+fn a_policy_that_a_refused_list_stops_is_reported() {
+    let served = serve(good(messages(3)).instead("LIST", "-ERR no\r\n"), "leave-on-server = { newest = 1 }");
+    served.fetch().exits(75).complains("leave-on-server cannot delete 2 messages: the server refuses LIST");
+    std::fs::remove_file(state(&served.sandbox, "memory")).unwrap();
+    is_reported_like_a_failure_that_lasts(&served, 75, "leave-on-server cannot delete 2 messages", || {
+        served.server.change(|options| options.instead.clear());
+    });
+    assert_eq!(served.server.unique_ids("me"), ["uid-3"]);
 }
 
 // ---- the mailbox -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ use crate::exit::ExitCode;
 use crate::ledger::memory::{Alert, Lasting, Memory};
 use crate::ledger::{Ledger, State};
 use crate::message::date;
-use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
+use crate::plan::{self, Decision, Maildrop, Policy, Retired, Who, Why};
 use crate::proof::EntryId;
 use crate::report::{Condition, Kind, Postponed, Summary};
 use crate::text::{count, printable, shortened};
@@ -237,21 +237,41 @@ pub(super) fn policy(summary: &mut Summary, maildrop: &Maildrop, policy: &Policy
     summary.put(condition(Kind::PolicyWithoutEffect, 0, &message, Some(hint)));
 }
 
+/// The server refuses `LIST`, without which nothing is deleted by a limit.
+pub(super) fn sizes_refused(summary: &mut Summary, due: &[Retired]) {
+    if due.is_empty() {
+        return;
+    }
+    let messages = count(u64::try_from(due.len()).unwrap_or(u64::MAX), "message");
+    let message = format!(
+        "leave-on-server cannot delete {messages}: the server refuses LIST, which tells messages apart"
+    );
+    let hint = "the next run tries again; if it goes on, set leave-on-server = true or false";
+    summary.put(condition(Kind::PolicyWithoutEffect, 0, &message, Some(hint)));
+}
+
 /// What the memory keeps of a condition.
 pub(super) fn kept(condition: &Condition) -> Lasting {
     let Condition { exit, messages, message, hint, .. } = condition.clone();
     Lasting { exit, messages, message, hint }
 }
 
+/// Whether all that is wrong is so with messages that are left alone, as long as the maildrop is as it was left; the rest
+/// shows only when it is tried again.
+pub(super) fn show_in_a_quick_poll(summary: &Summary) -> bool {
+    summary.conditions.iter().all(|condition| is_left_alone(condition.messages))
+}
+
+fn is_left_alone(messages: u64) -> bool {
+    messages > 0
+}
+
 /// A quick poll found the maildrop as it was left: so is what was wrong.
 pub(super) fn carry(memory: &Memory, summary: &mut Summary) {
     for (kind, Alert { lasting, .. }) in &memory.alerts {
         let kind = Kind::ALL.into_iter().find(|known| known.word() == kind);
-        // What is wrong with messages that are left alone; the rest shows only when it is tried.
-        let (Some(kind), Some(lasting)) = (kind, lasting.as_ref().filter(|lasting| lasting.messages > 0))
-        else {
-            continue;
-        };
+        let lasting = lasting.as_ref().filter(|lasting| is_left_alone(lasting.messages));
+        let (Some(kind), Some(lasting)) = (kind, lasting) else { continue };
         let Lasting { exit, messages, message, hint } = lasting.clone();
         summary.failed = summary.failed.saturating_add(messages);
         summary.waiting = summary.waiting.saturating_add(messages);

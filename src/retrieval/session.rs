@@ -205,6 +205,7 @@ impl Session<'_, '_> {
     ) -> Result<(), Error> {
         let well = confirmed
             && tally.trouble.is_none()
+            && conditions::show_in_a_quick_poll(self.summary)
             && *self.scope == Scope::Everything
             && !self.run.context.stop.raised();
         if well && quick::wanted(self.run) {
@@ -371,6 +372,8 @@ impl Session<'_, '_> {
     ) -> Result<(), Error> {
         if !maildrop.has_sizes() {
             // LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
+            adopt(maildrop, ledger);
+            conditions::sizes_refused(self.summary, &plan::retire(maildrop, ledger, policy, &|_| false));
             return Ok(());
         }
         adopt(maildrop, ledger);
