@@ -24,6 +24,7 @@ mod generated;
 mod identity;
 mod interleaving;
 mod json;
+mod lasting;
 mod listing;
 mod login;
 mod mailbox;

@@ -415,7 +415,7 @@ fn f19_no_text_of_a_server_reaches_the_terminal_as_it_is() {
             run.complains("\\x1b[2J").complains("\\u{202e}").complains("gpj.exe");
         }
         if args.is_empty() {
-            run.exits(75).complains("2 messages").complains("message 2 failed").complains("no \\x1b");
+            run.exits(75).complains("2 messages").complains("2 messages failed").complains("no \\x1b");
         }
         for (path, octets) in sandbox.files() {
             let state = path.starts_with(".local");
