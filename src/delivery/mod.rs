@@ -39,10 +39,18 @@ pub trait Intake {
     /// When it cannot be written.
     fn write(&mut self, text: &[u8]) -> Result<(), Error>;
 
-    /// The message is whole.
+    /// Header lines of ours that stand on top of the message: whole ones, before any of it has come.
     ///
     /// # Errors
-    /// When what was held back cannot be written.
+    /// When they cannot be written.
+    fn prepend(&mut self, prefix: &[u8]) -> Result<(), Error> {
+        self.write(prefix)
+    }
+
+    /// The message is whole, and is the one of which `facts` tells: what was written is compared with it.
+    ///
+    /// # Errors
+    /// When what was held back cannot be written, or what was written is something else.
     fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error>;
 
     /// The message will not come, or is suspect: takes back what was written.
@@ -165,6 +173,14 @@ pub enum Error {
         /// Its code.
         exit: ExitCode,
     },
+}
+
+/// What is about to be handed on is not what arrived: a bug of ours, which costs no mail as long as it's seen.
+fn differs() -> Error {
+    Error::Unfit {
+        message: "what was stored of a message is not what had arrived: it stays on the server".to_owned(),
+        exit: ExitCode::Bug,
+    }
 }
 
 impl Error {

@@ -100,9 +100,14 @@ impl Intake for StdoutIntake {
         self.formatter.feed(text, &mut self.entry)
     }
 
-    fn finish(self: Box<Self>, _: &Facts) -> Result<Waiting, Error> {
+    fn prepend(&mut self, prefix: &[u8]) -> Result<(), Error> {
+        self.formatter.prepend(prefix);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error> {
         let Self { formatter, mut entry } = *self;
-        formatter.finish(&mut entry)?;
+        formatter.finish(facts, &mut entry)?;
         Ok(Waiting {
             octets: entry.spool.octets(),
             digest: Digest::from_hasher(&entry.hasher),
@@ -225,7 +230,7 @@ mod tests {
     use std::io::{Read as _, Seek as _, Write as _};
     use std::os::fd::OwnedFd;
 
-    const TEXTS: [&[u8]; 2] = [b"A: b\n\nFrom x\n", b"From y\nStatus: O\nC: d\n\n"];
+    const TEXTS: [&[u8]; 2] = [b"A: b\n\nFrom x\n", b"From y Thu Jan  1 00:00:00 1970\nStatus: O\nC: d\n\n"];
     const PRINTED: &str = "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nA: b\n\n>From x\n\n\
                            From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nC: d\n\n\n";
 

@@ -18,8 +18,10 @@
 mod batch;
 mod boot;
 mod format;
+mod from_line;
 mod locks;
 mod neighbours;
+mod read_back;
 mod recover;
 
 use std::io;

@@ -111,7 +111,7 @@ impl Intake for PipeIntake {
 
     fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error> {
         let octets = self.spool.octets();
-        let spooled = self.spool.finish()?;
+        let spooled = self.spool.finish_as(facts)?;
         if let Spooled::Memory(text) = &spooled {
             // One message at a time: nobody else counts down meanwhile.
             self.spare.fetch_sub(text.len(), std::sync::atomic::Ordering::Relaxed);

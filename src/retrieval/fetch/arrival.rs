@@ -103,7 +103,7 @@ impl Fetch<'_> {
                 match entrance.inlet.open() {
                     Ok(mut intake) => {
                         if !prefix.is_empty()
-                            && let Err(e) = intake.write(&prefix)
+                            && let Err(e) = intake.prepend(&prefix)
                         {
                             arriving.failure = Some(e);
                         }
@@ -146,9 +146,10 @@ impl Fetch<'_> {
             self.message_failed(&listed, reason, ExitCode::Later);
             return Ok(());
         }
-        if facts.internal {
+        if facts.internal && job.number.get() == 1 {
             give_up(intakes);
             self.settled_octets(job.size);
+            self.state.tally.folder_data = true;
             self.run
                 .detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
             return Ok(());
