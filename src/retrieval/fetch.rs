@@ -74,6 +74,8 @@ pub(super) struct Tally {
     pub(super) trouble: Option<Error>,
     /// Whether anything was retrieved.
     pub(super) retrieved: bool,
+    /// Whether the first message was the server's own book-keeping, and left alone.
+    pub(super) folder_data: bool,
 }
 
 impl Tally {

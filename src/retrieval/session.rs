@@ -13,7 +13,7 @@ use super::run::Run;
 use crate::client::{self, Ahead, Client, Farewell, Transaction};
 use crate::clock::Time;
 use crate::exit::ExitCode;
-use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
+use crate::ledger::memory::{Alert, Memory, Offer, Pipelining as Verdict, Stage};
 use crate::ledger::{Entry, Ledger};
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
@@ -138,6 +138,9 @@ impl Sessions<'_, '_> {
         Ok(client)
     }
 }
+
+/// The alert of a server's own book-keeping among the messages.
+const FOLDER_DATA: &str = "folder-data";
 
 struct Session<'a, 'b> {
     run: &'a Run<'b>,
@@ -298,6 +301,16 @@ impl Session<'_, '_> {
         *octets = octets.plus(Octets(tally.octets));
         if let Some(exit) = tally.exit {
             self.mark(exit);
+        }
+        if tally.folder_data && !self.memory.alerts.iter().any(|alert| alert.kind == FOLDER_DATA) {
+            let now = Time::now();
+            let alert = Alert { kind: FOLDER_DATA.to_owned(), since: now, reported: Some(now) };
+            self.memory.alerts.push(alert);
+            self.run.warn(
+                "message 1 on the server isn't mail but its own book-keeping (\"FOLDER INTERNAL DATA\"): it's neither \
+                 delivered nor deleted, and this is said once"
+                    .to_owned(),
+            );
         }
     }
 
