@@ -12,6 +12,7 @@
 mod fidelity;
 mod maildir;
 mod mbox;
+mod neighbours;
 mod pipe;
 mod several;
 mod stdout;

@@ -296,7 +296,7 @@ impl MaildirOutlet {
                     let path = tmp.join(place.name);
                     match place.file {
                         Some(file) => durable::sync(file, &path)?,
-                        None => durable::sync(&durable::open_to_read(&path)?, &path)?,
+                        None => durable::sync(&durable::open_plain_file(&path)?, &path)?,
                     }
                 }
                 durable::sync_directory(tmp)?;
@@ -330,7 +330,7 @@ impl MaildirOutlet {
             // Two names, so two files: what has ours is published only if it's the same message.
             if error.source.kind() == io::ErrorKind::AlreadyExists
                 && let Some(path) = paths.get(name)
-                && durable::open_to_read(path)
+                && durable::open_plain_file(path)
                     .is_ok_and(|file| holds(&file, piece.octets, piece.digest).is_ok_and(|same| !same))
             {
                 paths.remove(name);

@@ -168,10 +168,18 @@ pub enum Error {
     /// Not what it should be: a file where a Maildir was expected, something that is no mbox, a missing parent.
     #[error("{message}")]
     Unfit {
-        /// What, and what to do.
+        /// What.
         message: String,
         /// Its code.
         exit: ExitCode,
+    },
+    /// Any of these, with what to do about it.
+    #[error("{error}")]
+    Hinted {
+        /// What happened.
+        error: Box<Self>,
+        /// What to do.
+        hint: String,
     },
 }
 
@@ -191,6 +199,33 @@ impl Error {
             Self::Disk(e) => e.exit_code(),
             Self::Ledger { exit, .. } | Self::Unfit { exit, .. } => *exit,
             Self::Later(_) => ExitCode::Later,
+            Self::Hinted { error, .. } => error.exit_code(),
+        }
+    }
+
+    /// The same error, with what to do about it.
+    #[must_use]
+    pub fn hinted(self, hint: impl Into<String>) -> Self {
+        Self::Hinted { error: Box::new(self), hint: hint.into() }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Hinted { hint, .. } => Some(hint.clone()),
+            Self::Disk(e) => e.hint().map(str::to_owned),
+            Self::Ledger { .. } | Self::Later(_) | Self::Unfit { .. } => None,
+        }
+    }
+
+    /// Whether only this destination is out of reach, and only now.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Later(_) => true,
+            Self::Hinted { error, .. } => error.is_out_of_reach(),
+            Self::Disk(_) | Self::Ledger { .. } | Self::Unfit { .. } => false,
         }
     }
 }

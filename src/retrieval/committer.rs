@@ -220,7 +220,7 @@ fn commit(
         }
     }
     let mut staged: Vec<Staged> = Vec::new();
-    let mut out_of_reach: Vec<(Vec<Arc<Arrival>>, String)> = Vec::new();
+    let mut out_of_reach: Vec<(Vec<Arc<Arrival>>, delivery::Error)> = Vec::new();
     let mut pieces = pieces.into_iter();
     for exit in exits.iter_mut() {
         let pieces = pieces.next().unwrap_or_default();
@@ -231,21 +231,21 @@ fn commit(
         match exit.outlet.stage(pieces) {
             Ok(more) => staged.extend(more),
             // Only this destination is out of reach: the others get their mail.
-            Err(delivery::Error::Later(reason)) => out_of_reach.push((messages, reason)),
+            Err(e) if e.is_out_of_reach() => out_of_reach.push((messages, e)),
             Err(e) => {
                 withdraw(exits, staged);
                 return Err(e.into());
             }
         }
     }
-    for (messages, reason) in out_of_reach {
+    for (messages, error) in out_of_reach {
         if staged.is_empty() {
             // There are no others: what comes after it would only wait as long, and fail as well.
-            return Err(delivery::Error::Later(reason).into());
+            return Err(error.into());
         }
         for message in messages {
             ledger.fail(&message.key, message.listed, None)?;
-            let failure = Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
+            let failure = Failure { permanent: false, reason: error.to_string(), exit: ExitCode::Later };
             tally.failed(&message, failure);
         }
     }

@@ -117,8 +117,9 @@ impl Error {
             Self::Listing(_) | Self::NoListing => {
                 Some("-vv shows the dialogue; the server's operator should see it".to_owned())
             }
-            // The first two carry theirs in their text.
-            Self::Config(_) | Self::Delivery(_) | Self::Pipe(_) => None,
+            Self::Delivery(e) => e.hint(),
+            // The first carries its own in its text.
+            Self::Config(_) | Self::Pipe(_) => None,
         }
     }
 
