@@ -14,6 +14,7 @@ mod maildir;
 mod mbox;
 mod neighbours;
 mod pipe;
+mod release;
 mod several;
 mod stdout;
 

@@ -38,6 +38,7 @@ pub mod lock;
 mod maildrop;
 pub mod memory;
 mod messages;
+mod release;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ pub use error::Error;
 pub use facts::{Entry, Mailbox, Record, State};
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
+pub use release::Unfinished;
 
 use compaction::{Heading, key_and_digests};
 use index::{Index, leaves_working};

@@ -15,6 +15,7 @@ mod login;
 mod prepare;
 mod quick;
 mod recovery;
+mod release;
 mod run;
 mod session;
 
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::time::Instant;
 
 pub use error::Error;
+pub use release::{Offer, release};
 pub use run::{Context, Options};
 
 use crate::client::{Client, Transaction};

@@ -34,7 +34,7 @@ pub(super) fn recover(
         run.report(&Event::Recovered { delivered, dropped });
         summary.delivered = summary.delivered.saturating_add(delivered);
     }
-    if let Some((name, e)) = failed {
+    if let Some((name, e)) = failed.into_iter().next() {
         return Err(Error::Delivery(release_hint(run, &name, e)));
     }
     mbox::clean_up(&run.context.state, directory, ledger.id(), &ledger.intents())?;
@@ -65,8 +65,8 @@ pub(super) struct Settled {
     pub(super) delivered: u64,
     /// So many come again.
     pub(super) dropped: u64,
-    /// The first destination that could not be settled, and why; its lines stay open.
-    pub(super) failed: Option<(DestinationName, delivery::Error)>,
+    /// The destinations that could not be settled, and why; their lines stay open.
+    pub(super) failed: Vec<(DestinationName, delivery::Error)>,
 }
 
 /// Settles the open lines at the destinations wanted.  One that's out of reach keeps no other from being settled.
@@ -89,7 +89,7 @@ pub(super) fn settle(
             }
             Err(e) => {
                 let broken = matches!(e, delivery::Error::Ledger { .. });
-                settled.failed = settled.failed.or(Some((name, e)));
+                settled.failed.push((name, e));
                 if broken {
                     break;
                 }
@@ -186,7 +186,7 @@ impl Neighbours for Settling {
                     name.kind == DestinationKind::Mbox && mbox::leads_to(path, mbox)
                 };
                 let settled = settle(&mut ledger, directory, &self.stop, here);
-                if let Some((_, e)) = settled.failed {
+                if let Some((_, e)) = settled.failed.into_iter().next() {
                     ledger.close().map_err(ledger_error)?;
                     return Err(e);
                 }

@@ -236,7 +236,8 @@ impl Session<'_, '_> {
             let waiting = crate::text::count(elsewhere, "message");
             self.run.warn(format!(
                 "{waiting} on the server still to be delivered to a destination that isn't configured now: configure \
-                 it again, or give the message to all that are with --all"
+                 it again, give the message to all that are with --all, or give it up: popfetch state release {}",
+                self.run.account.name
             ));
         }
         self.run.report(&Event::Planned { messages, octets });
