@@ -358,6 +358,17 @@ pub fn sync_file_system(_: &File, path: &Path) -> Result<()> {
     Err(Error::new(Step::Sync, path, Errno::NOSYS))
 }
 
+/// Brings everything that any program has written to the disk: `sync(2)`.  For what a program has taken, for nobody knows
+/// where it has put that.  It waits, and reports nothing.
+///
+/// # Errors
+/// None but those that tests ask for.
+pub fn sync_everything() -> Result<()> {
+    take(Step::Sync, Path::new("every file system"))?;
+    rustix::fs::sync();
+    Ok(())
+}
+
 /// Whether [`sync_file_system`] may stand for the sync of each file and name in `directory`: it covers both and reports
 /// losses on ext4, xfs and btrfs, on Linux 5.8 or later.
 #[must_use]

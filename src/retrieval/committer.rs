@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use crate::clock::Time;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
+use crate::durable;
 use crate::exit::ExitCode;
 use crate::ledger::{self, Ledger};
 use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
@@ -61,6 +62,9 @@ pub(super) struct Exit {
     pub(super) id: DestinationId,
     /// Whether each outcome is written at once (a program has side effects that cannot be taken back).
     pub(super) one_by_one: bool,
+    /// Whether what it has accepted is still to be brought to the disk, once for a batch, before anything may be deleted
+    /// for it: programs rarely sync the directories that they write to, and some sync nothing.
+    pub(super) sync_after: bool,
     pub(super) outlet: Box<dyn Outlet>,
 }
 
@@ -261,15 +265,21 @@ fn commit(
         by_exit.entry(noted.piece().destination).or_default().push(noted);
     }
     let mut first_error = None;
+    let mut sync_after = false;
     for exit in exits.iter_mut() {
         let Some(noted) = by_exit.remove(&exit.id) else { continue };
-        let mut recorder = Outcomes { ledger, tally: &mut tally, at_once: exit.one_by_one };
+        sync_after |= exit.sync_after;
+        let (at_once, release) = (exit.one_by_one, exit.one_by_one && !exit.sync_after);
+        let mut recorder = Outcomes { ledger, tally: &mut tally, at_once, release };
         // A destination whose disk fails must not keep the others from publishing what is noted for them.
         if let Err(e) = exit.outlet.publish(noted, &mut recorder) {
             first_error = first_error.or(Some(e));
         }
     }
     ledger.flush()?;
+    if sync_after {
+        durable::sync_everything().map_err(delivery::Error::from)?;
+    }
     tally.release();
     first_error.map_or(Ok(()), |e| Err(e.into()))
 }
@@ -299,7 +309,10 @@ fn failures(ledger: &Ledger, key: &Key) -> u16 {
 struct Outcomes<'a, 'b> {
     ledger: &'a mut Ledger,
     tally: &'a mut Tally<'b>,
+    /// Whether each outcome is written at once,
     at_once: bool,
+    /// and told at once.
+    release: bool,
 }
 
 impl Recorder for Outcomes<'_, '_> {
@@ -309,7 +322,7 @@ impl Recorder for Outcomes<'_, '_> {
         if self.at_once {
             self.ledger.flush().map_err(ledger_error)?;
         }
-        self.tally.published(&message, delivered, self.at_once);
+        self.tally.published(&message, delivered, self.release);
         Ok(())
     }
 
@@ -366,12 +379,12 @@ impl<'a> Tally<'a> {
         Self { open, ready: Vec::new(), reports }
     }
 
-    fn published(&mut self, message: &Arrival, delivered: Option<Delivered>, at_once: bool) {
+    fn published(&mut self, message: &Arrival, delivered: Option<Delivered>, release: bool) {
         if let Some(open) = self.open.get_mut(&message.number) {
             open.delivered = delivered;
         }
         self.settle(message.number);
-        if at_once {
+        if release {
             self.release();
         }
     }

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::recovery::Settling;
 use super::run::Run;
 use crate::clock::Time;
-use crate::config::account::{Account, Deliver, Pipe, PipeCommand, SyncMode};
+use crate::config::account::{Account, Deliver, Pipe, PipeCommand, Retention, SyncMode};
 use crate::delivery::mbox::{self, MboxInlet, MboxOutlet};
 use crate::delivery::pipe::{self, PipeInlet, PipeOutlet};
 use crate::delivery::stdout::{StdoutInlet, StdoutOutlet};
@@ -49,7 +49,10 @@ impl Destinations {
             let id = ledger.destination(&name, opened.inode)?;
             destinations.entrances.push(Entrance { id, inlet: opened.inlet });
             let one_by_one = matches!(deliver, Deliver::Pipe(_) | Deliver::Stdout);
-            destinations.exits.push(Exit { id, one_by_one, outlet: opened.outlet });
+            let deletes = run.options.retention.unwrap_or(run.account.retention) != Retention::Keep;
+            let sync_after =
+                matches!(deliver, Deliver::Pipe(_)) && deletes && run.account.sync != SyncMode::Off;
+            destinations.exits.push(Exit { id, one_by_one, sync_after, outlet: opened.outlet });
         }
         ledger.flush()?;
         Ok(destinations)
