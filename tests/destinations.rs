@@ -17,6 +17,7 @@ mod pipe;
 mod release;
 mod several;
 mod stdout;
+mod unwritable;
 
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::{Message, Server};
