@@ -24,6 +24,7 @@ mod neighbours;
 mod read_back;
 mod recover;
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -310,7 +311,9 @@ impl MboxOutlet {
     }
 
     fn publish_held(&self, append: &mut Append, noted: &[Noted]) -> Result<(), Error> {
-        let outcome = append.publish(noted, self.settings.sync);
+        let sync =
+            |file: &File, path: &Path| if self.settings.sync { durable::sync(file, path) } else { Ok(()) };
+        let outcome = append.publish(noted, &sync);
         let clean = match &outcome {
             Ok(()) => true,
             Err(error) => {
@@ -368,18 +371,20 @@ impl Outlet for MboxOutlet {
     }
 }
 
+/// How a file is brought to the disk.
+type Sync<'a> = &'a dyn Fn(&File, &Path) -> durable::Result<()>;
+
 impl Append {
     /// Appends, so that when it returns the entries stand durably in the mbox at the path.
-    fn publish(&mut self, noted: &[Noted], sync: bool) -> Result<(), Error> {
+    fn publish(&mut self, noted: &[Noted], sync: Sync<'_>) -> Result<(), Error> {
         self.write(noted)?;
         self.in_place()?;
         for spool in spools(noted.iter().map(Noted::piece)) {
             // Before the sync, so that recovery knows it if the run is killed in the middle of it.
             mark_appended(&spool, boot::id())?;
         }
-        if sync {
-            durable::sync(self.locked.file(), self.locked.path())?;
-        }
+        sync(self.locked.file(), self.locked.path())?;
+        // It may have been replaced while the disk was at work: then what was synced is nowhere.
         self.in_place()
     }
 

@@ -309,6 +309,24 @@ fn a_replaced_mbox_gets_nothing_and_the_old_one_loses_it() {
     );
 }
 
+/// The last look: while the disk was at work, another program has put its own file there.
+#[test]
+fn an_mbox_that_is_replaced_during_the_sync_has_not_got_the_mail() {
+    let home = Home::new();
+    let mut outlet = home.outlet();
+    let noted = noted(outlet.stage(home.pieces(&TEXTS)).unwrap());
+    let replace = |_: &File, path: &Path| {
+        fs::write(path.with_extension("new"), "From other\n\n").unwrap();
+        #[expect(clippy::disallowed_methods, reason = "as other programs do")]
+        fs::rename(path.with_extension("new"), path).unwrap();
+        Ok(())
+    };
+    let mut append = outlet.append.take().unwrap();
+    let outcome = append.publish(&noted, &replace);
+    assert!(outcome.is_err_and(|e| e.is_out_of_reach()));
+    assert_eq!(home.read(), "From other\n\n");
+}
+
 #[test]
 fn what_others_wrote_without_locks_is_never_cut() {
     let home = Home::new();
