@@ -1,7 +1,7 @@
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= time-limit= parallel= stdout received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= pipelining= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= time-limit= parallel= stdout received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -67,9 +67,12 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l max-message-size -d '
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-messages -d 'Retrieve so many messages at most' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-bytes -d 'Retrieve so much at most' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l timeout -d 'Give up when the server is silent for so long' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l alert-after -d 'Let --quiet tell of failures that have lasted so long' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l alert-after -d 'With --quiet, report a failure once it has lasted this long [default: 1h]' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l remind-after -d 'With --quiet, report it again if it still lasts after this long [default: 7d]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l pipelining -d 'Send commands without waiting for the answers before' -r -f -a "auto\t''
 on\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_needs_command" -l utf8 -d 'Whether messages may come with UTF-8 in their headers' -r -f -a "auto\t''
 off\t''"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l listing -d 'Whether every poll takes a full listing' -r -f -a "auto\t''
 full\t''"
