@@ -6,7 +6,7 @@ use crate::text::shortened;
 /// Different reasons that are kept at most.
 const MOST: usize = 5;
 /// Characters of a reason that are kept at most.
-const LONGEST: usize = 300;
+pub(super) const LONGEST: usize = 300;
 
 /// Reasons, and how often each was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
