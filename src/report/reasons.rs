@@ -87,11 +87,11 @@ mod tests {
     #[test]
     fn many_and_long_ones_stay_a_line() {
         let mut reasons = Reasons::default();
-        for n in 0..50_000 {
+        for n in 0..5_000 {
             reasons.add(&format!("{n} {}", "ü".repeat(5000)));
         }
         let line = reasons.line();
         assert!(line.chars().count() < MOST * (LONGEST + 10) + 20, "{}", line.len());
-        assert!(line.ends_with("; 49995 others"), "{line}");
+        assert!(line.ends_with("; 4995 others"), "{line}");
     }
 }
