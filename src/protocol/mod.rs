@@ -15,7 +15,7 @@
 //! - Each answer is told apart by the queue of commands sent. Where that can't be right any more (something that is no
 //!   status line, an answer to nothing), it's an error, and no later octet is interpreted.
 //! - No answer is taken for that of a command whose line was not yet written: `wrote` comes before the next `received`.
-//! - A message is confirmed only when a true status line has followed its terminator.
+//! - A terminator is only where a message seems to end: whoever stores messages waits for an answer that names one.
 //! - Memory is bounded by the read buffer, 256 KiB at most, and by what the driver itself sends. Every other limit is a
 //!   named constant: [`session::STATUS_LINE_LIMIT`], [`session::CHALLENGE_LIMIT`], [`session::LISTING_LINE_LIMIT`],
 //!   [`command::CAPABILITY_LIMIT`], [`command::LISTING_LIMIT`], [`command::COMMAND_LINE_LIMIT`].

@@ -498,11 +498,12 @@ impl Fetch<'_> {
         self.state.uncovered = (0, 0);
         self.state.question_due = false;
         self.charge(1);
-        Ok(match (question.expected, question.number) {
+        match (question.expected, question.number) {
             (Expected::UniqueId(_), Some(number)) => self.client.identify(number)?,
             (Expected::Size(_), Some(number)) => self.client.weigh(number)?,
             (Expected::DropListing, _) | (_, None) => self.client.count()?,
-        })
+        }
+        Ok(())
     }
 
     fn charge(&mut self, commands: u32) {

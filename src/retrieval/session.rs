@@ -46,6 +46,8 @@ pub(super) struct Course {
     pub(super) careful: usize,
     /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
     pub(super) broken: u32,
+    /// Sessions in a row that ended well before the limit that was set to them.
+    pub(super) good: u32,
     /// Not asked for again in this run.
     set_aside: Vec<SetAside>,
     /// Whether any session has brought something.
@@ -65,6 +67,8 @@ pub(super) struct Ended {
     pub(super) blamed: bool,
     /// Something was to be deleted at its end.
     pub(super) unconfirmed: bool,
+    /// The answer to `QUIT` did not come, and deletions hang on it.
+    pub(super) quit_lost: bool,
     /// Messages, or headers, that were confirmed.
     pub(super) confirmed: u32,
     /// Commands answered after the listing.
@@ -160,7 +164,7 @@ impl Sessions<'_, '_> {
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
         let Self { run, summary, memory, taken, course, .. } = self;
-        let session = Session { run: *run, summary, memory, scope, taken, course };
+        let session = Session { run, summary, memory, scope, taken, course };
         let (held, outcome) = session.transact(client, ledger, destinations);
         if outcome.is_err() {
             // What it was about may be due although the maildrop looks as it was left.
@@ -398,6 +402,7 @@ impl Session<'_, '_> {
             pipelined: course.ended.pipelined,
             void: tally.void,
             blamed: tally.blamed.is_some(),
+            quit_lost: false,
             unconfirmed: deletes && (tally.delivered > 0 || !tally.accepted.is_empty()),
             confirmed: *confirmed,
             answered: *answered,
@@ -616,7 +621,10 @@ impl Session<'_, '_> {
                 }
                 Ok(false)
             }
-            Farewell::Unanswered => Ok(!matters),
+            Farewell::Unanswered => {
+                self.course.ended.quit_lost = !tally.accepted.is_empty();
+                Ok(!matters)
+            }
         }
     }
 
