@@ -62,8 +62,9 @@
 //! | Mailtrap and the like | all lines end in a bare LF | LF mode, if the greeting did | `lf-mode.txt` |
 //! | Courier | a single status line ends in a bare LF | status lines end at LF everywhere | `f16_f17_status_lines` |
 //! | GreenMail and others | bare LF passed through in messages, so `LF . CRLF` may be forged | data, unless in LF mode | `odd-messages.txt` |
-//! | Mailpit, GreenMail, netius | a dot at the beginning of a line isn't stuffed | no message counts before a status line follows it | `unstuffed-dot.txt` |
+//! | Mailpit, GreenMail, netius | a dot at the beginning of a line isn't stuffed | no message counts before an answer that names one follows it | `unstuffed-dot.txt`, `tests/ends.rs` |
 //! | the same | `.a` unstuffed | its dot is lost, the message goes on | `bodies_at_every_split` |
+//! | WildDuck | the dot that ends a message comes behind the next answers of the flight | asked again, one command at a time | `tests/ends.rs` |
 //! | Exchange | a stray empty line where a status is due | an error, the message before it is in doubt | `stray-empty-line.txt` |
 //! | Exchange | `+` without a blank as an empty challenge | accepted | `auth-login.txt` |
 //! | Exchange | an answer without an octet for a message that has some | [`session::Event::End`] tells the octets | `f12_a_message_without_an_octet` |

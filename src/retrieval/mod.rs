@@ -226,8 +226,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
         }
         match e {
             // Nothing can be believed in a session that goes on: one message in each.
-            Error::NothingNames if !self.course.unpipelined => {
-                self.course.unpipelined = true;
+            Error::NothingNames if !self.course.nothing_names => {
+                (self.course.nothing_names, self.course.unpipelined) = (true, true);
                 true
             }
             // A server that takes no more than so much in one session: less, so that its end is reached.
@@ -268,6 +268,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
     /// After a session whose answers could no longer be told apart: what they were asked for is asked for again, one
     /// command at a time.
     fn asks_again(&mut self, e: &Error, ended: Ended) -> bool {
+        // It may be the question that the server answers otherwise now.
+        self.memory.names = None;
         if ended.blamed {
             // That message is told about; the others go on.
             self.course.broken = if ended.confirmed > 0 { 1 } else { self.course.broken.saturating_add(1) };

@@ -8,7 +8,8 @@ use super::compare::Comparison;
 use super::destinations::Destinations;
 use super::error::Error;
 use super::fetch::naming::Naming;
-use super::fetch::{self, Fetch, Header, MOST_DELETIONS, Pace, Standing, State, Tally};
+use super::fetch::standing::{self, Header, Pace, Standing};
+use super::fetch::{Fetch, MOST_DELETIONS, State, Tally};
 use super::login::{agree_on_pipelining, login, pin, way};
 use super::prepare::{Known, Prepared, prepare, sizes_are_due};
 use super::quick;
@@ -42,6 +43,8 @@ pub(super) struct Sessions<'a, 'b> {
 pub(super) struct Course {
     /// One command at a time from now on: the server was taken to have answered out of step.
     pub(super) unpipelined: bool,
+    /// No answer of this server names a message: one in each session.
+    pub(super) nothing_names: bool,
     /// This many messages are asked for one by one, each followed by a question: a session broke off at one of them.
     pub(super) careful: usize,
     /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
@@ -332,7 +335,7 @@ impl Session<'_, '_> {
         let drop_listing = drop_listing.or_else(counted);
         let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
         let died = self.memory.died.iter().cloned().collect::<HashSet<_>>();
-        let first = if died.is_empty() { fetch::first_pace(client) } else { 1 };
+        let first = if died.is_empty() { standing::first_pace(client) } else { 1 };
         Ok(Standing {
             naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
             pace: Pace::new(self.course.careful, first),
@@ -353,6 +356,9 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         drops_at_quit: bool,
     ) {
+        if self.course.set_aside.is_empty() && !drops_at_quit && *self.scope != Scope::Failed {
+            return;
+        }
         let ids: HashSet<EntryId> = self
             .course
             .set_aside
@@ -667,7 +673,8 @@ impl Session<'_, '_> {
         let decision = |listed: Listed<'_>| {
             due.get(&listed.number).map_or(Decision::Leave(Why::Known), |why| Decision::Delete(*why))
         };
-        let decisions: Vec<Decision> = maildrop.iter().map(decision).collect();
+        let mut decisions: Vec<Decision> = maildrop.iter().map(decision).collect();
+        self.set_aside(&mut decisions, maildrop, ledger, false);
         let comparison = Comparison::new(maildrop, &decisions, ledger)?;
         Ok(Round { decisions, comparison, ready })
     }
