@@ -268,8 +268,10 @@ impl<'a, 'b> Sessions<'a, 'b> {
     /// After a session whose answers could no longer be told apart: what they were asked for is asked for again, one
     /// command at a time.
     fn asks_again(&mut self, e: &Error, ended: Ended) -> bool {
-        // It may be the question that the server answers otherwise now.
-        self.memory.names = None;
+        if matches!(e, Error::OutOfStep) {
+            // It may be the question that the server answers otherwise now: it's tried again before it's relied on.
+            self.memory.names = None;
+        }
         if ended.blamed {
             // That message is told about; the others go on.
             self.course.broken = if ended.confirmed > 0 { 1 } else { self.course.broken.saturating_add(1) };
