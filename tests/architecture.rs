@@ -146,7 +146,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Published::attest", "delivery"),
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
-    ("Recognised::attest", "retrieval::fetch"),
+    ("Recognised::attest", "retrieval::fetch::confirm"),
 ];
 
 /// A module's source.

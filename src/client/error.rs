@@ -113,6 +113,14 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
+    /// The answer to `TOP` goes on and on.
+    #[error("{server}: the header of message {number} went on beyond every measure")]
+    HeaderTooLong {
+        /// Which server.
+        server: String,
+        /// Which message.
+        number: MessageNumber,
+    },
     /// A deletion without its proofs, which isn't sent.
     #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
     NotRecognised {
@@ -149,7 +157,7 @@ impl Error {
                 | None => ExitCode::Later,
             },
             Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
-            Self::StlsRefused { .. } => ExitCode::Protocol,
+            Self::StlsRefused { .. } | Self::HeaderTooLong { .. } => ExitCode::Protocol,
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
             Self::LoginRefused { meaning, .. } => meaning.exit_code(),
@@ -197,6 +205,7 @@ impl Error {
             | Self::TooSlow { .. }
             | Self::Farewell { .. }
             | Self::Stopped
+            | Self::HeaderTooLong { .. }
             | Self::NotRecognised { .. }
             | Self::Random(_) => None,
         }
