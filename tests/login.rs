@@ -473,9 +473,9 @@ fn c5_c6_pipelined_in_the_state_that_announces_it() {
         let commands = server.commands(1);
         // USER and PASS stand for the mechanisms where they can travel together.
         assert_eq!(commands[1] == "USER me", before, "{commands:?}");
-        // A server's first pipelined session is checked: each RETR stands behind a UIDL that names its message.
-        let checked = commands.windows(2).any(|pair| pair == ["UIDL 1", "RETR 1"]);
-        assert_eq!(checked, later, "{commands:?}");
+        // In one flight a question follows the first message; one by one it would cost a round trip.
+        let asked = commands.windows(2).any(|pair| pair[0] == "RETR 1" && pair[1].starts_with("UIDL "));
+        assert_eq!(asked, later, "{commands:?}");
     }
 }
 
