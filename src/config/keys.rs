@@ -158,7 +158,8 @@ pub const DESTINATION_KEYS: &[Key] = &[
         "COMMAND|LIST",
         "",
         "A program that takes each message as its standard input: a line for sh -c, or a list that is executed as it \
-         is, in which {sender}, {recipient} and {account} are replaced.",
+         is, in which {sender}, {recipient} and {account} are replaced; \
+         but not in what a shell or an interpreter runs, where $SENDER, $RECIPIENT and $POPFETCH_ACCOUNT stand for them.",
     ),
     key("stdout", "true", "", "Standard output, as an mbox stream."),
     key("time-limit", "DURATION", "5m", "The program of pipe is stopped when it takes longer."),
