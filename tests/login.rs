@@ -10,7 +10,6 @@
     reason = "a test fails by panicking, and says what it skips"
 )]
 
-use crate::support::certificates::{Authority, Leaf};
 use crate::support::mail;
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, Transcript, expect, send};
@@ -134,7 +133,8 @@ fn g7_the_other_tls_setting_is_suggested() {
 
 #[test]
 fn a_silent_server_that_speaks_tls_is_told_from_a_slow_one() {
-    let certified = Authority::new().issue(&Leaf::self_signed());
+    let authority = crate::support::certificates::Authority::new();
+    let certified = authority.issue(&crate::support::certificates::Leaf::self_signed());
     for keys in ["tls = \"none\"", "tls = \"starttls\""] {
         let server = Scripted::start_tls(certified.clone(), vec![vec![Step::Stall], vec![Step::StartTls]]);
         let sandbox = Sandbox::new();

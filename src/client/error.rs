@@ -194,6 +194,9 @@ impl Error {
             Self::LoginRefused { meaning: Refusal::Credentials, method, .. } => {
                 Some(method.hint_when_refused().to_owned())
             }
+            Self::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
+                Some("set utf8 = \"auto\" if it is off; else ask the provider".to_owned())
+            }
             Self::LoginRefused { meaning: Refusal::SysPerm, .. }
             | Self::GreetingRefused { code: Some(ResponseCode::SysPerm), .. } => {
                 Some("the server needs its operator: ask the provider".to_owned())

@@ -103,6 +103,18 @@ pub struct Refused {
     pub passes: bool,
 }
 
+impl Named {
+    /// Of an answer to [`Client::identify`] or [`Client::weigh`].
+    #[must_use]
+    pub fn by(reply: &Reply<'_>) -> Self {
+        match listing::unique_id_line(reply.text) {
+            _ if !reply.ok => Self::Refused,
+            Ok((number, unique_id)) => Self::Message(number, unique_id.map(UniqueId::to_buf)),
+            Err(_) => Self::Nothing,
+        }
+    }
+}
+
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Farewell {
@@ -132,16 +144,16 @@ impl Client<Transaction> {
         self.state.pipelining = pipelining;
     }
 
-    /// What an answer to [`Client::identify`] or [`Client::weigh`] names.
+    /// What an answer to [`Client::identify`] or [`Client::weigh`] names; as in a listing, a unique-id that holds the
+    /// secret is none.
     #[must_use]
     pub fn named(&self, reply: &Reply<'_>) -> Named {
-        match listing::unique_id_line(reply.text) {
-            _ if !reply.ok => Named::Refused,
-            Ok((number, unique_id)) => {
-                let unique_id = unique_id.filter(|id| !self.line.redactor.searcher().finds(id.as_bytes()));
-                Named::Message(number, unique_id.map(UniqueId::to_buf))
+        let secret = self.line.redactor.searcher();
+        match Named::by(reply) {
+            Named::Message(number, unique_id) => {
+                Named::Message(number, unique_id.filter(|id| !secret.finds(id.borrow().as_bytes())))
             }
-            Err(_) => Named::Nothing,
+            other => other,
         }
     }
 

@@ -40,8 +40,8 @@ pub struct Memory {
     pub sizes: Option<Time>,
     /// Whether the server reads on after PASS in one flight.
     pub flight: Flight,
-    /// When the server ended the connection instead of answering `UTF8`.
-    pub utf8_dropped: Option<Time>,
+    /// What the server does with `UTF8`.
+    pub utf8: Utf8,
 }
 
 /// The answer to one `CAPA`.
@@ -88,6 +88,19 @@ pub enum Flight {
     One,
     /// It did not, at that time.
     Two(Time),
+}
+
+/// What a server that lists `UTF8` does with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Utf8 {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// It has accepted the command; since then the connection has ended at it this many times in a row, which is most
+    /// likely the connection's failure.
+    Works(u32),
+    /// It ended the connection instead of answering, at that time.
+    Dropped(Time),
 }
 
 /// A login was refused.
@@ -204,8 +217,10 @@ impl Memory {
             Flight::One => line(format_args!("flight one")),
             Flight::Two(when) => line(format_args!("flight two {}", when.0)),
         }
-        if let Some(dropped) = self.utf8_dropped {
-            line(format_args!("utf8-dropped {}", dropped.0));
+        match self.utf8 {
+            Utf8::Unknown => {}
+            Utf8::Works(drops) => line(format_args!("utf8 works {drops}")),
+            Utf8::Dropped(when) => line(format_args!("utf8 dropped {}", when.0)),
         }
         if let Some(strongest) = &self.strongest {
             line(format_args!("strongest {}", f(strongest)));
@@ -263,7 +278,13 @@ impl Memory {
                         _ => return None,
                     }
                 }
-                b"utf8-dropped" => memory.utf8_dropped = Some(time(fields.next()?)?),
+                b"utf8" => {
+                    memory.utf8 = match fields.next()? {
+                        b"works" => Utf8::Works(number(fields.next()?)?),
+                        b"dropped" => Utf8::Dropped(time(fields.next()?)?),
+                        _ => return None,
+                    }
+                }
                 b"strongest" => memory.strongest = Some(string(fields.next()?)?),
                 b"pause" => {
                     memory.pause = Some(Pause {
@@ -338,7 +359,7 @@ fn time(field: &[u8]) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Alert, Flight, Memory, Offer, Pause, Pipelining, Quick, Stage};
+    use super::{Alert, Flight, Memory, Offer, Pause, Pipelining, Quick, Stage, Utf8};
     use crate::clock::Time;
     use crate::protocol::types::{Octets, UniqueId};
 
@@ -357,7 +378,7 @@ mod tests {
             pipelining: Pipelining::InStep,
             sizes: Some(Time(4)),
             flight: Flight::Two(Time(2)),
-            utf8_dropped: Some(Time(3)),
+            utf8: Utf8::Dropped(Time(3)),
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
             pause: Some(Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() }),
             alerts: vec![

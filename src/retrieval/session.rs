@@ -13,7 +13,7 @@ use super::run::Run;
 use crate::client::{Ahead, Client, Farewell, Transaction};
 use crate::clock::Time;
 use crate::exit::ExitCode;
-use crate::ledger::memory::{Memory, Pipelining as Verdict};
+use crate::ledger::memory::{Flight, Memory, Pipelining as Verdict};
 use crate::ledger::{Entry, Ledger};
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
@@ -59,7 +59,16 @@ impl Sessions<'_, '_> {
     /// else it goes on, with the listings on their way.
     pub(super) fn glance(&mut self, question: Ahead) -> Result<Option<Client<Transaction>>, Error> {
         let mut client = self.login(question)?;
-        let Some(glance) = client.glance()? else { return Ok(Some(client)) };
+        let glance = match client.glance() {
+            Ok(glance) => glance,
+            Err(e) => {
+                // The server may no longer answer what comes behind the password: the next run doesn't count on it.
+                self.memory.flight = Flight::Unproven;
+                quick::forget(self.memory);
+                return Err(e.into());
+            }
+        };
+        let Some(glance) = glance else { return Ok(Some(client)) };
         if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
         {
             self.summary.listed = u64::from(messages);
