@@ -119,6 +119,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "delivery",
             "durable",
             "report::progress",
+            "retrieval::jobs",
             "stop",
         ],
     ),

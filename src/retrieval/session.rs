@@ -20,7 +20,7 @@ use super::rounds::{Round, Rounds};
 use super::run::Run;
 use crate::client::{self, Ahead, Client, Farewell, Pipelining, Transaction};
 use crate::clock::{self, Time};
-use crate::ledger::memory::{Memory, Pipelining as Verdict};
+use crate::ledger::memory::{Flight, Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -127,7 +127,16 @@ impl Sessions<'_, '_> {
     /// else it goes on, with the listings on their way.
     pub(super) fn glance(&mut self, question: Ahead) -> Result<Option<Client<Transaction>>, Error> {
         let mut client = log_in(self.run, self.memory, self.secret, Some(question))?;
-        let Some(glance) = client.glance()? else { return Ok(Some(client)) };
+        let glance = match client.glance() {
+            Ok(glance) => glance,
+            Err(e) => {
+                // The server may no longer answer what comes behind the password: the next run doesn't count on it.
+                self.memory.flight = Flight::Unproven;
+                quick::forget(self.memory);
+                return Err(e.into());
+            }
+        };
+        let Some(glance) = glance else { return Ok(Some(client)) };
         if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
         {
             self.summary.listed = u64::from(messages);
