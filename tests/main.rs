@@ -36,5 +36,6 @@ mod running;
 mod sasl;
 mod secrets;
 mod sessions;
+mod shapes;
 mod support;
 mod tls;
