@@ -45,6 +45,8 @@ complete -c popfetch -l alert-after -d 'Let --quiet tell of failures that have l
 complete -c popfetch -l pipelining -d 'Send commands without waiting for the answers before' -r -f -a "auto\t''
 on\t''
 off\t''"
+complete -c popfetch -l utf8 -d 'Whether messages may come with UTF-8 in their headers' -r -f -a "auto\t''
+off\t''"
 complete -c popfetch -l listing -d 'Whether every poll takes a full listing' -r -f -a "auto\t''
 full\t''"
 complete -c popfetch -l full-listing-every -d 'Take a full listing at least so often' -r -f

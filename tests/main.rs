@@ -39,3 +39,4 @@ mod sessions;
 mod shapes;
 mod support;
 mod tls;
+mod utf8;

@@ -261,6 +261,7 @@ const SETTINGS: &[(&str, &[Setting])] = &[
                 "Let --quiet tell of failures that have lasted so long",
             ),
             setting("pipelining", Word, "Send commands without waiting for the answers before"),
+            setting("utf8", Word, "Whether messages may come with UTF-8 in their headers"),
             setting("listing", Word, "Whether every poll takes a full listing"),
             setting("full-listing-every", Value("DURATION"), "Take a full listing at least so often"),
             setting("sync", Word, "How messages are brought to the disk"),

@@ -43,6 +43,9 @@ pub enum Error {
     /// The line ended on `CAPA`; tried again without.
     #[error("{0}")]
     HungUpOnCapa(Box<Self>),
+    /// The line ended on `UTF8`; to be tried again without.
+    #[error("{0}")]
+    HungUpOnUtf8(Box<Self>),
     /// No TLS where it is required.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
@@ -120,7 +123,7 @@ impl Error {
                 )
                 | None => ExitCode::Later,
             },
-            Self::HungUpOnCapa(e) => e.exit_code(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) => e.exit_code(),
             Self::StlsRefused { .. } => ExitCode::Protocol,
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
@@ -146,7 +149,7 @@ impl Error {
         match self {
             Self::Connection(e) => e.hint(),
             Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
-            Self::HungUpOnCapa(e) => e.hint(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) => e.hint(),
             Self::StlsRefused { .. } => Some(
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
                     .to_owned(),

@@ -20,10 +20,10 @@ pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, LoginFacts};
 
 use crate::proof::Delivered;
-use crate::protocol::auth::ApopChallenge;
+use crate::protocol::auth::{self, ApopChallenge};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
-use crate::protocol::session::{Event, Reply, Sent};
+use crate::protocol::session::{Event, Reply, ResponseCode, Sent};
 use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
@@ -46,6 +46,8 @@ pub struct Authorization {
     apop: Option<ApopChallenge>,
     /// Whether the capabilities are this session's.
     asked: bool,
+    /// Whether `UTF8` is to be sent with the login.
+    utf8: bool,
 }
 
 /// Logged in: the maildrop is ours until the session ends.
@@ -92,6 +94,25 @@ impl Named {
     }
 }
 
+/// Whether a listing was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Listing {
+    /// All of it.
+    Taken,
+    /// Nothing: the server answered `-ERR`.
+    Refused(Refused),
+}
+
+/// A refusal after the login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The server's words, fit to print.
+    pub text: String,
+    /// Whether its response code, or else its words, speak of something that passes on its own.
+    pub passes: bool,
+}
+
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Farewell {
@@ -121,15 +142,21 @@ impl Client<Transaction> {
         self.state.pipelining = pipelining;
     }
 
-    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.  `false` where the server has no
-    /// `UIDL`.
+    /// Whether the server lists `UIDL`: then a refusal of it doesn't mean that the messages have no unique-ids.
+    #[must_use]
+    pub fn announces_unique_ids(&self) -> bool {
+        let before = self.state.facts.capabilities_before.as_ref();
+        self.state.capabilities.as_ref().or(before).is_some_and(Capabilities::uidl)
+    }
+
+    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.
     ///
     /// # Errors
     /// A broken line or listing, or what `each` says.
     pub fn unique_ids<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Listing, E> {
         if let Some(Ahead::Listing { sizes, .. }) = self.state.ahead {
             // On its way already; what is left of the flight is the scan listing.
             self.state.ahead = sizes.then_some(Ahead::Listing { drop_listing: false, sizes });
@@ -145,8 +172,8 @@ impl Client<Transaction> {
     /// Reads the scan listing (RFC 1939 §5), telling each line as it comes.
     ///
     /// # Errors
-    /// A broken line or listing, or a refusal.
-    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<bool, Error> {
+    /// A broken line or listing.
+    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<Listing, Error> {
         if self.has_sizes_ahead() {
             self.state.ahead = None;
         } else {
@@ -162,14 +189,17 @@ impl Client<Transaction> {
     fn lines<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Listing, E> {
         loop {
             self.line.event()?;
             match self.line.session.event() {
                 Event::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
-                Event::Reply { reply, .. } if !reply.ok => return Ok(false),
+                Event::Reply { reply, .. } if !reply.ok => {
+                    let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
+                    return Ok(Listing::Refused(Refused { text, passes }));
+                }
                 Event::Reply { .. } => {}
-                Event::End { .. } => return Ok(true),
+                Event::End { .. } => return Ok(Listing::Taken),
                 Event::Farewell(reply) => return Err(self.line.farewell(reply.text).into()),
                 _ => {}
             }
@@ -310,6 +340,18 @@ impl Client<Transaction> {
     #[must_use]
     pub fn quote(&self, text: &[u8]) -> String {
         self.line.quote(text)
+    }
+
+    /// Why the server refused to give a message, fit to print: in our words where its code says that the message can only
+    /// be given in UTF8 mode (RFC 6856 §5), else in its own.
+    #[must_use]
+    pub fn refusal(&self, text: &[u8]) -> String {
+        if ResponseCode::of(text) != Some(ResponseCode::Utf8) || self.state.facts.utf8 {
+            return format!("the server refused it: {}", self.quote(text));
+        }
+        let offered = self.state.facts.utf8_offered;
+        let why = if offered { "was not used in this session" } else { "the server did not offer" };
+        format!("it needs UTF8, which {why}: {}", self.quote(text))
     }
 
     /// The error that an unasked `-ERR` is.

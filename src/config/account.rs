@@ -42,6 +42,8 @@ pub struct Account {
     pub alert_after: Duration,
     /// Whether commands are pipelined.
     pub pipelining: Switch,
+    /// Whether UTF8 is sent where the server lists it (RFC 6856): never [`Switch::On`].
+    pub utf8: Switch,
     /// Whether every poll takes a full listing.
     pub listing: ListingMode,
     /// How often a full listing is taken at least.

@@ -135,6 +135,8 @@ table! {
         alert_after: String = "alert-after",
         /// Whether commands are pipelined.
         pipelining: String = "pipelining",
+        /// Whether UTF8 is sent.
+        utf8: String = "utf8",
         /// What a poll asks for.
         listing: String = "listing",
         /// How often it asks for all.

@@ -110,6 +110,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("pipelining", "auto|on|off", "auto", "Send commands without waiting for the answers before."),
     key(
+        "utf8",
+        "auto|off",
+        "auto",
+        "auto sends UTF8 (RFC 6856) where the server lists it, so that messages with 8-bit characters in their headers come \
+         as they are stored; some servers otherwise send a substitute in their place.",
+    ),
+    key(
         "listing",
         "auto|full",
         "auto",

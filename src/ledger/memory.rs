@@ -38,6 +38,8 @@ pub struct Memory {
     pub quick: Option<Quick>,
     /// When sizes were last listed.
     pub sizes: Option<Time>,
+    /// When the server ended the connection instead of answering `UTF8`.
+    pub utf8_dropped: Option<Time>,
 }
 
 /// The answer to one `CAPA`.
@@ -183,6 +185,9 @@ impl Memory {
         if let Some(sizes) = self.sizes {
             line(format_args!("sizes {}", sizes.0));
         }
+        if let Some(dropped) = self.utf8_dropped {
+            line(format_args!("utf8-dropped {}", dropped.0));
+        }
         if let Some(strongest) = &self.strongest {
             line(format_args!("strongest {}", f(strongest)));
         }
@@ -232,6 +237,7 @@ impl Memory {
                     }
                 }
                 b"sizes" => memory.sizes = Some(time(fields.next()?)?),
+                b"utf8-dropped" => memory.utf8_dropped = Some(time(fields.next()?)?),
                 b"strongest" => memory.strongest = Some(string(fields.next()?)?),
                 b"pause" => {
                     memory.pause = Some(Pause {
@@ -324,6 +330,7 @@ mod tests {
             ],
             pipelining: Pipelining::InStep,
             sizes: Some(Time(4)),
+            utf8_dropped: Some(Time(3)),
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
             pause: Some(Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() }),
             alerts: vec![

@@ -27,9 +27,16 @@ pub enum Error {
     /// The listing contradicts itself.
     #[error(transparent)]
     Listing(#[from] Contradiction),
-    /// Neither UIDL nor LIST.
-    #[error("the server lists its messages neither by UIDL nor by LIST")]
-    NoListing,
+    /// A listing was refused: typically the server has a failure that passes; or it has neither UIDL nor LIST.
+    #[error("the server refused {command}: \"{text}\"")]
+    ListingRefused {
+        /// `UIDL` or `LIST`.
+        command: &'static str,
+        /// Its words, fit to print.
+        text: String,
+        /// Whether it passes on its own, as far as can be known.
+        passes: bool,
+    },
     /// Leaving mail on a server without unique-ids needs their headers.
     #[error("{server} has neither UIDL nor TOP: messages left on it cannot be told apart")]
     NoIdentity {
@@ -76,7 +83,8 @@ impl Error {
             Self::Client(e) => e.exit_code(),
             Self::Ledger(e) => e.exit_code(),
             Self::Delivery(e) => e.exit_code(),
-            Self::Listing(_) | Self::NoListing | Self::NoIdentity { .. } => ExitCode::Protocol,
+            Self::ListingRefused { passes: true, .. } => ExitCode::Later,
+            Self::Listing(_) | Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
             Self::OutOfStep | Self::Endless { .. } => ExitCode::Protocol,
             Self::UniqueIdsLost { .. } => ExitCode::Later,
             Self::Paused { .. } => ExitCode::Refused,
@@ -114,7 +122,10 @@ impl Error {
             ),
             Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
             Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
-            Self::Listing(_) | Self::NoListing => {
+            Self::ListingRefused { passes: true, .. } => {
+                Some("nothing was changed: the next run asks again".to_owned())
+            }
+            Self::Listing(_) | Self::ListingRefused { .. } => {
                 Some("-vv shows the dialogue; the server's operator should see it".to_owned())
             }
             // The first two carry theirs in their text.
@@ -126,7 +137,7 @@ impl Error {
     pub(super) fn told(&self, server: &str) -> String {
         match self {
             Self::Listing(_)
-            | Self::NoListing
+            | Self::ListingRefused { .. }
             | Self::OutOfStep
             | Self::Endless { .. }
             | Self::Paused { .. } => {

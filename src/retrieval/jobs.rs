@@ -158,6 +158,7 @@ mod tests {
             received_header: false,
             alert_after: Duration::ZERO,
             pipelining: Switch::Auto,
+            utf8: Switch::Auto,
             listing: ListingMode::Auto,
             full_listing_every: Duration::ZERO,
             sync: SyncMode::Off,

@@ -6,11 +6,11 @@ use super::compare::{self, Comparison};
 use super::destinations::{self, Destinations};
 use super::error::Error;
 use super::fetch::Lacking;
-use super::login::login;
+use super::login::log_in;
 use super::quick;
 use super::run::Run;
 use super::session::Scope;
-use crate::client::{Client, Pipelining, Transaction};
+use crate::client::{Client, Listing, Pipelining, Refused, Transaction};
 use crate::clock::Time;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
@@ -90,19 +90,27 @@ fn list(
 ) -> Result<(Maildrop, Vec<Decision>), Error> {
     let mut maildrop = Maildrop::default();
     let mut last = None;
-    let known = client.unique_ids::<Error>(|number, unique_id| {
+    let unique_ids = client.unique_ids::<Error>(|number, unique_id| {
         let entry = unique_id.and_then(|unique_id| ledger.follow(last, unique_id));
         last = entry.or(last);
         maildrop.add(number, unique_id, entry);
         Ok(())
     })?;
-    if known {
-        maildrop.complete()?;
-    } else {
-        maildrop = Maildrop::default();
-        nameless(client, &mut maildrop)?;
-        if !maildrop.is_empty() {
-            accept_nameless(run, ledger)?;
+    match unique_ids {
+        Listing::Taken => maildrop.complete()?,
+        Listing::Refused(Refused { text, passes }) => {
+            maildrop = Maildrop::default();
+            if !passes {
+                nameless(client, &mut maildrop)?;
+            }
+            // Where there are unique-ids that aren't given now, what is delivered without one would come again under the
+            // one that it has at the next run.  (Some servers refuse because there is nothing to list.)
+            if passes || (client.announces_unique_ids() && !maildrop.is_empty()) {
+                return Err(Error::ListingRefused { command: "UIDL", text, passes: true });
+            }
+            if !maildrop.is_empty() {
+                accept_nameless(run, ledger)?;
+            }
         }
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
@@ -110,7 +118,7 @@ fn list(
     // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
     let needed = client.has_sizes_ahead()
         || (!maildrop.has_sizes() && needs_sizes(&decisions, &maildrop, ledger, policy, sizes));
-    if needed && client.sizes(|number, octets| maildrop.size(number, octets))? {
+    if needed && client.sizes(|number, octets| maildrop.size(number, octets))? == Listing::Taken {
         let decisions = plan::decide(&maildrop, ledger, policy);
         return Ok((maildrop, decisions));
     }
@@ -120,8 +128,10 @@ fn list(
 /// Without `UIDL`, the scan listing says what there is.
 fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result<(), Error> {
     let mut sizes = Vec::new();
-    if !client.sizes(|number, octets| sizes.push((number, octets)))? {
-        return Err(Error::NoListing);
+    if let Listing::Refused(Refused { text, passes }) =
+        client.sizes(|number, octets| sizes.push((number, octets)))?
+    {
+        return Err(Error::ListingRefused { command: "LIST", text, passes });
     }
     for (number, _) in &sizes {
         maildrop.add(*number, None, None);
@@ -361,10 +371,10 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             run.warn(format!("a run was interrupted: the next one settles {open} first"));
         }
     }
-    let memory = Memory::load(&directory);
+    // What it learns is this run's alone.
+    let mut memory = Memory::load(&directory);
     let secret = crate::config::password::obtain(run.account, run.context.environment)?;
-    run.report(&Event::Connecting { server: run.server() });
-    let mut client = login(run, &memory, &secret, ledger.now(), None)?;
+    let mut client = log_in(run, &mut memory, &secret, None)?;
     let mut policy = policy(run, &ledger);
     policy.window = is_window(&client);
     let (maildrop, mut decisions) = list(run, &mut client, &ledger, &policy, memory.sizes)?;

@@ -6,14 +6,14 @@ use super::committer::{self, Work};
 use super::destinations::Destinations;
 use super::error::Error;
 use super::fetch::{Fetch, State, Tally};
-use super::login::{agree_on_pipelining, login, pin, way};
+use super::login::{agree_on_pipelining, log_in};
 use super::prepare::{Known, Prepared, prepare, sizes_are_due};
 use super::quick;
 use super::run::Run;
-use crate::client::{self, Ahead, Client, Farewell, Transaction};
+use crate::client::{Ahead, Client, Farewell, Transaction};
 use crate::clock::Time;
 use crate::exit::ExitCode;
-use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
+use crate::ledger::memory::{Memory, Pipelining as Verdict};
 use crate::ledger::{Entry, Ledger};
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
@@ -107,35 +107,7 @@ impl Sessions<'_, '_> {
     }
 
     fn login(&mut self, ahead: Ahead) -> Result<Client<Transaction>, Error> {
-        // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
-        let now = Time::now();
-        self.run.report(&Event::Connecting { server: self.run.server() });
-        let mut attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
-        if let Err(Error::Client(e)) = &attempt
-            && !matches!(e, client::Error::Connection(_))
-        {
-            // What was remembered may be why.
-            let remembered = !std::mem::take(&mut self.memory.offers).is_empty();
-            if remembered && matches!(e, client::Error::LoginRefused { secret_sent: false, .. }) {
-                attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
-            }
-        }
-        let client = attempt?;
-        let facts = client.login_facts();
-        self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
-        pin(self.memory, self.run.account.auth, facts);
-        if let Some(before) = &facts.capabilities_before
-            && facts.trustworthy
-            && facts.asked
-        {
-            self.memory.put_offer(Offer {
-                way: way(self.run.account),
-                stage: Stage::BeforeLogin,
-                when: now,
-                capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
-            });
-        }
-        Ok(client)
+        log_in(self.run, self.memory, self.secret, Some(ahead))
     }
 }
 

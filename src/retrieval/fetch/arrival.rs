@@ -72,7 +72,7 @@ impl Fetch<'_> {
         }
         if let Some(text) = refusal {
             self.settled_octets(job.size);
-            let reason = format!("the server refused it: {}", self.client.quote(&text));
+            let reason = self.client.refusal(&text);
             self.message_failed(&listed, reason, ExitCode::Later);
             return Ok(());
         }
