@@ -35,6 +35,7 @@ mod retrieving;
 mod running;
 mod sasl;
 mod secrets;
+mod servers;
 mod sessions;
 mod shapes;
 mod support;

@@ -52,12 +52,13 @@ const FROM_LINES: [&str; 14] = [
 ];
 
 /// First lines that only begin like one.
-const NO_FROM_LINES: [&str; 16] = [
+const NO_FROM_LINES: [&str; 17] = [
     "From  : Ada <ada@example.org>",
     "From : ada@example.org",
     "From \t: ada@example.org",
     "From here on, all is well.",
     "From ada@example.org",
+    "From - ",
     "From ada@example.org yesterday",
     "From Monday Jan on we meet at 10:00",
     "From Mon to Fri, 10:00-12:00 in May 2026",
@@ -180,7 +181,7 @@ fn headers() -> Vec<(&'static str, Vec<u8>)> {
         ("a field that goes, of 20,000 lines", with(&dropped)),
         ("a field of 1 MB", with(&format!("X-Long: {}\r\n", "x".repeat(1_000_000)))),
         ("a name of 1 MB", with(&format!("X-{}: x\r\n", "y".repeat(1_000_000)))),
-        ("a field that goes, after 1 MB of blanks", with(&format!("Lines{}: 5\r\nX-A: b\r\n", " ".repeat(900)))),
+        ("a field that goes, after blanks", with("Lines \t  \t: 5\r\nX-A: b\r\n")),
         (
             "fields of mailboxes",
             with("Status: RO\r\nX-Status: A\r\nX-UID: 7\r\nX-IMAP: 1 2\r\nX-IMAPbase: 1 2\r\nX-Keywords: a\r\n\
