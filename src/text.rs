@@ -111,6 +111,23 @@ pub fn count(n: u64, noun: &str) -> String {
     }
 }
 
+/// For fuzzing: what is printed holds nothing that steers a terminal, and says nothing more than once escaped; a field reads
+/// back.
+#[doc(hidden)]
+pub fn fuzz_printable(octets: &[u8]) {
+    let text = printable(octets);
+    assert!(!text.chars().any(|c| c.is_control() || conceals(c)));
+    assert!(text.len() >= octets.len());
+    let plain = octets.iter().all(|octet| matches!(octet, b' '..=b'[' | b']'..=b'~'));
+    assert!(!plain || text.as_bytes() == octets);
+    let field = field(octets);
+    assert!(field.bytes().all(|octet| octet.is_ascii_graphic()));
+    assert_eq!(from_field(field.as_bytes()).as_deref(), Some(octets));
+    if let Some(read) = from_field(octets) {
+        assert!(read.len() <= octets.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{field, from_field, printable, size};

@@ -230,6 +230,25 @@ impl Bulk {
     }
 }
 
+/// For fuzzing: any text, in pieces whose size its first octet says, is found to be the same, whatever the pieces; what was
+/// stored of it is known by reading it back.
+#[doc(hidden)]
+pub fn fuzz_examiner(octets: &[u8]) {
+    let Some((size, text)) = octets.split_first() else { return };
+    let examined = |size: usize| {
+        let mut examiner = Examiner::new(b"");
+        text.chunks(size.max(1)).for_each(|piece| examiner.update(piece));
+        examiner.finish()
+    };
+    let (whole, pieces) = (examined(text.len()), examined(usize::from(*size)));
+    assert_eq!(format!("{whole:?}"), format!("{pieces:?}"));
+    assert_eq!(whole.octets, count(text));
+    assert!(stored(text).is_ok_and(|found| found == (whole.stored_octets, whole.stored)));
+    for address in [&whole.sender, &whole.recipient] {
+        assert!(!address.chars().any(char::is_control));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Bulk, Examiner, stored};

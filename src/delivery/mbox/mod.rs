@@ -18,6 +18,7 @@
 mod batch;
 mod boot;
 mod format;
+mod fuzz;
 mod locks;
 mod neighbours;
 mod recover;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use batch::{Batch, MboxIntake, mark_appended};
 pub(crate) use format::{Formatter, Sink};
+pub use fuzz::fuzz_quoting;
 use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, read_up_to, resolve};
 use neighbours::Marker;
 pub use neighbours::{Neighbour, Neighbours, neighbours};
