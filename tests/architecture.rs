@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol::types", &["text"]),
     ("protocol", &["exit", "secret", "text"]),
     ("connection", &["exit", "secret", "stop", "text"]),
-    ("config", &["exit", "protocol::types", "secret", "text"]),
+    ("config", &["exit", "protocol::types", "secret", "stop", "text"]),
     ("config::account", &["ledger", "protocol::types", "secret"]),
     (
         "client",
@@ -106,9 +106,22 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
+    ("nix", &["stop"]),
     ("pbkdf2", &["protocol::sasl"]),
     ("rpassword", &["config::password"]),
-    ("rustix", &["clock", "config::locate", "connection", "delivery", "durable", "report::progress"]),
+    (
+        "rustix",
+        &[
+            "clock",
+            "config::locate",
+            "config::password",
+            "connection",
+            "delivery",
+            "durable",
+            "report::progress",
+            "stop",
+        ],
+    ),
     ("serde", &["report::json"]),
     ("serde_json", &["report::json"]),
     ("sha1", &["protocol::sasl"]),
@@ -133,6 +146,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Published::attest", "delivery"),
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
+    ("Recognised::attest", "retrieval::fetch"),
 ];
 
 /// A module's source.

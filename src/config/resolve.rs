@@ -98,6 +98,7 @@ pub(super) fn values(
         max_bytes: meant(table.max_bytes.as_ref(), limit)?,
         received_header: table.received_header.as_ref().is_some_and(|setting| setting.value),
         alert_after: meant(table.alert_after.as_ref(), |text| units::duration(text))?.unwrap_or(HOUR),
+        remind_after: meant(table.remind_after.as_ref(), |text| units::duration(text))?.unwrap_or(WEEK),
         pipelining: choice(table.pipelining.as_ref(), PIPELINING)?.unwrap_or(Switch::Auto),
         utf8: choice(table.utf8.as_ref(), UTF8)?.unwrap_or(Switch::Auto),
         listing: choice(table.listing.as_ref(), LISTING)?.unwrap_or(ListingMode::Auto),
@@ -169,6 +170,7 @@ fn meant<T, M>(
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const TLS: &[(&str, Tls)] = &[("implicit", Tls::Implicit), ("starttls", Tls::StartTls), ("none", Tls::None)];
 

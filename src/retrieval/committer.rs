@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use crate::clock::Time;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::exit::ExitCode;
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, Match};
 use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
 use crate::protocol::types::{MessageNumber, Octets};
 
@@ -24,7 +24,11 @@ pub(super) enum Work {
     /// Messages that have arrived whole.
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
-    Same { number: MessageNumber, key: Key, listed: Option<Octets>, entry: EntryId },
+    Same { number: MessageNumber, key: Key, listed: Option<Octets>, same_as: Match },
+    /// The server's copies of this entry's message differ each time.
+    Varies { entry: EntryId },
+    /// A message that is left for its size.
+    TooLarge { key: Key, listed: Option<Octets> },
     /// A message whose end cannot be believed.
     Discard(Parcel),
     /// A message could not be retrieved, or not taken in; unless that was our own fault it backs off.
@@ -154,9 +158,11 @@ pub(super) fn run(
     for work in work {
         result = match work {
             Work::Batch(parcels) => commit(&mut ledger, exits, parcels, reports),
-            Work::Same { number, key, listed, entry } => {
-                same(&mut ledger, number, key, listed, entry, reports)
+            Work::Same { number, key, listed, same_as } => {
+                same(&mut ledger, number, &key, listed, same_as, reports)
             }
+            Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
+            Work::TooLarge { key, listed } => ledger.too_large(&key, listed).map(drop).map_err(Error::from),
             Work::Discard(parcel) => {
                 discard(exits, parcel);
                 Ok(())
@@ -193,12 +199,12 @@ fn piece(message: &Arc<Arrival>, destination: DestinationId, waiting: Waiting) -
 fn same(
     ledger: &mut Ledger,
     number: MessageNumber,
-    key: Key,
+    key: &Key,
     listed: Option<Octets>,
-    entry: EntryId,
+    same_as: Match,
     reports: &Reports,
 ) -> Result<(), Error> {
-    let entry = ledger.recognise(&key, listed, entry)?;
+    let entry = ledger.recognise(key, listed, same_as)?;
     let outcome = Outcome::Same(ledger.delivered(entry, number));
     reports.tell([Settled { number, octets: 0, outcome }]);
     Ok(())

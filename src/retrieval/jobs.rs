@@ -56,7 +56,7 @@ pub fn retrieve_all(
 /// One account; a bug of ours in it ends this account only.
 fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode {
     match catch_unwind(AssertUnwindSafe(|| retrieve(account, options, context))) {
-        Ok(summary) => summary.trouble.map_or(ExitCode::Done, |trouble| trouble.exit),
+        Ok(summary) => summary.exit(),
         Err(_) => {
             let trouble = Trouble {
                 exit: ExitCode::Bug,
@@ -157,6 +157,7 @@ mod tests {
             max_bytes: None,
             received_header: false,
             alert_after: Duration::ZERO,
+            remind_after: Duration::ZERO,
             pipelining: Switch::Auto,
             utf8: Switch::Auto,
             listing: ListingMode::Auto,

@@ -99,6 +99,12 @@ pub fn passes(text: &[u8]) -> bool {
     }
 }
 
+/// Whether a refusal without a code says that another session holds the maildrop.
+#[must_use]
+pub fn speaks_of_a_lock(text: &[u8]) -> bool {
+    speaks_of(text, &["lock", "in use", "another session"])
+}
+
 fn speaks_of_passing(text: &[u8]) -> bool {
     let often = || speaks_of(text, &["every"]) && speaks_of(text, &PERIODS);
     speaks_of(text, &PASSING)
