@@ -112,7 +112,16 @@ pub fn count(n: u64, noun: &str) -> String {
     }
 }
 
-<<<<<<< HEAD
+/// At most so many characters of `text`; that some are missing shows by an ellipsis.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    // Most are short by their octets already.
+    if text.len() <= most || text.chars().nth(most).is_none() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().take(most.saturating_sub(1)).chain(['…']).collect())
+}
+
 /// For fuzzing: what is printed holds nothing that steers a terminal, and says nothing more than once escaped; a field reads
 /// back.
 #[doc(hidden)]
@@ -128,16 +137,6 @@ pub fn fuzz_printable(octets: &[u8]) {
     if let Some(read) = from_field(octets) {
         assert!(read.len() <= octets.len());
     }
-=======
-/// At most so many characters of `text`; that some are missing shows by an ellipsis.
-#[must_use]
-pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    // Most are short by their octets already.
-    if text.len() <= most || text.chars().nth(most).is_none() {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.chars().take(most.saturating_sub(1)).chain(['…']).collect())
->>>>>>> main
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 
-use super::{Call, Client, Credentials, Next, Pipelining};
+use super::{Call, Client, Credentials, Flight, Next, Pipelining};
 use crate::config::account::{Auth, Tls, Trust};
 use crate::connection::Connectors;
 use crate::protocol::session::{Event, Sent};
@@ -48,6 +48,7 @@ fn played(script: &[u8]) -> Option<()> {
 }
 
 fn session(port: u16) -> Option<()> {
+    let secret = Secret::new("pencil");
     let (trust, connectors, stop) = (Trust::default(), Connectors::default(), Stop::new().ok()?);
     let call = Call {
         host: "127.0.0.1",
@@ -57,11 +58,11 @@ fn session(port: u16) -> Option<()> {
         timeout: Duration::from_secs(5),
         connectors: &connectors,
         stop: &stop,
+        secret: &secret,
         remembered: None,
         utf8: false,
         dialogue: None,
     };
-    let secret = Secret::new("pencil");
     let credentials = Credentials {
         host: "127.0.0.1",
         port,
@@ -71,9 +72,10 @@ fn session(port: u16) -> Option<()> {
         strongest_ever: None,
         pipelining: true,
         ahead: None,
+        flight: Flight::Two,
     };
     let mut client = Client::open(&call).ok()?.login(&credentials).ok()?;
-    client.set_pipelining(Pipelining::Checked);
+    client.set_pipelining(Pipelining::On);
     let _ = client.unique_ids(|_, _| Ok::<(), super::Error>(())).ok()?;
     let _ = client.sizes(|_, _| {}).ok()?;
     let numbers: Vec<MessageNumber> = (1..=MESSAGES).filter_map(MessageNumber::new).collect();
