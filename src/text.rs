@@ -198,4 +198,21 @@ mod tests {
             assert_eq!(size(octets), text);
         }
     }
+
+    #[test]
+    fn any_octets_are_printed() {
+        let all: Vec<u8> = (0..=255).collect();
+        for text in [
+            &all[..],
+            b"",
+            b"\\",
+            b"%",
+            b"%%41",
+            "\u{202e}\u{fc}\u{feff}".as_bytes(),
+            b"\xc3",
+            b"plain [text]",
+        ] {
+            super::fuzz_printable(text);
+        }
+    }
 }

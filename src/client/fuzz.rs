@@ -107,3 +107,24 @@ fn session(port: u16) -> Option<()> {
     let _ = client.quit(true);
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_server_that_says_anything() {
+        let good = "+OK\r\nUIDL\r\n.\r\n+OK\r\n1 a\r\n2 b\r\n.\r\n+OK\r\n1 5\r\n2 5\r\n.\r\n\
+                    +OK\r\nA: b\r\n\r\n..\r\n.\r\n+OK 1 a\r\n+OK\r\nx\r\n.\r\n+OK 2 b\r\n-ERR\r\n-ERR\r\n-ERR\r\n-ERR\r\n+OK\r\n";
+        for cut in (0..=good.len()).step_by(5) {
+            super::fuzz_client(&good.as_bytes()[..cut]);
+        }
+        for (from, to) in [
+            ("+OK", "-ERR"),
+            ("\r\n.\r\n", "\r\n.\r\n+OK\r\n"),
+            ("1 a", "2 b"),
+            ("\r\n", "\n"),
+            ("+OK 1", "\0"),
+        ] {
+            super::fuzz_client(good.replace(from, to).as_bytes());
+        }
+    }
+}

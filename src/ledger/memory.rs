@@ -762,4 +762,13 @@ mod tests {
         assert_eq!(memory.offer("995 implicit", Stage::BeforeLogin), Some(&newer));
         assert_eq!(memory.offer("995 implicit", Stage::AfterLogin), None);
     }
+
+    #[test]
+    fn any_octets_as_a_memory() {
+        let text = full().to_text();
+        for cut in 0..text.len() {
+            super::fuzz_memory(&text.as_bytes()[..cut]);
+            super::fuzz_memory(&text.as_bytes()[cut..]);
+        }
+    }
 }

@@ -467,4 +467,13 @@ mod tests {
             prop_assert_eq!(stored(file.as_slice()).unwrap(), (whole.stored_octets, whole.stored));
         }
     }
+
+    #[test]
+    fn any_text_is_examined() {
+        let text = "Return-Path: <a@b>\nDelivered-To: c\x01@d\nReceived: x\nMessage-ID: <1>\n\nbody\n\n\n";
+        for size in 1..20 {
+            super::fuzz_examiner(&[&[size], text.as_bytes()].concat());
+            super::fuzz_examiner(&[size, b'\n', b'\n', 0, b'\r']);
+        }
+    }
 }

@@ -360,4 +360,17 @@ mod tests {
             prop_assert!(!shown.windows(secret.len()).any(|w| w == secret.as_bytes()), "{:?}", shown);
         }
     }
+
+    #[test]
+    fn no_text_shows_the_secret() {
+        for text in [
+            "\x06penciluser pencil, cGVuY2ls",
+            "\x01aaaa",
+            "\x02**a**b***",
+            "\x03abcabcabcab",
+            "\x06pencilpenpencilcil",
+        ] {
+            super::fuzz_redactor(text.as_bytes());
+        }
+    }
 }

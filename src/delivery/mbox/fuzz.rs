@@ -47,3 +47,17 @@ fn unquoted(line: &[u8]) -> &[u8] {
     let is_quoted = marks > 0 && line.get(marks..).is_some_and(|word| word.starts_with(b"From "));
     if is_quoted { line.get(1..).unwrap_or_default() } else { line }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_back(pieces in proptest::collection::vec(prop_oneof![
+            Just("From "), Just("From a@b Thu Jan  1 00:00:00 1970"), Just(">"), Just("\n"), Just("\r"), Just("Status: x"), Just("\0"), Just(" "),
+        ], 0..30), size in 1_u8..9) {
+            super::fuzz_quoting(&[&[size], pieces.concat().as_bytes()].concat());
+        }
+    }
+}
