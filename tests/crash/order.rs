@@ -285,7 +285,7 @@ fn d2_mbox_is_synced_in_order() {
 
 /// Until it's on disk, the old ledger is the only one that a power failure is sure to leave.
 #[test]
-fn d2_a_ledger_written_anew_is_synced_before_it_replaces_the_old_one() {
+fn a_ledger_written_anew_is_synced_before_it_replaces_the_old_one() {
     let case = Case::new(Plan::new(&[Maildir], false).of(tiny(3)));
     let replaced_in_order = |least: usize| {
         let Some(trace) = Trace::of(&case) else { return };
