@@ -1,6 +1,7 @@
 //! What a fuzzer calls.
 
 use super::format::Formatter;
+use crate::message::Examiner;
 
 const DATE: &str = "Thu Jan  1 00:00:00 1970";
 
@@ -9,6 +10,9 @@ const DATE: &str = "Thu Jan  1 00:00:00 1970";
 #[doc(hidden)]
 pub fn fuzz_quoting(octets: &[u8]) {
     let Some((size, text)) = octets.split_first() else { return };
+    // As framing hands it over: the last line has its end.
+    let end: &[u8] = if text.last().is_none_or(|octet| *octet == b'\n') { b"" } else { b"\n" };
+    let text = &[text, end].concat();
     let whole = entry(text, text.len());
     assert_eq!(whole, entry(text, usize::from(*size)));
     let lines = || whole.split_inclusive(|octet| *octet == b'\n');
@@ -26,7 +30,10 @@ fn entry(text: &[u8], size: usize) -> Vec<u8> {
     let mut formatter = Formatter::new(DATE.to_owned());
     let mut out = Vec::new();
     let written = text.chunks(size.max(1)).try_for_each(|piece| formatter.feed(piece, &mut out));
-    assert!(written.and_then(|()| formatter.finish(&mut out)).is_ok());
+    let mut examiner = Examiner::new(b"");
+    examiner.update(text);
+    // Which reads it back, and compares it with what came.
+    assert!(written.and_then(|()| formatter.finish(&examiner.finish(), &mut out)).is_ok());
     out
 }
 
