@@ -8,6 +8,7 @@
 
 mod ahead;
 mod error;
+mod fuzz;
 mod line;
 mod login;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use ahead::{Ahead, Glance};
 pub use error::Error;
+pub use fuzz::fuzz_client;
 pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, Flight, LoginFacts};
 

@@ -621,6 +621,17 @@ fn time(field: &[u8]) -> Option<Time> {
     std::str::from_utf8(field).ok()?.parse().ok().map(Time)
 }
 
+/// For fuzzing: any octets as a memory; one that is read is written in a form that reads back as the same.
+#[doc(hidden)]
+pub fn fuzz_memory(octets: &[u8]) {
+    let lines = [HEADING.as_bytes(), b"\n", octets, b"\n"].concat();
+    for text in [octets, &lines] {
+        if let Some(memory) = Memory::parse(text) {
+            assert_eq!(Memory::parse(memory.to_text().as_bytes()).as_ref(), Some(&memory));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
@@ -776,5 +787,14 @@ mod tests {
         assert_eq!(memory.offers.len(), 2);
         assert_eq!(memory.offer("995 implicit", Stage::BeforeLogin), Some(&newer));
         assert_eq!(memory.offer("995 implicit", Stage::AfterLogin), None);
+    }
+
+    #[test]
+    fn any_octets_as_a_memory() {
+        let text = full().to_text();
+        for cut in 0..text.len() {
+            super::fuzz_memory(&text.as_bytes()[..cut]);
+            super::fuzz_memory(&text.as_bytes()[cut..]);
+        }
     }
 }
