@@ -75,6 +75,8 @@ pub struct Habits {
     pub matched_gaps: u32,
     /// Whether it was reported that the first message is the server's own book-keeping.
     pub folder_data: bool,
+    /// Whether it has answered `TOP`, or offers it.
+    pub top: bool,
 }
 
 /// Where a server puts new messages.  The end is an ordinary place from the start; any other is learnt, once, by comparing
@@ -394,7 +396,7 @@ impl Memory {
             line(format_args!("sizes {}", sizes.0));
         }
         if self.habits != Habits::default() {
-            let Habits { adds, unique_ids, listed, complete, matched_gaps, folder_data } = self.habits;
+            let Habits { adds, unique_ids, listed, complete, matched_gaps, folder_data, top } = self.habits;
             let adds = match adds {
                 Adds::AtEnd => "end",
                 Adds::AtFront => "front",
@@ -407,7 +409,10 @@ impl Memory {
             };
             let complete = if complete { "complete" } else { "-" };
             let folder_data = if folder_data { "folder-data" } else { "-" };
-            line(format_args!("habits {adds} {unique_ids} {listed} {complete} {matched_gaps} {folder_data}"));
+            let top = if top { "top" } else { "-" };
+            line(format_args!(
+                "habits {adds} {unique_ids} {listed} {complete} {matched_gaps} {folder_data} {top}"
+            ));
         }
         if let Some(Extent { generation, octets }) = self.extent {
             line(format_args!("extent {generation} {octets}"));
@@ -517,6 +522,7 @@ impl Memory {
                         complete: fields.next()? == b"complete",
                         matched_gaps: number(fields.next()?)?,
                         folder_data: fields.next()? == b"folder-data",
+                        top: fields.next()? == b"top",
                     };
                 }
                 b"extent" => {
@@ -662,6 +668,7 @@ mod tests {
                 complete: true,
                 matched_gaps: 2,
                 folder_data: true,
+                top: true,
             },
             extent: Some(Extent { generation: 3, octets: 4096 }),
             behind: Some(Time(5)),
