@@ -1,0 +1,150 @@
+//! What must hold, whatever the server is like and whatever happened: [`check`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mail::{MailId, comparable, marked};
+use crate::stores::{Contents, Store};
+use crate::traits::Trait;
+use crate::world::World;
+
+/// The kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A mail is neither in the stores nor on the server, and popfetch took it away.
+    Lost,
+    /// A mail is in a store more often than it may be.
+    Twice,
+    /// What a reader sees is part of a mail, or no mail at all.
+    NotWhole,
+    /// Exit code 0, though mail was withheld.
+    FalseZero,
+    /// An exit code that nothing in this life explains, or a panic.
+    WrongExit,
+    /// The run didn't end.
+    Hangs,
+    /// Mail is still undelivered, or the exit code isn't 0, many runs after all was well again.
+    NeverSettled,
+}
+
+/// A failure: its kind, and what was seen.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    pub kind: Kind,
+    pub text: String,
+}
+
+impl Violation {
+    pub fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+}
+
+/// What the runs so far mean for the invariant.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// The sets of destinations that runs have had.
+    pub destinations: BTreeSet<Vec<Store>>,
+    /// Runs that were killed while a program was a destination.
+    pub kills_with_pipe: usize,
+}
+
+/// Each mail that popfetch took from the server is whole in every store of some set of destinations; no store holds a
+/// mail more often than it may; and nothing else is visible in a store.
+pub fn check(world: &World, contents: &Contents, history: &History) -> Result<(), Violation> {
+    let mut found: BTreeMap<Store, BTreeMap<MailId, usize>> = BTreeMap::new();
+    for (store, messages) in contents {
+        for message in messages {
+            let id = whole_mail(world, message)
+                .ok_or_else(|| Violation::new(Kind::NotWhole, format!("in {store:?}: {}", shown(message))))?;
+            *found.entry(*store).or_default().entry(id).or_default() += 1;
+        }
+    }
+    let copies = |store: Store, id: MailId| found.get(&store).and_then(|mails| mails.get(&id)).copied();
+    for (id, fate) in &world.fates {
+        for store in contents.keys() {
+            let (copies, allowed) = (copies(*store, *id).unwrap_or(0), allowed(world, *id, *store, history));
+            if copies > allowed {
+                let text = format!(
+                    "mail {} ({:?}) is {copies} times in {store:?}, {allowed} would do; ids {:?}",
+                    id.0,
+                    world.mail(*id).header,
+                    fate.unique_ids
+                );
+                return Err(Violation::new(Kind::Twice, text));
+            }
+        }
+        // A store that isn't in the contents can't be read now; it's looked at when it can be.
+        let has = |store: &Store| !contents.contains_key(store) || copies(*store, *id).is_some();
+        let delivered = history.destinations.iter().any(|set| set.iter().all(has));
+        if fate.deleted_by_popfetch.is_some() && !delivered {
+            let text = format!(
+                "mail {} ({:?}, ids {:?}) was deleted and isn't in the stores",
+                id.0,
+                world.mail(*id).header,
+                fate.unique_ids
+            );
+            return Err(Violation::new(Kind::Lost, text));
+        }
+    }
+    Ok(())
+}
+
+/// The mail that these octets are, all of them.
+fn whole_mail(world: &World, octets: &[u8]) -> Option<MailId> {
+    let id = marked(octets).filter(|id| id.0 > 0 && id.0 as usize <= world.mails.len())?;
+    (world.mail(id).expected(&world.traits) == comparable(octets)).then_some(id)
+}
+
+/// How often a store may hold a mail.
+fn allowed(world: &World, id: MailId, store: Store, history: &History) -> usize {
+    let fate = &world.fates[&id];
+    let has_ids = !fate.unique_ids.is_empty();
+    // What has neither an identity of its own nor one unique-id of its own may come once under each that it had, and
+    // once more where its ids stood for other mail too.
+    let once = world.mail(id).has_identity() || (fate.unique_ids.len() == 1 && !world.is_ambiguous(id));
+    let by_id = match (once, has_ids) {
+        (true, _) => 1,
+        (false, true) => fate.unique_ids.len() + usize::from(world.is_ambiguous(id)),
+        (false, false) => 2,
+    };
+    let by_kill = if store == Store::Pipe { history.kills_with_pipe } else { 0 };
+    by_id + fate.forgotten as usize + by_kill
+}
+
+/// Exit code 0 is true: no mail that the last session listed is withheld.  Asked only where no limit of the user's
+/// withholds mail.
+pub fn check_zero(
+    world: &World,
+    contents: &Contents,
+    listed: &BTreeSet<MailId>,
+) -> Result<(), Violation> {
+    // A store that can't be read now may hold it.
+    let holds = |id: MailId| {
+        let in_store = |messages: &Vec<Vec<u8>>| messages.iter().any(|message| marked(message) == Some(id));
+        Store::ALL.iter().any(|store| contents.get(store).is_none_or(in_store))
+    };
+    for id in world.on_server().into_iter().filter(|id| listed.contains(id)) {
+        // Under an id that stood for other mail, new mail is found by and by, when something shows that it's other mail.
+        let is_plainly_new = !world.fates[&id].unique_ids.is_empty()
+            && !world.is_ambiguous(id)
+            && !world.traits.has(Trait::NumbersAsIds);
+        if is_plainly_new && !holds(id) {
+            let text = format!(
+                "exit code 0, and mail {} (ids {:?}) was listed and isn't delivered",
+                id.0, world.fates[&id].unique_ids
+            );
+            return Err(Violation::new(Kind::FalseZero, text));
+        }
+    }
+    Ok(())
+}
+
+/// The first and last lines of a stored message.
+fn shown(octets: &[u8]) -> String {
+    let text = String::from_utf8_lossy(octets);
+    let all: Vec<&str> = text.lines().collect();
+    if all.len() <= 24 {
+        return format!("\n{text}");
+    }
+    format!("\n{}\n…\n{}", all[..14].join("\n"), all[all.len() - 8..].join("\n"))
+}

@@ -1,0 +1,128 @@
+//! The soak: made-up lives of popfetch at made-up servers, and one invariant.
+//!
+//! A life is a server with a few [traits](traits::Trait) that real servers have, and a [story](story): mail arrives,
+//! other clients delete, backups are restored, time passes, the clock leaps, popfetch runs with this policy and that
+//! destination, is killed, is cut off.  After each run the [invariant](invariant::check) is asked: no mail is lost, none
+//! is delivered more often than it may be, nothing partial is visible, exit code 0 is true.  At the end all is well
+//! again, and everything must settle.  Both are made up from one number, the seed.
+//!
+//! ```text
+//! cargo test --all-features --test soak                                    a few hundred lives, about a minute
+//! POPFETCH_SOAK_LIVES=20000 cargo test --all-features --test soak         any number of them
+//! POPFETCH_SOAK_SEED=4711 cargo test --all-features --test soak -- --nocapture      one life, told in full
+//! ```
+//!
+//! `POPFETCH_SOAK_FROM=N` begins with another seed than 1; `POPFETCH_SOAK_SHRINK=0` leaves failing stories as long as
+//! they are.  A life that fails is made shorter, by leaving out traits and steps while it still fails, and its story is
+//! printed with what the server and popfetch said.  A seed repeats a life but for what the two processes' timing
+//! decides: which octets arrive together, and where exactly a kill falls.
+//!
+//! - [`random`] - numbers that a seed repeats
+//! - [`traits`] - what a server is like
+//! - [`mail`] - the mails, each with a marker of its own
+//! - [`world`] - the maildrop as it truly is
+//! - [`server`] - the maildrop as the server shows it, over POP3
+//! - [`story`] - what happens, as plain data
+//! - [`life`] - plays a story
+//! - [`stores`] - what readers see
+//! - [`invariant`] - what must hold
+//! - [`shrink`] - makes a story that fails shorter
+#![allow(unreachable_pub, missing_docs, missing_debug_implementations, reason = "a test, not a library")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests fail loudly, and set scenes"
+)]
+
+mod invariant;
+mod life;
+mod mail;
+mod random;
+mod server;
+mod shrink;
+mod stores;
+mod story;
+mod traits;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use invariant::Kind;
+use life::{Outcome, play};
+use story::Story;
+
+/// Lives in an ordinary run of the tests,
+const LIVES: u64 = 300;
+/// which begins no life after so long.
+const LONGEST: Duration = Duration::from_secs(100);
+/// Failures of a kind that are made shorter and printed.
+const SHOWN: usize = 3;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value}: not a number")))
+}
+
+#[test]
+fn no_life_breaks_the_invariant() {
+    if let Some(seed) = number("POPFETCH_SOAK_SEED") {
+        let story = Story::made_up(seed);
+        let outcome = play(&story);
+        eprintln!("{story}\n{}", outcome.protocol);
+        return report(BTreeMap::from([(seed, (story, outcome))]));
+    }
+    let asked = number("POPFETCH_SOAK_LIVES");
+    let first = number("POPFETCH_SOAK_FROM").unwrap_or(1);
+    let next = AtomicU64::new(first);
+    let (began, failures, runs) = (Instant::now(), Mutex::new(BTreeMap::new()), AtomicU64::new(0));
+    let live = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            let late = asked.is_none() && began.elapsed() > LONGEST;
+            if seed >= first + asked.unwrap_or(LIVES) || late {
+                return;
+            }
+            let story = Story::made_up(seed);
+            let outcome = play(&story);
+            runs.fetch_add(outcome.runs as u64, Ordering::SeqCst);
+            if outcome.violation.is_some() {
+                failures.lock().unwrap().insert(seed, (story, outcome));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, |count| count.get().max(2)) {
+            scope.spawn(live);
+        }
+    });
+    let runs = runs.into_inner();
+    eprintln!("{runs} runs of popfetch in {:.1?}", began.elapsed());
+    report(failures.into_inner().unwrap());
+}
+
+/// Prints the failures, shortened, and fails if there are any.
+fn report(failures: BTreeMap<u64, (Story, Outcome)>) {
+    let mut kinds: BTreeMap<Kind, Vec<u64>> = BTreeMap::new();
+    let shrinks = number("POPFETCH_SOAK_SHRINK") != Some(0);
+    for (seed, (story, outcome)) in failures {
+        let Some(violation) = outcome.violation.clone() else { continue };
+        let seeds = kinds.entry(violation.kind).or_default();
+        seeds.push(seed);
+        if seeds.len() > SHOWN {
+            continue;
+        }
+        let (story, outcome) = if shrinks { shrink::shrink(story, outcome, violation.kind) } else { (story, outcome) };
+        let violation = outcome.violation.unwrap_or(violation);
+        eprintln!("\n######## {:?}: {}\n{story}\n{}", violation.kind, violation.text, outcome.protocol);
+    }
+    let summary: Vec<String> =
+        kinds.iter().map(|(kind, seeds)| format!("{kind:?}: {} lives, seeds {seeds:?}", seeds.len())).collect();
+    assert!(kinds.is_empty(), "lives that failed:\n{}", summary.join("\n"));
+}
