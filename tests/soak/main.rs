@@ -12,7 +12,8 @@
 //! POPFETCH_SOAK_SEED=4711 cargo test --all-features --test soak -- --nocapture      one life, told in full
 //! ```
 //!
-//! `POPFETCH_SOAK_FROM=N` begins with another seed than 1; `POPFETCH_SOAK_SHRINK=0` leaves failing stories as long as
+//! `POPFETCH_SOAK_TRAITS=Cuts,NoTop` has servers with these traits only (with `POPFETCH_SOAK_SEED` too, or it's another
+//! life), and with none of them if it's empty.  `POPFETCH_SOAK_FROM=N` begins with another seed than 1; `POPFETCH_SOAK_SHRINK=0` leaves failing stories as long as
 //! they are.  A life that fails is made shorter, by leaving out traits and steps while it still fails, and its story is
 //! printed with what the server and popfetch said.  A seed repeats a life but for what the two processes' timing
 //! decides: which octets arrive together, and where exactly a kill falls.
@@ -58,6 +59,7 @@ use std::time::{Duration, Instant};
 use invariant::Kind;
 use life::{Outcome, play};
 use story::Story;
+use traits::Trait;
 
 /// Lives in an ordinary run of the tests,
 const LIVES: u64 = 300;
@@ -70,10 +72,21 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value}: not a number")))
 }
 
+/// The traits that servers may have.
+fn choice() -> Vec<Trait> {
+    let Ok(names) = std::env::var("POPFETCH_SOAK_TRAITS") else { return Trait::ALL.to_vec() };
+    let named = |name: &str| {
+        let found = Trait::ALL.into_iter().find(|one| format!("{one:?}") == name);
+        found.unwrap_or_else(|| panic!("POPFETCH_SOAK_TRAITS: there's no {name}"))
+    };
+    names.split(',').filter(|name| !name.is_empty()).map(named).collect()
+}
+
 #[test]
 fn no_life_breaks_the_invariant() {
+    let choice = choice();
     if let Some(seed) = number("POPFETCH_SOAK_SEED") {
-        let story = Story::made_up(seed);
+        let story = Story::made_up(seed, &choice);
         let outcome = play(&story);
         eprintln!("{story}\n{}", outcome.protocol);
         return report(BTreeMap::from([(seed, (story, outcome))]));
@@ -89,7 +102,7 @@ fn no_life_breaks_the_invariant() {
             if seed >= first + asked.unwrap_or(LIVES) || late {
                 return;
             }
-            let story = Story::made_up(seed);
+            let story = Story::made_up(seed, &choice);
             let outcome = play(&story);
             runs.fetch_add(outcome.runs as u64, Ordering::SeqCst);
             if outcome.violation.is_some() {

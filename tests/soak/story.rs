@@ -163,8 +163,8 @@ fn any_policy(random: &mut Random) -> Policy {
     match random.between(1, 8) {
         1..=3 => Policy::Keep,
         4 | 5 => Policy::Delete,
-        6 => Policy::Days(*random.pick(&[0, 1, 14, 100])),
-        7 => Policy::Newest(random.between(0, 6)),
+        6 => Policy::Days(*random.pick(&[1, 2, 14, 100])),
+        7 => Policy::Newest(random.between(1, 6)),
         _ => Policy::TotalSize(random.between(500, 20_000)),
     }
 }
@@ -186,13 +186,9 @@ fn some_octets(random: &mut Random) -> u64 {
 }
 
 impl Story {
-    /// The life of this seed.
-    pub fn made_up(seed: u64) -> Self {
-        Self::of(seed, Traits::made_up(seed))
-    }
-
-    /// The life of this seed at a server with these traits.
-    pub fn of(seed: u64, traits: Traits) -> Self {
+    /// The life of this seed, at a server with some of these traits.
+    pub fn made_up(seed: u64, choice: &[Trait]) -> Self {
+        let traits = Traits::made_up(seed, choice);
         let mut random = Random::new(seed, "story", 0);
         let habits = Habits {
             policy: any_policy(&mut random),

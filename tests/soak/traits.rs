@@ -144,23 +144,26 @@ pub struct Traits {
 }
 
 impl Traits {
-    /// A server: one in eight is plain, the others have up to five traits.
-    pub fn made_up(seed: u64) -> Self {
+    /// A server with some of these traits: one in eight is plain, the others have up to five.
+    pub fn made_up(seed: u64, choice: &[Trait]) -> Self {
         let mut random = Random::new(seed, "traits", 0);
         let mut set = BTreeSet::new();
-        let count = if random.once_in(8) { 0 } else { random.between(1, 5) };
-        while (set.len() as u64) < count {
-            let candidate = *random.pick(&Trait::ALL);
+        let draws = if random.once_in(8) || choice.is_empty() { 0 } else { random.between(1, 5) };
+        for _ in 0..draws {
+            let candidate = *random.pick(choice);
             let second_id = candidate.concerns_ids() && set.iter().any(|other: &Trait| other.concerns_ids());
             if !(second_id || candidate.is_slow() && !random.once_in(6)) {
                 set.insert(candidate);
             }
         }
         // What needs equal sizes or forged lines to matter gets them more often.
-        if set.contains(&Trait::NoStuffing) && random.coin() {
+        if set.contains(&Trait::NoStuffing) && random.coin() && choice.contains(&Trait::Forgeries) {
             set.insert(Trait::Forgeries);
         }
-        if set.iter().any(|one| one.concerns_ids()) && random.coin() {
+        if set.iter().any(|one| one.concerns_ids())
+            && random.coin()
+            && choice.contains(&Trait::EqualSizes)
+        {
             set.insert(Trait::EqualSizes);
         }
         Self { set, seed }
