@@ -120,7 +120,7 @@ impl Life {
         let contents = contents.map_err(|text| Violation::new(Kind::NotWhole, text))?;
         check(&shared.world, &contents, &self.history)?;
         check_exit(options, status, &output)?;
-        if status.code() == Some(0) && !options.is_limited() {
+        if status.code() == Some(0) && !options.withholds() {
             check_zero(&shared.world, &contents, &shared.listed)?;
         }
         Ok(status.code())
@@ -173,8 +173,15 @@ impl Life {
             let ahead = self.server.lock().world.now + options.clock_off_by;
             command.env("LD_PRELOAD", library).env("SOAK_CLOCK_AHEAD", ahead.to_string());
         }
-        if let Some(Interruption::Crash { step }) = options.interruption {
-            command.env("POPFETCH_CRASH_AT", step.to_string());
+        match options.interruption {
+            Some(Interruption::Crash { step }) => {
+                command.env("POPFETCH_CRASH_AT", step.to_string());
+            }
+            Some(Interruption::FullDisk { step, lasts }) => {
+                let name = if lasts { "POPFETCH_FAIL_FROM" } else { "POPFETCH_FAIL_AT" };
+                command.env(name, format!("{step}:ENOSPC"));
+            }
+            _ => {}
         }
         command.args(options.flag);
         if options.named {
@@ -245,14 +252,15 @@ impl Life {
     }
 }
 
-/// Exit codes that something in a life explains: 0, 75 and 76, and the signal that was sent.
+/// Exit codes that something in a life explains: 0, 75 and 76, the signal that was sent, and 73 and 74 for a full disk.
 fn check_exit(options: &Options, status: ExitStatus, output: &str) -> Result<(), Violation> {
     let explained = match (status.code(), status.signal()) {
         (Some(0 | 75 | 76), _) => true,
+        (Some(73 | 74), _) => matches!(options.interruption, Some(Interruption::FullDisk { .. })),
         (_, Some(signal)) => match options.interruption {
             Some(Interruption::Signal { signal: sent, .. }) => signal == sent.as_raw(),
             Some(Interruption::Crash { .. }) => signal == Signal::ABORT.as_raw(),
-            None => false,
+            Some(Interruption::FullDisk { .. }) | None => false,
         },
         _ => false,
     };

@@ -376,6 +376,9 @@ impl<'a> Session<'a> {
             "USER" => Answer::line("+OK"),
             "PASS" => self.log_in(),
             _ if !self.logged_in => Answer::line("-ERR log in first"),
+            "LIST" | "UIDL" if number.is_none() && self.refuses_listing(&verb) => {
+                Answer::line("-ERR [SYS/TEMP] cannot read the index")
+            }
             "NOOP" => Answer::line("+OK"),
             "RSET" => {
                 self.deleted.clear();
@@ -387,6 +390,9 @@ impl<'a> Session<'a> {
             "TOP" => self.top(number),
             "RETR" => self.retrieve(number),
             "DELE" => match self.message(number) {
+                Some(shown) if lock(self.shared).world.refuses_deletion(shown.id) => {
+                    Answer::line("-ERR cannot delete this message")
+                }
                 Some(shown) => {
                     let id = shown.id;
                     self.deleted.insert(id);
@@ -419,6 +425,14 @@ impl<'a> Session<'a> {
 
     fn log_in(&mut self) -> Answer {
         let mut state = lock(self.shared);
+        if state.world.has(Trait::RefusesLogins) && self.random.once_in(4) {
+            return Answer::line(*self.random.pick(&[
+                "-ERR [LOGIN-DELAY] wait a minute",
+                "-ERR [SYS/TEMP] no directory server answers",
+                "-ERR Exceeded the login limit for a 15 minute period. Reduce the frequency of requests",
+                "-ERR maintenance mode, come back later",
+            ]));
+        }
         if state.world.has(Trait::StaysInUse) && std::mem::take(&mut state.in_use) {
             return Answer::line("-ERR [IN-USE] the former session has not ended yet");
         }
@@ -441,8 +455,15 @@ impl<'a> Session<'a> {
         (1..).zip(&self.shown).filter(|(_, shown)| !self.deleted.contains(&shown.id))
     }
 
+    fn refuses_listing(&mut self, verb: &str) -> bool {
+        let world = &lock(self.shared).world;
+        world.has(Trait::RefusesListings)
+            && !(verb == "UIDL" && world.has(Trait::NoUidl))
+            && self.random.once_in(4)
+    }
+
     fn drop_listing(&self) -> Answer {
-        let octets: usize = self.messages().map(|(_, shown)| shown.octets.len()).sum();
+        let octets: usize = self.messages().map(|(_, shown)| shown.size).sum();
         let count = self.messages().count();
         let state = lock(self.shared);
         if !state.world.has(Trait::OddStat) {
@@ -459,11 +480,11 @@ impl<'a> Session<'a> {
         let Some(number) = number else {
             lock(self.shared).listed = self.shown.iter().map(|shown| shown.id).collect();
             let text: String =
-                self.messages().map(|(number, shown)| format!("{number} {}\r\n", shown.octets.len())).collect();
+                self.messages().map(|(number, shown)| format!("{number} {}\r\n", shown.size)).collect();
             return Answer::text("+OK", text.into_bytes());
         };
         let Some(shown) = self.message(Some(number)) else { return Answer::line("-ERR no such message") };
-        let octets = shown.octets.len();
+        let octets = shown.size;
         let state = lock(self.shared);
         if !state.world.has(Trait::OddListOfOne) {
             return Answer::line(format!("+OK {number} {octets}"));

@@ -64,13 +64,15 @@ pub enum Interruption {
     Signal { signal: Signal, after_octets: u64 },
     /// popfetch aborts at this durable step (feature `crash-points`).
     Crash { step: u64 },
+    /// The disk is full at this durable step, and, if it lasts, at each from there on (feature `crash-points`).
+    FullDisk { step: u64, lasts: bool },
 }
 
 /// One run of popfetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub policy: Policy,
-    /// `--keep` or `--delete`.
+    /// `--keep`, `--delete` or `--dry-run`.
     pub flag: Option<&'static str>,
     pub max_messages: Option<u64>,
     pub max_bytes: Option<u64>,
@@ -106,9 +108,12 @@ impl Options {
         }
     }
 
-    /// Whether a limit of the user's withholds mail.
-    pub fn is_limited(&self) -> bool {
-        self.max_messages.is_some() || self.max_bytes.is_some() || self.max_message_size.is_some()
+    /// Whether the user has withheld mail.
+    pub fn withholds(&self) -> bool {
+        self.flag == Some("--dry-run")
+            || self.max_messages.is_some()
+            || self.max_bytes.is_some()
+            || self.max_message_size.is_some()
     }
 
     /// Whether this run doesn't reach its end.
@@ -116,18 +121,19 @@ impl Options {
         match self.interruption {
             Some(Interruption::Signal { signal, .. }) => signal == Signal::KILL,
             Some(Interruption::Crash { .. }) => true,
-            None => false,
+            Some(Interruption::FullDisk { .. }) | None => false,
         }
     }
 
-    /// As [`Options::made_up`], in which each choice is a plain one more often than not.
+    /// A run, in which each choice is a plain one more often than not.
     fn made_up(random: &mut Random, habits: &Habits) -> Self {
         let sometimes = |random: &mut Random, low, high| random.once_in(6).then(|| random.between(low, high));
         let policy = if random.once_in(3) { any_policy(random) } else { habits.policy };
-        let interruption = match random.between(1, 8) {
+        let interruption = match random.between(1, 10) {
             1 | 2 => Some(Interruption::Signal { signal: Signal::KILL, after_octets: some_octets(random) }),
             3 => Some(Interruption::Signal { signal: Signal::TERM, after_octets: some_octets(random) }),
             4 => Some(Interruption::Crash { step: random.between(1, 90) }),
+            5 => Some(Interruption::FullDisk { step: random.between(1, 90), lasts: random.coin() }),
             _ => None,
         };
         let clock_off_by = match random.between(1, 12) {
@@ -137,7 +143,7 @@ impl Options {
         };
         Self {
             policy,
-            flag: random.once_in(10).then(|| *random.pick(&["--keep", "--delete"])),
+            flag: random.once_in(8).then(|| *random.pick(&["--keep", "--delete", "--dry-run"])),
             max_messages: sometimes(random, 1, 5),
             max_bytes: sometimes(random, 500, 20_000),
             max_message_size: sometimes(random, 500, 10_000),

@@ -36,10 +36,16 @@ pub enum Trait {
     ChangesCopies,
     /// New mail arrives while a session is open (that session doesn't see it).
     ReceivesDuringSessions,
+    /// As Courier: QUIT is answered before the deletions are done; the next session still sees what was deleted.
+    DeletesLate,
+    /// The sizes in the listings are wrong, and differ from session to session.
+    WrongSizes,
     /// One message in five refuses RETR, always.
     RefusesForGood,
     /// One message in five refuses RETR, until the server is well.
     RefusesForAWhile,
+    /// One message in five refuses DELE, until the server is well.
+    RefusesDele,
 
     // ---- the dialogue ---------------------------------------------------------------------------------------------
     /// Lines that begin with a dot are not stuffed.
@@ -70,6 +76,10 @@ pub enum Trait {
     MessageLimit,
     /// In some sessions RETR is refused from some point on: `[SYS/TEMP]`, or a quota in words.
     Throttles,
+    /// In some sessions UIDL or LIST is refused: `[SYS/TEMP]`.
+    RefusesListings,
+    /// Some logins are refused by words that speak of something passing, or `[LOGIN-DELAY]`.
+    RefusesLogins,
     /// In some sessions the connection ends at any octet.
     Cuts,
     /// In some sessions QUIT isn't answered; the deletions are done or not.
@@ -80,7 +90,7 @@ pub enum Trait {
 
 impl Trait {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 36] = [
         Self::ReusesIds,
         Self::Renumbers,
         Self::TwoNodes,
@@ -94,8 +104,11 @@ impl Trait {
         Self::ExpiresAtOnce,
         Self::ChangesCopies,
         Self::ReceivesDuringSessions,
+        Self::DeletesLate,
+        Self::WrongSizes,
         Self::RefusesForGood,
         Self::RefusesForAWhile,
+        Self::RefusesDele,
         Self::NoStuffing,
         Self::Forgeries,
         Self::Overlaps,
@@ -109,6 +122,8 @@ impl Trait {
         Self::CommandLimit,
         Self::MessageLimit,
         Self::Throttles,
+        Self::RefusesListings,
+        Self::RefusesLogins,
         Self::Cuts,
         Self::LosesQuit,
         Self::StaysInUse,
@@ -172,6 +187,11 @@ impl Traits {
     /// Whether the server has this trait.
     pub fn has(&self, one: Trait) -> bool {
         self.set.contains(&one)
+    }
+
+    /// Whether unique-ids are kept as RFC 1939 §7 demands: from session to session, and never for other mail.
+    pub fn keeps_ids(&self) -> bool {
+        !self.set.iter().any(|one| one.concerns_ids())
     }
 
     /// A number that belongs to a trait of this server, the same for its whole life.

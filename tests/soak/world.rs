@@ -24,6 +24,8 @@ pub struct Shown {
     pub unique_id: Option<String>,
     /// As this session sends it, before stuffing.
     pub octets: Vec<u8>,
+    /// The size in the listings.
+    pub size: usize,
 }
 
 /// What has happened to a mail.
@@ -51,6 +53,8 @@ pub struct World {
     backups: Vec<Vec<Held>>,
     /// Which mails a unique-id has stood for.
     meanings: BTreeMap<String, BTreeSet<MailId>>,
+    /// To be deleted after the next login: see [`Trait::DeletesLate`].
+    going: BTreeSet<MailId>,
     /// Unique-ids of mail that is gone.
     freed: Vec<String>,
     counter: u64,
@@ -75,6 +79,7 @@ impl World {
             held: Vec::new(),
             backups: Vec::new(),
             meanings: BTreeMap::new(),
+            going: BTreeSet::new(),
             freed: Vec::new(),
             counter: 0,
             renumberings: 0,
@@ -93,6 +98,11 @@ impl World {
         let passes = matches!(
             one,
             Trait::RefusesForAWhile
+                | Trait::RefusesDele
+                | Trait::RefusesListings
+                | Trait::RefusesLogins
+                | Trait::DeletesLate
+                | Trait::WrongSizes
                 | Trait::Throttles
                 | Trait::Cuts
                 | Trait::LosesQuit
@@ -123,6 +133,11 @@ impl World {
     pub fn refuses(&self, id: MailId) -> bool {
         (self.has(Trait::RefusesForGood) && id.0 % 5 == 2)
             || (self.has(Trait::RefusesForAWhile) && id.0 % 5 == 3)
+    }
+
+    /// Whether DELE of this mail is refused now.
+    pub fn refuses_deletion(&self, id: MailId) -> bool {
+        self.has(Trait::RefusesDele) && id.0 % 5 == 4
     }
 
     // ---- what happens between sessions ----------------------------------------------------------------------------
@@ -191,20 +206,7 @@ impl World {
                 let away = fate.deleted_by_popfetch.max(fate.deleted_by_other);
                 let long_ago = away.is_some_and(|then| self.now - then > REMEMBERED);
                 // Without ids that were kept, only what popfetch didn't delete can be known again.
-                let cannot_know = self.traits.set.iter().any(|one| {
-                    matches!(
-                        one,
-                        Trait::NoUidl
-                            | Trait::SomeWithoutId
-                            | Trait::NumbersAsIds
-                            | Trait::Renumbers
-                            | Trait::TwoNodes
-                            | Trait::TwinIds
-                            | Trait::CountsAgain
-                            | Trait::ReusesIds
-                    )
-                });
-                if long_ago || cannot_know {
+                if long_ago || !self.traits.keeps_ids() {
                     fate.forgotten += 1;
                 }
                 fate.deleted_by_popfetch = None;
@@ -229,6 +231,7 @@ impl World {
             false => usize::MAX,
         };
         let shown: Vec<Held> = self.held.iter().filter(|held| !held.popped).take(window).cloned().collect();
+        self.delete_late();
         (1..)
             .zip(shown)
             .map(|(number, held)| {
@@ -240,9 +243,23 @@ impl World {
                     self.meanings.entry(unique_id.clone()).or_default().insert(held.id);
                 }
                 let octets = self.copy_of(held.id, &mut random);
-                Shown { id: held.id, unique_id, octets }
+                let wrong = self.has(Trait::WrongSizes) && random.coin();
+                let size = octets.len() + if wrong { random.index(40) } else { 0 };
+                Shown { id: held.id, unique_id, octets, size }
             })
             .collect()
+    }
+
+    /// What the last session deleted goes now, on a server that is late with it.
+    fn delete_late(&mut self) {
+        let going = std::mem::take(&mut self.going);
+        if self.traits.keeps_ids() {
+            return self.remove(&going);
+        }
+        for id in self.held.iter().map(|held| held.id).filter(|id| going.contains(id)) {
+            self.fates.get_mut(&id).unwrap().forgotten += 1;
+        }
+        self.remove(&going);
     }
 
     fn unique_id_shown(&self, number: usize, held: &Held) -> Option<String> {
@@ -298,6 +315,14 @@ impl World {
 
     /// UPDATE: popfetch's QUIT takes these away.
     pub fn delete(&mut self, ids: &BTreeSet<MailId>) {
+        if self.has(Trait::DeletesLate) {
+            self.going.extend(ids);
+        } else {
+            self.remove(ids);
+        }
+    }
+
+    fn remove(&mut self, ids: &BTreeSet<MailId>) {
         let (now, fates, freed) = (self.now, &mut self.fates, &mut self.freed);
         self.held.retain(|held| {
             let goes = ids.contains(&held.id) && !held.popped;
