@@ -113,11 +113,7 @@ fn allowed(world: &World, id: MailId, store: Store, history: &History) -> usize 
 
 /// Exit code 0 is true: no mail that the last session listed is withheld.  Asked only where no limit of the user's
 /// withholds mail.
-pub fn check_zero(
-    world: &World,
-    contents: &Contents,
-    listed: &BTreeSet<MailId>,
-) -> Result<(), Violation> {
+pub fn check_zero(world: &World, contents: &Contents, listed: &BTreeSet<MailId>) -> Result<(), Violation> {
     // A store that can't be read now may hold it.
     let holds = |id: MailId| {
         let in_store = |messages: &Vec<Vec<u8>>| messages.iter().any(|message| marked(message) == Some(id));
@@ -147,4 +143,92 @@ fn shown(octets: &[u8]) -> String {
         return format!("\n{text}");
     }
     format!("\n{}\n…\n{}", all[..14].join("\n"), all[all.len() - 8..].join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{History, Kind, check, check_zero};
+    use crate::mail::MailId;
+    use crate::stores::{Contents, Store};
+    use crate::traits::Traits;
+    use crate::world::World;
+    use std::collections::BTreeSet;
+
+    /// A world of three mails, all listed, and a Maildir with all of them.
+    fn scene() -> (World, Contents, History) {
+        let mut world = World::new(Traits { seed: 3, ..Traits::default() });
+        world.arrive(3);
+        world.open();
+        let stored =
+            |mail: &crate::mail::Mail| mail.octets.iter().copied().filter(|octet| *octet != b'\r').collect();
+        let contents = Contents::from([(Store::Maildir, world.mails.iter().map(stored).collect())]);
+        let history = History { destinations: BTreeSet::from([vec![Store::Maildir]]), kills_with_pipe: 0 };
+        (world, contents, history)
+    }
+
+    fn verdict(scene: &(World, Contents, History)) -> Option<Kind> {
+        check(&scene.0, &scene.1, &scene.2).err().map(|violation| violation.kind)
+    }
+
+    fn maildir(scene: &mut (World, Contents, History)) -> &mut Vec<Vec<u8>> {
+        scene.1.get_mut(&Store::Maildir).unwrap()
+    }
+
+    #[test]
+    fn what_is_delivered_may_be_deleted() {
+        let mut scene = scene();
+        assert_eq!(verdict(&scene), None);
+        scene.0.delete(&BTreeSet::from([MailId(1), MailId(2)]));
+        assert_eq!(verdict(&scene), None);
+    }
+
+    #[test]
+    fn what_was_deleted_unseen_is_lost() {
+        let mut scene = scene();
+        maildir(&mut scene).remove(1);
+        assert_eq!(verdict(&scene), None, "it's on the server");
+        scene.0.delete(&BTreeSet::from([MailId(2)]));
+        assert_eq!(verdict(&scene), Some(Kind::Lost));
+    }
+
+    #[test]
+    fn one_store_of_two_is_not_enough() {
+        let mut scene = scene();
+        scene.2.destinations = BTreeSet::from([vec![Store::Maildir, Store::Pipe]]);
+        let two = maildir(&mut scene)[..2].to_vec();
+        scene.1.insert(Store::Pipe, two);
+        scene.0.delete(&BTreeSet::from([MailId(2)]));
+        assert_eq!(verdict(&scene), None);
+        scene.0.delete(&BTreeSet::from([MailId(3)]));
+        assert_eq!(verdict(&scene), Some(Kind::Lost));
+    }
+
+    #[test]
+    fn a_second_copy_is_seen() {
+        let mut scene = scene();
+        let copy = maildir(&mut scene)[0].clone();
+        maildir(&mut scene).push(copy);
+        assert_eq!(verdict(&scene), Some(Kind::Twice));
+    }
+
+    #[test]
+    fn a_part_of_a_mail_is_seen() {
+        let mut scene = scene();
+        let last = maildir(&mut scene).last_mut().unwrap();
+        // Line ends at the end don't count.
+        last.truncate(last.len() - 3);
+        assert_eq!(verdict(&scene), Some(Kind::NotWhole));
+    }
+
+    #[test]
+    fn exit_code_zero_with_mail_left_is_false() {
+        let mut scene = scene();
+        let listed = BTreeSet::from([MailId(1), MailId(2), MailId(3)]);
+        maildir(&mut scene).pop();
+        let others = [Store::Mbox, Store::Pipe].map(|store| (store, Vec::new()));
+        scene.1.extend(others);
+        let kind = check_zero(&scene.0, &scene.1, &listed).err().map(|violation| violation.kind);
+        assert_eq!(kind, Some(Kind::FalseZero));
+        check_zero(&scene.0, &scene.1, &BTreeSet::from([MailId(1)])).unwrap();
+    }
 }

@@ -128,8 +128,7 @@ impl Life {
 
     fn configure(&self, options: &Options) {
         let home = self.home();
-        let deliver: Vec<String> =
-            options.destinations.iter().map(|store| store.configured(home)).collect();
+        let deliver: Vec<String> = options.destinations.iter().map(|store| store.configured(home)).collect();
         let mut text = format!(
             "[accounts.a]\nserver = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nauth = \"user-pass\"\nuser = \"me\"\n\
              password = \"secret\"\ntimeout = \"1s\"\ndeliver = [{}]\nleave-on-server = {}\npipelining = {:?}\n\
@@ -306,7 +305,8 @@ fn clock_library() -> Option<&'static Path> {
         let [new, library] = [format!("soak-clock-{}.so", std::process::id()), "soak-clock.so".to_owned()]
             .map(|name| folder.join(name));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/soak/clock.c");
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&new).arg(source).status();
+        let compiled =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&new).arg(source).status();
         if !compiled.is_ok_and(|status| status.success()) {
             eprintln!("SKIPPED: without a C compiler (cc) the soak's clock doesn't move");
             return None;

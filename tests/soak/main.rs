@@ -69,7 +69,9 @@ const LONGEST: Duration = Duration::from_secs(100);
 const SHOWN: usize = 3;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value}: not a number")))
+    std::env::var(name)
+        .ok()
+        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value}: not a number")))
 }
 
 /// The traits that servers may have.
@@ -131,11 +133,14 @@ fn report(failures: BTreeMap<u64, (Story, Outcome)>) {
         if seeds.len() > SHOWN {
             continue;
         }
-        let (story, outcome) = if shrinks { shrink::shrink(story, outcome, violation.kind) } else { (story, outcome) };
+        let (story, outcome) =
+            if shrinks { shrink::shrink(story, outcome, violation.kind) } else { (story, outcome) };
         let violation = outcome.violation.unwrap_or(violation);
         eprintln!("\n######## {:?}: {}\n{story}\n{}", violation.kind, violation.text, outcome.protocol);
     }
-    let summary: Vec<String> =
-        kinds.iter().map(|(kind, seeds)| format!("{kind:?}: {} lives, seeds {seeds:?}", seeds.len())).collect();
+    let summary: Vec<String> = kinds
+        .iter()
+        .map(|(kind, seeds)| format!("{kind:?}: {} lives, seeds {seeds:?}", seeds.len()))
+        .collect();
     assert!(kinds.is_empty(), "lives that failed:\n{}", summary.join("\n"));
 }

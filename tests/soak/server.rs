@@ -280,7 +280,8 @@ impl<'a> Session<'a> {
 
     /// The status line, with its end; noted in the dialogue.
     fn status(&self, answer: &Answer) -> Vec<u8> {
-        let octets = answer.text.as_ref().map_or_else(String::new, |text| format!(" ({} octets)", text.len()));
+        let octets =
+            answer.text.as_ref().map_or_else(String::new, |text| format!(" ({} octets)", text.len()));
         lock(self.shared).dialogue.push(format!("S: {}{octets}", answer.status));
         format!("{}\r\n", answer.status).into_bytes()
     }

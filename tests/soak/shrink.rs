@@ -77,8 +77,7 @@ fn simpler(step: &Step) -> Vec<Step> {
                 change(&mut simpler);
                 simpler
             });
-            let mut steps: Vec<Step> =
-                changed.filter(|simpler| simpler != options).map(Step::Run).collect();
+            let mut steps: Vec<Step> = changed.filter(|simpler| simpler != options).map(Step::Run).collect();
             if options.destinations.len() > 1 {
                 for index in 0..options.destinations.len() {
                     let mut simpler = options.clone();

@@ -223,7 +223,8 @@ impl Story {
             if random.once_in(6) {
                 steps.push(Step::ReaderLooks);
             }
-            let seconds = *random.pick(&[1, 60, 60, 4000, 4000, 86_400, 3 * 86_400, 15 * 86_400, 101 * 86_400]);
+            let seconds =
+                *random.pick(&[1, 60, 60, 4000, 4000, 86_400, 3 * 86_400, 15 * 86_400, 101 * 86_400]);
             steps.push(Step::Pass { seconds });
             steps.push(Step::Run(Box::new(Options::made_up(&mut random, &habits))));
         }

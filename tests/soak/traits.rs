@@ -175,10 +175,7 @@ impl Traits {
         if set.contains(&Trait::NoStuffing) && random.coin() && choice.contains(&Trait::Forgeries) {
             set.insert(Trait::Forgeries);
         }
-        if set.iter().any(|one| one.concerns_ids())
-            && random.coin()
-            && choice.contains(&Trait::EqualSizes)
-        {
+        if set.iter().any(|one| one.concerns_ids()) && random.coin() && choice.contains(&Trait::EqualSizes) {
             set.insert(Trait::EqualSizes);
         }
         Self { set, seed }
