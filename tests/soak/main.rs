@@ -66,7 +66,7 @@ const LIVES: u64 = 300;
 /// which begins no life after so long.
 const LONGEST: Duration = Duration::from_secs(100);
 /// Failures of a kind that are made shorter and printed.
-const SHOWN: usize = 3;
+const SHOWN: usize = 2;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name)

@@ -6,8 +6,8 @@ use crate::invariant::Kind;
 use crate::life::{Outcome, play};
 use crate::story::{Options, Policy, Step, Story};
 
-/// Tries for at most this long.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Tries for this long at most.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// The shortest story found that fails like this one, and how it went.
 pub fn shrink(mut story: Story, mut outcome: Outcome, kind: Kind) -> (Story, Outcome) {
