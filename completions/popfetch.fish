@@ -41,9 +41,12 @@ complete -c popfetch -l max-message-size -d 'Leave messages that are larger than
 complete -c popfetch -l max-messages -d 'Retrieve so many messages at most' -r -f
 complete -c popfetch -l max-bytes -d 'Retrieve so much at most' -r -f
 complete -c popfetch -l timeout -d 'Give up when the server is silent for so long' -r -f
-complete -c popfetch -l alert-after -d 'Let --quiet tell of failures that have lasted so long' -r -f
+complete -c popfetch -l alert-after -d 'With --quiet, report a failure once it has lasted this long [default: 1h]' -r -f
+complete -c popfetch -l remind-after -d 'With --quiet, report it again if it still lasts after this long [default: 7d]' -r -f
 complete -c popfetch -l pipelining -d 'Send commands without waiting for the answers before' -r -f -a "auto\t''
 on\t''
+off\t''"
+complete -c popfetch -l utf8 -d 'Whether messages may come with UTF-8 in their headers' -r -f -a "auto\t''
 off\t''"
 complete -c popfetch -l listing -d 'Whether every poll takes a full listing' -r -f -a "auto\t''
 full\t''"

@@ -133,6 +133,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Published::attest", "delivery"),
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
+    ("Recognised::attest", "retrieval::fetch"),
 ];
 
 /// A module's source.

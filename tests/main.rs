@@ -38,3 +38,4 @@ mod secrets;
 mod sessions;
 mod support;
 mod tls;
+mod utf8;

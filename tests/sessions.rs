@@ -229,6 +229,7 @@ fn command(line: &str) -> Command {
             Command::Auth { mechanism, initial: initial.map(secret) }
         }
         ("STLS", _) => Command::Stls,
+        ("UTF8", _) => Command::Utf8,
         ("STAT", _) => Command::Stat,
         ("LIST", number) => Command::List(number),
         ("UIDL", number) => Command::Uidl(number),

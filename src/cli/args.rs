@@ -258,9 +258,15 @@ const SETTINGS: &[(&str, &[Setting])] = &[
             setting(
                 "alert-after",
                 Value("DURATION"),
-                "Let --quiet tell of failures that have lasted so long",
+                "With --quiet, report a failure once it has lasted this long [default: 1h]",
+            ),
+            setting(
+                "remind-after",
+                Value("DURATION"),
+                "With --quiet, report it again if it still lasts after this long [default: 7d]",
             ),
             setting("pipelining", Word, "Send commands without waiting for the answers before"),
+            setting("utf8", Word, "Whether messages may come with UTF-8 in their headers"),
             setting("listing", Word, "Whether every poll takes a full listing"),
             setting("full-listing-every", Value("DURATION"), "Take a full listing at least so often"),
             setting("sync", Word, "How messages are brought to the disk"),

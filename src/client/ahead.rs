@@ -109,6 +109,12 @@ impl Client<Transaction> {
         self.read_drop_listing()
     }
 
+    /// Headers that were asked for together with the listing.
+    #[must_use]
+    pub fn spot_checks(&mut self) -> Vec<(MessageNumber, crate::message::Facts)> {
+        Vec::new()
+    }
+
     /// Whether `LIST` is on its way, and must be taken.
     #[must_use]
     pub fn has_sizes_ahead(&self) -> bool {

@@ -5,6 +5,7 @@ use crate::exit::ExitCode;
 use crate::protocol::auth::{AuthError, Method, Refusal};
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::SaslError;
+use crate::protocol::types::MessageNumber;
 
 /// Why a session failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,9 @@ pub enum Error {
     /// The line ended on `CAPA`; tried again without.
     #[error("{0}")]
     HungUpOnCapa(Box<Self>),
+    /// The line ended on `UTF8`; to be tried again without.
+    #[error("{0}")]
+    HungUpOnUtf8(Box<Self>),
     /// No TLS where it is required.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
@@ -93,6 +97,12 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
+    /// A deletion without its proofs, which isn't sent.
+    #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
+    NotRecognised {
+        /// Which one.
+        number: MessageNumber,
+    },
     /// A signal, and the answers in flight took too long.
     #[error("stopped by a signal")]
     Stopped,
@@ -120,12 +130,13 @@ impl Error {
                 )
                 | None => ExitCode::Later,
             },
-            Self::HungUpOnCapa(e) => e.exit_code(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) => e.exit_code(),
             Self::StlsRefused { .. } => ExitCode::Protocol,
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
             Self::LoginRefused { meaning, .. } => meaning.exit_code(),
             Self::Random(_) => ExitCode::LocalIo,
+            Self::NotRecognised { .. } => ExitCode::Bug,
         }
     }
 
@@ -146,7 +157,7 @@ impl Error {
         match self {
             Self::Connection(e) => e.hint(),
             Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
-            Self::HungUpOnCapa(e) => e.hint(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) => e.hint(),
             Self::StlsRefused { .. } => Some(
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
                     .to_owned(),
@@ -167,6 +178,7 @@ impl Error {
             | Self::LoginRefused { .. }
             | Self::Farewell { .. }
             | Self::Stopped
+            | Self::NotRecognised { .. }
             | Self::Random(_) => None,
         }
     }

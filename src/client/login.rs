@@ -19,7 +19,7 @@ use crate::protocol::auth::{
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::response::ResponseCode;
-use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce};
+use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce, Text};
 use crate::protocol::session::{Event, Sent};
 use crate::secret::Secret;
 use crate::stop::Stop;
@@ -42,6 +42,9 @@ pub struct Call<'a> {
     pub stop: &'a Stop,
     /// What the server offered before login not long ago, the same way: saves asking, where the line can be trusted.
     pub remembered: Option<&'a Capabilities>,
+    /// Whether `UTF8` is sent where the server lists it (RFC 6856 §2.1).  Then a remembered list that has it isn't
+    /// enough: the command is sent only to a server that lists it in this session.
+    pub utf8: bool,
     /// Who is told the dialogue, line by line.
     pub dialogue: Option<Dialogue>,
 }
@@ -84,6 +87,22 @@ pub struct LoginFacts {
     pub capabilities_before: Option<Capabilities>,
     /// Whether that was asked in this session, not remembered.
     pub asked: bool,
+    /// Whether messages come in UTF8 mode (RFC 6856 §2.1): `UTF8` was sent, and accepted.  A message may be another one,
+    /// by its octets and its header, in the other mode.
+    pub utf8: bool,
+    /// Whether the server lists `UTF8`, sent or not.
+    pub utf8_offered: bool,
+}
+
+/// Where a session stands with `UTF8` (RFC 6856 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Utf8 {
+    /// It isn't to be sent, or was refused.
+    Off,
+    /// Sent; the answer is the next one due.
+    Asked,
+    /// Accepted.
+    On,
 }
 
 /// What a single-line answer said, taken out of the buffer.
@@ -130,9 +149,11 @@ impl Client<Authorization> {
             apop = None;
         }
         let trustworthy = line.connection.channel() != connection::Channel::Clear;
-        if let Some(remembered) = call.remembered.filter(|_| trustworthy && ask) {
+        let enough = |remembered: &&Capabilities| trustworthy && ask && !(call.utf8 && remembered.utf8());
+        if let Some(remembered) = call.remembered.filter(enough) {
             let capabilities = Some(remembered.clone());
-            return Ok(Self { line, state: Authorization { capabilities, apop, asked: false } });
+            let state = Authorization { capabilities, apop, asked: false, utf8: false };
+            return Ok(Self { line, state });
         }
         let capabilities = if ask {
             match capabilities(&mut line) {
@@ -144,7 +165,8 @@ impl Client<Authorization> {
         } else {
             None
         };
-        Ok(Self { line, state: Authorization { capabilities, apop, asked: true } })
+        let utf8 = call.utf8 && capabilities.as_ref().is_some_and(Capabilities::utf8);
+        Ok(Self { line, state: Authorization { capabilities, apop, asked: true, utf8 } })
     }
 
     /// Logs in by the first method that the policy allows and the server takes.
@@ -153,7 +175,8 @@ impl Client<Authorization> {
     /// When there is none, or the server refuses: no second attempt is made once anything that depends on the secret has
     /// been sent.
     pub fn login(self, credentials: &Credentials<'_>) -> Result<Client<Transaction>, Error> {
-        let Self { mut line, state: Authorization { capabilities: before, apop, asked } } = self;
+        let Self { mut line, state: Authorization { capabilities: before, apop, asked, utf8: wants_utf8 } } =
+            self;
         line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
         let offer = before.as_ref().map(|capabilities| offered(capabilities, credentials));
         let binding = line.connection.end_point_binding().map(<[u8]>::to_vec);
@@ -172,18 +195,38 @@ impl Client<Authorization> {
         let auth_resp_code = before.as_ref().is_some_and(Capabilities::auth_resp_code);
         let together = circumstances.offer.as_ref().is_some_and(|offer| offer.pipelining);
         let ahead = credentials.ahead.filter(|_| together);
+        let mut utf8 = Utf8::Off;
+        if wants_utf8 {
+            line.send(Command::Utf8)?;
+            utf8 = Utf8::Asked;
+            // What depends on its answer, as names and passwords beyond ASCII may, doesn't follow in the same flight.
+            if !together || !credentials.user.is_ascii() || !credentials.secret.expose().is_ascii() {
+                utf8.settle(&mut line)?;
+            }
+        }
         let mut refused = None;
         for method in methods {
             let attempt = match method {
-                Method::UserPass => user_pass(&mut line, credentials, together, ahead)?,
+                Method::UserPass => {
+                    let prepared = Prepared::new(&mut line, &circumstances)?;
+                    user_pass(&mut line, &prepared, together, ahead, &mut utf8)
+                }
                 Method::Apop => {
                     let Some(challenge) = &apop else { continue };
-                    apop_login(&mut line, credentials, challenge)?
+                    let prepared = Prepared::new(&mut line, &circumstances)?;
+                    apop_login(&mut line, &prepared, challenge, &mut utf8)
                 }
                 Method::Sasl(mechanism) => {
                     let announced = circumstances.announces(mechanism);
-                    exchange(&mut line, credentials, mechanism, announced, binding.as_deref())?
+                    exchange(&mut line, credentials, mechanism, announced, binding.as_deref(), &mut utf8)
                 }
+            };
+            let attempt = match attempt {
+                // It ended the line instead of going on without.
+                Err(e) if wants_utf8 && utf8 == Utf8::Off && e.is_closed() => {
+                    return Err(Error::HungUpOnUtf8(Box::new(e)));
+                }
+                attempt => attempt?,
             };
             match attempt {
                 Attempt::Accepted => {
@@ -198,11 +241,21 @@ impl Client<Authorization> {
                         None if before.is_some() => after = capabilities(&mut line)?,
                         None => {}
                     }
-                    let facts = LoginFacts { method, trustworthy, capabilities_before: before, asked };
+                    let utf8_offered = before.as_ref().is_some_and(Capabilities::utf8);
+                    let utf8 = utf8 == Utf8::On;
+                    let facts = LoginFacts {
+                        method,
+                        trustworthy,
+                        capabilities_before: before,
+                        asked,
+                        utf8,
+                        utf8_offered,
+                    };
                     let pipelining = Pipelining::Off;
+                    let session = super::next_session();
                     return Ok(Client {
                         line,
-                        state: Transaction { capabilities: after, pipelining, facts, ahead },
+                        state: Transaction { capabilities: after, pipelining, facts, ahead, session },
                     });
                 }
                 Attempt::Refused { answer, responded, status } => {
@@ -253,6 +306,43 @@ fn offered<'a>(capabilities: &'a Capabilities, credentials: &Credentials<'_>) ->
         sasl: capabilities.sasl().collect(),
         user: capabilities.user(),
         pipelining: capabilities.pipelining() && credentials.pipelining,
+        utf8_user: capabilities.utf8_user(),
+    }
+}
+
+impl Utf8 {
+    /// Takes the answer, if it is due.
+    fn settle(&mut self, line: &mut Line) -> Result<(), Error> {
+        if *self != Self::Asked {
+            return Ok(());
+        }
+        let answer = answer(line, Sent::Utf8).map_err(|e| match e {
+            e if e.is_closed() || matches!(e, Error::TimedOut { .. }) => Error::HungUpOnUtf8(Box::new(e)),
+            e => e,
+        })?;
+        *self = if answer.ok { Self::On } else { Self::Off };
+        Ok(())
+    }
+}
+
+/// User name and password as USER, PASS and APOP carry them.
+struct Prepared {
+    user: String,
+    secret: Secret,
+}
+
+impl Prepared {
+    /// By SASLprep where the server takes UTF-8 (RFC 6856 §2.2), else as they are.
+    fn new(line: &mut Line, circumstances: &Circumstances<'_>) -> Result<Self, Error> {
+        let (user, secret) = (circumstances.user, circumstances.secret);
+        if !circumstances.offer.as_ref().is_some_and(|offer| offer.utf8_user) {
+            return Ok(Self { user: user.to_owned(), secret: secret.clone() });
+        }
+        let refused = |e: sasl::SaslError| Error::NoMethod { server: line.server.clone(), source: e.into() };
+        let user = sasl::prepared(Text::User, user.as_bytes()).map_err(refused)?;
+        let secret = sasl::prepared(Text::Secret, secret.expose()).map_err(refused)?;
+        line.redactor.hide(&secret);
+        Ok(Self { user: String::from_utf8_lossy(user.expose()).into_owned(), secret })
     }
 }
 
@@ -350,17 +440,19 @@ fn answer(line: &mut Line, to: Sent) -> Result<Answer, Error> {
 /// behind it.  PASS's answer decides: after a refusal nobody reads on.
 fn user_pass(
     line: &mut Line,
-    credentials: &Credentials<'_>,
+    credentials: &Prepared,
     together: bool,
     ahead: Option<Ahead>,
+    utf8: &mut Utf8,
 ) -> Result<Attempt, Error> {
-    line.send(Command::User(credentials.user.to_owned()))?;
+    line.send(Command::User(credentials.user.clone()))?;
     if together {
         line.send(Command::Pass(credentials.secret.clone()))?;
         if let Some(ahead) = ahead {
             ahead.send(line)?;
         }
     }
+    utf8.settle(line)?;
     let user = answer(line, Sent::User)?;
     if !user.ok && !together {
         return Ok(Attempt::Refused { answer: user, responded: false, status: None });
@@ -379,12 +471,14 @@ fn user_pass(
 
 fn apop_login(
     line: &mut Line,
-    credentials: &Credentials<'_>,
+    credentials: &Prepared,
     challenge: &ApopChallenge,
+    utf8: &mut Utf8,
 ) -> Result<Attempt, Error> {
-    let digest = challenge.digest(credentials.secret);
+    let digest = challenge.digest(&credentials.secret);
     line.redactor.hide_hex(&digest);
-    line.send(Command::Apop { user: credentials.user.to_owned(), digest })?;
+    line.send(Command::Apop { user: credentials.user.clone(), digest })?;
+    utf8.settle(line)?;
     let answer = answer(line, Sent::Apop)?;
     Ok(if answer.ok { Attempt::Accepted } else { Attempt::Refused { answer, responded: true, status: None } })
 }
@@ -395,6 +489,7 @@ fn exchange(
     mechanism: Mechanism,
     announced: bool,
     binding: Option<&[u8]>,
+    utf8: &mut Utf8,
 ) -> Result<Attempt, Error> {
     let nonce = Nonce::new(clock::random().map_err(Error::Random)?);
     let proof = sasl::Credentials {
@@ -411,6 +506,7 @@ fn exchange(
     let initial = exchange.initial_response(announced);
     line.redactor = exchange.redactor().clone();
     line.send(Command::Auth { mechanism: mechanism.name(), initial })?;
+    utf8.settle(line)?;
     loop {
         line.event()?;
         let challenge = match line.session.event() {

@@ -12,6 +12,7 @@ mod line;
 mod login;
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use ahead::{Ahead, Glance};
@@ -19,11 +20,11 @@ pub use error::Error;
 pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, LoginFacts};
 
-use crate::proof::Delivered;
+use crate::proof::{Delivered, Recognised, SessionId};
 use crate::protocol::auth::ApopChallenge;
 use crate::protocol::command::Command;
 use crate::protocol::listing;
-use crate::protocol::session::{Event, Reply, Sent};
+use crate::protocol::session::{Event, Reply, ResponseCode, Sent};
 use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
@@ -46,6 +47,8 @@ pub struct Authorization {
     apop: Option<ApopChallenge>,
     /// Whether the capabilities are this session's.
     asked: bool,
+    /// Whether `UTF8` is to be sent with the login.
+    utf8: bool,
 }
 
 /// Logged in: the maildrop is ours until the session ends.
@@ -56,6 +59,13 @@ pub struct Transaction {
     facts: LoginFacts,
     /// What was asked and has not been taken.
     ahead: Option<Ahead>,
+    session: SessionId,
+}
+
+/// No two sessions of this process have the same.
+fn next_session() -> SessionId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Whether commands may be sent before the answers to those before them have come.
@@ -240,12 +250,23 @@ impl Client<Transaction> {
         self.line.send(Command::List(Some(number)))
     }
 
-    /// Marks a delivered message for deletion.
+    /// Marks a delivered message for deletion that was recognised in this session.
     ///
     /// # Errors
-    /// As for [`Client::retrieve`].
-    pub fn delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
-        self.line.send(Command::Dele(delivered.number()))
+    /// As for [`Client::retrieve`], and [`Error::NotRecognised`] when the proofs are about two messages, or of another
+    /// session: a bug of ours.
+    pub fn delete(&mut self, delivered: &Delivered, recognised: &Recognised) -> Result<(), Error> {
+        let number = delivered.number();
+        if recognised.session() != self.state.session || !recognised.agrees(delivered) {
+            return Err(Error::NotRecognised { number });
+        }
+        self.line.send(Command::Dele(number))
+    }
+
+    /// Which session this is.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.state.session
     }
 
     /// Something harmless.
@@ -310,6 +331,18 @@ impl Client<Transaction> {
     #[must_use]
     pub fn quote(&self, text: &[u8]) -> String {
         self.line.quote(text)
+    }
+
+    /// Why the server refused to give a message, fit to print: in our words where its code says that the message can only
+    /// be given in UTF8 mode (RFC 6856 §5), else in its own.
+    #[must_use]
+    pub fn refusal(&self, text: &[u8]) -> String {
+        if ResponseCode::of(text) != Some(ResponseCode::Utf8) || self.state.facts.utf8 {
+            return format!("the server refused it: {}", self.quote(text));
+        }
+        let offered = self.state.facts.utf8_offered;
+        let why = if offered { "was not used in this session" } else { "the server did not offer" };
+        format!("it needs UTF8, which {why}: {}", self.quote(text))
     }
 
     /// The error that an unasked `-ERR` is.

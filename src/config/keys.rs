@@ -106,9 +106,22 @@ pub const KEYS: &[Key] = &[
         "alert-after",
         "DURATION",
         "1h",
-        "With --quiet, a failure that may pass by itself is reported when it has lasted so long.",
+        "With --quiet, a failure that may pass on its own is reported once it has lasted this long.",
+    ),
+    key(
+        "remind-after",
+        "DURATION",
+        "7d",
+        "With --quiet, a failure that was reported once and still lasts is reported again after this long.",
     ),
     key("pipelining", "auto|on|off", "auto", "Send commands without waiting for the answers before."),
+    key(
+        "utf8",
+        "auto|off",
+        "auto",
+        "auto sends UTF8 (RFC 6856) where the server lists it, so that messages with 8-bit characters in their headers come \
+         as they are stored; some servers otherwise send a substitute in their place.",
+    ),
     key(
         "listing",
         "auto|full",

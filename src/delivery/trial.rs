@@ -45,6 +45,8 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
         digests: facts.digests,
         sender: facts.sender,
         recipient: facts.recipient,
+        utf8: false,
+        again: false,
         set: vec![DestinationId(0)],
     };
     let super::Waiting { octets, digest, place } = waiting;

@@ -23,6 +23,24 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The file has lost its end since the last run: a disk that was repaired, a copy that broke off.
+    #[error("ledger {path} has {octets} bytes, and had {known} at the end of the last run")]
+    Shortened {
+        /// Which file.
+        path: String,
+        /// Its octets now.
+        octets: u64,
+        /// Its octets then.
+        known: u64,
+    },
+    /// A newer popfetch has written it, in a form that this one can't read.
+    #[error("ledger {path} was written by a newer popfetch (version {version} of the format)")]
+    Newer {
+        /// Which file.
+        path: String,
+        /// The version that it names.
+        version: u64,
+    },
     /// There was a ledger, and it is gone.
     #[error("the ledger in {directory} {problem}, though there has been one")]
     Missing {
@@ -58,7 +76,10 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Disk(e) => e.exit_code(),
-            Self::Damaged { .. } | Self::Missing { .. } | Self::Broken { .. } => ExitCode::LocalIo,
+            Self::Damaged { .. } | Self::Shortened { .. } | Self::Missing { .. } | Self::Broken { .. } => {
+                ExitCode::LocalIo
+            }
+            Self::Newer { .. } => ExitCode::Configuration,
             Self::Locked => ExitCode::Later,
             Self::ReadOnly | Self::Contradiction(_) => ExitCode::Bug,
         }
@@ -75,7 +96,8 @@ impl Error {
             )
         };
         match self {
-            Self::Damaged { path, .. } => {
+            Self::Newer { .. } => Some("run the newer popfetch".to_owned()),
+            Self::Damaged { path, .. } | Self::Shortened { path, .. } => {
                 Some(afresh(path.rsplit_once('/').map_or(".", |(directory, _)| directory)))
             }
             Self::Missing { directory, .. } => Some(afresh(directory)),

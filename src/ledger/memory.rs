@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::Extent;
 use crate::clock::Time;
 use crate::durable;
 use crate::protocol::types::{Octets, UniqueId, UniqueIdBuf, parse_decimal};
@@ -38,6 +39,54 @@ pub struct Memory {
     pub quick: Option<Quick>,
     /// When sizes were last listed.
     pub sizes: Option<Time>,
+    /// What past listings have shown of the server.
+    pub habits: Habits,
+    /// How much of the ledger's file was on disk at the end of the last run.
+    pub extent: Option<Extent>,
+    /// The clock when it was first seen to be behind the ledger's time by more than a day.
+    pub behind: Option<Time>,
+    /// When the server ended the connection instead of answering `UTF8`.
+    pub utf8_dropped: Option<Time>,
+}
+
+/// What past listings have shown of a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Habits {
+    /// Where it puts new messages.
+    pub adds: Adds,
+    /// What its unique-ids are.
+    pub unique_ids: UniqueIds,
+    /// How many messages the last full listing held.
+    pub listed: u32,
+    /// Whether the session of that listing left no message unknown.
+    pub complete: bool,
+    /// How often in a row many messages have come back together, and proved to be what they were.
+    pub matched_gaps: u32,
+}
+
+/// Where a server puts new messages.  The end is an ordinary place from the start; any other is learnt, once, by comparing
+/// what is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Adds {
+    /// Behind those that are there.
+    #[default]
+    AtEnd,
+    /// Before them.
+    AtFront,
+    /// Among them.
+    Anywhere,
+}
+
+/// What a server's unique-ids are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UniqueIds {
+    /// It shows too few to tell.
+    #[default]
+    Unknown,
+    /// Each was its message's number whenever there were two or more: they prove nothing.
+    Numbers,
+    /// One of them, at least, was not its message's number.
+    Names,
 }
 
 /// The answer to one `CAPA`.
@@ -183,6 +232,30 @@ impl Memory {
         if let Some(sizes) = self.sizes {
             line(format_args!("sizes {}", sizes.0));
         }
+        if self.habits != Habits::default() {
+            let Habits { adds, unique_ids, listed, complete, matched_gaps } = self.habits;
+            let adds = match adds {
+                Adds::AtEnd => "end",
+                Adds::AtFront => "front",
+                Adds::Anywhere => "anywhere",
+            };
+            let unique_ids = match unique_ids {
+                UniqueIds::Unknown => "unknown",
+                UniqueIds::Numbers => "numbers",
+                UniqueIds::Names => "names",
+            };
+            let complete = if complete { "complete" } else { "-" };
+            line(format_args!("habits {adds} {unique_ids} {listed} {complete} {matched_gaps}"));
+        }
+        if let Some(Extent { generation, octets }) = self.extent {
+            line(format_args!("extent {generation} {octets}"));
+        }
+        if let Some(behind) = self.behind {
+            line(format_args!("behind {}", behind.0));
+        }
+        if let Some(dropped) = self.utf8_dropped {
+            line(format_args!("utf8-dropped {}", dropped.0));
+        }
         if let Some(strongest) = &self.strongest {
             line(format_args!("strongest {}", f(strongest)));
         }
@@ -232,6 +305,29 @@ impl Memory {
                     }
                 }
                 b"sizes" => memory.sizes = Some(time(fields.next()?)?),
+                b"habits" => {
+                    memory.habits = Habits {
+                        adds: match fields.next()? {
+                            b"front" => Adds::AtFront,
+                            b"anywhere" => Adds::Anywhere,
+                            _ => Adds::AtEnd,
+                        },
+                        unique_ids: match fields.next()? {
+                            b"numbers" => UniqueIds::Numbers,
+                            b"names" => UniqueIds::Names,
+                            _ => UniqueIds::Unknown,
+                        },
+                        listed: number(fields.next()?)?,
+                        complete: fields.next()? == b"complete",
+                        matched_gaps: number(fields.next()?)?,
+                    };
+                }
+                b"extent" => {
+                    let generation = parse_decimal(fields.next()?)?;
+                    memory.extent = Some(Extent { generation, octets: parse_decimal(fields.next()?)? });
+                }
+                b"behind" => memory.behind = Some(time(fields.next()?)?),
+                b"utf8-dropped" => memory.utf8_dropped = Some(time(fields.next()?)?),
                 b"strongest" => memory.strongest = Some(string(fields.next()?)?),
                 b"pause" => {
                     memory.pause = Some(Pause {
@@ -306,7 +402,7 @@ fn time(field: &[u8]) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Alert, Memory, Offer, Pause, Pipelining, Quick, Stage};
+    use super::{Adds, Alert, Extent, Habits, Memory, Offer, Pause, Pipelining, Quick, Stage, UniqueIds};
     use crate::clock::Time;
     use crate::protocol::types::{Octets, UniqueId};
 
@@ -324,6 +420,16 @@ mod tests {
             ],
             pipelining: Pipelining::InStep,
             sizes: Some(Time(4)),
+            habits: Habits {
+                adds: Adds::Anywhere,
+                unique_ids: UniqueIds::Names,
+                listed: 7,
+                complete: true,
+                matched_gaps: 2,
+            },
+            extent: Some(Extent { generation: 3, octets: 4096 }),
+            behind: Some(Time(5)),
+            utf8_dropped: Some(Time(3)),
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
             pause: Some(Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() }),
             alerts: vec![

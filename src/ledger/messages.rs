@@ -23,6 +23,10 @@ pub(super) struct Message {
     pub(super) set: Vec<(DestinationId, bool)>,
     /// Staged, outcome unknown.
     pub(super) intents: Vec<Intent>,
+    /// It comes after a failed comparison with what its key stood for.
+    pub(super) again: bool,
+    /// It was received in UTF-8 mode.
+    pub(super) utf8: bool,
 }
 
 impl Message {

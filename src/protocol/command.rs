@@ -49,6 +49,8 @@ pub enum Command {
     SaslCancel,
     /// TLS from here on (RFC 2595 §4).
     Stls,
+    /// Messages as they are stored, with UTF-8 in their headers (RFC 6856 §2.1).
+    Utf8,
     /// The drop listing.
     Stat,
     /// The scan listing, of all messages or of one.
@@ -88,6 +90,8 @@ pub enum Sent {
     SaslCancel,
     /// STLS.
     Stls,
+    /// UTF8.
+    Utf8,
     /// STAT.
     Stat,
     /// LIST of all messages.
@@ -138,6 +142,7 @@ impl Sent {
             | Self::SaslResponse
             | Self::SaslCancel
             | Self::Stls
+            | Self::Utf8
             | Self::Stat
             | Self::ListOne(_)
             | Self::UniqueIdOf(_)
@@ -171,6 +176,7 @@ impl fmt::Display for Sent {
             Self::Apop => f.write_str("APOP"),
             Self::Auth | Self::SaslResponse | Self::SaslCancel => f.write_str("AUTH"),
             Self::Stls => f.write_str("STLS"),
+            Self::Utf8 => f.write_str("UTF8"),
             Self::Stat => f.write_str("STAT"),
             Self::List => f.write_str("LIST"),
             Self::ListOne(number) => write!(f, "LIST {number}"),
@@ -231,6 +237,7 @@ impl Command {
             Self::SaslResponse(_) => Sent::SaslResponse,
             Self::SaslCancel => Sent::SaslCancel,
             Self::Stls => Sent::Stls,
+            Self::Utf8 => Sent::Utf8,
             Self::Stat => Sent::Stat,
             Self::List(None) => Sent::List,
             Self::List(Some(number)) => Sent::ListOne(*number),
@@ -274,6 +281,7 @@ impl Command {
             Self::Top(number, lines) => joined(&[format!("TOP {number} {lines}").as_bytes()])?,
             Self::Capa
             | Self::Stls
+            | Self::Utf8
             | Self::Stat
             | Self::List(_)
             | Self::Uidl(_)
@@ -301,6 +309,7 @@ impl Command {
             Self::Top(number, lines) => format!("TOP {number} {lines}"),
             Self::Capa
             | Self::Stls
+            | Self::Utf8
             | Self::Stat
             | Self::List(_)
             | Self::Uidl(_)

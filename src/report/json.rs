@@ -228,6 +228,8 @@ fn word(why: Why) -> &'static str {
         Why::SizeChanged => "size-changed",
         Why::CameBack => "came-back",
         Why::Duplicate => "duplicate",
+        Why::Doubtful => "doubtful",
+        Why::Waits => "waits",
         Why::Renumbered => "renumbered",
         Why::Nameless => "nameless",
         Why::Window => "window",

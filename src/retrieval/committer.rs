@@ -14,8 +14,8 @@ use std::sync::mpsc::{Receiver, Sender};
 use crate::clock::Time;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::exit::ExitCode;
-use crate::ledger::{self, Ledger};
-use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
+use crate::ledger::{self, Ledger, Match};
+use crate::proof::{Arrival, Delivered, DestinationId, Key, Noted, Piece, Published, Staged};
 use crate::protocol::types::{MessageNumber, Octets};
 
 /// What the network thread hands over.
@@ -24,7 +24,7 @@ pub(super) enum Work {
     /// Messages that have arrived whole.
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
-    Same { number: MessageNumber, key: Key, listed: Option<Octets>, entry: EntryId },
+    Same { number: MessageNumber, key: Key, listed: Option<Octets>, same_as: Match },
     /// A message whose end cannot be believed.
     Discard(Parcel),
     /// A message could not be retrieved, or not taken in; unless that was our own fault it backs off.
@@ -154,8 +154,8 @@ pub(super) fn run(
     for work in work {
         result = match work {
             Work::Batch(parcels) => commit(&mut ledger, exits, parcels, reports),
-            Work::Same { number, key, listed, entry } => {
-                same(&mut ledger, number, key, listed, entry, reports)
+            Work::Same { number, key, listed, same_as } => {
+                same(&mut ledger, number, &key, listed, same_as, reports)
             }
             Work::Discard(parcel) => {
                 discard(exits, parcel);
@@ -193,12 +193,12 @@ fn piece(message: &Arc<Arrival>, destination: DestinationId, waiting: Waiting) -
 fn same(
     ledger: &mut Ledger,
     number: MessageNumber,
-    key: Key,
+    key: &Key,
     listed: Option<Octets>,
-    entry: EntryId,
+    same_as: Match,
     reports: &Reports,
 ) -> Result<(), Error> {
-    let entry = ledger.recognise(&key, listed, entry)?;
+    let entry = ledger.recognise(key, listed, same_as)?;
     let outcome = Outcome::Same(ledger.delivered(entry, number));
     reports.tell([Settled { number, octets: 0, outcome }]);
     Ok(())

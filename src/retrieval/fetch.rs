@@ -28,7 +28,7 @@ use super::run::Run;
 use crate::client::{self, Client, Named, Next, Transaction};
 use crate::exit::ExitCode;
 use crate::plan::{Decision, Maildrop, Policy, Who};
-use crate::proof::{Delivered, DestinationId, EntryId, Key};
+use crate::proof::{Delivered, DestinationId, EntryId, Key, Recognised};
 use crate::protocol::session::{Event, Sent};
 use crate::protocol::types::MessageNumber;
 use crate::report;
@@ -64,6 +64,10 @@ pub(super) struct Tally {
     pub(super) in_step: bool,
     /// Entries whose comparison failed or did not take place: nothing is concluded about them.
     pub(super) uncertain: Vec<EntryId>,
+    /// What became of each [`Decision::Compare`] and [`Decision::Delete`].
+    pub(super) compared: Vec<Compared>,
+    /// What was recognised in this session, by number.
+    pub(super) recognised: HashMap<MessageNumber, Recognised>,
     /// Deletions that the server has accepted.
     pub(super) accepted: Vec<EntryId>,
     /// Deletions that it refused.
@@ -74,6 +78,29 @@ pub(super) struct Tally {
     pub(super) trouble: Option<Error>,
     /// Whether anything was retrieved.
     pub(super) retrieved: bool,
+}
+
+/// What became of one comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Compared {
+    /// The message's number in this session.
+    pub(super) number: MessageNumber,
+    /// The entry that it was compared with, or that it proved to be; none where no entry was known beforehand, and none
+    /// was found.
+    pub(super) entry: Option<EntryId>,
+    /// What came of it.
+    pub(super) result: CompareResult,
+}
+
+/// What came of one comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CompareResult {
+    /// It is the message that we have.
+    Matched,
+    /// It is other mail, which was delivered, or was handed over to be.
+    Failed,
+    /// It was not compared: refused, a line that ended, a limit, a signal.
+    Undone,
 }
 
 impl Tally {
@@ -164,10 +191,16 @@ enum Check {
     Tail(MessageNumber),
 }
 
+impl State {
+    /// At the beginning of a round: what earlier rounds of the session came to, and what is to be deleted at once.
+    pub(super) fn new(tally: Tally, ready: Vec<Delivered>) -> Self {
+        Self { tally, to_delete: ready.into(), ..Self::default() }
+    }
+}
+
 impl Fetch<'_> {
     /// Retrieves everything, waits for the committer, and sends what may be deleted.  The line is at rest afterwards.
     pub(super) fn run(&mut self) -> Result<(), Error> {
-        self.state.tally.in_step = true;
         let result = self.retrieve();
         if let Err(Error::Client(e)) = &result
             && !matches!(e, client::Error::Stopped)
@@ -242,11 +275,13 @@ impl Fetch<'_> {
     }
 
     fn send_delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
+        let Some(recognised) = self.state.tally.recognised.get(&delivered.number()) else { return Ok(()) };
+        self.client.delete(delivered, recognised)?;
         self.state.deleting.insert(delivered.number(), delivered.entry());
         if !self.client.checks_step() {
             self.state.bare = None;
         }
-        Ok(self.client.delete(delivered)?)
+        Ok(())
     }
 
     fn send_retrieve(&mut self, job: Job) -> Result<(), Error> {
@@ -387,22 +422,31 @@ impl Fetch<'_> {
     /// The end of this message can be believed.
     fn release(&mut self, number: MessageNumber) {
         match self.state.suspect.take() {
-            Some((suspect, whole)) if suspect.number == number => match whole {
-                Whole::Parcel(parcel) => {
-                    self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
-                    self.state.batch.push(parcel);
-                    let eager = self.run.hands_over || self.state.cut_due;
-                    if (eager && self.state.committing == 0)
-                        || self.state.batch.len() >= BATCH_MESSAGES
-                        || self.state.batch_octets >= BATCH_OCTETS
-                    {
-                        self.cut();
+            Some((suspect, whole)) if suspect.number == number => {
+                let known = match self.maildrop.at(suspect.index).map(|listed| listed.who) {
+                    Some(Who::Known(id)) => Some(id),
+                    _ => None,
+                };
+                let recognised = Recognised::attest(self.client.session(), number, known);
+                self.state.tally.recognised.insert(number, recognised);
+                match whole {
+                    Whole::Parcel(parcel) => {
+                        self.state.batch_octets =
+                            self.state.batch_octets.saturating_add(parcel.message.octets);
+                        self.state.batch.push(parcel);
+                        let eager = self.run.hands_over || self.state.cut_due;
+                        if (eager && self.state.committing == 0)
+                            || self.state.batch.len() >= BATCH_MESSAGES
+                            || self.state.batch_octets >= BATCH_OCTETS
+                        {
+                            self.cut();
+                        }
+                    }
+                    Whole::Same { key, listed, same_as } => {
+                        self.submit(Work::Same { number, key, listed, same_as }, 1);
                     }
                 }
-                Whole::Same { key, listed, entry } => {
-                    self.submit(Work::Same { number, key, listed, entry }, 1);
-                }
-            },
+            }
             other => self.state.suspect = other,
         }
     }
@@ -436,43 +480,5 @@ impl Fetch<'_> {
     fn out_of_step(&mut self) -> Result<(), Error> {
         self.state.tally.in_step = false;
         Err(Error::OutOfStep)
-    }
-}
-
-/// Sends these deletions, pipelined where that is allowed, and takes the answers.
-pub(super) fn delete_all(
-    run: &Run<'_>,
-    client: &mut Client<Transaction>,
-    proofs: &[Delivered],
-    tally: &mut Tally,
-) -> Result<(), Error> {
-    let mut waiting = proofs.iter();
-    let mut deleting: HashMap<MessageNumber, EntryId> = HashMap::new();
-    loop {
-        while client.has_window() {
-            let Some(proof) = waiting.next() else { break };
-            deleting.insert(proof.number(), proof.entry());
-            client.delete(proof)?;
-        }
-        if client.outstanding() == 0 {
-            return Ok(());
-        }
-        if client.next(None, None)? != Next::Event {
-            continue;
-        }
-        match client.event() {
-            Event::Reply { to: Sent::Dele(number), reply } => {
-                let Some(entry) = deleting.remove(&number) else { continue };
-                if reply.ok {
-                    tally.accepted.push(entry);
-                } else {
-                    tally.refused.push(entry);
-                    let text = client.quote(reply.text);
-                    run.warn(format!("the server did not delete message {number}: {text}"));
-                }
-            }
-            Event::Farewell(reply) => return Err(client.farewell(reply.text).into()),
-            _ => {}
-        }
     }
 }

@@ -2,12 +2,13 @@
 
 use super::error::Error;
 use super::run::Run;
-use crate::client::{Ahead, Call, Client, Credentials, LoginFacts, Pipelining, Transaction};
+use crate::client::{self, Ahead, Call, Client, Credentials, LoginFacts, Pipelining, Transaction};
 use crate::clock::Time;
 use crate::config::account::{Account, Auth, Switch};
-use crate::ledger::memory::{Memory, Pipelining as Verdict, Stage};
-use crate::protocol::auth::Method;
+use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
+use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
+use crate::report::Event;
 use crate::secret::Secret;
 
 /// What a server offers is asked again after a week.
@@ -38,15 +39,96 @@ pub(super) fn pin(memory: &mut Memory, auth: Auth, facts: &LoginFacts) {
     }
 }
 
-/// Connects and logs in; `ahead` goes out with the login if the server pipelines.
-pub(super) fn login(
+/// Connects and logs in; `ahead` goes out with the login if the server pipelines.  What the server is remembered for is
+/// learnt here, and given up where it may be why a login failed: then it is tried once more at once.
+pub(super) fn log_in(
     run: &Run<'_>,
-    memory: &Memory,
+    memory: &mut Memory,
+    secret: &Secret,
+    ahead: Option<Ahead>,
+) -> Result<Client<Transaction>, Error> {
+    // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
+    let now = Time::now();
+    run.report(&Event::Connecting { server: run.server() });
+    let mut without_utf8 = false;
+    let mut with_memory = true;
+    let client = loop {
+        let e = match attempt(run, memory, secret, now, ahead) {
+            Ok(client) => break client,
+            Err(Error::Client(client::Error::Connection(e))) => return Err(client::Error::from(e).into()),
+            Err(Error::Client(e)) => e,
+            Err(e) => return Err(e),
+        };
+        // What was remembered may be why.
+        let remembered = !std::mem::take(&mut memory.offers).is_empty();
+        let again = match &e {
+            client::Error::HungUpOnUtf8(_) => {
+                // Not more than once, whatever the server does: without the command it can't end the line at it.
+                let first = !std::mem::replace(&mut without_utf8, true);
+                memory.utf8_dropped = Some(now);
+                if first {
+                    run.warn(format!(
+                        "{e}: this was the answer to UTF8, which it lists; UTF8 isn't sent for a week"
+                    ));
+                }
+                first
+            }
+            client::Error::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
+                let dropped = !without_utf8 && memory.utf8_dropped.take().is_some();
+                (remembered || dropped) && account_wants_utf8(run) && std::mem::take(&mut with_memory)
+            }
+            client::Error::LoginRefused { secret_sent: false, .. } => {
+                remembered && std::mem::take(&mut with_memory)
+            }
+            _ => false,
+        };
+        if !again {
+            return Err(e.into());
+        }
+    };
+    let facts = client.login_facts();
+    run.report(&Event::LoggedIn { mechanism: facts.method.name() });
+    if facts.utf8 {
+        run.detail(|| "UTF8 mode: messages come as they are stored".to_owned());
+    } else if facts.utf8_offered && facts.asked && account_wants_utf8(run) && memory.utf8_dropped.is_none() {
+        run.detail(|| "the server lists UTF8 and refused it: the session goes on without".to_owned());
+    }
+    pin(memory, run.account.auth, facts);
+    if let Some(before) = &facts.capabilities_before
+        && facts.trustworthy
+        && facts.asked
+    {
+        memory.put_offer(Offer {
+            way: way(run.account),
+            stage: Stage::BeforeLogin,
+            when: now,
+            capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
+        });
+    }
+    Ok(client)
+}
+
+fn account_wants_utf8(run: &Run<'_>) -> bool {
+    run.account.utf8 == Switch::Auto
+}
+
+/// Whether `UTF8` is to be sent where it is listed: not for a week to a server that ended the line at it.
+fn sends_utf8(run: &Run<'_>, memory: &mut Memory, now: Time) -> bool {
+    if memory.utf8_dropped.is_some_and(|when| !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
+        memory.utf8_dropped = None;
+    }
+    account_wants_utf8(run) && memory.utf8_dropped.is_none()
+}
+
+fn attempt(
+    run: &Run<'_>,
+    memory: &mut Memory,
     secret: &Secret,
     now: Time,
     ahead: Option<Ahead>,
 ) -> Result<Client<Transaction>, Error> {
     let account = run.account;
+    let utf8 = sends_utf8(run, memory, now);
     let remembered = remembered(memory, account, now);
     let call = Call {
         host: &account.host,
@@ -57,6 +139,7 @@ pub(super) fn login(
         connectors: run.context.connectors,
         stop: &run.context.stop,
         remembered: remembered.as_ref(),
+        utf8,
         dialogue: run.dialogue(),
     };
     let credentials = Credentials {

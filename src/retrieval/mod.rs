@@ -8,6 +8,7 @@ mod alerts;
 mod committer;
 mod compare;
 mod destinations;
+mod doubts;
 mod error;
 mod fetch;
 pub mod jobs;
@@ -15,6 +16,7 @@ mod login;
 mod prepare;
 mod quick;
 mod recovery;
+mod rounds;
 mod run;
 mod session;
 
@@ -39,6 +41,9 @@ use alerts::Alerts;
 use destinations::Destinations;
 use run::Run;
 use session::{Held, Outcome, Scope, Sessions};
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
 
 /// A server that shows only a window of its maildrop is asked again at most so often in one run.
 const MOST_SESSIONS: u32 = 100;
@@ -117,32 +122,63 @@ fn with_lock(
             Err(e) if sessions.gives_up_pipelining(&e) => None,
             Err(e) => return Err(e),
         };
-        let held = open(run, sessions.summary, directory, lock)?;
+        let held = open(run, sessions.summary, directory, lock, sessions.memory)?;
         return sessions.finish(held, begun, directory);
     }
-    let held = open(run, summary, directory, lock)?;
+    let held = open(run, summary, directory, lock, memory)?;
     let secret = password::obtain(run.account, run.context.environment)?;
     Sessions::new(run, summary, memory, &secret).finish(held, None, directory)
 }
 
 /// Opens the ledger, settles what a run that died has left, and opens the destinations.
-fn open(run: &Run<'_>, summary: &mut Summary, directory: &Path, lock: Lock) -> Result<Held, Error> {
+fn open(
+    run: &Run<'_>,
+    summary: &mut Summary,
+    directory: &Path,
+    lock: Lock,
+    memory: &mut Memory,
+) -> Result<Held, Error> {
+    Ledger::check_extent(directory, memory.extent)?;
     let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, Time::now())?;
     for warning in ledger.warnings() {
         run.warn(warning.clone());
     }
     recovery::recover(run, &mut ledger, directory, summary)?;
+    correct_clock(run, &mut ledger, memory)?;
     let destinations = Destinations::open(run, &mut ledger, directory)?;
     Ok((ledger, destinations))
 }
 
 /// In order, also after a line that broke: the next run then need not write the ledger anew.
-fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path) -> Result<(), Error> {
+fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Memory) -> Result<(), Error> {
     // A spool has served only when what became of its messages is on disk.
     ledger.sync()?;
     let cleaned = mbox::clean_up(&run.context.state, directory, ledger.id(), &ledger.intents());
-    let closed = ledger.close().map_err(Error::from);
-    cleaned.map_err(Error::from).and(closed)
+    if let Some(extent) = ledger.close()? {
+        memory.extent = Some(extent);
+    }
+    Ok(cleaned?)
+}
+
+/// A clock that ran ahead once has left times that lie in the future.  They are given up when two runs agree that they do,
+/// at least an hour apart by a clock that went forward: one run alone may be the one whose clock is wrong.
+fn correct_clock(run: &Run<'_>, ledger: &mut Ledger, memory: &mut Memory) -> Result<(), Error> {
+    let now = Time::now();
+    if ledger.ahead_of_clock() <= DAY {
+        memory.behind = None;
+        return Ok(());
+    }
+    match memory.behind.map(|since| now.seconds_since(since)) {
+        Some(HOUR..) => {
+            run.warn("the clock had run ahead: times in the future are read as today's".to_owned());
+            memory.behind = None;
+            ledger.correct_clock()?;
+        }
+        // Gone back again: it begins from here.
+        None | Some(..0) => memory.behind = Some(now),
+        Some(_) => {}
+    }
+    Ok(())
 }
 
 impl<'a, 'b> Sessions<'a, 'b> {
@@ -159,7 +195,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
     ) -> Result<(), Error> {
         let (ledger, result) = self.all(held, begun);
         let Some(ledger) = ledger else { return result };
-        let closed = close_up(self.run, ledger, directory);
+        let closed = close_up(self.run, ledger, directory, self.memory);
         result.and(closed)
     }
 

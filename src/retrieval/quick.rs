@@ -174,7 +174,7 @@ fn settled(
         Retention::Limits(limits) => limits.days,
         Retention::Keep | Retention::Delete => None,
     };
-    let changed = plan::has_changed_size(maildrop, ledger);
+    let changed = plan::has_changed_size(maildrop, ledger, policy.utf8);
     if !quiet || !all || changed || policy.window {
         return Ok(None);
     }
@@ -193,7 +193,7 @@ fn settled(
         left = left.saturating_add(1);
         let entry = ledger.entry(id);
         match entry.state {
-            _ if maildrop.times_listed(id) > 1 => return Ok(None),
+            _ if maildrop.times_listed(id) > 1 || (entry.doubtful && !entry.varies) => return Ok(None),
             State::Deleted => return Ok(None),
             State::Open => match entry.retry_after {
                 Some(time) => sooner(time),

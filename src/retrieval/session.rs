@@ -3,22 +3,24 @@
 use std::collections::HashSet;
 
 use super::committer::{self, Work};
+use super::compare::Comparison;
 use super::destinations::Destinations;
+use super::doubts;
 use super::error::Error;
 use super::fetch::{Fetch, State, Tally};
-use super::login::{agree_on_pipelining, login, pin, way};
+use super::login::{agree_on_pipelining, log_in};
 use super::prepare::{Known, Prepared, prepare, sizes_are_due};
 use super::quick;
+use super::rounds::{Round, Rounds};
 use super::run::Run;
-use crate::client::{self, Ahead, Client, Farewell, Transaction};
-use crate::clock::Time;
+use crate::client::{Ahead, Client, Farewell, Transaction};
 use crate::exit::ExitCode;
-use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
+use crate::ledger::memory::{Memory, Pipelining as Verdict};
 use crate::ledger::{Entry, Ledger};
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
-use crate::proof::{Delivered, EntryId};
-use crate::protocol::capability::Expire;
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::proof::EntryId;
+use crate::protocol::capability::{Capabilities, Expire};
+use crate::protocol::types::Octets;
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
 
@@ -107,35 +109,7 @@ impl Sessions<'_, '_> {
     }
 
     fn login(&mut self, ahead: Ahead) -> Result<Client<Transaction>, Error> {
-        // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
-        let now = Time::now();
-        self.run.report(&Event::Connecting { server: self.run.server() });
-        let mut attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
-        if let Err(Error::Client(e)) = &attempt
-            && !matches!(e, client::Error::Connection(_))
-        {
-            // What was remembered may be why.
-            let remembered = !std::mem::take(&mut self.memory.offers).is_empty();
-            if remembered && matches!(e, client::Error::LoginRefused { secret_sent: false, .. }) {
-                attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
-            }
-        }
-        let client = attempt?;
-        let facts = client.login_facts();
-        self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
-        pin(self.memory, self.run.account.auth, facts);
-        if let Some(before) = &facts.capabilities_before
-            && facts.trustworthy
-            && facts.asked
-        {
-            self.memory.put_offer(Offer {
-                way: way(self.run.account),
-                stage: Stage::BeforeLogin,
-                when: now,
-                capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
-            });
-        }
-        Ok(client)
+        log_in(self.run, self.memory, self.secret, Some(ahead))
     }
 }
 
@@ -154,31 +128,58 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let mut prepared =
-            match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken) {
-                Ok(prepared) => prepared,
-                Err(e) => {
-                    client.hang_up();
-                    return (Some((ledger, destinations)), Err(e));
-                }
-            };
-        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
-        self.tell_plan(&prepared.maildrop, &prepared.decisions);
-        let (mut tally, result);
-        (ledger, tally, result) = match self.fetch(&mut client, ledger, &mut destinations, &mut prepared) {
-            Ok(fetched) => fetched,
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
+        {
+            Ok(prepared) => prepared,
             Err(e) => {
                 client.hang_up();
-                return (None, Err(e));
+                return (Some((ledger, destinations)), Err(e));
             }
         };
-        let Prepared { mut maildrop, policy, drop_listing, .. } = prepared;
+        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
+        self.tell_plan(&prepared.maildrop, &prepared.decisions);
+        let Prepared { mut maildrop, decisions, policy, suspicion, drop_listing } = prepared;
+        let mut tally = Tally { in_step: true, ..Tally::default() };
+        let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
+        let has_top = client.capabilities().is_none_or(Capabilities::top);
+        let first =
+            rounds.first(decisions, (&maildrop, &policy), &ledger, &self.memory.habits, has_top).map(Some);
+        let mut result = Ok(());
+        let mut next = first;
+        loop {
+            let round = match next {
+                Ok(Some(round)) => round,
+                Ok(None) => break,
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            };
+            let ended =
+                self.round(&mut client, ledger, &mut destinations, (&maildrop, &policy), round, &mut tally);
+            let comparison;
+            (ledger, comparison, result) = match ended {
+                Ok(ended) => ended,
+                Err(e) => {
+                    client.hang_up();
+                    return (None, Err(e));
+                }
+            };
+            if result.is_err() || tally.trouble.is_some() || *self.scope != Scope::Everything {
+                break;
+            }
+            let habits = &mut self.memory.habits;
+            next = rounds.next(self.run, comparison, (&mut maildrop, &policy), &mut ledger, habits, &tally);
+        }
+        if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
+            result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy);
+        }
         self.count(&tally);
         if let Err(e) = result {
             client.hang_up();
             return (Some((ledger, destinations)), Err(e));
         }
-        let parted = self.part(client, &mut ledger, &mut maildrop, &policy, &mut tally);
+        let parted = self.part(client, &mut ledger, &mut tally);
         let parted = parted.and_then(|confirmed| {
             self.remember(confirmed, &maildrop, &ledger, &policy, drop_listing, &tally)?;
             Ok(confirmed)
@@ -222,7 +223,7 @@ impl Session<'_, '_> {
                     self.run.detail(|| format!("message {} is left for now: {why}", listed.number));
                 }
                 Decision::Leave(_) => {}
-                Decision::Retrieve(_) | Decision::Compare(_) => {
+                Decision::Retrieve(_) | Decision::Compare(_) | Decision::Delete(_) => {
                     messages = messages.saturating_add(1);
                     octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
                 }
@@ -239,19 +240,23 @@ impl Session<'_, '_> {
         self.run.report(&Event::Planned { messages, octets });
     }
 
-    /// Runs the committer beside the network; the error of either is the session's.
-    fn fetch(
+    /// One round of a session: retrieves, compares and deletes what it says, with the committer beside the network, and
+    /// adds to `tally`.  The ledger comes back with the round's own error, which may be either's; it doesn't where the
+    /// committer could not be started, or died.
+    fn round(
         &mut self,
         client: &mut Client<Transaction>,
         ledger: Ledger,
         destinations: &mut Destinations,
-        prepared: &mut Prepared,
-    ) -> Result<(Ledger, Tally, Result<(), Error>), Error> {
-        let Prepared { maildrop, decisions, policy, comparison, .. } = prepared;
-        if !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
-            return Ok((ledger, Tally { in_step: true, ..Tally::default() }, Ok(())));
+        (maildrop, policy): (&Maildrop, &Policy),
+        round: Round,
+        tally: &mut Tally,
+    ) -> Result<(Ledger, Comparison, Result<(), Error>), Error> {
+        let Round { decisions, comparison, ready } = round;
+        if ready.is_empty() && !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
+            return Ok((ledger, comparison, Ok(())));
         }
-        let known = Known::read(maildrop, decisions, &ledger, destinations)?;
+        let known = Known::read(maildrop, &decisions, &ledger, destinations)?;
         let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
@@ -259,8 +264,8 @@ impl Session<'_, '_> {
             run: self.run,
             client,
             maildrop,
-            decisions,
-            comparison: std::mem::take(comparison),
+            decisions: &decisions,
+            comparison,
             lacking: known.lacking,
             keys: known.keys,
             failed_before: known.failed_before,
@@ -268,7 +273,7 @@ impl Session<'_, '_> {
             policy,
             work: Some(work),
             inbox,
-            state: State::default(),
+            state: State::new(std::mem::take(tally), ready),
         };
         std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
@@ -281,10 +286,10 @@ impl Session<'_, '_> {
             let (ledger, committed) = committer.join().map_err(|_| Error::Bug)?;
             // What it still had to say has been said by now.
             fetch.last_reports();
-            let tally = std::mem::take(&mut fetch.state.tally);
+            *tally = std::mem::take(&mut fetch.state.tally);
             // A disk that refuses outranks a line that broke.
             let result = committed.map_err(Error::from).and(fetched);
-            Ok((ledger, tally, result))
+            Ok((ledger, fetch.comparison, result))
         })
     }
 
@@ -312,18 +317,13 @@ impl Session<'_, '_> {
         trouble.exit = trouble.exit.merge(exit);
     }
 
-    /// Deletes what the policy retires, and ends the session.
+    /// Ends the session; whether the server has confirmed that.
     fn part(
         &mut self,
-        mut client: Client<Transaction>,
+        client: Client<Transaction>,
         ledger: &mut Ledger,
-        maildrop: &mut Maildrop,
-        policy: &Policy,
         tally: &mut Tally,
     ) -> Result<bool, Error> {
-        if *self.scope == Scope::Everything && !self.run.context.stop.raised() {
-            self.retire(&mut client, ledger, maildrop, policy, tally)?;
-        }
         if !tally.refused.is_empty() {
             self.mark(ExitCode::Later);
         }
@@ -339,61 +339,34 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(false);
         }
-        // Deletions count from QUIT on: by then the ledger must have what they rest on.
-        if !tally.accepted.is_empty() {
+        // Deletions count from QUIT on: by then the ledger must have what they rest on.  Of several messages with one key,
+        // of which the server has refused to delete one, that one is there still.
+        let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+        let deleted = tally.accepted.len();
+        tally.accepted.retain(|id| !refused.contains(id));
+        let asked = ledger.ask_deletion(&tally.accepted)?;
+        if deleted > 0 {
             ledger.sync()?;
         }
         if tally.in_step && tally.retrieved && client.checks_step() {
             self.memory.pipelining = Verdict::InStep;
         }
-        let matters = tally.retrieved || !tally.accepted.is_empty();
+        let matters = tally.retrieved || deleted > 0;
         match client.quit(matters)? {
             Farewell::Confirmed => {
-                let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
+                let deleted = u64::try_from(deleted).unwrap_or(u64::MAX);
                 self.summary.deleted = self.summary.deleted.saturating_add(deleted);
-                // Of several messages with one key, one is there still.
-                let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
-                tally.accepted.retain(|id| !refused.contains(id));
-                ledger.deleted(&tally.accepted)?;
-                ledger.flush()?;
+                ledger.confirm_deletion(asked)?;
                 Ok(true)
             }
             Farewell::Refused(text) => {
-                if !tally.accepted.is_empty() {
+                if deleted > 0 {
                     self.run.warn(format!("the server did not confirm the deletions: {text}"));
                 }
                 Ok(false)
             }
             Farewell::Unanswered => Ok(!matters),
         }
-    }
-
-    fn retire(
-        &mut self,
-        client: &mut Client<Transaction>,
-        ledger: &mut Ledger,
-        maildrop: &mut Maildrop,
-        policy: &Policy,
-        tally: &mut Tally,
-    ) -> Result<(), Error> {
-        if !maildrop.has_sizes() {
-            // LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
-            return Ok(());
-        }
-        adopt(maildrop, ledger);
-        let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
-        let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
-        let retired =
-            plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
-        if retired.is_empty() {
-            return Ok(());
-        }
-        let proofs: Vec<Delivered> =
-            retired.iter().filter_map(|retired| ledger.delivered(retired.entry, retired.number)).collect();
-        for retired in &retired {
-            self.run.detail(|| format!("message {} is deleted: {}", retired.number, retired.why));
-        }
-        super::fetch::delete_all(self.run, client, &proofs, tally)
     }
 
     fn outcome(
@@ -413,7 +386,7 @@ impl Session<'_, '_> {
                 let left: Vec<EntryId> = maildrop
                     .iter()
                     .filter_map(|listed| match listed.who {
-                        Who::Known(id) if is_due(&ledger.entry(id), policy.now) => Some(id),
+                        Who::Known(id) if is_due(&ledger.entry(id), policy) => Some(id),
                         _ => None,
                     })
                     .take(10)
@@ -430,22 +403,8 @@ impl Session<'_, '_> {
 }
 
 /// Whether it failed, and has waited long enough.
-fn is_due(entry: &Entry, now: Time) -> bool {
-    entry.failures > 0 && entry.retry_after.is_none_or(|at| at <= now)
-}
-
-/// Gives messages that this run delivered their entries, so that they count among the newest.
-fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
-    let found: Vec<(MessageNumber, EntryId)> = maildrop
-        .iter()
-        .filter_map(|listed| match listed.who {
-            Who::New(unique_id) => ledger.find(unique_id).map(|id| (listed.number, id)),
-            Who::Known(_) | Who::Nameless => None,
-        })
-        .collect();
-    for (number, id) in found {
-        maildrop.assign(number, id);
-    }
+fn is_due(entry: &Entry, policy: &Policy) -> bool {
+    entry.failures > 0 && !plan::backs_off(entry, policy)
 }
 
 /// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.

@@ -55,6 +55,8 @@ impl Home {
             digests: facts.digests,
             sender: facts.sender,
             recipient: facts.recipient,
+            utf8: false,
+            again: false,
             set: vec![DestinationId(0)],
         };
         Piece { message: Arc::new(message), destination: DestinationId(0), octets, digest, place }

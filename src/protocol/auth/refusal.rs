@@ -51,7 +51,7 @@ impl fmt::Display for Refusal {
             Self::LoginDelay => "the last login was too recent",
             Self::SysTemp => "the server has a passing trouble",
             Self::SysPerm => "the server has a trouble that its operator must mend",
-            Self::NeedsUtf8 => "the maildrop wants UTF8 mode, which popfetch doesn't speak",
+            Self::NeedsUtf8 => "the maildrop needs UTF8, which the server did not offer",
             Self::Credentials => "the credentials were refused",
             Self::Busy => "the server can't serve this maildrop now",
         })

@@ -302,6 +302,18 @@ fn encode(response: &Secret) -> Secret {
     Secret::new(STANDARD.encode(response.expose()))
 }
 
+/// User name or password as `UTF8 USER` lets USER, PASS and APOP carry it: by SASLprep (RFC 6856 §2.2, RFC 4013).  ASCII
+/// stays as it is.
+///
+/// # Errors
+/// When it isn't UTF-8, or holds what SASLprep forbids (78).
+pub fn prepared(what: Text, octets: &[u8]) -> Result<Secret, SaslError> {
+    if octets.is_ascii() {
+        return Ok(Secret::new(octets));
+    }
+    scram::prepared(what, octets).map(|text| Secret::new(text.as_bytes()))
+}
+
 /// The parts as one, without a copy of them left behind in memory that was outgrown.
 fn joined(parts: &[&[u8]]) -> Secret {
     Secret::new(parts.concat())

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{Fetch, Job, Lacking};
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
+use crate::ledger::Match;
 use crate::message::{Examiner, Facts};
-use crate::plan::{Decision, Listed, Who};
-use crate::proof::{Arrival, DestinationId, EntryId, Key};
+use crate::plan::{Listed, Who};
+use crate::proof::{Arrival, DestinationId, Key};
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report;
 use crate::retrieval::Error;
@@ -36,7 +37,7 @@ pub(super) struct Arriving {
 /// What a message that has arrived comes to, once its end can be believed.
 pub(super) enum Whole {
     Parcel(Parcel),
-    Same { key: Key, listed: Option<Octets>, entry: EntryId },
+    Same { key: Key, listed: Option<Octets>, same_as: Match },
 }
 
 impl Arriving {
@@ -72,7 +73,7 @@ impl Fetch<'_> {
         }
         if let Some(text) = refusal {
             self.settled_octets(job.size);
-            let reason = format!("the server refused it: {}", self.client.quote(&text));
+            let reason = self.client.refusal(&text);
             self.message_failed(&listed, reason, ExitCode::Later);
             return Ok(());
         }
@@ -154,13 +155,21 @@ impl Fetch<'_> {
             return Ok(());
         }
         let key = self.key_of(&listed, &facts);
-        if let Decision::Compare(why) = job.decision
-            && let Verdict::Same(entry) = self.comparison.whole(&listed, why, &facts)
-        {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            self.state.suspect = Some((job, Whole::Same { key, listed: listed.octets, entry }));
-            return Ok(());
+        let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
+        match verdict {
+            Some(Verdict::Same(same_as)) => {
+                give_up(intakes);
+                self.settled_octets(job.size);
+                self.state.suspect = Some((job, Whole::Same { key, listed: listed.octets, same_as }));
+                return Ok(());
+            }
+            Some(Verdict::SetAside) => {
+                give_up(intakes);
+                self.settled_octets(job.size);
+                self.state.tally.not_stored = true;
+                return Ok(());
+            }
+            _ => {}
         }
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
@@ -182,6 +191,8 @@ impl Fetch<'_> {
             digests: facts.digests,
             sender: facts.sender,
             recipient: facts.recipient,
+            utf8: self.policy.utf8,
+            again: verdict.is_some() && matches!(listed.who, Who::Known(_)),
             set,
         });
         let parcel = Parcel { message, waiting };

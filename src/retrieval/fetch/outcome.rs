@@ -5,7 +5,7 @@ use std::sync::mpsc::TryRecvError;
 use super::{Fetch, Job, UNKNOWN_SIZE, Whole};
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::plan::{self, Listed, Who};
+use crate::plan::{self, Decision, Listed, Who};
 use crate::proof::Delivered;
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report;
@@ -133,8 +133,13 @@ impl Fetch<'_> {
 
     fn may_delete(&mut self, listed: Option<Listed<'_>>, octets: Option<u64>, proof: Option<Delivered>) {
         let size = listed.and_then(|l| l.octets).or(octets.map(Octets));
+        let due = |number| {
+            let index = self.maildrop.index_of(number)?;
+            self.decisions.get(index).filter(|decision| matches!(decision, Decision::Delete(_)))
+        };
         if let Some(proof) = proof
-            && plan::at_once(self.policy, size).is_some()
+            && (plan::at_once(self.policy, size).is_some()
+                || (octets.is_none() && due(proof.number()).is_some()))
         {
             self.state.to_delete.push_back(proof);
         }
