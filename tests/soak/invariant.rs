@@ -44,8 +44,8 @@ impl Violation {
 pub struct History {
     /// The sets of destinations that runs have had.
     pub destinations: BTreeSet<Vec<Store>>,
-    /// Runs that were killed while a program was a destination.
-    pub kills_with_pipe: usize,
+    /// Runs that broke off while a program was a destination: the messages in hand come again.
+    pub forgotten_outcomes: usize,
 }
 
 /// Each mail that popfetch took from the server is whole in every store of some set of destinations; no store holds a
@@ -107,8 +107,8 @@ fn allowed(world: &World, id: MailId, store: Store, history: &History) -> usize 
         (false, true) => fate.unique_ids.len() + usize::from(world.is_ambiguous(id)),
         (false, false) => 2,
     };
-    let by_kill = if store == Store::Pipe { history.kills_with_pipe } else { 0 };
-    by_id + fate.forgotten as usize + by_kill
+    let by_break = if store == Store::Pipe { history.forgotten_outcomes } else { 0 };
+    by_id + fate.forgotten as usize + by_break
 }
 
 /// Exit code 0 is true: no mail that the last session listed is withheld.  Asked only where no limit of the user's
@@ -162,7 +162,7 @@ mod tests {
         let stored =
             |mail: &crate::mail::Mail| mail.octets.iter().copied().filter(|octet| *octet != b'\r').collect();
         let contents = Contents::from([(Store::Maildir, world.mails.iter().map(stored).collect())]);
-        let history = History { destinations: BTreeSet::from([vec![Store::Maildir]]), kills_with_pipe: 0 };
+        let history = History { destinations: BTreeSet::from([vec![Store::Maildir]]), forgotten_outcomes: 0 };
         (world, contents, history)
     }
 

@@ -14,7 +14,7 @@
 //!
 //! `POPFETCH_SOAK_TRAITS=Cuts,NoTop` has servers with these traits only (with `POPFETCH_SOAK_SEED` too, or it's another
 //! life), and with none of them if it's empty.  `POPFETCH_SOAK_FROM=N` begins with another seed than 1; `POPFETCH_SOAK_SHRINK=0` leaves failing stories as long as
-//! they are.  A life that fails is made shorter, by leaving out traits and steps while it still fails, and its story is
+//! they are; `POPFETCH_SOAK_PROGRAM=FILE` tries another build of popfetch.  A life that fails is made shorter, by leaving out traits and steps while it still fails, and its story is
 //! printed with what the server and popfetch said.  A seed repeats a life but for what the two processes' timing
 //! decides: which octets arrive together, and where exactly a kill falls.
 //!
@@ -97,6 +97,7 @@ fn no_life_breaks_the_invariant() {
     let first = number("POPFETCH_SOAK_FROM").unwrap_or(1);
     let next = AtomicU64::new(first);
     let (began, failures, runs) = (Instant::now(), Mutex::new(BTreeMap::new()), AtomicU64::new(0));
+    let slowest = Mutex::new((Duration::ZERO, 0));
     let live = || {
         loop {
             let seed = next.fetch_add(1, Ordering::SeqCst);
@@ -104,8 +105,11 @@ fn no_life_breaks_the_invariant() {
             if seed >= first + asked.unwrap_or(LIVES) || late {
                 return;
             }
-            let story = Story::made_up(seed, &choice);
+            let (story, its_beginning) = (Story::made_up(seed, &choice), Instant::now());
             let outcome = play(&story);
+            let mut slowest = slowest.lock().unwrap();
+            *slowest = (*slowest).max((its_beginning.elapsed(), seed));
+            drop(slowest);
             runs.fetch_add(outcome.runs as u64, Ordering::SeqCst);
             if outcome.violation.is_some() {
                 failures.lock().unwrap().insert(seed, (story, outcome));
@@ -117,8 +121,8 @@ fn no_life_breaks_the_invariant() {
             scope.spawn(live);
         }
     });
-    let runs = runs.into_inner();
-    eprintln!("{runs} runs of popfetch in {:.1?}", began.elapsed());
+    let (runs, slowest) = (runs.into_inner(), slowest.into_inner().unwrap());
+    eprintln!("{runs} runs of popfetch in {:.1?}; the slowest life: {slowest:.1?}", began.elapsed());
     report(failures.into_inner().unwrap());
 }
 

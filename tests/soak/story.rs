@@ -116,12 +116,12 @@ impl Options {
             || self.max_message_size.is_some()
     }
 
-    /// Whether this run doesn't reach its end.
-    pub fn kills(&self) -> bool {
+    /// Whether what was handed to a program may have to be handed over again: its outcome couldn't be written down.
+    pub fn forgets_outcomes(&self) -> bool {
         match self.interruption {
             Some(Interruption::Signal { signal, .. }) => signal == Signal::KILL,
-            Some(Interruption::Crash { .. }) => true,
-            Some(Interruption::FullDisk { .. }) | None => false,
+            Some(Interruption::Crash { .. } | Interruption::FullDisk { .. }) => true,
+            None => false,
         }
     }
 

@@ -36,6 +36,8 @@ pub enum Trait {
     ChangesCopies,
     /// New mail arrives while a session is open (that session doesn't see it).
     ReceivesDuringSessions,
+    /// New mail stands before the old.
+    NewestFirst,
     /// As Courier: QUIT is answered before the deletions are done; the next session still sees what was deleted.
     DeletesLate,
     /// The sizes in the listings are wrong, and differ from session to session.
@@ -90,7 +92,7 @@ pub enum Trait {
 
 impl Trait {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::ReusesIds,
         Self::Renumbers,
         Self::TwoNodes,
@@ -104,6 +106,7 @@ impl Trait {
         Self::ExpiresAtOnce,
         Self::ChangesCopies,
         Self::ReceivesDuringSessions,
+        Self::NewestFirst,
         Self::DeletesLate,
         Self::WrongSizes,
         Self::RefusesForGood,

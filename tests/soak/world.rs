@@ -33,9 +33,9 @@ pub struct Shown {
 pub struct Fate {
     /// The unique-ids under which sessions have listed it.
     pub unique_ids: BTreeSet<String>,
-    /// When it was last taken from the maildrop by a QUIT of popfetch.
+    /// When it was last taken from the maildrop by a QUIT of popfetch, by popfetch's clock.
     pub deleted_by_popfetch: Option<i64>,
-    /// When it was last taken away by another client.
+    /// When it was last taken away by another client, by the same.
     pub deleted_by_other: Option<i64>,
     /// How often a backup brought it back when popfetch need not remember it any more, or can't know it again.
     pub forgotten: u32,
@@ -63,6 +63,9 @@ pub struct World {
     pub sessions: u64,
     /// The server's time, in seconds from the life's beginning.
     pub now: i64,
+    /// popfetch's clock in its last run, and the latest that it has ever shown.
+    clock: i64,
+    latest_clock: i64,
     /// Nothing passes by any more: faults that come and go have gone.
     pub well: bool,
 }
@@ -85,6 +88,8 @@ impl World {
             renumberings: 0,
             sessions: 0,
             now: 0,
+            clock: 0,
+            latest_clock: 0,
             well: false,
         }
     }
@@ -113,9 +118,28 @@ impl World {
         self.traits.has(one) && !(self.well && passes)
     }
 
-    /// The mails that the server holds and shows, window or not.
+    /// popfetch runs with a clock that is off by so much: the time that it shows.
+    pub fn set_clock(&mut self, off_by: i64) -> i64 {
+        self.clock = self.now + off_by;
+        self.latest_clock = self.latest_clock.max(self.clock);
+        self.clock
+    }
+
+    /// The mails that the server holds, without those that QUIT took out of the window.
     pub fn on_server(&self) -> Vec<MailId> {
         self.held.iter().filter(|held| !held.popped).map(|held| held.id).collect()
+    }
+
+    /// Those that a session would show now.
+    pub fn shown(&self) -> Vec<MailId> {
+        self.on_server().into_iter().take(self.window()).collect()
+    }
+
+    fn window(&self) -> usize {
+        match self.has(Trait::Window) {
+            true => usize::try_from(self.traits.number(Trait::Window, 2, 6)).unwrap(),
+            false => usize::MAX,
+        }
     }
 
     /// Whether this unique-id has ever stood for other mail than this.
@@ -142,14 +166,15 @@ impl World {
 
     // ---- what happens between sessions ----------------------------------------------------------------------------
 
-    /// New mail arrives at the end.
+    /// New mail arrives: at the end, on most servers.
     pub fn arrive(&mut self, count: u64) {
         for _ in 0..count {
             let id = MailId(u32::try_from(self.mails.len()).unwrap() + 1);
             self.mails.push(Mail::made_up(id, &self.traits));
             self.fates.insert(id, Fate::default());
             let unique_id = self.new_unique_id(id);
-            self.held.push(Held { id, unique_id, popped: false });
+            let place = if self.has(Trait::NewestFirst) { 0 } else { self.held.len() };
+            self.held.insert(place, Held { id, unique_id, popped: false });
         }
     }
 
@@ -173,7 +198,7 @@ impl World {
 
     /// Another client deletes mail: each with this chance in 100.
     pub fn other_client_deletes(&mut self, percent: u64, random: &mut Random) {
-        let (now, fates, freed) = (self.now, &mut self.fates, &mut self.freed);
+        let (now, fates, freed) = (self.clock, &mut self.fates, &mut self.freed);
         self.held.retain(|held| {
             let stays = held.popped || random.between(1, 100) > percent;
             if !stays {
@@ -204,7 +229,7 @@ impl World {
             let changed_id = here.is_some_and(|held| held.unique_id != old.unique_id);
             if here.is_none() || changed_id {
                 let away = fate.deleted_by_popfetch.max(fate.deleted_by_other);
-                let long_ago = away.is_some_and(|then| self.now - then > REMEMBERED);
+                let long_ago = away.is_some_and(|then| self.latest_clock - then > REMEMBERED);
                 // Without ids that were kept, only what popfetch didn't delete can be known again.
                 if long_ago || !self.traits.keeps_ids() {
                     fate.forgotten += 1;
@@ -226,11 +251,8 @@ impl World {
         if self.has(Trait::Renumbers) && random.once_in(3) {
             self.renumber(&mut random);
         }
-        let window = match self.has(Trait::Window) {
-            true => usize::try_from(self.traits.number(Trait::Window, 2, 6)).unwrap(),
-            false => usize::MAX,
-        };
-        let shown: Vec<Held> = self.held.iter().filter(|held| !held.popped).take(window).cloned().collect();
+        let shown: Vec<Held> =
+            self.held.iter().filter(|held| !held.popped).take(self.window()).cloned().collect();
         self.delete_late();
         (1..)
             .zip(shown)
@@ -323,7 +345,7 @@ impl World {
     }
 
     fn remove(&mut self, ids: &BTreeSet<MailId>) {
-        let (now, fates, freed) = (self.now, &mut self.fates, &mut self.freed);
+        let (now, fates, freed) = (self.clock, &mut self.fates, &mut self.freed);
         self.held.retain(|held| {
             let goes = ids.contains(&held.id) && !held.popped;
             if goes {
@@ -338,7 +360,7 @@ impl World {
     pub fn pop(&mut self, ids: &BTreeSet<MailId>) {
         for held in self.held.iter_mut().filter(|held| ids.contains(&held.id)) {
             held.popped = true;
-            self.fates.get_mut(&held.id).unwrap().deleted_by_popfetch = Some(self.now);
+            self.fates.get_mut(&held.id).unwrap().deleted_by_popfetch = Some(self.clock);
         }
     }
 }
