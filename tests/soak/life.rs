@@ -17,7 +17,6 @@ use crate::random::Random;
 use crate::server::{Server, Strike};
 use crate::stores::{self, Store, TAKE_IN};
 use crate::story::{Interruption, Options, Policy, Step, Story};
-use crate::traits::Trait;
 use crate::world::World;
 
 /// A run that takes longer hangs.
