@@ -323,7 +323,7 @@ fn limit(decisions: &mut [Decision], maildrop: &Maildrop, ledger: &Ledger, polic
 }
 
 /// What may still be delivered in this run, by `max-messages` and `max-bytes`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Allowance {
     max_messages: Option<u64>,
     max_bytes: Option<Octets>,
@@ -337,6 +337,12 @@ impl Allowance {
     pub fn new(policy: &Policy) -> Self {
         let (messages, octets) = policy.taken;
         Self { max_messages: policy.max_messages, max_bytes: policy.max_bytes, messages, octets }
+    }
+
+    /// So much was delivered already.
+    pub fn delivered(&mut self, messages: u64, octets: Octets) {
+        self.messages = self.messages.saturating_add(messages);
+        self.octets = self.octets.plus(octets);
     }
 
     /// Takes a message of this size.

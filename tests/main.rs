@@ -17,6 +17,7 @@ mod configuration;
 mod crash;
 mod destinations;
 mod dovecot;
+mod ends;
 mod faults;
 mod framing;
 mod generated;

@@ -204,6 +204,37 @@ impl Error {
         }
     }
 
+    /// Whether the answers can no longer be told apart: something came that nobody asked for, or that isn't what was due.
+    #[must_use]
+    pub fn is_disorder(&self) -> bool {
+        use crate::protocol::error::{Awaiting, Error};
+        match self {
+            Self::Protocol { source, .. } => match source {
+                Error::NotPop3 { awaiting, .. } => *awaiting != Awaiting::Greeting,
+                Error::LineTooLong { .. } | Error::TooManyLines { .. } | Error::Unsolicited { .. } => true,
+                Error::LooksLikeTls
+                | Error::CommandRefusedLocally { .. }
+                | Error::Farewell { .. }
+                | Error::InjectionAfterStls
+                | Error::Closed { .. }
+                | Error::MalformedListing { .. }
+                | Error::TooManyMessages { .. } => false,
+            },
+            _ => self.forbids_pipelining(),
+        }
+    }
+
+    /// Whether the connection ended, or the server ended the session, where an answer was due.
+    #[must_use]
+    pub fn ends_session(&self) -> bool {
+        use crate::protocol::error::Error;
+        match self {
+            Self::Protocol { source: Error::Farewell { .. }, .. } | Self::Farewell { .. } => true,
+            Self::TimedOut { pipelined, .. } => !pipelined,
+            _ => self.is_closed(),
+        }
+    }
+
     /// Whether it looks as if the server swallows commands that come before it has answered.
     #[must_use]
     pub fn forbids_pipelining(&self) -> bool {

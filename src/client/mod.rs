@@ -24,14 +24,17 @@ use crate::proof::{Delivered, Recognised, SessionId};
 use crate::protocol::auth::ApopChallenge;
 use crate::protocol::command::Command;
 use crate::protocol::listing;
-use crate::protocol::session::{Event, Reply, ResponseCode, Sent};
-use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
+use crate::protocol::session::{Event, ResponseCode, Sent};
+use crate::protocol::types::{MessageNumber, Octets, UniqueId};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
 
-/// Octets of unanswered commands in flight at most: some 2,000 `RETR`s, or half as many checked ones.  Far below what any
+/// Octets of unanswered commands in flight at most: some 2,000 `RETR`s.  Far below what any
 /// socket buffers, so that neither side can be stuck writing while the other one doesn't read.
 const WINDOW: usize = 24 << 10;
+
+/// After the answer to `QUIT` the server closes the connection, or at least says nothing for this long.
+const AFTER_QUIT: Duration = Duration::from_secs(1);
 
 /// A session in the state `S`.
 #[derive(Debug)]
@@ -73,33 +76,8 @@ fn next_session() -> SessionId {
 pub enum Pipelining {
     /// One at a time.
     Off,
-    /// Yes, but the server has yet to prove that it answers in step.
-    Checked,
     /// Yes.
-    Trusted,
-}
-
-/// What the answer to a command says that asks about one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
-    /// The server refused: the message is gone.
-    Refused,
-    /// This message, and what else stands there.
-    Message(MessageNumber, Option<UniqueIdBuf>),
-    /// No message at all.
-    Nothing,
-}
-
-impl Named {
-    /// Of an answer to [`Client::identify`] or [`Client::weigh`].
-    #[must_use]
-    pub fn by(reply: &Reply<'_>) -> Self {
-        match listing::unique_id_line(reply.text) {
-            _ if !reply.ok => Self::Refused,
-            Ok((number, unique_id)) => Self::Message(number, unique_id.map(UniqueId::to_buf)),
-            Err(_) => Self::Nothing,
-        }
-    }
+    On,
 }
 
 /// How a session ended.
@@ -200,8 +178,7 @@ impl Client<Transaction> {
         let mut waiting = numbers.iter();
         let mut open = 0_usize;
         loop {
-            // An answer names no message: only a server that is known to answer in step gets more than one to answer.
-            while self.has_window() && (open == 0 || !self.checks_step()) {
+            while self.has_window() {
                 let Some(number) = waiting.next() else { break };
                 self.line.send(Command::Top(*number, 0))?;
                 open = open.saturating_add(1);
@@ -234,6 +211,14 @@ impl Client<Transaction> {
         self.line.send(Command::Retr(number))
     }
 
+    /// Asks for a message's header.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn top(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::Top(number, 0))
+    }
+
     /// Asks for a message's unique-id: the answer names the number as well.
     ///
     /// # Errors
@@ -242,12 +227,20 @@ impl Client<Transaction> {
         self.line.send(Command::Uidl(Some(number)))
     }
 
-    /// Asks for a message's size: the answer names the number, and can't be taken for one to [`Client::identify`].
+    /// Asks for a message's size: the answer names the number as well.
     ///
     /// # Errors
     /// As for [`Client::retrieve`].
     pub fn weigh(&mut self, number: MessageNumber) -> Result<(), Error> {
         self.line.send(Command::List(Some(number)))
+    }
+
+    /// Asks for the drop listing.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn count(&mut self) -> Result<(), Error> {
+        self.line.send(Command::Stat)
     }
 
     /// Marks a delivered message for deletion that was recognised in this session.
@@ -269,20 +262,12 @@ impl Client<Transaction> {
         self.state.session
     }
 
-    /// Something harmless.
-    ///
-    /// # Errors
-    /// As for [`Client::retrieve`].
-    pub fn noop(&mut self) -> Result<(), Error> {
-        self.line.send(Command::Noop)
-    }
-
     /// Whether another command may be sent now.
     #[must_use]
     pub fn has_window(&self) -> bool {
         match self.state.pipelining {
             Pipelining::Off => self.line.session.outstanding() == 0,
-            Pipelining::Checked | Pipelining::Trusted => self.line.session.outstanding_octets() < WINDOW,
+            Pipelining::On => self.line.session.outstanding_octets() < WINDOW,
         }
     }
 
@@ -297,12 +282,6 @@ impl Client<Transaction> {
     #[must_use]
     pub fn pipelines(&self) -> bool {
         self.state.pipelining != Pipelining::Off
-    }
-
-    /// Whether each `RETR` must stand behind a command whose answer names the message.
-    #[must_use]
-    pub fn checks_step(&self) -> bool {
-        self.state.pipelining == Pipelining::Checked
     }
 
     /// Commands that have not been answered.
@@ -377,6 +356,28 @@ impl Client<Transaction> {
                 self.line.close();
                 return Ok(farewell);
             }
+        }
+    }
+
+    /// Ends the session, and sees that nothing but the answer comes: where no other answer names a message, this is what
+    /// shows that all before it was what it seemed.
+    ///
+    /// # Errors
+    /// A broken line, a refusal, or anything that nobody asked for.
+    pub fn quit_in_step(&mut self) -> Result<(), Error> {
+        self.line.send(Command::Quit)?;
+        loop {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Reply { to: Sent::Quit, reply } if reply.ok => break,
+                Event::Reply { to: Sent::Quit, reply } => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+        match self.line.next(None, Some(AFTER_QUIT)) {
+            Ok(_) => Ok(()),
+            Err(e) if e.is_closed() => Ok(()),
+            Err(e) => Err(e),
         }
     }
 

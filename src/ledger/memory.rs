@@ -47,6 +47,12 @@ pub struct Memory {
     pub behind: Option<Time>,
     /// When the server ended the connection instead of answering `UTF8`.
     pub utf8_dropped: Option<Time>,
+    /// Which question its answers name messages by.
+    pub names: Option<(Names, Time)>,
+    /// How much it takes in one session.
+    pub limit: Option<Limit>,
+    /// Messages at which the connection ended: tried last.
+    pub died: Vec<UniqueIdBuf>,
 }
 
 /// What past listings have shown of a server.
@@ -89,6 +95,33 @@ pub enum UniqueIds {
     Names,
 }
 
+/// The question whose answer names a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// `UIDL n`.
+    UniqueId,
+    /// `LIST n`.
+    Size,
+    /// `STAT`.
+    DropListing,
+    /// None does.
+    Nothing,
+}
+
+/// A server ended a session before deletions could be confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Commands after which the next session ends in `QUIT`.
+    pub commands: u32,
+    /// When that was learnt.
+    pub since: Time,
+}
+
+/// For this long a server is taken to be as it once was, in seconds.
+pub const LASTS: i64 = 7 * 86_400;
+/// Of this many messages it is remembered that the connection ended at them.
+const MOST_DIED: usize = 16;
+
 /// The answer to one `CAPA`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
@@ -119,8 +152,8 @@ pub enum Pipelining {
     Unproven,
     /// It has ended a pipelined session in step.
     InStep,
-    /// It fell out of step: nothing is pipelined.
-    Broken,
+    /// It fell out of step at that time: nothing is pipelined for a week.
+    Broken(Time),
 }
 
 /// A login was refused.
@@ -209,6 +242,25 @@ impl Memory {
         self.offers.push(offer);
     }
 
+    /// Forgets what was learnt of the server's faults more than a week ago, or after `now`.
+    pub fn expire(&mut self, now: Time) {
+        let holds = |since: Time| (0..LASTS).contains(&now.seconds_since(since));
+        if matches!(self.pipelining, Pipelining::Broken(since) if !holds(since)) {
+            self.pipelining = Pipelining::Unproven;
+        }
+        self.limit = self.limit.filter(|limit| holds(limit.since));
+        self.names = self.names.filter(|(names, since)| *names != Names::Nothing || holds(*since));
+    }
+
+    /// The connection ended at this message.
+    pub fn died_at(&mut self, unique_id: UniqueIdBuf) {
+        self.died.retain(|other| *other != unique_id);
+        if self.died.len() >= MOST_DIED {
+            self.died.remove(0);
+        }
+        self.died.push(unique_id);
+    }
+
     fn to_text(&self) -> String {
         let mut out = format!("{HEADING}\n");
         let f = |text: &str| text::field(text.as_bytes());
@@ -227,7 +279,22 @@ impl Memory {
         match self.pipelining {
             Pipelining::Unproven => {}
             Pipelining::InStep => line(format_args!("pipelining in-step")),
-            Pipelining::Broken => line(format_args!("pipelining broken")),
+            Pipelining::Broken(since) => line(format_args!("pipelining broken {}", since.0)),
+        }
+        if let Some((names, since)) = self.names {
+            let names = match names {
+                Names::UniqueId => "unique-id",
+                Names::Size => "size",
+                Names::DropListing => "drop-listing",
+                Names::Nothing => "nothing",
+            };
+            line(format_args!("names {names} {}", since.0));
+        }
+        if let Some(Limit { commands, since }) = self.limit {
+            line(format_args!("limit {commands} {}", since.0));
+        }
+        for unique_id in &self.died {
+            line(format_args!("died {}", text::field(unique_id.borrow().as_bytes())));
         }
         if let Some(sizes) = self.sizes {
             line(format_args!("sizes {}", sizes.0));
@@ -300,9 +367,30 @@ impl Memory {
                 b"pipelining" => {
                     memory.pipelining = match fields.next()? {
                         b"in-step" => Pipelining::InStep,
-                        b"broken" => Pipelining::Broken,
+                        // Without a time it was written when it was for ever.
+                        b"broken" => fields.next().map_or(Some(Pipelining::Unproven), |field| {
+                            time(field).map(Pipelining::Broken)
+                        })?,
                         _ => return None,
                     }
+                }
+                b"names" => {
+                    let names = match fields.next()? {
+                        b"unique-id" => Names::UniqueId,
+                        b"size" => Names::Size,
+                        b"drop-listing" => Names::DropListing,
+                        b"nothing" => Names::Nothing,
+                        _ => return None,
+                    };
+                    memory.names = Some((names, time(fields.next()?)?));
+                }
+                b"limit" => {
+                    let (commands, since) = (number(fields.next()?)?, time(fields.next()?)?);
+                    memory.limit = Some(Limit { commands, since });
+                }
+                b"died" => {
+                    let octets = text::from_field(fields.next()?)?;
+                    memory.died.push(UniqueId::new(&octets)?.to_buf());
                 }
                 b"sizes" => memory.sizes = Some(time(fields.next()?)?),
                 b"habits" => {
@@ -402,7 +490,9 @@ fn time(field: &[u8]) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Adds, Alert, Extent, Habits, Memory, Offer, Pause, Pipelining, Quick, Stage, UniqueIds};
+    use super::{
+        Adds, Alert, Extent, Habits, Limit, Memory, Names, Offer, Pause, Pipelining, Quick, Stage, UniqueIds,
+    };
     use crate::clock::Time;
     use crate::protocol::types::{Octets, UniqueId};
 
@@ -430,6 +520,9 @@ mod tests {
             extent: Some(Extent { generation: 3, octets: 4096 }),
             behind: Some(Time(5)),
             utf8_dropped: Some(Time(3)),
+            names: Some((Names::DropListing, Time(11))),
+            limit: Some(Limit { commands: 40, since: Time(-3) }),
+            died: unique_id(b"a b").into_iter().chain(unique_id(b"-")).collect(),
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
             pause: Some(Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() }),
             alerts: vec![

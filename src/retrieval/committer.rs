@@ -15,7 +15,7 @@ use crate::clock::Time;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::{self, Ledger, Match};
-use crate::proof::{Arrival, Delivered, DestinationId, Key, Noted, Piece, Published, Staged};
+use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
 use crate::protocol::types::{MessageNumber, Octets};
 
 /// What the network thread hands over.
@@ -25,6 +25,10 @@ pub(super) enum Work {
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
     Same { number: MessageNumber, key: Key, listed: Option<Octets>, same_as: Match },
+    /// The server's copies of this entry's message differ each time.
+    Varies { entry: EntryId },
+    /// A message that is left for its size.
+    TooLarge { key: Key, listed: Option<Octets> },
     /// A message whose end cannot be believed.
     Discard(Parcel),
     /// A message could not be retrieved, or not taken in; unless that was our own fault it backs off.
@@ -157,6 +161,8 @@ pub(super) fn run(
             Work::Same { number, key, listed, same_as } => {
                 same(&mut ledger, number, &key, listed, same_as, reports)
             }
+            Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
+            Work::TooLarge { key, listed } => ledger.too_large(&key, listed).map(drop).map_err(Error::from),
             Work::Discard(parcel) => {
                 discard(exits, parcel);
                 Ok(())

@@ -170,6 +170,14 @@ impl Comparison {
         }
     }
 
+    /// Whether a message that is due for deletion, and isn't what was delivered under its key, is delivered once more and
+    /// deleted: its copies differ each time, or were delivered in the other mode.
+    pub(super) fn goes_when_delivered(&self, listed: &Listed<'_>) -> bool {
+        let Who::Known(id) = listed.who else { return false };
+        self.ours.get(&id).is_some_and(|ours| ours.entry.varies || ours.entry.again || ours.other_mode)
+            && !self.failed.contains(&id)
+    }
+
     fn is_one_of_several(&self, id: EntryId) -> bool {
         self.ours.get(&id).is_some_and(|ours| ours.several)
     }

@@ -4,6 +4,7 @@
 //! has been done.
 
 use super::Error;
+use super::fetch::Tally;
 use super::run::Run;
 use crate::clock;
 use crate::ledger::memory::{Habits, UniqueIds};
@@ -207,12 +208,13 @@ pub(super) fn settle(
     habits: &mut Habits,
     maildrop: &Maildrop,
     policy: &Policy,
+    tally: &Tally,
 ) -> Result<(), Error> {
     if policy.window || !(maildrop.has_unique_ids() || maildrop.is_empty()) {
         return Ok(());
     }
     let unknown = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
-    if ledger.is_renumbering() && !unknown {
+    if ledger.is_renumbering() && !unknown && !tally.cut_short {
         ledger.settle_renumbering()?;
     }
     let held: Vec<EntryId> = maildrop

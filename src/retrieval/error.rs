@@ -47,6 +47,23 @@ pub enum Error {
     /// Answers that belong to other commands.
     #[error("the server answered out of step")]
     OutOfStep,
+    /// No answer of this server names a message, so that nothing after it could be believed.
+    #[error("none of the server's answers names a message")]
+    NothingNames,
+    /// The same, where a session must not end in `QUIT` before what was retrieved is stored.
+    #[error(
+        "the server deletes at QUIT what was retrieved, and none of its answers shows where a message ends"
+    )]
+    NotSafe,
+    /// The server refuses what it is asked for, whichever message it is.
+    #[error("the server refuses to hand its messages out: \"{text}\"")]
+    Refuses {
+        /// Its words, fit to print.
+        text: String,
+    },
+    /// The session that was to go on with the work was refused.
+    #[error("no further session: {0}")]
+    NoFurtherSession(client::Error),
     /// A message that goes on and on.
     #[error("message {number} went on far beyond its listed size: the line was closed")]
     Endless {
@@ -77,7 +94,8 @@ impl Error {
             Self::Ledger(e) => e.exit_code(),
             Self::Delivery(e) => e.exit_code(),
             Self::Listing(_) | Self::NoListing | Self::NoIdentity { .. } => ExitCode::Protocol,
-            Self::OutOfStep | Self::Endless { .. } => ExitCode::Protocol,
+            Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
+            Self::Refuses { .. } | Self::NoFurtherSession(_) => ExitCode::Later,
             Self::UniqueIdsLost { .. } => ExitCode::Later,
             Self::Paused { .. } => ExitCode::Refused,
             Self::Pipe(_) => ExitCode::LocalIo,
@@ -112,6 +130,14 @@ impl Error {
             Self::Paused { .. } => Some(
                 "put the password right, or name the account on the command line to try at once".to_owned(),
             ),
+            Self::Refuses { .. } => Some(
+                "a quota or a passing failure of the server: nothing is lost, the next run tries again"
+                    .to_owned(),
+            ),
+            Self::NoFurtherSession(_) => Some("the next run goes on with what is left".to_owned()),
+            Self::NothingNames | Self::NotSafe => {
+                Some("its operator should see it: it answers neither UIDL n nor LIST n nor STAT".to_owned())
+            }
             Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
             Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
             Self::Listing(_) | Self::NoListing => {
@@ -128,6 +154,9 @@ impl Error {
             Self::Listing(_)
             | Self::NoListing
             | Self::OutOfStep
+            | Self::NothingNames
+            | Self::NotSafe
+            | Self::Refuses { .. }
             | Self::Endless { .. }
             | Self::Paused { .. } => {
                 format!("{server}: {self}")
@@ -138,18 +167,24 @@ impl Error {
             | Self::Delivery(_)
             | Self::NoIdentity { .. }
             | Self::UniqueIdsLost { .. }
+            | Self::NoFurtherSession(_)
             | Self::Pipe(_)
             | Self::Bug => self.to_string(),
         }
     }
 
-    /// Whether the server can't be trusted with more than one command at a time.
-    pub(super) fn forbids_pipelining(&self) -> bool {
+    /// Whether the answers can no longer be told apart: what was said since the last one that named a message is void.
+    pub(super) fn is_disorder(&self) -> bool {
         match self {
             Self::OutOfStep => true,
-            Self::Client(e) => e.forbids_pipelining(),
+            Self::Client(e) => e.is_disorder(),
             _ => false,
         }
+    }
+
+    /// Whether the connection or the session ended too early.
+    pub(super) fn ends_session(&self) -> bool {
+        matches!(self, Self::Client(e) if e.ends_session())
     }
 
     /// Whether the server kept us waiting too long.

@@ -1,22 +1,27 @@
-//! The network thread's work in one session: keeps the pipeline full, takes messages in as they arrive, hands batches
-//! to the committer, and sends `DELE` for what comes back delivered.
+//! The network thread's work in one round of a session: keeps the pipeline full, takes messages in as they arrive, hands
+//! batches to the committer, and sends `DELE` for what comes back delivered.
 //!
-//! A message is handed over only when a true status line has followed its terminator ([`Event::Confirmed`]): otherwise
-//! an unstuffed `.` line may have ended it early, and what follows would be taken for answers.  So a `RETR` is always
-//! followed by another command in the same flight: the next `RETR`, a `DELE`, or else a `NOOP`.
+//! **Ends are named.**  What has arrived is *held* until an answer that names a message has followed it ([`naming`]): a
+//! status line alone proves nothing, because the sender of a mail can write one where a server doesn't stuff dots.  The
+//! question stands behind the last `RETR` or `TOP` of each batch, in the same flight.  [`Fetch::confirm`] is the one
+//! place that decides what is confirmed: what it passes is stored, compared, and recognised, so that it may be deleted.
+//! Anything else that comes there, or comes unasked for, voids everything that is held: it's discarded, and asked again
+//! in another session (see [`super::Sessions`]).
 //!
-//! On a server that has not yet proved that it pipelines in step, each `RETR n` stands behind a `UIDL n`, whose answer
-//! names the number and the unique-id; then a message is handed over only when the *next* such answer is in step too.
-//! Behind the last `RETR n` stands a `LIST n`: were it another `UIDL n`, its answer could be taken for that of the first
-//! when the `RETR` before was swallowed.
+//! `RETR`'s answers carry no number.  Where one answer is missing, the answer to the next question is taken for that of
+//! the command before, and the question's own is another question's, or doesn't come: either voids the batch.  That is why
+//! no two questions in flight are about the same message, and why nothing more has to be asked of a server that hasn't yet
+//! been seen to pipeline.
 //!
-//! A message on which the line dies is counted as failed, so that it is tried last from then on and the others come first;
-//! and what has failed before is asked for alone.
+//! What is compared is asked for by `TOP` first, where the header may settle it, and by `RETR` if it doesn't.  A message
+//! that has failed before, or at which a connection ended, comes last and alone.
 
 mod arrival;
+pub(super) mod naming;
 mod outcome;
+mod refusal;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -25,14 +30,17 @@ use super::committer::{Inbox, Parcel, Work};
 use super::compare::Comparison;
 use super::destinations::Entrance;
 use super::run::Run;
-use crate::client::{self, Client, Named, Next, Transaction};
+use crate::client::{Client, Next, Transaction};
 use crate::exit::ExitCode;
-use crate::plan::{Decision, Maildrop, Policy, Who};
+use crate::message::Facts;
+use crate::plan::{self, Allowance, Decision, Listed, Maildrop, Policy, Who};
 use crate::proof::{Delivered, DestinationId, EntryId, Key, Recognised};
 use crate::protocol::session::{Event, Sent};
-use crate::protocol::types::MessageNumber;
+use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report;
-use arrival::{Arriving, Whole, octets_of};
+use arrival::{Arriving, Heading, Whole, octets_of};
+use naming::{Candidates, Expected, Form, Naming, Verdict};
+use refusal::Refused;
 
 /// A batch is closed at this many messages,
 const BATCH_MESSAGES: usize = 256;
@@ -49,7 +57,18 @@ const MOST_WAITING: usize = 1024;
 const MOST_TO_HAND_OVER: usize = 128;
 /// What a message counts whose size isn't known.
 const UNKNOWN_SIZE: u64 = 64 << 10;
-/// What a session's retrieving came to.
+/// The first question of a session stands behind this many octets.
+const FIRST_OCTETS: u64 = 1 << 20;
+/// Where commands can't share a flight, a question costs a round trip: the first one stands behind this many messages.
+const FIRST_MESSAGES: usize = 32;
+/// As long as no `TOP` has been answered well, no more are on their way than this,
+const FIRST_HEADERS: usize = 4;
+/// and after this many refusals there is no `TOP`.
+const MOST_HEADERS_REFUSED: u32 = 3;
+/// Deletions in one session: they count only at its end.
+pub(super) const MOST_DELETIONS: usize = 10_000;
+
+/// What a session's retrieving came to, over its rounds.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Messages delivered.
@@ -60,14 +79,16 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// Retrieved, but not stored: a server that drops what was retrieved must not see `QUIT`.
     pub(super) not_stored: bool,
-    /// The server's answers came in step to the end.
-    pub(super) in_step: bool,
+    /// Which ones those are.
+    pub(super) unstored: Vec<MessageNumber>,
     /// Entries whose comparison failed or did not take place: nothing is concluded about them.
     pub(super) uncertain: Vec<EntryId>,
-    /// What became of each [`Decision::Compare`] and [`Decision::Delete`].
+    /// What became of each [`Decision::Compare`] and [`Decision::Delete`] that was settled, or asked for in vain.
     pub(super) compared: Vec<Compared>,
     /// What was recognised in this session, by number.
     pub(super) recognised: HashMap<MessageNumber, Recognised>,
+    /// Retrieved to be compared, and set aside until all that is known has been.
+    pub(super) aside: HashSet<MessageNumber>,
     /// Deletions that the server has accepted.
     pub(super) accepted: Vec<EntryId>,
     /// Deletions that it refused.
@@ -78,6 +99,97 @@ pub(super) struct Tally {
     pub(super) trouble: Option<Error>,
     /// Whether anything was retrieved.
     pub(super) retrieved: bool,
+    /// Something is left for another session of this run: this one may do no more, or isn't to be burdened with it.
+    pub(super) cut_short: bool,
+    /// `QUIT` was sent and answered already.
+    pub(super) over: bool,
+    /// What was asked for since the last answer that named, when the session broke off.
+    pub(super) void: usize,
+    /// Of that, the one message that is certainly the cause.
+    pub(super) blamed: Option<MessageNumber>,
+    /// Messages at which the connection ended, and messages that came through though it had ended there before.
+    pub(super) died: Vec<UniqueIdBuf>,
+    /// The latter.
+    pub(super) survived: Vec<UniqueIdBuf>,
+    pub(super) standing: Standing,
+}
+
+/// What holds for all rounds of a session.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    pub(super) naming: Naming,
+    pub(super) pace: Pace,
+    pub(super) header: Header,
+    /// Messages whose `DELE` was sent: they can't be asked for any more.
+    pub(super) gone: HashSet<MessageNumber>,
+    /// The message asked for last.
+    pub(super) last: Option<MessageNumber>,
+    /// How many messages were asked for,
+    pub(super) asked: u32,
+    /// how many of them were confirmed,
+    pub(super) confirmed: u32,
+    /// and how many commands were answered.
+    pub(super) answered: u32,
+    /// Commands that were sent or are due.
+    pub(super) charged: u32,
+    /// At most so many of them in this session.
+    pub(super) budget: Option<u32>,
+    /// Whether earlier sessions of this run have brought anything.
+    pub(super) others_came: bool,
+    /// Messages at which a connection ended before.
+    pub(super) died: HashSet<UniqueIdBuf>,
+}
+
+/// How many messages stand before each question.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// This many messages are asked for one by one: an earlier session broke off at one of them.
+    pub(super) careful: usize,
+    messages: usize,
+    octets: u64,
+}
+
+impl Pace {
+    pub(super) fn new(careful: usize, first: usize) -> Self {
+        Self { careful, messages: first, octets: FIRST_OCTETS }
+    }
+
+    /// At first often, so that a session that ends early has brought something: then twice as many each time.
+    fn asked(&mut self) {
+        if self.careful == 0 {
+            self.messages = self.messages.max(1).saturating_mul(2).min(BATCH_MESSAGES);
+            self.octets = self.octets.saturating_mul(2).min(BATCH_OCTETS);
+        }
+    }
+
+    fn is_due(&self, messages: usize, octets: u64) -> bool {
+        messages > 0 && (self.careful > 0 || messages >= self.messages || octets >= self.octets)
+    }
+}
+
+/// How many messages stand before the first question of a session.
+pub(super) fn first_pace(client: &Client<Transaction>) -> usize {
+    if client.pipelines() { 1 } else { FIRST_MESSAGES }
+}
+
+/// Whether `TOP` is to be had in this session.
+#[derive(Debug, Default)]
+pub(super) struct Header {
+    /// Not offered.
+    missing: bool,
+    given: bool,
+    refused: u32,
+    in_flight: usize,
+}
+
+impl Header {
+    pub(super) fn new(missing: bool) -> Self {
+        Self { missing, ..Self::default() }
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        self.missing || (!self.given && self.refused >= MOST_HEADERS_REFUSED)
+    }
 }
 
 /// What became of one comparison.
@@ -97,9 +209,9 @@ pub(super) struct Compared {
 pub(super) enum CompareResult {
     /// It is the message that we have.
     Matched,
-    /// It is other mail, which was delivered, or was handed over to be.
+    /// It is other mail, which was handed over to be delivered.
     Failed,
-    /// It was not compared: refused, a line that ended, a limit, a signal.
+    /// It could not be compared: refused, or too large to be retrieved for that.
     Undone,
 }
 
@@ -110,7 +222,7 @@ impl Tally {
     }
 }
 
-/// Everything one session's retrieving needs.
+/// Everything one round needs.
 pub(super) struct Fetch<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) client: &'a mut Client<Transaction>,
@@ -119,8 +231,11 @@ pub(super) struct Fetch<'a> {
     pub(super) comparison: Comparison,
     /// Messages that reached only some of their destinations.
     pub(super) lacking: HashMap<EntryId, Lacking>,
-    /// The keys of known messages that are retrieved all the same: the ledger is the committer's by now.
+    /// The keys of known messages that are retrieved all the same, and of some others, to ask for: the ledger is the
+    /// committer's by now.
     pub(super) keys: HashMap<EntryId, Key>,
+    /// Places of the listing whose unique-ids are at hand.
+    pub(super) sample: Vec<usize>,
     /// How often entries have failed before: only news are told.
     pub(super) failed_before: HashMap<EntryId, u16>,
     pub(super) entrances: &'a mut [Entrance],
@@ -139,16 +254,33 @@ pub(super) struct Lacking {
     pub(super) set: Vec<DestinationId>,
 }
 
-/// What changes while retrieving.
+/// What changes in a round.
 #[derive(Default)]
 pub(super) struct State {
     cursor: usize,
     second_round: bool,
     next: Option<Job>,
+    /// Those whose header didn't settle it.
+    again: VecDeque<Job>,
     in_flight: VecDeque<Job>,
     arriving: Option<Arriving>,
-    /// Whole, but not confirmed yet.
-    suspect: Option<(Job, Whole)>,
+    heading: Option<Heading>,
+    /// Answered since the last answer that named.
+    done: Vec<Job>,
+    /// What their answers come to, once that is confirmed.
+    held: Vec<Held>,
+    /// Asked for since the last question, and their octets.
+    uncovered: (usize, u64),
+    /// A question must come before any other message.
+    question_due: bool,
+    /// The one message that was asked for where no answer names any.
+    alone: bool,
+    /// What may still be delivered by `max-messages` and `max-bytes`, if what is compared proves to be other mail.
+    allowance: Allowance,
+    /// Deleted as soon as they are delivered, though they are not what was to be deleted.
+    delete_when_delivered: HashSet<MessageNumber>,
+    /// Refused, and none has come through since.
+    refusals: Vec<Refused>,
     batch: Vec<Parcel>,
     batch_octets: u64,
     /// The batch goes as soon as nothing that shares its files is on its way.
@@ -163,13 +295,7 @@ pub(super) struct State {
     ended: bool,
     to_delete: VecDeque<Delivered>,
     deleting: HashMap<MessageNumber, EntryId>,
-    /// The last `RETR` sent, while nothing stands behind it by which its end could be believed.
-    bare: Option<MessageNumber>,
-    /// Checking: what the answers to come must name, in order.
-    checks: VecDeque<Check>,
-    /// Checking: the server says that this message is gone, so its `RETR` must be refused.
-    gone: Option<MessageNumber>,
-    /// No new `RETR` from here on.
+    /// No new message from here on.
     stopping: bool,
     pub(super) tally: Tally,
 }
@@ -180,21 +306,107 @@ struct Job {
     number: MessageNumber,
     decision: Decision,
     size: u64,
+    ask: Ask,
+    /// Whether it was counted among what may be delivered in this run.
+    counted: bool,
 }
 
-/// What stands around a `RETR` on a server that is yet to prove itself.
-#[derive(Debug, Clone, Copy)]
-enum Check {
-    /// `UIDL n`, before it.
-    Identity(Job),
-    /// `LIST n`, behind the last one.
-    Tail(MessageNumber),
+/// What a message is asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// `TOP n 0`.
+    Header,
+    /// `RETR n`.
+    Whole,
+}
+
+/// What an answer comes to, once an answer that names has followed it.
+enum Held {
+    /// A message.
+    Whole(Job, Whole),
+    /// A header.
+    Header(Job, Facts),
+    /// `-ERR`.
+    Refused(Refused),
+    /// Nothing of the message came.
+    Nothing(Job),
 }
 
 impl State {
     /// At the beginning of a round: what earlier rounds of the session came to, and what is to be deleted at once.
-    pub(super) fn new(tally: Tally, ready: Vec<Delivered>) -> Self {
-        Self { tally, to_delete: ready.into(), ..Self::default() }
+    pub(super) fn new(
+        tally: Tally,
+        ready: Vec<Delivered>,
+        (maildrop, decisions, policy): (&Maildrop, &[Decision], &Policy),
+    ) -> Self {
+        let mut allowance = Allowance::new(policy);
+        allowance.delivered(tally.delivered, Octets(tally.octets));
+        for (listed, _) in
+            maildrop.iter().zip(decisions).filter(|(_, decision)| matches!(decision, Decision::Retrieve(_)))
+        {
+            // The plan has seen to it that they may come.
+            let _ = allowance.take(listed.octets.unwrap_or_default());
+        }
+        Self { tally, to_delete: ready.into(), allowance, ..Self::default() }
+    }
+
+    /// Whether anything was asked for since the last answer that named.
+    fn is_in_doubt(&self) -> bool {
+        !self.done.is_empty()
+            || !self.in_flight.is_empty()
+            || self.arriving.is_some()
+            || self.heading.is_some()
+    }
+
+    /// What was asked for since then, oldest first.
+    fn in_doubt(&self) -> Vec<Job> {
+        let arriving = self.arriving.as_ref().map(|arriving| arriving.job);
+        let heading = self.heading.as_ref().map(|heading| heading.job);
+        self.done
+            .iter()
+            .copied()
+            .chain(arriving)
+            .chain(heading)
+            .chain(self.in_flight.iter().copied())
+            .collect()
+    }
+}
+
+/// The messages whose unique-id, or size, is at hand.
+struct Choice<'a> {
+    maildrop: &'a Maildrop,
+    keys: &'a HashMap<EntryId, Key>,
+    sample: &'a [usize],
+    gone: &'a HashSet<MessageNumber>,
+}
+
+impl Candidates for Choice<'_> {
+    fn places(&self) -> usize {
+        self.maildrop.len()
+    }
+
+    fn sample(&self) -> &[usize] {
+        self.sample
+    }
+
+    fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)> {
+        let listed = self.maildrop.at(place)?;
+        if self.gone.contains(&listed.number) {
+            return None;
+        }
+        let expected = match form {
+            Form::UniqueId => match listed.who {
+                Who::New(unique_id) => Expected::UniqueId(unique_id.to_buf()),
+                Who::Known(id) => match self.keys.get(&id)? {
+                    Key::UniqueId(unique_id) => Expected::UniqueId(unique_id.clone()),
+                    Key::Header(_) => return None,
+                },
+                Who::Nameless => return None,
+            },
+            Form::Size => Expected::Size(listed.octets?),
+            Form::DropListing | Form::Nothing => return None,
+        };
+        Some((listed.number, expected))
     }
 }
 
@@ -202,15 +414,10 @@ impl Fetch<'_> {
     /// Retrieves everything, waits for the committer, and sends what may be deleted.  The line is at rest afterwards.
     pub(super) fn run(&mut self) -> Result<(), Error> {
         let result = self.retrieve();
-        if let Err(Error::Client(e)) = &result
-            && !matches!(e, client::Error::Stopped)
-            // What may be the pipeline's fault is asked for again at once.
-            && !(e.forbids_pipelining() && self.client.checks_step())
-        {
-            // What is no status line where one is due is the rest of the message before.
-            self.died(e.exit_code() == ExitCode::Protocol);
+        if let Err(e) = &result {
+            self.broke_off(e);
         }
-        // Whatever happened, nothing half-arrived stays.
+        // Whatever happened, nothing that isn't confirmed stays.
         self.abandon();
         if result.is_err() {
             self.cut();
@@ -225,6 +432,9 @@ impl Fetch<'_> {
             self.take_reports()?;
             self.fill()?;
             let at_rest = self.client.outstanding() == 0;
+            if at_rest && self.state.alone {
+                return self.end_alone();
+            }
             if at_rest {
                 self.cut();
             }
@@ -234,6 +444,7 @@ impl Fetch<'_> {
             }
             if done || self.all_is_settled() {
                 // Nothing more will come: the committer syncs the ledger, while the deletions are answered, and ends.
+                self.last_refusals();
                 self.work = None;
             }
             let waits = !self.state.batch.is_empty() && !self.state.cut_due;
@@ -252,21 +463,25 @@ impl Fetch<'_> {
     // ---- what is sent ------------------------------------------------------------------------------------------
 
     fn fill(&mut self) -> Result<(), Error> {
-        if !self.client.is_low() {
+        if !self.client.is_low() || self.state.tally.over {
             return Ok(());
         }
         while self.client.has_window() {
-            if self.client.pipelines()
-                && let Some(delivered) = self.state.to_delete.pop_front()
-            {
+            if self.is_impossible() && self.state.is_in_doubt() && !self.state.alone {
+                return Err(Error::NothingNames);
+            }
+            let pipelines = self.client.pipelines();
+            if self.trial_is_due() || self.question_is_due() {
+                self.send_question()?;
+            } else if pipelines && let Some(delivered) = self.state.to_delete.pop_front() {
                 self.send_delete(&delivered)?;
             } else if let Some(job) = self.affordable() {
                 self.state.next = None;
-                self.send_retrieve(job)?;
+                self.send_job(job)?;
             } else if let Some(delivered) = self.state.to_delete.pop_front() {
                 self.send_delete(&delivered)?;
-            } else if let Some(number) = self.state.bare.take() {
-                self.send_tail(number)?;
+            } else if self.state.uncovered.0 > 0 && !self.is_impossible() {
+                self.send_question()?;
             } else {
                 break;
             }
@@ -274,68 +489,192 @@ impl Fetch<'_> {
         Ok(())
     }
 
+    fn is_impossible(&self) -> bool {
+        self.state.tally.standing.naming.is_impossible()
+    }
+
+    /// Before the first message it must be known which question the server can answer.  Where commands share a flight, the
+    /// first question goes with the first message; else its answer is awaited.
+    fn trial_is_due(&mut self) -> bool {
+        let naming = &self.state.tally.standing.naming;
+        let due = naming.needs_trial() || (naming.is_on_trial() && !self.client.pipelines());
+        due && !self.state.is_in_doubt() && self.upcoming().is_some()
+    }
+
+    fn question_is_due(&self) -> bool {
+        let (messages, octets) = self.state.uncovered;
+        let due = self.state.question_due || self.state.tally.standing.pace.is_due(messages, octets);
+        due && messages > 0 && !self.is_impossible()
+    }
+
+    /// Asks what only the server can know that holds this maildrop.
+    fn send_question(&mut self) -> Result<(), Error> {
+        let Standing { naming, pace, gone, last, .. } = &mut self.state.tally.standing;
+        let choice = Choice { maildrop: self.maildrop, keys: &self.keys, sample: &self.sample, gone };
+        let Some(question) = naming.ask(&choice, *last) else { return Ok(()) };
+        if self.state.uncovered.0 > 0 {
+            pace.asked();
+        }
+        self.state.uncovered = (0, 0);
+        self.state.question_due = false;
+        self.charge(1);
+        Ok(match (question.expected, question.number) {
+            (Expected::UniqueId(_), Some(number)) => self.client.identify(number)?,
+            (Expected::Size(_), Some(number)) => self.client.weigh(number)?,
+            (Expected::DropListing, _) | (_, None) => self.client.count()?,
+        })
+    }
+
+    fn charge(&mut self, commands: u32) {
+        let charged = &mut self.state.tally.standing.charged;
+        *charged = charged.saturating_add(commands);
+    }
+
     fn send_delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
-        let Some(recognised) = self.state.tally.recognised.get(&delivered.number()) else { return Ok(()) };
+        let number = delivered.number();
+        let Some(recognised) = self.state.tally.recognised.get(&number) else { return Ok(()) };
         self.client.delete(delivered, recognised)?;
-        self.state.deleting.insert(delivered.number(), delivered.entry());
-        if !self.client.checks_step() {
-            self.state.bare = None;
-        }
+        self.state.tally.standing.gone.insert(number);
+        self.state.deleting.insert(number, delivered.entry());
         Ok(())
     }
 
-    fn send_retrieve(&mut self, job: Job) -> Result<(), Error> {
-        if self.client.checks_step() {
-            self.client.identify(job.number)?;
-            self.state.checks.push_back(Check::Identity(job));
-        }
-        self.client.retrieve(job.number)?;
-        self.state.unsettled = self.state.unsettled.saturating_add(job.size);
-        self.state.waiting = self.state.waiting.saturating_add(1);
+    fn send_job(&mut self, job: Job) -> Result<(), Error> {
+        let size = match job.ask {
+            Ask::Header => {
+                self.client.top(job.number)?;
+                self.state.tally.standing.header.in_flight += 1;
+                0
+            }
+            Ask::Whole => {
+                self.client.retrieve(job.number)?;
+                if !job.counted {
+                    // Whether it may come was asked when it was chosen.
+                    let _ = self.state.allowance.take(Octets(job.size));
+                }
+                self.state.unsettled = self.state.unsettled.saturating_add(job.size);
+                self.state.waiting = self.state.waiting.saturating_add(1);
+                self.state.tally.retrieved = true;
+                job.size
+            }
+        };
         self.state.in_flight.push_back(job);
-        self.state.tally.retrieved = true;
-        self.state.bare = Some(job.number);
+        let (messages, octets) = self.state.uncovered;
+        self.state.uncovered = (messages.saturating_add(1), octets.saturating_add(size));
+        // A program starts with the first message, and what has failed before must not put others in doubt.
+        self.state.question_due = self.run.hands_over || self.comes_last(job.index);
+        self.state.alone = self.is_impossible();
+        let deletes = self.policy.deletes() || matches!(job.decision, Decision::Delete(_));
+        self.charge(if deletes { 2 } else { 1 });
+        let standing = &mut self.state.tally.standing;
+        standing.last = Some(job.number);
+        standing.asked = standing.asked.saturating_add(1);
         Ok(())
-    }
-
-    /// Something must follow the last `RETR`, so that its end can be believed.
-    fn send_tail(&mut self, number: MessageNumber) -> Result<(), Error> {
-        if self.client.checks_step() {
-            self.state.checks.push_back(Check::Tail(number));
-            return Ok(self.client.weigh(number)?);
-        }
-        Ok(self.client.noop()?)
     }
 
     fn affordable(&mut self) -> Option<Job> {
         let job = self.upcoming()?;
-        let most = if self.run.hands_over { MOST_TO_HAND_OVER } else { MOST_WAITING };
-        let room = self.state.waiting < most && self.state.unsettled.saturating_add(job.size) <= ROOM;
-        let fits = room || self.state.waiting == 0;
+        if self.is_impossible() {
+            return (!self.state.is_in_doubt() && self.client.outstanding() == 0).then_some(job);
+        }
+        let fits = match job.ask {
+            Ask::Header => {
+                let Header { given, in_flight, .. } = self.state.tally.standing.header;
+                given || in_flight < FIRST_HEADERS
+            }
+            Ask::Whole => {
+                let most = if self.run.hands_over { MOST_TO_HAND_OVER } else { MOST_WAITING };
+                let room = self.state.waiting < most && self.state.unsettled.saturating_add(job.size) <= ROOM;
+                room || self.state.waiting == 0
+            }
+        };
         // Should the line die on it again, no other is in doubt for its sake.
-        let alone = self.client.outstanding() == 0 && self.state.bare.is_none();
-        (fits && (alone || self.failures(job.index) == 0)).then_some(job)
+        let alone = self.client.outstanding() == 0 && !self.state.is_in_doubt();
+        (fits && (alone || !self.comes_last(job.index))).then_some(job)
     }
 
-    /// The next message to be retrieved, if there is to be one.
+    /// The next message to be asked for, if there is to be one.
     fn upcoming(&mut self) -> Option<Job> {
         if self.state.stopping || self.state.tally.trouble.is_some() || self.work.is_none() {
             return None;
         }
-        if self.state.next.is_none() {
-            self.state.next = self.next_job();
+        loop {
+            if self.state.next.is_none() {
+                self.state.next = self.state.again.pop_front().or_else(|| self.next_job());
+            }
+            let job = self.state.next?;
+            match self.permitted(job) {
+                Permit::Now(job) => {
+                    self.state.next = Some(job);
+                    return Some(job);
+                }
+                Permit::LaterSession => {
+                    self.state.tally.cut_short = true;
+                    return None;
+                }
+                Permit::WhenCounted if self.state.is_in_doubt() => return None,
+                Permit::Never | Permit::WhenCounted => {
+                    self.state.next = None;
+                    self.too_large(job);
+                    self.compared(job, CompareResult::Undone);
+                }
+            }
         }
-        self.state.next
+    }
+
+    fn permitted(&self, mut job: Job) -> Permit {
+        let Standing { header, charged, budget, died, .. } = &self.state.tally.standing;
+        if self.state.alone || budget.is_some_and(|budget| charged.saturating_add(3) > budget && *charged > 0)
+        {
+            return Permit::LaterSession;
+        }
+        // Should the line die on it, the deletions before it must be done by then.
+        let deletions = !self.state.tally.accepted.is_empty()
+            || !self.state.deleting.is_empty()
+            || !self.state.to_delete.is_empty();
+        if deletions && !died.is_empty() && self.has_died(job.index) {
+            return Permit::LaterSession;
+        }
+        if self.is_impossible() {
+            if matches!(job.decision, Decision::Delete(_)) {
+                return Permit::Never;
+            }
+            job.ask = Ask::Whole;
+        }
+        if job.ask == Ask::Header && header.is_missing() {
+            job.ask = Ask::Whole;
+        }
+        if job.ask == Ask::Whole && !job.counted {
+            if self.is_too_large(job) {
+                return Permit::Never;
+            }
+            if self.state.allowance.clone().take(Octets(job.size)).is_err() {
+                return Permit::WhenCounted;
+            }
+        }
+        Permit::Now(job)
+    }
+
+    fn is_too_large(&self, job: Job) -> bool {
+        let listed = self.maildrop.at(job.index).and_then(|listed| listed.octets);
+        plan::is_too_large(listed, self.policy)
+    }
+
+    /// A message that is none of those that we have, as far as its header tells, and is too large to be retrieved.
+    fn too_large(&mut self, job: Job) {
+        let Some(listed) = self.maildrop.at(job.index) else { return };
+        if let (Who::New(unique_id), true) = (listed.who, self.is_too_large(job)) {
+            let key = Key::UniqueId(unique_id.to_buf());
+            self.submit(Work::TooLarge { key, listed: listed.octets }, 0);
+            let octets = listed.octets.unwrap_or_default();
+            self.run.report(&report::Event::TooLarge { number: job.number, octets });
+        }
     }
 
     /// Whether every message that is to be retrieved has been, and the committer has told what became of it.
     fn all_is_settled(&mut self) -> bool {
-        let State { in_flight, arriving, suspect, batch, committing, .. } = &self.state;
-        let settled = in_flight.is_empty()
-            && arriving.is_none()
-            && suspect.is_none()
-            && batch.is_empty()
-            && *committing == 0;
+        let State { batch, committing, .. } = &self.state;
+        let settled = batch.is_empty() && *committing == 0 && !self.state.is_in_doubt();
         settled && self.upcoming().is_none()
     }
 
@@ -346,6 +685,23 @@ impl Fetch<'_> {
         }
     }
 
+    fn has_died(&self, index: usize) -> bool {
+        let Some(listed) = self.maildrop.at(index) else { return false };
+        self.unique_id(&listed).is_some_and(|unique_id| self.state.tally.standing.died.contains(&unique_id))
+    }
+
+    /// What failed before, or had the line die on it, never keeps the others waiting.
+    fn comes_last(&self, index: usize) -> bool {
+        self.failures(index) > 0 || (!self.state.tally.standing.died.is_empty() && self.has_died(index))
+    }
+
+    fn unique_id(&self, listed: &Listed<'_>) -> Option<UniqueIdBuf> {
+        match self.known_key(listed) {
+            Some(Key::UniqueId(unique_id)) => Some(unique_id),
+            Some(Key::Header(_)) | None => None,
+        }
+    }
+
     /// What the committer said between the network's last look and its own end.
     pub(super) fn last_reports(&mut self) {
         while let Ok(settled) = self.inbox.settled.try_recv() {
@@ -353,7 +709,7 @@ impl Fetch<'_> {
         }
     }
 
-    /// In the order of the listing; what failed before comes last, so that it never keeps the others waiting.
+    /// In the order of the listing.
     fn next_job(&mut self) -> Option<Job> {
         loop {
             let Some(decision) = self.decisions.get(self.state.cursor).copied() else {
@@ -366,13 +722,17 @@ impl Fetch<'_> {
             };
             let index = self.state.cursor;
             self.state.cursor = index.saturating_add(1);
-            let failed = self.failures(index) > 0;
-            if matches!(decision, Decision::Leave(_)) || failed != self.state.second_round {
+            if matches!(decision, Decision::Leave(_)) || self.comes_last(index) != self.state.second_round {
                 continue;
             }
             let listed = self.maildrop.at(index)?;
             let size = listed.octets.map_or(UNKNOWN_SIZE, |octets| octets.0);
-            return Some(Job { index, number: listed.number, decision, size });
+            let by_header = decision
+                .compares()
+                .is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()));
+            let ask = if by_header { Ask::Header } else { Ask::Whole };
+            let counted = decision.compares().is_none();
+            return Some(Job { index, number: listed.number, decision, size, ask, counted });
         }
     }
 
@@ -387,24 +747,42 @@ impl Fetch<'_> {
                 if arriving.octets > arriving.most {
                     return self.too_long();
                 }
+            } else if let Some(heading) = &mut self.state.heading
+                && !heading.take(text)
+            {
+                return self.header_too_long();
             }
             return Ok(());
         }
+        if let Event::Reply { .. } = self.client.event() {
+            let answered = &mut self.state.tally.standing.answered;
+            *answered = answered.saturating_add(1);
+        }
         match self.client.event() {
-            Event::Reply { to: Sent::Retr(number), reply } => {
-                let refusal = (!reply.ok).then(|| reply.text.to_vec());
-                self.begin(number, refusal)
+            Event::Reply { to: Sent::Retr(_), reply } => {
+                let refusal =
+                    (!reply.ok).then(|| refusal::Refusal::of(&reply, |text| self.client.quote(text)));
+                self.begin(refusal)
+            }
+            Event::Reply { to: Sent::Top(_), reply } => {
+                let given = reply.ok;
+                self.begin_header(given)
             }
             Event::End { to: Sent::Retr(_), octets } => self.end(octets),
-            Event::Confirmed { number } => {
-                if !self.client.checks_step() {
-                    self.release(number);
-                }
+            Event::End { to: Sent::Top(_), .. } => {
+                self.end_header();
                 Ok(())
             }
-            Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_), reply } => {
-                let named = Named::by(&reply);
-                self.check(&named)
+            Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
+                let quiet = self.state.done.is_empty();
+                match self.state.tally.standing.naming.answered(reply.ok, reply.text, quiet) {
+                    Verdict::Named => self.confirm(),
+                    Verdict::Nothing => {
+                        self.ask_again();
+                        Ok(())
+                    }
+                    Verdict::Wrong => Err(Error::OutOfStep),
+                }
             }
             Event::Reply { to: Sent::Dele(number), reply } => {
                 let refusal = (!reply.ok).then(|| reply.text.to_vec());
@@ -419,66 +797,168 @@ impl Fetch<'_> {
         }
     }
 
-    /// The end of this message can be believed.
-    fn release(&mut self, number: MessageNumber) {
-        match self.state.suspect.take() {
-            Some((suspect, whole)) if suspect.number == number => {
-                let known = match self.maildrop.at(suspect.index).map(|listed| listed.who) {
-                    Some(Who::Known(id)) => Some(id),
-                    _ => None,
-                };
-                let recognised = Recognised::attest(self.client.session(), number, known);
-                self.state.tally.recognised.insert(number, recognised);
-                match whole {
-                    Whole::Parcel(parcel) => {
-                        self.state.batch_octets =
-                            self.state.batch_octets.saturating_add(parcel.message.octets);
-                        self.state.batch.push(parcel);
-                        let eager = self.run.hands_over || self.state.cut_due;
-                        if (eager && self.state.committing == 0)
-                            || self.state.batch.len() >= BATCH_MESSAGES
-                            || self.state.batch_octets >= BATCH_OCTETS
-                        {
-                            self.cut();
-                        }
-                    }
-                    Whole::Same { key, listed, same_as } => {
-                        self.submit(Work::Same { number, key, listed, same_as }, 1);
-                    }
-                }
-            }
-            other => self.state.suspect = other,
+    /// The question was answered by nothing that names; unless another one stands behind all that is in doubt, it's asked
+    /// again.
+    fn ask_again(&mut self) {
+        if self.state.tally.standing.naming.outstanding() == 0 {
+            let messages = self.state.in_doubt().len();
+            self.state.uncovered.0 = self.state.uncovered.0.max(messages);
+            self.state.question_due = messages > 0;
         }
     }
 
-    /// What a `UIDL n` or `LIST n` named must be what stands next in line.
-    fn check(&mut self, named: &Named) -> Result<(), Error> {
-        let Some(check) = self.state.checks.pop_front() else { return Ok(()) };
-        let in_step = match (named, check) {
-            (Named::Nothing, _) => false,
-            (Named::Refused, Check::Identity(job)) => {
-                self.state.gone = Some(job.number);
-                true
+    /// An answer that names has come: everything before it was what it seemed.  Nothing is stored, compared or recognised
+    /// but here.
+    fn confirm(&mut self) -> Result<(), Error> {
+        let done = std::mem::take(&mut self.state.done);
+        let standing = &mut self.state.tally.standing;
+        standing.pace.careful = standing.pace.careful.saturating_sub(done.len());
+        standing.confirmed = standing.confirmed.saturating_add(u32::try_from(done.len()).unwrap_or(u32::MAX));
+        for held in std::mem::take(&mut self.state.held) {
+            match held {
+                Held::Whole(job, whole) => self.confirm_whole(job, whole),
+                Held::Header(job, facts) => self.confirm_header(job, &facts),
+                Held::Refused(refused) => self.confirm_refusal(refused),
+                Held::Nothing(job) => {
+                    if let Some(listed) = self.maildrop.at(job.index) {
+                        let reason = "the server sent nothing of it".to_owned();
+                        self.message_failed(&listed, reason, ExitCode::Later);
+                    }
+                }
             }
-            (Named::Refused, Check::Tail(_)) => true,
-            (Named::Message(number, _), Check::Tail(expected)) => *number == expected,
-            (Named::Message(number, unique_id), Check::Identity(job)) => {
-                let known = self.maildrop.at(job.index).and_then(|listed| self.known_key(&listed));
-                *number == job.number && known == unique_id.clone().map(Key::UniqueId)
-            }
-        };
-        if !in_step {
-            return self.out_of_step();
         }
-        if let Some((suspect, _)) = &self.state.suspect {
-            let number = suspect.number;
-            self.release(number);
+        let full = self.state.batch.len() >= BATCH_MESSAGES || self.state.batch_octets >= BATCH_OCTETS;
+        let eager = self.run.hands_over || self.state.cut_due;
+        if full || (eager && self.state.committing == 0) {
+            self.cut();
         }
         Ok(())
     }
 
-    fn out_of_step(&mut self) -> Result<(), Error> {
-        self.state.tally.in_step = false;
-        Err(Error::OutOfStep)
+    fn confirm_whole(&mut self, job: Job, whole: Whole) {
+        self.one_came_through();
+        let number = job.number;
+        self.state.tally.aside.remove(&number);
+        if !matches!(whole, Whole::Aside) {
+            self.recognise(&job);
+        }
+        match whole {
+            Whole::Parcel(parcel) => {
+                if job.decision.compares().is_some() {
+                    self.compared(job, CompareResult::Failed);
+                }
+                self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
+                self.state.batch.push(parcel);
+            }
+            Whole::Same { key, listed, same_as } => {
+                self.state.allowance.give_back(Octets(job.size));
+                self.matched(&job, same_as.entry);
+                self.submit(Work::Same { number, key, listed, same_as }, 1);
+            }
+            Whole::Aside => {
+                self.state.allowance.give_back(Octets(job.size));
+                self.state.tally.aside.insert(number);
+                self.compared(job, CompareResult::Failed);
+            }
+            Whole::Varies(entry) => {
+                self.state.allowance.give_back(Octets(job.size));
+                self.matched(&job, entry);
+                self.submit(Work::Varies { entry }, 0);
+                self.run.warn(format!(
+                    "message {number} comes with other contents each time: it is left as it was delivered, and not \
+                     compared again"
+                ));
+            }
+        }
     }
+
+    fn confirm_header(&mut self, job: Job, facts: &Facts) {
+        let (Some(listed), Some(why)) = (self.maildrop.at(job.index), job.decision.compares()) else {
+            return;
+        };
+        match self.comparison.by_header(&listed, why, facts, self.policy.deletes_everything()) {
+            super::compare::Verdict::Same(same_as) => {
+                // A header is not enough to delete what has no unique-id.
+                if listed.who != Who::Nameless {
+                    self.recognise(&job);
+                }
+                self.matched(&job, same_as.entry);
+                let key = self.known_key(&listed).unwrap_or(Key::Header(facts.digests.header));
+                self.submit(Work::Same { number: job.number, key, listed: listed.octets, same_as }, 1);
+            }
+            super::compare::Verdict::NeedsBody
+            | super::compare::Verdict::SetAside
+            | super::compare::Verdict::Varies(_) => {
+                self.state.again.push_back(Job { ask: Ask::Whole, ..job });
+            }
+            super::compare::Verdict::Another => {
+                self.compared(job, CompareResult::Failed);
+                let decision = Decision::Retrieve(why);
+                self.state.again.push_back(Job { ask: Ask::Whole, decision, ..job });
+            }
+        }
+    }
+
+    /// The message under this number is what was asked for: it may be deleted once we have it.
+    fn recognise(&mut self, job: &Job) {
+        let Some(listed) = self.maildrop.at(job.index) else { return };
+        let known = match listed.who {
+            Who::Known(id) => Some(id),
+            Who::New(_) | Who::Nameless => None,
+        };
+        let recognised = Recognised::attest(self.client.session(), job.number, known);
+        self.state.tally.recognised.insert(job.number, recognised);
+        if !self.state.tally.standing.died.is_empty()
+            && let Some(unique_id) = self.unique_id(&listed)
+            && self.state.tally.standing.died.contains(&unique_id)
+        {
+            self.state.tally.survived.push(unique_id);
+        }
+    }
+
+    fn matched(&mut self, job: &Job, entry: EntryId) {
+        let (number, result) = (job.number, CompareResult::Matched);
+        self.state.tally.compared.push(Compared { number, entry: Some(entry), result });
+    }
+
+    fn compared(&mut self, job: Job, result: CompareResult) {
+        let entry = match self.maildrop.at(job.index).map(|listed| listed.who) {
+            Some(Who::Known(id)) => Some(id),
+            _ => None,
+        };
+        if result == CompareResult::Undone {
+            self.state.tally.uncertain.extend(entry);
+        }
+        self.state.tally.compared.push(Compared { number: job.number, entry, result });
+    }
+
+    /// No answer names a message here: the one that was retrieved is what it seemed if `QUIT` is answered in step.
+    fn end_alone(&mut self) -> Result<(), Error> {
+        if super::session::drops_at_quit(self.client) {
+            return Err(Error::NotSafe);
+        }
+        // There may be more, for the next session.
+        self.upcoming();
+        self.client.quit_in_step().map_err(|e| if e.ends_session() { e.into() } else { Error::OutOfStep })?;
+        self.state.tally.over = true;
+        self.confirm()?;
+        self.last_refusals();
+        self.cut();
+        self.work = None;
+        while let Ok(settled) = self.inbox.settled.recv() {
+            self.settled(settled);
+        }
+        Ok(())
+    }
+}
+
+enum Permit {
+    /// Perhaps by another command than was thought.
+    Now(Job),
+    /// This session may do no more.
+    LaterSession,
+    /// It can't be compared.
+    Never,
+    /// If it is other mail, a limit of the run forbids it; unless what is on its way proves to be known.
+    WhenCounted,
 }

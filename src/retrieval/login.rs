@@ -149,7 +149,7 @@ fn attempt(
         secret,
         auth: account.auth,
         strongest_ever: memory.strongest.as_deref().and_then(Method::from_name),
-        pipelining: account.pipelining != Switch::Off && memory.pipelining != Verdict::Broken,
+        pipelining: account.pipelining != Switch::Off && !matches!(memory.pipelining, Verdict::Broken(_)),
         ahead,
     };
     let mut client = Client::open(&call)?.login(&credentials)?;
@@ -165,10 +165,9 @@ pub(super) fn agree_on_pipelining(run: &Run<'_>, memory: &Memory, client: &mut C
         Switch::Off => Pipelining::Off,
         Switch::Auto if !offered => Pipelining::Off,
         Switch::Auto | Switch::On => match memory.pipelining {
-            Verdict::InStep => Pipelining::Trusted,
-            Verdict::Broken if account.pipelining == Switch::Auto => Pipelining::Off,
-            // Whoever switched it on wants it, but no message under another's unique-id.
-            Verdict::Broken | Verdict::Unproven => Pipelining::Checked,
+            Verdict::Broken(_) if account.pipelining == Switch::Auto => Pipelining::Off,
+            // Whoever switched it on wants it.
+            Verdict::Broken(_) | Verdict::InStep | Verdict::Unproven => Pipelining::On,
         },
     });
 }

@@ -33,20 +33,26 @@ use crate::config::password;
 use crate::delivery::mbox;
 use crate::ledger::Ledger;
 use crate::ledger::lock::Lock;
-use crate::ledger::memory::{Memory, Pipelining};
+use crate::ledger::memory::{Limit, Memory, Pipelining};
 use crate::protocol::types::Octets;
 use crate::report::{Event, Summary, Trouble};
 use crate::secret::Secret;
 use alerts::Alerts;
 use destinations::Destinations;
 use run::Run;
-use session::{Held, Outcome, Scope, Sessions};
+use session::{Course, Ended, Follows, Held, Outcome, Scope, Sessions};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
 /// A server that shows only a window of its maildrop is asked again at most so often in one run.
-const MOST_SESSIONS: u32 = 100;
+const MOST_WINDOWS: u32 = 100;
+/// Sessions of one run: one that takes one message in each gets the rest at the next run.
+const MOST_SESSIONS: u32 = 1000;
+/// After this many sessions in a row that broke off at one message, and brought no other, the run ends.
+const MOST_BROKEN: u32 = 3;
+/// The least that a session is for: one message, its question, its deletion.
+const FEWEST_COMMANDS: u32 = 4;
 
 /// Retrieves one account's mail, and tells how it went.
 #[must_use]
@@ -119,7 +125,7 @@ fn with_lock(
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
             Ok(begun) => begun,
-            Err(e) if sessions.gives_up_pipelining(&e) => None,
+            Err(e) if sessions.goes_on_after(&e) => None,
             Err(e) => return Err(e),
         };
         let held = open(run, sessions.summary, directory, lock, sessions.memory)?;
@@ -183,7 +189,7 @@ fn correct_clock(run: &Run<'_>, ledger: &mut Ledger, memory: &mut Memory) -> Res
 
 impl<'a, 'b> Sessions<'a, 'b> {
     fn new(run: &'a Run<'b>, summary: &'a mut Summary, memory: &'a mut Memory, secret: &'a Secret) -> Self {
-        Self { run, summary, memory, secret, taken: (0, Octets(0)), suspected: false }
+        Self { run, summary, memory, secret, taken: (0, Octets(0)), course: Course::default() }
     }
 
     /// All sessions, the first of which may have begun, and what has to be said when they are over.
@@ -206,20 +212,25 @@ impl<'a, 'b> Sessions<'a, 'b> {
         mut begun: Option<Client<Transaction>>,
     ) -> (Option<Ledger>, Result<(), Error>) {
         let mut scope = Scope::Everything;
-        let mut extra = false;
+        let mut follows = Follows::First;
+        let mut windows = 0;
+        self.memory.expire(Time::now());
         for _ in 0..MOST_SESSIONS {
-            let (back, result) = self.one(held, begun.take(), &scope, extra);
+            let (back, result) = self.one(held, begun.take(), &scope, follows);
             let Some(back) = back else { return (None, result.map(drop)) };
             held = back;
             match result {
                 Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => {
-                    scope = next;
-                    extra = true;
+                    (scope, follows) = next;
+                    windows += u32::from(follows == Follows::Window);
+                    if windows >= MOST_WINDOWS {
+                        break;
+                    }
                 }
                 Ok(_) => break,
-                Err(e) if self.gives_up_pipelining(&e) => {}
+                Err(e) if self.goes_on_after(&e) => follows = Follows::Rest,
                 Err(e) => {
-                    if self.suspected && e.is_silence() {
+                    if self.course.unpipelined && e.is_silence() {
                         // It falls silent also when asked one thing at a time: that is no matter of pipelining.
                         self.memory.pipelining = Pipelining::Unproven;
                     }
@@ -230,16 +241,55 @@ impl<'a, 'b> Sessions<'a, 'b> {
         (Some(held.0), Ok(()))
     }
 
-    /// Whether a session that ended so is to be had again, one command at a time: the server, which has yet to prove that
-    /// it answers in step and isn't simply to be believed, may have answered out of step.
-    fn gives_up_pipelining(&mut self, e: &Error) -> bool {
-        let unproven =
-            self.run.account.pipelining == Switch::Auto && self.memory.pipelining == Pipelining::Unproven;
-        if !(unproven && e.forbids_pipelining()) {
+    /// Whether there is another session after one that ended so.
+    fn goes_on_after(&mut self, e: &Error) -> bool {
+        if self.run.context.stop.raised() {
             return false;
         }
-        self.memory.pipelining = Pipelining::Broken;
-        self.suspected = true;
+        let ended = self.course.ended;
+        if e.is_disorder() {
+            return self.asks_again(e, ended);
+        }
+        match e {
+            // Nothing can be believed in a session that goes on: one message in each.
+            Error::NothingNames if !self.course.unpipelined => {
+                self.course.unpipelined = true;
+                true
+            }
+            // A server that takes no more than so much in one session: less, so that its end is reached.
+            e if e.ends_session() && ended.unconfirmed => {
+                let commands = (ended.answered / 2).max(FEWEST_COMMANDS);
+                let least = self.memory.limit.is_some_and(|limit| limit.commands <= commands);
+                if !least {
+                    self.memory.limit = Some(Limit { commands, since: Time::now() });
+                    self.run.warn(format!(
+                        "{e}, and nothing was deleted: sessions end after {commands} commands from now on"
+                    ));
+                }
+                !least
+            }
+            _ => false,
+        }
+    }
+
+    /// After a session whose answers could no longer be told apart: what they were asked for is asked for again, one
+    /// command at a time.
+    fn asks_again(&mut self, e: &Error, ended: Ended) -> bool {
+        if ended.blamed {
+            // That message is told about; the others go on.
+            self.course.broken = if ended.confirmed > 0 { 1 } else { self.course.broken.saturating_add(1) };
+            return self.course.broken < MOST_BROKEN;
+        }
+        // Before the listing only a server that falls silent is known to have been asked several things at once.
+        if self.course.unpipelined || !(ended.pipelined || e.is_silence()) {
+            self.course.careful = ended.void;
+            return ended.void > 1;
+        }
+        if self.run.account.pipelining == Switch::Auto {
+            self.memory.pipelining = Pipelining::Broken(Time::now());
+        }
+        self.course.unpipelined = true;
+        self.course.careful = ended.void;
         self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
         true
     }

@@ -11,7 +11,7 @@ use super::login::log_in;
 use super::quick;
 use super::run::Run;
 use super::session::Scope;
-use crate::client::{Client, Pipelining, Transaction};
+use crate::client::{Client, Transaction};
 use crate::clock::Time;
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
@@ -54,10 +54,6 @@ pub(super) fn prepare(
     let drop_listing = client.drop_listing_ahead()?;
     let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
     quick::judge(memory, &maildrop, ledger)?;
-    if client.checks_step() && !maildrop.has_unique_ids() {
-        // No answer names a message well enough to prove the server in step.
-        client.set_pipelining(Pipelining::Off);
-    }
     let spot_checks = client.spot_checks();
     let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &spot_checks)?;
     let mut decisions = decide(client, &mut maildrop, ledger, &policy, memory.sizes)?;
@@ -193,6 +189,7 @@ fn restrict(
         };
         let leave = match scope {
             Scope::Everything => ledger.entry(id).failures > 0,
+            Scope::Failed => ledger.entry(id).failures == 0,
             Scope::Only { left } => left.last() != Some(&id),
         };
         if leave {

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::Error;
 use super::compare::{Comparison, Delivery, Search};
 use super::doubts;
-use super::fetch::{CompareResult, Tally};
+use super::fetch::{CompareResult, MOST_DELETIONS, Tally};
 use super::run::Run;
 use crate::ledger::memory::Habits;
 use crate::ledger::{Ledger, State};
@@ -17,8 +17,6 @@ use crate::protocol::types::MessageNumber;
 
 /// More rounds than these bring nothing: what is left is left for the next run.
 const MOST: u32 = 5;
-/// More deletions are left for a fresh session.
-const MOST_DELETIONS: usize = 10_000;
 
 /// What is done in one round of a session.
 #[derive(Default)]
@@ -49,8 +47,6 @@ pub(super) struct Rounds {
     nameless: HashSet<MessageNumber>,
     count: u32,
     retired: bool,
-    /// What the policy retires and is left for another session.
-    pub(super) left: usize,
 }
 
 impl Rounds {
@@ -67,7 +63,6 @@ impl Rounds {
             nameless: maildrop.iter().filter_map(nameless).collect(),
             count: 0,
             retired: false,
-            left: 0,
         }
     }
 
@@ -102,7 +97,7 @@ impl Rounds {
         (maildrop, policy): (&mut Maildrop, &Policy),
         ledger: &mut Ledger,
         habits: &mut Habits,
-        tally: &Tally,
+        tally: &mut Tally,
     ) -> Result<Option<Round>, Error> {
         adopt(maildrop, ledger, tally);
         let failed: HashSet<EntryId> = ended.failed.iter().copied().collect();
@@ -177,16 +172,17 @@ impl Rounds {
         run: &Run<'_>,
         (maildrop, policy): (&Maildrop, &Policy),
         ledger: &Ledger,
-        tally: &Tally,
+        tally: &mut Tally,
     ) -> Result<Round, Error> {
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
         let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
         let retired =
             plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
-        self.left = retired.len().saturating_sub(MOST_DELETIONS);
+        let most = MOST_DELETIONS.saturating_sub(tally.accepted.len());
+        tally.cut_short |= retired.len() > most;
         let mut due: HashMap<MessageNumber, Why> = HashMap::new();
         let mut ready = Vec::new();
-        for retired in retired.into_iter().take(MOST_DELETIONS) {
+        for retired in retired.into_iter().take(most) {
             run.detail(|| format!("message {} is deleted: {}", retired.number, retired.why));
             // A header is not enough for what has no unique-id.
             let recognised =

@@ -1,26 +1,29 @@
 //! One session: log in, retrieve what is planned, delete, and part in the way that loses nothing.
 
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
-use super::fetch::{Fetch, State, Tally};
+use super::fetch::naming::Naming;
+use super::fetch::{self, Fetch, Header, Pace, Standing, State, Tally};
 use super::login::{agree_on_pipelining, log_in};
 use super::prepare::{Known, Prepared, prepare, sizes_are_due};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
-use crate::client::{Ahead, Client, Farewell, Transaction};
+use crate::client::{self, Ahead, Client, Farewell, Pipelining, Transaction};
+use crate::clock::{self, Time};
 use crate::exit::ExitCode;
 use crate::ledger::memory::{Memory, Pipelining as Verdict};
-use crate::ledger::{Entry, Ledger};
-use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
-use crate::proof::EntryId;
-use crate::protocol::capability::{Capabilities, Expire};
-use crate::protocol::types::Octets;
+use crate::ledger::{self, Ledger};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::proof::{EntryId, Key};
+use crate::protocol::capability::Expire;
+use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
 
@@ -32,8 +35,61 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) secret: &'a Secret,
     /// Messages, and their octets, that its sessions have delivered.
     pub(super) taken: (u64, Octets),
-    /// Whether the server was taken to have answered out of step.
-    pub(super) suspected: bool,
+    /// What its sessions have learnt for those that follow.
+    pub(super) course: Course,
+}
+
+/// What the sessions of a run learn for those that follow.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// One command at a time from now on: the server was taken to have answered out of step.
+    pub(super) unpipelined: bool,
+    /// This many messages are asked for one by one, each followed by a question: a session broke off at one of them.
+    pub(super) careful: usize,
+    /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
+    pub(super) broken: u32,
+    /// Not asked for again in this run.
+    set_aside: Vec<SetAside>,
+    /// Whether any session has brought something.
+    pub(super) came: bool,
+    /// How the last session ended.
+    pub(super) ended: Ended,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ended {
+    /// Commands shared a flight.
+    pub(super) pipelined: bool,
+    /// Messages asked for since the last answer that named.
+    pub(super) void: usize,
+    /// One message is certainly the cause.
+    pub(super) blamed: bool,
+    /// Something was to be deleted at its end.
+    pub(super) unconfirmed: bool,
+    /// Messages, or headers, that were confirmed.
+    pub(super) confirmed: u32,
+    /// Commands answered after the listing.
+    pub(super) answered: u32,
+}
+
+/// A message, as another session will list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum SetAside {
+    UniqueId(UniqueIdBuf),
+    /// Without a unique-id: the same number and size.
+    Numbered(MessageNumber, Option<Octets>),
+}
+
+/// Why there is another session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// It's the first.
+    First,
+    /// The server shows only a window of the maildrop: nothing is lost if there is no other session.
+    Window,
+    /// Something is left to do.
+    Rest,
 }
 
 /// Which messages a session is about.
@@ -44,13 +100,15 @@ pub(super) enum Scope {
     /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
     /// see `QUIT` only when all of it was stored.
     Only { left: Vec<EntryId> },
+    /// Those that failed before: the last session, which may have to end without `QUIT`.
+    Failed,
 }
 
 /// What a session came to.
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// Whether there should be another one.
-    pub(super) next: Option<Scope>,
+    pub(super) next: Option<(Scope, Follows)>,
 }
 
 /// What a run works with.
@@ -60,7 +118,7 @@ impl Sessions<'_, '_> {
     /// A session that begins with a quick poll's question.  Mostly it ends with it, the maildrop being as it was left;
     /// else it goes on, with the listings on their way.
     pub(super) fn glance(&mut self, question: Ahead) -> Result<Option<Client<Transaction>>, Error> {
-        let mut client = self.login(question)?;
+        let mut client = log_in(self.run, self.memory, self.secret, Some(question))?;
         let Some(glance) = client.glance()? else { return Ok(Some(client)) };
         if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
         {
@@ -81,7 +139,7 @@ impl Sessions<'_, '_> {
         held: Held,
         begun: Option<Client<Transaction>>,
         scope: &Scope,
-        extra: bool,
+        follows: Follows,
     ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
         let listing = Ahead::Listing {
@@ -89,27 +147,29 @@ impl Sessions<'_, '_> {
             sizes: sizes_are_due(self.memory.sizes, ledger.now())
                 || quick::expects_mail(self.run, self.memory),
         };
-        let client = match begun.map_or_else(|| self.login(listing), Ok) {
+        self.course.ended = Ended::default();
+        let client = match begun.map_or_else(|| log_in(self.run, self.memory, self.secret, Some(listing)), Ok)
+        {
             Ok(client) => client,
-            // Nothing is lost when an extra session isn't to be had.
-            Err(e) if extra && e.is_transient() => {
+            // Nothing is lost when an extra session isn't to be had, whatever the server says about it: it has just let
+            // us in.
+            Err(e) if follows == Follows::Window => {
                 self.run.detail(|| format!("no further session: {e}"));
                 return (Some((ledger, destinations)), Ok(Outcome { next: None }));
             }
+            Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
+                return (Some((ledger, destinations)), Err(Error::NoFurtherSession(e)));
+            }
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
-        let taken = &mut self.taken;
-        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope, taken };
+        let Self { run, summary, memory, taken, course, .. } = self;
+        let session = Session { run: *run, summary, memory, scope, taken, course };
         let (held, outcome) = session.transact(client, ledger, destinations);
         if outcome.is_err() {
             // What it was about may be due although the maildrop looks as it was left.
             quick::forget(self.memory);
         }
         (held, outcome)
-    }
-
-    fn login(&mut self, ahead: Ahead) -> Result<Client<Transaction>, Error> {
-        log_in(self.run, self.memory, self.secret, Some(ahead))
     }
 }
 
@@ -119,6 +179,7 @@ struct Session<'a, 'b> {
     memory: &'a mut Memory,
     scope: &'a Scope,
     taken: &'a mut (u64, Octets),
+    course: &'a mut Course,
 }
 
 impl Session<'_, '_> {
@@ -128,6 +189,10 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
+        if self.course.unpipelined {
+            client.set_pipelining(Pipelining::Off);
+        }
+        self.course.ended.pipelined = client.pipelines();
         let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
         {
             Ok(prepared) => prepared,
@@ -136,16 +201,32 @@ impl Session<'_, '_> {
                 return (Some((ledger, destinations)), Err(e));
             }
         };
-        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
-        self.tell_plan(&prepared.maildrop, &prepared.decisions);
-        let Prepared { mut maildrop, decisions, policy, suspicion, drop_listing } = prepared;
-        let mut tally = Tally { in_step: true, ..Tally::default() };
+        let Prepared { mut maildrop, mut decisions, policy, suspicion, drop_listing } = prepared;
+        self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
+        self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
+        self.tell_plan(&maildrop, &decisions);
+        let standing = match self.standing(&client, &maildrop, drop_listing) {
+            Ok(standing) => standing,
+            Err(e) => {
+                client.hang_up();
+                return (Some((ledger, destinations)), Err(e));
+            }
+        };
+        let by_header = |decision: &Decision| *decision == Decision::Compare(Why::Nameless);
+        if standing.header.is_missing()
+            && !maildrop.has_unique_ids()
+            && !policy.deletes_everything()
+            && decisions.iter().any(by_header)
+        {
+            client.hang_up();
+            return (Some((ledger, destinations)), Err(Error::NoIdentity { server: self.run.server() }));
+        }
+        let mut tally = Tally { standing, ..Tally::default() };
         let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
-        let has_top = client.capabilities().is_none_or(Capabilities::top);
-        let first =
+        let has_top = !tally.standing.header.is_missing();
+        let mut next =
             rounds.first(decisions, (&maildrop, &policy), &ledger, &self.memory.habits, has_top).map(Some);
         let mut result = Ok(());
-        let mut next = first;
         loop {
             let round = match next {
                 Ok(Some(round)) => round,
@@ -165,20 +246,26 @@ impl Session<'_, '_> {
                     return (None, Err(e));
                 }
             };
-            if result.is_err() || tally.trouble.is_some() || *self.scope != Scope::Everything {
+            let goes_on = result.is_ok() && tally.trouble.is_none() && !tally.over;
+            if !goes_on || *self.scope != Scope::Everything {
                 break;
             }
             let habits = &mut self.memory.habits;
-            next = rounds.next(self.run, comparison, (&mut maildrop, &policy), &mut ledger, habits, &tally);
+            next =
+                rounds.next(self.run, comparison, (&mut maildrop, &policy), &mut ledger, habits, &mut tally);
         }
         if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
-            result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy);
+            result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy, &tally);
         }
         self.count(&tally);
+        if let Err(e) = self.learn(&tally, &maildrop, &ledger, policy.deletes()) {
+            result = result.and(Err(e));
+        }
         if let Err(e) = result {
             client.hang_up();
             return (Some((ledger, destinations)), Err(e));
         }
+        let drops = drops_at_quit(&client);
         let parted = self.part(client, &mut ledger, &mut tally);
         let parted = parted.and_then(|confirmed| {
             self.remember(confirmed, &maildrop, &ledger, &policy, drop_listing, &tally)?;
@@ -186,9 +273,129 @@ impl Session<'_, '_> {
         });
         let outcome = match (parted, tally.trouble.take()) {
             (Err(e), _) | (Ok(_), Some(e)) => Err(e),
-            (Ok(confirmed), None) => Ok(self.outcome(confirmed, &policy, &maildrop, &ledger, &tally)),
+            (Ok(confirmed), None) => {
+                Ok(self.outcome((confirmed, drops), &policy, &maildrop, &ledger, &tally))
+            }
         };
         (Some((ledger, destinations)), outcome)
+    }
+
+    /// What holds for the whole session.
+    fn standing(
+        &self,
+        client: &Client<Transaction>,
+        maildrop: &Maildrop,
+        drop_listing: Option<(u32, Octets)>,
+    ) -> Result<Standing, Error> {
+        let seed = clock::random().map_err(client::Error::Random)?;
+        let known = self.memory.names.map(|(form, _)| form);
+        // Where `STAT` wasn't asked, it's likely to count what the listing counts.
+        let counted = || {
+            let octets = maildrop.iter().try_fold(Octets(0), |sum, listed| Some(sum.plus(listed.octets?)))?;
+            Some((u32::try_from(maildrop.len()).ok()?, octets))
+        };
+        let drop_listing = drop_listing.or_else(counted);
+        let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
+        let died = self.memory.died.iter().cloned().collect::<HashSet<_>>();
+        let first = if died.is_empty() { fetch::first_pace(client) } else { 1 };
+        Ok(Standing {
+            naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
+            pace: Pace::new(self.course.careful, first),
+            header: Header::new(!has_top),
+            budget: self.memory.limit.map(|limit| limit.commands),
+            others_came: self.course.came,
+            died,
+            ..Standing::default()
+        })
+    }
+
+    /// Leaves alone what this run has tried in vain; and, where a server deletes at `QUIT` what was merely retrieved, what
+    /// failed before, unless this session is for nothing else.
+    fn set_aside(
+        &self,
+        decisions: &mut [Decision],
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        drops_at_quit: bool,
+    ) {
+        let ids: HashSet<EntryId> = self
+            .course
+            .set_aside
+            .iter()
+            .filter_map(|aside| match aside {
+                SetAside::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+                SetAside::Numbered(..) => None,
+            })
+            .collect();
+        let aside = |listed: &Listed<'_>| match listed.who {
+            Who::Known(id) => ids.contains(&id),
+            Who::New(unique_id) => {
+                let is =
+                    |aside: &SetAside| matches!(aside, SetAside::UniqueId(id) if id.borrow() == unique_id);
+                self.course.set_aside.iter().any(is)
+            }
+            Who::Nameless => {
+                self.course.set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
+            }
+        };
+        let failed =
+            |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
+        let of_failed_only = *self.scope == Scope::Failed;
+        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            let leave = aside(&listed)
+                || (drops_at_quit && failed(&listed) != of_failed_only)
+                || (of_failed_only && !failed(&listed));
+            if leave && !matches!(decision, Decision::Leave(_)) {
+                *decision = Decision::Leave(Why::BackingOff);
+            }
+        }
+    }
+
+    /// What the session showed of the server, for those that follow.
+    fn learn(
+        &mut self,
+        tally: &Tally,
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        deletes: bool,
+    ) -> Result<(), Error> {
+        let Standing { naming, pace, confirmed, answered, .. } = &tally.standing;
+        let course = &mut *self.course;
+        course.came |= *confirmed > 0;
+        course.careful = pace.careful;
+        course.ended = Ended {
+            pipelined: course.ended.pipelined,
+            void: tally.void,
+            blamed: tally.blamed.is_some(),
+            unconfirmed: deletes && (tally.delivered > 0 || !tally.accepted.is_empty()),
+            confirmed: *confirmed,
+            answered: *answered,
+        };
+        for number in tally.unstored.iter().chain(&tally.blamed) {
+            let Some(listed) = maildrop.find(*number) else { continue };
+            let aside = match listed.who {
+                Who::New(unique_id) => SetAside::UniqueId(unique_id.to_buf()),
+                Who::Known(id) => match ledger.key(id)? {
+                    Key::UniqueId(unique_id) => SetAside::UniqueId(unique_id),
+                    Key::Header(_) => SetAside::Numbered(*number, listed.octets),
+                },
+                Who::Nameless => SetAside::Numbered(*number, listed.octets),
+            };
+            // What a session that broke off didn't come to is another one's.
+            if tally.void == 0 || tally.blamed == Some(*number) {
+                course.set_aside.push(aside);
+            }
+        }
+        if let Some(form) = naming.found()
+            && self.memory.names.map(|(known, _)| known) != Some(form)
+        {
+            self.memory.names = Some((form, Time::now()));
+        }
+        self.memory.died.retain(|unique_id| !tally.survived.contains(unique_id));
+        for unique_id in &tally.died {
+            self.memory.died_at(unique_id.clone());
+        }
+        Ok(())
     }
 
     /// For the next run's quick poll.
@@ -204,6 +411,7 @@ impl Session<'_, '_> {
         let well = confirmed
             && tally.trouble.is_none()
             && *self.scope == Scope::Everything
+            && !tally.cut_short
             && !self.run.context.stop.raised();
         if well && quick::wanted(self.run) {
             quick::remember(self.run, self.memory, maildrop, ledger, policy, drop_listing, tally)?;
@@ -256,7 +464,15 @@ impl Session<'_, '_> {
         if ready.is_empty() && !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
             return Ok((ledger, comparison, Ok(())));
         }
-        let known = Known::read(maildrop, &decisions, &ledger, destinations)?;
+        let mut known = Known::read(maildrop, &decisions, &ledger, destinations)?;
+        let sample = tally.standing.naming.sample(maildrop.len());
+        for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
+            if let Who::Known(id) = listed.who
+                && let Entry::Vacant(vacant) = known.keys.entry(id)
+            {
+                vacant.insert(ledger.key(id)?);
+            }
+        }
         let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
@@ -268,12 +484,13 @@ impl Session<'_, '_> {
             comparison,
             lacking: known.lacking,
             keys: known.keys,
+            sample,
             failed_before: known.failed_before,
             entrances,
             policy,
             work: Some(work),
             inbox,
-            state: State::new(std::mem::take(tally), ready),
+            state: State::new(std::mem::take(tally), ready, (maildrop, &decisions, policy)),
         };
         std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
@@ -332,7 +549,11 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(false);
         }
-        if tally.not_stored && drops_at_quit(&client) {
+        if tally.over {
+            client.hang_up();
+            return Ok(true);
+        }
+        if (tally.not_stored || !tally.aside.is_empty()) && drops_at_quit(&client) {
             self.run.detail(|| {
                 "closed without QUIT: this server may drop what was retrieved, and not all of it is stored".to_owned()
             });
@@ -348,7 +569,7 @@ impl Session<'_, '_> {
         if deleted > 0 {
             ledger.sync()?;
         }
-        if tally.in_step && tally.retrieved && client.checks_step() {
+        if tally.retrieved && client.pipelines() && self.memory.pipelining == Verdict::Unproven {
             self.memory.pipelining = Verdict::InStep;
         }
         let matters = tally.retrieved || deleted > 0;
@@ -371,44 +592,64 @@ impl Session<'_, '_> {
 
     fn outcome(
         &self,
-        confirmed: bool,
+        (confirmed, drops_at_quit): (bool, bool),
         policy: &Policy,
         maildrop: &Maildrop,
         ledger: &Ledger,
         tally: &Tally,
     ) -> Outcome {
+        let left = || -> Vec<EntryId> {
+            maildrop
+                .iter()
+                .filter_map(|listed| match listed.who {
+                    Who::Known(id) if is_due(&ledger.entry(id), policy) => Some(id),
+                    _ => None,
+                })
+                .take(10)
+                .collect()
+        };
+        let brought = tally.standing.confirmed > 0 || !tally.accepted.is_empty();
+        if confirmed && tally.cut_short && brought {
+            return Outcome { next: Some((self.scope.clone(), Follows::Rest)) };
+        }
         if !policy.window {
-            return Outcome { next: None };
+            let deletes = drops_at_quit && policy.deletes();
+            let next = match self.scope {
+                // What wasn't stored is left alone, so that the rest can be deleted.
+                Scope::Everything if deletes && !confirmed && tally.not_stored && brought => {
+                    Some((Scope::Everything, Follows::Rest))
+                }
+                // Unless this run has tried them already.
+                Scope::Everything if drops_at_quit && confirmed && self.course.set_aside.is_empty() => {
+                    (!left().is_empty()).then_some((Scope::Failed, Follows::Rest))
+                }
+                _ => None,
+            };
+            return Outcome { next };
         }
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
             Scope::Everything => {
-                let left: Vec<EntryId> = maildrop
-                    .iter()
-                    .filter_map(|listed| match listed.who {
-                        Who::Known(id) if is_due(&ledger.entry(id), policy) => Some(id),
-                        _ => None,
-                    })
-                    .take(10)
-                    .collect();
+                let left = left();
                 (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })
             }
             Scope::Only { left } => match left.split_last() {
                 Some((_, rest)) if !rest.is_empty() => Some(Scope::Only { left: rest.to_vec() }),
                 _ => None,
             },
+            Scope::Failed => None,
         };
-        Outcome { next }
+        Outcome { next: next.map(|scope| (scope, Follows::Window)) }
     }
 }
 
 /// Whether it failed, and has waited long enough.
-fn is_due(entry: &Entry, policy: &Policy) -> bool {
+fn is_due(entry: &ledger::Entry, policy: &Policy) -> bool {
     entry.failures > 0 && !plan::backs_off(entry, policy)
 }
 
 /// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.
-fn drops_at_quit(client: &Client<Transaction>) -> bool {
+pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
     let before = client.login_facts().capabilities_before.as_ref();
     [before, client.capabilities()]
         .into_iter()

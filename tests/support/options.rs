@@ -85,6 +85,10 @@ pub struct Options {
     pub removes_at_most: Option<usize>,
     /// Executes one command of each packet and forgets the rest of it.
     pub swallows_pipelined: bool,
+    /// Ends each session at this command after the login, before it's answered.
+    pub commands_per_session: Option<usize>,
+    /// Where more commands are at hand, the dot that ends a message comes behind the answers to the next two.
+    pub late_dots: bool,
     /// Every line ends in LF.
     pub bare_lf: bool,
     /// Octets per packet.
@@ -122,6 +126,8 @@ impl Default for Options {
             window: None,
             removes_at_most: None,
             swallows_pipelined: false,
+            commands_per_session: None,
+            late_dots: false,
             bare_lf: false,
             packet: None,
             buffers: None,

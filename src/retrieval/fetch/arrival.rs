@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Fetch, Job, Lacking};
+use super::refusal::{Refusal, Refused};
+use super::{Ask, CompareResult, Fetch, Held, Job, Lacking};
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::Match;
 use crate::message::{Examiner, Facts};
-use crate::plan::{Listed, Who};
-use crate::proof::{Arrival, DestinationId, Key};
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::plan::{Decision, Listed, Who};
+use crate::proof::{Arrival, DestinationId, EntryId, Key};
+use crate::protocol::types::Octets;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
@@ -21,6 +22,9 @@ const FAR_BEYOND: u64 = 16;
 const FAR_BEYOND_FLOOR: u64 = 64 << 20;
 /// and to this where its size isn't known.
 const FAR_BEYOND_ALL: u64 = 4 << 30;
+
+/// The longest header.  Those of real mail have some KiB, with many recipients some hundred.
+const LONGEST_HEADER: u64 = 16 << 20;
 
 /// A message that is arriving.
 pub(super) struct Arriving {
@@ -34,10 +38,34 @@ pub(super) struct Arriving {
     pub(super) failure: Option<delivery::Error>,
 }
 
+/// A header that is arriving.
+pub(super) struct Heading {
+    pub(super) job: Job,
+    examiner: Examiner,
+    octets: u64,
+}
+
+impl Heading {
+    /// `false` when this is too long for a header.
+    pub(super) fn take(&mut self, text: &[u8]) -> bool {
+        self.octets = self.octets.saturating_add(octets_of(text));
+        self.examiner.update(text);
+        self.octets <= LONGEST_HEADER
+    }
+}
+
 /// What a message that has arrived comes to, once its end can be believed.
 pub(super) enum Whole {
     Parcel(Parcel),
-    Same { key: Key, listed: Option<Octets>, same_as: Match },
+    Same {
+        key: Key,
+        listed: Option<Octets>,
+        same_as: Match,
+    },
+    /// It isn't what its key says: what it is shows when all that is known has been compared.
+    Aside,
+    /// The server's copies of this entry's message differ each time.
+    Varies(EntryId),
 }
 
 impl Arriving {
@@ -61,22 +89,16 @@ pub(super) fn octets_of(text: &[u8]) -> u64 {
 }
 
 impl Fetch<'_> {
-    pub(super) fn begin(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) -> Result<(), Error> {
+    /// The answer to the `RETR` that stands first has begun.
+    pub(super) fn begin(&mut self, refusal: Option<Refusal>) -> Result<(), Error> {
         let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
-        if job.number != number {
-            return self.out_of_step();
-        }
-        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
-        let gone = self.state.gone.take() == Some(number);
-        if gone && refusal.is_none() {
-            return self.out_of_step();
-        }
-        if let Some(text) = refusal {
+        if let Some(refusal) = refusal {
             self.settled_octets(job.size);
-            let reason = self.client.refusal(&text);
-            self.message_failed(&listed, reason, ExitCode::Later);
+            self.state.done.push(job);
+            self.state.held.push(Held::Refused(Refused { job, refusal }));
             return Ok(());
         }
+        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         let wanted = self.state.tally.trouble.is_none();
         let lacking = match listed.who {
             Who::Known(id) => self.lacking.get(&id).cloned(),
@@ -118,10 +140,11 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// The terminator has come.  What it is worth is known only with the next status line.
+    /// The terminator has come.  What it is worth is known only with the next answer that names.
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
         let Arriving { job, examiner, intakes, set, failure, .. } = arriving;
+        self.state.done.push(job);
         let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         self.run.report(&report::Event::Arrived);
         let give_up = |intakes: Vec<(usize, Box<dyn Intake>)>| {
@@ -136,40 +159,43 @@ impl Fetch<'_> {
         if intakes.is_empty() {
             // Retrieved, but there was nowhere to put it any more.
             self.settled_octets(job.size);
-            self.state.tally.not_stored = true;
+            self.not_stored(job.number);
             return Ok(());
         }
         let facts = examiner.finish();
         if octets == 0 && listed.octets.is_some_and(|listed| listed.0 > 0) {
             give_up(intakes);
             self.settled_octets(job.size);
-            let reason = "the server sent nothing of it".to_owned();
-            self.message_failed(&listed, reason, ExitCode::Later);
+            self.state.held.push(Held::Nothing(job));
             return Ok(());
         }
         if facts.internal {
             give_up(intakes);
             self.settled_octets(job.size);
+            self.not_stored(job.number);
             self.run
                 .detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
             return Ok(());
         }
         let key = self.key_of(&listed, &facts);
         let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
-        match verdict {
+        let deletes = matches!(job.decision, Decision::Delete(_));
+        let settled = match verdict {
             Some(Verdict::Same(same_as)) => {
-                give_up(intakes);
-                self.settled_octets(job.size);
-                self.state.suspect = Some((job, Whole::Same { key, listed: listed.octets, same_as }));
-                return Ok(());
+                Some(Whole::Same { key: key.clone(), listed: listed.octets, same_as })
             }
-            Some(Verdict::SetAside) => {
-                give_up(intakes);
-                self.settled_octets(job.size);
-                self.state.tally.not_stored = true;
-                return Ok(());
-            }
-            _ => {}
+            Some(Verdict::SetAside) => Some(Whole::Aside),
+            Some(Verdict::Varies(entry)) if !deletes => Some(Whole::Varies(entry)),
+            _ => None,
+        };
+        if let Some(whole) = settled {
+            give_up(intakes);
+            self.settled_octets(job.size);
+            self.state.held.push(Held::Whole(job, whole));
+            return Ok(());
+        }
+        if deletes && self.comparison.goes_when_delivered(&listed) {
+            self.state.delete_when_delivered.insert(job.number);
         }
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
@@ -204,8 +230,48 @@ impl Fetch<'_> {
         }
         // Sizes are hints: what came beyond it takes room as well.
         self.state.unsettled = self.state.unsettled.saturating_add(facts.octets.saturating_sub(job.size));
-        self.state.suspect = Some((job, Whole::Parcel(parcel)));
+        self.state.held.push(Held::Whole(job, Whole::Parcel(parcel)));
         Ok(())
+    }
+
+    /// The answer to the `TOP` that stands first has begun.
+    pub(super) fn begin_header(&mut self, given: bool) -> Result<(), Error> {
+        let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
+        let header = &mut self.state.tally.standing.header;
+        if given {
+            self.state.heading = Some(Heading { job, examiner: Examiner::new(b""), octets: 0 });
+            return Ok(());
+        }
+        header.in_flight = header.in_flight.saturating_sub(1);
+        header.refused = header.refused.saturating_add(1);
+        self.state.done.push(job);
+        // A few that have no unique-id among others that have are compared whole.
+        if header.is_missing() && !self.maildrop.has_unique_ids() && !self.policy.deletes_everything() {
+            return Err(Error::NoIdentity { server: self.run.server() });
+        }
+        // A refusal proves nothing.
+        self.state.again.push_back(Job { ask: Ask::Whole, ..job });
+        Ok(())
+    }
+
+    /// A header has come to its end.
+    pub(super) fn end_header(&mut self) {
+        let Some(Heading { job, examiner, .. }) = self.state.heading.take() else { return };
+        let header = &mut self.state.tally.standing.header;
+        header.in_flight = header.in_flight.saturating_sub(1);
+        header.given = true;
+        self.state.done.push(job);
+        self.state.held.push(Held::Header(job, examiner.finish()));
+    }
+
+    pub(super) fn header_too_long(&mut self) -> Result<(), Error> {
+        let Some(Heading { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
+        self.compared(job, CompareResult::Undone);
+        if let Some(listed) = self.maildrop.at(job.index) {
+            let reason = format!("its header went on beyond {}", Octets(octets));
+            self.message_failed(&listed, reason, ExitCode::Protocol);
+        }
+        Err(Error::Endless { number: job.number })
     }
 
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {
