@@ -36,6 +36,9 @@ pub struct Outcome {
 pub fn play(story: &Story) -> Outcome {
     let mut life = Life::new(story);
     let violation = life.play(story).err();
+    if violation.is_some() {
+        life.show_ledgers();
+    }
     Outcome { violation, protocol: std::mem::take(&mut life.protocol), runs: life.runs }
 }
 
@@ -245,6 +248,16 @@ impl Life {
         let left = self.server.lock().world.on_server();
         let text = format!("after {runs} runs in a good world; on the server: {left:?}");
         Err(Violation::new(Kind::NeverSettled, text))
+    }
+
+    /// What popfetch remembers, into the protocol.
+    fn show_ledgers(&mut self) {
+        let folders = std::fs::read_dir(self.home().join(".local/state/popfetch")).into_iter().flatten();
+        let ledgers = folders.filter_map(|entry| std::fs::read(entry.unwrap().path().join("ledger")).ok());
+        let ledgers: Vec<Vec<u8>> = ledgers.collect();
+        for ledger in ledgers {
+            let _ = writeln!(self.protocol, "== the ledger\n{}", String::from_utf8_lossy(&ledger));
+        }
     }
 
     fn pass_a_day(&self) {
