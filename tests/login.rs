@@ -534,3 +534,66 @@ fn c10_no_way_in() {
     let (run, _) = run("auth = \"cram-md5\"", vec![after("USER\r\nSASL PLAIN\r\n", [Step::ExpectEnd])]);
     run.exits(77).complains("CRAM-MD5").complains("PLAIN");
 }
+
+// ---- one flight -------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_refusal_that_was_read_counts_though_the_line_ends_after_it() {
+    // USER is refused, and PASS, which came with it, isn't answered any more.
+    for end in [Step::Close, Step::Reset] {
+        let login = [expect("USER me"), expect("PASS tanstaaf"), send("-ERR [AUTH] no such user\r\n")];
+        let steps = after("USER\r\nPIPELINING\r\n", [&login[..], &[Step::Lines(1), end]].concat());
+        // What follows PASS in the flight is read, so that nothing is lost to a reset.
+        let (run, _) = run("", vec![steps]);
+        run.exits(77).complains("no such user");
+    }
+    let token = [
+        expect("AUTH XOAUTH2"),
+        send("+ \r\n"),
+        Step::ExpectAny,
+        // {"status":"401"}
+        send("+ eyJzdGF0dXMiOiI0MDEifQ==\r\n"),
+        Step::Close,
+    ];
+    let (run, _) = run("auth = \"xoauth2\"", vec![after("SASL XOAUTH2\r\n", token)]);
+    run.exits(77).complains("401");
+}
+
+/// Courier's login program hands over to another program, and throws away what has come with PASS.  The next session finds
+/// the maildrop locked for a moment.
+#[test]
+fn a_server_that_drops_what_follows_the_password_is_asked_in_two_flights() {
+    let login = || vec![expect("USER me"), expect("PASS tanstaaf")];
+    let capabilities = "USER\r\nUIDL\r\nPIPELINING\r\n";
+    let first = after(capabilities, [login(), vec![send("+OK\r\n+OK\r\n"), Step::Stall]].concat());
+    let locked =
+        after(capabilities, [login(), vec![send("+OK\r\n-ERR [IN-USE] another session\r\n")]].concat());
+    let then = || [login(), vec![send("+OK\r\n+OK\r\n"), Step::EmptyMaildrop]].concat();
+    let second = after(capabilities, then());
+    let next_run = [vec![send("+OK ready\r\n")], then()].concat();
+    let server = Scripted::start(vec![first, locked, second, next_run]);
+    let sandbox = Sandbox::new();
+    sandbox.config(account(server.port(), "timeout = \"8s\""));
+    let run = sandbox.run(["-v"]);
+    run.succeeds();
+    assert!(run.elapsed.as_secs() < 8, "a whole time-out was waited: {:?}", run.elapsed);
+    assert!(!run.err().contains("one command at a time"), "{}", run.shown());
+    sandbox.run([""; 0]).succeeds();
+    let sessions = server.finish();
+    let behind = |session: usize| {
+        let lines = sessions[session].lines();
+        lines.iter().position(|line| line.starts_with("PASS")).map(|pass| lines.len() - pass - 1)
+    };
+    assert!(behind(0) > Some(0), "the first flight is one: {:?}", sessions[0].lines());
+    // The script's step after PASS is its answer: what had come with it would have been seen before.
+    assert!(behind(2) > Some(0) && behind(3) > Some(0));
+}
+
+#[test]
+fn a_maildrop_that_somebody_else_holds_is_not_waited_for() {
+    let login =
+        [expect("USER me"), expect("PASS tanstaaf"), send("+OK\r\n-ERR [IN-USE] another session\r\n")];
+    let (run, _) = run("", vec![after("USER\r\nPIPELINING\r\n", login)]);
+    run.exits(75);
+    assert!(run.elapsed.as_millis() < 900, "{:?}", run.elapsed);
+}

@@ -31,6 +31,17 @@ pub enum Error {
         /// Whether what is missing was asked for in one flight with other things.
         pipelined: bool,
     },
+    /// Too little came for too long, though no answer took too long by itself: a server that holds sessions up, or a line
+    /// that is hardly there.
+    #[error("{server} sent only {} in {}: the session was ended", crate::text::size(*octets), format_args!("{} s", time.as_secs()))]
+    TooSlow {
+        /// Which server.
+        server: String,
+        /// What came in all.
+        octets: u64,
+        /// How long was listened.
+        time: std::time::Duration,
+    },
     /// The greeting was a refusal.
     #[error("{server} refused the connection: \"{text}\"")]
     GreetingRefused {
@@ -47,6 +58,9 @@ pub enum Error {
     /// The line ended on `UTF8`; to be tried again without.
     #[error("{0}")]
     HungUpOnUtf8(Box<Self>),
+    /// The login was accepted, and nothing of what had been sent behind it was answered: to be tried again in two flights.
+    #[error("{0}")]
+    FlightCut(Box<Self>),
     /// No TLS where it is required.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
@@ -88,6 +102,8 @@ pub enum Error {
         status: Option<String>,
         /// Whether anything was sent that depends on the secret.
         secret_sent: bool,
+        /// Whether it says that another session holds the maildrop.
+        locked: bool,
     },
     /// An unasked `-ERR`.
     #[error("{server} ended the session: \"{text}\"")]
@@ -118,7 +134,9 @@ impl Error {
         match self {
             Self::Connection(e) => e.exit_code(),
             Self::Protocol { source, .. } => source.exit_code(),
-            Self::TimedOut { .. } | Self::Farewell { .. } | Self::Stopped => ExitCode::Later,
+            Self::TimedOut { .. } | Self::TooSlow { .. } | Self::Farewell { .. } | Self::Stopped => {
+                ExitCode::Later
+            }
             Self::GreetingRefused { code, .. } => match code {
                 Some(ResponseCode::SysPerm) => ExitCode::Unavailable,
                 Some(ResponseCode::Auth) => ExitCode::Refused,
@@ -130,7 +148,7 @@ impl Error {
                 )
                 | None => ExitCode::Later,
             },
-            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) => e.exit_code(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
             Self::StlsRefused { .. } => ExitCode::Protocol,
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
@@ -157,7 +175,7 @@ impl Error {
         match self {
             Self::Connection(e) => e.hint(),
             Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
-            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) => e.hint(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.hint(),
             Self::StlsRefused { .. } => Some(
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
                     .to_owned(),
@@ -176,6 +194,7 @@ impl Error {
             }
             Self::GreetingRefused { .. }
             | Self::LoginRefused { .. }
+            | Self::TooSlow { .. }
             | Self::Farewell { .. }
             | Self::Stopped
             | Self::NotRecognised { .. }
@@ -218,6 +237,7 @@ impl Error {
                 | Error::InjectionAfterStls
                 | Error::Closed { .. }
                 | Error::MalformedListing { .. }
+                | Error::AnswerTooLarge { .. }
                 | Error::TooManyMessages { .. } => false,
             },
             _ => self.forbids_pipelining(),
@@ -233,6 +253,22 @@ impl Error {
             Self::TimedOut { pipelined, .. } => !pipelined,
             _ => self.is_closed(),
         }
+    }
+
+    /// Whether the server ended the line, with or without a farewell.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.is_closed() || matches!(self, Self::Farewell { .. })
+    }
+
+    /// Whether another session holds the maildrop.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(
+            self,
+            Self::LoginRefused { locked: true, .. }
+                | Self::GreetingRefused { code: Some(ResponseCode::InUse), .. }
+        )
     }
 
     /// Whether it looks as if the server swallows commands that come before it has answered.

@@ -18,6 +18,7 @@ use crate::protocol::auth::{
 };
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
+use crate::protocol::redact::Redactor;
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce, Text};
 use crate::protocol::session::{Event, Sent};
@@ -40,6 +41,8 @@ pub struct Call<'a> {
     pub connectors: &'a Connectors,
     /// Raised by a signal.
     pub stop: &'a Stop,
+    /// The password or token: whatever the server says, it isn't shown.
+    pub secret: &'a Secret,
     /// What the server offered before login not long ago, the same way: saves asking, where the line can be trusted.
     pub remembered: Option<&'a Capabilities>,
     /// Whether `UTF8` is sent where the server lists it (RFC 6856 §2.1).  Then a remembered list that has it isn't
@@ -74,6 +77,21 @@ pub struct Credentials<'a> {
     pub pipelining: bool,
     /// What goes out with the login, where commands are pipelined; else nothing does.
     pub ahead: Option<Ahead>,
+    /// How it goes out.
+    pub flight: Flight,
+}
+
+/// How what is asked ahead is sent to a server that pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flight {
+    /// In one flight with USER and PASS.
+    One,
+    /// The same, but the server has yet to show that it reads on after PASS: if nothing comes soon after the login was
+    /// accepted, the session is given up ([`Error::FlightCut`]).  Courier's login program throws away what has come with
+    /// PASS when it hands over to the next program.
+    Unproven,
+    /// In a flight of its own, when the login has been accepted.
+    Two,
 }
 
 /// How a login went: what is remembered of it.
@@ -92,6 +110,8 @@ pub struct LoginFacts {
     pub utf8: bool,
     /// Whether the server lists `UTF8`, sent or not.
     pub utf8_offered: bool,
+    /// Whether the server answered what came behind PASS in one flight.
+    pub one_flight: bool,
 }
 
 /// Where a session stands with `UTF8` (RFC 6856 §2.1).
@@ -139,9 +159,11 @@ impl Client<Authorization> {
         };
         let target =
             Target { host: call.host, port: call.port, security, trust: &trust, timeout: call.timeout };
-        let connection = Connection::open(&target, call.connectors, call.stop)?;
+        let redactor = Redactor::new(call.secret);
+        let connection = Connection::open(&target, call.connectors, call.stop)
+            .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
         let server = connection.server().to_owned();
-        let mut line = Line::new(connection, server, call.timeout, call.dialogue.clone());
+        let mut line = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
         let mut apop = greeting(&mut line)?;
         if call.tls == Tls::StartTls {
             line = start_tls(line, &target, call)?;
@@ -177,7 +199,6 @@ impl Client<Authorization> {
     pub fn login(self, credentials: &Credentials<'_>) -> Result<Client<Transaction>, Error> {
         let Self { mut line, state: Authorization { capabilities: before, apop, asked, utf8: wants_utf8 } } =
             self;
-        line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
         let offer = before.as_ref().map(|capabilities| offered(capabilities, credentials));
         let binding = line.connection.end_point_binding().map(<[u8]>::to_vec);
         let circumstances = Circumstances {
@@ -209,7 +230,8 @@ impl Client<Authorization> {
             let attempt = match method {
                 Method::UserPass => {
                     let prepared = Prepared::new(&mut line, &circumstances)?;
-                    user_pass(&mut line, &prepared, together, ahead, &mut utf8)
+                    let with_it = ahead.filter(|_| credentials.flight != Flight::Two);
+                    user_pass(&mut line, &prepared, together, with_it, &mut utf8)
                 }
                 Method::Apop => {
                     let Some(challenge) = &apop else { continue };
@@ -231,11 +253,20 @@ impl Client<Authorization> {
             match attempt {
                 Attempt::Accepted => {
                     let trustworthy = line.connection.channel() != connection::Channel::Clear;
-                    if let (Some(ahead), true) = (ahead, method != Method::UserPass) {
+                    let one_flight = method == Method::UserPass && credentials.flight != Flight::Two;
+                    if let (Some(ahead), false) = (ahead, one_flight) {
                         ahead.send(&mut line)?;
                     }
                     let mut after = None;
+                    let mut answered = false;
                     match ahead {
+                        Some(Ahead::Listing { .. }) if one_flight => {
+                            if credentials.flight == Flight::Unproven {
+                                line.be_brief();
+                            }
+                            after = read_capabilities(&mut line).map_err(cut_flight)?;
+                            answered = true;
+                        }
                         Some(Ahead::Listing { .. }) => after = read_capabilities(&mut line)?,
                         Some(Ahead::Glance { .. }) => {}
                         None if before.is_some() => after = capabilities(&mut line)?,
@@ -250,6 +281,7 @@ impl Client<Authorization> {
                         asked,
                         utf8,
                         utf8_offered,
+                        one_flight: answered,
                     };
                     let pipelining = Pipelining::Off;
                     let session = super::next_session();
@@ -267,6 +299,8 @@ impl Client<Authorization> {
                         text: line.quote(&answer.text),
                         status,
                         secret_sent: responded,
+                        locked: meaning == auth::Refusal::InUse
+                            || (meaning == auth::Refusal::Busy && auth::speaks_of_a_lock(&answer.text)),
                     };
                     if after_refusal(method, responded) == auth::Next::Stop {
                         if !asked && matches!(method, Method::Sasl(_)) {
@@ -286,6 +320,14 @@ impl Client<Authorization> {
             server: line.server.clone(),
             source: auth::AuthError::NoTimestamp,
         }))
+    }
+}
+
+/// What it means that nothing came after the login was accepted.
+fn cut_flight(e: Error) -> Error {
+    match e {
+        e if e.is_closed() || matches!(e, Error::TimedOut { .. }) => Error::FlightCut(Box::new(e)),
+        e => e,
     }
 }
 
@@ -392,9 +434,11 @@ fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Lin
         return Err(Error::StlsRefused { server: line.server.clone(), text: line.quote(&answer.text) });
     }
     line.session.starttls_done().map_err(|e| line.protocol(e))?;
-    let Line { connection, server, session, .. } = line;
-    let connection = connection.starttls(target, call.connectors)?;
-    let mut secured = Line::new(connection, server, call.timeout, call.dialogue.clone());
+    let Line { connection, server, session, redactor, .. } = line;
+    let connection = connection
+        .starttls(target, call.connectors)
+        .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
+    let mut secured = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
     secured.session = session;
     Ok(secured)
 }
@@ -408,9 +452,13 @@ fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
 /// The answer to a `CAPA` that has been sent.
 pub(super) fn read_capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
     let mut capabilities = Capabilities::default();
+    // They are remembered in a file, where no secret may stand.
+    let redactor = line.redactor.clone();
+    let secret = redactor.searcher();
     loop {
         line.event()?;
         match line.session.event() {
+            Event::Line { line: capability, .. } if secret.finds(capability) => {}
             Event::Line { line: capability, .. } => {
                 capabilities.add(capability).map_err(|e| line.protocol(e))?;
             }
@@ -460,7 +508,13 @@ fn user_pass(
     if !together {
         line.send(Command::Pass(credentials.secret.clone()))?;
     }
-    let pass = answer(line, Sent::Pass)?;
+    let pass = match answer(line, Sent::Pass) {
+        // What was read is the outcome, though the server didn't stay to answer the rest.
+        Err(e) if !user.ok && e.ended() => {
+            return Ok(Attempt::Refused { answer: user, responded: true, status: None });
+        }
+        pass => pass?,
+    };
     if pass.ok {
         return Ok(Attempt::Accepted);
     }
@@ -508,7 +562,15 @@ fn exchange(
     line.send(Command::Auth { mechanism: mechanism.name(), initial })?;
     utf8.settle(line)?;
     loop {
-        line.event()?;
+        match line.event() {
+            // It has said what was wrong with the token, and ended the line.
+            Err(e) if e.ended() && exchange.token_failure().is_some() => {
+                let status = exchange.token_failure().map(ToString::to_string);
+                let answer = Answer { ok: false, code: Some(ResponseCode::Auth), text: Vec::new() };
+                return Ok(Attempt::Refused { answer, responded: exchange.responded(), status });
+            }
+            event => event?,
+        }
         let challenge = match line.session.event() {
             Event::Challenge(challenge) => challenge.to_vec(),
             Event::Reply { reply, .. } if reply.ok => {

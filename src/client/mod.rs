@@ -10,6 +10,8 @@ mod ahead;
 mod error;
 mod line;
 mod login;
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +20,10 @@ use std::time::Duration;
 pub use ahead::{Ahead, Glance};
 pub use error::Error;
 pub use line::{Dialogue, Next};
-pub use login::{Call, Credentials, LoginFacts};
+pub use login::{Call, Credentials, Flight, LoginFacts};
 
 use crate::proof::{Delivered, Recognised, SessionId};
-use crate::protocol::auth::ApopChallenge;
+use crate::protocol::auth::{self, ApopChallenge};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::{Event, ResponseCode, Sent};
@@ -80,6 +82,25 @@ pub enum Pipelining {
     On,
 }
 
+/// Whether a listing was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Listing {
+    /// All of it.
+    Taken,
+    /// Nothing: the server answered `-ERR`.
+    Refused(Refused),
+}
+
+/// A refusal after the login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The server's words, fit to print.
+    pub text: String,
+    /// Whether its response code, or else its words, speak of something that passes on its own.
+    pub passes: bool,
+}
+
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Farewell {
@@ -109,32 +130,41 @@ impl Client<Transaction> {
         self.state.pipelining = pipelining;
     }
 
-    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.  `false` where the server has no
-    /// `UIDL`.
+    /// Whether the server lists `UIDL`: then a refusal of it doesn't mean that the messages have no unique-ids.
+    #[must_use]
+    pub fn announces_unique_ids(&self) -> bool {
+        let before = self.state.facts.capabilities_before.as_ref();
+        self.state.capabilities.as_ref().or(before).is_some_and(Capabilities::uidl)
+    }
+
+    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.  A unique-id that holds this account's
+    /// secret is none: unique-ids are written to the ledger, where no secret may stand.
     ///
     /// # Errors
     /// A broken line or listing, or what `each` says.
     pub fn unique_ids<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Listing, E> {
         if let Some(Ahead::Listing { sizes, .. }) = self.state.ahead {
             // On its way already; what is left of the flight is the scan listing.
             self.state.ahead = sizes.then_some(Ahead::Listing { drop_listing: false, sizes });
         } else {
             self.line.send(Command::Uidl(None))?;
         }
+        let redactor = self.line.redactor.clone();
+        let secret = redactor.searcher();
         self.lines(|line, broken| {
             let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
-            each(number, unique_id)
+            each(number, unique_id.filter(|unique_id| !secret.finds(unique_id.as_bytes())))
         })
     }
 
     /// Reads the scan listing (RFC 1939 §5), telling each line as it comes.
     ///
     /// # Errors
-    /// A broken line or listing, or a refusal.
-    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<bool, Error> {
+    /// A broken line or listing.
+    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<Listing, Error> {
         if self.has_sizes_ahead() {
             self.state.ahead = None;
         } else {
@@ -150,14 +180,17 @@ impl Client<Transaction> {
     fn lines<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Listing, E> {
         loop {
             self.line.event()?;
             match self.line.session.event() {
                 Event::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
-                Event::Reply { reply, .. } if !reply.ok => return Ok(false),
+                Event::Reply { reply, .. } if !reply.ok => {
+                    let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
+                    return Ok(Listing::Refused(Refused { text, passes }));
+                }
                 Event::Reply { .. } => {}
-                Event::End { .. } => return Ok(true),
+                Event::End { .. } => return Ok(Listing::Taken),
                 Event::Farewell(reply) => return Err(self.line.farewell(reply.text).into()),
                 _ => {}
             }
@@ -306,7 +339,13 @@ impl Client<Transaction> {
         self.line.session.event()
     }
 
-    /// A server's words, fit to print.
+    /// A unique-id, fit to print.
+    #[must_use]
+    pub fn shown(&self, unique_id: UniqueId<'_>) -> String {
+        self.line.shown(unique_id.as_bytes())
+    }
+
+    /// A server's words for a report or an error: fit to print, shortened, and after so many quotations nothing but dots.
     #[must_use]
     pub fn quote(&self, text: &[u8]) -> String {
         self.line.quote(text)

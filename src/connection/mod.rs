@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
-pub use patience::Patience;
+pub use patience::{Pace, Patience};
 pub use trust::Connectors;
 
 use crate::stop::Stop;
@@ -230,6 +230,12 @@ impl Connection {
             return Ok(Wake::Woken);
         }
         Ok(if happened || more { Wake::Ready } else { Wake::TimedOut })
+    }
+
+    /// Whether a signal has asked to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.raised()
     }
 
     /// How well what is said is kept.

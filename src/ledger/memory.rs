@@ -6,18 +6,21 @@
 //! A line is a word and its fields in [`crate::text::field`]'s form.  Unknown words are passed over, so that an older
 //! popfetch can read what a newer one wrote.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::Extent;
 use crate::clock::Time;
 use crate::durable;
+use crate::exit::ExitCode;
 use crate::protocol::types::{Octets, UniqueId, UniqueIdBuf, parse_decimal};
 use crate::text;
 
 /// Its name in the mailbox's directory.
 pub(super) const FILE: &str = "memory";
-const NEW_FILE: &str = "memory.new";
+/// What those have reported who found the mailbox locked: the memory is its holder's.
+const REPORTS: &str = "reports";
 const HEADING: &str = "popfetch-memory 1";
 /// A file beyond this is not ours.
 const LONGEST: u64 = 1024 * 1024;
@@ -33,8 +36,8 @@ pub struct Memory {
     pub strongest: Option<String>,
     /// No login before that.
     pub pause: Option<Pause>,
-    /// Failures that last.
-    pub alerts: Vec<Alert>,
+    /// Failures that last, by their sorts in the caller's words.
+    pub alerts: BTreeMap<String, Alert>,
     /// What a quick poll compares.
     pub quick: Option<Quick>,
     /// When sizes were last listed.
@@ -45,6 +48,8 @@ pub struct Memory {
     pub extent: Option<Extent>,
     /// The clock when it was first seen to be behind the ledger's time by more than a day.
     pub behind: Option<Time>,
+    /// Whether the server reads on after PASS in one flight.
+    pub flight: Flight,
     /// When the server ended the connection instead of answering `UTF8`.
     pub utf8_dropped: Option<Time>,
     /// Which question its answers name messages by.
@@ -156,6 +161,18 @@ pub enum Pipelining {
     Broken(Time),
 }
 
+/// Whether a server answers what comes behind PASS in one flight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Flight {
+    /// Not known yet.
+    #[default]
+    Unproven,
+    /// It does.
+    One,
+    /// It did not, at that time.
+    Two(Time),
+}
+
 /// A login was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
@@ -172,12 +189,33 @@ pub struct Pause {
 /// A failure that lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
-    /// Of which sort, in the caller's words.
-    pub kind: String,
     /// Since when.
     pub since: Time,
-    /// When it was reported.
+    /// When it was last reported.
     pub reported: Option<Time>,
+    /// What it is, if that can be said without trying again.
+    pub lasting: Option<Lasting>,
+}
+
+impl Alert {
+    /// One that has not been reported.
+    #[must_use]
+    pub fn since(since: Time) -> Self {
+        Self { since, reported: None, lasting: None }
+    }
+}
+
+/// What lasts, in words that hold no secret and nothing that a message or a program said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lasting {
+    /// The exit code of a run that meets it.
+    pub exit: ExitCode,
+    /// Messages that count as failed for it.
+    pub messages: u64,
+    /// One sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 /// The maildrop as it stood at the end of the last session.
@@ -205,7 +243,35 @@ impl Memory {
     /// Reads the memory in a mailbox's directory; empty when there is none, or none that can be read.
     #[must_use]
     pub fn load(directory: &Path) -> Self {
-        read(directory).and_then(|text| Self::parse(&text)).unwrap_or_default()
+        Self::load_file(&directory.join(FILE))
+    }
+
+    /// Reads what was reported by those who found the mailbox locked.
+    #[must_use]
+    pub fn load_reports(directory: &Path) -> Self {
+        Self::load_file(&directory.join(REPORTS))
+    }
+
+    /// The same by whoever has the lock now: they are read and removed.
+    #[must_use]
+    pub fn take_reports(directory: &Path) -> Self {
+        let path = directory.join(REPORTS);
+        if !path.exists() {
+            return Self::default();
+        }
+        let reports = Self::load_file(&path);
+        // If it can't be removed, it is taken again.
+        let _ = durable::remove(&path);
+        reports
+    }
+
+    fn load_file(path: &Path) -> Self {
+        read(path).and_then(|text| Self::parse(&text)).unwrap_or_default()
+    }
+
+    /// The alert of that sort; a new one begins now.
+    pub fn alert(&mut self, kind: &str, now: Time) -> &mut Alert {
+        self.alerts.entry(kind.to_owned()).or_insert_with(|| Alert::since(now))
     }
 
     /// Writes it, if it has changed.  Without a ledger beside it nothing is written: a memory is what tells a ledger that
@@ -214,15 +280,28 @@ impl Memory {
     /// # Errors
     /// When it cannot be written; the run may go on.
     pub fn save(&self, directory: &Path) -> durable::Result<()> {
+        self.save_as(directory, FILE)
+    }
+
+    /// Writes what was reported though another popfetch has the lock.
+    ///
+    /// # Errors
+    /// As for [`Memory::save`].
+    pub fn save_reports(&self, directory: &Path) -> durable::Result<()> {
+        self.save_as(directory, REPORTS)
+    }
+
+    fn save_as(&self, directory: &Path, name: &str) -> durable::Result<()> {
         let text = self.to_text();
-        if !directory.join(super::FILE).exists() || read(directory).as_deref() == Some(text.as_bytes()) {
+        let path = directory.join(name);
+        if !directory.join(super::FILE).exists() || read(&path).as_deref() == Some(text.as_bytes()) {
             return Ok(());
         }
-        let new = directory.join(NEW_FILE);
+        let new = directory.join(format!("{name}.new"));
         durable::remove(&new)?;
         let written = durable::create_new(&new, 0o600)
             .and_then(|file| durable::write(&file, &new, text.as_bytes()))
-            .and_then(|()| durable::replace(&new, &directory.join(FILE)));
+            .and_then(|()| durable::replace(&new, &path));
         if written.is_err() {
             // The next one to come here removes what this can't.
             let _ = durable::remove(&new);
@@ -320,6 +399,11 @@ impl Memory {
         if let Some(behind) = self.behind {
             line(format_args!("behind {}", behind.0));
         }
+        match self.flight {
+            Flight::Unproven => {}
+            Flight::One => line(format_args!("flight one")),
+            Flight::Two(when) => line(format_args!("flight two {}", when.0)),
+        }
         if let Some(dropped) = self.utf8_dropped {
             line(format_args!("utf8-dropped {}", dropped.0));
         }
@@ -330,8 +414,14 @@ impl Memory {
             let (refused, until, configuration) = (refused.0, until.0, f(configuration));
             line(format_args!("pause {refusals} {refused} {until} {configuration}"));
         }
-        for Alert { kind, since, reported } in &self.alerts {
-            line(format_args!("alert {} {} {}", f(kind), since.0, or_dash(reported.map(|time| time.0))));
+        for (kind, Alert { since, reported, lasting }) in &self.alerts {
+            let (kind, reported) = (f(kind), or_dash(reported.map(|time| time.0)));
+            let lasting =
+                lasting.as_ref().map_or_else(String::new, |Lasting { exit, messages, message, hint }| {
+                    let (exit, hint) = (exit.number(), marked(hint.as_ref().map(String::as_bytes)));
+                    format!(" {exit} {messages} {} {hint}", f(message))
+                });
+            line(format_args!("alert {kind} {} {reported}{lasting}", since.0));
         }
         if let Some(quick) = &self.quick {
             let Quick { messages, octets, first, last, listed, grows_at_end, idle_under, due } = quick;
@@ -415,6 +505,13 @@ impl Memory {
                     memory.extent = Some(Extent { generation, octets: parse_decimal(fields.next()?)? });
                 }
                 b"behind" => memory.behind = Some(time(fields.next()?)?),
+                b"flight" => {
+                    memory.flight = match fields.next()? {
+                        b"one" => Flight::One,
+                        b"two" => Flight::Two(time(fields.next()?)?),
+                        _ => return None,
+                    }
+                }
                 b"utf8-dropped" => memory.utf8_dropped = Some(time(fields.next()?)?),
                 b"strongest" => memory.strongest = Some(string(fields.next()?)?),
                 b"pause" => {
@@ -425,11 +522,22 @@ impl Memory {
                         configuration: string(fields.next()?)?,
                     });
                 }
-                b"alert" => memory.alerts.push(Alert {
-                    kind: string(fields.next()?)?,
-                    since: time(fields.next()?)?,
-                    reported: optional(fields.next()?, time)?,
-                }),
+                b"alert" => {
+                    let kind = string(fields.next()?)?;
+                    let since = time(fields.next()?)?;
+                    let reported = optional(fields.next()?, time)?;
+                    // Older versions end the line here.
+                    let lasting = match fields.next() {
+                        None => None,
+                        Some(exit) => Some(Lasting {
+                            exit: ExitCode::from_number(number(exit)?.try_into().ok()?)?,
+                            messages: parse_decimal(fields.next()?)?,
+                            message: string(fields.next()?)?,
+                            hint: optional(fields.next()?, |field| String::from_utf8(unmark(field)?).ok())?,
+                        }),
+                    };
+                    memory.alerts.insert(kind, Alert { since, reported, lasting });
+                }
                 b"left" => {
                     let unique_id = |field: &[u8]| UniqueId::new(&unmark(field)?).map(UniqueId::to_buf);
                     memory.quick = Some(Quick {
@@ -450,9 +558,9 @@ impl Memory {
     }
 }
 
-fn read(directory: &Path) -> Option<Vec<u8>> {
+fn read(path: &Path) -> Option<Vec<u8>> {
     use std::io::Read as _;
-    let file = durable::open_to_read(&directory.join(FILE)).ok()?;
+    let file = durable::open_to_read(path).ok()?;
     let mut text = Vec::new();
     file.take(LONGEST).read_to_end(&mut text).ok()?;
     Some(text)
@@ -491,7 +599,8 @@ fn time(field: &[u8]) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Adds, Alert, Extent, Habits, Limit, Memory, Names, Offer, Pause, Pipelining, Quick, Stage, UniqueIds,
+        Adds, Alert, ExitCode, Extent, Flight, Habits, Lasting, Limit, Memory, Names, Offer, Pause,
+        Pipelining, Quick, Stage, UniqueIds,
     };
     use crate::clock::Time;
     use crate::protocol::types::{Octets, UniqueId};
@@ -519,16 +628,30 @@ mod tests {
             },
             extent: Some(Extent { generation: 3, octets: 4096 }),
             behind: Some(Time(5)),
+            flight: Flight::Two(Time(2)),
             utf8_dropped: Some(Time(3)),
             names: Some((Names::DropListing, Time(11))),
             limit: Some(Limit { commands: 40, since: Time(-3) }),
             died: unique_id(b"a b").into_iter().chain(unique_id(b"-")).collect(),
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
             pause: Some(Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() }),
-            alerts: vec![
-                Alert { kind: "network".into(), since: Time(1), reported: None },
-                Alert { kind: "-".into(), since: Time(1), reported: Some(Time(2)) },
-            ],
+            alerts: [
+                ("network".to_owned(), Alert::since(Time(1))),
+                (
+                    "-".to_owned(),
+                    Alert {
+                        since: Time(1),
+                        reported: Some(Time(2)),
+                        lasting: Some(Lasting {
+                            exit: ExitCode::Later,
+                            messages: u64::MAX,
+                            message: "it = \"übel\"".into(),
+                            hint: Some(String::new()),
+                        }),
+                    },
+                ),
+            ]
+            .into(),
             quick: Some(Quick {
                 messages: 2,
                 octets: Octets(u64::MAX),
@@ -550,6 +673,27 @@ mod tests {
             memory.save(home.path()).unwrap();
             assert_eq!(Memory::load(home.path()), memory);
         }
+    }
+
+    #[test]
+    fn an_alert_of_the_first_version_is_read() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("memory"), "popfetch-memory 1\nalert passing 5 -\nalert x 6 7\n")
+            .unwrap();
+        let alerts = Memory::load(home.path()).alerts;
+        assert_eq!(alerts["passing"], Alert::since(Time(5)));
+        assert_eq!(alerts["x"], Alert { reported: Some(Time(7)), ..Alert::since(Time(6)) });
+    }
+
+    #[test]
+    fn reports_of_others_are_taken_once() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("ledger"), "").unwrap();
+        full().save_reports(home.path()).unwrap();
+        assert_eq!(Memory::load(home.path()), Memory::default());
+        assert_eq!(Memory::load_reports(home.path()), full());
+        assert_eq!(Memory::take_reports(home.path()), full());
+        assert_eq!(Memory::take_reports(home.path()), Memory::default());
     }
 
     #[test]

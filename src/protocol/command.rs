@@ -20,6 +20,14 @@ pub const CAPABILITY_LIMIT: usize = 1_000;
 /// a listing is counted in its entries.
 pub const LISTING_LIMIT: usize = 1_000_000;
 
+/// The most octets of one listing: [`LISTING_LIMIT`] entries with unique-ids as long as RFC 1939 §7 allows.  Every
+/// unique-id is kept in memory, and servers may make them longer.
+pub const LISTING_OCTETS: u64 = 96 << 20;
+
+/// The most octets of an answer to TOP.  Some servers ignore how many lines are asked for, and send the whole message:
+/// no more than of one whose size isn't known.
+pub const TOP_OCTETS: u64 = 64 << 20;
+
 /// A command with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::buffer::{Input, Output, Span};
-use super::command::{Answer, Command, Refusal};
+use super::command::{Answer, Command, LISTING_OCTETS, Refusal, TOP_OCTETS};
 use super::error::{Awaiting, Error, Words};
 use super::framing::{Body, Front, LineEnd, front, unstuffed};
 use super::response::{StatusLine, status_line};
@@ -248,6 +248,12 @@ impl Session {
         }
     }
 
+    /// Whether the text of a message has begun, and not ended.
+    #[must_use]
+    pub fn is_in_text(&self) -> bool {
+        matches!(self.reading, Reading::Text { .. })
+    }
+
     /// Whether every command is answered, and nothing else was said.
     #[must_use]
     pub fn is_resting(&self) -> bool {
@@ -318,7 +324,7 @@ impl Session {
         let found = match self.reading {
             Reading::Status => self.poll_status(),
             Reading::Lines { .. } => self.poll_line(),
-            Reading::Text { .. } => Ok(self.poll_text()),
+            Reading::Text { .. } => self.poll_text(),
         };
         if found.is_err() {
             self.state = State::Over;
@@ -444,6 +450,9 @@ impl Session {
         let found = match unstuffed(line) {
             None => Found::End(to, *octets),
             Some(_) if *lines >= *limit => return Err(Error::TooManyLines { to, limit: *limit }),
+            Some(_) if *octets > LISTING_OCTETS => {
+                return Err(Error::AnswerTooLarge { to, limit: LISTING_OCTETS });
+            }
             Some(line) => {
                 *lines = lines.saturating_add(1);
                 *octets = octets.saturating_add(widened(line.len().saturating_add(end)));
@@ -457,8 +466,8 @@ impl Session {
         Ok(Some(found))
     }
 
-    fn poll_text(&mut self) -> Option<Found> {
-        let Reading::Text { to, number, body, octets } = &mut self.reading else { return None };
+    fn poll_text(&mut self) -> Result<Option<Found>, Error> {
+        let Reading::Text { to, number, body, octets } = &mut self.reading else { return Ok(None) };
         let piece = body.unstuff(self.input.unread_mut());
         *octets = octets.saturating_add(widened(piece.octets));
         let (to, number, octets) = (*to, *number, *octets);
@@ -469,9 +478,12 @@ impl Session {
             if let Sent::Retr(number) = to {
                 self.unconfirmed = Some(number);
             }
-            return Some(Found::End(to, octets));
+            return Ok(Some(Found::End(to, octets)));
         }
-        (piece.text > 0).then_some(Found::Text(number, text))
+        if matches!(to, Sent::Top(_)) && octets > TOP_OCTETS {
+            return Err(Error::AnswerTooLarge { to, limit: TOP_OCTETS });
+        }
+        Ok((piece.text > 0).then_some(Found::Text(number, text)))
     }
 }
 

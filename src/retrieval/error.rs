@@ -27,9 +27,16 @@ pub enum Error {
     /// The listing contradicts itself.
     #[error(transparent)]
     Listing(#[from] Contradiction),
-    /// Neither UIDL nor LIST.
-    #[error("the server lists its messages neither by UIDL nor by LIST")]
-    NoListing,
+    /// A listing was refused: typically the server has a failure that passes; or it has neither UIDL nor LIST.
+    #[error("the server refused {command}: \"{text}\"")]
+    ListingRefused {
+        /// `UIDL` or `LIST`.
+        command: &'static str,
+        /// Its words, fit to print.
+        text: String,
+        /// Whether it passes on its own, as far as can be known.
+        passes: bool,
+    },
     /// Leaving mail on a server without unique-ids needs their headers.
     #[error("{server} has neither UIDL nor TOP: messages left on it cannot be told apart")]
     NoIdentity {
@@ -93,7 +100,8 @@ impl Error {
             Self::Client(e) => e.exit_code(),
             Self::Ledger(e) => e.exit_code(),
             Self::Delivery(e) => e.exit_code(),
-            Self::Listing(_) | Self::NoListing | Self::NoIdentity { .. } => ExitCode::Protocol,
+            Self::ListingRefused { passes: true, .. } => ExitCode::Later,
+            Self::Listing(_) | Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
             Self::Refuses { .. } | Self::NoFurtherSession(_) => ExitCode::Later,
             Self::UniqueIdsLost { .. } => ExitCode::Later,
@@ -110,8 +118,7 @@ impl Error {
     }
 
     /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Client(e) => e.hint(),
             Self::Ledger(e) => e.suggestion(),
@@ -128,7 +135,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::Paused { .. } => Some(
-                "put the password right, or name the account on the command line to try at once".to_owned(),
+                "correct the password, or name the account on the command line to try at once".to_owned(),
             ),
             Self::Refuses { .. } => Some(
                 "a quota or a passing failure of the server: nothing is lost, the next run tries again"
@@ -140,19 +147,28 @@ impl Error {
             }
             Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
             Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
-            Self::Listing(_) | Self::NoListing => {
+            Self::ListingRefused { passes: true, .. } => {
+                Some("nothing was changed: the next run asks again".to_owned())
+            }
+            Self::Listing(_) | Self::ListingRefused { .. } => {
                 Some("-vv shows the dialogue; the server's operator should see it".to_owned())
             }
-            // The first two carry theirs in their text.
+            // The first two may have one in their text.
             Self::Config(_) | Self::Delivery(_) | Self::Pipe(_) => None,
         }
     }
 
-    /// What happened, with the server where the error itself doesn't name it.
-    pub(super) fn told(&self, server: &str) -> String {
+    /// What happened, with the server where the error itself doesn't name it; and what to do next.
+    #[must_use]
+    pub fn told(&self, server: &str) -> (String, Option<String>) {
+        let (what, hint) = without_hint(&self.what(server));
+        (what, self.hint().or(hint))
+    }
+
+    fn what(&self, server: &str) -> String {
         match self {
             Self::Listing(_)
-            | Self::NoListing
+            | Self::ListingRefused { .. }
             | Self::OutOfStep
             | Self::NothingNames
             | Self::NotSafe
@@ -193,11 +209,93 @@ impl Error {
     }
 }
 
+/// A room below that has no hint of its own has it in the last lines of its text.
+pub(super) fn without_hint(text: &str) -> (String, Option<String>) {
+    match text.split_once("\nhint: ") {
+        Some((what, hint)) => (what.trim_end().to_owned(), Some(hint.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
 impl From<super::committer::Error> for Error {
     fn from(e: super::committer::Error) -> Self {
         match e {
             super::committer::Error::Delivery(e) => Self::Delivery(e),
             super::committer::Error::Ledger(e) => Self::Ledger(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use crate::config::locate::Environment;
+    use crate::config::{self, Request};
+    use crate::exit::ExitCode;
+    use crate::ledger::Error as LedgerError;
+    use crate::plan::maildrop::Contradiction;
+    use crate::protocol::types::MessageNumber;
+    use crate::{client, delivery, durable};
+
+    fn text(of: &str) -> String {
+        of.to_owned()
+    }
+
+    /// One of each kind; those that have kinds of their own with some of them.
+    fn all() -> Vec<Error> {
+        let request = Request { file: Some("/no/such/file".into()), ..Request::default() };
+        let no_configuration = config::for_run(&request, &Environment::default()).unwrap_err();
+        let disk = || {
+            let full = std::io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+            durable::Error::new(durable::Step::Write, std::path::Path::new("/x"), full)
+        };
+        let number = MessageNumber::new(1).unwrap();
+        vec![
+            Error::Config(no_configuration),
+            Error::Client(client::Error::Stopped),
+            Error::Client(client::Error::Farewell { server: text("h:110"), text: text("bye") }),
+            Error::Client(client::Error::TimedOut {
+                server: text("h:110"),
+                during: text("the greeting"),
+                pipelined: false,
+            }),
+            Error::Client(client::Error::StlsRefused { server: text("h:110"), text: text("no") }),
+            Error::Ledger(LedgerError::Locked),
+            Error::Ledger(LedgerError::Disk(disk())),
+            Error::Ledger(LedgerError::Damaged { path: text("/x/ledger"), line: 3, problem: text("torn") }),
+            Error::Ledger(LedgerError::Missing { directory: text("/x"), problem: "is gone" }),
+            Error::Delivery(delivery::Error::Disk(disk())),
+            Error::Delivery(delivery::Error::Later(text("it isn't there\nhint: mount it"))),
+            Error::Delivery(delivery::Error::Unfit {
+                message: text("it is a file\n\nhint: move it away"),
+                exit: ExitCode::CannotCreate,
+            }),
+            Error::Delivery(delivery::Error::Ledger { message: text("torn"), exit: ExitCode::LocalIo }),
+            Error::Listing(Contradiction(number)),
+            Error::ListingRefused { command: "LIST", text: text("no"), passes: false },
+            Error::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true },
+            Error::NothingNames,
+            Error::NotSafe,
+            Error::Refuses { text: text("quota") },
+            Error::NoFurtherSession(client::Error::Stopped),
+            Error::NoIdentity { server: text("h:110") },
+            Error::UniqueIdsLost { server: text("h:110"), directory: text("/x") },
+            Error::OutOfStep,
+            Error::Endless { number },
+            Error::Paused { until: text("tomorrow") },
+            Error::Pipe(std::io::ErrorKind::Other.into()),
+            Error::Bug,
+        ]
+    }
+
+    #[test]
+    fn what_happened_and_what_to_do_are_told_apart() {
+        for error in all() {
+            let (what, hint) = error.told("h:110");
+            assert!(!what.contains("hint:") && what == what.trim(), "{what:?}");
+            assert!(hint.as_ref().is_none_or(|hint| !hint.contains("hint:")), "{hint:?}");
+            let had = error.to_string().contains("hint:");
+            assert!(!had || hint.is_some(), "{error}");
         }
     }
 }

@@ -33,11 +33,12 @@ use super::run::Run;
 use crate::client::{Client, Next, Transaction};
 use crate::exit::ExitCode;
 use crate::message::Facts;
-use crate::plan::{self, Allowance, Decision, Listed, Maildrop, Policy, Who};
+use crate::plan::{self, Allowance, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, DestinationId, EntryId, Key, Recognised};
 use crate::protocol::session::{Event, Sent};
 use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report;
+use crate::report::reasons::Reasons;
 use arrival::{Arriving, Heading, Whole, octets_of};
 use naming::{Candidates, Expected, Form, Naming, Verdict};
 use refusal::Refused;
@@ -93,8 +94,14 @@ pub(super) struct Tally {
     pub(super) accepted: Vec<EntryId>,
     /// Deletions that it refused.
     pub(super) refused: Vec<EntryId>,
+    /// Why it refused them.
+    pub(super) refusals: Reasons,
+    /// Messages that it had deleted, as it said, and that are here again.
+    pub(super) not_deleted: u64,
     /// The code of the failures.
     pub(super) exit: Option<ExitCode>,
+    /// Whether any of them was reported as news.
+    pub(super) news: bool,
     /// What ended retrieving early, though the line is fine.
     pub(super) trouble: Option<Error>,
     /// Whether anything was retrieved.
@@ -238,6 +245,8 @@ pub(super) struct Fetch<'a> {
     pub(super) sample: Vec<usize>,
     /// How often entries have failed before: only news are told.
     pub(super) failed_before: HashMap<EntryId, u16>,
+    /// Whether any have failed before and were reported: those that have no unique-id can't be told from them.
+    pub(super) some_failed_before: bool,
     pub(super) entrances: &'a mut [Entrance],
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,
@@ -918,6 +927,9 @@ impl Fetch<'_> {
 
     fn matched(&mut self, job: &Job, entry: EntryId) {
         let (number, result) = (job.number, CompareResult::Matched);
+        if job.decision == Decision::Compare(Why::CameBack) {
+            self.state.tally.not_deleted = self.state.tally.not_deleted.saturating_add(1);
+        }
         self.state.tally.compared.push(Compared { number, entry: Some(entry), result });
     }
 

@@ -56,7 +56,7 @@ pub fn retrieve_all(
 /// One account; a bug of ours in it ends this account only.
 fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode {
     match catch_unwind(AssertUnwindSafe(|| retrieve(account, options, context))) {
-        Ok(summary) => summary.trouble.map_or(ExitCode::Done, |trouble| trouble.exit),
+        Ok(summary) => summary.exit(),
         Err(_) => {
             let trouble = Trouble {
                 exit: ExitCode::Bug,

@@ -1,11 +1,14 @@
 //! How this account calls its server: with what it remembers of it, and as it may send commands.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use super::error::Error;
 use super::run::Run;
 use crate::client::{self, Ahead, Call, Client, Credentials, LoginFacts, Pipelining, Transaction};
 use crate::clock::Time;
 use crate::config::account::{Account, Auth, Switch};
-use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
+use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage};
 use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
@@ -13,6 +16,9 @@ use crate::secret::Secret;
 
 /// What a server offers is asked again after a week.
 const OFFERS_LAST: i64 = 7 * 86_400;
+
+/// A maildrop that a session of this run has held is asked for again after these pauses, in seconds.
+const WAITS_FOR_LOCK: [u64; 5] = [1, 2, 4, 8, 15];
 
 /// Which way a server is reached: what it offers holds for this one only.
 pub(super) fn way(account: &Account) -> String {
@@ -52,8 +58,13 @@ pub(super) fn log_in(
     run.report(&Event::Connecting { server: run.server() });
     let mut without_utf8 = false;
     let mut with_memory = true;
+    let mut waits = WAITS_FOR_LOCK.into_iter();
+    if matches!(memory.flight, Flight::Two(when) if !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
+        memory.flight = Flight::Unproven;
+    }
+    let mut flight = memory.flight;
     let client = loop {
-        let e = match attempt(run, memory, secret, now, ahead) {
+        let e = match attempt(run, memory, secret, now, ahead, flight) {
             Ok(client) => break client,
             Err(Error::Client(client::Error::Connection(e))) => return Err(client::Error::from(e).into()),
             Err(Error::Client(e)) => e,
@@ -62,6 +73,19 @@ pub(super) fn log_in(
         // What was remembered may be why.
         let remembered = !std::mem::take(&mut memory.offers).is_empty();
         let again = match &e {
+            // The session before, of which the server may not know yet that it's over.
+            e if e.is_locked() && run.logged_in.load(Ordering::Relaxed) => {
+                waits.next().is_some_and(|pause| {
+                    run.detail(|| format!("{e}: asked again in {pause} s"));
+                    !run.context.stop.wait(Duration::from_secs(pause))
+                })
+            }
+            client::Error::FlightCut(e) if !matches!(flight, Flight::Two(_)) => {
+                run.detail(|| format!("{e}: tried again, with nothing behind the password"));
+                run.logged_in.store(true, Ordering::Relaxed);
+                flight = Flight::Two(now);
+                true
+            }
             client::Error::HungUpOnUtf8(_) => {
                 // Not more than once, whatever the server does: without the command it can't end the line at it.
                 let first = !std::mem::replace(&mut without_utf8, true);
@@ -86,7 +110,10 @@ pub(super) fn log_in(
             return Err(e.into());
         }
     };
+    run.logged_in.store(true, Ordering::Relaxed);
     let facts = client.login_facts();
+    // What was believed was tried: it is remembered only now that the other way has worked.
+    memory.flight = if facts.one_flight { Flight::One } else { flight };
     run.report(&Event::LoggedIn { mechanism: facts.method.name() });
     if facts.utf8 {
         run.detail(|| "UTF8 mode: messages come as they are stored".to_owned());
@@ -126,6 +153,7 @@ fn attempt(
     secret: &Secret,
     now: Time,
     ahead: Option<Ahead>,
+    flight: Flight,
 ) -> Result<Client<Transaction>, Error> {
     let account = run.account;
     let utf8 = sends_utf8(run, memory, now);
@@ -138,6 +166,7 @@ fn attempt(
         timeout: account.timeout,
         connectors: run.context.connectors,
         stop: &run.context.stop,
+        secret,
         remembered: remembered.as_ref(),
         utf8,
         dialogue: run.dialogue(),
@@ -151,6 +180,11 @@ fn attempt(
         strongest_ever: memory.strongest.as_deref().and_then(Method::from_name),
         pipelining: account.pipelining != Switch::Off && !matches!(memory.pipelining, Verdict::Broken(_)),
         ahead,
+        flight: match flight {
+            Flight::Unproven => client::Flight::Unproven,
+            Flight::One => client::Flight::One,
+            Flight::Two(_) => client::Flight::Two,
+        },
     };
     let mut client = Client::open(&call)?.login(&credentials)?;
     agree_on_pipelining(run, memory, &mut client);

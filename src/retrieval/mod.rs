@@ -7,6 +7,7 @@
 mod alerts;
 mod committer;
 mod compare;
+mod conditions;
 mod destinations;
 mod doubts;
 mod error;
@@ -66,13 +67,8 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
         mailbox(&run, &mut summary)
     };
     if let Err(e) = result {
-        let before = summary.trouble.take();
-        summary.trouble = Some(Trouble {
-            exit: before.map_or(e.exit_code(), |trouble| trouble.exit.merge(e.exit_code())),
-            message: e.told(&run.server()),
-            hint: e.hint(),
-            news,
-        });
+        let (message, hint) = e.told(&run.server());
+        summary.trouble = Some(Trouble { exit: e.exit_code(), message, hint, news });
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
@@ -83,16 +79,17 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
 fn mailbox(run: &Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool) {
     let mailbox = run.account.mailbox();
     let directory = run.context.state.join(mailbox.directory_name());
+    let alerts = Alerts::new(run, Time::now());
     let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
         Ok(lock) => lock,
-        // A lock that another popfetch holds passes by itself; a state directory that can't be made doesn't.
+        // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
-            let news = !e.is_transient();
+            let news = !e.is_transient() || alerts.locked(&directory);
             return (Err(e), news);
         }
     };
     let mut memory = Memory::load(&directory);
-    let alerts = Alerts::new(run, Time::now());
+    Alerts::unlocked(&mut memory, &directory);
     let result = match alerts.check_pause(&memory) {
         // The memory is this run's until it has been written.
         Ok(()) => with_lock(run, summary, &directory, lock.clone(), &mut memory),
@@ -120,7 +117,7 @@ fn with_lock(
         );
     }
     if let Some(question) = quick::question(run, memory, directory, Time::now()) {
-        let secret = password::obtain(run.account, run.context.environment)?;
+        let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
@@ -132,7 +129,7 @@ fn with_lock(
         return sessions.finish(held, begun, directory);
     }
     let held = open(run, summary, directory, lock, memory)?;
-    let secret = password::obtain(run.account, run.context.environment)?;
+    let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
     Sessions::new(run, summary, memory, &secret).finish(held, None, directory)
 }
 

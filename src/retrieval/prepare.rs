@@ -11,7 +11,7 @@ use super::login::log_in;
 use super::quick;
 use super::run::Run;
 use super::session::Scope;
-use crate::client::{Client, Transaction};
+use crate::client::{Client, Listing, Refused, Transaction};
 use crate::clock::Time;
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
@@ -88,23 +88,33 @@ fn list(
 ) -> Result<Maildrop, Error> {
     let mut maildrop = Maildrop::default();
     let (mut last, mut all_numbers) = (None, true);
-    let known = client.unique_ids::<Error>(|number, unique_id| {
+    let unique_ids = client.unique_ids::<Error>(|number, unique_id| {
         let entry = unique_id.and_then(|unique_id| ledger.follow(last, unique_id));
         last = entry.or(last);
         all_numbers = all_numbers && unique_id.is_some_and(|unique_id| unique_id.is_number(number));
         maildrop.add(number, unique_id, entry);
         Ok(())
     })?;
-    if known {
-        maildrop.complete()?;
-        if doubts::are_numbers(habits, maildrop.len(), all_numbers) {
-            maildrop.forget_unique_ids();
+    match unique_ids {
+        Listing::Taken => {
+            maildrop.complete()?;
+            if doubts::are_numbers(habits, maildrop.len(), all_numbers) {
+                maildrop.forget_unique_ids();
+            }
         }
-    } else {
-        maildrop = Maildrop::default();
-        nameless(client, &mut maildrop)?;
-        if !maildrop.is_empty() {
-            accept_nameless(run, ledger)?;
+        Listing::Refused(Refused { text, passes }) => {
+            maildrop = Maildrop::default();
+            if !passes {
+                nameless(client, &mut maildrop)?;
+            }
+            // Where there are unique-ids that aren't given now, what is delivered without one would come again under the
+            // one that it has at the next run.  (Some servers refuse because there is nothing to list.)
+            if passes || (client.announces_unique_ids() && !maildrop.is_empty()) {
+                return Err(Error::ListingRefused { command: "UIDL", text, passes: true });
+            }
+            if !maildrop.is_empty() {
+                accept_nameless(run, ledger)?;
+            }
         }
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
@@ -123,7 +133,7 @@ fn decide(
     // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
     let needed = client.has_sizes_ahead()
         || (!maildrop.has_sizes() && needs_sizes(&decisions, maildrop, ledger, policy, sizes));
-    if needed && client.sizes(|number, octets| maildrop.size(number, octets))? {
+    if needed && client.sizes(|number, octets| maildrop.size(number, octets))? == Listing::Taken {
         return Ok(plan::decide(maildrop, ledger, policy));
     }
     Ok(decisions)
@@ -132,8 +142,10 @@ fn decide(
 /// Without `UIDL`, the scan listing says what there is.
 fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result<(), Error> {
     let mut sizes = Vec::new();
-    if !client.sizes(|number, octets| sizes.push((number, octets)))? {
-        return Err(Error::NoListing);
+    if let Listing::Refused(Refused { text, passes }) =
+        client.sizes(|number, octets| sizes.push((number, octets)))?
+    {
+        return Err(Error::ListingRefused { command: "LIST", text, passes });
     }
     for (number, _) in &sizes {
         maildrop.add(*number, None, None);
@@ -320,7 +332,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     }
     // What it learns is this run's alone.
     let mut memory = Memory::load(&directory);
-    let secret = crate::config::password::obtain(run.account, run.context.environment)?;
+    let secret = crate::config::password::obtain(run.account, run.context.environment, &run.context.stop)?;
     let mut client = log_in(run, &mut memory, &secret, None)?;
     ledger.pretend();
     let policy = policy(run, &ledger, &client);
@@ -342,9 +354,9 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => Some(client.quote(unique_id.as_bytes())),
+            Who::New(unique_id) => Some(client.shown(unique_id)),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => Some(client.quote(unique_id.borrow().as_bytes())),
+                Key::UniqueId(unique_id) => Some(client.shown(unique_id.borrow())),
                 Key::Header(_) => None,
             },
             Who::Nameless => None,

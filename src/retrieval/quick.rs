@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::alerts;
 use super::destinations;
 use super::fetch::Tally;
 use super::run::Run;
@@ -30,7 +31,7 @@ pub(super) fn wanted(run: &Run<'_>) -> bool {
 
 /// What is to be asked before anything else, even before the ledger is read, if that may do.
 pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: Time) -> Option<Ahead> {
-    if !wanted(run) {
+    if !wanted(run) || (run.options.insist && alerts::messages_wait(memory)) {
         return None;
     }
     let quick = memory.quick.as_ref()?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::client::Dialogue;
@@ -59,12 +60,14 @@ pub(super) struct Run<'a> {
     pub(super) context: &'a Context<'a>,
     /// Whether any destination hands messages over one by one: it then starts with the first.
     pub(super) hands_over: bool,
+    /// Whether a login of this run was accepted: the lock of that session may last a little longer than it.
+    pub(super) logged_in: AtomicBool,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(account: &'a Account, options: &'a Options, context: &'a Context<'a>) -> Self {
         let hands_over = account.deliver.iter().any(|to| matches!(to, Deliver::Pipe(_) | Deliver::Stdout));
-        Self { account, options, context, hands_over }
+        Self { account, options, context, hands_over, logged_in: AtomicBool::new(false) }
     }
 
     pub(super) fn report(&self, event: &Event) {

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::collections::hash_map::Entry;
 
+use super::alerts;
 use super::committer::{self, Work};
 use super::compare::Comparison;
+use super::conditions;
 use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
@@ -17,7 +19,6 @@ use super::rounds::{Round, Rounds};
 use super::run::Run;
 use crate::client::{self, Ahead, Client, Farewell, Pipelining, Transaction};
 use crate::clock::{self, Time};
-use crate::exit::ExitCode;
 use crate::ledger::memory::{Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
@@ -125,6 +126,7 @@ impl Sessions<'_, '_> {
             self.summary.listed = u64::from(messages);
             self.run.report(&Event::Listed { messages: self.summary.listed });
             self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
+            conditions::carry(self.memory, self.summary);
             client.quit(false)?;
             return Ok(None);
         }
@@ -204,7 +206,7 @@ impl Session<'_, '_> {
         let Prepared { mut maildrop, mut decisions, policy, suspicion, drop_listing } = prepared;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
         self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
-        self.tell_plan(&maildrop, &decisions);
+        self.tell_plan(&maildrop, &decisions, &policy, &ledger);
         let standing = match self.standing(&client, &maildrop, drop_listing) {
             Ok(standing) => standing,
             Err(e) => {
@@ -257,7 +259,7 @@ impl Session<'_, '_> {
         if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
             result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy, &tally);
         }
-        self.count(&tally);
+        self.count(&tally, &maildrop, &ledger, &policy);
         if let Err(e) = self.learn(&tally, &maildrop, &ledger, policy.deletes()) {
             result = result.and(Err(e));
         }
@@ -266,7 +268,7 @@ impl Session<'_, '_> {
             return (Some((ledger, destinations)), Err(e));
         }
         let drops = drops_at_quit(&client);
-        let parted = self.part(client, &mut ledger, &mut tally);
+        let parted = self.part(client, &mut ledger, &policy, &mut tally);
         let parted = parted.and_then(|confirmed| {
             self.remember(confirmed, &maildrop, &ledger, &policy, drop_listing, &tally)?;
             Ok(confirmed)
@@ -410,6 +412,7 @@ impl Session<'_, '_> {
     ) -> Result<(), Error> {
         let well = confirmed
             && tally.trouble.is_none()
+            && conditions::show_in_a_quick_poll(self.summary)
             && *self.scope == Scope::Everything
             && !tally.cut_short
             && !self.run.context.stop.raised();
@@ -421,29 +424,26 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn tell_plan(&self, maildrop: &Maildrop, decisions: &[Decision]) {
+    fn tell_plan(&mut self, maildrop: &Maildrop, decisions: &[Decision], policy: &Policy, ledger: &Ledger) {
         let mut messages = 0_u64;
         let mut octets = Some(Octets(0));
-        let mut elsewhere = 0_u64;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             match decision {
                 Decision::Leave(why @ (Why::BackingOff | Why::Elsewhere)) => {
                     self.run.detail(|| format!("message {} is left for now: {why}", listed.number));
                 }
-                Decision::Leave(_) => {}
-                Decision::Retrieve(_) | Decision::Compare(_) | Decision::Delete(_) => {
+                Decision::Leave(why) if *why != Why::Waits => {}
+                Decision::Leave(_) | Decision::Retrieve(_) | Decision::Compare(_) | Decision::Delete(_) => {
                     messages = messages.saturating_add(1);
                     octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
                 }
             }
-            elsewhere = elsewhere.saturating_add(u64::from(*decision == Decision::Leave(Why::Elsewhere)));
         }
-        if elsewhere > 0 {
-            let waiting = crate::text::count(elsewhere, "message");
-            self.run.warn(format!(
-                "{waiting} on the server still to be delivered to a destination that isn't configured now: configure \
-                 it again, or give the message to all that are with --all"
-            ));
+        if *self.scope == Scope::Everything {
+            conditions::planned(self.summary, maildrop, decisions, ledger);
+            conditions::sizes_refused(self.summary, maildrop, ledger, policy);
+        } else if messages > 0 {
+            conditions::tried(self.summary);
         }
         self.run.report(&Event::Planned { messages, octets });
     }
@@ -486,6 +486,7 @@ impl Session<'_, '_> {
             keys: known.keys,
             sample,
             failed_before: known.failed_before,
+            some_failed_before: alerts::messages_reported(self.memory),
             entrances,
             policy,
             work: Some(work),
@@ -510,7 +511,7 @@ impl Session<'_, '_> {
         })
     }
 
-    fn count(&mut self, tally: &Tally) {
+    fn count(&mut self, tally: &Tally, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
         let summary = &mut *self.summary;
         summary.delivered = summary.delivered.saturating_add(tally.delivered);
         summary.octets = summary.octets.saturating_add(tally.octets);
@@ -518,20 +519,9 @@ impl Session<'_, '_> {
         let (messages, octets) = &mut *self.taken;
         *messages = messages.saturating_add(tally.delivered);
         *octets = octets.plus(Octets(tally.octets));
-        if let Some(exit) = tally.exit {
-            self.mark(exit);
-        }
-    }
-
-    /// Something failed that the events have told about.
-    fn mark(&mut self, exit: ExitCode) {
-        let trouble = self.summary.trouble.get_or_insert_with(|| crate::report::Trouble {
-            exit,
-            message: String::new(),
-            hint: None,
-            news: true,
-        });
-        trouble.exit = trouble.exit.merge(exit);
+        conditions::failed(self.summary, maildrop, ledger, policy, tally);
+        conditions::not_deleted(self.summary, tally.not_deleted);
+        conditions::deletions(self.summary, tally);
     }
 
     /// Ends the session; whether the server has confirmed that.
@@ -539,11 +529,9 @@ impl Session<'_, '_> {
         &mut self,
         client: Client<Transaction>,
         ledger: &mut Ledger,
+        policy: &Policy,
         tally: &mut Tally,
     ) -> Result<bool, Error> {
-        if !tally.refused.is_empty() {
-            self.mark(ExitCode::Later);
-        }
         if client.outstanding() > 0 {
             // Stopped, and not everything was answered in time: the next run deletes.
             client.hang_up();
@@ -581,12 +569,15 @@ impl Session<'_, '_> {
                 Ok(true)
             }
             Farewell::Refused(text) => {
-                if deleted > 0 {
-                    self.run.warn(format!("the server did not confirm the deletions: {text}"));
-                }
+                conditions::quit(self.summary, ledger, policy, tally, Some(&text));
                 Ok(false)
             }
-            Farewell::Unanswered => Ok(!matters),
+            Farewell::Unanswered => {
+                if matters {
+                    conditions::quit(self.summary, ledger, policy, tally, None);
+                }
+                Ok(!matters)
+            }
         }
     }
 

@@ -12,11 +12,13 @@ use crate::protocol::types::{MessageNumber, Octets};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Outcome, Settled, Work};
+use crate::retrieval::error;
 
 impl Fetch<'_> {
     pub(super) fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
         // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
-        self.count_failed(listed, e.to_string(), e.exit_code(), Blame::Last);
+        let (reason, _) = error::without_hint(&e.to_string());
+        self.count_failed(listed, reason, e.exit_code(), Blame::Last);
         self.state.tally.trouble.get_or_insert(Error::Delivery(e));
     }
 
@@ -28,15 +30,15 @@ impl Fetch<'_> {
     fn count_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode, blame: Blame) {
         self.not_stored(listed.number);
         self.state.tally.fail(exit);
-        let mut news = true;
+        let news = self.is_news(Some(listed.who));
         if let Who::Known(id) = listed.who {
-            news = !self.failed_before.contains_key(&id);
             self.state.tally.uncertain.push(id);
         }
         if let (Some(key), true) = (self.known_key(listed), blame != Blame::None) {
             let backs_off = blame == Blame::BacksOff;
             self.submit(Work::Failed { key, listed: listed.octets, backs_off }, 0);
         }
+        self.state.tally.news |= news;
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
     }
 
@@ -87,6 +89,15 @@ impl Fetch<'_> {
         }
     }
 
+    /// Whether a message's failure is reported for the first time.
+    fn is_news(&self, who: Option<Who<'_>>) -> bool {
+        match who {
+            Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
+            Some(Who::New(_)) | None => true,
+            Some(Who::Nameless) => !self.some_failed_before,
+        }
+    }
+
     pub(super) fn deleted(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) {
         let Some(entry) = self.state.deleting.remove(&number) else { return };
         match refusal {
@@ -98,7 +109,8 @@ impl Fetch<'_> {
             Some(text) => {
                 self.state.tally.refused.push(entry);
                 let text = self.client.quote(&text);
-                self.run.warn(format!("the server did not delete message {number}: {text}"));
+                self.state.tally.refusals.add(&text);
+                self.run.detail(|| format!("the server did not delete message {number}: {text}"));
             }
         }
     }
@@ -176,10 +188,8 @@ impl Fetch<'_> {
                 self.settled_octets(room);
                 self.not_stored(number);
                 self.state.tally.fail(failure.exit);
-                let news = match listed.map(|l| l.who) {
-                    Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
-                    _ => true,
-                };
+                let news = self.is_news(listed.map(|listed| listed.who));
+                self.state.tally.news |= news;
                 self.run.report(&report::Event::MessageFailed { number, reason: failure.reason, news });
             }
         }
