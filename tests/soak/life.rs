@@ -24,6 +24,9 @@ const LONGEST_RUN: Duration = Duration::from_secs(40);
 /// So many runs after all is well again, everything must be settled; and one more for each message of a limited session.
 const RUNS_TO_SETTLE: usize = 12;
 
+/// And so much time, whatever the number of runs.
+const TIME_TO_SETTLE: Duration = Duration::from_secs(60);
+
 /// How a life went.
 pub struct Outcome {
     pub violation: Option<Violation>,
@@ -231,7 +234,11 @@ impl Life {
         // Then everything is to go: each mail is delivered, and deleted.
         options.policy = Policy::Delete;
         let runs = RUNS_TO_SETTLE + self.server.lock().world.on_server().len();
+        let began = Instant::now();
         for _ in 0..runs {
+            if began.elapsed() > TIME_TO_SETTLE {
+                break;
+            }
             self.pass_a_day();
             let code = self.run(&options)?;
             let shared = self.server.lock();
@@ -246,7 +253,9 @@ impl Life {
             }
         }
         let left = self.server.lock().world.on_server();
-        let text = format!("after {runs} runs in a good world; on the server: {left:?}");
+        let left: Vec<u32> = left.iter().map(|id| id.0).collect();
+        let text =
+            format!("{runs} runs in a good world (or {TIME_TO_SETTLE:?}) left mails {left:?} on the server");
         Err(Violation::new(Kind::NeverSettled, text))
     }
 

@@ -111,7 +111,12 @@ fn no_life_breaks_the_invariant() {
             *slowest = (*slowest).max((its_beginning.elapsed(), seed));
             drop(slowest);
             runs.fetch_add(outcome.runs as u64, Ordering::SeqCst);
-            if outcome.violation.is_some() {
+            if let Some(violation) = &outcome.violation {
+                eprintln!(
+                    "seed {seed}: {:?}: {}",
+                    violation.kind,
+                    violation.text.lines().next().unwrap_or("")
+                );
                 failures.lock().unwrap().insert(seed, (story, outcome));
             }
         }
