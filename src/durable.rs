@@ -16,7 +16,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::exit::ExitCode;
@@ -90,6 +90,22 @@ impl Error {
         }
     }
 
+    /// What to do about it, where the system's word tells.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
+                Some("make room on that disk, or raise the quota")
+            }
+            Some(Errno::ACCESS | Errno::PERM) => Some(
+                "the user that runs popfetch lacks the permission for it: change the owner or the mode (ls -ld shows \
+                 them), or name another place",
+            ),
+            Some(Errno::ROFS) => Some("that file system can only be read: name another place"),
+            _ => None,
+        }
+    }
+
     /// Whether the disk or the user's quota is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -131,12 +147,20 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
     }
 }
 
+/// Never waits at a FIFO, nor becomes the owner of a terminal, whoever has put one there.
+const WITHOUT_WAITING: i32 = (OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()).cast_signed();
+
 /// Opens the existing `path` for reading and writing.
 ///
 /// # Errors
 /// [`Step::Open`].
 pub fn open(path: &Path) -> Result<File> {
-    OpenOptions::new().read(true).write(true).open(path).map_err(|e| Error::new(Step::Open, path, e))
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(WITHOUT_WAITING)
+        .open(path)
+        .map_err(|e| Error::new(Step::Open, path, e))
 }
 
 /// Opens the existing `path` for reading only.
@@ -144,7 +168,26 @@ pub fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// [`Step::Open`].
 pub fn open_to_read(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| Error::new(Step::Open, path, e))
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(WITHOUT_WAITING)
+        .open(path)
+        .map_err(|e| Error::new(Step::Open, path, e))
+}
+
+/// Opens the existing file `path` for reading only, in a directory where others may have put anything under that name: no
+/// link is followed, and what is no regular file isn't read.
+///
+/// # Errors
+/// [`Step::Open`]; `InvalidInput` when it is no regular file.
+pub fn open_plain_file(path: &Path) -> Result<File> {
+    let fail = |e| Error::new(Step::Open, path, e);
+    let flags = WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed();
+    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) if file.metadata().map_err(fail)?.is_file() => Ok(file),
+        Err(e) if e.raw_os_error().map(Errno::from_raw_os_error) != Some(Errno::LOOP) => Err(fail(e)),
+        _ => Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))),
+    }
 }
 
 /// A file without a name in `directory`, readable and writable, gone when it's closed.
@@ -153,7 +196,7 @@ pub fn open_to_read(path: &Path) -> Result<File> {
 /// [`Step::Open`].
 pub fn create_unnamed(directory: &Path) -> Result<File> {
     take(Step::Open, directory)?;
-    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(directory, flags, rustix::fs::Mode::from_raw_mode(0o600)) {
         Ok(file) => Ok(File::from(file)),
         // Not every file system has O_TMPFILE: there, a name that goes at once.
@@ -313,6 +356,17 @@ pub fn sync_file_system(directory: &File, path: &Path) -> Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub fn sync_file_system(_: &File, path: &Path) -> Result<()> {
     Err(Error::new(Step::Sync, path, Errno::NOSYS))
+}
+
+/// Brings everything that any program has written to the disk: `sync(2)`.  For what a program has taken, for nobody knows
+/// where it has put that.  It waits, and reports nothing.
+///
+/// # Errors
+/// None but those that tests ask for.
+pub fn sync_everything() -> Result<()> {
+    take(Step::Sync, Path::new("every file system"))?;
+    rustix::fs::sync();
+    Ok(())
 }
 
 /// Whether [`sync_file_system`] may stand for the sync of each file and name in `directory`: it covers both and reports

@@ -378,11 +378,32 @@ fn r12_the_servers_own_book_keeping_is_left_alone() {
         Status: RO\r\n\r\nThis text is part of the internal format of your mail folder.\r\n";
     let messages = [Message::new("internal", pseudo), Message::new("mail", body(2))];
     let served = serve(good(messages), "leave-on-server = false");
-    for _ in 0..2 {
-        served.fetch().succeeds();
+    for first in [true, false] {
+        let run = served.fetch();
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(said.contains("book-keeping"), first, "{said}");
+        run.succeeds();
         served.holds(stored([2]));
         assert_eq!(served.server.unique_ids("me"), ["internal"]);
     }
+}
+
+/// Anybody can write such a subject, or forward such a message: it's mail.
+#[test]
+fn mail_that_looks_like_the_servers_book_keeping_is_delivered() {
+    let fields = "X-IMAP: 1 2\r\nX-IMAPbase: 1 2\r\n\r\nmail\r\n";
+    let subject = "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\n";
+    let texts = [
+        format!("From: Eve <eve@example.org>\r\n{subject}{fields}"),
+        format!("From: MAILER-DAEMON@example.org\r\n{subject}{fields}"),
+        format!("From: MAILER-DAEMON@example.org\r\nSubject: Don't delete this message, please\r\n{fields}"),
+    ];
+    let messages =
+        (1..).zip(&texts).map(|(number, text)| Message::new(format!("uid-{number}"), text.as_bytes()));
+    let served = serve(good(messages), "leave-on-server = false");
+    served.fetch().succeeds();
+    served.holds(texts.map(|text| text.replace("\r\n", "\n").into_bytes()));
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{
-    Arg, ArgAction, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser, ValueEnum,
+    Arg, ArgAction, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser, Subcommand,
+    ValueEnum,
 };
 
 use crate::config::ConfigError;
@@ -22,7 +23,9 @@ use crate::config::url::Flags;
     name = "popfetch",
     version,
     about = "Retrieves mail from POP3 maildrops: nothing lost, nothing delivered twice",
-    override_usage = "popfetch [OPTIONS] [ACCOUNT|URL]...",
+    override_usage = "popfetch [OPTIONS] [ACCOUNT|URL]...\n       popfetch state release [OPTIONS] ACCOUNT",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = AFTER_HELP,
     max_term_width = 100,
     args_override_self = true
@@ -80,6 +83,48 @@ pub struct Arguments {
     /// Settings of accounts.
     #[command(flatten)]
     pub settings: Settings,
+
+    /// What is done in place of fetching.
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+}
+
+/// What is done in place of fetching.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Verb {
+    /// See to what is remembered of an account.
+    State {
+        /// Which.
+        #[command(subcommand)]
+        command: StateVerb,
+    },
+}
+
+/// What can be done with the state.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum StateVerb {
+    /// Give up unfinished deliveries to what isn't configured any more, or is gone.
+    Release(Release),
+}
+
+/// `popfetch state release`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Release {
+    /// Whose deliveries.
+    #[arg(value_name = "ACCOUNT", value_hint = clap::ValueHint::Other)]
+    pub account: String,
+
+    /// Give up a configured destination too, of this name or a part of it, whose folder is gone.
+    #[arg(long, value_name = "TEXT", value_hint = clap::ValueHint::AnyPath)]
+    pub destination: Option<String>,
+
+    /// Don't ask.
+    #[arg(short, long)]
+    pub yes: bool,
+
+    /// Read this configuration instead of ~/.config/popfetch/config.toml.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
 }
 
 const POLICY: &str = "What is done in this run";

@@ -210,6 +210,7 @@ impl Index {
                 if again {
                     self.flag(entry, AGAIN, true);
                 }
+                self.finish(*number, time);
                 self.saw(time);
             }
             Line::Staged { number, message, destination, time, octets, digest, place } => {
@@ -584,8 +585,16 @@ impl Index {
     fn delivered(&mut self, intent: u32, time: Time) -> Result<(), Contradiction> {
         let (number, destination) = self.messages.succeed(intent)?;
         self.destinations.use_now(destination);
+        self.finish(number, time);
+        self.saw(time);
+        Ok(())
+    }
+
+    /// A message that all of its set have is delivered: by the last one's word, or because those that lacked it were
+    /// given up.
+    fn finish(&mut self, number: u32, time: Time) {
         let printed = self.only_printed(number);
-        if self.messages.get(number).is_some_and(Message::is_whole)
+        if self.messages.get(number).is_some_and(|message| message.is_whole() && !message.set.is_empty())
             && let Some(message) = self.forget_message(number)
         {
             let state = if printed { State::Seen } else { State::Delivered };
@@ -593,8 +602,6 @@ impl Index {
             self.flag(message.entry, UTF8, message.utf8);
             self.settle(message.entry, false);
         }
-        self.saw(time);
-        Ok(())
     }
 
     /// An intent that came to nothing.  A message that nobody has, and nobody is about to have, is forgotten: its set

@@ -73,6 +73,8 @@ pub struct Habits {
     pub complete: bool,
     /// How often in a row many messages have come back together, and proved to be what they were.
     pub matched_gaps: u32,
+    /// Whether it was reported that the first message is the server's own book-keeping.
+    pub folder_data: bool,
 }
 
 /// Where a server puts new messages.  The end is an ordinary place from the start; any other is learnt, once, by comparing
@@ -379,7 +381,7 @@ impl Memory {
             line(format_args!("sizes {}", sizes.0));
         }
         if self.habits != Habits::default() {
-            let Habits { adds, unique_ids, listed, complete, matched_gaps } = self.habits;
+            let Habits { adds, unique_ids, listed, complete, matched_gaps, folder_data } = self.habits;
             let adds = match adds {
                 Adds::AtEnd => "end",
                 Adds::AtFront => "front",
@@ -391,7 +393,8 @@ impl Memory {
                 UniqueIds::Names => "names",
             };
             let complete = if complete { "complete" } else { "-" };
-            line(format_args!("habits {adds} {unique_ids} {listed} {complete} {matched_gaps}"));
+            let folder_data = if folder_data { "folder-data" } else { "-" };
+            line(format_args!("habits {adds} {unique_ids} {listed} {complete} {matched_gaps} {folder_data}"));
         }
         if let Some(Extent { generation, octets }) = self.extent {
             line(format_args!("extent {generation} {octets}"));
@@ -498,6 +501,7 @@ impl Memory {
                         listed: number(fields.next()?)?,
                         complete: fields.next()? == b"complete",
                         matched_gaps: number(fields.next()?)?,
+                        folder_data: fields.next()? == b"folder-data",
                     };
                 }
                 b"extent" => {
@@ -625,6 +629,7 @@ mod tests {
                 listed: 7,
                 complete: true,
                 matched_gaps: 2,
+                folder_data: true,
             },
             extent: Some(Extent { generation: 3, octets: 4096 }),
             behind: Some(Time(5)),

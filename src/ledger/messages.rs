@@ -10,7 +10,7 @@ use crate::proof::{DestinationId, EntryId, Intent, IntentId, Key};
 use super::index::Contradiction;
 
 /// A message that is on its way to its set of destinations.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) entry: EntryId,
     pub(super) key: Key,

@@ -38,6 +38,7 @@ pub mod lock;
 mod maildrop;
 pub mod memory;
 mod messages;
+mod release;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -60,6 +61,7 @@ pub use facts::{Entry, Extent, Mailbox, Record, State};
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
 pub use maildrop::{Asked, Match};
+pub use release::Unfinished;
 
 use compaction::{Heading, Shape, key_and_digests};
 use index::{Index, leaves_working};

@@ -178,8 +178,12 @@ impl Header {
     }
 
     fn value(&mut self, octets: &[u8]) {
-        if !self.left_out {
-            self.filtered.update(octets);
+        // Where lines end in a bare CR, the whole message looks like one field: what follows the CR isn't its value, and
+        // always counts.
+        let counts = if self.left_out { memchr(b'\r', octets).unwrap_or(octets.len()) } else { 0 };
+        if let Some(counted @ [_, ..]) = octets.get(counts..) {
+            self.left_out = false;
+            self.filtered.update(counted);
         }
         self.fields.add(octets);
     }
@@ -340,6 +344,18 @@ mod tests {
             let near = format!("From: a\n{name}x: x\n y\nSubject: b\n c\n\nStatus: body\n");
             assert_ne!(facts(near.as_bytes()).digests, plain.digests, "{name}");
         }
+    }
+
+    /// Where lines end in a bare CR, all of a message looks like one field: two of them are two messages all the same.
+    #[test]
+    fn what_follows_a_bare_cr_always_counts() {
+        let one = facts(b"Status: RO\rSubject: one\r\rbody\r\n");
+        let other = facts(b"Status: RO\rSubject: two\r\rbody\r\n");
+        assert_ne!(one.digests.message, other.digests.message);
+        assert_ne!(one.digests.header, other.digests.header);
+        assert_eq!(one.digests, facts(b"Status: O\rSubject: one\r\rbody\r\n").digests);
+        assert_ne!(facts(b"Lines: 1\r\n folded\n").digests, facts(b"Lines: 1\r\n other\n").digests);
+        assert_ne!(facts(b"Lines: 1\n folded\r1\n").digests, facts(b"Lines: 1\n folded\r2\n").digests);
     }
 
     #[test]

@@ -34,7 +34,13 @@ fn condition(kind: Kind, messages: u64, message: &str, hint: Option<&str>) -> Co
 
 /// What the plan leaves: messages that back off, or that only a destination lacks which isn't configured, and what a
 /// limit postpones.
-pub(super) fn planned(summary: &mut Summary, maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) {
+pub(super) fn planned(
+    summary: &mut Summary,
+    maildrop: &Maildrop,
+    decisions: &[Decision],
+    ledger: &Ledger,
+    account: &str,
+) {
     let (mut backing_off, mut elsewhere) = (0_u64, 0_u64);
     let mut lacking = BTreeSet::new();
     let mut postponed = Postponed::default();
@@ -76,7 +82,10 @@ pub(super) fn planned(summary: &mut Summary, maildrop: &Maildrop, decisions: &[D
             Kind::DestinationGone,
             elsewhere,
             &format!("{messages} still to be delivered to a destination that isn't configured now: {names}"),
-            Some("configure it again, or give the message to all that are with --all"),
+            Some(&format!(
+                "configure it again, give the message to all that are with --all, or give it up: popfetch state release \
+                 {account}"
+            )),
         ));
     }
 }

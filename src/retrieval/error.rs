@@ -118,7 +118,8 @@ impl Error {
     }
 
     /// What to do next.
-    fn hint(&self) -> Option<String> {
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
         match self {
             Self::Client(e) => e.hint(),
             Self::Ledger(e) => e.suggestion(),
@@ -153,8 +154,9 @@ impl Error {
             Self::Listing(_) | Self::ListingRefused { .. } => {
                 Some("-vv shows the dialogue; the server's operator should see it".to_owned())
             }
-            // The first two may have one in their text.
-            Self::Config(_) | Self::Delivery(_) | Self::Pipe(_) => None,
+            Self::Delivery(e) => e.hint(),
+            // The first carries its own in its text.
+            Self::Config(_) | Self::Pipe(_) => None,
         }
     }
 

@@ -106,6 +106,8 @@ pub(super) struct Tally {
     pub(super) trouble: Option<Error>,
     /// Whether anything was retrieved.
     pub(super) retrieved: bool,
+    /// Whether the first message was the server's own book-keeping, and left alone.
+    pub(super) folder_data: bool,
     /// Something is left for another session of this run: this one may do no more, or isn't to be burdened with it.
     pub(super) cut_short: bool,
     /// `QUIT` was sent and answered already.

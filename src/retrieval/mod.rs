@@ -17,6 +17,7 @@ mod login;
 mod prepare;
 mod quick;
 mod recovery;
+mod release;
 mod rounds;
 mod run;
 mod session;
@@ -25,6 +26,7 @@ use std::path::Path;
 use std::time::Instant;
 
 pub use error::Error;
+pub use release::{Offer, release};
 pub use run::{Context, Options};
 
 use crate::client::{Client, Transaction};

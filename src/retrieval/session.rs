@@ -440,7 +440,7 @@ impl Session<'_, '_> {
             }
         }
         if *self.scope == Scope::Everything {
-            conditions::planned(self.summary, maildrop, decisions, ledger);
+            conditions::planned(self.summary, maildrop, decisions, ledger, &self.run.account.name);
             conditions::sizes_refused(self.summary, maildrop, ledger, policy);
         } else if messages > 0 {
             conditions::tried(self.summary);
@@ -522,6 +522,13 @@ impl Session<'_, '_> {
         conditions::failed(self.summary, maildrop, ledger, policy, tally);
         conditions::not_deleted(self.summary, tally.not_deleted);
         conditions::deletions(self.summary, tally);
+        if tally.folder_data && !std::mem::replace(&mut self.memory.habits.folder_data, true) {
+            self.run.warn(
+                "message 1 on the server isn't mail but its own book-keeping (\"FOLDER INTERNAL DATA\"): it's neither \
+                 delivered nor deleted, and this is said once"
+                    .to_owned(),
+            );
+        }
     }
 
     /// Ends the session; whether the server has confirmed that.

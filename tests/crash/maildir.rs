@@ -97,6 +97,26 @@ mod after_a_crash {
         case.recovers(0);
     }
 
+    /// The word that a message comes again is on the disk before its file goes: else the next run, after a power failure,
+    /// would take the missing file for one that was published.
+    #[test]
+    fn d1_that_a_message_comes_again_is_on_the_disk_before_its_file_goes() {
+        let case = noted();
+        each(&case, "tmp", |path| std::fs::write(path, "torn").unwrap());
+        let run = case.popfetch().record_steps().run();
+        run.succeeds();
+        let at = |from: usize, what: &str, path: &str| {
+            let is = |step: &String| step.contains(&format!(" {what} ")) && step.contains(path);
+            run.steps.iter().skip(from).position(is).map(|at| at + from)
+        };
+        let removed = at(0, "Remove", "/mail/dir/tmp/").unwrap();
+        let written = run.steps[..removed]
+            .iter()
+            .rposition(|step| step.contains(" Write ") && step.ends_with("/ledger"));
+        let synced = at(written.unwrap(), "Sync", "/ledger").unwrap();
+        assert!(synced < removed, "{:#?}", run.steps);
+    }
+
     /// Gives every `staged` line of a ledger another time.
     fn staged_at(case: &Case, time: i64) {
         let ledger = std::fs::read_to_string(case.ledger()).unwrap();

@@ -92,6 +92,7 @@ fn a_reader_that_goes_away_loses_nothing() {
     let (server, sandbox) = set_up(numbered([large("a"), large("b"), large("c")]), PRINTED);
     let run = redirected(&sandbox, &[], "| head -c 100 > ~/out");
     run.succeeds(); // head's exit status
+    assert_eq!(run.err().matches("standard output").count(), 1, "told once: {}", run.err());
     assert_eq!(server.count("DELE"), 0);
     let again = poll(&sandbox);
     let found = contents(&again.stdout);

@@ -67,10 +67,9 @@ pub fn recover(
     }
     let path = Path::new(std::ffi::OsStr::from_bytes(&unsettled.destination.name.address));
     let path = resolve(path).map_err(|e| {
-        Error::Later(format!(
-            "mbox {} is out of reach ({e}), and deliveries to it are unsettled; is its directory mounted?",
-            name_of(path)
-        ))
+        let path = name_of(path);
+        Error::Later(format!("mbox {path} is out of reach ({e}), and deliveries to it are unsettled"))
+            .hinted("is its directory mounted?  Bring it back, and run again")
     })?;
     let mut locked = Locked::take(&path, false, &mut Wait::new(stop, PATIENCE))?.locked;
     let search = match Search::of(locked.as_ref(), &unsettled.intents, state, now) {
@@ -200,7 +199,7 @@ impl<'a> Search<'a> {
         let path = state.join(spool);
         // A spool's name has no slash in it, whatever the ledger says.
         let known = spool.starts_with(PREFIX) && !spool.contains('/');
-        let spool = match durable::open_to_read(&path) {
+        let spool = match durable::open_plain_file(&path) {
             Ok(file) => Some(file),
             Err(e) if e.source.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(e.into()),

@@ -126,7 +126,7 @@ impl Fetch<'_> {
                 match entrance.inlet.open() {
                     Ok(mut intake) => {
                         if !prefix.is_empty()
-                            && let Err(e) = intake.write(&prefix)
+                            && let Err(e) = intake.prepend(&prefix)
                         {
                             arriving.failure = Some(e);
                         }
@@ -169,10 +169,11 @@ impl Fetch<'_> {
             self.state.held.push(Held::Nothing(job));
             return Ok(());
         }
-        if facts.internal {
+        if facts.internal && job.number.get() == 1 {
             give_up(intakes);
             self.settled_octets(job.size);
             self.not_stored(job.number);
+            self.state.tally.folder_data = true;
             self.run
                 .detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
             return Ok(());
