@@ -31,6 +31,8 @@ pub struct Shared {
     pub strike: Option<Strike>,
     /// Octets sent in this run.
     pub sent: u64,
+    /// Connections so far, those refused before the login too.
+    connections: u64,
     /// Mails that the last session showed with a whole scan or unique-id listing.
     pub listed: BTreeSet<MailId>,
     /// Commands and status lines of this run.
@@ -58,6 +60,7 @@ impl Server {
             process: None,
             strike: None,
             sent: 0,
+            connections: 0,
             listed: BTreeSet::new(),
             dialogue: Vec::new(),
             in_use: false,
@@ -193,8 +196,9 @@ impl<'a> Session<'a> {
 
     fn run(&mut self) -> Result<(), Ended> {
         {
-            let state = lock(self.shared);
-            self.random = Random::new(state.world.traits.seed, "session", state.world.sessions + 1);
+            let mut state = lock(self.shared);
+            state.connections += 1;
+            self.random = Random::new(state.world.traits.seed, "session", state.connections);
             self.dribbles = state.world.has(Trait::Dribbles);
             if state.world.has(Trait::Cuts) && self.random.once_in(3) {
                 let ids = state.world.on_server();
