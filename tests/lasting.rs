@@ -296,6 +296,20 @@ fn a_policy_that_a_refused_list_stops_is_reported() {
     assert_eq!(served.server.unique_ids("me"), ["uid-3"]);
 }
 
+/// A newer version's, or what is said once in a mailbox's life.
+#[test]
+fn what_is_no_failure_is_not_reported_to_be_over() {
+    let served = serve(good(messages(1)), "");
+    served.fetch().succeeds();
+    let path = state(&served.sandbox, "memory");
+    let note = "alert folder-data 1700000000 1700000000\n";
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + note).unwrap();
+    for _ in 0..2 {
+        served.sandbox.run(["--quiet"]).succeeds().is_silent();
+    }
+    assert!(std::fs::read_to_string(&path).unwrap().contains(note));
+}
+
 // ---- the mailbox -----------------------------------------------------------------------------------------------
 
 #[test]

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::dry_run::Table;
-use super::reasons::Reasons;
+use super::reasons::{self, Reasons};
 use super::{Event, Postponed, Reporter, Summary};
 use crate::exit::ExitCode;
 use crate::protocol::types::{MessageNumber, Octets};
@@ -335,6 +335,7 @@ impl Reporter for Plain {
             }
             Event::MessageFailed { number, reason, news } => {
                 if self.wants_detail() {
+                    let reason = shortened(reason, reasons::LONGEST);
                     self.warn(account, &format!("message {number} failed and stays on the server: {reason}"));
                 } else if *news || self.level > Level::Quiet {
                     self.hold(account, |held| {

@@ -181,7 +181,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         let (met, over): (BTreeMap<String, Alert>, BTreeMap<String, Alert>) =
             std::mem::take(&mut memory.alerts)
                 .into_iter()
-                .partition(|(kind, _)| met.contains(&kind.as_str()));
+                .partition(|(kind, _)| met.contains(&kind.as_str()) || !is_failure(kind));
         memory.alerts = met;
         for alert in over.values().filter(|alert| alert.reported.is_some()) {
             let since = date::rfc5322(alert.since);
@@ -189,6 +189,11 @@ impl<'a, 'b> Alerts<'a, 'b> {
             self.run.report(&Event::Notice(format!("the failure since {since} is over{what}")));
         }
     }
+}
+
+/// Whether an alert is of a failure; others are notes of what was said once, and stay.
+fn is_failure(kind: &str) -> bool {
+    [PASSING, LOGIN, LOCKED].contains(&kind) || Kind::ALL.iter().any(|known| known.word() == kind)
 }
 
 /// Whether messages that failed have been reported, and not to be over.
