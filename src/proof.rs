@@ -176,7 +176,7 @@ pub enum DestinationKind {
     Stdout,
 }
 
-/// One message that has arrived whole, and was confirmed by a status line after its terminator.
+/// One message that has arrived whole.  It's committed only when an answer that names a message has followed it.
 #[derive(Debug)]
 pub struct Arrival {
     /// Its number in this session.

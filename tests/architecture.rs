@@ -119,6 +119,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "delivery",
             "durable",
             "report::progress",
+            "retrieval::jobs",
             "stop",
         ],
     ),
@@ -146,7 +147,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Published::attest", "delivery"),
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
-    ("Recognised::attest", "retrieval::fetch"),
+    ("Recognised::attest", "retrieval::fetch::confirm"),
 ];
 
 /// A module's source.

@@ -84,13 +84,20 @@ fn an_end_that_comes_in_a_packet_of_its_own_is_not_believed() {
     // One by one: the first may be to blame, the second isn't.
     let mut second = script.clone();
     second.extend([
+        names(&[(1, "a"), (2, "b")]),
         expect("RETR 1"),
         send("+OK\r\nbefore\r\n.\r\n"),
         expect("UIDL 2"),
         send("+OK\r\nafter\r\n.\r\n"),
     ]);
     let mut third = script;
-    third.extend([expect("RETR 2"), send("+OK\r\ntwo\r\n.\r\n"), expect("UIDL 1"), send("+OK 1 a\r\n")]);
+    third.extend([
+        names(&[(1, "a"), (2, "b")]),
+        expect("RETR 2"),
+        send("+OK\r\ntwo\r\n.\r\n"),
+        expect("UIDL 1"),
+        send("+OK 1 a\r\n"),
+    ]);
     third.extend([expect("DELE 2"), send("+OK\r\n"), expect("QUIT"), send("+OK\r\n")]);
     let server = Scripted::start(vec![first, second, third]);
     let mailbox = Mailbox::new(server.port(), DELETE);

@@ -33,6 +33,7 @@ mod policy;
 mod quick_poll;
 mod quit;
 mod readme;
+mod resources;
 mod retrieving;
 mod running;
 mod sasl;

@@ -195,7 +195,6 @@ impl Player {
                 head + &text
             }
             Event::End { to, octets } => format!("{to} end {octets}"),
-            Event::Confirmed { number } => format!("confirmed {number}"),
             Event::Farewell(reply) => format!("farewell {}", said(reply)),
         };
         self.events.push(event);

@@ -147,3 +147,19 @@ fn a_remembered_list_is_not_enough_to_send_it() {
         assert!(!served.server.commands(session).contains(&"UTF8".to_owned()), "{session}");
     }
 }
+
+/// Without the command such a server may give a substitute for a message, and the original would be deleted.
+#[test]
+fn a_server_that_has_taken_it_is_not_asked_without_because_a_connection_broke() {
+    let works = || after(PIPELINED, [vec![expect("UTF8")], login("+OK\r\n+OK\r\n+OK\r\n")].concat());
+    let breaks = || after(PIPELINED, [expect("UTF8"), Step::Reset]);
+    let server = Scripted::start(vec![works(), breaks(), breaks(), works()]);
+    let sandbox = Sandbox::new();
+    sandbox.config(crate::login::account(server.port(), ""));
+    sandbox.run([""; 0]).succeeds();
+    for _ in 0..2 {
+        sandbox.run([""; 0]).exits(75);
+    }
+    sandbox.run([""; 0]).succeeds();
+    server.finish();
+}

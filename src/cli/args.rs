@@ -382,7 +382,7 @@ impl Setting {
 mod tests {
     use std::time::Duration;
 
-    use super::{Arguments, Color, SETTINGS, Settings, command, parse};
+    use super::{Arguments, Color, SETTINGS, Settings, StateVerb, Verb, command, parse};
     use crate::config::url::Flags;
 
     fn parsed(line: &str) -> Result<Arguments, clap::Error> {
@@ -449,6 +449,26 @@ mod tests {
             assert_eq!((arguments.wait, arguments.accounts), (wait, vec!["work".to_owned()]), "{line}");
         }
         assert_eq!(parsed("--netrc work").unwrap().accounts, ["work"]);
+    }
+
+    #[test]
+    fn a_command_stands_first() {
+        let release = |line: &str| match parsed(line).unwrap().command {
+            Some(Verb::State { command: StateVerb::Release(release) }) => release,
+            None => panic!("{line}"),
+        };
+        let found = release("state release work --destination ~/Mail -y --config c.toml");
+        assert_eq!((found.account.as_str(), found.destination.as_deref()), ("work", Some("~/Mail")));
+        assert!(found.yes && found.config.is_some());
+        assert!(!release("state release work").yes);
+        for line in ["state", "state release", "state forget work", "state release a b", "help"] {
+            let parsed = parsed(line);
+            assert!(parsed.is_err() || parsed.unwrap().accounts == ["help"], "{line}");
+        }
+        // Behind an account it isn't one.
+        let arguments = parsed("work state").unwrap();
+        assert!(arguments.command.is_none());
+        assert_eq!(arguments.accounts, ["work", "state"]);
     }
 
     #[test]

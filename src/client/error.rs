@@ -52,6 +52,20 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
+    /// The server took the connection, and ended it before its greeting; another of its addresses is tried.
+    #[error("{source}")]
+    HungUpBeforeGreeting {
+        /// The address.
+        peer: std::net::SocketAddr,
+        /// What happened.
+        source: Box<Self>,
+    },
+    /// No greeting came in clear text, and a TLS handshake was answered.
+    #[error("{server} sent no greeting: it answers to TLS")]
+    SilentButTls {
+        /// Which server.
+        server: String,
+    },
     /// The line ended on `CAPA`; tried again without.
     #[error("{0}")]
     HungUpOnCapa(Box<Self>),
@@ -113,6 +127,14 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
+    /// The answer to `TOP` goes on and on.
+    #[error("{server}: the header of message {number} went on beyond every measure")]
+    HeaderTooLong {
+        /// Which server.
+        server: String,
+        /// Which message.
+        number: MessageNumber,
+    },
     /// A deletion without its proofs, which isn't sent.
     #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
     NotRecognised {
@@ -149,7 +171,10 @@ impl Error {
                 | None => ExitCode::Later,
             },
             Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
-            Self::StlsRefused { .. } => ExitCode::Protocol,
+            Self::HungUpBeforeGreeting { source, .. } => source.exit_code(),
+            Self::StlsRefused { .. } | Self::SilentButTls { .. } | Self::HeaderTooLong { .. } => {
+                ExitCode::Protocol
+            }
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
             Self::LoginRefused { meaning, .. } => meaning.exit_code(),
@@ -176,6 +201,8 @@ impl Error {
             Self::Connection(e) => e.hint(),
             Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
             Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.hint(),
+            Self::HungUpBeforeGreeting { source, .. } => source.hint(),
+            Self::SilentButTls { .. } => Some("set tls = \"implicit\" for this account".to_owned()),
             Self::StlsRefused { .. } => Some(
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
                     .to_owned(),
@@ -184,6 +211,9 @@ impl Error {
             Self::Sasl { source, .. } => source.hint().map(str::to_owned),
             Self::LoginRefused { meaning: Refusal::Credentials, method, .. } => {
                 Some(method.hint_when_refused().to_owned())
+            }
+            Self::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
+                Some("set utf8 = \"auto\" if it is off; else ask the provider".to_owned())
             }
             Self::LoginRefused { meaning: Refusal::SysPerm, .. }
             | Self::GreetingRefused { code: Some(ResponseCode::SysPerm), .. } => {
@@ -197,6 +227,7 @@ impl Error {
             | Self::TooSlow { .. }
             | Self::Farewell { .. }
             | Self::Stopped
+            | Self::HeaderTooLong { .. }
             | Self::NotRecognised { .. }
             | Self::Random(_) => None,
         }

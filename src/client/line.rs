@@ -283,7 +283,7 @@ impl Line {
             Event::Challenge(_) => "S: + [redacted]".to_owned(),
             Event::Line { line, .. } => format!("S: {}", self.shown(line)),
             Event::End { .. } => "S: .".to_owned(),
-            Event::Text { .. } | Event::Confirmed { .. } => return None,
+            Event::Text { .. } => return None,
         })
     }
 

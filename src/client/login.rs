@@ -4,6 +4,7 @@
 //! What the greeting says, beyond its timestamp, changes nothing: POP3 has no pre-authenticated state, and STLS is sent
 //! whatever was announced.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ahead::Ahead;
@@ -24,6 +25,12 @@ use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce, Text};
 use crate::protocol::session::{Event, Sent};
 use crate::secret::Secret;
 use crate::stop::Stop;
+
+/// As many addresses of one server are given up as are tried.
+const MOST_ADDRESSES: usize = 32;
+
+/// How long it's tried whether a silent server speaks TLS.
+const LONGEST_PROBE: Duration = Duration::from_secs(10);
 
 /// Whom to call, and how.
 pub struct Call<'a> {
@@ -138,15 +145,26 @@ impl Client<Authorization> {
     /// # Errors
     /// When the server can't be reached, refuses, or isn't what it should be.
     pub fn open(call: &Call<'_>) -> Result<Self, Error> {
-        match Self::open_once(call, true) {
-            // Some old servers hang up on CAPA.  Without it nothing but USER and PASS is known, so this is only for
-            // lines whose protection doesn't depend on it.
-            Err(Error::HungUpOnCapa(_)) => Self::open_once(call, false),
-            other => other,
+        let (mut ask, mut without, mut first_fault) = (true, Vec::new(), None);
+        loop {
+            match Self::open_once(call, ask, &without) {
+                // Some old servers hang up on CAPA.  Without it nothing but USER and PASS is known, so this is only for
+                // lines whose protection doesn't depend on it.
+                Err(Error::HungUpOnCapa(_)) if ask => ask = false,
+                Err(Error::HungUpBeforeGreeting { peer, source }) if without.len() < MOST_ADDRESSES => {
+                    without.push(peer);
+                    first_fault.get_or_insert(source);
+                }
+                // No other address does any better: then the first one's fault is the one to tell.
+                Err(Error::Connection(e)) if !call.stop.raised() => {
+                    return Err(first_fault.map_or(Error::Connection(e), |first| *first));
+                }
+                other => return other,
+            }
         }
     }
 
-    fn open_once(call: &Call<'_>, ask: bool) -> Result<Self, Error> {
+    fn open_once(call: &Call<'_>, ask: bool, without: &[SocketAddr]) -> Result<Self, Error> {
         let trust = connection::Trust {
             ca_file: call.trust.ca_file.clone(),
             fingerprints: call.trust.fingerprints.clone(),
@@ -157,14 +175,29 @@ impl Client<Authorization> {
             Tls::StartTls => Security::StartTls,
             Tls::None => Security::None,
         };
-        let target =
-            Target { host: call.host, port: call.port, security, trust: &trust, timeout: call.timeout };
+        let target = Target {
+            host: call.host,
+            port: call.port,
+            security,
+            trust: &trust,
+            timeout: call.timeout,
+            without,
+        };
         let redactor = Redactor::new(call.secret);
         let connection = Connection::open(&target, call.connectors, call.stop)
             .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
         let server = connection.server().to_owned();
         let mut line = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
-        let mut apop = greeting(&mut line)?;
+        let mut apop = match greeting(&mut line) {
+            Err(e) if e.is_closed() => {
+                let peer = line.connection.peer();
+                return Err(Error::HungUpBeforeGreeting { peer, source: Box::new(e) });
+            }
+            Err(Error::TimedOut { server, .. }) if call.tls != Tls::Implicit && answers_to_tls(call) => {
+                return Err(Error::SilentButTls { server });
+            }
+            greeted => greeted?,
+        };
         if call.tls == Tls::StartTls {
             line = start_tls(line, &target, call)?;
             // The greeting came in clear: its timestamp is void.
@@ -409,6 +442,32 @@ fn channel(channel: connection::Channel) -> Channel {
         connection::Channel::Tls => Channel::Tls,
         connection::Channel::Loopback => Channel::Loopback,
         connection::Channel::Clear => Channel::Clear,
+    }
+}
+
+/// Whether a server that says nothing in clear text waits for a TLS handshake: asked on a connection of its own, on which
+/// nothing else is said, and to which no certificate of ours is shown.
+fn answers_to_tls(call: &Call<'_>) -> bool {
+    let trust = connection::Trust::default();
+    let target = Target {
+        host: call.host,
+        port: call.port,
+        security: Security::Implicit,
+        trust: &trust,
+        timeout: call.timeout.min(LONGEST_PROBE),
+        without: &[],
+    };
+    match Connection::open(&target, call.connectors, call.stop) {
+        Ok(connection) => {
+            connection.close();
+            true
+        }
+        Err(e) => matches!(
+            e,
+            connection::Error::Certificate { .. }
+                | connection::Error::Version { .. }
+                | connection::Error::ClientCertificate { .. }
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A method exists only where the protocol allows it (RFC 1939 §3): [`Client<Authorization>`] logs in and becomes a
 //! [`Client<Transaction>`], which lists, retrieves and deletes; [`Client::quit`] takes it, because only `QUIT` in
-//! TRANSACTION enters UPDATE.  `DELE` can be sent only for a [`Delivered`].
+//! TRANSACTION enters UPDATE.  `DELE` can be sent only for a [`Delivered`] message that was [`Recognised`] in this session.
 //!
 //! Nothing here decides what is retrieved or where it goes.
 
@@ -34,6 +34,9 @@ use line::Line;
 /// Octets of unanswered commands in flight at most: some 2,000 `RETR`s.  Far below what any
 /// socket buffers, so that neither side can be stuck writing while the other one doesn't read.
 const WINDOW: usize = 24 << 10;
+
+/// The longest header.  Those of real mail have some KiB, with many recipients some hundred.
+pub const LONGEST_HEADER: usize = 16 << 20;
 
 /// After the answer to `QUIT` the server closes the connection, or at least says nothing for this long.
 const AFTER_QUIT: Duration = Duration::from_secs(1);
@@ -210,6 +213,7 @@ impl Client<Transaction> {
     ) -> Result<(), Error> {
         let mut waiting = numbers.iter();
         let mut open = 0_usize;
+        let mut octets = 0_usize;
         loop {
             while self.has_window() {
                 let Some(number) = waiting.next() else { break };
@@ -221,12 +225,19 @@ impl Client<Transaction> {
             }
             self.line.event()?;
             match self.line.session.event() {
-                Event::Text { number, text: piece, .. } => text(number, piece),
+                Event::Text { number, text: piece, .. } => {
+                    octets = octets.saturating_add(piece.len());
+                    if octets > LONGEST_HEADER {
+                        return Err(Error::HeaderTooLong { server: self.line.server.clone(), number });
+                    }
+                    text(number, piece);
+                }
                 Event::Reply { to: Sent::Top(number), reply } if !reply.ok => {
                     done(number, false);
                     open = open.saturating_sub(1);
                 }
                 Event::End { to: Sent::Top(number), .. } => {
+                    octets = 0;
                     done(number, true);
                     open = open.saturating_sub(1);
                 }

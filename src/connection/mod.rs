@@ -54,6 +54,8 @@ pub struct Target<'a> {
     pub trust: &'a Trust,
     /// For the TLS handshake; half of it for the look-up and for each address.
     pub timeout: Duration,
+    /// Addresses that are not tried: they took a connection, and ended it.
+    pub without: &'a [SocketAddr],
 }
 
 /// Whether, and when, TLS begins.
@@ -126,16 +128,35 @@ impl Connection {
     /// When there is no address, none answers, the handshake fails or takes too long, the certificate is refused, a
     /// file of `trust` is of no use, or a signal came.
     pub fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
-        let (socket, peer) = dial::dial(target, stop, || {
-            if target.security != Security::None {
-                connectors.warm(target.trust);
-            }
-        })?;
-        let line = match target.security {
-            Security::Implicit => Line::Tls(Box::new(Secured::begin(socket, target, connectors, stop)?)),
-            Security::StartTls | Security::None => Line::Clear(socket),
-        };
-        Ok(Self { line, server: server(target), peer, stop: stop.clone(), drained: false })
+        let mut without = target.without.to_vec();
+        let mut first_fault = None;
+        loop {
+            let left = Target { without: &without, ..*target };
+            let dialled = dial::dial(&left, stop, || {
+                if target.security != Security::None {
+                    connectors.warm(target.trust);
+                }
+            });
+            let (socket, peer) = match dialled {
+                Ok(dialled) => dialled,
+                // Of several faults the first is the one to tell.
+                Err(e) => return Err(first_fault.unwrap_or(e)),
+            };
+            let line = match target.security {
+                Security::Implicit => match Secured::begin(socket, target, connectors, stop) {
+                    Ok(secured) => Line::Tls(Box::new(secured)),
+                    // A balancer without a server behind it takes a connection and ends it: another address may do.
+                    Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
+                        first_fault.get_or_insert(e);
+                        without.push(peer);
+                        continue;
+                    }
+                    Err(e) => return Err(e),
+                },
+                Security::StartTls | Security::None => Line::Clear(socket),
+            };
+            return Ok(Self { line, server: server(target), peer, stop: stop.clone(), drained: false });
+        }
     }
 
     /// Makes a clear line TLS and verifies the server.  To be called when the `+OK` to STLS has been read, and nothing

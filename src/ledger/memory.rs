@@ -50,8 +50,8 @@ pub struct Memory {
     pub behind: Option<Time>,
     /// Whether the server reads on after PASS in one flight.
     pub flight: Flight,
-    /// When the server ended the connection instead of answering `UTF8`.
-    pub utf8_dropped: Option<Time>,
+    /// What the server does with `UTF8`.
+    pub utf8: Utf8,
     /// Which question its answers name messages by.
     pub names: Option<(Names, Time)>,
     /// How much it takes in one session.
@@ -173,6 +173,19 @@ pub enum Flight {
     One,
     /// It did not, at that time.
     Two(Time),
+}
+
+/// What a server that lists `UTF8` does with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Utf8 {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// It has accepted the command; since then the connection has ended at it this many times in a row, which is most
+    /// likely the connection's failure.
+    Works(u32),
+    /// It ended the connection instead of answering, at that time.
+    Dropped(Time),
 }
 
 /// A login was refused.
@@ -407,8 +420,10 @@ impl Memory {
             Flight::One => line(format_args!("flight one")),
             Flight::Two(when) => line(format_args!("flight two {}", when.0)),
         }
-        if let Some(dropped) = self.utf8_dropped {
-            line(format_args!("utf8-dropped {}", dropped.0));
+        match self.utf8 {
+            Utf8::Unknown => {}
+            Utf8::Works(drops) => line(format_args!("utf8 works {drops}")),
+            Utf8::Dropped(when) => line(format_args!("utf8 dropped {}", when.0)),
         }
         if let Some(strongest) = &self.strongest {
             line(format_args!("strongest {}", f(strongest)));
@@ -516,7 +531,13 @@ impl Memory {
                         _ => return None,
                     }
                 }
-                b"utf8-dropped" => memory.utf8_dropped = Some(time(fields.next()?)?),
+                b"utf8" => {
+                    memory.utf8 = match fields.next()? {
+                        b"works" => Utf8::Works(number(fields.next()?)?),
+                        b"dropped" => Utf8::Dropped(time(fields.next()?)?),
+                        _ => return None,
+                    }
+                }
                 b"strongest" => memory.strongest = Some(string(fields.next()?)?),
                 b"pause" => {
                     memory.pause = Some(Pause {
@@ -604,7 +625,7 @@ fn time(field: &[u8]) -> Option<Time> {
 mod tests {
     use super::{
         Adds, Alert, ExitCode, Extent, Flight, Habits, Lasting, Limit, Memory, Names, Offer, Pause,
-        Pipelining, Quick, Stage, UniqueIds,
+        Pipelining, Quick, Stage, UniqueIds, Utf8,
     };
     use crate::clock::Time;
     use crate::protocol::types::{Octets, UniqueId};
@@ -634,7 +655,7 @@ mod tests {
             extent: Some(Extent { generation: 3, octets: 4096 }),
             behind: Some(Time(5)),
             flight: Flight::Two(Time(2)),
-            utf8_dropped: Some(Time(3)),
+            utf8: Utf8::Dropped(Time(3)),
             names: Some((Names::DropListing, Time(11))),
             limit: Some(Limit { commands: 40, since: Time(-3) }),
             died: unique_id(b"a b").into_iter().chain(unique_id(b"-")).collect(),

@@ -42,8 +42,6 @@ pub struct Session {
     state: State,
     reading: Reading,
     line_end: LineEnd,
-    /// A message whose terminator has come, and no status line after it.
-    unconfirmed: Option<MessageNumber>,
     found: Option<Found>,
 }
 
@@ -88,7 +86,6 @@ enum Found {
     Line(Sent, Span),
     Text(MessageNumber, Span),
     End(Sent, u64),
-    Confirmed(MessageNumber),
     Farewell(Status),
 }
 
@@ -129,20 +126,14 @@ pub enum Event<'a> {
         /// At least one octet.
         text: &'a [u8],
     },
-    /// The end of a multi-line answer.  After RETR it isn't to be trusted before [`Event::Confirmed`].
+    /// The end of a multi-line answer.  After RETR and TOP it isn't to be trusted by itself: a server that forgets to stuff
+    /// a dot ends a message too early, and its rest is read as answers, which the sender of the mail may have written.
     End {
         /// The command.
         to: Sent,
         /// What came, as servers count a message: with line ends as sent, without stuffing and terminator
         /// (RFC 1939 §11).  0: not an octet of the message came.
         octets: u64,
-    },
-    /// A message ended where its terminator stood: a status line came next, as it must.  A server that forgets to
-    /// stuff a dot ends a message too early, and its rest is read as answers; that rest hardly ever begins with a
-    /// status line.  The message may be kept, and deleted, from here on.
-    Confirmed {
-        /// The message.
-        number: MessageNumber,
     },
     /// An `-ERR` that answers nothing: the server closes the session, for instance after too long a silence.
     Farewell(Reply<'a>),
@@ -166,7 +157,6 @@ impl Session {
             state: State::Greeting,
             reading: Reading::Status,
             line_end: LineEnd::CrLf,
-            unconfirmed: None,
             found: None,
         }
     }
@@ -318,7 +308,7 @@ impl Session {
     ///
     /// # Errors
     /// When the server breaks the protocol or a limit.  The session is over then: nothing can be sent any more, and
-    /// what was not confirmed never will be.
+    /// what came since the last answer that named a message is void.
     pub fn poll(&mut self) -> Result<bool, Error> {
         self.found = None;
         let found = match self.reading {
@@ -346,7 +336,6 @@ impl Session {
             Some(Found::Line(to, span)) => Event::Line { to, line: self.input.get(span) },
             Some(Found::Text(number, span)) => Event::Text { number, text: self.input.get(span) },
             Some(Found::End(to, octets)) => Event::End { to, octets },
-            Some(Found::Confirmed(number)) => Event::Confirmed { number },
             Some(Found::Farewell(status)) => Event::Farewell(reply(status)),
             None => Event::Farewell(Reply { ok: false, code: None, text: &[] }),
         }
@@ -388,10 +377,6 @@ impl Session {
             }
             (Some(StatusLine::Reply(reply)), Some(due)) => {
                 let status = status(reply);
-                // The confirmation comes first; the line stays where it is until the next poll.
-                if let Some(number) = self.unconfirmed.take() {
-                    return Ok(Some(Found::Confirmed(number)));
-                }
                 self.input.consume(used);
                 self.answered(due, status.ok);
                 Ok(Some(Found::Reply(due.to, status)))
@@ -475,9 +460,6 @@ impl Session {
         self.input.consume(piece.used);
         if piece.ended {
             self.reading = Reading::Status;
-            if let Sent::Retr(number) = to {
-                self.unconfirmed = Some(number);
-            }
             return Ok(Some(Found::End(to, octets)));
         }
         if matches!(to, Sent::Top(_)) && octets > TOP_OCTETS {
@@ -512,12 +494,11 @@ fn widened(octets: usize) -> u64 {
     u64::try_from(octets).unwrap_or(u64::MAX)
 }
 
-/// For fuzzing: whatever is sent and answered, a message is confirmed only after its end, and once; text is lent only
-/// between an answer's first line and its end.
+/// For fuzzing: whatever is sent and answered, text is lent only between an answer's first line and its end.
 #[doc(hidden)]
 pub fn fuzz_session(script: &[u8]) {
     let mut session = Session::new();
-    let mut ended = None;
+    let mut within = false;
     let mut script = script;
     while let Some((&step, rest)) = script.split_first() {
         let (chunk, rest) = rest.split_at_checked(usize::from(step >> 4)).unwrap_or((rest, &[]));
@@ -562,9 +543,9 @@ pub fn fuzz_session(script: &[u8]) {
                 Ok(true) => {}
             }
             match session.event() {
-                Event::End { to: Sent::Retr(number), .. } => ended = Some(number),
-                Event::Confirmed { number } => assert_eq!(ended.take(), Some(number)),
-                Event::Text { text, .. } => assert!(!text.is_empty() && ended.is_none()),
+                Event::Reply { to: Sent::Retr(_) | Sent::Top(_), reply } => within = reply.ok,
+                Event::End { to: Sent::Retr(_) | Sent::Top(_), .. } => within = false,
+                Event::Text { text, .. } => assert!(!text.is_empty() && within),
                 _ => {}
             }
         }

@@ -8,7 +8,7 @@ use super::run::Run;
 use crate::client::{self, Ahead, Call, Client, Credentials, LoginFacts, Pipelining, Transaction};
 use crate::clock::Time;
 use crate::config::account::{Account, Auth, Switch};
-use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage};
+use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
@@ -19,6 +19,10 @@ const OFFERS_LAST: i64 = 7 * 86_400;
 
 /// A maildrop that a session of this run has held is asked for again after these pauses, in seconds.
 const WAITS_FOR_LOCK: [u64; 5] = [1, 2, 4, 8, 15];
+
+/// After so many connections in a row that ended at `UTF8`, a server that has accepted it before is believed not to take it
+/// any more.
+const MOST_DROPS: u32 = 3;
 
 /// Which way a server is reached: what it offers holds for this one only.
 pub(super) fn way(account: &Account) -> String {
@@ -86,19 +90,30 @@ pub(super) fn log_in(
                 flight = Flight::Two(now);
                 true
             }
-            client::Error::HungUpOnUtf8(_) => {
-                // Not more than once, whatever the server does: without the command it can't end the line at it.
-                let first = !std::mem::replace(&mut without_utf8, true);
-                memory.utf8_dropped = Some(now);
-                if first {
-                    run.warn(format!(
-                        "{e}: this was the answer to UTF8, which it lists; UTF8 isn't sent for a week"
-                    ));
+            client::Error::HungUpOnUtf8(_) => match memory.utf8 {
+                // Without the command some servers give other messages than they hold: one that has accepted it isn't
+                // asked without because a connection broke at the wrong moment.
+                Utf8::Works(drops) if drops < MOST_DROPS => {
+                    memory.utf8 = Utf8::Works(drops.saturating_add(1));
+                    false
                 }
-                first
-            }
+                _ => {
+                    // Not more than once, whatever the server does: without the command it can't end the line at it.
+                    let first = !std::mem::replace(&mut without_utf8, true);
+                    memory.utf8 = Utf8::Dropped(now);
+                    if first {
+                        run.warn(format!(
+                            "{e}: this followed UTF8, which the server lists; not sent for a week"
+                        ));
+                    }
+                    first
+                }
+            },
             client::Error::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
-                let dropped = !without_utf8 && memory.utf8_dropped.take().is_some();
+                let dropped = !without_utf8 && matches!(memory.utf8, Utf8::Dropped(_));
+                if dropped {
+                    memory.utf8 = Utf8::Unknown;
+                }
                 (remembered || dropped) && account_wants_utf8(run) && std::mem::take(&mut with_memory)
             }
             client::Error::LoginRefused { secret_sent: false, .. } => {
@@ -116,8 +131,9 @@ pub(super) fn log_in(
     memory.flight = if facts.one_flight { Flight::One } else { flight };
     run.report(&Event::LoggedIn { mechanism: facts.method.name() });
     if facts.utf8 {
+        memory.utf8 = Utf8::Works(0);
         run.detail(|| "UTF8 mode: messages come as they are stored".to_owned());
-    } else if facts.utf8_offered && facts.asked && account_wants_utf8(run) && memory.utf8_dropped.is_none() {
+    } else if facts.utf8_offered && facts.asked && sends_utf8(run, memory, now) {
         run.detail(|| "the server lists UTF8 and refused it: the session goes on without".to_owned());
     }
     pin(memory, run.account.auth, facts);
@@ -141,10 +157,10 @@ fn account_wants_utf8(run: &Run<'_>) -> bool {
 
 /// Whether `UTF8` is to be sent where it is listed: not for a week to a server that ended the line at it.
 fn sends_utf8(run: &Run<'_>, memory: &mut Memory, now: Time) -> bool {
-    if memory.utf8_dropped.is_some_and(|when| !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
-        memory.utf8_dropped = None;
+    if matches!(memory.utf8, Utf8::Dropped(when) if !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
+        memory.utf8 = Utf8::Unknown;
     }
-    account_wants_utf8(run) && memory.utf8_dropped.is_none()
+    account_wants_utf8(run) && !matches!(memory.utf8, Utf8::Dropped(_))
 }
 
 fn attempt(

@@ -54,6 +54,8 @@ const MOST_WINDOWS: u32 = 100;
 const MOST_SESSIONS: u32 = 1000;
 /// After this many sessions in a row that broke off at one message, and brought no other, the run ends.
 const MOST_BROKEN: u32 = 3;
+/// After this many good ones in a row a session may last twice as long.
+const GOOD_SESSIONS: u32 = 3;
 /// The least that a session is for: one message, its question, its deletion.
 const FEWEST_COMMANDS: u32 = 4;
 
@@ -219,8 +221,16 @@ impl<'a, 'b> Sessions<'a, 'b> {
             let Some(back) = back else { return (None, result.map(drop)) };
             held = back;
             match result {
+                // Where sessions are known to be cut it was one more cut; else it's nothing: the next listing tells.
+                Ok(_) if self.course.ended.quit_lost && self.memory.limit.is_some() => {
+                    if !self.lasts_less_long("the server closed the connection at QUIT") {
+                        break;
+                    }
+                    follows = Follows::Rest;
+                }
                 Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => {
                     (scope, follows) = next;
+                    self.may_last_longer();
                     windows += u32::from(follows == Follows::Window);
                     if windows >= MOST_WINDOWS {
                         break;
@@ -251,29 +261,52 @@ impl<'a, 'b> Sessions<'a, 'b> {
         }
         match e {
             // Nothing can be believed in a session that goes on: one message in each.
-            Error::NothingNames if !self.course.unpipelined => {
-                self.course.unpipelined = true;
+            Error::NothingNames if !self.course.nothing_names => {
+                (self.course.nothing_names, self.course.unpipelined) = (true, true);
                 true
             }
             // A server that takes no more than so much in one session: less, so that its end is reached.
-            e if e.ends_session() && ended.unconfirmed => {
-                let commands = (ended.answered / 2).max(FEWEST_COMMANDS);
-                let least = self.memory.limit.is_some_and(|limit| limit.commands <= commands);
-                if !least {
-                    self.memory.limit = Some(Limit { commands, since: Time::now() });
-                    self.run.warn(format!(
-                        "{e}, and nothing was deleted: sessions end after {commands} commands from now on"
-                    ));
-                }
-                !least
-            }
+            e if e.ends_session() && ended.unconfirmed => self.lasts_less_long(&e.to_string()),
             _ => false,
+        }
+    }
+
+    /// After a session that was cut before its deletions counted: the next one ends earlier, if it can.
+    fn lasts_less_long(&mut self, why: &str) -> bool {
+        self.course.good = 0;
+        let commands = (self.course.ended.answered / 2).max(FEWEST_COMMANDS);
+        let before = self.memory.limit.map(|limit| limit.commands);
+        if self.run.context.stop.raised() || before.is_some_and(|before| before <= commands) {
+            return false;
+        }
+        self.memory.limit = Some(Limit { commands, since: Time::now() });
+        let text =
+            format!("{why}, and nothing was deleted: sessions end after {commands} commands from now on");
+        if before.is_none() {
+            self.run.warn(text)
+        } else {
+            self.run.detail(|| text)
+        }
+        true
+    }
+
+    /// After some sessions that ended well before their limit the next one may last longer: a line that broke by chance is
+    /// no limit of the server's.
+    fn may_last_longer(&mut self) {
+        self.course.good = self.course.good.saturating_add(1);
+        if let (Some(limit), true) = (&mut self.memory.limit, self.course.good >= GOOD_SESSIONS) {
+            limit.commands = limit.commands.saturating_mul(2);
+            self.course.good = 0;
         }
     }
 
     /// After a session whose answers could no longer be told apart: what they were asked for is asked for again, one
     /// command at a time.
     fn asks_again(&mut self, e: &Error, ended: Ended) -> bool {
+        if matches!(e, Error::OutOfStep) {
+            // It may be the question that the server answers otherwise now: it's tried again before it's relied on.
+            self.memory.names = None;
+        }
         if ended.blamed {
             // That message is told about; the others go on.
             self.course.broken = if ended.confirmed > 0 { 1 } else { self.course.broken.saturating_add(1) };

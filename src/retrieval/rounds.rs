@@ -13,7 +13,7 @@ use crate::ledger::memory::Habits;
 use crate::ledger::{Ledger, State};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
-use crate::protocol::types::MessageNumber;
+use crate::protocol::types::{MessageNumber, Octets};
 
 /// More rounds than these bring nothing: what is left is left for the next run.
 const MOST: u32 = 5;
@@ -121,6 +121,9 @@ impl Rounds {
         if self.count >= MOST || run.context.stop.raised() {
             return Ok(None);
         }
+        let (messages, octets) = policy.taken;
+        let taken = (messages.saturating_add(tally.delivered), octets.plus(Octets(tally.octets)));
+        let policy = &Policy { taken, ..policy.clone() };
         if !self.retired {
             let mut decisions = plan::decide(maildrop, ledger, policy);
             for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {

@@ -11,7 +11,8 @@ use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
 use super::fetch::naming::Naming;
-use super::fetch::{self, Fetch, Header, Pace, Standing, State, Tally};
+use super::fetch::standing::{self, Header, Pace, Standing};
+use super::fetch::{Fetch, State, Tally};
 use super::login::{agree_on_pipelining, log_in};
 use super::prepare::{Known, Prepared, prepare, sizes_are_due};
 use super::quick;
@@ -19,7 +20,7 @@ use super::rounds::{Round, Rounds};
 use super::run::Run;
 use crate::client::{self, Ahead, Client, Farewell, Pipelining, Transaction};
 use crate::clock::{self, Time};
-use crate::ledger::memory::{Memory, Pipelining as Verdict};
+use crate::ledger::memory::{Flight, Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -45,10 +46,14 @@ pub(super) struct Sessions<'a, 'b> {
 pub(super) struct Course {
     /// One command at a time from now on: the server was taken to have answered out of step.
     pub(super) unpipelined: bool,
+    /// No answer of this server names a message: one in each session.
+    pub(super) nothing_names: bool,
     /// This many messages are asked for one by one, each followed by a question: a session broke off at one of them.
     pub(super) careful: usize,
     /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
     pub(super) broken: u32,
+    /// Sessions in a row that ended well before the limit that was set to them.
+    pub(super) good: u32,
     /// Not asked for again in this run.
     set_aside: Vec<SetAside>,
     /// Whether any session has brought something.
@@ -68,6 +73,8 @@ pub(super) struct Ended {
     pub(super) blamed: bool,
     /// Something was to be deleted at its end.
     pub(super) unconfirmed: bool,
+    /// The answer to `QUIT` did not come, and deletions hang on it.
+    pub(super) quit_lost: bool,
     /// Messages, or headers, that were confirmed.
     pub(super) confirmed: u32,
     /// Commands answered after the listing.
@@ -120,7 +127,16 @@ impl Sessions<'_, '_> {
     /// else it goes on, with the listings on their way.
     pub(super) fn glance(&mut self, question: Ahead) -> Result<Option<Client<Transaction>>, Error> {
         let mut client = log_in(self.run, self.memory, self.secret, Some(question))?;
-        let Some(glance) = client.glance()? else { return Ok(Some(client)) };
+        let glance = match client.glance() {
+            Ok(glance) => glance,
+            Err(e) => {
+                // The server may no longer answer what comes behind the password: the next run doesn't count on it.
+                self.memory.flight = Flight::Unproven;
+                quick::forget(self.memory);
+                return Err(e.into());
+            }
+        };
+        let Some(glance) = glance else { return Ok(Some(client)) };
         if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
         {
             self.summary.listed = u64::from(messages);
@@ -165,7 +181,7 @@ impl Sessions<'_, '_> {
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
         let Self { run, summary, memory, taken, course, .. } = self;
-        let session = Session { run: *run, summary, memory, scope, taken, course };
+        let session = Session { run, summary, memory, scope, taken, course };
         let (held, outcome) = session.transact(client, ledger, destinations);
         if outcome.is_err() {
             // What it was about may be due although the maildrop looks as it was left.
@@ -299,7 +315,7 @@ impl Session<'_, '_> {
         let drop_listing = drop_listing.or_else(counted);
         let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
         let died = self.memory.died.iter().cloned().collect::<HashSet<_>>();
-        let first = if died.is_empty() { fetch::first_pace(client) } else { 1 };
+        let first = if died.is_empty() { standing::first_pace(client) } else { 1 };
         Ok(Standing {
             naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
             pace: Pace::new(self.course.careful, first),
@@ -320,6 +336,9 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         drops_at_quit: bool,
     ) {
+        if self.course.set_aside.is_empty() && !drops_at_quit && *self.scope != Scope::Failed {
+            return;
+        }
         let ids: HashSet<EntryId> = self
             .course
             .set_aside
@@ -369,6 +388,7 @@ impl Session<'_, '_> {
             pipelined: course.ended.pipelined,
             void: tally.void,
             blamed: tally.blamed.is_some(),
+            quit_lost: false,
             unconfirmed: deletes && (tally.delivered > 0 || !tally.accepted.is_empty()),
             confirmed: *confirmed,
             answered: *answered,
@@ -580,6 +600,7 @@ impl Session<'_, '_> {
                 Ok(false)
             }
             Farewell::Unanswered => {
+                self.course.ended.quit_lost = deleted > 0;
                 if matters {
                     conditions::quit(self.summary, ledger, policy, tally, None);
                 }

@@ -100,6 +100,7 @@ fn two_accounts_on_two_mboxes_one_by_a_link_take_them_in_one_order() {
     let deliver =
         ["[{ mbox = \"~/x\" }, { mbox = \"~/y\" }]", "[{ mbox = \"~/a-link-to-y\" }, { mbox = \"~/x\" }]"];
     let (server, sandbox) = set_up(deliver);
+    sandbox.write("y", "");
     std::os::unix::fs::symlink("y", sandbox.path("a-link-to-y")).unwrap();
     for user in USERS {
         // Each account's batch: x before y, whatever it's called.

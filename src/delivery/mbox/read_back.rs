@@ -1,5 +1,5 @@
 //! Reads an entry back while it is written, as a reader of mboxrd will: the last look before a message counts as staged.
-//! What was left out is named and counted by whoever left it out; all the rest must be the message, octet by octet.
+//! Whoever leaves something out says what; with that in its place it must be the message, octet by octet.
 
 use memchr::memmem;
 
@@ -24,9 +24,9 @@ impl Default for ReadBack {
 }
 
 impl ReadBack {
-    /// The message had this line, which is not written.
-    pub(super) fn left_out(&mut self, line: &[u8]) {
-        self.examiner.update(line);
+    /// The message had these octets, which are not written: whole lines, or the beginning of one.
+    pub(super) fn left_out(&mut self, octets: &[u8]) {
+        self.examiner.update(octets);
     }
 
     /// This line, with its end, is written as it is, and read so.
@@ -78,18 +78,17 @@ impl ReadBack {
         }
     }
 
-    /// Compares it with the message that came, of whose header so many octets were left out.
+    /// Compares it with the message that came.
     ///
     /// # Errors
     /// When it's another one.
-    pub(super) fn finish(mut self, dropped: u64, facts: &Facts) -> Result<(), Error> {
+    pub(super) fn finish(mut self, facts: &Facts) -> Result<(), Error> {
         if let Some((quoted, word)) = self.held.take() {
             self.examiner.update(if quoted { b">" } else { b"" });
             self.examiner.update(FROM.get(..word).unwrap_or_default());
         }
         let read = self.examiner.finish();
-        let same = read.octets.saturating_add(dropped) == facts.octets
-            && read.digests.message == facts.digests.message;
+        let same = (read.octets, read.digests) == (facts.octets, facts.digests);
         if same { Ok(()) } else { Err(differs()) }
     }
 }
@@ -104,5 +103,9 @@ impl<S: Sink + ?Sized> Sink for Observed<'_, S> {
     fn put(&mut self, octets: &[u8]) -> Result<(), Error> {
         self.read_back.see(octets);
         self.sink.put(octets)
+    }
+
+    fn leave_out(&mut self, octets: &[u8]) {
+        self.read_back.left_out(octets);
     }
 }

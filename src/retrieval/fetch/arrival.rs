@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::refusal::{Refusal, Refused};
 use super::{Ask, CompareResult, Fetch, Held, Job, Lacking};
+use crate::client::LONGEST_HEADER;
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::Match;
@@ -22,9 +23,6 @@ const FAR_BEYOND: u64 = 16;
 const FAR_BEYOND_FLOOR: u64 = 64 << 20;
 /// and to this where its size isn't known.
 const FAR_BEYOND_ALL: u64 = 4 << 30;
-
-/// The longest header.  Those of real mail have some KiB, with many recipients some hundred.
-const LONGEST_HEADER: u64 = 16 << 20;
 
 /// A message that is arriving.
 pub(super) struct Arriving {
@@ -50,7 +48,7 @@ impl Heading {
     pub(super) fn take(&mut self, text: &[u8]) -> bool {
         self.octets = self.octets.saturating_add(octets_of(text));
         self.examiner.update(text);
-        self.octets <= LONGEST_HEADER
+        usize::try_from(self.octets).is_ok_and(|octets| octets <= LONGEST_HEADER)
     }
 }
 

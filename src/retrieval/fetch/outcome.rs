@@ -3,7 +3,8 @@
 use std::sync::mpsc::TryRecvError;
 
 use super::refusal::{Refused, refuses_everything};
-use super::{Fetch, Held, Job, Standing, UNKNOWN_SIZE, Whole};
+use super::standing::Standing;
+use super::{Fetch, Held, Job, UNKNOWN_SIZE, Whole};
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::plan::{self, Decision, Listed, Who};
