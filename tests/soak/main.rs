@@ -7,16 +7,24 @@
 //! again, and everything must settle.  Both are made up from one number, the seed.
 //!
 //! ```text
-//! cargo test --all-features --test soak                                    a few hundred lives, about a minute
-//! POPFETCH_SOAK_LIVES=20000 cargo test --all-features --test soak         any number of them
-//! POPFETCH_SOAK_SEED=4711 cargo test --all-features --test soak -- --nocapture      one life, told in full
+//! cargo test --all-features --test soak                                          300 lives, in two minutes at most
+//! POPFETCH_SOAK_LIVES=20000 cargo test --all-features --test soak                any number of lives
+//! POPFETCH_SOAK_SEED=4711 cargo test --all-features --test soak -- --nocapture   one life, shown in full
 //! ```
 //!
-//! `POPFETCH_SOAK_TRAITS=Cuts,NoTop` has servers with these traits only (with `POPFETCH_SOAK_SEED` too, or it's another
-//! life), and with none of them if it's empty.  `POPFETCH_SOAK_FROM=N` begins with another seed than 1; `POPFETCH_SOAK_SHRINK=0` leaves failing stories as long as
-//! they are; `POPFETCH_SOAK_PROGRAM=FILE` tries another build of popfetch.  A life that fails is made shorter, by leaving out traits and steps while it still fails, and its story is
-//! printed with what the server and popfetch said.  A seed repeats a life but for what the two processes' timing
-//! decides: which octets arrive together, and where exactly a kill falls.
+//! A life that fails is made shorter, by leaving out traits and steps while it still fails in the same way.  Its story is
+//! printed with what the server and popfetch said, and with popfetch's ledger.  A seed repeats a life except for what the
+//! timing of the two processes decides: which octets arrive together, and where exactly a kill falls.
+//!
+//! More variables:
+//! - `POPFETCH_SOAK_TRAITS=Cuts,NoTop`: servers have no other traits than these.  A seed then means another life, so give
+//!   the same traits with `POPFETCH_SOAK_SEED`.
+//! - `POPFETCH_SOAK_FROM=1000`: the first seed.
+//! - `POPFETCH_SOAK_SHRINK=0`: failing stories stay as long as they are.
+//! - `POPFETCH_SOAK_PROGRAM=FILE`: another build of popfetch.
+//!
+//! The clock of popfetch is moved by a small library, `clock.c`, which needs a C compiler.  Without one the clock doesn't
+//! move, and this is printed.  Crashes at durable steps and full disks need the feature `crash-points`.
 //!
 //! - [`random`] - numbers that a seed repeats
 //! - [`traits`] - what a server is like
