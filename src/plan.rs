@@ -238,6 +238,10 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
         // One message of this unique-id failed, and one was delivered: only its octets tell which of them is listed.
         State::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
+        // It may have been delivered under the unique-id that it had meanwhile.
+        State::Open if ledger.is_renumbering() && ledger.set(id).is_none() && !policy.window => {
+            Decision::Compare(Why::Renumbered)
+        }
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server said that it had deleted it: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),

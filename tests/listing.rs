@@ -126,11 +126,14 @@ fn l6_l7_listings_that_contradict_themselves() {
 
 #[test]
 fn l8_listings_that_disagree() {
-    // Mail came between UIDL and LIST, and the other way round.
+    // UIDL leaves one out that STAT has counted: it has no unique-id.
     let served =
         serve(listing(b"1 a\r\n2 b\r\n3 c\r\n", Some("1 400\r\n2 400\r\n3 400\r\n4 400\r\n"), 4), "");
-    served.fetch().succeeds();
-    served.holds(stored(1..=3));
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored(1..=4));
+    }
+    // Mail came between UIDL and LIST.
     let served = serve(listing(b"1 a\r\n2 b\r\n3 c\r\n4 d\r\n", Some("1 400\r\n2 400\r\n3 400\r\n"), 4), "");
     served.fetch().succeeds();
     served.holds(stored(1..=4));

@@ -260,8 +260,17 @@ impl Index {
                 }
                 self.saw(*time);
             }
-            Line::Same { time, key, listed } => {
+            Line::Same { time, key, listed, copy } => {
                 let entry = self.known(key)?;
+                if let (Some(copy), true) = (copy, self.rare(entry).is_some()) {
+                    let copies = &mut self.rare_mut(entry).copies;
+                    let at = usize::from(*copy);
+                    if at < copies.len() {
+                        // The last one is what the key stands for.
+                        let copy = copies.remove(at);
+                        copies.push(copy);
+                    }
+                }
                 self.set_listed(entry, *listed);
                 self.set_absent(entry, 0);
                 self.flag(entry, DOUBTFUL, false);

@@ -17,7 +17,7 @@
 //! | `failed TIME KEY LISTED RETRY`, `large TIME KEY LISTED` | a message that was not delivered |
 //! | `recorded TIME KEY LISTED DELIVERED DIGESTS NOTE…` | a message recognised under another key |
 //! | `header KEY DIGEST` | another header by which the server showed a message that we have |
-//! | `same TIME KEY LISTED` | a message that changed its size, or came back, and is the one we have |
+//! | `same TIME KEY LISTED [COPY]` | a message that changed its size, or came back, and is the one we have; COPY: of several, not the last |
 //! | `listed KEY OCTETS` | its size by `LIST` |
 //! | `asked TIME KEY` | `QUIT` is about to be sent in a session in which the server accepted its `DELE` |
 //! | `confirmed TIME COUNT` | the server answered that `QUIT`: the last COUNT asked for are deleted |
@@ -144,6 +144,8 @@ pub(super) enum Line<'a> {
         time: Time,
         key: KeyField<'a>,
         listed: Option<u64>,
+        /// Which of its copies, if it isn't the last.
+        copy: Option<u16>,
     },
     Listed {
         key: KeyField<'a>,
@@ -410,7 +412,12 @@ impl<'a> Line<'a> {
                 notes: f.notes()?,
             },
             b"header" => Self::Header { key: f.key()?, digest: Digest::parse(f.next()?)? },
-            b"same" => Self::Same { time: f.time()?, key: f.key()?, listed: f.optional_decimal()? },
+            b"same" => Self::Same {
+                time: f.time()?,
+                key: f.key()?,
+                listed: f.optional_decimal()?,
+                copy: f.last(shorter)?,
+            },
             b"listed" => Self::Listed { key: f.key()?, octets: parse_decimal(f.next()?)? },
             b"asked" => Self::Asked { time: f.time()?, key: f.key()? },
             b"confirmed" => Self::Confirmed { time: f.time()?, count: f.number()? },
@@ -551,10 +558,13 @@ impl<'a> Line<'a> {
                 key.write(out);
                 put(out, format_args!(" {digest}"));
             }
-            Self::Same { time, key, listed } => {
+            Self::Same { time, key, listed, copy } => {
                 put(out, format_args!("same {} ", At(*time)));
                 key.write(out);
                 put(out, format_args!(" {}", Or(*listed)));
+                if let Some(copy) = copy {
+                    put(out, format_args!(" {copy}"));
+                }
             }
             Self::Listed { key, octets } => {
                 out.extend_from_slice(b"listed ");
@@ -760,6 +770,7 @@ mod tests {
             format!("recorded 1700000000 u:x 12 1600000000 {SUM} {SUM} - utf8"),
             format!("header u:x {SUM}"),
             "same 1700000000 u:x 13".to_owned(),
+            "same 1700000000 u:x - 2".to_owned(),
             "listed u:x 13".to_owned(),
             "deleted 1700000000 u:x".to_owned(),
             "asked 1700000000 u:x".to_owned(),

@@ -75,7 +75,9 @@ impl Ledger {
         let Match { entry, copy, header } = same_as;
         let (time, listed) = (self.now(), listed.map(|octets| octets.0));
         let id = if self.find_key(key) == Some(entry) {
-            self.append(&Line::Same { time, key: KeyField::from(key), listed })?;
+            let copies = usize::from(self.entry(entry).copies);
+            let copy = u16::try_from(copy).ok().filter(|_| copy + 1 < copies);
+            self.append(&Line::Same { time, key: KeyField::from(key), listed, copy })?;
             entry
         } else {
             let records = self.records(entry)?;
@@ -289,6 +291,10 @@ impl Ledger {
                 self.append(&Line::Present { key: KeyField::from(&key) })?;
             } else if !here && !absent {
                 let key = self.key_in(&mut window, id)?;
+                if self.is_recent(id) && matches!(key, Key::Header(_)) {
+                    // What a session delivers without a unique-id is in its maildrop, though no listing names it.
+                    continue;
+                }
                 self.append(&Line::Absent { key: KeyField::from(&key), day })?;
             }
         }

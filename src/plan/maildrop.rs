@@ -23,7 +23,8 @@ pub struct Maildrop {
     hasher: RandomState,
     /// Which entries are listed; a bit each.
     listed: Vec<u64>,
-    nameless: u32,
+    /// Whether the listing gave any unique-id.
+    named: bool,
     /// Entries listed more than once, and how often.
     repeated: HashMap<EntryId, u32>,
     ascending: bool,
@@ -81,7 +82,7 @@ impl Default for Maildrop {
             index: HashTable::new(),
             hasher: RandomState::new(),
             listed: Vec::new(),
-            nameless: 0,
+            named: false,
             repeated: HashMap::new(),
             ascending: true,
         }
@@ -143,9 +144,12 @@ impl Maildrop {
         for index in 0..self.seats.len() {
             let Some(who) = self.seats.get(index).map(|seat| seat.who) else { break };
             match who.0 {
-                NAMELESS => self.nameless = self.nameless.saturating_add(1),
-                new if new & NEW != 0 => {}
-                id => self.count(EntryId(id)),
+                NAMELESS => {}
+                new if new & NEW != 0 => self.named = true,
+                id => {
+                    self.named = true;
+                    self.count(EntryId(id));
+                }
             }
         }
         Ok(())
@@ -183,13 +187,26 @@ impl Maildrop {
         }
     }
 
+    /// Messages that the scan listing has, and the unique-id listing lacks: they have no unique-id.
+    pub fn add_nameless(&mut self, messages: &[(MessageNumber, Option<Octets>)]) {
+        let octets = |at: usize| self.octets.get(at).copied().unwrap_or(UNLISTED);
+        let known = self.seats.iter().enumerate().map(|(at, seat)| (*seat, octets(at)));
+        let more = messages.iter().map(|(number, octets)| {
+            let seat = Seat { number: *number, who: Packed(NAMELESS) };
+            (seat, octets.map_or(UNLISTED, |octets| octets.0))
+        });
+        let mut all: Vec<(Seat, u64)> = known.chain(more).collect();
+        all.sort_by_key(|(seat, _)| seat.number);
+        all.dedup_by_key(|(seat, _)| seat.number);
+        (self.seats, self.octets) = all.into_iter().unzip();
+    }
+
     /// The unique-ids prove nothing: as if the server had given none.
     pub fn forget_unique_ids(&mut self) {
         let mut nameless = Self::default();
         for seat in &self.seats {
             nameless.add(seat.number, None, None);
         }
-        nameless.nameless = u32::try_from(nameless.seats.len()).unwrap_or(u32::MAX);
         *self = nameless;
     }
 
@@ -199,9 +216,6 @@ impl Maildrop {
             let Some(seat) = self.seats.get_mut(index) else { return };
             if seat.who == Packed(entry.0) {
                 return;
-            }
-            if seat.who.0 == NAMELESS {
-                self.nameless = self.nameless.saturating_sub(1);
             }
             seat.who = Packed(entry.0);
             self.count(entry);
@@ -255,10 +269,10 @@ impl Maildrop {
         self.seats.is_empty()
     }
 
-    /// Whether any message has a unique-id.
+    /// Whether the server gave any message a unique-id.
     #[must_use]
     pub fn has_unique_ids(&self) -> bool {
-        usize::try_from(self.nameless).is_ok_and(|nameless| nameless < self.seats.len())
+        self.named
     }
 
     /// Whether sizes have been read.

@@ -82,6 +82,9 @@ impl Comparison {
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.compares() else { continue };
+            if matches!(why, Why::Renumbered | Why::Nameless) {
+                search = Search::EveryKey;
+            }
             match listed.who {
                 Who::Known(id) if comparison.ours.contains_key(&id) => {}
                 Who::Known(id) => {
@@ -96,9 +99,6 @@ impl Comparison {
                         entry,
                     };
                     comparison.ours.insert(id, ours);
-                }
-                Who::New(_) | Who::Nameless if matches!(*why, Why::Renumbered | Why::Nameless) => {
-                    search = Search::EveryKey;
                 }
                 Who::New(_) | Who::Nameless => {}
             }
@@ -178,6 +178,11 @@ impl Comparison {
             && !self.failed.contains(&id)
     }
 
+    /// Whether anything was delivered under its key.
+    pub(super) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
+        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.copies.is_empty()))
+    }
+
     fn is_one_of_several(&self, id: EntryId) -> bool {
         self.ours.get(&id).is_some_and(|ours| ours.several)
     }
@@ -187,11 +192,16 @@ impl Comparison {
         let ours = self.ours.get(&id)?;
         let header = facts.digests.header;
         let seen = ours.headers.contains(&header);
-        let copy = (0..).zip(&ours.copies).find_map(|(copy, record)| {
+        // The last one is what the key stood for when it was seen last.
+        let copy = (0..ours.copies.len()).zip(&ours.copies).rev().find_map(|(copy, record)| {
             let proves = facts.traced && (seen || record.digests.header == header);
             (!self.used.contains(&(id, copy)) && same(record, proves)).then_some(copy)
         })?;
         let known = seen || ours.copies.iter().any(|record| record.digests.header == header);
+        if copy + 1 < ours.copies.len() && !ours.several && !ours.other_mode {
+            // Known, but not what the key stood for last: so others may stand for other mail as well.
+            self.failed.push(id);
+        }
         self.used.insert((id, copy));
         Some(Verdict::Same(Match { entry: id, copy, header: (!known && facts.traced).then_some(header) }))
     }
@@ -218,7 +228,11 @@ impl Comparison {
         let Some(Ours { entry, copies, other_mode, .. }) = self.ours.get(&id) else {
             return Verdict::Another;
         };
-        if entry.state != State::Open && copies.is_empty() {
+        if copies.is_empty() {
+            if entry.state == State::Open {
+                // Nothing was delivered under this key yet.
+                return Verdict::Another;
+            }
             // What it was is not known: nothing can be concluded.
             return Verdict::SetAside;
         }

@@ -59,7 +59,11 @@ pub(super) fn raise(
     let gone: Vec<EntryId> =
         ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
     ledger.doubt(Some(&gone))?;
-    let unknown = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
+    let unknown = maildrop.iter().any(|listed| match listed.who {
+        Who::New(_) => true,
+        Who::Known(id) => ledger.entry(id).state == State::Open,
+        Who::Nameless => false,
+    });
     if unknown && !ledger.is_renumbering() && plan::is_renumbered(maildrop, ledger) {
         run.detail(|| "none of the last listing's messages is listed: all are compared".to_owned());
         ledger.begin_renumbering()?;

@@ -67,7 +67,8 @@ pub(super) fn prepare(
     let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &spot_checks)?;
     // Until the session has ended well, in which all of them become known.
     memory.habits.complete = false;
-    let mut decisions = decide(client, &mut maildrop, ledger, &policy, memory.sizes)?;
+    let counted = drop_listing.map(|(messages, _)| messages);
+    let mut decisions = decide(client, &mut maildrop, ledger, &policy, memory.sizes, counted)?;
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = (!plan::has_changed_size(&maildrop, ledger, policy.utf8)).then(|| ledger.now());
@@ -183,19 +184,32 @@ fn list(
     Ok(maildrop)
 }
 
-/// What is to do by the listing; the scan listing is asked where that needs sizes.
+/// What is to do by the listing; the scan listing is asked where that needs sizes, or where `STAT` has counted more
+/// messages: some servers give no unique-id for some, and leave them out.  (What came since then isn't counted.)
 fn decide(
     client: &mut Client<Transaction>,
     maildrop: &mut Maildrop,
     ledger: &Ledger,
     policy: &Policy,
     sizes: Option<Time>,
+    counted: Option<u32>,
 ) -> Result<Vec<Decision>, Error> {
     let decisions = plan::decide(maildrop, ledger, policy);
     // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
+    let lacks = counted.is_some_and(|counted| usize::try_from(counted).is_ok_and(|n| n > maildrop.len()));
     let needed = client.has_sizes_ahead()
+        || lacks
         || (!maildrop.has_sizes() && needs_sizes(&decisions, maildrop, ledger, policy, sizes));
-    if needed && client.sizes(|number, octets| maildrop.size(number, octets))? == Listing::Taken {
+    let mut nameless = Vec::new();
+    let taken = needed
+        && client.sizes(|number, octets| {
+            if lacks && counted >= Some(number.get()) && maildrop.find(number).is_none() {
+                nameless.push((number, octets));
+            }
+            maildrop.size(number, octets);
+        })? == Listing::Taken;
+    if taken {
+        maildrop.add_nameless(&nameless);
         return Ok(plan::decide(maildrop, ledger, policy));
     }
     Ok(decisions)
@@ -391,7 +405,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let policy = policy(run, &ledger, &client);
     let mut maildrop = list(run, &mut client, &ledger, &mut memory.habits)?;
     doubts::raise(run, &mut ledger, &mut memory.habits, &maildrop, &policy, &[])?;
-    let mut decisions = decide(&mut client, &mut maildrop, &ledger, &policy, memory.sizes)?;
+    let mut decisions = decide(&mut client, &mut maildrop, &ledger, &policy, memory.sizes, None)?;
     let mut comparison = Comparison::new(&maildrop, &decisions, &ledger, Search::OwnKey, policy.utf8)?;
     examine(&mut client, &maildrop, &policy, &mut comparison, &mut decisions)?;
     summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);

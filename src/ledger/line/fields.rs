@@ -59,6 +59,14 @@ impl<'a> Fields<'a> {
         Some(())
     }
 
+    /// A field that may be left out at the end.
+    pub(super) fn last<T>(&mut self, parse: impl Fn(&'a [u8]) -> Option<T>) -> Option<Option<T>> {
+        match self.0 {
+            None => Some(None),
+            Some(_) => parse(self.next()?).map(Some),
+        }
+    }
+
     pub(super) fn number(&mut self) -> Option<u32> {
         short(self.next()?)
     }

@@ -9,7 +9,7 @@ use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::Match;
 use crate::message::{Examiner, Facts};
-use crate::plan::{Decision, Listed, Who};
+use crate::plan::{self, Decision, Listed, Who};
 use crate::proof::{Arrival, DestinationId, EntryId, Key};
 use crate::protocol::types::Octets;
 use crate::report;
@@ -178,7 +178,8 @@ impl Fetch<'_> {
         }
         let key = self.key_of(&listed, &facts);
         let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
-        let deletes = matches!(job.decision, Decision::Delete(_));
+        let deletes = matches!(job.decision, Decision::Delete(_))
+            || plan::at_once(self.policy, listed.octets).is_some();
         let settled = match verdict {
             Some(Verdict::Same(same_as)) => {
                 Some(Whole::Same { key: key.clone(), listed: listed.octets, same_as })
@@ -217,7 +218,7 @@ impl Fetch<'_> {
             sender: facts.sender,
             recipient: facts.recipient,
             utf8: self.policy.utf8,
-            again: verdict.is_some() && matches!(listed.who, Who::Known(_)),
+            again: verdict.is_some() && self.comparison.has_delivery(&listed),
             set,
         });
         let parcel = Parcel { message, waiting };
