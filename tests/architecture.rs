@@ -25,13 +25,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("stop", &[]),
     ("text", &[]),
     ("clock", &[]),
+    ("access", &["text"]),
     ("durable", &["clock", "exit", "text"]),
     // The protocol knows no socket, file, clock, or thread.
     ("protocol::types", &["text"]),
     ("protocol", &["exit", "secret", "text"]),
-    ("connection", &["exit", "secret", "stop", "text"]),
-    ("config", &["exit", "protocol::types", "secret", "text"]),
-    ("config::account", &["ledger", "protocol::types", "secret"]),
+    ("connection", &["access", "exit", "secret", "stop", "text"]),
+    ("config", &["access", "exit", "protocol::types", "secret", "text"]),
+    ("config::account", &["access", "ledger", "protocol::types", "secret"]),
     (
         "client",
         &["clock", "config::account", "connection", "exit", "proof", "protocol", "secret", "stop", "text"],
@@ -43,6 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "delivery",
         &[
+            "access",
             "clock",
             "config::account",
             "durable",
@@ -61,6 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "retrieval",
         &[
+            "access",
             "client",
             "clock",
             "config",
@@ -106,9 +109,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
+    ("nix", &["access"]),
     ("pbkdf2", &["protocol::sasl"]),
     ("rpassword", &["config::password"]),
-    ("rustix", &["clock", "config::locate", "connection", "delivery", "durable", "report::progress"]),
+    ("rustix", &["access", "clock", "connection", "delivery", "durable", "report::progress"]),
     ("serde", &["report::json"]),
     ("serde_json", &["report::json"]),
     ("sha1", &["protocol::sasl"]),
@@ -119,7 +123,18 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("strsim", &["config::error"]),
     (
         "thiserror",
-        &["client", "config", "connection", "delivery", "durable", "ledger", "plan", "protocol", "retrieval"],
+        &[
+            "access",
+            "client",
+            "config",
+            "connection",
+            "delivery",
+            "durable",
+            "ledger",
+            "plan",
+            "protocol",
+            "retrieval",
+        ],
     ),
     ("toml", &["config"]),
     ("x509-parser", &["connection::certificate"]),

@@ -17,6 +17,7 @@ use super::file::{
 };
 use super::locate::Environment;
 use super::units;
+use crate::access::{self, Owner};
 use crate::protocol::types::Octets;
 
 /// What an account is resolved against.
@@ -26,8 +27,6 @@ pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     /// Where the file's relative paths start.
     pub(super) folder: &'a Path,
-    /// When the file was last changed: part of the fingerprint of accounts whose secret is in the file.
-    pub(super) changed: Option<std::time::SystemTime>,
 }
 
 /// Resolves one account.  `place` is where its name stands.
@@ -42,7 +41,7 @@ pub(super) fn account(
 ) -> Result<Account, Fault> {
     let account = values(name, place, table, context)?;
     consistent(&account, table)?;
-    Ok(Account { fingerprint: fingerprint(&account, context), ..account })
+    Ok(account)
 }
 
 /// Every setting by itself.
@@ -96,6 +95,7 @@ pub(super) fn values(
         max_message_size: meant(table.max_message_size.as_ref(), limit)?,
         max_messages: meant(table.max_messages.as_ref(), |n| number(*n, 1, u32::MAX))?.map(u64::from),
         max_bytes: meant(table.max_bytes.as_ref(), limit)?,
+        owner: meant(table.owner.as_ref(), |user| owner(&user.0))?,
         received_header: table.received_header.as_ref().is_some_and(|setting| setting.value),
         alert_after: meant(table.alert_after.as_ref(), |text| units::duration(text))?.unwrap_or(HOUR),
         pipelining: choice(table.pipelining.as_ref(), PIPELINING)?.unwrap_or(Switch::Auto),
@@ -104,7 +104,6 @@ pub(super) fn values(
             .unwrap_or(HOUR),
         sync: choice(table.sync.as_ref(), SYNC)?.unwrap_or(SyncMode::Auto),
         timeout: meant(table.timeout.as_ref(), |text| some_time(text))?.unwrap_or(Duration::from_secs(60)),
-        fingerprint: String::new(),
     })
 }
 
@@ -127,25 +126,6 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
         }
         _ => Ok(()),
     }
-}
-
-/// A digest of the settings.  `Debug` of a secret shows nothing, in any build; a command that prints the password may
-/// hold it, and is left out too.  In their stead stands when the file that holds them was last changed.
-fn fingerprint(account: &Account, context: Context<'_>) -> String {
-    let changed = match &account.password {
-        PasswordSource::Inline(_) | PasswordSource::Command(_) => context.changed,
-        PasswordSource::File(path) | PasswordSource::Netrc(path) => {
-            std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
-        }
-        PasswordSource::Credential(_) | PasswordSource::Prompt => None,
-    };
-    let source = match &account.password {
-        PasswordSource::Command(_) => PasswordSource::Command(Vec::new()),
-        other => other.clone(),
-    };
-    let account = Account { name: String::new(), password: source, ..account.clone() };
-    let digest = blake3::hash(format!("{account:?} {changed:?}").as_bytes());
-    digest.to_hex().chars().take(32).collect()
 }
 
 impl Context<'_> {
@@ -276,6 +256,20 @@ pub(super) fn user(text: &str) -> Result<String, Mistake> {
     Ok(text.to_owned())
 }
 
+/// A user of this machine, whom only root can act as.
+fn owner(text: &str) -> Result<Owner, Mistake> {
+    if !access::is_root() {
+        return Err(Mistake::new("only root can deliver as another user").hint(
+            "remove it, or run popfetch as root; without it popfetch delivers as the user that runs it",
+        ));
+    }
+    match Owner::find(text) {
+        Ok(Some(owner)) => Ok(owner),
+        Ok(None) => Err(Mistake::new(format!("this machine has no user {}", quoted(text)))),
+        Err(e) => Err(Mistake::new(format!("user {} cannot be looked up: {e}", quoted(text)))),
+    }
+}
+
 fn fingerprints(words: &[String]) -> Result<Vec<[u8; 32]>, Mistake> {
     if words.is_empty() {
         return Err(
@@ -320,7 +314,7 @@ fn password(table: &AccountTable, context: Context<'_>) -> Result<PasswordSource
     if let Some(command) = &table.password_command {
         return match &command.value {
             Command::Line(line) if !line.trim().is_empty() => {
-                Ok(PasswordSource::Command(["sh", "-c", line].map(str::to_owned).to_vec()))
+                Ok(PasswordSource::Command(["/bin/sh", "-c", line].map(str::to_owned).to_vec()))
             }
             Command::Argv(argv) if argv.first().is_some_and(|program| !program.is_empty()) => {
                 no_nul(argv).map_err(|mistake| command.fault(mistake))?;

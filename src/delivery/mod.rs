@@ -7,12 +7,14 @@
 
 pub mod maildir;
 pub mod mbox;
+pub mod owned;
 pub mod pipe;
 pub mod spool;
 pub mod stdout;
 #[cfg(test)]
 mod trial;
 
+use crate::access;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::{Digest, Facts};
@@ -165,6 +167,12 @@ pub enum Error {
         /// Its code.
         exit: ExitCode,
     },
+}
+
+impl From<access::Error> for Error {
+    fn from(e: access::Error) -> Self {
+        Self::Unfit { message: format!("{}\nhint: {}", e.what, e.hint), exit: ExitCode::Configuration }
+    }
 }
 
 impl Error {

@@ -35,7 +35,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         let Some(pause) = &memory.pause else { return Ok(()) };
         // A clock that was set back must not make the pause last for ever.
         let holds = self.now >= pause.refused && self.now < pause.until;
-        if holds && !self.run.options.insist && pause.configuration == self.run.account.fingerprint {
+        if holds && !self.run.options.insist && pause.configuration == self.run.fingerprint() {
             return Err(Error::Paused { until: date::rfc5322(pause.until) });
         }
         Ok(())
@@ -62,8 +62,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     fn refused(&self, memory: &mut Memory) -> bool {
-        let fingerprint = &self.run.account.fingerprint;
-        let before = memory.pause.as_ref().filter(|pause| pause.configuration == *fingerprint);
+        let fingerprint = self.run.fingerprint();
+        let before = memory.pause.as_ref().filter(|pause| pause.configuration == fingerprint);
         let refusals = before.map_or(0, |pause| pause.refusals).saturating_add(1);
         let doublings = refusals.saturating_sub(1).min(16);
         let length = FIRST_PAUSE.saturating_mul(1_i64 << doublings).min(LONGEST_PAUSE);
@@ -71,7 +71,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
             refusals,
             refused: self.now,
             until: Time(self.now.0.saturating_add(length)),
-            configuration: fingerprint.clone(),
+            configuration: fingerprint.to_owned(),
         });
         refusals == 1
     }

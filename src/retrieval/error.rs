@@ -1,6 +1,7 @@
 //! Why one mailbox's run failed: the errors of the rooms below, with the account's server and step where they don't say
 //! them, and what to do next.
 
+use crate::access;
 use crate::client;
 use crate::config::ConfigError;
 use crate::delivery;
@@ -15,6 +16,9 @@ pub enum Error {
     /// No password to be had, or its file is open to others.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The state directory or a destination is in somebody else's hands.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// The server, the line, or the login.
     #[error(transparent)]
     Client(#[from] client::Error),
@@ -73,6 +77,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(e) => e.exit_code(),
+            Self::Access(_) => ExitCode::Configuration,
             Self::Client(e) => e.exit_code(),
             Self::Ledger(e) => e.exit_code(),
             Self::Delivery(e) => e.exit_code(),
@@ -95,6 +100,8 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Config(e) => e.hint().map(str::to_owned),
+            Self::Access(e) => Some(e.hint.clone()),
             Self::Client(e) => e.hint(),
             Self::Ledger(e) => e.suggestion(),
             Self::NoIdentity { .. } => {
@@ -117,8 +124,8 @@ impl Error {
             Self::Listing(_) | Self::NoListing => {
                 Some("-vv shows the dialogue; the server's operator should see it".to_owned())
             }
-            // The first two carry theirs in their text.
-            Self::Config(_) | Self::Delivery(_) | Self::Pipe(_) => None,
+            // The first carries its own in its text.
+            Self::Delivery(_) | Self::Pipe(_) => None,
         }
     }
 
@@ -133,6 +140,7 @@ impl Error {
                 format!("{server}: {self}")
             }
             Self::Config(_)
+            | Self::Access(_)
             | Self::Client(_)
             | Self::Ledger(_)
             | Self::Delivery(_)

@@ -155,6 +155,7 @@ mod tests {
             max_message_size: None,
             max_messages: None,
             max_bytes: None,
+            owner: None,
             received_header: false,
             alert_after: Duration::ZERO,
             pipelining: Switch::Auto,
@@ -162,7 +163,6 @@ mod tests {
             full_listing_every: Duration::ZERO,
             sync: SyncMode::Off,
             timeout: Duration::from_secs(1),
-            fingerprint: String::new(),
         }
     }
 

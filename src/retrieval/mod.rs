@@ -24,6 +24,7 @@ use std::time::Instant;
 pub use error::Error;
 pub use run::{Context, Options};
 
+use crate::access;
 use crate::client::{Client, Transaction};
 use crate::clock::Time;
 use crate::config::account::{Account, Switch, SyncMode};
@@ -49,11 +50,15 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     let started = Instant::now();
     let run = Run::new(account, options, context);
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
-    let (result, news) = if options.dry_run {
-        (prepare::dry_run(&run, &mut summary), true)
-    } else {
-        mailbox(&run, &mut summary)
-    };
+    let (result, news) =
+        if let Err(e) = access::check_path(&context.state.join(account.mailbox().directory_name())) {
+            // Whoever can change what is in it could name files there that aren't his, and popfetch would remove them.
+            (Err(e.into()), true)
+        } else if options.dry_run {
+            (prepare::dry_run(&run, &mut summary), true)
+        } else {
+            mailbox(&run, &mut summary)
+        };
     if let Err(e) = result {
         let before = summary.trouble.take();
         summary.trouble = Some(Trouble {

@@ -9,8 +9,10 @@ use std::time::Duration;
 use super::committer::ledger_error;
 use super::error::Error;
 use super::run::Run;
+use crate::access::{self, Owner};
 use crate::clock::Time;
 use crate::delivery::mbox::{self, Neighbour, Neighbours};
+use crate::delivery::owned::RootsSettler;
 use crate::delivery::{self, Settler, Unsettled, maildir, pipe};
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
@@ -25,7 +27,7 @@ pub(super) fn recover(
     directory: &Path,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let settled = settle(ledger, directory, &run.context.stop, |_| true);
+    let settled = settle(ledger, directory, run.account.owner.as_ref(), &run.context.stop, |_| true);
     let (delivered, dropped) = match settled {
         Ok(counts) => counts,
         Err(e) => return Err(Error::Delivery(e)),
@@ -38,10 +40,12 @@ pub(super) fn recover(
     Ok(())
 }
 
-/// Settles the open lines at destinations of the kinds wanted; how many were delivered, and how many come again.
+/// Settles the open lines at destinations of the kinds wanted, with the rights of `owner`, if there is one; how many were
+/// delivered, and how many come again.
 fn settle(
     ledger: &mut Ledger,
     directory: &Path,
+    owner: Option<&Owner>,
     stop: &Stop,
     wanted: impl Fn(DestinationKind) -> bool,
 ) -> Result<(u64, u64), delivery::Error> {
@@ -57,15 +61,18 @@ fn settle(
         if intents.is_empty() {
             continue;
         }
+        super::destinations::allowed(&destination.name, owner)?;
         let unsettled = Unsettled { destination, intents };
         let mut settler = Settlement(ledger);
         let (more_delivered, more_dropped) = match unsettled.destination.name.kind {
             DestinationKind::Maildir => {
+                let _acting = access::act(owner)?;
+                let mut settler = RootsSettler { inner: &mut settler, owner };
                 let recovered = maildir::recover(&unsettled, &mut settler, now)?;
                 (recovered.delivered, recovered.again)
             }
             DestinationKind::Mbox => {
-                let recovered = mbox::recover(&unsettled, directory, &mut settler, now, stop)?;
+                let recovered = mbox::recover(&unsettled, directory, &mut settler, now, owner, stop)?;
                 (recovered.delivered, recovered.again)
             }
             DestinationKind::Pipe | DestinationKind::Stdout => {
@@ -113,6 +120,7 @@ impl Settler for Settlement<'_> {
 #[derive(Debug)]
 pub(super) struct Settling {
     pub(super) state: PathBuf,
+    pub(super) owner: Option<Owner>,
     pub(super) stop: Stop,
 }
 
@@ -128,7 +136,8 @@ impl Neighbours for Settling {
         };
         let mut ledger =
             Ledger::open(&neighbour.directory, &mailbox, lock, Time::now()).map_err(ledger_error)?;
-        settle(&mut ledger, &neighbour.directory, &self.stop, |kind| kind == DestinationKind::Mbox)?;
+        let owner = self.owner.as_ref();
+        settle(&mut ledger, &neighbour.directory, owner, &self.stop, |kind| kind == DestinationKind::Mbox)?;
         mbox::clean_up(&self.state, &neighbour.directory, ledger.id(), &ledger.intents())?;
         ledger.close().map_err(ledger_error)?;
         Ok(true)

@@ -37,6 +37,7 @@ pub use recover::{Recovered, recover};
 use recover::{Stretch, is_torn};
 
 use super::{Error, Inlet, Intake, Outlet, Recorder};
+use crate::access::{self, Owner};
 use crate::clock::Time;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
@@ -55,8 +56,8 @@ const LEAD: &[u8] = b"\n\n";
 ///
 /// # Errors
 /// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it for longer than `patience`.
-pub fn check(path: &Path, stop: &Stop, patience: Duration) -> Result<(), Error> {
-    locks::look(path, &mut Wait::new(stop, patience))
+pub fn check(path: &Path, owner: Option<&Owner>, stop: &Stop, patience: Duration) -> Result<(), Error> {
+    locks::look(path, owner, &mut Wait::new(stop, patience))
 }
 
 /// Removes from `state`, the ledger's directory, spools that none of its open intents names, and, when none is at an
@@ -125,6 +126,8 @@ impl Inlet for MboxInlet {
 pub struct Settings {
     /// The mbox.
     pub path: PathBuf,
+    /// Whose it is, if we act for somebody else.
+    pub owner: Option<Owner>,
     /// The directory of all ledgers.
     pub state_root: PathBuf,
     /// This ledger's directory.
@@ -185,11 +188,15 @@ impl MboxOutlet {
 
     /// Takes the locks at a moment when nobody has left the mbox unsettled.
     fn lock(&mut self) -> Result<Locked, Error> {
-        let path = resolve(&self.settings.path).map_err(|e| no_directory(&self.settings.path, e))?;
+        let owner = self.settings.owner.clone();
+        let path = {
+            let _acting = access::act(owner.as_ref())?;
+            resolve(&self.settings.path).map_err(|e| no_directory(&self.settings.path, e))?
+        };
         let stop = self.settings.stop.clone();
         let mut wait = Wait::new(&stop, self.settings.patience);
         loop {
-            let locking = Locked::take(&path, true, &mut wait)?;
+            let locking = Locked::take(&path, owner.as_ref(), true, &mut wait)?;
             if let Some(reason) = locking.undotted
                 && !std::mem::replace(&mut self.warned, true)
             {

@@ -62,6 +62,7 @@ impl Home {
         let warnings = Arc::clone(&self.warnings);
         let settings = Settings {
             path: self.mbox(),
+            owner: None,
             state_root: self.root(),
             state: self.state(),
             ledger: "aa".to_owned(),
@@ -99,7 +100,8 @@ impl Home {
 
     fn recover_at(&self, unsettled: &Unsettled, now: Time) -> Told {
         let mut told = Told::default();
-        let recovered = recover(unsettled, &self.state(), &mut told, now, &Stop::new().unwrap()).unwrap();
+        let recovered =
+            recover(unsettled, &self.state(), &mut told, now, None, &Stop::new().unwrap()).unwrap();
         assert_eq!(recovered, Recovered { delivered: told.delivered.len(), again: told.dropped.len() });
         told
     }
@@ -237,7 +239,7 @@ fn what_is_no_mbox_is_refused() {
     let refused = |home: &Home| {
         let error = home.deliver(&mut home.outlet(), &TEXTS).unwrap_err();
         assert!(matches!(error, Error::Unfit { exit: ExitCode::CannotCreate, .. }), "{error:?}");
-        let error = check(&home.mbox(), &Stop::new().unwrap(), Duration::ZERO).unwrap_err();
+        let error = check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap_err();
         assert_eq!(error.exit_code(), ExitCode::CannotCreate);
     };
     for text in ["root:x:0:0\n", "from x\n", "\nFrom x\n", "Fro", "From"] {
@@ -258,7 +260,7 @@ fn what_is_no_mbox_is_refused() {
         if let Some(text) = text {
             fs::write(home.mbox(), text).unwrap();
         }
-        check(&home.mbox(), &Stop::new().unwrap(), Duration::ZERO).unwrap();
+        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
     }
 }
 
@@ -603,7 +605,7 @@ fn nothing_is_concluded_while_the_directory_is_gone() {
     let unsettled = home.die(true);
     fs::rename(home.directory.path().join("mail"), home.directory.path().join("elsewhere")).unwrap();
     let mut told = Told::default();
-    let outcome = recover(&unsettled, &home.state(), &mut told, NOW, &Stop::new().unwrap());
+    let outcome = recover(&unsettled, &home.state(), &mut told, NOW, None, &Stop::new().unwrap());
     assert!(matches!(outcome, Err(Error::Later(_))), "{outcome:?}");
     assert!(told.delivered.is_empty() && told.dropped.is_empty());
 }

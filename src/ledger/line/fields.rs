@@ -134,7 +134,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn place(&mut self) -> Option<NotedPlace> {
-        let name = |field: &[u8]| String::from_utf8(text::from_field(field)?).ok();
+        // One file in one directory: nothing that leads out of it.
+        let name = |field: &[u8]| {
+            let name = String::from_utf8(text::from_field(field)?).ok()?;
+            let leads_away = matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\0']);
+            (!leads_away).then_some(name)
+        };
         Some(match self.next()? {
             b"maildir" => NotedPlace::Maildir { name: name(self.next()?)? },
             b"mbox" => NotedPlace::Mbox {
