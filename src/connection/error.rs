@@ -176,7 +176,7 @@ pub enum CertificateProblem {
 
 /// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} {}: {reason}", path.display())]
+#[error("{setting} {}: {reason}", text::printable(path.as_os_str().as_encoded_bytes()))]
 pub struct TrustProblem {
     /// The key that names it.
     pub setting: &'static str,

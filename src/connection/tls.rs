@@ -45,21 +45,27 @@ impl Secured {
         stop: &Stop,
     ) -> Result<Self, Error> {
         let connector = connectors.get(target.trust)?;
-        let wire = Wire::new(socket);
+        let wire = Wire::new(socket, target.trust.client_certificate.is_some());
         let memory = wire.memory();
         let until = after(Instant::now(), target.timeout);
         let mut outcome = connector.connect(target.host, wire);
-        let stream = loop {
+        let mut stream = loop {
             match outcome {
                 Ok(stream) => break stream,
                 Err(HandshakeError::Failure(error)) => return Err(explain(target, &memory, &error)),
-                Err(HandshakeError::WouldBlock(unfinished)) => {
-                    await_wire(unfinished.get_ref(), target, until, stop)?;
+                Err(HandshakeError::WouldBlock(mut unfinished)) => {
+                    if let Some(leaf) = unfinished.get_ref().held_back() {
+                        judge(leaf, target)?;
+                        unfinished.get_mut().release();
+                    } else {
+                        await_wire(unfinished.get_ref(), target, until, stop)?;
+                    }
                     outcome = unfinished.handshake();
                 }
             }
         };
-        verify(&stream, target)?;
+        judge(stream.peer_certificate().ok().flatten().and_then(|leaf| leaf.to_der().ok()), target)?;
+        stream.get_mut().release();
         // None where RFC 5929 defines none (Ed25519: no digest goes with the signature).
         let binding = stream.tls_server_end_point().ok().flatten();
         Ok(Self {
@@ -197,9 +203,8 @@ fn await_wire(wire: &Wire, target: &Target<'_>, until: Instant, stop: &Stop) -> 
     Ok(())
 }
 
-/// Whether this is the server that was meant.
-fn verify(stream: &TlsStream<Wire>, target: &Target<'_>) -> Result<(), Error> {
-    let leaf = stream.peer_certificate().ok().flatten().and_then(|leaf| leaf.to_der().ok());
+/// Whether this is the leaf (in DER) of the server that was meant.
+fn judge(leaf: Option<Vec<u8>>, target: &Target<'_>) -> Result<(), Error> {
     let verdict = match leaf {
         None => Err(CertificateProblem::Unreadable),
         Some(leaf) if target.trust.fingerprints.is_empty() => check_name(&leaf, target.host),
