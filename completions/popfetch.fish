@@ -35,6 +35,7 @@ complete -c popfetch -l mbox -d 'Deliver to this mbox file' -r -F
 complete -c popfetch -l pipe -d 'Hand each message to this command, which runs in a shell' -r -f -a "(__fish_complete_command)"
 complete -c popfetch -l time-limit -d 'Stop the command when it takes longer than this' -r -f
 complete -c popfetch -l parallel -d 'Run so many of these commands at once' -r -f
+complete -c popfetch -l owner -d 'Deliver as this user, when run as root' -r -f
 complete -c popfetch -l received-header -d 'Put a Received line on top of each message' -r -f
 complete -c popfetch -l leave-on-server -d 'Leave everything, or nothing, or what limits such as days=14,newest=100 don\'t name' -r -f
 complete -c popfetch -l max-message-size -d 'Leave messages that are larger than this' -r -f

@@ -265,6 +265,19 @@ pub fn act(owner: Option<&Owner>) -> Result<Option<Acting>, Error> {
     owner.map(Owner::act).transpose()
 }
 
+/// No core dump, and no other program of the same user that looks into our memory, where passwords are (PR_SET_DUMPABLE,
+/// prctl(2)).  Programs that we start are not concerned: it ends with execve.
+#[cfg(target_os = "linux")]
+pub fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    // It can't be refused.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+#[cfg(not(target_os = "linux"))]
+/// See the Linux version.
+pub fn keep_memory_private() {}
+
 /// Whether we run as root.
 #[must_use]
 pub fn is_root() -> bool {

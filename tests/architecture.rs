@@ -82,7 +82,21 @@ const ROOMS: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
-    ("cli", &["clock", "config", "connection", "delivery", "exit", "report", "retrieval", "stop", "text"]),
+    (
+        "cli",
+        &[
+            "access",
+            "clock",
+            "config",
+            "connection",
+            "delivery",
+            "exit",
+            "report",
+            "retrieval",
+            "stop",
+            "text",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -97,7 +111,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("base64", &["message", "protocol"]),
-    ("blake3", &["config::resolve", "delivery", "message"]),
+    ("blake3", &["config::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
     ("directories", &["config::locate"]),
     ("getrandom", &["clock"]),

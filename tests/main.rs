@@ -26,6 +26,7 @@ mod json;
 mod listing;
 mod login;
 mod mailbox;
+mod ownership;
 mod pipelining;
 mod policy;
 mod quick_poll;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use args::{Arguments, Color};
 
+use crate::access;
 use crate::config::ConfigError;
 use crate::config::locate::Environment;
 use crate::exit;
@@ -28,7 +29,7 @@ pub fn main() -> ExitCode {
 /// run ends the process.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    keep_memory_private();
+    access::keep_memory_private();
     let environment = Environment::capture();
     let code = match args::parse(args) {
         Ok(arguments) => {
@@ -41,18 +42,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     ExitCode::from(code.number())
 }
-
-/// No core dump, and no other program of the same user that looks into our memory, where passwords are (PR_SET_DUMPABLE,
-/// prctl(2)).  Programs that we start are not concerned: it ends with execve.
-#[cfg(target_os = "linux")]
-fn keep_memory_private() {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    // It can't be refused.
-    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn keep_memory_private() {}
 
 fn command(arguments: &Arguments, environment: &Environment, printer: &Arc<Printer>) -> exit::ExitCode {
     match catch_unwind(AssertUnwindSafe(|| commands::fetch::run(arguments, environment, printer))) {

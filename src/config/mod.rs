@@ -241,7 +241,10 @@ impl<'a> Loaded<'a> {
             ));
         }
         access::check_path(path).map_err(|e| {
-            ConfigError::file(format!("others could make popfetch run programs: {}", e.what), e.hint)
+            let word = access::shell_word(path);
+            // The file itself had better be closed to everybody: it may hold a password.
+            let hint = if e.hint.ends_with(&word) { format!("chmod 600 {word}") } else { e.hint };
+            ConfigError::file(format!("others could make popfetch run programs: {}", e.what), hint)
         })?;
         let (text, metadata) = locate::read(path, "configuration", LARGEST_FILE)?;
         let file = parse(path, text.expose())?;

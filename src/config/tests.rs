@@ -438,7 +438,7 @@ fn files_with_secrets_are_private() {
         (&secret, 0o640, Some(("other users can read it (mode 640)", "600"))),
         (&secret, 0o604, Some(("other users can read it (mode 604)", "600"))),
         (LEAST, 0o644, None),
-        (LEAST, 0o666, Some(("others could make popfetch run programs: everybody can change", "o-w"))),
+        (LEAST, 0o666, Some(("others could make popfetch run programs: everybody can change", "600"))),
     ] {
         let path = home.write(text, mode);
         match (load(&path, &home.environment()), refused) {

@@ -117,7 +117,14 @@ fn read(
     path: &Path,
     check: impl FnOnce(&Path, &Metadata) -> Result<(), access::Error>,
 ) -> Result<Vec<u8>, TrustProblem> {
-    let unreadable = |error: io::Error| problem(setting, path, &plain(&error), None);
+    let unreadable = |error: io::Error| {
+        problem(
+            setting,
+            path,
+            &plain(&error),
+            Some(format!("check the path that `{setting}` gives, and that this user can read it")),
+        )
+    };
     let (file, metadata) = access::open_regular(path).map_err(unreadable)?;
     check(path, &metadata).map_err(|e| problem(setting, path, &e.what, Some(e.hint)))?;
     if metadata.len() > LARGEST {

@@ -501,7 +501,7 @@ fn files_that_are_of_no_use() {
         let error = open("127.0.0.1", port, &trust).unwrap_err();
         assert_eq!(error.exit_code(), ExitCode::Configuration);
         assert!(error.to_string().starts_with(setting) && error.to_string().contains(text), "{error}");
-        assert_eq!(error.hint().is_some(), text == "PKCS#8" || text.contains("can "), "{error}");
+        assert_eq!(error.hint().is_some(), !["no certificate", "mismatch"].contains(&text), "{error}");
         server.join().unwrap();
     }
 }
