@@ -151,6 +151,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("toml", &["config"]),
+    ("unicode-properties", &["text"]),
     ("x509-parser", &["connection::certificate"]),
     ("xxhash-rust", &["ledger"]),
     ("zeroize", &["protocol", "secret"]),

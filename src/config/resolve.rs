@@ -119,6 +119,16 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
         of_tls(table.tls_fingerprint.as_ref())?;
         of_tls(table.tls_client_certificate.as_ref())?;
     }
+    if account.tls != Tls::Implicit
+        && account.port == 995
+        && let Some(port) = &table.port
+    {
+        // It would wait for a greeting that never comes, because the server waits for a handshake.
+        let tls = if account.tls == Tls::None { "none" } else { "starttls" };
+        let mistake =
+            Mistake::new(format!("on port 995 TLS begins at once, which tls = \"{tls}\" rules out"));
+        return Err(port.fault(mistake.hint("set tls = \"implicit\", or port = 110")));
+    }
     match &table.auth {
         Some(auth) if account.auth == Auth::External && account.trust.client_certificate.is_none() => {
             let hint = "add tls-client-certificate and tls-client-key";
@@ -279,10 +289,21 @@ fn fingerprints(words: &[String]) -> Result<Vec<[u8; 32]>, Mistake> {
     words.iter().map(|word| digest(word)).collect()
 }
 
-/// `sha256:` and 64 hexadecimal digits, with or without colons between the octets.
+/// `sha256:`, or what openssl(1) puts before it, and 64 hexadecimal digits, with or without colons between the octets.
 fn digest(text: &str) -> Result<[u8; 32], Mistake> {
     let parse = || {
-        let hex = text.strip_prefix("sha256:")?;
+        // As openssl(1) prints it: `SHA256 Fingerprint=AA:BB…`, `sha256 Fingerprint=…` from version 3 on.
+        let (kind, hex) = text.trim().split_at_checked("sha256".len())?;
+        let printed = " fingerprint=";
+        let hex = match hex.strip_prefix(':') {
+            Some(hex) => hex,
+            None => {
+                hex.split_at_checked(printed.len()).filter(|(word, _)| word.eq_ignore_ascii_case(printed))?.1
+            }
+        };
+        if !kind.eq_ignore_ascii_case("sha256") {
+            return None;
+        }
         let hex = if hex.contains(':') {
             if hex.split(':').any(|octet| octet.len() != 2) {
                 return None;
@@ -532,8 +553,15 @@ mod tests {
         let expected = digest(&format!("sha256:{plain}")).unwrap();
         assert_eq!(expected[..3], [0x01, 0x23, 0x45]);
         assert_eq!(digest(&format!("sha256:{coloned}")).unwrap(), expected);
+        for openssl in ["SHA256 Fingerprint", "sha256 Fingerprint"] {
+            assert_eq!(digest(&format!("{openssl}={coloned}\n")).unwrap(), expected);
+        }
         for bad in [
             plain.to_owned(),
+            format!("SHA1 Fingerprint={coloned}"),
+            format!("sha256={plain}"),
+            format!("sha256 fingerprint {plain}"),
+            "sha2é".to_owned(),
             format!("sha1:{plain}"),
             format!("sha256:{plain}0"),
             format!("sha256:{}", &plain[1..]),

@@ -124,7 +124,7 @@ fn everything() {
 
         [accounts."my work"]
         server = "Bücher.example."
-        port = 0x3e3
+        port = 0x3e4
         tls = "starttls"
         ca-file = "ca.pem"
         tls-fingerprint = ["sha256:0000000000000000000000000000000000000000000000000000000000000000",
@@ -166,7 +166,7 @@ fn everything() {
     let configuration = home.load(text).unwrap();
     assert_eq!((configuration.connections, configuration.connections_per_server), (8, 2));
     let [work, private] = configuration.accounts.as_slice() else { panic!() };
-    assert_eq!((work.host.as_str(), work.port, work.tls), ("xn--bcher-kva.example", 995, Tls::StartTls));
+    assert_eq!((work.host.as_str(), work.port, work.tls), ("xn--bcher-kva.example", 996, Tls::StartTls));
     let mut second = [0; 32];
     second[0] = 0xff;
     assert_eq!(
@@ -223,6 +223,10 @@ const BAD: &[(&str, &str, &str)] = &[
     ("passwrod = \"hunter2\"", "unknown key \"passwrod\"", "did you mean \"password\"?"),
     ("username = \"x\"", "unknown key \"username\"", "here it is \"user\""),
     ("maildir = \"x\"", "unknown key \"maildir\"", "\"maildir\" belongs in the table of deliver: deliver = { maildir = … }"),
+    ("tls = \"starttls\"\nport = 995", "port: on port 995 TLS begins at once, which tls = \"starttls\" rules out", "set tls = \"implicit\", or port = 110"),
+    ("tls = \"none\"\nport = 995", "port: on port 995 TLS begins at once, which tls = \"none\" rules out", "set tls = \"implicit\", or port = 110"),
+    ("owner = \"no-such-user\"", "owner: ", ""),
+    ("owner = true", "owner: expected a user's name or number, found true or false", ""),
     ("days = 14", "unknown key \"days\"", "\"days\" belongs in the table of leave-on-server: leave-on-server = { days = … }"),
     ("connections = 4", "unknown key \"connections\"", "\"connections\" holds for all accounts, and belongs below [defaults]"),
     ("lmtp = \"x\"", "unknown key \"lmtp\"", "the keys are server, port, "),

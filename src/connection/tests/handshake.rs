@@ -91,6 +91,61 @@ fn t6_t7_certificates() {
     }
 }
 
+/// What stands in the hint: the days of the certificate, and a line for the configuration.
+#[test]
+fn a_refused_certificate_can_be_seen_and_pinned() {
+    let days = |names: &'static str, signed, to| {
+        let change = move |params: &mut CertificateParams| {
+            params.subject_alt_names.push(dns(names));
+            (params.not_before, params.not_after) =
+                (rcgen::date_time_ymd(2000, 1, 2), rcgen::date_time_ymd(to, 3, 4));
+        };
+        Leaf::make(KeyPair::generate().unwrap(), change, signed)
+    };
+    for security in [Security::Implicit, Security::StartTls] {
+        for (leaf, last) in [
+            (days("localhost", false, 2199), "2199-03-04"),
+            (days("localhost", true, 2001), "2001-03-04"),
+            (days("pop.example.com", true, 2199), "2199-03-04"),
+        ] {
+            let acceptor = TlsAcceptor::new(leaf.identity()).unwrap();
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            // The first for us, and perhaps a second one to look at it: whoever asks gets the same answers.
+            let server = move || {
+                for mut socket in listener.incoming().map_while(Result::ok) {
+                    let mut stls = [0; 6];
+                    if security == Security::StartTls {
+                        let _ = socket.write_all(b"+OK hello\r\n");
+                        if socket.read_exact(&mut stls).is_err() || socket.write_all(b"+OK\r\n").is_err() {
+                            continue;
+                        }
+                    }
+                    let _ = acceptor.accept(socket);
+                }
+            };
+            std::thread::spawn(server);
+            let trust = by_authority();
+            let target = target("localhost", port, security, &trust);
+            let opened = Connection::open(&target, &CONNECTORS, &Stop::new().unwrap());
+            let outcome = match security {
+                Security::StartTls => {
+                    let mut clear = opened.unwrap();
+                    assert_eq!(take(&mut clear, 11), b"+OK hello\r\n");
+                    give(&mut clear, b"STLS\r\n");
+                    assert_eq!(take(&mut clear, 5), b"+OK\r\n");
+                    clear.starttls(&target, &CONNECTORS)
+                }
+                _ => opened,
+            };
+            let hint = outcome.unwrap_err().hint().unwrap();
+            let hex: String = leaf.fingerprint().iter().map(|octet| format!("{octet:02x}")).collect();
+            assert!(hint.contains(&format!("it is valid from 2000-01-02 to {last}\n")), "{hint}");
+            assert!(hint.contains(&format!("tls-fingerprint = \"sha256:{hex}\"\n")), "{hint}");
+        }
+    }
+}
+
 #[test]
 fn an_authority_that_nobody_knows_is_refused() {
     let (port, server) = serve_tls(&good(), |_| panic!("the client went on"));
