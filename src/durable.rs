@@ -131,12 +131,21 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
     }
 }
 
+/// Somebody may have put a FIFO where a file is expected: opening one would wait for its other end.  It makes no
+/// difference to files and directories.
+fn not_waiting() -> i32 {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    i32::try_from(flags.bits()).unwrap_or_default()
+}
+
 /// Opens the existing `path` for reading and writing.
 ///
 /// # Errors
 /// [`Step::Open`].
 pub fn open(path: &Path) -> Result<File> {
-    OpenOptions::new().read(true).write(true).open(path).map_err(|e| Error::new(Step::Open, path, e))
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(not_waiting());
+    options.open(path).map_err(|e| Error::new(Step::Open, path, e))
 }
 
 /// Opens the existing `path` for reading only.
@@ -144,7 +153,8 @@ pub fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// [`Step::Open`].
 pub fn open_to_read(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| Error::new(Step::Open, path, e))
+    let opened = OpenOptions::new().read(true).custom_flags(not_waiting()).open(path);
+    opened.map_err(|e| Error::new(Step::Open, path, e))
 }
 
 /// A file without a name in `directory`, readable and writable, gone when it's closed.

@@ -5,12 +5,13 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::destinations::{account, set_up};
 use crate::support::installed;
 use crate::support::mailboxes::{Maildir, assert_same, create_maildir, mbox_messages};
 use crate::support::sandbox::Sandbox;
+use crate::support::scripted::{Scripted, Step};
 use crate::support::server::{Message, Server, numbered};
 
 /// The user called nobody, which every system has.
@@ -47,6 +48,31 @@ fn with_anna(lines: &str) -> Option<(Server, Sandbox)> {
     fs::create_dir(&anna).unwrap();
     give_away(&anna);
     Some((server, sandbox))
+}
+
+/// A sandbox in which popfetch runs as nobody; `None`, said aloud, where that can't be had.
+fn of_nobody() -> Option<Sandbox> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: running as another user needs root");
+        return None;
+    }
+    installed("setpriv")?;
+    // The program is perhaps where only root may look.
+    static FOLDER: std::sync::LazyLock<tempfile::TempDir> = std::sync::LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        mode(folder.path(), 0o755);
+        fs::copy(env!("CARGO_BIN_EXE_popfetch"), folder.path().join("popfetch")).unwrap();
+        folder
+    });
+    let words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(OsString::from);
+    let program = FOLDER.path().join("popfetch").into_os_string();
+    Some(Sandbox::of(words.into_iter().chain([program]).collect()))
+}
+
+fn all_to_nobody(sandbox: &Sandbox) {
+    for (path, _) in owners(sandbox.home().parent().unwrap()) {
+        give_away(Path::new(&path));
+    }
 }
 
 /// Every file below a folder, with its owner.
@@ -162,6 +188,7 @@ fn as_root_a_folder_of_another_user_is_left_alone() {
         let run = sandbox.run([""; 0]);
         run.exits(78).complains("popfetch runs as root");
         run.complains("run as nobody (systemd: User=nobody), or set owner = \"nobody\"");
+        sandbox.run(["--dry-run"]).exits(78).complains("set owner = \"nobody\"");
         assert_eq!((files(&sandbox), server.sessions()), (before, 0), "{case}");
     }
 }
@@ -206,22 +233,9 @@ fn owner_is_for_root_and_for_users_that_exist() {
         return;
     };
     sandbox.run([""; 0]).exits(78).complains("this machine has no user \"no-such-user\"");
-    if installed("setpriv").is_none() {
-        return;
-    }
-    // The program is perhaps where only root may look.
-    let folder = tempfile::tempdir().unwrap();
-    mode(folder.path(), 0o755);
-    let program = folder.path().join("popfetch");
-    fs::copy(env!("CARGO_BIN_EXE_popfetch"), &program).unwrap();
-    let words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(OsString::from);
-    let sandbox = Sandbox::of(words.into_iter().chain([program.into_os_string()]).collect());
+    let Some(sandbox) = of_nobody() else { return };
     let server = Server::with("me", "secret", numbered([message("a")]));
-    let all_theirs = || {
-        for (path, _) in owners(sandbox.home().parent().unwrap()) {
-            give_away(Path::new(&path));
-        }
-    };
+    let all_theirs = || all_to_nobody(&sandbox);
     sandbox.config(account(&server, "deliver = { mbox = \"~/box\" }\nowner = \"nobody\""));
     all_theirs();
     sandbox.run([""; 0]).exits(78).complains("only root can deliver as another user").complains("hint: ");
@@ -297,5 +311,56 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
         let run = sandbox.popfetch([""; 0]).limit(Duration::from_secs(30)).run();
         run.exits(78).complains("not a regular file").complains("hint: ");
+    }
+}
+
+#[test]
+fn a_containers_secret_whose_mode_cannot_be_changed_has_another_way_in() {
+    let Some(sandbox) = of_nobody() else { return };
+    let server = Server::with("me", "secret", numbered([message("a")]));
+    let folder = sandbox.path("secrets");
+    let write = |source: &str| {
+        let text = account(&server, &format!("deliver = {{ mbox = \"~/box\" }}\n{source}"));
+        sandbox.config(text.replace("password = \"secret\"\n", ""));
+        sandbox.write("secrets/pw", "secret\n");
+        all_to_nobody(&sandbox);
+        // As Docker and Kubernetes lay them down: root's, and for everybody to read.
+        chown(folder.join("pw"), Some(0), Some(0)).unwrap();
+        mode(&folder.join("pw"), 0o444);
+    };
+    let file = folder.join("pw").display().to_string();
+    write("password-file = \"~/secrets/pw\"");
+    let run = sandbox.run([""; 0]);
+    run.exits(78)
+        .complains("credential = \"pw\"")
+        .complains(&format!("CREDENTIALS_DIRECTORY={}", folder.display()));
+    run.complains(&format!("password-command = [\"cat\", \"{file}\"]")).never_says("chmod");
+    write(&format!("password-command = [\"cat\", \"{file}\"]"));
+    sandbox.run([""; 0]).succeeds();
+    write("credential = \"pw\"");
+    sandbox.popfetch([""; 0]).env("CREDENTIALS_DIRECTORY", &folder).run().succeeds();
+}
+
+/// Other programs of the same user could read passwords in the memory of a process that may be traced.
+#[test]
+fn nobody_else_looks_into_the_memory() {
+    let Some(sandbox) = of_nobody() else { return };
+    let server = Scripted::start(vec![vec![Step::Stall]]);
+    let more = "tls = \"none\"\npassword = \"secret\"\ntimeout = \"50s\"";
+    sandbox.config(crate::login::named_account("work", server.port(), more));
+    all_to_nobody(&sandbox);
+    let running = sandbox.popfetch([""; 0]).start();
+    let process = Path::new("/proc").join(running.pid().as_raw_nonzero().to_string());
+    let until = Instant::now() + Duration::from_secs(30);
+    // The files of a process that cannot be traced are root's, whoever it belongs to.
+    let is_closed = || {
+        let read = |name: &str| fs::read_to_string(process.join(name)).unwrap();
+        read("comm").trim() == "popfetch"
+            && read("status").contains("Uid:\t65534\t65534")
+            && process.join("environ").metadata().unwrap().uid() == 0
+    };
+    while !is_closed() {
+        assert!(Instant::now() < until, "it can be traced");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -169,8 +169,7 @@ fn refused_after(
 fn t6_each_bad_certificate_has_its_own_words() {
     let authority = Authority::new();
     for mode in ["tls = \"implicit\"", "tls = \"starttls\""] {
-        let looked_at =
-            |leaf: &Leaf| refused_after(2, &authority, authority.issue(leaf), "localhost", mode);
+        let looked_at = |leaf: &Leaf| refused_after(2, &authority, authority.issue(leaf), "localhost", mode);
         looked_at(&Leaf::self_signed()).complains("self-signed").complains("`ca-file`");
         looked_at(&Leaf::expired()).complains("expired").complains("clock");
         looked_at(&Leaf { years: (2090, 2099), ..Leaf::default() }).complains("not valid yet");

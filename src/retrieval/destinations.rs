@@ -87,6 +87,12 @@ pub(super) fn allowed(name: &DestinationName, owner: Option<&Owner>) -> Result<(
     }
 }
 
+/// The same for all destinations of the account.
+pub(super) fn all_allowed(run: &Run<'_>) -> Result<(), access::Error> {
+    let owner = run.account.owner.as_ref();
+    run.account.deliver.iter().try_for_each(|deliver| allowed(&name(run, deliver), owner))
+}
+
 /// The order in which destinations get a batch.  Programs come last: what they do cannot be taken back.  Mboxes come by
 /// path, the same for every account, so that no two committers hold one and wait for the other's.
 fn turn(deliver: &Deliver) -> (u8, &Path) {
