@@ -96,7 +96,7 @@ pub enum Error {
         /// A command that shows it.
         look: String,
         /// What it says, where it could be read.
-        seen: Option<Seen>,
+        seen: Option<Box<Seen>>,
     },
     /// The server refused our certificate, or asks for one.
     #[error("{server} refused the client certificate: {reason}")]
@@ -196,7 +196,7 @@ impl Error {
     pub(super) fn with_leaf(self, leaf: impl FnOnce() -> Option<Vec<u8>>) -> Self {
         match self {
             Self::Certificate { server, problem, look, seen: None } => {
-                let seen = leaf().map(|leaf| Seen::of(&leaf));
+                let seen = leaf().map(|leaf| Box::new(Seen::of(&leaf)));
                 Self::Certificate { server, problem, look, seen }
             }
             other => other,

@@ -235,7 +235,7 @@ fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>
     let look = format!(
         "openssl s_client -connect {server}{starttls} </dev/null | openssl x509 -noout -issuer -dates -ext subjectAltName -fingerprint -sha256"
     );
-    Error::Certificate { server, problem, look, seen: leaf.map(Seen::of) }
+    Error::Certificate { server, problem, look, seen: leaf.map(Seen::of).map(Box::new) }
 }
 
 /// Why the handshake failed.
