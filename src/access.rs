@@ -10,6 +10,7 @@
 //! The rights are those of one thread (Linux has them per thread): its effective user and group, and its groups.  The
 //! real and the saved user stay root's, so that the user can neither signal nor trace the process.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -43,21 +44,40 @@ impl Error {
 }
 
 /// The user that `owner` names: whose mail it is, when root fetches it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Owner {
     name: String,
     uid: u32,
     gid: u32,
     groups: Vec<u32>,
     home: PathBuf,
+    environment: Vec<(OsString, OsString)>,
 }
 
+impl std::fmt::Debug for Owner {
+    /// Without the environment.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, uid, gid, groups, home, environment: _ } = self;
+        let mut debug = f.debug_struct("Owner");
+        debug
+            .field("name", name)
+            .field("uid", uid)
+            .field("gid", gid)
+            .field("groups", groups)
+            .field("home", home);
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// What programs run as a user keep of our environment; anything else may be root's secret.
+const KEPT: [&str; 3] = ["PATH", "LANG", "TZ"];
+
 impl Owner {
-    /// The user of this name, or of this number; `None` where there is none.
+    /// The user of this name, or of this number; `None` where there is none.  `variables` is our environment.
     ///
     /// # Errors
     /// When the system's list of users cannot be read.
-    pub fn find(text: &str) -> io::Result<Option<Self>> {
+    pub fn find(text: &str, variables: &BTreeMap<OsString, OsString>) -> io::Result<Option<Self>> {
         let by_number = |number: u32| User::from_uid(nix::unistd::Uid::from_raw(number));
         let user = match User::from_name(text)? {
             None => text.parse().ok().map(by_number).transpose()?.flatten(),
@@ -66,12 +86,20 @@ impl Owner {
         let Some(user) = user else { return Ok(None) };
         let name = std::ffi::CString::new(user.name.as_bytes())?;
         let groups = nix::unistd::getgrouplist(&name, user.gid)?;
+        let is_kept =
+            |name: &OsString| KEPT.iter().any(|kept| name == kept) || name.as_bytes().starts_with(b"LC_");
+        let mut environment: Vec<(OsString, OsString)> =
+            variables.iter().filter(|(name, _)| is_kept(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+        environment.push(("HOME".into(), user.dir.clone().into()));
+        environment.push(("USER".into(), user.name.clone().into()));
+        environment.push(("LOGNAME".into(), user.name.clone().into()));
         Ok(Some(Self {
             name: user.name,
             uid: user.uid.as_raw(),
             gid: user.gid.as_raw(),
             groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
             home: user.dir,
+            environment,
         }))
     }
 
@@ -94,12 +122,17 @@ impl Owner {
         Ok(Acting(Some(switch::Back)))
     }
 
-    /// Starts a program as the user, with the user's groups, HOME, USER and LOGNAME.
+    /// Starts a program as the user, with the user's groups.  Its environment is what `command` sets, the user's HOME, USER
+    /// and LOGNAME, and of ours only PATH, the language and the time zone.
     ///
     /// # Errors
     /// As for [`Command::spawn`]; and where the system doesn't allow it.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
-        command.env("HOME", &self.home).env("USER", &self.name).env("LOGNAME", &self.name);
+        let set: Vec<(OsString, OsString)> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect();
+        command.env_clear().envs(self.environment.iter().cloned()).envs(set);
         switch::spawn(self, command)
     }
 
@@ -296,7 +329,11 @@ fn us() -> u32 {
 pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        // Another program has a lease on it (fcntl(2)), which only an opening that waits takes back.
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock && path.is_file() => File::open(path)?,
+        opened => opened?,
+    };
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         let kind = if metadata.is_dir() { "it is a directory" } else { "it is not a regular file" };
@@ -622,9 +659,11 @@ mod tests {
         if !is_root() {
             return;
         }
-        let Ok(Some(nobody)) = Owner::find("nobody") else { return };
-        assert_eq!(Owner::find(&nobody.uid().to_string()).unwrap(), Some(nobody.clone()));
-        assert_eq!(Owner::find("no such user").unwrap(), None);
+        let variables = [("PATH", "/bin"), ("LC_ALL", "C"), ("TOKEN", "secret")];
+        let variables = variables.map(|(name, value)| (name.into(), value.into())).into();
+        let Ok(Some(nobody)) = Owner::find("nobody", &variables) else { return };
+        assert_eq!(Owner::find(&nobody.uid().to_string(), &variables).unwrap(), Some(nobody.clone()));
+        assert_eq!(Owner::find("no such user", &variables).unwrap(), None);
         let home = tempfile::tempdir().unwrap();
         mode(home.path(), 0o777);
         let (theirs, ours, closed) =
@@ -648,11 +687,15 @@ mod tests {
         assert_eq!(ours.metadata().unwrap().uid(), 0);
 
         let mut command = std::process::Command::new("/bin/sh");
-        command.args(["-c", "id -u; id -ru; id -G; echo $HOME"]).stdout(std::process::Stdio::piped());
+        command
+            .args(["-c", "id -u; id -ru; id -G; echo $HOME; echo $PATH $LC_ALL $TOKEN $MORE"])
+            .env("MORE", "more")
+            .stdout(std::process::Stdio::piped());
         let child = nobody.spawn(&mut command).unwrap();
         let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
         let groups: Vec<String> = nobody.groups.iter().map(u32::to_string).collect();
-        let expected = format!("{0}\n{0}\n{1}\n{2}\n", nobody.uid, groups.join(" "), nobody.home.display());
+        let expected =
+            format!("{0}\n{0}\n{1}\n{2}\n/bin C more\n", nobody.uid, groups.join(" "), nobody.home.display());
         assert_eq!(said, expected);
         assert_eq!(rustix::process::geteuid().as_raw(), 0, "this thread is as it was");
     }

@@ -131,11 +131,17 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
     }
 }
 
-/// Somebody may have put a FIFO where a file is expected: opening one would wait for its other end.  It makes no
-/// difference to files and directories.
-fn not_waiting() -> i32 {
+/// Somebody may have put a FIFO where a file is expected, and opening one would wait for its other end: so nothing is waited
+/// for.  It makes no difference to files and directories, but for one that another program has a lease on (fcntl(2)).
+fn open_existing(options: &mut OpenOptions, path: &Path) -> Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    i32::try_from(flags.bits()).unwrap_or_default()
+    let opened = match options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock && path.is_file() => {
+            options.custom_flags(0).open(path)
+        }
+        opened => opened,
+    };
+    opened.map_err(|e| Error::new(Step::Open, path, e))
 }
 
 /// Opens the existing `path` for reading and writing.
@@ -143,9 +149,7 @@ fn not_waiting() -> i32 {
 /// # Errors
 /// [`Step::Open`].
 pub fn open(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).custom_flags(not_waiting());
-    options.open(path).map_err(|e| Error::new(Step::Open, path, e))
+    open_existing(OpenOptions::new().read(true).write(true), path)
 }
 
 /// Opens the existing `path` for reading only.
@@ -153,8 +157,7 @@ pub fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// [`Step::Open`].
 pub fn open_to_read(path: &Path) -> Result<File> {
-    let opened = OpenOptions::new().read(true).custom_flags(not_waiting()).open(path);
-    opened.map_err(|e| Error::new(Step::Open, path, e))
+    open_existing(OpenOptions::new().read(true), path)
 }
 
 /// A file without a name in `directory`, readable and writable, gone when it's closed.

@@ -88,14 +88,14 @@ fn owners(folder: &Path) -> Vec<(String, u32)> {
 
 const EVERYWHERE: &str = "owner = \"nobody\"\n\
     deliver = [{ maildir = \"~/anna/Mail\" }, { mbox = \"~/anna/box\" }, \
-    { pipe = \"cat >/dev/null; echo $(id -u) $(id -ru) $(id -G) $HOME $USER >> HERE/anna/who\" }]";
+    { pipe = \"cat >/dev/null; echo $(id -u) $(id -ru) $(id -G) $HOME $USER$ROOTS >> HERE/anna/who\" }]";
 
 #[test]
 fn mail_for_a_user_belongs_to_that_user() {
     let Some((server, sandbox)) = with_anna("") else { return };
     let lines = EVERYWHERE.replace("HERE", sandbox.home().to_str().unwrap());
     sandbox.config(account(&server, &lines));
-    sandbox.run([""; 0]).succeeds();
+    sandbox.popfetch([""; 0]).env("ROOTS", "-sees-this").run().succeeds();
     for (path, owner) in owners(&sandbox.path("anna")) {
         assert_eq!(owner, NOBODY, "{path}");
     }

@@ -185,8 +185,8 @@ pub(super) fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metad
         ConfigError::file(format!("cannot read {what} {shown}: {e}"), hint)
     };
     let (file, metadata) = access::open_regular(path).map_err(unreadable)?;
-    // In one piece: a buffer that grows leaves its octets behind in memory.
-    let room = metadata.len().min(limit).saturating_add(2);
+    // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
+    let room = metadata.len().min(limit).saturating_add(64);
     let mut content = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(unreadable)?;
     let content = Secret::new(content);

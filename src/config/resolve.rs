@@ -95,7 +95,7 @@ pub(super) fn values(
         max_message_size: meant(table.max_message_size.as_ref(), limit)?,
         max_messages: meant(table.max_messages.as_ref(), |n| number(*n, 1, u32::MAX))?.map(u64::from),
         max_bytes: meant(table.max_bytes.as_ref(), limit)?,
-        owner: meant(table.owner.as_ref(), |user| owner(&user.0))?,
+        owner: meant(table.owner.as_ref(), |user| owner(&user.0, context.environment))?,
         received_header: table.received_header.as_ref().is_some_and(|setting| setting.value),
         alert_after: meant(table.alert_after.as_ref(), |text| units::duration(text))?.unwrap_or(HOUR),
         pipelining: choice(table.pipelining.as_ref(), PIPELINING)?.unwrap_or(Switch::Auto),
@@ -267,13 +267,13 @@ pub(super) fn user(text: &str) -> Result<String, Mistake> {
 }
 
 /// A user of this machine, whom only root can act as.
-fn owner(text: &str) -> Result<Owner, Mistake> {
+fn owner(text: &str, environment: &Environment) -> Result<Owner, Mistake> {
     if !access::is_root() {
         return Err(Mistake::new("only root can deliver as another user").hint(
             "remove it, or run popfetch as root; without it popfetch delivers as the user that runs it",
         ));
     }
-    match Owner::find(text) {
+    match Owner::find(text, &environment.variables) {
         Ok(Some(owner)) => Ok(owner),
         Ok(None) => Err(Mistake::new(format!("this machine has no user {}", quoted(text)))),
         Err(e) => Err(Mistake::new(format!("user {} cannot be looked up: {e}", quoted(text)))),

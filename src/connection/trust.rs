@@ -130,8 +130,8 @@ fn read(
     if metadata.len() > LARGEST {
         return Err(problem(setting, path, "it is larger than 16 MiB", None));
     }
-    // In one piece: a buffer that grows leaves its octets behind in memory.
-    let room = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1);
+    // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
+    let room = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(64);
     let mut content = Vec::with_capacity(room);
     file.take(LARGEST).read_to_end(&mut content).map_err(unreadable)?;
     Ok(content)
