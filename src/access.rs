@@ -84,8 +84,7 @@ impl Owner {
             user => user,
         };
         let Some(user) = user else { return Ok(None) };
-        let name = std::ffi::CString::new(user.name.as_bytes())?;
-        let groups = nix::unistd::getgrouplist(&name, user.gid)?;
+        let groups = switch::groups_of(&user)?;
         let is_kept =
             |name: &OsString| KEPT.iter().any(|kept| name == kept) || name.as_bytes().starts_with(b"LC_");
         let mut environment: Vec<(OsString, OsString)> =
@@ -97,7 +96,7 @@ impl Owner {
             name: user.name,
             uid: user.uid.as_raw(),
             gid: user.gid.as_raw(),
-            groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
+            groups,
             home: user.dir,
             environment,
         }))
@@ -178,7 +177,7 @@ impl Drop for AsRoot {
 
 #[cfg(target_os = "linux")]
 mod switch {
-    use super::Owner;
+    use super::{Owner, User};
     use rustix::process::{Gid, Uid};
     use rustix::thread::{
         CapabilitySet, capabilities, set_capabilities, set_thread_groups, set_thread_res_gid,
@@ -193,6 +192,12 @@ mod switch {
     /// The groups that the process was started with.
     fn groups() -> &'static [Gid] {
         GROUPS.get_or_init(|| rustix::process::getgroups().unwrap_or_default())
+    }
+
+    pub(super) fn groups_of(user: &User) -> io::Result<Vec<u32>> {
+        let name = std::ffi::CString::new(user.name.as_bytes())?;
+        let groups = nix::unistd::getgrouplist(&name, user.gid)?;
+        Ok(groups.into_iter().map(nix::unistd::Gid::as_raw).collect())
     }
 
     fn join(owner: &Owner) -> io::Result<()> {
@@ -259,9 +264,13 @@ mod switch {
 
 #[cfg(not(target_os = "linux"))]
 mod switch {
-    use super::Owner;
+    use super::{Owner, User};
     use std::io;
     use std::process::{Child, Command};
+
+    pub(super) fn groups_of(_: &User) -> io::Result<Vec<u32>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     pub(super) fn act(_: &Owner) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
