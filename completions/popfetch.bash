@@ -16,6 +16,12 @@ _popfetch() {
             ",$1")
                 cmd="popfetch"
                 ;;
+            popfetch,state)
+                cmd="popfetch__subcmd__state"
+                ;;
+            popfetch__subcmd__state,release)
+                cmd="popfetch__subcmd__state__subcmd__release"
+                ;;
             *)
                 ;;
         esac
@@ -23,7 +29,7 @@ _popfetch() {
 
     case "${cmd}" in
         popfetch)
-            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --time-limit --parallel --stdout --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --pipelining --listing --full-listing-every --sync --help --version"
+            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --time-limit --parallel --stdout --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version state"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -277,8 +283,19 @@ _popfetch() {
                     fi
                     return 0
                     ;;
+                --remind-after)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 --pipelining)
                     COMPREPLY=($(compgen -W "auto on off" -- "${cur}"))
+                    return 0
+                    ;;
+                --utf8)
+                    COMPREPLY=($(compgen -W "auto off" -- "${cur}"))
                     return 0
                     ;;
                 --listing)
@@ -294,6 +311,53 @@ _popfetch() {
                     ;;
                 --sync)
                     COMPREPLY=($(compgen -W "auto each off" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state)
+            opts="-h --help release"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state__subcmd__release)
+            opts="-y -h --destination --yes --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --destination)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)

@@ -14,12 +14,22 @@ impl Time {
         Self::from_system(system_now())
     }
 
-    fn from_system(time: SystemTime) -> Self {
+    /// The second in which a time of the system's lies.
+    #[must_use]
+    pub fn from_system(time: SystemTime) -> Self {
         let seconds = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         Self(match time.duration_since(UNIX_EPOCH) {
             Ok(since) => seconds(since),
             Err(before) => seconds(before.duration()).saturating_neg(),
         })
+    }
+
+    /// The same for the system; what it can't say is 1970.
+    #[must_use]
+    pub fn to_system(self) -> SystemTime {
+        let seconds = std::time::Duration::from_secs(self.0.unsigned_abs());
+        let time = if self.0 < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
+        time.unwrap_or(UNIX_EPOCH)
     }
 
     /// Seconds from `earlier` to `self`; negative when the clock has been set back.

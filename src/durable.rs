@@ -16,7 +16,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::exit::ExitCode;
@@ -90,6 +90,22 @@ impl Error {
         }
     }
 
+    /// What to do about it, where the system's word tells.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self.source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
+                Some("make room on that disk, or raise the quota")
+            }
+            Some(Errno::ACCESS | Errno::PERM) => Some(
+                "the user that runs popfetch lacks the permission for it: change the owner or the mode (ls -ld shows \
+                 them), or name another place",
+            ),
+            Some(Errno::ROFS) => Some("that file system can only be read: name another place"),
+            _ => None,
+        }
+    }
+
     /// Whether the disk or the user's quota is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -131,11 +147,13 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
     }
 }
 
-/// Somebody may have put a FIFO where a file is expected, and opening one would wait for its other end: so nothing is waited
-/// for.  It makes no difference to files and directories, but for one that another program has a lease on (fcntl(2)).
+/// Never waits at a FIFO, nor becomes the owner of a terminal, whoever has put one there.
+const WITHOUT_WAITING: i32 = (OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()).cast_signed();
+
+/// Opens what is there, [`WITHOUT_WAITING`].  It makes no difference to files and directories, but for one that another
+/// program has a lease on (fcntl(2)), which is waited for.
 fn open_existing(options: &mut OpenOptions, path: &Path) -> Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let opened = match options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path) {
+    let opened = match options.custom_flags(WITHOUT_WAITING).open(path) {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock && path.is_file() => {
             options.custom_flags(0).open(path)
         }
@@ -160,13 +178,44 @@ pub fn open_to_read(path: &Path) -> Result<File> {
     open_existing(OpenOptions::new().read(true), path)
 }
 
+/// Opens the existing file `path` for reading only, in a directory where others may have put anything under that name: no
+/// link is followed, and what is no regular file isn't read.
+///
+/// # Errors
+/// [`Step::Open`]; `InvalidInput` when it is no regular file.
+pub fn open_plain_file(path: &Path) -> Result<File> {
+    let fail = |e| Error::new(Step::Open, path, e);
+    let flags = WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed();
+    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) if file.metadata().map_err(fail)?.is_file() => Ok(file),
+        Err(e) if e.raw_os_error().map(Errno::from_raw_os_error) != Some(Errno::LOOP) => Err(fail(e)),
+        _ => Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))),
+    }
+}
+
+/// Whether files can be made in `directory`, as far as the system tells beforehand.
+///
+/// # Errors
+/// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
+pub fn may_write(directory: &Path) -> io::Result<()> {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    // access(2) asks for whoever has started us; a thread that acts as somebody else must ask for them.
+    let acts = (getuid(), getgid()) != (geteuid(), getegid());
+    let flags = if acts { AtFlags::EACCESS } else { AtFlags::empty() };
+    match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, flags) {
+        // An old kernel can't tell: it is seen when the file is made.
+        Err(Errno::NOSYS) if acts => Ok(()),
+        answer => Ok(answer?),
+    }
+}
+
 /// A file without a name in `directory`, readable and writable, gone when it's closed.
 ///
 /// # Errors
 /// [`Step::Open`].
 pub fn create_unnamed(directory: &Path) -> Result<File> {
     take(Step::Open, directory)?;
-    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(directory, flags, rustix::fs::Mode::from_raw_mode(0o600)) {
         Ok(file) => Ok(File::from(file)),
         // Not every file system has O_TMPFILE: there, a name that goes at once.
@@ -326,6 +375,17 @@ pub fn sync_file_system(directory: &File, path: &Path) -> Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub fn sync_file_system(_: &File, path: &Path) -> Result<()> {
     Err(Error::new(Step::Sync, path, Errno::NOSYS))
+}
+
+/// Brings everything that any program has written to the disk: `sync(2)`.  For what a program has taken, for nobody knows
+/// where it has put that.  It waits, and reports nothing.
+///
+/// # Errors
+/// None but those that tests ask for.
+pub fn sync_everything() -> Result<()> {
+    take(Step::Sync, Path::new("every file system"))?;
+    rustix::fs::sync();
+    Ok(())
 }
 
 /// Whether [`sync_file_system`] may stand for the sync of each file and name in `directory`: it covers both and reports

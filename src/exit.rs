@@ -15,7 +15,7 @@ pub enum ExitCode {
     CannotCreate,
     /// 74: reading, writing or syncing locally failed.
     LocalIo,
-    /// 75: passes by itself; try again later.
+    /// 75: passes on its own; try again later.
     Later,
     /// 76: not POP3, over a limit, an injection, STLS refused or missing, a failed handshake.
     Protocol,
@@ -43,6 +43,12 @@ impl ExitCode {
         }
     }
 
+    /// The code of that number, if it is one of ours.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.number() == number)
+    }
+
     /// What the code means, for the man page.
     #[must_use]
     pub fn meaning(self) -> &'static str {
@@ -54,7 +60,7 @@ impl ExitCode {
             Self::CannotCreate => "Something could not be created: a file, a directory, a name.",
             Self::LocalIo => "Reading, writing or syncing locally failed.",
             Self::Later => {
-                "Passes by itself: network trouble, time-outs, locks, a busy maildrop, or a message that failed and comes again."
+                "Temporary: the network, time-outs, locks, a busy maildrop, or a message that failed and is tried again."
             }
             Self::Protocol => {
                 "The server does not speak POP3, broke a limit, refused STLS, or the TLS handshake failed."
@@ -107,20 +113,39 @@ impl ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::ExitCode;
 
+    /// What outranks what, by the manual.
+    const ORDER: [u8; 10] = [64, 70, 78, 77, 74, 73, 76, 69, 75, 0];
+
     #[test]
-    fn what_needs_a_human_outranks_what_passes() {
-        let order = [70, 78, 77, 74, 73, 76, 69, 75, 0];
-        for (i, high) in order.iter().enumerate() {
-            for low in order.iter().skip(i) {
-                let code = |n: &u8| ExitCode::ALL.into_iter().find(|c| c.number() == *n);
-                let (Some(high), Some(low)) = (code(high), code(low)) else {
-                    unreachable!("every number of the table is a code")
-                };
-                assert_eq!(high.merge(low), high);
-                assert_eq!(low.merge(high), high);
-            }
+    fn every_code_has_its_place_in_the_order() {
+        assert_eq!(ExitCode::ALL.len(), ORDER.len());
+        for code in ExitCode::ALL {
+            assert!(ORDER.contains(&code.number()), "{code:?}");
+            assert_eq!(ExitCode::from_number(code.number()), Some(code));
+        }
+        assert_eq!(ExitCode::from_number(1), None);
+    }
+
+    proptest! {
+        /// Of any accounts, in any order and however they are grouped, the code that comes first in the order is the
+        /// run's; of none, it is 0.
+        #[test]
+        fn what_needs_a_human_outranks_what_passes(
+            codes in prop::collection::vec(prop::sample::select(ExitCode::ALL.to_vec()), 0..8),
+            cut in 0_usize..8,
+        ) {
+            let merge = |codes: &[ExitCode]| codes.iter().copied().fold(ExitCode::Done, ExitCode::merge);
+            let place = |code: &ExitCode| ORDER.iter().position(|number| *number == code.number());
+            let expected = codes.iter().copied().min_by_key(place).unwrap_or(ExitCode::Done);
+            prop_assert_eq!(merge(&codes), expected);
+            let reversed: Vec<ExitCode> = codes.iter().rev().copied().collect();
+            prop_assert_eq!(merge(&reversed), expected);
+            let (some, others) = codes.split_at(cut.min(codes.len()));
+            prop_assert_eq!(merge(some).merge(merge(others)), expected);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
 
 pub mod maildrop;
+pub mod suspicion;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::proof::{DestinationId, EntryId};
 use crate::protocol::types::{MessageNumber, Octets};
 
 pub use maildrop::{Listed, Maildrop, Who};
+pub use suspicion::{Adds, Suspicion, is_renumbered, suspicion};
 
 /// What the policies of one account and one run come to.
 #[derive(Debug, Clone)]
@@ -38,6 +40,10 @@ pub struct Policy {
     pub taken: (u64, Octets),
     /// `--all`: what was retrieved before is retrieved again.
     pub all: bool,
+    /// What failed not long ago is tried at once: the user asked for it.
+    pub insist: bool,
+    /// Whether the session is in UTF-8 mode (RFC 6856): sizes may differ from those in the other mode.
+    pub utf8: bool,
     /// The server shows only a window of the maildrop and drops from it what was retrieved at a clean `QUIT` (Gmail):
     /// what it lists again must be retrieved again to be dropped.
     pub window: bool,
@@ -66,11 +72,19 @@ impl Policy {
             max_bytes: account.max_bytes,
             taken: (0, Octets(0)),
             all,
+            insist: false,
+            utf8: false,
             window: false,
             destinations,
             age_now: ledger.trusted_now(),
             now: ledger.now(),
         }
+    }
+
+    /// Whether all that is delivered is deleted.
+    #[must_use]
+    pub fn deletes_everything(&self) -> bool {
+        self.retention == Retention::Delete
     }
 
     /// Whether anything is ever deleted.
@@ -87,8 +101,22 @@ pub enum Decision {
     Retrieve(Why),
     /// Its header, or all of it, is compared with what we have; delivered only if it's another message.
     Compare(Why),
+    /// Due for deletion: recognised first (by its header, else by all of it), then deleted; if it proves to be other
+    /// mail it is delivered instead.
+    Delete(Why),
     /// Left where it is.
     Leave(Why),
+}
+
+impl Decision {
+    /// Why it is compared with what we have, if it is.
+    #[must_use]
+    pub fn compares(self) -> Option<Why> {
+        match self {
+            Self::Compare(why) | Self::Delete(why) => Some(why),
+            Self::Retrieve(_) | Self::Leave(_) => None,
+        }
+    }
 }
 
 /// The reason for a [`Decision`] or a deletion.
@@ -106,8 +134,13 @@ pub enum Why {
     CameBack,
     /// Its unique-id is listed more often than it was delivered, or a deletion depends on which one this is.
     Duplicate,
-    /// None of the last listing's unique-ids is listed: the server may have renumbered.
+    /// The server has renumbered: this may be a message that was listed under another unique-id.
     Renumbered,
+    /// Its unique-id may stand for other mail: a listing lacked it, its deletion was never confirmed, or the listing is
+    /// suspect.
+    Doubtful,
+    /// The listing is suspect: it waits until what is known has been compared.
+    Waits,
     /// It has no unique-id.
     Nameless,
     /// A window of the maildrop lists it again.
@@ -148,6 +181,8 @@ impl fmt::Display for Why {
             Self::CameBack => "deleted by us, and listed again",
             Self::Duplicate => "its unique-id is listed more than once",
             Self::Renumbered => "the server may have renumbered its messages",
+            Self::Doubtful => "its unique-id may stand for another message now",
+            Self::Waits => "waits until the messages that are known have been compared",
             Self::Nameless => "has no unique-id",
             Self::Window => "delivered; retrieved again so that the server moves on",
             Self::Known => "delivered before",
@@ -169,40 +204,28 @@ impl fmt::Display for Why {
 /// Decides for each listed message, in the order of the listing.
 #[must_use]
 pub fn decide(maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
-    // Of a window no complete listing is ever taken: that it shows nothing known is nothing strange.
-    let renumbered = !policy.window && is_renumbered(maildrop, ledger);
     let mut decisions: Vec<Decision> =
-        maildrop.iter().map(|listed| decide_one(&listed, maildrop, ledger, policy, renumbered)).collect();
+        maildrop.iter().map(|listed| decide_one(&listed, maildrop, ledger, policy)).collect();
     limit(&mut decisions, maildrop, ledger, policy);
     decisions
 }
 
-/// Whether none of the last complete listing's messages is listed, though something is: RFC 1939 §7 forbids it, servers
-/// do it when their mail is moved.
-pub fn is_renumbered(maildrop: &Maildrop, ledger: &Ledger) -> bool {
-    let mut present = ledger.present().peekable();
-    // Those recognised by a run that died before it had looked at all of them are known, but not present.
-    maildrop.has_unique_ids() && present.peek().is_some() && present.all(|id| maildrop.times_listed(id) == 0)
-}
-
-fn decide_one(
-    listed: &Listed<'_>,
-    maildrop: &Maildrop,
-    ledger: &Ledger,
-    policy: &Policy,
-    renumbered: bool,
-) -> Decision {
-    let too_large = policy.max_message_size.zip(listed.octets).is_some_and(|(most, octets)| octets > most);
-    let entry = match listed.who {
+fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Decision {
+    let too_large = is_too_large(listed.octets, policy);
+    let id = match listed.who {
         Who::Nameless if policy.all && policy.taken.0 == 0 => {
             return unless(too_large, Decision::Retrieve(Why::All));
         }
         Who::Nameless => return unless(too_large, Decision::Compare(Why::Nameless)),
-        Who::New(_) if renumbered => return unless(too_large, Decision::Compare(Why::Renumbered)),
+        // `TOP` may settle it, however large it is.  Of a window no complete listing is ever taken: that it shows nothing
+        // known is nothing strange.
+        Who::New(_) if (ledger.is_renumbering() || ledger.knows_nameless()) && !policy.window => {
+            return Decision::Compare(Why::Renumbered);
+        }
         Who::New(_) => return unless(too_large, Decision::Retrieve(Why::New)),
-        Who::Known(id) => (id, ledger.entry(id)),
+        Who::Known(id) => id,
     };
-    let (id, entry) = entry;
+    let entry = ledger.entry(id);
     // But not what an earlier session of this very run has delivered.
     let this_run = policy.taken.0 > 0 && entry.delivered >= Some(policy.now);
     if policy.all && !this_run {
@@ -210,9 +233,7 @@ fn decide_one(
     }
     let listed_times = maildrop.times_listed(id);
     match entry.state {
-        State::Open if entry.retry_after.is_some_and(|at| policy.now < at) => {
-            Decision::Leave(Why::BackingOff)
-        }
+        State::Open if backs_off(&entry, policy) => Decision::Leave(Why::BackingOff),
         // Those that have it would get it twice.
         State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
         // One message of this unique-id failed, and one was delivered: only its octets tell which of them is listed.
@@ -220,10 +241,12 @@ fn decide_one(
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server said that it had deleted it: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
-        _ if size_changed(&entry, listed.octets) => Decision::Compare(Why::SizeChanged),
-        // Which of them was delivered only their octets can tell; so a deletion waits for the comparison as well.
-        _ if listed_times > 1 && (listed_times > u32::from(entry.copies) || policy.deletes()) => {
-            Decision::Compare(Why::Duplicate)
+        // No comparison can succeed.
+        _ if entry.varies => Decision::Leave(Why::Known),
+        _ if listed_times > u32::from(entry.copies) => Decision::Compare(Why::Duplicate),
+        _ if entry.doubtful => Decision::Compare(Why::Doubtful),
+        _ if listed_times == 1 && size_changed(&entry, listed.octets, policy.utf8) => {
+            Decision::Compare(Why::SizeChanged)
         }
         // A comparison failed, or another message of this unique-id.
         _ if entry.failures > 0 => Decision::Compare(Why::Duplicate),
@@ -231,6 +254,18 @@ fn decide_one(
         State::Seen => Decision::Leave(Why::Seen),
         State::Recorded | State::Delivered => Decision::Leave(Why::Known),
     }
+}
+
+/// Whether a message is larger than `max-message-size`: it isn't retrieved, not even to be compared.
+#[must_use]
+pub fn is_too_large(octets: Option<Octets>, policy: &Policy) -> bool {
+    policy.max_message_size.zip(octets).is_some_and(|(most, octets)| octets > most)
+}
+
+/// Whether it failed not long ago, and is not tried again yet.
+#[must_use]
+pub fn backs_off(entry: &Entry, policy: &Policy) -> bool {
+    !policy.insist && entry.retry_after.is_some_and(|at| policy.now < at)
 }
 
 fn is_lacked_elsewhere(id: EntryId, ledger: &Ledger, policy: &Policy) -> bool {
@@ -244,55 +279,92 @@ fn unless(too_large: bool, decision: Decision) -> Decision {
 /// Whether any message that we have is listed with another size than ours: as long as that isn't settled, the next run
 /// must see the sizes too.
 #[must_use]
-pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger) -> bool {
+pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger, utf8: bool) -> bool {
     maildrop.has_sizes()
         && maildrop.iter().any(|listed| match listed.who {
             Who::Known(id) => {
                 let entry = ledger.entry(id);
-                !matches!(entry.state, State::Open | State::Deleted) && size_changed(&entry, listed.octets)
+                !matches!(entry.state, State::Open | State::Deleted)
+                    && !entry.varies
+                    && maildrop.times_listed(id) == 1
+                    && size_changed(&entry, listed.octets, utf8)
             }
             Who::New(_) | Who::Nameless => false,
         })
 }
 
-fn size_changed(entry: &Entry, octets: Option<Octets>) -> bool {
-    entry.listed.zip(octets).is_some_and(|(then, now)| then != now)
+/// In the other mode of RFC 6856 some servers send, and count, other octets.
+fn size_changed(entry: &Entry, octets: Option<Octets>, utf8: bool) -> bool {
+    entry.utf8 == utf8 && entry.listed.zip(octets).is_some_and(|(then, now)| then != now)
 }
 
 fn goes_now(entry: &Entry, policy: &Policy) -> bool {
     matches!(entry.state, State::Delivered | State::Recorded) && at_once(policy, entry.listed).is_some()
 }
 
-/// `max-messages` and `max-bytes` count what is retrieved or compared, each in the order of the listing: what is new
-/// first, then what is compared, and last what failed before, so that neither keeps new mail waiting.
+/// `max-messages` and `max-bytes` count what is delivered, in the order of the listing: what is new first, then what failed
+/// before, so that it never keeps new mail waiting.  What is compared counts only once it proves to be other mail.
 fn limit(decisions: &mut [Decision], maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
-    if policy.max_messages.is_none() && policy.max_bytes.is_none() {
-        return;
-    }
-    let (mut messages, mut octets) = policy.taken;
-    let mut take = |decision: &mut Decision, listed: &Listed<'_>| {
-        let size = listed.octets.unwrap_or_default();
-        if policy.max_messages.is_some_and(|most| messages >= most) {
-            *decision = Decision::Leave(Why::MaxMessages);
-        } else if messages > 0 && policy.max_bytes.is_some_and(|most| octets.plus(size) > most) {
-            *decision = Decision::Leave(Why::MaxBytes);
-        } else {
-            messages = messages.saturating_add(1);
-            octets = octets.plus(size);
-        }
-    };
+    let mut allowance = Allowance::new(policy);
     let turn = |decision: &Decision, listed: &Listed<'_>| match (decision, listed.who) {
-        (Decision::Leave(_), _) => None,
-        (_, Who::Known(id)) if ledger.entry(id).failures > 0 => Some(2),
-        (Decision::Compare(_), _) => Some(1),
+        (Decision::Retrieve(_), Who::Known(id)) if ledger.entry(id).failures > 0 => Some(1),
         (Decision::Retrieve(_), _) => Some(0),
+        _ => None,
     };
-    for now in 0..3 {
+    for now in 0..2 {
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-            if turn(decision, &listed) == Some(now) {
-                take(decision, &listed);
+            if turn(decision, &listed) == Some(now)
+                && let Err(why) = allowance.take(listed.octets.unwrap_or_default())
+            {
+                *decision = Decision::Leave(why);
             }
         }
+    }
+}
+
+/// What may still be delivered in this run, by `max-messages` and `max-bytes`.
+#[derive(Debug, Clone, Default)]
+pub struct Allowance {
+    max_messages: Option<u64>,
+    max_bytes: Option<Octets>,
+    messages: u64,
+    octets: Octets,
+}
+
+impl Allowance {
+    /// What earlier sessions of the run have left.
+    #[must_use]
+    pub fn new(policy: &Policy) -> Self {
+        let (messages, octets) = policy.taken;
+        Self { max_messages: policy.max_messages, max_bytes: policy.max_bytes, messages, octets }
+    }
+
+    /// So much was delivered already.
+    pub fn delivered(&mut self, messages: u64, octets: Octets) {
+        self.messages = self.messages.saturating_add(messages);
+        self.octets = self.octets.plus(octets);
+    }
+
+    /// Takes a message of this size.
+    ///
+    /// # Errors
+    /// Which limit forbids it.
+    pub fn take(&mut self, size: Octets) -> Result<(), Why> {
+        if self.max_messages.is_some_and(|most| self.messages >= most) {
+            return Err(Why::MaxMessages);
+        }
+        if self.messages > 0 && self.max_bytes.is_some_and(|most| self.octets.plus(size) > most) {
+            return Err(Why::MaxBytes);
+        }
+        self.messages = self.messages.saturating_add(1);
+        self.octets = self.octets.plus(size);
+        Ok(())
+    }
+
+    /// A message that was taken is not delivered: it proved to be one that we have.
+    pub fn give_back(&mut self, size: Octets) {
+        self.messages = self.messages.saturating_sub(1);
+        self.octets = Octets(self.octets.0.saturating_sub(size.0));
     }
 }
 
@@ -321,9 +393,8 @@ pub struct Retired {
     pub why: Why,
 }
 
-/// Which delivered messages go now, ascending by number.  Not those whose unique-id may stand for another message than
-/// the one we have: those of another size than ours (where `LIST` was read: otherwise the answer says only whether it must
-/// be), those that failed since, and the entries that are `uncertain`.
+/// Which delivered messages go now, ascending by number: to be recognised before they are deleted.  Not those that have
+/// failed since, and the entries that are `uncertain`.
 #[must_use]
 pub fn retire(
     maildrop: &Maildrop,
@@ -334,17 +405,15 @@ pub fn retire(
     if !policy.deletes() {
         return Vec::new();
     }
-    let sizes = maildrop.has_sizes();
     let mut candidates: Vec<Candidate> = maildrop
         .iter()
         .filter_map(|listed| {
             let Who::Known(id) = listed.who else { return None };
             let entry = ledger.entry(id);
             let delivered = matches!(entry.state, State::Delivered | State::Recorded);
-            // Though it should have been compared, that may not have been done, for its turn didn't come.
-            let settled = entry.failures == 0
-                && (!sizes || entry.listed.is_none_or(|then| Some(then) == listed.octets));
-            (delivered && settled && maildrop.times_listed(id) == 1 && !uncertain(id)).then_some(Candidate {
+            // A comparison may need the whole message, which is not to be retrieved.
+            let comparable = !is_too_large(listed.octets, policy) || maildrop.times_listed(id) == 1;
+            (delivered && entry.failures == 0 && comparable && !uncertain(id)).then_some(Candidate {
                 number: listed.number,
                 id,
                 octets: listed.octets.or(entry.listed),

@@ -2,8 +2,10 @@
 //! says so, synced) → [`Published`] (its final name durable, or accepted by the MDA) → [`Delivered`] (in the ledger).
 //!
 //! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
-//! compile.  Only a [`Delivered`] lets `DELE` be sent.  Each proof has one maker, which `tests/architecture.rs` checks:
-//! delivery makes `Staged` and `Published`, the ledger makes `Noted` and `Delivered`.
+//! compile.  `DELE` needs two: a [`Delivered`] (we have it), and a [`Recognised`] (what stands under this number in this
+//! very session is it).  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
+//! `Published`, the ledger makes `Noted` and `Delivered`, and the place where the ends of answers are confirmed makes
+//! `Recognised`.
 //!
 //! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
 
@@ -96,6 +98,45 @@ impl Delivered {
     }
 }
 
+/// In this session the message under this number was retrieved whole, or its header compared and found to be this
+/// entry's, and an answer that names a message has followed.
+///
+/// A unique-id alone proves nothing: servers that are rebuilt, moved, or count from 1 give known ids to other mail.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Recognised {
+    session: SessionId,
+    number: MessageNumber,
+    entry: Option<EntryId>,
+}
+
+impl Recognised {
+    /// Said where the end of an answer is confirmed.  `entry`: the one that the message was known by before it was
+    /// retrieved or compared; none if it was new.
+    pub(crate) fn attest(session: SessionId, number: MessageNumber, entry: Option<EntryId>) -> Self {
+        Self { session, number, entry }
+    }
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+    /// The number in that session.
+    #[must_use]
+    pub fn number(&self) -> MessageNumber {
+        self.number
+    }
+    /// Whether both proofs are about the same message.
+    #[must_use]
+    pub fn agrees(&self, delivered: &Delivered) -> bool {
+        self.number == delivered.number && self.entry.is_none_or(|entry| entry == delivered.entry)
+    }
+}
+
+/// One session of this process with a server.  Message-numbers mean nothing in another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub u64);
+
 /// An entry of the ledger that is open now; meaningless in any other run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub u32);
@@ -135,7 +176,7 @@ pub enum DestinationKind {
     Stdout,
 }
 
-/// One message that has arrived whole, and was confirmed by a status line after its terminator.
+/// One message that has arrived whole.  It's committed only when an answer that names a message has followed it.
 #[derive(Debug)]
 pub struct Arrival {
     /// Its number in this session.
@@ -152,6 +193,10 @@ pub struct Arrival {
     pub sender: String,
     /// Envelope recipient, where the header names one (`Delivered-To` and its like); else empty.
     pub recipient: String,
+    /// Whether the session was in UTF-8 mode (RFC 6856).
+    pub utf8: bool,
+    /// Whether it was delivered although its key is known, because a comparison had failed.
+    pub again: bool,
     /// The destinations that must all have it; fixed when it is first staged.
     pub set: Vec<DestinationId>,
 }

@@ -1,15 +1,23 @@
 //! A flag that SIGINT or SIGTERM raises, and that the rest of the program asks between steps.
 //!
 //! The first signal raises the flag and wakes whoever sleeps in [`Stop::descriptor`]; the second one kills the
-//! process at once, by the signal's own default action.
+//! process at once, by the signal's own default action, or, where a process has none (process 1), by the exit code that
+//! a shell would show.
+//!
+//! What was inherited is put right here too: a signal that is blocked would never come, and where SIGCHLD is ignored
+//! (some supervisors do that) no program's exit status can be had.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::low_level;
 
 /// Shared by every thread of a run; clones see the same flag.
 #[derive(Debug, Clone)]
@@ -47,15 +55,25 @@ impl Stop {
         let stop = Self::new()?;
         for signal in [SIGINT, SIGTERM] {
             // The order of registration is the order of execution: this kills only when the flag was up before.
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop.0.raised))?;
+            let raised = Arc::clone(&stop.0.raised);
+            if is_first_process() {
+                signal_hook::flag::register_conditional_shutdown(signal, shown_by_shells(signal), raised)?;
+            } else {
+                signal_hook::flag::register_conditional_default(signal, raised)?;
+            }
             signal_hook::flag::register(signal, Arc::clone(&stop.0.raised))?;
             let number = usize::try_from(signal).unwrap_or(0);
             signal_hook::flag::register_usize(signal, Arc::clone(&stop.0.signal), number)?;
-            signal_hook::low_level::pipe::register(signal, stop.0._keep.try_clone()?)?;
+            low_level::pipe::register(signal, stop.0._keep.try_clone()?)?;
         }
+        // With a handler it isn't ignored any more, and what we execute begins with the default.
+        signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
         // A limit on the size of files is an error of the write that meets it, and must not kill.  A handler, and not
         // ignored, because what we execute would inherit that.
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+        // Last: what has waited comes now, and finds its handler.  Threads inherit the mask, programs get an empty one.
+        let heeded = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD, Signal::SIGXFSZ];
+        heeded.into_iter().collect::<SigSet>().thread_unblock()?;
         Ok(stop)
     }
 
@@ -78,8 +96,27 @@ impl Stop {
     /// ended.  Comes back if none came.
     pub fn die(&self) {
         if let Some(signal) = self.signal() {
+            if is_first_process() {
+                // The kernel gives it no default action: raising the signal would do nothing.
+                low_level::exit(shown_by_shells(signal));
+            }
             // Only fails for signals that cannot be caught, and those don't come here.
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            let _ = low_level::emulate_default_handler(signal);
+        }
+    }
+
+    /// Waits for `time`, or for a signal: whether one has come.
+    #[must_use]
+    pub fn wait(&self, time: Duration) -> bool {
+        let until = Instant::now().checked_add(time);
+        loop {
+            let left = until.map_or(time, |until| until.saturating_duration_since(Instant::now()));
+            if self.raised() || left.is_zero() {
+                return self.raised();
+            }
+            let limit = Timespec::try_from(left).ok();
+            // Interrupted or not: it's looked again.
+            let _ = rustix::event::poll(&mut [PollFd::new(&self.0.wake, PollFlags::IN)], limit.as_ref());
         }
     }
 
@@ -96,4 +133,14 @@ impl Stop {
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.wake.as_fd()
     }
+}
+
+/// Whether this is process 1 of its namespace, as in a container: signals have no default action there.
+fn is_first_process() -> bool {
+    std::process::id() == 1
+}
+
+/// The exit code by which shells and container engines show that a signal ended a process.
+fn shown_by_shells(signal: i32) -> i32 {
+    signal.saturating_add(128)
 }

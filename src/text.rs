@@ -1,6 +1,7 @@
 //! Bytes from elsewhere made safe to print, and numbers made easy to read.  Nothing a server, a message or a file says
 //! reaches a terminal, a log or a state file but through here.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
@@ -130,9 +131,33 @@ pub fn count(n: u64, noun: &str) -> String {
     }
 }
 
+/// At most so many characters of `text`; that some are missing shows by an ellipsis.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    // Most are short by their octets already.
+    if text.len() <= most || text.chars().nth(most).is_none() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().take(most.saturating_sub(1)).chain(['…']).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{field, from_field, printable, size};
+    use super::{field, from_field, printable, shortened, size};
+
+    #[test]
+    fn long_text_is_cut() {
+        for (text, most, expected) in [
+            ("", 0, ""),
+            ("abc", 3, "abc"),
+            ("abc", 2, "a…"),
+            ("üüü", 3, "üüü"),
+            ("üüüü", 3, "üü…"),
+            ("a", 0, "…"),
+        ] {
+            assert_eq!(shortened(text, most), expected);
+        }
+    }
 
     #[test]
     fn nothing_that_steers_a_terminal_survives() {

@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol::types", &["text"]),
     ("protocol", &["exit", "secret", "text"]),
     ("connection", &["access", "exit", "secret", "stop", "text"]),
-    ("config", &["access", "exit", "protocol::types", "secret", "text"]),
+    ("config", &["access", "exit", "protocol::types", "secret", "stop", "text"]),
     ("config::account", &["access", "ledger", "protocol::types", "secret"]),
     (
         "client",
@@ -123,10 +123,23 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
-    ("nix", &["access"]),
+    ("nix", &["access", "stop"]),
     ("pbkdf2", &["protocol::sasl"]),
     ("rpassword", &["config::password"]),
-    ("rustix", &["access", "clock", "connection", "delivery", "durable", "report::progress"]),
+    (
+        "rustix",
+        &[
+            "access",
+            "clock",
+            "config::password",
+            "connection",
+            "delivery",
+            "durable",
+            "report::progress",
+            "retrieval::jobs",
+            "stop",
+        ],
+    ),
     ("serde", &["report::json"]),
     ("serde_json", &["report::json"]),
     ("sha1", &["protocol::sasl"]),
@@ -163,6 +176,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Published::attest", "delivery"),
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
+    ("Recognised::attest", "retrieval::fetch::confirm"),
 ];
 
 /// A module's source.

@@ -12,9 +12,12 @@
 mod fidelity;
 mod maildir;
 mod mbox;
+mod neighbours;
 mod pipe;
+mod release;
 mod several;
 mod stdout;
+mod unwritable;
 
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::{Message, Server};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, good, pipelined, plain_login, serve};
+use crate::mailbox::{Mailbox, good, names, pipelined, plain_login, serve};
 use crate::support::mail;
 use crate::support::mailboxes::{assert_same, mbox_messages};
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -21,14 +21,14 @@ fn a_pause_within_a_message_spoils_no_spool() {
         send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
         expect("LIST"),
         send("+OK\r\n1 100\r\n2 100\r\n.\r\n"),
+        names(&[(1, "a"), (2, "b")]),
         expect("RETR 1"),
         send(format!("+OK\r\n{first}.\r\n")),
         expect("RETR 2"),
         send(format!("+OK\r\n{begin}")),
         Step::Call(Arc::new(|| std::thread::sleep(Duration::from_millis(400)))),
         send(format!("{end}.\r\n")),
-        expect("NOOP"),
-        send("+OK\r\n"),
+        names(&[(1, "a"), (2, "b")]),
         expect("QUIT"),
         send("+OK\r\n"),
     ]);
@@ -72,7 +72,7 @@ fn a_busy_maildrop_after_a_session_out_of_step_is_a_failure() {
         expect("LIST"),
         send("+OK\r\n1 10\r\n.\r\n"),
         Step::Lines(3),
-        send("+OK 2 b\r\n"),
+        send("+OK 1 a\r\n+OK\r\nx\r\n.\r\n+OK 2 b\r\n"),
         Step::Close,
     ]);
     let server = Scripted::start(vec![script, vec![send("-ERR [IN-USE] locked\r\n")]]);

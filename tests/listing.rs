@@ -230,3 +230,44 @@ fn l15_a_hundred_thousand_messages_are_no_burden() {
     run.exits(75);
     served.holds(stored(1..=3));
 }
+
+#[test]
+fn unique_ids_that_are_refused_for_now_are_waited_for() {
+    // First contact: what is delivered without a unique-id would come again under the one that it has later.
+    let announced = good(small(2)).instead("UIDL", "-ERR [SYS/TEMP] index is being rebuilt\r\n");
+    let not_announced =
+        good(small(2)).without("UIDL").instead("UIDL", "-ERR server busy, try again later\r\n");
+    let mut not_announced = not_announced;
+    not_announced.instead.remove(0);
+    for options in [announced, not_announced, good(small(2)).instead("UIDL", "-ERR what?\r\n")] {
+        let words = String::from_utf8(options.instead[0].1.clone()).unwrap();
+        let served = serve(options, "leave-on-server = false");
+        served
+            .fetch()
+            .exits(75)
+            .complains("refused UIDL")
+            .complains(words.trim_end().trim_start_matches("-ERR "));
+        served.holds([""; 0]);
+        assert_eq!((served.server.count("RETR"), served.server.count("DELE")), (0, 0));
+        served.server.change(|options| options.instead.clear());
+        served.fetch().succeeds();
+        served.holds(stored(1..=2));
+    }
+}
+
+#[test]
+fn an_empty_maildrop_may_refuse_to_list_unique_ids() {
+    serve(good([]).instead("UIDL", "-ERR no messages\r\n"), "").fetch().succeeds();
+}
+
+#[test]
+fn why_the_listing_was_refused_is_said() {
+    for (words, code) in [("command disabled by policy 17", 76), ("[SYS/TEMP] storage offline", 75)] {
+        let options = good(small(1)).without("UIDL").instead("LIST", format!("-ERR {words}\r\n"));
+        serve(options, "leave-on-server = false")
+            .fetch()
+            .exits(code)
+            .complains("refused LIST")
+            .complains(words);
+    }
+}

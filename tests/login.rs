@@ -102,7 +102,8 @@ fn g5_no_greeting_or_half_of_one() {
 
 #[test]
 fn g6_silence_ends_in_a_time_out() {
-    let (run, _) = run("timeout = \"1s\"", vec![vec![Step::Stall]]);
+    // The second connection asks whether it speaks TLS.
+    let (run, _) = run("timeout = \"1s\"", vec![vec![Step::Stall], vec![Step::Stall]]);
     run.exits(75).complains("the greeting").complains("hint: ");
     names_account_and_server(&run);
 }
@@ -128,6 +129,46 @@ fn g7_the_other_tls_setting_is_suggested() {
         run.exits(76).complains("speaks TLS").complains("tls = \"implicit\"");
         names_account_and_server(&run);
     }
+}
+
+#[test]
+fn a_silent_server_that_speaks_tls_is_told_from_a_slow_one() {
+    let authority = crate::support::certificates::Authority::new();
+    let certified = authority.issue(&crate::support::certificates::Leaf::self_signed());
+    for keys in ["tls = \"none\"", "tls = \"starttls\""] {
+        let server = Scripted::start_tls(certified.clone(), vec![vec![Step::Stall], vec![Step::StartTls]]);
+        let sandbox = Sandbox::new();
+        let keys = format!("{keys}\npassword = \"{PASSWORD}\"\ntimeout = \"2s\"");
+        sandbox.config(named_account("work", server.port(), &keys));
+        let run = sandbox.run([""; 0]);
+        run.exits(76).complains("it answers to TLS").complains("set tls = \"implicit\"");
+        assert_eq!(server.finish()[0].received, b"");
+    }
+}
+
+#[test]
+fn an_address_that_ends_the_connection_before_a_greeting_is_followed_by_the_next() {
+    let namespaces = std::process::Command::new("unshare").args(["-rm", "true"]).status();
+    if !namespaces.is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("POPFETCH_REQUIRE_SERVERS").is_none(), "no namespaces here");
+        return;
+    }
+    let login = [expect("USER me"), send("+OK\r\n"), expect("PASS tanstaaf"), send("+OK\r\n")];
+    let steps = [&login[..], &[Step::EmptyMaildrop]].concat();
+    let server = Scripted::start_at("127.0.0.3".parse().unwrap(), vec![after("USER\r\n", steps)]);
+    let first = std::net::TcpListener::bind(("127.0.0.2", server.port())).unwrap();
+    let closes = std::thread::spawn(move || drop(first.accept().unwrap()));
+    let sandbox = Sandbox::new();
+    let keys = format!("tls = \"none\"\nauth = \"user-pass\"\npassword = \"{PASSWORD}\"");
+    let config = named_account("work", server.port(), &keys).replace("\"127.0.0.1\"", "\"pair.test\"");
+    sandbox.config(config);
+    let hosts = sandbox.write("hosts", "127.0.0.2 pair.test\n127.0.0.3 pair.test\n");
+    let mounted = "mount --bind \"$HOSTS\" /etc/hosts && exec \"$0\" \"$@\"";
+    let run =
+        sandbox.popfetch([""; 0]).under(["unshare", "-rm", "sh", "-c", mounted]).env("HOSTS", hosts).run();
+    run.succeeds();
+    closes.join().unwrap();
+    server.finish();
 }
 
 #[test]
@@ -473,9 +514,9 @@ fn c5_c6_pipelined_in_the_state_that_announces_it() {
         let commands = server.commands(1);
         // USER and PASS stand for the mechanisms where they can travel together.
         assert_eq!(commands[1] == "USER me", before, "{commands:?}");
-        // A server's first pipelined session is checked: each RETR stands behind a UIDL that names its message.
-        let checked = commands.windows(2).any(|pair| pair == ["UIDL 1", "RETR 1"]);
-        assert_eq!(checked, later, "{commands:?}");
+        // In one flight a question follows the first message; one by one it would cost a round trip.
+        let asked = commands.windows(2).any(|pair| pair[0] == "RETR 1" && pair[1].starts_with("UIDL "));
+        assert_eq!(asked, later, "{commands:?}");
     }
 }
 
@@ -533,4 +574,67 @@ fn c10_no_way_in() {
     // A name that the user insists on is not offered either.
     let (run, _) = run("auth = \"cram-md5\"", vec![after("USER\r\nSASL PLAIN\r\n", [Step::ExpectEnd])]);
     run.exits(77).complains("CRAM-MD5").complains("PLAIN");
+}
+
+// ---- one flight -------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_refusal_that_was_read_counts_though_the_line_ends_after_it() {
+    // USER is refused, and PASS, which came with it, isn't answered any more.
+    for end in [Step::Close, Step::Reset] {
+        let login = [expect("USER me"), expect("PASS tanstaaf"), send("-ERR [AUTH] no such user\r\n")];
+        let steps = after("USER\r\nPIPELINING\r\n", [&login[..], &[Step::Lines(1), end]].concat());
+        // What follows PASS in the flight is read, so that nothing is lost to a reset.
+        let (run, _) = run("", vec![steps]);
+        run.exits(77).complains("no such user");
+    }
+    let token = [
+        expect("AUTH XOAUTH2"),
+        send("+ \r\n"),
+        Step::ExpectAny,
+        // {"status":"401"}
+        send("+ eyJzdGF0dXMiOiI0MDEifQ==\r\n"),
+        Step::Close,
+    ];
+    let (run, _) = run("auth = \"xoauth2\"", vec![after("SASL XOAUTH2\r\n", token)]);
+    run.exits(77).complains("401");
+}
+
+/// Courier's login program hands over to another program, and throws away what has come with PASS.  The next session finds
+/// the maildrop locked for a moment.
+#[test]
+fn a_server_that_drops_what_follows_the_password_is_asked_in_two_flights() {
+    let login = || vec![expect("USER me"), expect("PASS tanstaaf")];
+    let capabilities = "USER\r\nUIDL\r\nPIPELINING\r\n";
+    let first = after(capabilities, [login(), vec![send("+OK\r\n+OK\r\n"), Step::Stall]].concat());
+    let locked =
+        after(capabilities, [login(), vec![send("+OK\r\n-ERR [IN-USE] another session\r\n")]].concat());
+    let then = || [login(), vec![send("+OK\r\n+OK\r\n"), Step::EmptyMaildrop]].concat();
+    let second = after(capabilities, then());
+    let next_run = [vec![send("+OK ready\r\n")], then()].concat();
+    let server = Scripted::start(vec![first, locked, second, next_run]);
+    let sandbox = Sandbox::new();
+    sandbox.config(account(server.port(), "timeout = \"8s\""));
+    let run = sandbox.run(["-v"]);
+    run.succeeds();
+    assert!(run.elapsed.as_secs() < 8, "a whole time-out was waited: {:?}", run.elapsed);
+    assert!(!run.err().contains("one command at a time"), "{}", run.shown());
+    sandbox.run([""; 0]).succeeds();
+    let sessions = server.finish();
+    let behind = |session: usize| {
+        let lines = sessions[session].lines();
+        lines.iter().position(|line| line.starts_with("PASS")).map(|pass| lines.len() - pass - 1)
+    };
+    assert!(behind(0) > Some(0), "the first flight is one: {:?}", sessions[0].lines());
+    // The script's step after PASS is its answer: what had come with it would have been seen before.
+    assert!(behind(2) > Some(0) && behind(3) > Some(0));
+}
+
+#[test]
+fn a_maildrop_that_somebody_else_holds_is_not_waited_for() {
+    let login =
+        [expect("USER me"), expect("PASS tanstaaf"), send("+OK\r\n-ERR [IN-USE] another session\r\n")];
+    let (run, _) = run("", vec![after("USER\r\nPIPELINING\r\n", login)]);
+    run.exits(75);
+    assert!(run.elapsed.as_millis() < 900, "{:?}", run.elapsed);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
-use crate::support::scripted::{Step, expect, send};
+use crate::support::scripted::{Step, expect, reply, send};
 use crate::support::server::{Message, Options, Server};
 
 /// A sandbox whose configuration has one account, `me`, that delivers into the Maildir `mail`.
@@ -93,6 +93,18 @@ pub(crate) fn plain_login() -> Vec<Step> {
         expect("PASS secret"),
         send("+OK\r\n"),
     ]
+}
+
+/// The question behind a message, and its answer: `UIDL n`, for any of those listed.
+pub(crate) fn names(listed: &'static [(u32, &'static str)]) -> Step {
+    reply(move |line| {
+        let line = String::from_utf8_lossy(line).into_owned();
+        let named = listed.iter().find(|(number, _)| line == format!("UIDL {number}"));
+        named.map_or_else(
+            || panic!("no question: {line}"),
+            |(number, unique_id)| format!("+OK {number} {unique_id}\r\n").into_bytes(),
+        )
+    })
 }
 
 /// How a script begins whose server pipelines after login.

@@ -41,14 +41,17 @@ fn p1_fifty_in_one_flight() {
 }
 
 #[test]
-fn p1_the_first_session_proves_that_the_server_is_in_step() {
-    let served = serve(good(small(3)), "");
-    served.fetch().succeeds();
-    assert_eq!(served.server.count("UIDL 1"), 1);
-    served.server.add("me", [Message::new("uid-4", body(4))]);
-    served.fetch().succeeds();
-    assert_eq!(served.server.count("UIDL 4"), 0, "believed from now on");
-    served.holds(stored(1..=4));
+fn p1_a_question_stands_behind_each_batch_and_not_each_message() {
+    let questions = |served: &Served| {
+        let commands = served.server.commands(1);
+        commands.iter().filter(|command| command.starts_with("UIDL ")).count()
+    };
+    for (messages, most) in [(1, 2), (100, 8), (1000, 14)] {
+        let served = serve(good(small(messages)), "");
+        served.fetch().succeeds();
+        assert!((2..=most).contains(&questions(&served)), "{messages}: {}", questions(&served));
+        served.holds(stored(1..=messages));
+    }
 }
 
 #[test]
@@ -106,11 +109,13 @@ fn p4_the_end_of_the_line_after_ten_of_fifty() {
         messages[10] = messages[10].clone().cut_after(100);
         let served = serve(good(messages), &format!("pipelining = \"{pipelining}\""));
         served.fetch().exits(75);
-        served.holds(stored(1..=10));
+        // Those that a question has followed; the others come again.
+        let first = served.messages().len();
+        assert!((5..=10).contains(&first), "{first}");
         served.server.replace("me", small(50));
         served.fetch().succeeds();
         served.holds(stored(1..=50));
-        assert_eq!(retrieved(&served, 2), 40);
+        assert_eq!(retrieved(&served, 2), 50 - first);
     }
 }
 
@@ -143,8 +148,8 @@ fn p6_nothing_is_written_before_the_answer_to_auth_or_quit() {
         }
         script.extend([send("+OK\r\n"), expect("CAPA"), send("+OK\r\nUIDL\r\nPIPELINING\r\n.\r\n")]);
         script.extend([expect("UIDL"), send("+OK\r\n1 a\r\n.\r\n"), expect("LIST")]);
-        script.extend([send("+OK\r\n1 3\r\n.\r\n"), expect("UIDL 1"), expect("RETR 1"), expect("LIST 1")]);
-        script.extend([send("+OK 1 a\r\n+OK\r\na\r\n.\r\n+OK 1 3\r\n"), expect("QUIT"), Step::ExpectEnd]);
+        script.extend([send("+OK\r\n1 3\r\n.\r\n"), expect("UIDL 1"), expect("RETR 1"), expect("UIDL 1")]);
+        script.extend([send("+OK 1 a\r\n+OK\r\na\r\n.\r\n+OK 1 a\r\n"), expect("QUIT"), Step::ExpectEnd]);
         script
     };
     let keys = "pipelining = \"on\"\ntimeout = \"1s\"\nlisting = \"full\"";
@@ -203,14 +208,16 @@ fn nothing_is_stored_under_anothers_name_when_an_answer_is_missing() {
         assert_eq!(run.code(), Some(0), "{count} messages, no answer to {command}: {}", run.shown());
         served.holds(stored(1..=count));
         assert!(served.server.unique_ids("me").is_empty());
-        assert_eq!(served.server.sessions(), 2);
-        assert!(!served.server.commands(1).contains(&"QUIT".to_owned()));
-        assert!(!served.server.commands(2).contains(&"UIDL 1".to_owned()), "one command at a time");
+        // Which message is asked for is chance.
+        if served.server.commands(1).contains(&command.to_owned()) {
+            assert_eq!(served.server.sessions(), 2);
+            assert!(!served.server.commands(1).contains(&"QUIT".to_owned()));
+        }
     };
     std::thread::scope(|scope| {
         for count in 1..=3 {
             let commands = (1..=count).flat_map(|n| [format!("UIDL {n}"), format!("RETR {n}")]);
-            for command in commands.chain([format!("LIST {count}")]) {
+            for command in commands {
                 scope.spawn(move || forget(count, &command));
             }
         }
@@ -227,8 +234,7 @@ fn a_server_that_is_silent_anyway_is_not_blamed_for_pipelining() {
     served.server.change(|options| options.instead.clear());
     served.fetch().succeeds();
     served.holds(stored(1..=2));
-    let last = served.server.sessions();
-    assert!(served.server.commands(last).contains(&"UIDL 2".to_owned()), "it's pipelined again");
+    assert!(served.sandbox.files_with(b"pipelining broken").is_empty(), "it's pipelined again");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, Served, good, plain_login, serve};
+use crate::mailbox::{Mailbox, Served, good, names, plain_login, serve};
 use crate::support::mail;
 use crate::support::mailboxes::{mbox_messages, python_mbox};
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -34,24 +34,27 @@ fn about_messages(served: &Served, session: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_noop_stands_behind_the_last_retr() {
-    let trusting = "UIDL LIST RETR 1 RETR 2 NOOP QUIT";
-    let checking = "UIDL LIST UIDL 1 RETR 1 UIDL 2 RETR 2 LIST 2 QUIT";
-    for (pipelining, expected) in [("off", trusting), ("on", checking), ("auto", checking)] {
+fn a_question_stands_behind_the_last_retr() {
+    // The first question shows what the server can answer; which message it's about is chance.
+    let one_by_one = "UIDL LIST RETR 1 RETR 2 UIDL 1 QUIT";
+    let pipelined = "UIDL LIST RETR 1 UIDL 2 RETR 2 UIDL 1 QUIT";
+    for (pipelining, expected) in [("off", one_by_one), ("on", pipelined), ("auto", pipelined)] {
         let served = serve(good(small(2)), &format!("listing = \"full\"\npipelining = \"{pipelining}\""));
         let commands = |session| about_messages(&served, session).join(" ");
         served.fetch().succeeds();
-        assert_eq!(commands(1), expected, "{pipelining}");
+        let first = expected.replacen("LIST ", "LIST UIDL N ", 1);
+        let first = [first.replace('N', "1"), first.replace('N', "2")];
+        assert!(first.contains(&commands(1)), "{pipelining}: {}", commands(1));
         served.holds(stored(1..=2));
-        // By then the server has shown that it answers in step.
+        // That is remembered.
         served.sandbox.run(["--all"]).succeeds();
-        assert_eq!(commands(2), trusting, "{pipelining}");
+        assert_eq!(commands(2), expected, "{pipelining}");
     }
 }
 
 #[test]
 fn nothing_is_confirmed_by_an_end_of_the_line() {
-    // The last message is whole, terminator and all, and no answer to NOOP follows.
+    // The last message is whole, terminator and all, and no answer to the question follows.
     for ending in [Step::Close, Step::Reset] {
         let mut script = plain_login();
         script.extend([
@@ -59,9 +62,10 @@ fn nothing_is_confirmed_by_an_end_of_the_line() {
             send("+OK\r\n1 a\r\n.\r\n"),
             expect("LIST"),
             send("+OK\r\n1 3\r\n.\r\n"),
+            names(&[(1, "a")]),
             expect("RETR 1"),
             send("+OK\r\na\r\n.\r\n"),
-            expect("NOOP"),
+            expect("UIDL 1"),
             ending,
         ]);
         let server = Scripted::start(vec![script]);
@@ -155,14 +159,13 @@ fn r2_r3_the_server_falls_silent_within_a_message() {
                         send("+OK\r\n1 a\r\n.\r\n"),
                         expect("LIST"),
                         send("+OK\r\n1 20\r\n.\r\n"),
-                        expect("RETR 1"),
                     ]);
                     script
                 };
                 let mut silent = listed();
-                silent.extend([send(&answer[..cut]), Step::Stall]);
+                silent.extend([names(&[(1, "a")]), expect("RETR 1"), send(&answer[..cut]), Step::Stall]);
                 let mut good = listed();
-                good.extend([send(answer), expect("NOOP"), send("+OK\r\n")]);
+                good.extend([expect("RETR 1"), send(answer), names(&[(1, "a")])]);
                 good.extend([expect("DELE 1"), send("+OK\r\n"), expect("QUIT"), send("+OK\r\n")]);
                 let server = Scripted::start(vec![silent, good]);
                 let mailbox = Mailbox::new(server.port(), "timeout = \"1s\"\nleave-on-server = false");
@@ -207,8 +210,8 @@ fn r4_a_refused_message_is_told_once_and_tried_last() {
         served.server.commands(2).into_iter().filter(|command| command.starts_with("RETR")).collect();
     assert_eq!(retrieved, ["RETR 3", "RETR 1"]);
     served.holds(stored(2..=3));
-    // It failed twice: now it waits, and a run that leaves it alone is not a failure to cron.
-    served.sandbox.run(["--quiet"]).is_silent();
+    // It failed twice: now it waits, and is no news, but a failure all the same.
+    served.sandbox.run(["--quiet"]).exits(75).is_silent();
     assert!(!served.server.commands(3).contains(&"RETR 1".to_owned()));
 }
 
@@ -220,7 +223,7 @@ fn a_message_that_kills_the_line_does_not_block_the_others() {
             messages[1] = messages[1].clone().cut_after(cut);
             let served = serve(good(messages), &format!("pipelining = \"{pipelining}\""));
             served.fetch().exits(75);
-            served.holds(stored([1]));
+            assert!(served.messages().len() <= 1);
             // It comes last now.
             served.fetch().exits(75);
             served.holds(stored([1, 3, 4]));
@@ -248,6 +251,7 @@ fn r5_an_unasked_farewell_is_reported() {
         send("+OK\r\n1 a\r\n2 b\r\n.\r\n"),
         expect("LIST"),
         send("+OK\r\n1 3\r\n2 3\r\n.\r\n"),
+        names(&[(1, "a"), (2, "b")]),
         expect("RETR 1"),
         send("+OK\r\na\r\n.\r\n-ERR Disconnected for inactivity.\r\n"),
         Step::Close,
@@ -280,9 +284,15 @@ fn r7_a_drip_is_no_progress() {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"+OK\r\n").unwrap();
         let mut commands = [0; 512];
-        for answer in
-            ["-ERR\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n1 a\r\n.\r\n", "+OK\r\n1 9\r\n.\r\n", "+OK\r\n"]
-        {
+        for answer in [
+            "-ERR\r\n",
+            "+OK\r\n",
+            "+OK\r\n",
+            "+OK\r\n1 a\r\n.\r\n",
+            "+OK\r\n1 9\r\n.\r\n",
+            "+OK 1 a\r\n",
+            "+OK\r\n",
+        ] {
             let _ = stream.read(&mut commands).unwrap();
             stream.write_all(answer.as_bytes()).unwrap();
         }
@@ -348,6 +358,7 @@ fn r11_a_missing_terminator_is_named() {
         send("+OK\r\n1 a\r\n.\r\n"),
         expect("LIST"),
         send("+OK\r\n1 4\r\n.\r\n"),
+        names(&[(1, "a")]),
         expect("RETR 1"),
         send("+OK\r\ntext.\r\n"),
         Step::Stall,
@@ -367,11 +378,32 @@ fn r12_the_servers_own_book_keeping_is_left_alone() {
         Status: RO\r\n\r\nThis text is part of the internal format of your mail folder.\r\n";
     let messages = [Message::new("internal", pseudo), Message::new("mail", body(2))];
     let served = serve(good(messages), "leave-on-server = false");
-    for _ in 0..2 {
-        served.fetch().succeeds();
+    for first in [true, false] {
+        let run = served.fetch();
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(said.contains("book-keeping"), first, "{said}");
+        run.succeeds();
         served.holds(stored([2]));
         assert_eq!(served.server.unique_ids("me"), ["internal"]);
     }
+}
+
+/// Anybody can write such a subject, or forward such a message: it's mail.
+#[test]
+fn mail_that_looks_like_the_servers_book_keeping_is_delivered() {
+    let fields = "X-IMAP: 1 2\r\nX-IMAPbase: 1 2\r\n\r\nmail\r\n";
+    let subject = "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\n";
+    let texts = [
+        format!("From: Eve <eve@example.org>\r\n{subject}{fields}"),
+        format!("From: MAILER-DAEMON@example.org\r\n{subject}{fields}"),
+        format!("From: MAILER-DAEMON@example.org\r\nSubject: Don't delete this message, please\r\n{fields}"),
+    ];
+    let messages =
+        (1..).zip(&texts).map(|(number, text)| Message::new(format!("uid-{number}"), text.as_bytes()));
+    let served = serve(good(messages), "leave-on-server = false");
+    served.fetch().succeeds();
+    served.holds(texts.map(|text| text.replace("\r\n", "\n").into_bytes()));
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
 }
 
 #[test]
@@ -390,10 +422,10 @@ fn what_was_retrieved_and_not_stored_forbids_quit_where_that_drops_it() {
         let served = serve(options, "leave-on-server = false");
         served.fetch().exits(75);
         served.holds(stored([1, 3]));
-        assert_eq!(served.server.count("QUIT"), usize::from(quits), "{expire}");
-        let left = if quits { 1 } else { 3 };
-        assert_eq!(served.server.unique_ids("me").len(), left, "{expire}");
-        // Next time the others are deleted without being retrieved again.
+        // No QUIT where it would drop what isn't stored: another session leaves that alone, and deletes the rest.
+        assert_eq!(served.server.commands(1).contains(&"QUIT".to_owned()), quits, "{expire}");
+        assert_eq!(served.server.count("QUIT"), 1, "{expire}");
+        assert_eq!(served.server.unique_ids("me"), ["uid-2"], "{expire}");
         served.server.replace("me", {
             let mut healed = served.server.maildrop("me");
             healed.iter_mut().filter(|m| m.unique_id() == "uid-2").for_each(|m| *m = small(2)[1].clone());
@@ -402,7 +434,6 @@ fn what_was_retrieved_and_not_stored_forbids_quit_where_that_drops_it() {
         served.fetch().succeeds();
         served.holds(stored(1..=3));
         assert_eq!(served.server.unique_ids("me"), [""; 0], "{expire}");
-        assert_eq!(served.server.count("RETR"), 4, "{expire}");
     }
 }
 

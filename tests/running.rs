@@ -297,7 +297,9 @@ fn a_failed_message_is_told_once() {
     sandbox.config(account(server.port(), ""));
     sandbox.run(["-q"]).exits(75).complains("message 2").complains("not now");
     delivered(&sandbox, "work", [1, 3]);
-    sandbox.run(["-q"]).is_silent();
+    for _ in 0..3 {
+        sandbox.run(["-q"]).exits(75).is_silent();
+    }
 }
 
 #[test]

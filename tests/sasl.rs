@@ -96,6 +96,37 @@ fn s3_a_challenge_that_is_no_base64() {
 }
 
 #[test]
+fn s3_a_prompt_that_is_no_base64_is_taken_where_nothing_depends_on_it() {
+    let password = "p".repeat(200);
+    let [ok, rest] = welcome();
+    let message = response(format!("\0me\0{password}"));
+    let steps = [expect("AUTH PLAIN"), send("+ go ahead\r\n"), message, ok, rest];
+    run_as("me", &password, "", offering("PLAIN", steps)).succeeds();
+
+    let [ok, rest] = welcome();
+    let (me, prompt) = (response("me"), send("+ UGFzc3dvcmQ6\r\n"));
+    let steps = [expect("AUTH LOGIN"), send("+ name?\r\n"), me, prompt, response("pw"), ok, rest];
+    run_as("me", "pw", "auth = \"login\"", offering("LOGIN", steps)).succeeds();
+
+    let [ok, rest] = welcome();
+    let token = response("user=me\x01auth=Bearer pw\x01\x01");
+    let steps = [expect("AUTH XOAUTH2"), send("+ go ahead\r\n"), token, ok, rest];
+    run_as("me", "pw", "auth = \"xoauth2\"", offering("XOAUTH2", steps)).succeeds();
+}
+
+#[test]
+fn an_initial_response_that_was_overlooked_is_given_again_once() {
+    let [ok, rest] = welcome();
+    let line = "AUTH PLAIN AHVzZXIAcGVuY2ls";
+    let steps = [expect(line), send("+ \r\n"), response("\0user\0pencil"), ok, rest];
+    run_as("user", "pencil", "", offering("PLAIN", steps)).succeeds();
+
+    let [star, answer, end] = cancelled();
+    let steps = [expect(line), send("+ \r\n"), response("\0user\0pencil"), send("+ \r\n"), star, answer, end];
+    run_as("user", "pencil", "", offering("PLAIN", steps)).exits(76);
+}
+
+#[test]
 fn s4_success_before_the_proof_is_a_failure() {
     for (auth, first) in [
         ("cram-md5", "AUTH CRAM-MD5"),

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::login::{account, after, greeted, named_account};
 use crate::support::mail;
+use crate::support::mailboxes::Maildir;
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect, reply, send};
 use crate::support::server::{Message, Options, Server};
@@ -389,6 +390,10 @@ fn nasty_server(login: &'static str) -> Scripted {
                     "+OK ~\r\nUSER\r\nUIDL\r\nTOP\r\nIMPLEMENTATION ~\r\n~\r\nSASL ~\r\nEXPIRE ~\r\n.\r\n",
                 ),
                 "UIDL" => nasty("+OK ~\r\n1 a~\r\n2 ~b\r\n3 c\r\n4 ~ d ~\r\n.\r\n"),
+                "UIDL 1" => nasty("+OK 1 a~\r\n"),
+                "UIDL 2" => nasty("+OK 2 ~b\r\n"),
+                "UIDL 3" => nasty("+OK 3 c\r\n"),
+                "UIDL 4" => nasty("+OK 4 ~ d ~\r\n"),
                 "LIST" => nasty("+OK ~\r\n1 400 ~\r\n2 400~\r\n3 400\r\n4 400\r\n.\r\n"),
                 "STAT" => nasty("+OK 4 1600 ~\r\n"),
                 "RETR 1" => nasty(&format!("+OK ~\r\n{message}.\r\n")),
@@ -414,7 +419,7 @@ fn f19_no_text_of_a_server_reaches_the_terminal_as_it_is() {
             run.complains("\\x1b[2J").complains("\\u{202e}").complains("gpj.exe");
         }
         if args.is_empty() {
-            run.exits(75).complains("2 messages").complains("message 2 failed").complains("no \\x1b");
+            run.exits(75).complains("2 messages").complains("2 messages failed").complains("no \\x1b");
         }
         for (path, octets) in sandbox.files() {
             let state = path.starts_with(".local");
@@ -506,5 +511,63 @@ fn f19_nor_in_a_sasl_exchange() {
             assert!(matches!(run.code(), Some(76 | 77)), "{}", run.shown());
             server.finish();
         }
+    }
+}
+
+#[test]
+fn what_a_server_says_before_the_login_is_hidden_as_well() {
+    let greetings = vec![send(format!("-ERR who said {PASSWORD}?\r\n"))];
+    let not_pop3 = vec![send(format!("{PASSWORD}\r\n"))];
+    let no_stls = vec![send("+OK\r\n"), expect("STLS"), send(format!("-ERR {PASSWORD}!\r\n"))];
+    for (tls, script) in
+        [("none", greetings), ("none", not_pop3.clone()), ("starttls", no_stls), ("implicit", not_pop3)]
+    {
+        let server = Scripted::start(vec![script]);
+        let sandbox = Sandbox::new();
+        let keys = format!("tls = \"{tls}\"\npassword = \"{PASSWORD}\"\ntimeout = \"5s\"");
+        sandbox.config(named_account("work", server.port(), &keys));
+        let run = sandbox.run(["-vv"]);
+        run.never_says(PASSWORD);
+        assert_ne!(run.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_part_of_the_password_is_hidden_as_well() {
+    let cut = &PASSWORD[..PASSWORD.len() - 1];
+    for said in [cut.to_owned(), PASSWORD.to_uppercase(), PASSWORD[1..].to_owned(), cut.to_uppercase()] {
+        let login =
+            [expect("USER me"), send("+OK\r\n"), Step::ExpectAny, send(format!("-ERR <{said}>?\r\n"))];
+        let server = Scripted::start(vec![after("USER\r\n", login)]);
+        let sandbox = Sandbox::new();
+        let keys = format!("tls = \"none\"\npassword = \"{PASSWORD}\"");
+        sandbox.config(named_account("work", server.port(), &keys));
+        let run = sandbox.run(["-vv"]);
+        run.exits(77).never_says(&said);
+        run.complains("<***>?");
+    }
+}
+
+/// The state holds unique-ids and capabilities: one with the password in it counts as none.
+#[test]
+fn a_unique_id_with_the_password_in_it_is_not_kept() {
+    let message = |unique_id: String, n: u64| Message::new(unique_id, mail::message(n, 400));
+    let mut options = Options::with(
+        "me",
+        PASSWORD,
+        [message(format!("x-{PASSWORD}"), 1), message("b".to_owned(), 2), message(PASSWORD.to_owned(), 3)],
+    );
+    options.before_login.push(format!("LOGIN-DELAY {PASSWORD}"));
+    let server = Server::start(options);
+    let sandbox = Sandbox::new();
+    sandbox.config(named_account("work", server.port(), "tls = \"none\"\npassword-file = \"~/pw\""));
+    sandbox.write("pw", PASSWORD);
+    for _ in 0..3 {
+        sandbox.run([""; 0]).succeeds();
+        assert_eq!(Maildir::read(&sandbox.path("work")).messages().len(), 3);
+    }
+    for (path, octets) in sandbox.files() {
+        let holds = octets.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes());
+        assert!(!holds || path.ends_with("pw"), "{}", path.display());
     }
 }

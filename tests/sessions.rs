@@ -195,7 +195,6 @@ impl Player {
                 head + &text
             }
             Event::End { to, octets } => format!("{to} end {octets}"),
-            Event::Confirmed { number } => format!("confirmed {number}"),
             Event::Farewell(reply) => format!("farewell {}", said(reply)),
         };
         self.events.push(event);
@@ -229,6 +228,7 @@ fn command(line: &str) -> Command {
             Command::Auth { mechanism, initial: initial.map(secret) }
         }
         ("STLS", _) => Command::Stls,
+        ("UTF8", _) => Command::Utf8,
         ("STAT", _) => Command::Stat,
         ("LIST", number) => Command::List(number),
         ("UIDL", number) => Command::Uidl(number),

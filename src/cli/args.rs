@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{
-    Arg, ArgAction, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser, ValueEnum,
+    Arg, ArgAction, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser, Subcommand,
+    ValueEnum,
 };
 
 use crate::config::ConfigError;
@@ -22,7 +23,9 @@ use crate::config::url::Flags;
     name = "popfetch",
     version,
     about = "Retrieves mail from POP3 maildrops: nothing lost, nothing delivered twice",
-    override_usage = "popfetch [OPTIONS] [ACCOUNT|URL]...",
+    override_usage = "popfetch [OPTIONS] [ACCOUNT|URL]...\n       popfetch state release [OPTIONS] ACCOUNT",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = AFTER_HELP,
     max_term_width = 100,
     args_override_self = true
@@ -80,6 +83,48 @@ pub struct Arguments {
     /// Settings of accounts.
     #[command(flatten)]
     pub settings: Settings,
+
+    /// What is done in place of fetching.
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+}
+
+/// What is done in place of fetching.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Verb {
+    /// See to what is remembered of an account.
+    State {
+        /// Which.
+        #[command(subcommand)]
+        command: StateVerb,
+    },
+}
+
+/// What can be done with the state.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum StateVerb {
+    /// Give up unfinished deliveries to what isn't configured any more, or is gone.
+    Release(Release),
+}
+
+/// `popfetch state release`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Release {
+    /// Whose deliveries.
+    #[arg(value_name = "ACCOUNT", value_hint = clap::ValueHint::Other)]
+    pub account: String,
+
+    /// Give up a configured destination too, of this name or a part of it, whose folder is gone.
+    #[arg(long, value_name = "TEXT", value_hint = clap::ValueHint::AnyPath)]
+    pub destination: Option<String>,
+
+    /// Don't ask.
+    #[arg(short, long)]
+    pub yes: bool,
+
+    /// Read this configuration instead of ~/.config/popfetch/config.toml.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
 }
 
 const POLICY: &str = "What is done in this run";
@@ -259,9 +304,15 @@ const SETTINGS: &[(&str, &[Setting])] = &[
             setting(
                 "alert-after",
                 Value("DURATION"),
-                "Let --quiet tell of failures that have lasted so long",
+                "With --quiet, report a failure once it has lasted this long [default: 1h]",
+            ),
+            setting(
+                "remind-after",
+                Value("DURATION"),
+                "With --quiet, report it again if it still lasts after this long [default: 7d]",
             ),
             setting("pipelining", Word, "Send commands without waiting for the answers before"),
+            setting("utf8", Word, "Whether messages may come with UTF-8 in their headers"),
             setting("listing", Word, "Whether every poll takes a full listing"),
             setting("full-listing-every", Value("DURATION"), "Take a full listing at least so often"),
             setting("sync", Word, "How messages are brought to the disk"),
@@ -332,7 +383,7 @@ impl Setting {
 mod tests {
     use std::time::Duration;
 
-    use super::{Arguments, Color, SETTINGS, Settings, command, parse};
+    use super::{Arguments, Color, SETTINGS, Settings, StateVerb, Verb, command, parse};
     use crate::config::url::Flags;
 
     fn parsed(line: &str) -> Result<Arguments, clap::Error> {
@@ -399,6 +450,26 @@ mod tests {
             assert_eq!((arguments.wait, arguments.accounts), (wait, vec!["work".to_owned()]), "{line}");
         }
         assert_eq!(parsed("--netrc work").unwrap().accounts, ["work"]);
+    }
+
+    #[test]
+    fn a_command_stands_first() {
+        let release = |line: &str| match parsed(line).unwrap().command {
+            Some(Verb::State { command: StateVerb::Release(release) }) => release,
+            None => panic!("{line}"),
+        };
+        let found = release("state release work --destination ~/Mail -y --config c.toml");
+        assert_eq!((found.account.as_str(), found.destination.as_deref()), ("work", Some("~/Mail")));
+        assert!(found.yes && found.config.is_some());
+        assert!(!release("state release work").yes);
+        for line in ["state", "state release", "state forget work", "state release a b", "help"] {
+            let parsed = parsed(line);
+            assert!(parsed.is_err() || parsed.unwrap().accounts == ["help"], "{line}");
+        }
+        // Behind an account it isn't one.
+        let arguments = parsed("work state").unwrap();
+        assert!(arguments.command.is_none());
+        assert_eq!(arguments.accounts, ["work", "state"]);
     }
 
     #[test]

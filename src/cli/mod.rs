@@ -1,6 +1,6 @@
 //! From a command line to an exit code: arguments, then a command, then what it came to.
 //!
-//! A command is a file in `commands`; there is one now, which fetches.
+//! A command is a file in `commands`; the one that needs no name fetches.
 
 pub mod args;
 mod commands;
@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use args::{Arguments, Color};
+use args::{Arguments, Color, StateVerb, Verb};
 
 use crate::access;
 use crate::config::ConfigError;
@@ -44,7 +44,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn command(arguments: &Arguments, environment: &Environment, printer: &Arc<Printer>) -> exit::ExitCode {
-    match catch_unwind(AssertUnwindSafe(|| commands::fetch::run(arguments, environment, printer))) {
+    let run = || match &arguments.command {
+        None => commands::fetch::run(arguments, environment, printer),
+        Some(Verb::State { command: StateVerb::Release(release) }) => {
+            commands::state::release_account(release, environment, printer)
+        }
+    };
+    match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             let config = error.downcast_ref::<ConfigError>();

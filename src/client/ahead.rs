@@ -109,6 +109,12 @@ impl Client<Transaction> {
         self.read_drop_listing()
     }
 
+    /// Headers that were asked for together with the listing.
+    #[must_use]
+    pub fn spot_checks(&mut self) -> Vec<(MessageNumber, crate::message::Facts)> {
+        Vec::new()
+    }
+
     /// Whether `LIST` is on its way, and must be taken.
     #[must_use]
     pub fn has_sizes_ahead(&self) -> bool {
@@ -123,9 +129,13 @@ impl Client<Transaction> {
     }
 
     fn read_unique_id(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
+        let redactor = self.line.redactor.clone();
         self.reply(Sent::UniqueIdOf(number), |text| {
             let (named, unique_id) = listing::unique_id_line(text).ok()?;
-            unique_id.filter(|_| named == number).map(|unique_id| unique_id.to_buf())
+            // It is remembered, as those of a listing are: none with the secret in it.
+            let unique_id =
+                unique_id.filter(|id| named == number && !redactor.searcher().finds(id.as_bytes()));
+            unique_id.map(|unique_id| unique_id.to_buf())
         })
     }
 

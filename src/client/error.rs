@@ -5,6 +5,7 @@ use crate::exit::ExitCode;
 use crate::protocol::auth::{AuthError, Method, Refusal};
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::SaslError;
+use crate::protocol::types::MessageNumber;
 
 /// Why a session failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,17 @@ pub enum Error {
         /// Whether what is missing was asked for in one flight with other things.
         pipelined: bool,
     },
+    /// Too little came for too long, though no answer took too long by itself: a server that holds sessions up, or a line
+    /// that is hardly there.
+    #[error("{server} sent only {} in {}: the session was ended", crate::text::size(*octets), format_args!("{} s", time.as_secs()))]
+    TooSlow {
+        /// Which server.
+        server: String,
+        /// What came in all.
+        octets: u64,
+        /// How long was listened.
+        time: std::time::Duration,
+    },
     /// The greeting was a refusal.
     #[error("{server} refused the connection: \"{text}\"")]
     GreetingRefused {
@@ -40,9 +52,29 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
+    /// The server took the connection, and ended it before its greeting; another of its addresses is tried.
+    #[error("{source}")]
+    HungUpBeforeGreeting {
+        /// The address.
+        peer: std::net::SocketAddr,
+        /// What happened.
+        source: Box<Self>,
+    },
+    /// No greeting came in clear text, and a TLS handshake was answered.
+    #[error("{server} sent no greeting: it answers to TLS")]
+    SilentButTls {
+        /// Which server.
+        server: String,
+    },
     /// The line ended on `CAPA`; tried again without.
     #[error("{0}")]
     HungUpOnCapa(Box<Self>),
+    /// The line ended on `UTF8`; to be tried again without.
+    #[error("{0}")]
+    HungUpOnUtf8(Box<Self>),
+    /// The login was accepted, and nothing of what had been sent behind it was answered: to be tried again in two flights.
+    #[error("{0}")]
+    FlightCut(Box<Self>),
     /// No TLS where it is required.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
@@ -84,6 +116,8 @@ pub enum Error {
         status: Option<String>,
         /// Whether anything was sent that depends on the secret.
         secret_sent: bool,
+        /// Whether it says that another session holds the maildrop.
+        locked: bool,
     },
     /// An unasked `-ERR`.
     #[error("{server} ended the session: \"{text}\"")]
@@ -92,6 +126,20 @@ pub enum Error {
         server: String,
         /// Its words, fit to print.
         text: String,
+    },
+    /// The answer to `TOP` goes on and on.
+    #[error("{server}: the header of message {number} went on beyond every measure")]
+    HeaderTooLong {
+        /// Which server.
+        server: String,
+        /// Which message.
+        number: MessageNumber,
+    },
+    /// A deletion without its proofs, which isn't sent.
+    #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
+    NotRecognised {
+        /// Which one.
+        number: MessageNumber,
     },
     /// A signal, and the answers in flight took too long.
     #[error("stopped by a signal")]
@@ -108,7 +156,9 @@ impl Error {
         match self {
             Self::Connection(e) => e.exit_code(),
             Self::Protocol { source, .. } => source.exit_code(),
-            Self::TimedOut { .. } | Self::Farewell { .. } | Self::Stopped => ExitCode::Later,
+            Self::TimedOut { .. } | Self::TooSlow { .. } | Self::Farewell { .. } | Self::Stopped => {
+                ExitCode::Later
+            }
             Self::GreetingRefused { code, .. } => match code {
                 Some(ResponseCode::SysPerm) => ExitCode::Unavailable,
                 Some(ResponseCode::Auth) => ExitCode::Refused,
@@ -120,12 +170,16 @@ impl Error {
                 )
                 | None => ExitCode::Later,
             },
-            Self::HungUpOnCapa(e) => e.exit_code(),
-            Self::StlsRefused { .. } => ExitCode::Protocol,
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
+            Self::HungUpBeforeGreeting { source, .. } => source.exit_code(),
+            Self::StlsRefused { .. } | Self::SilentButTls { .. } | Self::HeaderTooLong { .. } => {
+                ExitCode::Protocol
+            }
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
             Self::LoginRefused { meaning, .. } => meaning.exit_code(),
             Self::Random(_) => ExitCode::LocalIo,
+            Self::NotRecognised { .. } => ExitCode::Bug,
         }
     }
 
@@ -146,7 +200,9 @@ impl Error {
         match self {
             Self::Connection(e) => e.hint(),
             Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
-            Self::HungUpOnCapa(e) => e.hint(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.hint(),
+            Self::HungUpBeforeGreeting { source, .. } => source.hint(),
+            Self::SilentButTls { .. } => Some("set tls = \"implicit\" for this account".to_owned()),
             Self::StlsRefused { .. } => Some(
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
                     .to_owned(),
@@ -155,6 +211,9 @@ impl Error {
             Self::Sasl { source, .. } => source.hint().map(str::to_owned),
             Self::LoginRefused { meaning: Refusal::Credentials, method, .. } => {
                 Some(method.hint_when_refused().to_owned())
+            }
+            Self::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
+                Some("set utf8 = \"auto\" if it is off; else ask the provider".to_owned())
             }
             Self::LoginRefused { meaning: Refusal::SysPerm, .. }
             | Self::GreetingRefused { code: Some(ResponseCode::SysPerm), .. } => {
@@ -165,8 +224,11 @@ impl Error {
             }
             Self::GreetingRefused { .. }
             | Self::LoginRefused { .. }
+            | Self::TooSlow { .. }
             | Self::Farewell { .. }
             | Self::Stopped
+            | Self::HeaderTooLong { .. }
+            | Self::NotRecognised { .. }
             | Self::Random(_) => None,
         }
     }
@@ -190,6 +252,54 @@ impl Error {
             Self::Connection(connection::Error::Broken { .. }) => true,
             _ => false,
         }
+    }
+
+    /// Whether the answers can no longer be told apart: something came that nobody asked for, or that isn't what was due.
+    #[must_use]
+    pub fn is_disorder(&self) -> bool {
+        use crate::protocol::error::{Awaiting, Error};
+        match self {
+            Self::Protocol { source, .. } => match source {
+                Error::NotPop3 { awaiting, .. } => *awaiting != Awaiting::Greeting,
+                Error::LineTooLong { .. } | Error::TooManyLines { .. } | Error::Unsolicited { .. } => true,
+                Error::LooksLikeTls
+                | Error::CommandRefusedLocally { .. }
+                | Error::Farewell { .. }
+                | Error::InjectionAfterStls
+                | Error::Closed { .. }
+                | Error::MalformedListing { .. }
+                | Error::AnswerTooLarge { .. }
+                | Error::TooManyMessages { .. } => false,
+            },
+            _ => self.forbids_pipelining(),
+        }
+    }
+
+    /// Whether the connection ended, or the server ended the session, where an answer was due.
+    #[must_use]
+    pub fn ends_session(&self) -> bool {
+        use crate::protocol::error::Error;
+        match self {
+            Self::Protocol { source: Error::Farewell { .. }, .. } | Self::Farewell { .. } => true,
+            Self::TimedOut { pipelined, .. } => !pipelined,
+            _ => self.is_closed(),
+        }
+    }
+
+    /// Whether the server ended the line, with or without a farewell.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.is_closed() || matches!(self, Self::Farewell { .. })
+    }
+
+    /// Whether another session holds the maildrop.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(
+            self,
+            Self::LoginRefused { locked: true, .. }
+                | Self::GreetingRefused { code: Some(ResponseCode::InUse), .. }
+        )
     }
 
     /// Whether it looks as if the server swallows commands that come before it has answered.

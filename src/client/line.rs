@@ -1,12 +1,13 @@
 //! The pump: moves octets between the protocol's state machine and the connection, keeps the deadlines, writes the
 //! dialogue down for `-vv`.
 
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use crate::connection::{Connection, Patience, Wake};
+use crate::connection::{Connection, Pace, Patience, Wake};
 use crate::protocol::command::Command;
 use crate::protocol::error::Awaiting;
 use crate::protocol::redact::Redactor;
@@ -17,6 +18,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
 /// How long the answers in flight are read after a signal.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// The bounds of a brief wait.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+const MOST_WAIT: Duration = Duration::from_secs(8);
+
+/// What is shown of a server's words: more than any sentence needs.
+const QUOTED_CHARACTERS: usize = 400;
+
+/// How often a session quotes its server.  One that refuses a hundred thousand messages has said it by then.
+const QUOTES: u32 = 200;
 
 /// What [`super::Client::next`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +54,12 @@ pub(super) struct Line {
     timeout: Duration,
     /// The deadline of the answer that stands first in line.
     patience: Option<Patience>,
+    /// The whole session's.
+    pace: Pace,
+    /// In the header of a message: the last octet that came of it.
+    header: Option<u8>,
+    /// The next answer is awaited no longer than this.
+    brief: Option<Duration>,
     /// The first UIDL or LIST may take the server long.
     listed: bool,
     /// A deadline over everything, once a signal has come.
@@ -54,6 +71,8 @@ pub(super) struct Line {
     flight: usize,
     pub(super) redactor: Redactor,
     dialogue: Option<Dialogue>,
+    /// How often the server may still be quoted.
+    quotes: Cell<u32>,
 }
 
 impl std::fmt::Debug for Line {
@@ -67,6 +86,7 @@ impl Line {
         connection: Connection,
         server: String,
         timeout: Duration,
+        redactor: Redactor,
         dialogue: Option<Dialogue>,
     ) -> Self {
         Self {
@@ -75,13 +95,17 @@ impl Line {
             server,
             timeout,
             patience: None,
+            pace: Pace::new(timeout),
+            header: None,
+            brief: None,
             listed: false,
             limit: None,
             stopped: false,
             resting: None,
             flight: 0,
-            redactor: Redactor::default(),
+            redactor,
             dialogue,
+            quotes: Cell::new(QUOTES),
         }
     }
 
@@ -95,6 +119,11 @@ impl Line {
         self.resting = None;
         self.flight = if alone { 1 } else { self.flight.saturating_add(1) };
         Ok(())
+    }
+
+    /// The next answer is awaited for a part of the time-out only: where another way is open, should it not come.
+    pub(super) fn be_brief(&mut self) {
+        self.brief = Some((self.timeout / 8).clamp(LEAST_WAIT, MOST_WAIT).min(self.timeout));
     }
 
     /// Waits for the next event, also when a signal comes: the steps before and after retrieving are short.
@@ -113,21 +142,45 @@ impl Line {
                 self.after_event();
                 return Ok(Next::Event);
             }
-            self.flush()?;
+            // Before each read: octets that pour in would otherwise never let a signal be seen.
+            if let Some(next) = self.stop()? {
+                return Ok(next);
+            }
+            // A server that has said why it ends the line doesn't take any more: what it said is read first.
+            let written = self.flush();
             match self.connection.read(self.session.room())? {
                 Some(0) => return Err(self.end_of_stream()),
                 Some(octets) => {
+                    self.pace.brought(octets);
                     if let Some(patience) = &mut self.patience {
-                        patience.brought(octets, Instant::now());
+                        let now = Instant::now();
+                        patience.brought(octets, now);
+                        if self.header.is_some() {
+                            patience.lives(now);
+                        }
                     }
                     self.session.received(octets).map_err(|e| self.protocol(e))?;
                 }
                 None => {
+                    written?;
                     if let Some(next) = self.wait(wake, quiet)? {
                         return Ok(next);
                     }
                 }
             }
+        }
+    }
+
+    /// Whether a signal has come that the caller hasn't been told of, or the time after one is over.
+    fn stop(&mut self) -> Result<Option<Next>, Error> {
+        if !self.stopped && self.connection.is_stopped() {
+            self.stopped = true;
+            self.limit = Some(Instant::now() + LAST_ANSWERS);
+            return Ok(Some(Next::Stopped));
+        }
+        match self.limit {
+            Some(limit) if Instant::now() >= limit => Err(Error::Stopped),
+            _ => Ok(None),
         }
     }
 
@@ -139,8 +192,9 @@ impl Line {
             // Not from now on: whoever waits for something else may be woken again and again.
             *self.resting.get_or_insert(now) + KEEP_ALIVE
         } else {
-            let factor = self.factor();
-            let patience = self.patience.get_or_insert_with(|| Patience::new(self.timeout, factor, now));
+            let (timeout, factor) =
+                self.brief.map_or_else(|| (self.timeout, self.factor()), |brief| (brief, 1));
+            let patience = self.patience.get_or_insert_with(|| Patience::new(timeout, factor, now));
             patience.resume(now);
             patience.until()
         };
@@ -150,9 +204,14 @@ impl Line {
         }
         let writes = !self.session.outgoing().is_empty();
         let woken = self.connection.wait(writes, until, !self.stopped, wake)?;
+        let began = now;
         let now = Instant::now();
         if let Some(patience) = &mut self.patience {
             patience.pause(now);
+        }
+        if !idle && self.factor() == 1 && !self.pace.listened(now.saturating_duration_since(began)) {
+            let (time, octets) = self.pace.so_far();
+            return Err(Error::TooSlow { server: self.server.clone(), octets, time });
         }
         Ok(match woken {
             Wake::Ready => None,
@@ -195,6 +254,15 @@ impl Line {
             Event::Reply { to, .. } | Event::End { to, .. } => {
                 self.listed |= matches!(to, Sent::UniqueIds | Sent::List);
                 self.patience = None;
+                self.brief = None;
+                // The blank line ends it, which may come first.
+                let begins = matches!(to, Sent::Retr(_) | Sent::Top(_)) && self.session.is_in_text();
+                self.header = begins.then_some(b'\n');
+            }
+            Event::Text { text, .. } if self.header.is_some() => {
+                let begins = self.header == Some(b'\n') && text.first() == Some(&b'\n');
+                let ends = begins || text.windows(2).any(|pair| pair == b"\n\n");
+                self.header = text.last().copied().filter(|_| !ends);
             }
             Event::Greeting(_) | Event::Challenge(_) => self.patience = None,
             _ => {}
@@ -210,12 +278,12 @@ impl Line {
         Some(match self.session.event() {
             Event::Greeting(reply) | Event::Reply { reply, .. } | Event::Farewell(reply) => {
                 let status = if reply.ok { "+OK" } else { "-ERR" };
-                format!("S: {status} {}", self.quote(reply.text)).trim_end().to_owned()
+                format!("S: {status} {}", self.shown(reply.text)).trim_end().to_owned()
             }
             Event::Challenge(_) => "S: + [redacted]".to_owned(),
-            Event::Line { line, .. } => format!("S: {}", self.quote(line)),
+            Event::Line { line, .. } => format!("S: {}", self.shown(line)),
             Event::End { .. } => "S: .".to_owned(),
-            Event::Text { .. } | Event::Confirmed { .. } => return None,
+            Event::Text { .. } => return None,
         })
     }
 
@@ -240,8 +308,20 @@ impl Line {
     }
 
     /// A server's words, fit to print: nothing that steers a terminal, and no secret of ours.
-    pub(super) fn quote(&self, octets: &[u8]) -> String {
+    pub(super) fn shown(&self, octets: &[u8]) -> String {
         self.redactor.printable(octets)
+    }
+
+    /// [`Line::shown`] for a report or an error, shortened; after so many quotations of a session nothing but dots.
+    pub(super) fn quote(&self, octets: &[u8]) -> String {
+        let Some(left) = self.quotes.get().checked_sub(1) else { return "…".to_owned() };
+        self.quotes.set(left);
+        let mut text = self.shown(octets);
+        if let Some((end, _)) = text.char_indices().nth(QUOTED_CHARACTERS) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
     }
 
     pub(super) fn farewell(&self, text: &[u8]) -> Error {

@@ -4,6 +4,7 @@
 //! What the greeting says, beyond its timestamp, changes nothing: POP3 has no pre-authenticated state, and STLS is sent
 //! whatever was announced.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ahead::Ahead;
@@ -18,11 +19,18 @@ use crate::protocol::auth::{
 };
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
+use crate::protocol::redact::Redactor;
 use crate::protocol::response::ResponseCode;
-use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce};
+use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce, Text};
 use crate::protocol::session::{Event, Sent};
 use crate::secret::Secret;
 use crate::stop::Stop;
+
+/// As many addresses of one server are given up as are tried.
+const MOST_ADDRESSES: usize = 32;
+
+/// How long it's tried whether a silent server speaks TLS.
+const LONGEST_PROBE: Duration = Duration::from_secs(10);
 
 /// Whom to call, and how.
 pub struct Call<'a> {
@@ -40,8 +48,13 @@ pub struct Call<'a> {
     pub connectors: &'a Connectors,
     /// Raised by a signal.
     pub stop: &'a Stop,
+    /// The password or token: whatever the server says, it isn't shown.
+    pub secret: &'a Secret,
     /// What the server offered before login not long ago, the same way: saves asking, where the line can be trusted.
     pub remembered: Option<&'a Capabilities>,
+    /// Whether `UTF8` is sent where the server lists it (RFC 6856 §2.1).  Then a remembered list that has it isn't
+    /// enough: the command is sent only to a server that lists it in this session.
+    pub utf8: bool,
     /// Who is told the dialogue, line by line.
     pub dialogue: Option<Dialogue>,
 }
@@ -71,6 +84,21 @@ pub struct Credentials<'a> {
     pub pipelining: bool,
     /// What goes out with the login, where commands are pipelined; else nothing does.
     pub ahead: Option<Ahead>,
+    /// How it goes out.
+    pub flight: Flight,
+}
+
+/// How what is asked ahead is sent to a server that pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flight {
+    /// In one flight with USER and PASS.
+    One,
+    /// The same, but the server has yet to show that it reads on after PASS: if nothing comes soon after the login was
+    /// accepted, the session is given up ([`Error::FlightCut`]).  Courier's login program throws away what has come with
+    /// PASS when it hands over to the next program.
+    Unproven,
+    /// In a flight of its own, when the login has been accepted.
+    Two,
 }
 
 /// How a login went: what is remembered of it.
@@ -84,6 +112,24 @@ pub struct LoginFacts {
     pub capabilities_before: Option<Capabilities>,
     /// Whether that was asked in this session, not remembered.
     pub asked: bool,
+    /// Whether messages come in UTF8 mode (RFC 6856 §2.1): `UTF8` was sent, and accepted.  A message may be another one,
+    /// by its octets and its header, in the other mode.
+    pub utf8: bool,
+    /// Whether the server lists `UTF8`, sent or not.
+    pub utf8_offered: bool,
+    /// Whether the server answered what came behind PASS in one flight.
+    pub one_flight: bool,
+}
+
+/// Where a session stands with `UTF8` (RFC 6856 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Utf8 {
+    /// It isn't to be sent, or was refused.
+    Off,
+    /// Sent; the answer is the next one due.
+    Asked,
+    /// Accepted.
+    On,
 }
 
 /// What a single-line answer said, taken out of the buffer.
@@ -99,15 +145,26 @@ impl Client<Authorization> {
     /// # Errors
     /// When the server can't be reached, refuses, or isn't what it should be.
     pub fn open(call: &Call<'_>) -> Result<Self, Error> {
-        match Self::open_once(call, true) {
-            // Some old servers hang up on CAPA.  Without it nothing but USER and PASS is known, so this is only for
-            // lines whose protection doesn't depend on it.
-            Err(Error::HungUpOnCapa(_)) => Self::open_once(call, false),
-            other => other,
+        let (mut ask, mut without, mut first_fault) = (true, Vec::new(), None);
+        loop {
+            match Self::open_once(call, ask, &without) {
+                // Some old servers hang up on CAPA.  Without it nothing but USER and PASS is known, so this is only for
+                // lines whose protection doesn't depend on it.
+                Err(Error::HungUpOnCapa(_)) if ask => ask = false,
+                Err(Error::HungUpBeforeGreeting { peer, source }) if without.len() < MOST_ADDRESSES => {
+                    without.push(peer);
+                    first_fault.get_or_insert(source);
+                }
+                // No other address does any better: then the first one's fault is the one to tell.
+                Err(Error::Connection(e)) if !call.stop.raised() => {
+                    return Err(first_fault.map_or(Error::Connection(e), |first| *first));
+                }
+                other => return other,
+            }
         }
     }
 
-    fn open_once(call: &Call<'_>, ask: bool) -> Result<Self, Error> {
+    fn open_once(call: &Call<'_>, ask: bool, without: &[SocketAddr]) -> Result<Self, Error> {
         let trust = connection::Trust {
             ca_file: call.trust.ca_file.clone(),
             fingerprints: call.trust.fingerprints.clone(),
@@ -118,21 +175,40 @@ impl Client<Authorization> {
             Tls::StartTls => Security::StartTls,
             Tls::None => Security::None,
         };
-        let target =
-            Target { host: call.host, port: call.port, security, trust: &trust, timeout: call.timeout };
-        let connection = Connection::open(&target, call.connectors, call.stop)?;
+        let target = Target {
+            host: call.host,
+            port: call.port,
+            security,
+            trust: &trust,
+            timeout: call.timeout,
+            without,
+        };
+        let redactor = Redactor::new(call.secret);
+        let connection = Connection::open(&target, call.connectors, call.stop)
+            .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
         let server = connection.server().to_owned();
-        let mut line = Line::new(connection, server, call.timeout, call.dialogue.clone());
-        let mut apop = greeting(&mut line)?;
+        let mut line = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
+        let mut apop = match greeting(&mut line) {
+            Err(e) if e.is_closed() => {
+                let peer = line.connection.peer();
+                return Err(Error::HungUpBeforeGreeting { peer, source: Box::new(e) });
+            }
+            Err(Error::TimedOut { server, .. }) if call.tls != Tls::Implicit && answers_to_tls(call) => {
+                return Err(Error::SilentButTls { server });
+            }
+            greeted => greeted?,
+        };
         if call.tls == Tls::StartTls {
             line = start_tls(line, &target, call)?;
             // The greeting came in clear: its timestamp is void.
             apop = None;
         }
         let trustworthy = line.connection.channel() != connection::Channel::Clear;
-        if let Some(remembered) = call.remembered.filter(|_| trustworthy && ask) {
+        let enough = |remembered: &&Capabilities| trustworthy && ask && !(call.utf8 && remembered.utf8());
+        if let Some(remembered) = call.remembered.filter(enough) {
             let capabilities = Some(remembered.clone());
-            return Ok(Self { line, state: Authorization { capabilities, apop, asked: false } });
+            let state = Authorization { capabilities, apop, asked: false, utf8: false };
+            return Ok(Self { line, state });
         }
         let capabilities = if ask {
             match capabilities(&mut line) {
@@ -144,7 +220,8 @@ impl Client<Authorization> {
         } else {
             None
         };
-        Ok(Self { line, state: Authorization { capabilities, apop, asked: true } })
+        let utf8 = call.utf8 && capabilities.as_ref().is_some_and(Capabilities::utf8);
+        Ok(Self { line, state: Authorization { capabilities, apop, asked: true, utf8 } })
     }
 
     /// Logs in by the first method that the policy allows and the server takes.
@@ -153,8 +230,8 @@ impl Client<Authorization> {
     /// When there is none, or the server refuses: no second attempt is made once anything that depends on the secret has
     /// been sent.
     pub fn login(self, credentials: &Credentials<'_>) -> Result<Client<Transaction>, Error> {
-        let Self { mut line, state: Authorization { capabilities: before, apop, asked } } = self;
-        line.redactor = crate::protocol::redact::Redactor::new(credentials.secret);
+        let Self { mut line, state: Authorization { capabilities: before, apop, asked, utf8: wants_utf8 } } =
+            self;
         let offer = before.as_ref().map(|capabilities| offered(capabilities, credentials));
         let binding = line.connection.end_point_binding().map(<[u8]>::to_vec);
         let circumstances = Circumstances {
@@ -172,37 +249,78 @@ impl Client<Authorization> {
         let auth_resp_code = before.as_ref().is_some_and(Capabilities::auth_resp_code);
         let together = circumstances.offer.as_ref().is_some_and(|offer| offer.pipelining);
         let ahead = credentials.ahead.filter(|_| together);
+        let mut utf8 = Utf8::Off;
+        if wants_utf8 {
+            line.send(Command::Utf8)?;
+            utf8 = Utf8::Asked;
+            // What depends on its answer, as names and passwords beyond ASCII may, doesn't follow in the same flight.
+            if !together || !credentials.user.is_ascii() || !credentials.secret.expose().is_ascii() {
+                utf8.settle(&mut line)?;
+            }
+        }
         let mut refused = None;
         for method in methods {
             let attempt = match method {
-                Method::UserPass => user_pass(&mut line, credentials, together, ahead)?,
+                Method::UserPass => {
+                    let prepared = Prepared::new(&mut line, &circumstances)?;
+                    let with_it = ahead.filter(|_| credentials.flight != Flight::Two);
+                    user_pass(&mut line, &prepared, together, with_it, &mut utf8)
+                }
                 Method::Apop => {
                     let Some(challenge) = &apop else { continue };
-                    apop_login(&mut line, credentials, challenge)?
+                    let prepared = Prepared::new(&mut line, &circumstances)?;
+                    apop_login(&mut line, &prepared, challenge, &mut utf8)
                 }
                 Method::Sasl(mechanism) => {
                     let announced = circumstances.announces(mechanism);
-                    exchange(&mut line, credentials, mechanism, announced, binding.as_deref())?
+                    exchange(&mut line, credentials, mechanism, announced, binding.as_deref(), &mut utf8)
                 }
+            };
+            let attempt = match attempt {
+                // It ended the line instead of going on without.
+                Err(e) if wants_utf8 && utf8 == Utf8::Off && e.is_closed() => {
+                    return Err(Error::HungUpOnUtf8(Box::new(e)));
+                }
+                attempt => attempt?,
             };
             match attempt {
                 Attempt::Accepted => {
                     let trustworthy = line.connection.channel() != connection::Channel::Clear;
-                    if let (Some(ahead), true) = (ahead, method != Method::UserPass) {
+                    let one_flight = method == Method::UserPass && credentials.flight != Flight::Two;
+                    if let (Some(ahead), false) = (ahead, one_flight) {
                         ahead.send(&mut line)?;
                     }
                     let mut after = None;
+                    let mut answered = false;
                     match ahead {
+                        Some(Ahead::Listing { .. }) if one_flight => {
+                            if credentials.flight == Flight::Unproven {
+                                line.be_brief();
+                            }
+                            after = read_capabilities(&mut line).map_err(cut_flight)?;
+                            answered = true;
+                        }
                         Some(Ahead::Listing { .. }) => after = read_capabilities(&mut line)?,
                         Some(Ahead::Glance { .. }) => {}
                         None if before.is_some() => after = capabilities(&mut line)?,
                         None => {}
                     }
-                    let facts = LoginFacts { method, trustworthy, capabilities_before: before, asked };
+                    let utf8_offered = before.as_ref().is_some_and(Capabilities::utf8);
+                    let utf8 = utf8 == Utf8::On;
+                    let facts = LoginFacts {
+                        method,
+                        trustworthy,
+                        capabilities_before: before,
+                        asked,
+                        utf8,
+                        utf8_offered,
+                        one_flight: answered,
+                    };
                     let pipelining = Pipelining::Off;
+                    let session = super::next_session();
                     return Ok(Client {
                         line,
-                        state: Transaction { capabilities: after, pipelining, facts, ahead },
+                        state: Transaction { capabilities: after, pipelining, facts, ahead, session },
                     });
                 }
                 Attempt::Refused { answer, responded, status } => {
@@ -214,6 +332,8 @@ impl Client<Authorization> {
                         text: line.quote(&answer.text),
                         status,
                         secret_sent: responded,
+                        locked: meaning == auth::Refusal::InUse
+                            || (meaning == auth::Refusal::Busy && auth::speaks_of_a_lock(&answer.text)),
                     };
                     if after_refusal(method, responded) == auth::Next::Stop {
                         if !asked && matches!(method, Method::Sasl(_)) {
@@ -236,6 +356,14 @@ impl Client<Authorization> {
     }
 }
 
+/// What it means that nothing came after the login was accepted.
+fn cut_flight(e: Error) -> Error {
+    match e {
+        e if e.is_closed() || matches!(e, Error::TimedOut { .. }) => Error::FlightCut(Box::new(e)),
+        e => e,
+    }
+}
+
 enum Attempt {
     Accepted,
     Refused {
@@ -253,6 +381,43 @@ fn offered<'a>(capabilities: &'a Capabilities, credentials: &Credentials<'_>) ->
         sasl: capabilities.sasl().collect(),
         user: capabilities.user(),
         pipelining: capabilities.pipelining() && credentials.pipelining,
+        utf8_user: capabilities.utf8_user(),
+    }
+}
+
+impl Utf8 {
+    /// Takes the answer, if it is due.
+    fn settle(&mut self, line: &mut Line) -> Result<(), Error> {
+        if *self != Self::Asked {
+            return Ok(());
+        }
+        let answer = answer(line, Sent::Utf8).map_err(|e| match e {
+            e if e.is_closed() || matches!(e, Error::TimedOut { .. }) => Error::HungUpOnUtf8(Box::new(e)),
+            e => e,
+        })?;
+        *self = if answer.ok { Self::On } else { Self::Off };
+        Ok(())
+    }
+}
+
+/// User name and password as USER, PASS and APOP carry them.
+struct Prepared {
+    user: String,
+    secret: Secret,
+}
+
+impl Prepared {
+    /// By SASLprep where the server takes UTF-8 (RFC 6856 §2.2), else as they are.
+    fn new(line: &mut Line, circumstances: &Circumstances<'_>) -> Result<Self, Error> {
+        let (user, secret) = (circumstances.user, circumstances.secret);
+        if !circumstances.offer.as_ref().is_some_and(|offer| offer.utf8_user) {
+            return Ok(Self { user: user.to_owned(), secret: secret.clone() });
+        }
+        let refused = |e: sasl::SaslError| Error::NoMethod { server: line.server.clone(), source: e.into() };
+        let user = sasl::prepared(Text::User, user.as_bytes()).map_err(refused)?;
+        let secret = sasl::prepared(Text::Secret, secret.expose()).map_err(refused)?;
+        line.redactor.hide(&secret);
+        Ok(Self { user: String::from_utf8_lossy(user.expose()).into_owned(), secret })
     }
 }
 
@@ -280,6 +445,32 @@ fn channel(channel: connection::Channel) -> Channel {
     }
 }
 
+/// Whether a server that says nothing in clear text waits for a TLS handshake: asked on a connection of its own, on which
+/// nothing else is said, and to which no certificate of ours is shown.
+fn answers_to_tls(call: &Call<'_>) -> bool {
+    let trust = connection::Trust::default();
+    let target = Target {
+        host: call.host,
+        port: call.port,
+        security: Security::Implicit,
+        trust: &trust,
+        timeout: call.timeout.min(LONGEST_PROBE),
+        without: &[],
+    };
+    match Connection::open(&target, call.connectors, call.stop) {
+        Ok(connection) => {
+            connection.close();
+            true
+        }
+        Err(e) => matches!(
+            e,
+            connection::Error::Certificate { .. }
+                | connection::Error::Version { .. }
+                | connection::Error::ClientCertificate { .. }
+        ),
+    }
+}
+
 /// Reads the greeting; its timestamp, if it has one that may be answered.
 fn greeting(line: &mut Line) -> Result<Option<ApopChallenge>, Error> {
     line.event()?;
@@ -302,9 +493,11 @@ fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Lin
         return Err(Error::StlsRefused { server: line.server.clone(), text: line.quote(&answer.text) });
     }
     line.session.starttls_done().map_err(|e| line.protocol(e))?;
-    let Line { connection, server, session, .. } = line;
-    let connection = connection.starttls(target, call.connectors)?;
-    let mut secured = Line::new(connection, server, call.timeout, call.dialogue.clone());
+    let Line { connection, server, session, redactor, .. } = line;
+    let connection = connection
+        .starttls(target, call.connectors)
+        .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
+    let mut secured = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
     secured.session = session;
     Ok(secured)
 }
@@ -318,9 +511,13 @@ fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
 /// The answer to a `CAPA` that has been sent.
 pub(super) fn read_capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
     let mut capabilities = Capabilities::default();
+    // They are remembered in a file, where no secret may stand.
+    let redactor = line.redactor.clone();
+    let secret = redactor.searcher();
     loop {
         line.event()?;
         match line.session.event() {
+            Event::Line { line: capability, .. } if secret.finds(capability) => {}
             Event::Line { line: capability, .. } => {
                 capabilities.add(capability).map_err(|e| line.protocol(e))?;
             }
@@ -350,17 +547,19 @@ fn answer(line: &mut Line, to: Sent) -> Result<Answer, Error> {
 /// behind it.  PASS's answer decides: after a refusal nobody reads on.
 fn user_pass(
     line: &mut Line,
-    credentials: &Credentials<'_>,
+    credentials: &Prepared,
     together: bool,
     ahead: Option<Ahead>,
+    utf8: &mut Utf8,
 ) -> Result<Attempt, Error> {
-    line.send(Command::User(credentials.user.to_owned()))?;
+    line.send(Command::User(credentials.user.clone()))?;
     if together {
         line.send(Command::Pass(credentials.secret.clone()))?;
         if let Some(ahead) = ahead {
             ahead.send(line)?;
         }
     }
+    utf8.settle(line)?;
     let user = answer(line, Sent::User)?;
     if !user.ok && !together {
         return Ok(Attempt::Refused { answer: user, responded: false, status: None });
@@ -368,7 +567,13 @@ fn user_pass(
     if !together {
         line.send(Command::Pass(credentials.secret.clone()))?;
     }
-    let pass = answer(line, Sent::Pass)?;
+    let pass = match answer(line, Sent::Pass) {
+        // What was read is the outcome, though the server didn't stay to answer the rest.
+        Err(e) if !user.ok && e.ended() => {
+            return Ok(Attempt::Refused { answer: user, responded: true, status: None });
+        }
+        pass => pass?,
+    };
     if pass.ok {
         return Ok(Attempt::Accepted);
     }
@@ -379,12 +584,14 @@ fn user_pass(
 
 fn apop_login(
     line: &mut Line,
-    credentials: &Credentials<'_>,
+    credentials: &Prepared,
     challenge: &ApopChallenge,
+    utf8: &mut Utf8,
 ) -> Result<Attempt, Error> {
-    let digest = challenge.digest(credentials.secret);
+    let digest = challenge.digest(&credentials.secret);
     line.redactor.hide_hex(&digest);
-    line.send(Command::Apop { user: credentials.user.to_owned(), digest })?;
+    line.send(Command::Apop { user: credentials.user.clone(), digest })?;
+    utf8.settle(line)?;
     let answer = answer(line, Sent::Apop)?;
     Ok(if answer.ok { Attempt::Accepted } else { Attempt::Refused { answer, responded: true, status: None } })
 }
@@ -395,6 +602,7 @@ fn exchange(
     mechanism: Mechanism,
     announced: bool,
     binding: Option<&[u8]>,
+    utf8: &mut Utf8,
 ) -> Result<Attempt, Error> {
     let nonce = Nonce::new(clock::random().map_err(Error::Random)?);
     let proof = sasl::Credentials {
@@ -411,8 +619,17 @@ fn exchange(
     let initial = exchange.initial_response(announced);
     line.redactor = exchange.redactor().clone();
     line.send(Command::Auth { mechanism: mechanism.name(), initial })?;
+    utf8.settle(line)?;
     loop {
-        line.event()?;
+        match line.event() {
+            // It has said what was wrong with the token, and ended the line.
+            Err(e) if e.ended() && exchange.token_failure().is_some() => {
+                let status = exchange.token_failure().map(ToString::to_string);
+                let answer = Answer { ok: false, code: Some(ResponseCode::Auth), text: Vec::new() };
+                return Ok(Attempt::Refused { answer, responded: exchange.responded(), status });
+            }
+            event => event?,
+        }
         let challenge = match line.session.event() {
             Event::Challenge(challenge) => challenge.to_vec(),
             Event::Reply { reply, .. } if reply.ok => {

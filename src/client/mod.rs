@@ -2,7 +2,7 @@
 //!
 //! A method exists only where the protocol allows it (RFC 1939 §3): [`Client<Authorization>`] logs in and becomes a
 //! [`Client<Transaction>`], which lists, retrieves and deletes; [`Client::quit`] takes it, because only `QUIT` in
-//! TRANSACTION enters UPDATE.  `DELE` can be sent only for a [`Delivered`].
+//! TRANSACTION enters UPDATE.  `DELE` can be sent only for a [`Delivered`] message that was [`Recognised`] in this session.
 //!
 //! Nothing here decides what is retrieved or where it goes.
 
@@ -10,27 +10,36 @@ mod ahead;
 mod error;
 mod line;
 mod login;
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use ahead::{Ahead, Glance};
 pub use error::Error;
 pub use line::{Dialogue, Next};
-pub use login::{Call, Credentials, LoginFacts};
+pub use login::{Call, Credentials, Flight, LoginFacts};
 
-use crate::proof::Delivered;
-use crate::protocol::auth::ApopChallenge;
+use crate::proof::{Delivered, Recognised, SessionId};
+use crate::protocol::auth::{self, ApopChallenge};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
-use crate::protocol::session::{Event, Reply, Sent};
-use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
+use crate::protocol::session::{Event, ResponseCode, Sent};
+use crate::protocol::types::{MessageNumber, Octets, UniqueId};
 use crate::protocol::{self, capability::Capabilities};
 use line::Line;
 
-/// Octets of unanswered commands in flight at most: some 2,000 `RETR`s, or half as many checked ones.  Far below what any
+/// Octets of unanswered commands in flight at most: some 2,000 `RETR`s.  Far below what any
 /// socket buffers, so that neither side can be stuck writing while the other one doesn't read.
 const WINDOW: usize = 24 << 10;
+
+/// The longest header.  Those of real mail have some KiB, with many recipients some hundred.
+pub const LONGEST_HEADER: usize = 16 << 20;
+
+/// After the answer to `QUIT` the server closes the connection, or at least says nothing for this long.
+const AFTER_QUIT: Duration = Duration::from_secs(1);
 
 /// A session in the state `S`.
 #[derive(Debug)]
@@ -46,6 +55,8 @@ pub struct Authorization {
     apop: Option<ApopChallenge>,
     /// Whether the capabilities are this session's.
     asked: bool,
+    /// Whether `UTF8` is to be sent with the login.
+    utf8: bool,
 }
 
 /// Logged in: the maildrop is ours until the session ends.
@@ -56,6 +67,13 @@ pub struct Transaction {
     facts: LoginFacts,
     /// What was asked and has not been taken.
     ahead: Option<Ahead>,
+    session: SessionId,
+}
+
+/// No two sessions of this process have the same.
+fn next_session() -> SessionId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Whether commands may be sent before the answers to those before them have come.
@@ -63,33 +81,27 @@ pub struct Transaction {
 pub enum Pipelining {
     /// One at a time.
     Off,
-    /// Yes, but the server has yet to prove that it answers in step.
-    Checked,
     /// Yes.
-    Trusted,
+    On,
 }
 
-/// What the answer to a command says that asks about one message.
+/// Whether a listing was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
-    /// The server refused: the message is gone.
-    Refused,
-    /// This message, and what else stands there.
-    Message(MessageNumber, Option<UniqueIdBuf>),
-    /// No message at all.
-    Nothing,
+#[must_use]
+pub enum Listing {
+    /// All of it.
+    Taken,
+    /// Nothing: the server answered `-ERR`.
+    Refused(Refused),
 }
 
-impl Named {
-    /// Of an answer to [`Client::identify`] or [`Client::weigh`].
-    #[must_use]
-    pub fn by(reply: &Reply<'_>) -> Self {
-        match listing::unique_id_line(reply.text) {
-            _ if !reply.ok => Self::Refused,
-            Ok((number, unique_id)) => Self::Message(number, unique_id.map(UniqueId::to_buf)),
-            Err(_) => Self::Nothing,
-        }
-    }
+/// A refusal after the login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The server's words, fit to print.
+    pub text: String,
+    /// Whether its response code, or else its words, speak of something that passes on its own.
+    pub passes: bool,
 }
 
 /// How a session ended.
@@ -121,32 +133,41 @@ impl Client<Transaction> {
         self.state.pipelining = pipelining;
     }
 
-    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.  `false` where the server has no
-    /// `UIDL`.
+    /// Whether the server lists `UIDL`: then a refusal of it doesn't mean that the messages have no unique-ids.
+    #[must_use]
+    pub fn announces_unique_ids(&self) -> bool {
+        let before = self.state.facts.capabilities_before.as_ref();
+        self.state.capabilities.as_ref().or(before).is_some_and(Capabilities::uidl)
+    }
+
+    /// Reads the unique-id listing (RFC 1939 §7), telling each line as it comes.  A unique-id that holds this account's
+    /// secret is none: unique-ids are written to the ledger, where no secret may stand.
     ///
     /// # Errors
     /// A broken line or listing, or what `each` says.
     pub fn unique_ids<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Listing, E> {
         if let Some(Ahead::Listing { sizes, .. }) = self.state.ahead {
             // On its way already; what is left of the flight is the scan listing.
             self.state.ahead = sizes.then_some(Ahead::Listing { drop_listing: false, sizes });
         } else {
             self.line.send(Command::Uidl(None))?;
         }
+        let redactor = self.line.redactor.clone();
+        let secret = redactor.searcher();
         self.lines(|line, broken| {
             let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
-            each(number, unique_id)
+            each(number, unique_id.filter(|unique_id| !secret.finds(unique_id.as_bytes())))
         })
     }
 
     /// Reads the scan listing (RFC 1939 §5), telling each line as it comes.
     ///
     /// # Errors
-    /// A broken line or listing, or a refusal.
-    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<bool, Error> {
+    /// A broken line or listing.
+    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<Listing, Error> {
         if self.has_sizes_ahead() {
             self.state.ahead = None;
         } else {
@@ -162,14 +183,17 @@ impl Client<Transaction> {
     fn lines<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Listing, E> {
         loop {
             self.line.event()?;
             match self.line.session.event() {
                 Event::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
-                Event::Reply { reply, .. } if !reply.ok => return Ok(false),
+                Event::Reply { reply, .. } if !reply.ok => {
+                    let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
+                    return Ok(Listing::Refused(Refused { text, passes }));
+                }
                 Event::Reply { .. } => {}
-                Event::End { .. } => return Ok(true),
+                Event::End { .. } => return Ok(Listing::Taken),
                 Event::Farewell(reply) => return Err(self.line.farewell(reply.text).into()),
                 _ => {}
             }
@@ -189,9 +213,9 @@ impl Client<Transaction> {
     ) -> Result<(), Error> {
         let mut waiting = numbers.iter();
         let mut open = 0_usize;
+        let mut octets = 0_usize;
         loop {
-            // An answer names no message: only a server that is known to answer in step gets more than one to answer.
-            while self.has_window() && (open == 0 || !self.checks_step()) {
+            while self.has_window() {
                 let Some(number) = waiting.next() else { break };
                 self.line.send(Command::Top(*number, 0))?;
                 open = open.saturating_add(1);
@@ -201,12 +225,19 @@ impl Client<Transaction> {
             }
             self.line.event()?;
             match self.line.session.event() {
-                Event::Text { number, text: piece, .. } => text(number, piece),
+                Event::Text { number, text: piece, .. } => {
+                    octets = octets.saturating_add(piece.len());
+                    if octets > LONGEST_HEADER {
+                        return Err(Error::HeaderTooLong { server: self.line.server.clone(), number });
+                    }
+                    text(number, piece);
+                }
                 Event::Reply { to: Sent::Top(number), reply } if !reply.ok => {
                     done(number, false);
                     open = open.saturating_sub(1);
                 }
                 Event::End { to: Sent::Top(number), .. } => {
+                    octets = 0;
                     done(number, true);
                     open = open.saturating_sub(1);
                 }
@@ -224,6 +255,14 @@ impl Client<Transaction> {
         self.line.send(Command::Retr(number))
     }
 
+    /// Asks for a message's header.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn top(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::Top(number, 0))
+    }
+
     /// Asks for a message's unique-id: the answer names the number as well.
     ///
     /// # Errors
@@ -232,7 +271,7 @@ impl Client<Transaction> {
         self.line.send(Command::Uidl(Some(number)))
     }
 
-    /// Asks for a message's size: the answer names the number, and can't be taken for one to [`Client::identify`].
+    /// Asks for a message's size: the answer names the number as well.
     ///
     /// # Errors
     /// As for [`Client::retrieve`].
@@ -240,20 +279,31 @@ impl Client<Transaction> {
         self.line.send(Command::List(Some(number)))
     }
 
-    /// Marks a delivered message for deletion.
+    /// Asks for the drop listing.
     ///
     /// # Errors
     /// As for [`Client::retrieve`].
-    pub fn delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
-        self.line.send(Command::Dele(delivered.number()))
+    pub fn count(&mut self) -> Result<(), Error> {
+        self.line.send(Command::Stat)
     }
 
-    /// Something harmless.
+    /// Marks a delivered message for deletion that was recognised in this session.
     ///
     /// # Errors
-    /// As for [`Client::retrieve`].
-    pub fn noop(&mut self) -> Result<(), Error> {
-        self.line.send(Command::Noop)
+    /// As for [`Client::retrieve`], and [`Error::NotRecognised`] when the proofs are about two messages, or of another
+    /// session: a bug of ours.
+    pub fn delete(&mut self, delivered: &Delivered, recognised: &Recognised) -> Result<(), Error> {
+        let number = delivered.number();
+        if recognised.session() != self.state.session || !recognised.agrees(delivered) {
+            return Err(Error::NotRecognised { number });
+        }
+        self.line.send(Command::Dele(number))
+    }
+
+    /// Which session this is.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.state.session
     }
 
     /// Whether another command may be sent now.
@@ -261,7 +311,7 @@ impl Client<Transaction> {
     pub fn has_window(&self) -> bool {
         match self.state.pipelining {
             Pipelining::Off => self.line.session.outstanding() == 0,
-            Pipelining::Checked | Pipelining::Trusted => self.line.session.outstanding_octets() < WINDOW,
+            Pipelining::On => self.line.session.outstanding_octets() < WINDOW,
         }
     }
 
@@ -276,12 +326,6 @@ impl Client<Transaction> {
     #[must_use]
     pub fn pipelines(&self) -> bool {
         self.state.pipelining != Pipelining::Off
-    }
-
-    /// Whether each `RETR` must stand behind a command whose answer names the message.
-    #[must_use]
-    pub fn checks_step(&self) -> bool {
-        self.state.pipelining == Pipelining::Checked
     }
 
     /// Commands that have not been answered.
@@ -306,10 +350,28 @@ impl Client<Transaction> {
         self.line.session.event()
     }
 
-    /// A server's words, fit to print.
+    /// A unique-id, fit to print.
+    #[must_use]
+    pub fn shown(&self, unique_id: UniqueId<'_>) -> String {
+        self.line.shown(unique_id.as_bytes())
+    }
+
+    /// A server's words for a report or an error: fit to print, shortened, and after so many quotations nothing but dots.
     #[must_use]
     pub fn quote(&self, text: &[u8]) -> String {
         self.line.quote(text)
+    }
+
+    /// Why the server refused to give a message, fit to print: in our words where its code says that the message can only
+    /// be given in UTF8 mode (RFC 6856 §5), else in its own.
+    #[must_use]
+    pub fn refusal(&self, text: &[u8]) -> String {
+        if ResponseCode::of(text) != Some(ResponseCode::Utf8) || self.state.facts.utf8 {
+            return format!("the server refused it: {}", self.quote(text));
+        }
+        let offered = self.state.facts.utf8_offered;
+        let why = if offered { "was not used in this session" } else { "the server did not offer" };
+        format!("it needs UTF8, which {why}: {}", self.quote(text))
     }
 
     /// The error that an unasked `-ERR` is.
@@ -344,6 +406,28 @@ impl Client<Transaction> {
                 self.line.close();
                 return Ok(farewell);
             }
+        }
+    }
+
+    /// Ends the session, and sees that nothing but the answer comes: where no other answer names a message, this is what
+    /// shows that all before it was what it seemed.
+    ///
+    /// # Errors
+    /// A broken line, a refusal, or anything that nobody asked for.
+    pub fn quit_in_step(&mut self) -> Result<(), Error> {
+        self.line.send(Command::Quit)?;
+        loop {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Reply { to: Sent::Quit, reply } if reply.ok => break,
+                Event::Reply { to: Sent::Quit, reply } => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+        match self.line.next(None, Some(AFTER_QUIT)) {
+            Ok(_) => Ok(()),
+            Err(e) if e.is_closed() => Ok(()),
+            Err(e) => Err(e),
         }
     }
 

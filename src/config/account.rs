@@ -43,8 +43,12 @@ pub struct Account {
     pub received_header: bool,
     /// How long a passing failure must last before `--quiet` tells.
     pub alert_after: Duration,
+    /// How long after it was reported `--quiet` reports a failure again that still lasts.
+    pub remind_after: Duration,
     /// Whether commands are pipelined.
     pub pipelining: Switch,
+    /// Whether UTF8 is sent where the server lists it (RFC 6856): never [`Switch::On`].
+    pub utf8: Switch,
     /// Whether every poll takes a full listing.
     pub listing: ListingMode,
     /// How often a full listing is taken at least.

@@ -43,6 +43,12 @@ pub enum ConfigError {
         /// Why not.
         mistake: Mistake,
     },
+    /// A signal came while a program or a person was asked for the password.
+    #[error("stopped by a signal while {waiting_for}")]
+    Stopped {
+        /// What was waited for.
+        waiting_for: &'static str,
+    },
     /// There is a password, but none that can be sent.
     #[error("{}", mistake.what)]
     PasswordUnusable {
@@ -58,12 +64,13 @@ impl From<access::Error> for ConfigError {
 }
 
 impl ConfigError {
-    /// 64 for what stands on the command line, 77 where there is no password, else 78.
+    /// 64 for what stands on the command line, 77 where there is no password, 75 after a signal, else 78.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::ArgumentsWrong { .. } => ExitCode::Usage,
             Self::PasswordMissing { .. } => ExitCode::Refused,
+            Self::Stopped { .. } => ExitCode::Later,
             Self::FileWrong { .. } | Self::FileUnusable { .. } | Self::PasswordUnusable { .. } => {
                 ExitCode::Configuration
             }
@@ -79,6 +86,7 @@ impl ConfigError {
             | Self::FileUnusable { mistake }
             | Self::PasswordMissing { mistake }
             | Self::PasswordUnusable { mistake } => mistake.hint.as_deref(),
+            Self::Stopped { .. } => None,
         }
     }
 

@@ -135,8 +135,12 @@ table! {
         received_header: bool = "received-header",
         /// When a passing failure is told.
         alert_after: String = "alert-after",
+        /// When a lasting one is told again.
+        remind_after: String = "remind-after",
         /// Whether commands are pipelined.
         pipelining: String = "pipelining",
+        /// Whether UTF8 is sent.
+        utf8: String = "utf8",
         /// What a poll asks for.
         listing: String = "listing",
         /// How often it asks for all.

@@ -113,9 +113,22 @@ pub const KEYS: &[Key] = &[
         "alert-after",
         "DURATION",
         "1h",
-        "With --quiet, a failure that may pass by itself is reported when it has lasted so long.",
+        "With --quiet, a failure that may pass on its own is reported once it has lasted this long.",
+    ),
+    key(
+        "remind-after",
+        "DURATION",
+        "7d",
+        "With --quiet, a failure that was reported once and still lasts is reported again after this long.",
     ),
     key("pipelining", "auto|on|off", "auto", "Send commands without waiting for the answers before."),
+    key(
+        "utf8",
+        "auto|off",
+        "auto",
+        "auto sends UTF8 (RFC 6856) where the server lists it, so that messages with 8-bit characters in their headers come \
+         as they are stored; some servers otherwise send a substitute in their place.",
+    ),
     key(
         "listing",
         "auto|full",
@@ -129,7 +142,14 @@ pub const KEYS: &[Key] = &[
         "auto",
         "How messages are brought to the disk.  off is faster, and a power failure may lose mail.",
     ),
-    key("timeout", "DURATION", "60s", "The longest silence of the server."),
+    key(
+        "timeout",
+        "DURATION",
+        "60s",
+        "How long the server may be silent: connecting gets half of it for each address, and the answers to PASS, AUTH, \
+         the first listing and QUIT five times it.  Within an answer each such time must bring 512 bytes, and ten of \
+         them 16 KiB: a slower server is given up, and the next run goes on.",
+    ),
     in_defaults_only(key("connections", "NUMBER", "16", "So many accounts are served at once.")),
     in_defaults_only(key("connections-per-server", "NUMBER", "4", "So many of them at one server.")),
 ];
@@ -152,7 +172,8 @@ pub const DESTINATION_KEYS: &[Key] = &[
         "COMMAND|LIST",
         "",
         "A program that takes each message as its standard input: a line for sh -c, or a list that is executed as it \
-         is, in which {sender}, {recipient} and {account} are replaced.",
+         is, in which {sender}, {recipient} and {account} are replaced; \
+         but not in what a shell or an interpreter runs, where $SENDER, $RECIPIENT and $POPFETCH_ACCOUNT stand for them.",
     ),
     key("stdout", "true", "", "Standard output, as an mbox stream."),
     key("time-limit", "DURATION", "5m", "The program of pipe is stopped when it takes longer."),

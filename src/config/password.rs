@@ -3,12 +3,15 @@
 //!
 //! What is read here reaches nobody but the caller: no error quotes it, nor the command that printed it.
 
-use std::io::{self, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+
+use rustix::termios::{OptionalActions, Termios};
 
 use super::account::{Account, Auth, PasswordSource};
 use super::error::{ConfigError, Mistake, quoted, shown_path};
@@ -16,10 +19,16 @@ use super::locate::{Environment, read, read_as, read_private};
 use super::{netrc, resolve};
 use crate::access::{self, Owner};
 use crate::secret::Secret;
+use crate::stop::Stop;
 use crate::text::printable;
 
 /// How long a password-command may take; some ask a person for a passphrase.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often it is looked for a signal while something else is waited for.
+const GLANCE: Duration = Duration::from_millis(50);
+
+const STOPPED_AT_PROMPT: ConfigError = ConfigError::Stopped { waiting_for: "a password was asked for" };
 
 /// Octets of a password or token at most; OAuth tokens have a few thousand.
 const LONGEST: u64 = 64 * 1024;
@@ -28,22 +37,22 @@ const LONGEST: u64 = 64 * 1024;
 const LARGEST_NETRC: u64 = 1024 * 1024;
 
 /// The password or token of `account`; empty for `auth = "external"`, which proves itself by its certificate.  May run a
-/// program or ask at the terminal; askers in several threads wait for each other.
+/// program or ask at the terminal; askers in several threads wait for each other.  A signal ends either.
 ///
 /// # Errors
 /// A file of secrets that is missing or open to others, or a password that no command can carry (78); no password to
 /// be had (77).
-pub fn obtain(account: &Account, environment: &Environment) -> Result<Secret, ConfigError> {
+pub fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Result<Secret, ConfigError> {
     if account.auth == Auth::External {
         return Ok(Secret::new(""));
     }
     let password = match &account.password {
         PasswordSource::Inline(secret) => secret.clone(),
         PasswordSource::File(path) => from_file(path, account.owner.as_ref())?,
-        PasswordSource::Command(argv) => from_command(argv, account.owner.as_ref(), TIME_LIMIT)?,
+        PasswordSource::Command(argv) => from_command(argv, account.owner.as_ref(), TIME_LIMIT, stop)?,
         PasswordSource::Netrc(path) => from_netrc(path, account)?,
         PasswordSource::Credential(name) => from_credential(name, environment)?,
-        PasswordSource::Prompt => from_terminal(account, environment)?,
+        PasswordSource::Prompt => from_terminal(account, environment, stop)?,
     };
     let fault = |mistake: Mistake| ConfigError::PasswordUnusable {
         mistake: Mistake {
@@ -120,7 +129,7 @@ fn from_credential(name: &str, environment: &Environment) -> Result<Secret, Conf
     Ok(password)
 }
 
-fn from_terminal(account: &Account, environment: &Environment) -> Result<Secret, ConfigError> {
+fn from_terminal(account: &Account, environment: &Environment, stop: &Stop) -> Result<Secret, ConfigError> {
     const HINT: &str = "set one of password-command, password-file, netrc, credential or password";
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if !environment.stdin_is_terminal {
@@ -135,18 +144,65 @@ fn from_terminal(account: &Account, environment: &Environment) -> Result<Secret,
     );
     // Nothing is behind the lock that a panic could have spoilt.
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let typed = rpassword::prompt_password(prompt)
-        .map_err(|e| ConfigError::no_password(format!("nothing came from the terminal: {e}"), HINT))?;
-    if typed.is_empty() {
+    if stop.raised() {
+        return Err(STOPPED_AT_PROMPT);
+    }
+    let echo = Echo::remember();
+    // Reading a terminal can't be interrupted: it's done in a thread, which is left behind at a signal.
+    let (sender, typed) = channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more after a signal.
+        let _ = sender.send(rpassword::prompt_password(prompt).map(Secret::new));
+    });
+    let typed = loop {
+        match typed.recv_timeout(GLANCE) {
+            Ok(typed) => break typed,
+            Err(RecvTimeoutError::Timeout) if !stop.raised() => {}
+            Err(RecvTimeoutError::Timeout) => {
+                echo.restore();
+                return Err(STOPPED_AT_PROMPT);
+            }
+            Err(RecvTimeoutError::Disconnected) => break Err(io::Error::other("the prompt failed")),
+        }
+    };
+    let typed =
+        typed.map_err(|e| ConfigError::no_password(format!("nothing came from the terminal: {e}"), HINT))?;
+    if typed.expose().is_empty() {
         return Err(ConfigError::no_password("nothing was typed", HINT));
     }
-    Ok(Secret::new(typed))
+    Ok(typed)
+}
+
+/// The terminal as it was before a prompt, which switches its echo off.
+struct Echo(Option<(File, Termios)>);
+
+impl Echo {
+    fn remember() -> Self {
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok();
+        Self(terminal.and_then(|terminal| {
+            let was = rustix::termios::tcgetattr(&terminal).ok()?;
+            Some((terminal, was))
+        }))
+    }
+
+    fn restore(&self) {
+        if let Some((terminal, was)) = &self.0 {
+            // A terminal that is gone needs no echo.
+            let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, was);
+            let _ = (&*terminal).write_all(b"\n");
+        }
+    }
 }
 
 /// Runs the program to its end, or to `limit`; as `owner`, if there is one.  The first line of its output is the password.
 ///
 /// It stays in our process group: a program that asks for a passphrase must be able to read from the terminal.
-fn from_command(argv: &[String], owner: Option<&Owner>, limit: Duration) -> Result<Secret, ConfigError> {
+fn from_command(
+    argv: &[String],
+    owner: Option<&Owner>,
+    limit: Duration,
+    stop: &Stop,
+) -> Result<Secret, ConfigError> {
     let hint = "run it by hand: its first line of output must be the password";
     let failed = |what: String| ConfigError::no_password(what, hint);
     let deadline = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
@@ -158,17 +214,26 @@ fn from_command(argv: &[String], owner: Option<&Owner>, limit: Duration) -> Resu
     let mut child = Reaped(child);
     let out = first_line_of(child.0.stdout.take());
     let complaint = first_line_of(child.0.stderr.take());
-    let late = |_| failed(format!("password-command took longer than {} s", limit.as_secs()));
-    let printed = wait_for(&out, deadline).map_err(late)?;
-    let status = wait(&mut child.0, deadline).map_err(|e| failed(format!("password-command: {e}")))?;
-    let status = status.ok_or(RecvTimeoutError::Timeout).map_err(late)?;
+    let late = || {
+        if stop.raised() {
+            return ConfigError::Stopped { waiting_for: "password-command ran" };
+        }
+        failed(format!("password-command took longer than {} s", limit.as_secs()))
+    };
+    let printed = wait_for(&out, deadline, stop).map_err(|_| late())?;
+    let status = wait(&mut child.0, deadline, stop).map_err(|e| failed(format!("password-command: {e}")))?;
+    let status = status.ok_or_else(late)?;
     if !status.success() {
+        if stop.raised() {
+            // Ctrl-C reaches the program, too.
+            return Err(late());
+        }
         // What it printed may be the password, and it may have complained with the password in its words: they are
         // shown only where it printed nothing.
         let complaint = if printed.expose().is_empty() {
             // A program that lives on in the background may hold the other end: no more than a moment for its words.
             let moment = Instant::now().checked_add(Duration::from_millis(200)).unwrap_or(deadline);
-            wait_for(&complaint, moment).unwrap_or_else(|_| Secret::new(""))
+            wait_for(&complaint, moment, stop).unwrap_or_else(|_| Secret::new(""))
         } else {
             Secret::new("")
         };
@@ -238,23 +303,30 @@ fn first_line_of(source: Option<impl Read + Send + 'static>) -> Receiver<Secret>
     receiver
 }
 
-fn wait_for(receiver: &Receiver<Secret>, deadline: Instant) -> Result<Secret, RecvTimeoutError> {
-    receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+/// Waits until `deadline`, or for a signal.
+fn wait_for(receiver: &Receiver<Secret>, deadline: Instant, stop: &Stop) -> Result<Secret, RecvTimeoutError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(left.min(GLANCE)) {
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() && !stop.raised() => {}
+            outcome => return outcome,
+        }
+    }
 }
 
-/// Waits for the end of the program; `None` at the deadline.  It ends right after its output as a rule, so the first
-/// looks follow each other quickly.
-fn wait(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+/// Waits for the end of the program; `None` at the deadline or a signal.  It ends right after its output as a rule, so the
+/// first looks follow each other quickly.
+fn wait(child: &mut Child, deadline: Instant, stop: &Stop) -> io::Result<Option<ExitStatus>> {
     let mut pause = Duration::from_micros(200);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= deadline {
+        if Instant::now() >= deadline || stop.raised() {
             return Ok(None);
         }
         std::thread::sleep(pause);
-        pause = pause.saturating_mul(2).min(Duration::from_millis(50));
+        pause = pause.saturating_mul(2).min(GLANCE);
     }
 }
 
@@ -280,6 +352,7 @@ mod tests {
     use crate::config::locate::Environment;
     use crate::config::{ConfigError, load};
     use crate::secret::Secret;
+    use crate::stop::Stop;
     use std::fs::{Permissions, remove_file, set_permissions, write};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};
@@ -332,7 +405,7 @@ mod tests {
             (&"x".repeat(65_537), 0o600, Err((78, "is larger than 64.0 KiB"))),
         ] {
             let account = account(home, PasswordSource::File(file(home, content, mode)));
-            match (outcome(obtain(&account, &environment(home))), expected) {
+            match (outcome(obtain(&account, &environment(home), &Stop::new().unwrap())), expected) {
                 (Ok(password), Ok(expected)) => assert_eq!(password, expected),
                 (Err((code, error)), Err((expected, what))) => {
                     assert!(code == expected && error.contains(what) && !error.contains("hun"), "{error}");
@@ -341,7 +414,7 @@ mod tests {
             }
         }
         let missing = account(home, PasswordSource::File(home.join("none")));
-        assert_eq!(outcome(obtain(&missing, &environment(home))).unwrap_err().0, 78);
+        assert_eq!(outcome(obtain(&missing, &environment(home), &Stop::new().unwrap())).unwrap_err().0, 78);
     }
 
     #[test]
@@ -370,7 +443,10 @@ mod tests {
             ("true", Err("password-command printed nothing on its first line\n")),
             ("echo; echo hunter2", Err("password-command printed nothing on its first line\n")),
         ] {
-            match (outcome(from_command(&shell(line), None, Duration::from_secs(20))), expected) {
+            match (
+                outcome(from_command(&shell(line), None, Duration::from_secs(20), &Stop::new().unwrap())),
+                expected,
+            ) {
                 (Ok(password), Ok(expected)) => assert_eq!(password, expected),
                 (Err((77, error)), Err(what)) => {
                     assert!(error.starts_with("no password to be had: ") && error.contains(what), "{error}");
@@ -379,8 +455,13 @@ mod tests {
                 other => panic!("{line}: {other:?}"),
             }
         }
-        let (code, error) =
-            outcome(from_command(&["/nowhere/pass".to_owned()], None, Duration::from_secs(20))).unwrap_err();
+        let (code, error) = outcome(from_command(
+            &["/nowhere/pass".to_owned()],
+            None,
+            Duration::from_secs(20),
+            &Stop::new().unwrap(),
+        ))
+        .unwrap_err();
         assert!(code == 77 && error.contains("cannot run \"/nowhere/pass\": No such file"), "{error}");
     }
 
@@ -389,7 +470,8 @@ mod tests {
         let began = Instant::now();
         for line in ["sleep 30", "echo hunter2; exec sleep 30"] {
             let (code, error) =
-                outcome(from_command(&shell(line), None, Duration::from_millis(300))).unwrap_err();
+                outcome(from_command(&shell(line), None, Duration::from_millis(300), &Stop::new().unwrap()))
+                    .unwrap_err();
             assert!(code == 77 && error.contains("took longer than"), "{error}");
         }
         assert!(began.elapsed() < Duration::from_secs(20));
@@ -412,7 +494,7 @@ mod tests {
             ("machine pop.example.com login me\n", 0o644, Err((77, "has no password for \"me\""))),
         ] {
             let account = account(home, PasswordSource::Netrc(file(home, content, mode)));
-            match (outcome(obtain(&account, &environment(home))), expected) {
+            match (outcome(obtain(&account, &environment(home), &Stop::new().unwrap())), expected) {
                 (Ok(password), Ok(expected)) => assert_eq!(password, expected),
                 (Err((code, error)), Err((expected, what))) => {
                     assert!(
@@ -425,9 +507,17 @@ mod tests {
         }
         file(home, "hunter2\n", 0o440);
         let credential = |name: &str| account(home, PasswordSource::Credential(name.to_owned()));
-        assert_eq!(outcome(obtain(&credential("secret"), &environment(home))), Ok("hunter2".to_owned()));
-        assert_eq!(outcome(obtain(&credential("none"), &environment(home))).unwrap_err().0, 78);
-        let (code, error) = outcome(obtain(&credential("secret"), &Environment::default())).unwrap_err();
+        assert_eq!(
+            outcome(obtain(&credential("secret"), &environment(home), &Stop::new().unwrap())),
+            Ok("hunter2".to_owned())
+        );
+        assert_eq!(
+            outcome(obtain(&credential("none"), &environment(home), &Stop::new().unwrap())).unwrap_err().0,
+            78
+        );
+        let (code, error) =
+            outcome(obtain(&credential("secret"), &Environment::default(), &Stop::new().unwrap()))
+                .unwrap_err();
         assert!(code == 77 && error.contains("LoadCredential=secret:FILE"), "{error}");
     }
 
@@ -435,7 +525,8 @@ mod tests {
     fn nobody_is_asked_without_a_terminal() {
         let home = tempfile::tempdir().unwrap();
         let account = account(home.path(), PasswordSource::Prompt);
-        let (code, error) = outcome(obtain(&account, &environment(home.path()))).unwrap_err();
+        let (code, error) =
+            outcome(obtain(&account, &environment(home.path()), &Stop::new().unwrap())).unwrap_err();
         assert_eq!(code, 77);
         assert!(error.starts_with("no password to be had: account \"work\" names no source"), "{error}");
         assert!(error.contains("\n\nhint: set one of password-command, "), "{error}");

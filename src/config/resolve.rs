@@ -98,7 +98,9 @@ pub(super) fn values(
         owner: meant(table.owner.as_ref(), |user| owner(&user.0, context.environment))?,
         received_header: table.received_header.as_ref().is_some_and(|setting| setting.value),
         alert_after: meant(table.alert_after.as_ref(), |text| units::duration(text))?.unwrap_or(HOUR),
+        remind_after: meant(table.remind_after.as_ref(), |text| units::duration(text))?.unwrap_or(WEEK),
         pipelining: choice(table.pipelining.as_ref(), PIPELINING)?.unwrap_or(Switch::Auto),
+        utf8: choice(table.utf8.as_ref(), UTF8)?.unwrap_or(Switch::Auto),
         listing: choice(table.listing.as_ref(), LISTING)?.unwrap_or(ListingMode::Auto),
         full_listing_every: meant(table.full_listing_every.as_ref(), |text| units::duration(text))?
             .unwrap_or(HOUR),
@@ -158,6 +160,7 @@ fn meant<T, M>(
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const TLS: &[(&str, Tls)] = &[("implicit", Tls::Implicit), ("starttls", Tls::StartTls), ("none", Tls::None)];
 
@@ -176,6 +179,7 @@ pub(super) const AUTH: &[(&str, Auth)] = &[
     ("external", Auth::External),
 ];
 
+const UTF8: &[(&str, Switch)] = &[("auto", Switch::Auto), ("off", Switch::Off)];
 const PIPELINING: &[(&str, Switch)] = &[("auto", Switch::Auto), ("on", Switch::On), ("off", Switch::Off)];
 
 const LISTING: &[(&str, ListingMode)] = &[("auto", ListingMode::Auto), ("full", ListingMode::Full)];

@@ -96,8 +96,9 @@ fn the_least_that_is_needed() {
         (account.pipelining, account.listing, account.sync),
         (Switch::Auto, ListingMode::Auto, SyncMode::Auto)
     );
-    let seconds = [account.alert_after, account.full_listing_every, account.timeout].map(|d| d.as_secs());
-    assert_eq!(seconds, [3600, 3600, 60]);
+    let Account { alert_after, remind_after, full_listing_every, timeout, .. } = account;
+    let seconds = [alert_after, remind_after, full_listing_every, timeout].map(|d| d.as_secs());
+    assert_eq!(seconds, [3600, 7 * 86_400, 3600, 60]);
 }
 
 #[test]
@@ -140,6 +141,7 @@ fn everything() {
         max-bytes = "25M"
         received-header = true
         alert-after = "0s"
+        remind-after = "2d"
         pipelining = "off"
         listing = "full"
         full-listing-every = "2h"
@@ -191,8 +193,8 @@ fn everything() {
     assert_eq!((work.max_bytes, work.received_header), (Some(Octets(25 << 20)), true));
     assert_eq!((work.pipelining, work.listing, work.sync), (Switch::Off, ListingMode::Full, SyncMode::Each));
     assert_eq!(
-        [work.alert_after, work.full_listing_every, work.timeout].map(|d| d.as_secs()),
-        [0, 7200, 120]
+        [work.alert_after, work.remind_after, work.full_listing_every, work.timeout].map(|d| d.as_secs()),
+        [0, 2 * 86_400, 7200, 120]
     );
     let pipe = |command, seconds, parallel| {
         Deliver::Pipe(Pipe { command, time_limit: Duration::from_secs(seconds), parallel })

@@ -33,7 +33,8 @@ pub(super) fn dial(
     waiting: impl FnOnce(),
 ) -> Result<(TcpStream, SocketAddr), Error> {
     let limit = target.timeout / 2;
-    let addresses = addresses(target, limit, stop)?;
+    let mut addresses = addresses(target, limit, stop)?;
+    addresses.retain(|address| !target.without.contains(address));
     race(&interleave(addresses), limit, stop, waiting).map_err(|lost| match lost {
         Lost::Refused(attempts) => Error::Connect { server: server(target), attempts },
         Lost::Stopped => Error::Stopped { server: server(target) },
@@ -324,6 +325,7 @@ mod tests {
             security: Security::None,
             trust: &trust,
             timeout: LONG,
+            without: &[],
         };
         let stop = Stop::new().unwrap();
         let address = SocketAddr::from(([192, 0, 2, 1], 110));

@@ -221,6 +221,24 @@ impl Error {
         }
     }
 
+    /// Passes what the server said through `redact`, which takes a secret out.
+    #[must_use]
+    pub fn redacted(mut self, redact: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+        let words =
+            |text: &mut String| *text = String::from_utf8_lossy(&redact(text.as_bytes())).into_owned();
+        match &mut self {
+            Self::NotTls { said, .. } => *said = redact(said),
+            Self::Certificate { problem: CertificateProblem::WrongName { names, .. }, .. } => {
+                names.iter_mut().for_each(words);
+            }
+            Self::Certificate { problem: CertificateProblem::CommonNameOnly { common_name }, .. } => {
+                common_name.iter_mut().for_each(words);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Whether it may pass by itself.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -36,7 +36,7 @@ use rustix::event::{PollFd, PollFlags};
 
 pub use certificate::Seen;
 pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
-pub use patience::Patience;
+pub use patience::{Pace, Patience};
 pub use trust::Connectors;
 
 use crate::stop::Stop;
@@ -56,6 +56,8 @@ pub struct Target<'a> {
     pub trust: &'a Trust,
     /// For the TLS handshake; half of it for the look-up and for each address.
     pub timeout: Duration,
+    /// Addresses that are not tried: they took a connection, and ended it.
+    pub without: &'a [SocketAddr],
 }
 
 /// Whether, and when, TLS begins.
@@ -130,17 +132,36 @@ impl Connection {
     /// When there is no address, none answers, the handshake fails or takes too long, the certificate is refused, a
     /// file of `trust` is of no use, or a signal came.
     pub fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
-        let (socket, peer) = dial::dial(target, stop, || {
-            if target.security != Security::None {
-                connectors.warm(target.trust);
-            }
-        })?;
-        let line = match target.security {
-            Security::Implicit => Line::Tls(secured(socket, peer, target, connectors, stop)?),
-            Security::StartTls | Security::None => Line::Clear(socket),
-        };
-        let names_loopback = names_loopback(target.host);
-        Ok(Self { line, server: server(target), peer, names_loopback, stop: stop.clone(), drained: false })
+        let mut without = target.without.to_vec();
+        let mut first_fault = None;
+        loop {
+            let left = Target { without: &without, ..*target };
+            let dialled = dial::dial(&left, stop, || {
+                if target.security != Security::None {
+                    connectors.warm(target.trust);
+                }
+            });
+            let (socket, peer) = match dialled {
+                Ok(dialled) => dialled,
+                // Of several faults the first is the one to tell.
+                Err(e) => return Err(first_fault.unwrap_or(e)),
+            };
+            let line = match target.security {
+                Security::Implicit => match secured(socket, peer, target, connectors, stop) {
+                    Ok(secured) => Line::Tls(secured),
+                    // A balancer without a server behind it takes a connection and ends it: another address may do.
+                    Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
+                        first_fault.get_or_insert(e);
+                        without.push(peer);
+                        continue;
+                    }
+                    Err(e) => return Err(e),
+                },
+                Security::StartTls | Security::None => Line::Clear(socket),
+            };
+            let (server, names_loopback) = (server(target), names_loopback(target.host));
+            return Ok(Self { line, server, peer, names_loopback, stop: stop.clone(), drained: false });
+        }
     }
 
     /// Makes a clear line TLS and verifies the server.  To be called when the `+OK` to STLS has been read, and nothing
@@ -235,6 +256,12 @@ impl Connection {
             return Ok(Wake::Woken);
         }
         Ok(if happened || more { Wake::Ready } else { Wake::TimedOut })
+    }
+
+    /// Whether a signal has asked to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.raised()
     }
 
     /// How well what is said is kept.

@@ -15,6 +15,8 @@ pub struct Patience {
     // The last moment at which we certainly listened: what passes from here to `resume` is our own delay.
     listened: Instant,
     brought: u64,
+    /// When the answer was first awaited, moved on by our own delays.
+    begun: Instant,
 }
 
 impl Patience {
@@ -28,7 +30,7 @@ impl Patience {
     #[must_use]
     pub fn new(timeout: Duration, factor: u32, now: Instant) -> Self {
         let until = after(now, timeout.saturating_mul(factor));
-        Self { timeout, until, listened: now, brought: 0 }
+        Self { timeout, until, listened: now, brought: 0, begun: now }
     }
 
     /// Octets of the answer have come.  512 of them, however many reads brought them, open a new window.
@@ -42,6 +44,14 @@ impl Patience {
         }
     }
 
+    /// Octets have come that are no progress, though more than silence: the keep-alive lines that a gateway on the way puts
+    /// before a header's end while it examines the message.  They give one more time-out each, until the answer has
+    /// taken [`Patience::LONG`] time-outs.
+    pub fn lives(&mut self, now: Instant) {
+        let most = after(self.begun, self.timeout.saturating_mul(Self::LONG));
+        self.until = self.until.max(after(now, self.timeout).min(most));
+    }
+
     /// We stop listening: from `now` to [`Patience::resume`] the clock stands still.
     pub fn pause(&mut self, now: Instant) {
         self.listened = now;
@@ -49,7 +59,9 @@ impl Patience {
 
     /// We listen again: the time since [`Patience::pause`], or else since octets last came, is given back.
     pub fn resume(&mut self, now: Instant) {
-        self.until = after(self.until, now.saturating_duration_since(self.listened));
+        let delay = now.saturating_duration_since(self.listened);
+        self.until = after(self.until, delay);
+        self.begun = after(self.begun, delay);
         self.listened = now;
     }
 
@@ -57,6 +69,69 @@ impl Patience {
     #[must_use]
     pub fn until(&self) -> Instant {
         self.until
+    }
+}
+
+/// The least pace of a whole session: [`Patience`] bounds each answer, and a server that keeps just within it could hold a
+/// session, and the place of another account, for months.
+///
+/// Only time in which something is due counts, and none in which a server may take long to begin (see
+/// [`Patience::LONG`]), which happens a few times in a session.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    timeout: Duration,
+    listened: Duration,
+    octets: u64,
+    window: Duration,
+    window_octets: u64,
+}
+
+impl Pace {
+    /// The time-outs of a window, and the octets that it must bring: about 27 a second with the default time-out.
+    const WINDOW: (u32, u64) = (10, 16 << 10);
+
+    /// After so many time-outs the average since the beginning must be so many octets a second: half of what the slowest
+    /// telephone line carries.
+    const AVERAGE: (u32, u64) = (60, 512);
+
+    /// No session is longer; the next run goes on where it ended.
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// From the beginning of a session.
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
+        let zero = Duration::ZERO;
+        Self { timeout, listened: zero, octets: 0, window: zero, window_octets: 0 }
+    }
+
+    /// Octets have come.
+    pub fn brought(&mut self, octets: usize) {
+        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+        self.octets = self.octets.saturating_add(octets);
+        self.window_octets = self.window_octets.saturating_add(octets);
+    }
+
+    /// So long was listened for something that is due.  `false`: too little comes, or it has gone on too long.
+    #[must_use]
+    pub fn listened(&mut self, time: Duration) -> bool {
+        self.listened = self.listened.saturating_add(time);
+        self.window = self.window.saturating_add(time);
+        let mut enough = self.listened <= Self::LONGEST;
+        if self.window >= self.timeout.saturating_mul(Self::WINDOW.0) {
+            enough &= self.window_octets >= Self::WINDOW.1;
+            self.window = Duration::ZERO;
+            self.window_octets = 0;
+        }
+        if self.listened >= self.timeout.saturating_mul(Self::AVERAGE.0) {
+            enough &= self.octets >= self.listened.as_secs().saturating_mul(Self::AVERAGE.1);
+        }
+        enough
+    }
+
+    /// How long was listened in all, and what came.
+    #[must_use]
+    pub fn so_far(&self) -> (Duration, u64) {
+        (self.listened, self.octets)
     }
 }
 
@@ -72,7 +147,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Patience, after};
+    use super::{Pace, Patience, after};
 
     enum Step {
         /// Octets, at a second.
@@ -114,6 +189,43 @@ mod tests {
             }
             assert_eq!(patience.until(), at(end), "{name}");
         }
+    }
+
+    #[test]
+    fn signs_of_life_give_five_time_outs_in_all() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let mut patience = Patience::new(Duration::from_secs(60), 1, start);
+        for (second, until) in [(50, 110), (100, 160), (150, 210), (200, 260), (250, 300), (290, 300)] {
+            patience.brought(20, at(second));
+            patience.lives(at(second));
+            assert_eq!(patience.until(), at(until), "{second}");
+        }
+        // Time in which we didn't listen isn't the gateway's.
+        patience.pause(at(295));
+        patience.resume(at(395));
+        patience.lives(at(396));
+        assert_eq!(patience.until(), at(400));
+    }
+
+    #[test]
+    fn a_session_has_a_least_pace() {
+        let minute = Duration::from_secs(60);
+        let minutes = |octets: &dyn Fn(u64) -> usize| {
+            let mut pace = Pace::new(minute);
+            (1..10_000)
+                .take_while(|n| {
+                    pace.brought(octets(*n));
+                    pace.listened(minute)
+                })
+                .count()
+        };
+        assert_eq!(minutes(&|_| 512), 9, "what is just enough for each answer");
+        assert_eq!(minutes(&|_| 2048), 59, "34 octets a second");
+        assert_eq!(minutes(&|_| 512 * 60), 24 * 60, "512 octets a second");
+        assert_eq!(minutes(&|_| 1 << 30), 24 * 60);
+        // A pause in a session that has brought much is no matter.
+        assert_eq!(minutes(&|n| if n % 10 == 0 { 1 << 20 } else { 0 }), 24 * 60);
     }
 
     #[test]

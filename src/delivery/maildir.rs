@@ -26,10 +26,10 @@ use std::sync::Arc;
 use self::folders::{Folders, holds, missing};
 pub use self::recovery::{Recovered, clean, recover};
 use crate::config::account::SyncMode;
-use crate::delivery::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting};
+use crate::delivery::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting, differs};
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
-use crate::message::Facts;
+use crate::message::{Examiner, Facts};
 use crate::proof::{Noted, Piece, Place, Published, Staged};
 
 /// How a Maildir is used.
@@ -170,6 +170,7 @@ impl Inlet for MaildirInlet {
             held: Vec::new(),
             written: 0,
             hastened: 0,
+            examiner: Examiner::new(b""),
         }))
     }
 
@@ -192,6 +193,8 @@ struct MaildirIntake {
     /// Octets in the file, and those of them that the disk was told of.
     written: u64,
     hastened: u64,
+    /// What has been written, to be compared with what came.
+    examiner: Examiner,
 }
 
 impl MaildirIntake {
@@ -210,6 +213,7 @@ impl MaildirIntake {
 
     fn put(&mut self, text: &[u8]) -> Result<(), Error> {
         durable::write(&self.file, &self.path, text)?;
+        self.examiner.update(text);
         self.written = self.written.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
         if self.written.saturating_sub(self.hastened) >= Self::WORTH_HASTENING {
             durable::hasten(&self.file, self.hastened, self.written);
@@ -237,6 +241,11 @@ impl Intake for MaildirIntake {
         if let Err(e) = self.flush() {
             self.abandon();
             return Err(e);
+        }
+        let written = std::mem::replace(&mut self.examiner, Examiner::new(b"")).finish();
+        if (written.stored_octets, written.stored) != (facts.stored_octets, facts.stored) {
+            self.abandon();
+            return Err(differs());
         }
         let Self { name, file, batch, keep_open, .. } = *self;
         let place = Place::Maildir { name, batch, file: keep_open.then_some(file) };
@@ -287,7 +296,7 @@ impl MaildirOutlet {
                     let path = tmp.join(place.name);
                     match place.file {
                         Some(file) => durable::sync(file, &path)?,
-                        None => durable::sync(&durable::open_to_read(&path)?, &path)?,
+                        None => durable::sync(&durable::open_plain_file(&path)?, &path)?,
                     }
                 }
                 durable::sync_directory(tmp)?;
@@ -321,7 +330,7 @@ impl MaildirOutlet {
             // Two names, so two files: what has ours is published only if it's the same message.
             if error.source.kind() == io::ErrorKind::AlreadyExists
                 && let Some(path) = paths.get(name)
-                && durable::open_to_read(path)
+                && durable::open_plain_file(path)
                     .is_ok_and(|file| holds(&file, piece.octets, piece.digest).is_ok_and(|same| !same))
             {
                 paths.remove(name);

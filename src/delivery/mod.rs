@@ -41,10 +41,18 @@ pub trait Intake {
     /// When it cannot be written.
     fn write(&mut self, text: &[u8]) -> Result<(), Error>;
 
-    /// The message is whole.
+    /// Header lines of ours that stand on top of the message: whole ones, before any of it has come.
     ///
     /// # Errors
-    /// When what was held back cannot be written.
+    /// When they cannot be written.
+    fn prepend(&mut self, prefix: &[u8]) -> Result<(), Error> {
+        self.write(prefix)
+    }
+
+    /// The message is whole, and is the one of which `facts` tells: what was written is compared with it.
+    ///
+    /// # Errors
+    /// When what was held back cannot be written, or what was written is something else.
     fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error>;
 
     /// The message will not come, or is suspect: takes back what was written.
@@ -162,16 +170,32 @@ pub enum Error {
     /// Not what it should be: a file where a Maildir was expected, something that is no mbox, a missing parent.
     #[error("{message}")]
     Unfit {
-        /// What, and what to do.
+        /// What.
         message: String,
         /// Its code.
         exit: ExitCode,
     },
+    /// Any of these, with what to do about it.
+    #[error("{error}")]
+    Hinted {
+        /// What happened.
+        error: Box<Self>,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// What is about to be handed on is not what arrived: a bug of ours, which costs no mail as long as it's seen.
+fn differs() -> Error {
+    Error::Unfit {
+        message: "what was stored of a message is not what had arrived: it stays on the server".to_owned(),
+        exit: ExitCode::Bug,
+    }
 }
 
 impl From<access::Error> for Error {
     fn from(e: access::Error) -> Self {
-        Self::Unfit { message: format!("{}\nhint: {}", e.what, e.hint), exit: ExitCode::Configuration }
+        Self::Unfit { message: e.what, exit: ExitCode::Configuration }.hinted(e.hint)
     }
 }
 
@@ -183,6 +207,33 @@ impl Error {
             Self::Disk(e) => e.exit_code(),
             Self::Ledger { exit, .. } | Self::Unfit { exit, .. } => *exit,
             Self::Later(_) => ExitCode::Later,
+            Self::Hinted { error, .. } => error.exit_code(),
+        }
+    }
+
+    /// The same error, with what to do about it.
+    #[must_use]
+    pub fn hinted(self, hint: impl Into<String>) -> Self {
+        Self::Hinted { error: Box::new(self), hint: hint.into() }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Hinted { hint, .. } => Some(hint.clone()),
+            Self::Disk(e) => e.hint().map(str::to_owned),
+            Self::Ledger { .. } | Self::Later(_) | Self::Unfit { .. } => None,
+        }
+    }
+
+    /// Whether only this destination is out of reach, and only now.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Later(_) => true,
+            Self::Hinted { error, .. } => error.is_out_of_reach(),
+            Self::Disk(_) | Self::Ledger { .. } | Self::Unfit { .. } => false,
         }
     }
 }

@@ -52,6 +52,11 @@ impl Intake for OwnedIntake {
         self.inner.write(text)
     }
 
+    fn prepend(&mut self, prefix: &[u8]) -> Result<(), Error> {
+        let _acting = self.owner.act()?;
+        self.inner.prepend(prefix)
+    }
+
     fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error> {
         let _acting = self.owner.act()?;
         self.inner.finish(facts)

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::mbox::Sink;
-use crate::delivery::Error;
+use crate::delivery::{Error, differs};
 use crate::durable;
+use crate::message::{Examiner, Facts};
 use crate::proof::Spooled;
 
 /// Larger messages go to a file.
@@ -25,6 +26,8 @@ pub struct Spool {
     buffer: Vec<u8>,
     in_memory: usize,
     octets: u64,
+    /// What has been spooled, to be compared with what came.
+    examiner: Examiner,
 }
 
 impl Spool {
@@ -38,6 +41,7 @@ impl Spool {
             buffer: Vec::new(),
             in_memory: spare.min(IN_MEMORY),
             octets: 0,
+            examiner: Examiner::new(b""),
         }
     }
 
@@ -57,8 +61,10 @@ impl Spool {
             self.buffer.extend_from_slice(text);
             return Ok(());
         }
-        let Self { file: Some(file), directory, .. } = self else { return Ok(()) };
-        Ok(durable::write(file, directory, text)?)
+        let Self { file: Some(file), directory, examiner, .. } = self else { return Ok(()) };
+        durable::write(file, directory, text)?;
+        examiner.update(text);
+        Ok(())
     }
 
     /// Octets so far.
@@ -81,6 +87,23 @@ impl Spool {
         })
     }
 
+    /// As [`Spool::finish`], of a message that is handed over as it came, under lines of ours.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or what was spooled is not what `facts` tells of.
+    pub fn finish_as(mut self, facts: &Facts) -> Result<Spooled, Error> {
+        if self.file.is_some() {
+            self.flush()?;
+        } else {
+            self.examiner.update(&self.buffer);
+        }
+        let spooled = std::mem::replace(&mut self.examiner, Examiner::new(b"")).finish();
+        if (spooled.stored_octets, spooled.stored) != (facts.stored_octets, facts.stored) {
+            return Err(differs());
+        }
+        self.finish()
+    }
+
     /// Everything collected goes to the file.
     fn flush(&mut self) -> Result<(), Error> {
         let file = match &self.file {
@@ -88,6 +111,7 @@ impl Spool {
             None => self.file.insert(durable::create_unnamed(&self.directory)?),
         };
         durable::write(file, &self.directory, &self.buffer)?;
+        self.examiner.update(&self.buffer);
         self.buffer.clear();
         // From now on a small buffer will do.
         self.buffer.shrink_to(BUFFER);

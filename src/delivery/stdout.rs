@@ -1,10 +1,11 @@
 //! Standard output as a stream of mbox entries, for `formail -s procmail` and its like.
 //!
 //! What went into a pipe was only printed: nobody knows what became of it.  What went into a regular file is synced, and
-//! counts as delivered.  Which of the two it is, is the caller's to ask ([`is_regular_file`]).
+//! counts as delivered.  Which of the two it is, is the caller's to ask ([`is_regular_file`]).  A terminal gets no control
+//! characters: what a stranger has written could do anything with it.
 
 use std::fs::File;
-use std::io::{self, Seek as _};
+use std::io::{self, IsTerminal as _, Seek as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -14,13 +15,14 @@ use rustix::fs::OFlags;
 
 use super::mbox::{Formatter, Sink};
 use super::spool::Spool;
-use super::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting};
+use super::{Error, Inlet, Intake, Outlet, Recorder, Waiting};
 use crate::clock::Time;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
 use crate::message::date::asctime;
 use crate::message::{Digest, Facts};
 use crate::proof::{Noted, Piece, Place, Published, Spooled, Staged};
+use crate::text;
 
 /// Copied at once.
 const CHUNK: usize = 128 * 1024;
@@ -100,9 +102,14 @@ impl Intake for StdoutIntake {
         self.formatter.feed(text, &mut self.entry)
     }
 
-    fn finish(self: Box<Self>, _: &Facts) -> Result<Waiting, Error> {
+    fn prepend(&mut self, prefix: &[u8]) -> Result<(), Error> {
+        self.formatter.prepend(prefix);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error> {
         let Self { formatter, mut entry } = *self;
-        formatter.finish(&mut entry)?;
+        formatter.finish(facts, &mut entry)?;
         Ok(Waiting {
             octets: entry.spool.octets(),
             digest: Digest::from_hasher(&entry.hasher),
@@ -119,13 +126,16 @@ pub struct StdoutOutlet {
     stream: File,
     /// Whether a regular file is synced before its messages count.
     sync: bool,
+    /// Whether control characters are escaped.
+    is_terminal: bool,
 }
 
 impl StdoutOutlet {
     /// Prints to `stream`: what [`open`] gave.
     #[must_use]
     pub fn new(stream: File, sync: bool) -> Self {
-        Self { stream, sync }
+        let is_terminal = stream.is_terminal();
+        Self { stream, sync, is_terminal }
     }
 
     /// A file gets the batch whole or not at all.
@@ -151,29 +161,27 @@ impl StdoutOutlet {
     }
 
     fn publish_to_pipe(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error> {
-        let mut closed: Option<Failure> = None;
         for noted in noted {
-            if closed.is_none() {
-                match self.print(noted.piece()) {
-                    Ok(()) => {}
-                    Err(Error::Disk(e)) => {
-                        let reason = format!("standard output: {}", e.source);
-                        closed = Some(Failure { permanent: false, reason, exit: ExitCode::Later });
-                    }
-                    Err(e) => return Err(e),
-                }
-            }
-            match &closed {
-                None => recorder.published(Published::attest(noted))?,
-                Some(failure) => recorder.failed(noted, failure.clone())?,
+            match self.print(noted.piece()) {
+                Ok(()) => recorder.published(Published::attest(noted))?,
+                // Its reader has gone: that's one trouble, not one of each message.  What is left comes again.
+                Err(Error::Disk(e)) => return Err(Error::Later(format!("standard output: {}", e.source))),
+                Err(e) => return Err(e),
             }
         }
         Ok(())
     }
 
+    fn put(&self, text: &[u8]) -> Result<(), Error> {
+        if self.is_terminal {
+            return Ok(durable::write(&self.stream, name(), escaped(text).as_bytes())?);
+        }
+        Ok(durable::write(&self.stream, name(), text)?)
+    }
+
     fn print(&self, piece: &Piece) -> Result<(), Error> {
         match &piece.place {
-            Place::Spooled(Spooled::Memory(text)) => Ok(durable::write(&self.stream, name(), text)?),
+            Place::Spooled(Spooled::Memory(text)) => self.put(text),
             Place::Spooled(Spooled::File(file)) => {
                 let mut buffer = vec![0; CHUNK];
                 let mut at = 0;
@@ -184,7 +192,7 @@ impl StdoutOutlet {
                     if read == 0 {
                         return Ok(());
                     }
-                    durable::write(&self.stream, name(), buffer.get(..read).unwrap_or_default())?;
+                    self.put(buffer.get(..read).unwrap_or_default())?;
                     at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
                 }
             }
@@ -194,6 +202,16 @@ impl StdoutOutlet {
             }),
         }
     }
+}
+
+/// Text for a terminal: its lines and tabs, and everything else as it can be printed.
+fn escaped(text: &[u8]) -> String {
+    let line = |line: &[u8]| {
+        let parts: Vec<String> = line.split(|octet| *octet == b'\t').map(text::printable).collect();
+        parts.join("\t")
+    };
+    let lines: Vec<String> = text.split(|octet| *octet == b'\n').map(line).collect();
+    lines.join("\n")
 }
 
 impl Outlet for StdoutOutlet {
@@ -225,7 +243,7 @@ mod tests {
     use std::io::{Read as _, Seek as _, Write as _};
     use std::os::fd::OwnedFd;
 
-    const TEXTS: [&[u8]; 2] = [b"A: b\n\nFrom x\n", b"From y\nStatus: O\nC: d\n\n"];
+    const TEXTS: [&[u8]; 2] = [b"A: b\n\nFrom x\n", b"From y Thu Jan  1 00:00:00 1970\nStatus: O\nC: d\n\n"];
     const PRINTED: &str = "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nA: b\n\n>From x\n\n\
                            From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nC: d\n\n\n";
 
@@ -251,13 +269,19 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_fails_what_was_not_printed() {
+    fn a_closed_pipe_is_told_once() {
         let (ours, theirs) = std::io::pipe().unwrap();
         drop(ours);
         let (told, outcome) = print(File::from(OwnedFd::from(theirs)));
-        outcome.unwrap();
-        let exits: Vec<ExitCode> = told.failed.iter().map(|(_, failure)| failure.exit).collect();
-        assert_eq!((told.published.len(), exits), (0, vec![ExitCode::Later; 2]));
+        // One error, not one for each message.
+        assert_eq!(outcome.unwrap_err().exit_code(), ExitCode::Later);
+        assert!(told.published.is_empty() && told.failed.is_empty());
+    }
+
+    #[test]
+    fn a_terminal_gets_no_control_characters() {
+        let text = b"A: \x1b]0;x\x07\tb\r\n\n\x9b2J \xc2\x9b \xe2\x80\xae \xc3\xbc\n";
+        assert_eq!(super::escaped(text), "A: \\x1b]0;x\\x07\tb\\x0d\n\n\\x9b2J \\u{9b} \\u{202e} \u{fc}\n");
     }
 
     #[test]

@@ -3,23 +3,14 @@
 use std::sync::Arc;
 
 use super::{Error, Failure, Inlet, Recorder, Settler};
-use crate::message::{Digest, Digests, Facts};
+use crate::message::{Examiner, Facts};
 use crate::proof::{Arrival, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
 use crate::protocol::types::MessageNumber;
 
 pub(super) fn facts(text: &[u8], sender: &str, recipient: &str) -> Facts {
-    let digest = Digest::of(text);
-    let octets = text.len() as u64;
-    Facts {
-        octets,
-        stored_octets: octets,
-        stored: digest,
-        digests: Digests { message: digest, header: digest, identity: None },
-        sender: sender.to_owned(),
-        recipient: recipient.to_owned(),
-        traced: false,
-        internal: false,
-    }
+    let mut examiner = Examiner::new(b"");
+    examiner.update(text);
+    Facts { sender: sender.to_owned(), recipient: recipient.to_owned(), ..examiner.finish() }
 }
 
 /// One batch of these messages, numbered from 1, as they wait after their arrival.
@@ -45,6 +36,8 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
         digests: facts.digests,
         sender: facts.sender,
         recipient: facts.recipient,
+        utf8: false,
+        again: false,
         set: vec![DestinationId(0)],
     };
     let super::Waiting { octets, digest, place } = waiting;

@@ -9,7 +9,7 @@ use crate::proof::{
     Arrival, Delivered, DestinationId, IntentId, Noted, NotedPlace, Piece, Place, Published, Staged,
 };
 
-use super::line::{DigestsField, KeyField, LONGEST_HEADER, LONGEST_OUTCOME, Line};
+use super::line::{DigestsField, KeyField, LONGEST_HEADER, LONGEST_OUTCOME, Line, Notes};
 use super::{Error, Ledger};
 
 /// The lines of a batch, and by the address of its arrival the number of each message that they begin.
@@ -71,9 +71,10 @@ impl Ledger {
                         let mut open = self.index.open_messages(entry).into_iter();
                         open.find(|(number, message)| message.intents.is_empty() && taken.insert(*number))
                     });
+                    // The same message by content: proxies add a line to each copy that they pass on.
                     let has = |destination: &DestinationId| {
                         begun.is_some_and(|(_, message)| {
-                            message.digests.message == arrival.digests.message
+                            message.digests.is_same(&arrival.digests)
                                 && message.set.contains(&(*destination, true))
                         })
                     };
@@ -87,6 +88,7 @@ impl Ledger {
                         digests: DigestsField::Value(arrival.digests),
                         replaces: begun.map(|(number, _)| number),
                         set: arrival.set.iter().map(|destination| (*destination, has(destination))).collect(),
+                        notes: Notes { again: arrival.again, utf8: arrival.utf8, ..Notes::default() },
                     });
                     numbers.insert(address, (Arc::downgrade(arrival), number));
                     number

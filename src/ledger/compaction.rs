@@ -2,18 +2,19 @@
 //! the old one.  Whatever happens on the way, one of the two is there, whole.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
 use crate::clock::Time;
-use crate::durable;
+use crate::durable::{self, Step};
 use crate::proof::EntryId;
 
 use super::index::Index;
 use super::journal::{Journal, Window};
-use super::line::{DigestsField, KeyField, Line, VERSION};
+use super::line::{DigestsField, KeyField, Line, Notes, VERSION};
 use super::messages::Message;
-use super::{Entry, Error, FILE, Mailbox, NEW_FILE};
+use super::{Entry, Error, Extent, FILE, Mailbox, NEW_FILE};
 
 /// What is written at once.
 const CHUNK: usize = 256 * 1024;
@@ -23,6 +24,8 @@ const CHUNK: usize = 256 * 1024;
 pub(super) struct Heading<'a> {
     pub(super) id: &'a str,
     pub(super) mailbox: &'a Mailbox,
+    /// How often it has been rewritten, with this time.
+    pub(super) generation: u64,
     pub(super) time: Time,
     pub(super) clock: Time,
 }
@@ -31,12 +34,21 @@ pub(super) struct Heading<'a> {
 ///
 /// # Errors
 /// [`Error::Disk`].
-pub(super) fn create(directory: &Path, heading: Heading<'_>) -> Result<(), Error> {
+pub(super) fn create(directory: &Path, heading: Heading<'_>) -> Result<Extent, Error> {
     replace(directory, heading, true, |out| out.begin(heading, 0))
 }
 
-/// Writes the ledger in `directory` anew from `index`, reading what that doesn't hold from `old`.  With `forget`, what
-/// has been absent for long enough is left out.
+/// What a rewritten ledger is like.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shape<'a> {
+    /// Leave out what has been absent for long enough.
+    pub(super) forget: bool,
+    /// The entries of the last complete listing in its order, if they don't stand in it: the order of a later one is
+    /// compared with that of the entries.
+    pub(super) order: Option<&'a [EntryId]>,
+}
+
+/// Writes the ledger in `directory` anew from `index`, reading what that doesn't hold from `old`.
 ///
 /// # Errors
 /// [`Error::Disk`]: the old file is as it was, unless the last step failed, the sync of the directory, when it isn't
@@ -46,9 +58,10 @@ pub(super) fn rewrite(
     heading: Heading<'_>,
     index: &Index,
     old: &Journal,
-    forget: bool,
-) -> Result<(), Error> {
+    Shape { forget, order }: Shape<'_>,
+) -> Result<Extent, Error> {
     let today = heading.time.day();
+    let (before, recent) = in_order(index, order);
     replace(directory, heading, index.messages.intents_len() == 0, |out| {
         out.begin(heading, u64::from(index.len()))?;
         for known in index.destinations.records() {
@@ -60,19 +73,44 @@ pub(super) fn rewrite(
                 used: index.destinations.is_used(known.id),
             })?;
         }
-        for &time in &index.listings {
-            // The time may run before the clock; which clock it was at each listing, nobody asks.
-            out.put(&Line::Listing { time, clock: heading.clock })?;
+        // The time may run before the clock; which clock it was at each listing, nobody asks.
+        let listing = |time: &Time| Line::Listing { time: *time, clock: heading.clock };
+        let listings = index.listings.len();
+        for time in index.listings.iter().take(listings.saturating_sub(1)) {
+            out.put(&listing(time))?;
         }
         let mut window = Window::wide();
-        for id in index.ids().filter(|id| !(forget && index.is_forgettable(*id, today))) {
-            out.entry(index, old, &mut window, id)?;
+        let stays = |id: &&EntryId| !(forget && index.is_forgettable(**id, today));
+        for id in before.iter().filter(stays) {
+            out.entry(index, old, &mut window, *id)?;
+        }
+        // What stands behind the last listing has come since.
+        if let Some(last) = index.listings.back() {
+            out.put(&listing(last))?;
+        }
+        for id in recent.iter().filter(stays) {
+            out.entry(index, old, &mut window, *id)?;
         }
         for (number, message) in index.messages.iter() {
             out.message(number, message)?;
         }
         Ok(())
     })
+}
+
+/// The entries up to the last complete listing, and those that have come since.
+fn in_order(index: &Index, order: Option<&[EntryId]>) -> (Vec<EntryId>, Vec<EntryId>) {
+    let (mut before, recent): (Vec<EntryId>, Vec<EntryId>) =
+        index.ids().partition(|id| !index.is_recent(*id));
+    if let Some(order) = order {
+        let mut ranks: HashMap<EntryId, usize> = HashMap::new();
+        for (rank, id) in order.iter().enumerate() {
+            ranks.entry(*id).or_insert(rank);
+        }
+        // Those that the listing lacked come first, as they were.
+        before.sort_by_key(|id| ranks.get(id).map_or(0, |rank| rank.saturating_add(1)));
+    }
+    (before, recent)
 }
 
 /// Removes what a run has left that died while it wrote the ledger anew.
@@ -90,10 +128,10 @@ pub(super) fn clean_up(directory: &Path) -> Result<(), Error> {
 /// Lets `fill` write a new file, and puts it in the ledger's place; at rest, if no delivery is open in it.
 fn replace(
     directory: &Path,
-    Heading { time, clock, .. }: Heading<'_>,
+    Heading { time, clock, generation, .. }: Heading<'_>,
     rests: bool,
     fill: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>,
-) -> Result<(), Error> {
+) -> Result<Extent, Error> {
     let (new, path) = (directory.join(NEW_FILE), directory.join(FILE));
     // What a crash has left; nothing depends on it.
     durable::remove(&new)?;
@@ -109,6 +147,7 @@ fn replace(
         let _ = durable::remove(&new);
         return Err(e);
     }
+    let octets = file.metadata().map_err(|e| durable::Error::new(Step::Read, &path, e))?.len();
     // The run that made the directories may have died before it synced their names.
     durable::sync_names(directory)?;
     // Only now is it as good as the old one: who is killed before leaves a file that is written anew once more.  And
@@ -119,7 +158,7 @@ fn replace(
         Line::End.write(&mut lines);
     }
     durable::write(&file, &path, &lines)?;
-    Ok(())
+    Ok(Extent { generation, octets })
 }
 
 struct Writer<'a> {
@@ -143,9 +182,9 @@ impl Writer<'_> {
     }
 
     fn begin(&mut self, heading: Heading<'_>, count: u64) -> Result<(), Error> {
-        let Heading { id, mailbox, time, clock } = heading;
+        let Heading { id, mailbox, generation, time, clock } = heading;
         let [user, host] = [&mailbox.user, &mailbox.host].map(|name| Cow::Borrowed(name.as_bytes()));
-        self.put(&Line::First { version: VERSION, id, user, host, port: mailbox.port })?;
+        self.put(&Line::First { version: VERSION, id, user, host, port: mailbox.port, generation })?;
         self.put(&Line::Group { number: 1, time, clock, count })
     }
 
@@ -190,6 +229,7 @@ impl Writer<'_> {
             digests: DigestsField::Value(message.digests),
             replaces: None,
             set: message.set.clone(),
+            notes: Notes { again: message.again, utf8: message.utf8, ..Notes::default() },
         })?;
         for intent in &message.intents {
             self.put(&Line::Staged {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::durable;
+use crate::durable::{self, Step};
 use crate::exit::ExitCode;
 
 use super::printable;
@@ -22,6 +22,24 @@ pub enum Error {
         line: u64,
         /// What is wrong with it.
         problem: String,
+    },
+    /// The file has lost its end since the last run: a disk that was repaired, a copy that broke off.
+    #[error("ledger {path} has {octets} bytes, and had {known} at the end of the last run")]
+    Shortened {
+        /// Which file.
+        path: String,
+        /// Its octets now.
+        octets: u64,
+        /// Its octets then.
+        known: u64,
+    },
+    /// A newer popfetch has written it, in a form that this one can't read.
+    #[error("ledger {path} was written by a newer popfetch (version {version} of the format)")]
+    Newer {
+        /// Which file.
+        path: String,
+        /// The version that it names.
+        version: u64,
     },
     /// There was a ledger, and it is gone.
     #[error("the ledger in {directory} {problem}, though there has been one")]
@@ -58,7 +76,10 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Disk(e) => e.exit_code(),
-            Self::Damaged { .. } | Self::Missing { .. } | Self::Broken { .. } => ExitCode::LocalIo,
+            Self::Damaged { .. } | Self::Shortened { .. } | Self::Missing { .. } | Self::Broken { .. } => {
+                ExitCode::LocalIo
+            }
+            Self::Newer { .. } => ExitCode::Configuration,
             Self::Locked => ExitCode::Later,
             Self::ReadOnly | Self::Contradiction(_) => ExitCode::Bug,
         }
@@ -75,13 +96,60 @@ impl Error {
             )
         };
         match self {
-            Self::Damaged { path, .. } => {
+            Self::Newer { .. } => Some("run the newer popfetch".to_owned()),
+            Self::Damaged { path, .. } | Self::Shortened { path, .. } => {
                 Some(afresh(path.rsplit_once('/').map_or(".", |(directory, _)| directory)))
             }
             Self::Missing { directory, .. } => Some(afresh(directory)),
             Self::Locked => Some("wait for it to end, or use --wait".to_owned()),
-            Self::Disk(e) if e.is_full() => Some("make room on that disk, or raise the quota".to_owned()),
-            Self::Disk(_) | Self::Broken { .. } | Self::ReadOnly | Self::Contradiction(_) => None,
+            Self::Disk(e) => on_disk(e),
+            Self::Broken { .. } | Self::ReadOnly | Self::Contradiction(_) => None,
         }
+    }
+}
+
+/// What to do where the place of the state isn't fit for it: the home directory is `/`, can only be read, or lies on a file
+/// system without locks.
+fn on_disk(e: &durable::Error) -> Option<String> {
+    use std::io::ErrorKind;
+    let cannot_be_made = matches!(e.step, Step::Open | Step::MakeDirectory)
+        && matches!(
+            e.source.kind(),
+            ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::NotFound
+                | ErrorKind::NotADirectory
+                | ErrorKind::Unsupported
+                | ErrorKind::InvalidInput
+        );
+    match cannot_be_made {
+        true => Some(
+            "what popfetch remembers is kept there: set XDG_STATE_HOME to a directory that can be written, on a file \
+             system that has locks"
+                .to_owned(),
+        ),
+        false => e.hint().map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use crate::durable::{self, Step};
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    #[test]
+    fn where_the_state_cannot_be_kept_the_variable_is_named() {
+        let hint = |step, kind: ErrorKind| {
+            Error::Disk(durable::Error::new(step, Path::new("/.local"), kind))
+                .suggestion()
+                .unwrap_or_default()
+        };
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::Unsupported] {
+            assert!(hint(Step::MakeDirectory, kind).contains("XDG_STATE_HOME"), "{kind}");
+            assert!(hint(Step::Open, kind).contains("XDG_STATE_HOME"), "{kind}");
+        }
+        assert_eq!(hint(Step::Write, ErrorKind::BrokenPipe), "");
     }
 }

@@ -43,10 +43,21 @@ pub struct Entry {
     /// Not before then is a failed one tried again.
     pub retry_after: Option<Time>,
     /// Whether a complete listing has lacked it.  For a deleted one this holds until it is known what came back under its
-    /// unique-id ([`Ledger::recognise`], or a delivery).
+    /// unique-id ([`Ledger::recognise`](super::Ledger::recognise), or a delivery).
     pub absent: bool,
     /// Whether it was reported as too large.
     pub reported_too_large: bool,
+    /// Whether its key may stand for other mail by now: a complete listing has lacked it, its deletion was never confirmed,
+    /// or a listing was suspect.  It is compared before it counts as known.
+    pub doubtful: bool,
+    /// Whether its key was delivered again after a failed comparison.
+    pub again: bool,
+    /// Whether the server's copies of it differ each time: it isn't compared any more.
+    pub varies: bool,
+    /// Whether it was delivered in UTF-8 mode (RFC 6856), in which some servers send other octets.
+    pub utf8: bool,
+    /// Whether it may be listed under another key, since the server has renumbered.
+    pub candidate: bool,
 }
 
 /// How far a message has come.
@@ -72,4 +83,13 @@ pub struct Record {
     pub digests: Digests,
     /// When.
     pub delivered: Time,
+}
+
+/// How much of a ledger's file is known to have been on disk: a file that is shorter is damaged, not torn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// How often the file had been rewritten.
+    pub generation: u64,
+    /// Its octets that were synced.
+    pub octets: u64,
 }

@@ -19,7 +19,7 @@ pub fn fuzz_replay(octets: &[u8]) {
     // The same lines with true checksums come further.
     let mut whole = Vec::new();
     let (user, host) = (Cow::Borrowed(&b"u"[..]), Cow::Borrowed(&b"h"[..]));
-    Line::First { version: line::VERSION, id: "0", user, host, port: 110 }.write(&mut whole);
+    Line::First { version: line::VERSION, id: "0", user, host, port: 110, generation: 0 }.write(&mut whole);
     Line::Group { number: 1, time: Time(1), clock: Time(1), count: u64::MAX }.write(&mut whole);
     octets.split(|octet| *octet == b'\n').filter_map(Line::parse).for_each(|line| line.write(&mut whole));
     let mut index = Index::new(&[7; 32]);

@@ -7,19 +7,24 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::clock::Time;
+use crate::message::Digest;
 use crate::proof::{DestinationName, EntryId, Intent, IntentId};
 use crate::protocol::types::Octets;
 
 use super::destinations::Destinations;
 use super::line::{KeyField, Line, Notes};
 use super::messages::{Message, Messages};
-use super::slots::{Flag, HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, WEAK};
+use super::slots::{
+    AGAIN, CANDIDATE, DOUBTFUL, Flag, HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, UTF8, VARIES, WEAK,
+};
 use super::{Entry, State};
 
 /// An entry is forgotten when it was missing from complete listings of this many days...
 const FORGET_AFTER_LISTINGS: usize = 10;
 /// ... and for this many days.  One more than the promised 90: days are counted by their numbers.
 const FORGET_AFTER_DAYS: i64 = 91;
+/// Headers that an entry has besides its first.
+const MOST_HEADERS: usize = 2;
 /// Octets of a compacted entry without its key, about.
 const ENTRY_OCTETS: u64 = 112;
 
@@ -35,6 +40,14 @@ pub(super) struct Index {
     unlisted: Vec<u32>,
     /// Deleted, and not yet known to be gone.
     lingering: Vec<u32>,
+    /// Their deletions were accepted, and `QUIT` is not answered yet.
+    asked: Vec<u32>,
+    /// The server has renumbered, and not all that it lists now has been compared with the candidates.
+    pub(super) renumbering: bool,
+    /// The entry from which on all have come since the last complete listing.
+    recent_from: u32,
+    /// How many entries are known by their headers.
+    nameless: u32,
     /// One time for each of the last days on which a complete listing was taken.
     pub(super) listings: VecDeque<Time>,
     /// The latest time of any line.
@@ -59,6 +72,8 @@ struct Rare {
     copies: Vec<(u64, Time)>,
     /// Its messages that are open.
     messages: Vec<u32>,
+    /// Other headers that the server showed it by, the oldest first.
+    headers: Vec<Digest>,
 }
 
 /// Why a line cannot be true.
@@ -83,7 +98,9 @@ pub(super) fn leaves_working(line: &Line<'_>) -> Option<bool> {
         | Line::Refused { .. }
         | Line::Dropped { .. }
         | Line::Recorded { .. }
+        | Line::Used { .. }
         | Line::Same { .. }
+        | Line::Asked { .. }
         | Line::New => Some(true),
         Line::End => Some(false),
         Line::First { .. }
@@ -92,7 +109,15 @@ pub(super) fn leaves_working(line: &Line<'_>) -> Option<bool> {
         | Line::Failed { .. }
         | Line::Large { .. }
         | Line::Listed { .. }
+        | Line::Confirmed { .. }
         | Line::Deleted { .. }
+        | Line::Doubtful { .. }
+        | Line::Certain { .. }
+        | Line::Varies { .. }
+        | Line::Header { .. }
+        | Line::Candidates { .. }
+        | Line::Settled { .. }
+        | Line::Clock { .. }
         | Line::Listing { .. }
         | Line::Unlisted { .. }
         | Line::Absent { .. }
@@ -100,6 +125,20 @@ pub(super) fn leaves_working(line: &Line<'_>) -> Option<bool> {
         | Line::Known { .. }
         | Line::Copy { .. } => None,
     }
+}
+
+/// A time's day as a slot holds it: never 0, which is none.
+fn day_of(time: Time) -> u16 {
+    u16::try_from(time.day().max(1)).unwrap_or(u16::MAX)
+}
+
+/// Whether there is anything about it that a listing can put in doubt.
+fn may_be_doubted(slot: &Slot) -> bool {
+    slot.is(HELD) && slot.state() != State::Deleted
+}
+
+fn doubt(slot: &mut Slot) {
+    slot.set(DOUBTFUL, slot.is(DOUBTFUL) || may_be_doubted(slot));
 }
 
 impl Index {
@@ -112,6 +151,10 @@ impl Index {
             destinations: Destinations::default(),
             unlisted: Vec::new(),
             lingering: Vec::new(),
+            asked: Vec::new(),
+            renumbering: false,
+            recent_from: 0,
+            nameless: 0,
             listings: VecDeque::new(),
             time: Time(0),
             clock: None,
@@ -149,7 +192,7 @@ impl Index {
                 let name = DestinationName { kind: *kind, address: address.to_vec() };
                 self.live += self.destinations.enter(*number, name, *inode, *used)?;
             }
-            Line::Message { number, time, key, listed, digests, replaces, set } => {
+            Line::Message { number, time, key, listed, digests, replaces, set, notes } => {
                 let digests = digests.value().ok_or("its digests are none")?;
                 let owned = key.to_key().ok_or("its unique-id is none")?;
                 self.messages.is_free(*number)?;
@@ -158,10 +201,16 @@ impl Index {
                     self.forget_message(*old);
                 }
                 let (time, listed, set, intents) = (*time, *listed, set.clone(), Vec::new());
-                let message = Message { entry, key: owned, offset, time, listed, digests, set, intents };
+                let (again, utf8) = (notes.again, notes.utf8);
+                let message =
+                    Message { entry, key: owned, offset, time, listed, digests, set, intents, again, utf8 };
                 self.messages.begin(*number, message);
                 self.rare_mut(entry).messages.push(*number);
                 self.staging(entry);
+                if again {
+                    self.flag(entry, AGAIN, true);
+                }
+                self.finish(*number, time);
                 self.saw(time);
             }
             Line::Staged { number, message, destination, time, octets, digest, place } => {
@@ -198,9 +247,10 @@ impl Index {
                 self.flag(entry, LARGE, true);
                 self.saw(*time);
             }
-            Line::Recorded { time, key, listed, delivered, .. } => {
+            Line::Recorded { time, key, listed, delivered, notes, digests: _ } => {
                 let (entry, fresh) = self.insert(key, offset)?;
                 self.hold(entry, State::Recorded, offset, *delivered, *listed);
+                self.flag(entry, UTF8, notes.utf8);
                 self.settle(entry, true);
                 if fresh {
                     // It wasn't in the last complete listing under this key: the rule for renumbered maildrops must
@@ -211,10 +261,10 @@ impl Index {
                 self.saw(*time);
             }
             Line::Same { time, key, listed } => {
-                let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
+                let entry = self.known(key)?;
                 self.set_listed(entry, *listed);
-                self.change(entry, |slot| slot.set_gone(false));
                 self.set_absent(entry, 0);
+                self.flag(entry, DOUBTFUL, false);
                 self.change(entry, |slot| match slot.state() {
                     State::Deleted => slot.set_state(State::Delivered),
                     State::Open if slot.is(HELD) && slot.is(WEAK) => slot.set_state(State::Recorded),
@@ -225,58 +275,154 @@ impl Index {
                 self.saw(*time);
             }
             Line::Listed { key, octets } => {
-                let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
+                let entry = self.known(key)?;
                 self.set_listed(entry, Some(*octets));
             }
-            Line::Deleted { time, key } => {
-                let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
-                if !self.is(entry, State::Delivered) && !self.is(entry, State::Recorded) {
+            Line::Header { key, digest } => {
+                let entry = self.known(key)?;
+                let headers = &mut self.rare_mut(entry).headers;
+                headers.retain(|known| known != digest);
+                if headers.len() >= MOST_HEADERS {
+                    headers.remove(0);
+                }
+                headers.push(*digest);
+            }
+            Line::Asked { time, key } => {
+                let entry = self.known(key)?;
+                if !self.is_deletable(entry) {
                     return Err("it was not delivered");
                 }
-                self.change(entry, |slot| slot.set_state(State::Deleted));
-                self.lingering.push(entry.0);
+                // Until the answer to QUIT has come, it isn't known what its key stands for.
+                self.flag(entry, DOUBTFUL, true);
+                self.asked.push(entry.0);
                 self.saw(*time);
             }
+            Line::Confirmed { time, count } => {
+                let count = usize::try_from(*count).unwrap_or(usize::MAX);
+                let first = self.asked.len().checked_sub(count).ok_or("more than were asked for")?;
+                for id in std::mem::take(&mut self.asked).into_iter().skip(first) {
+                    if self.is_deletable(EntryId(id)) {
+                        self.deleted(EntryId(id), *time);
+                    }
+                }
+                self.saw(*time);
+            }
+            Line::Deleted { time, key } => {
+                let entry = self.known(key)?;
+                if !self.is_deletable(entry) {
+                    return Err("it was not delivered");
+                }
+                self.deleted(entry, *time);
+                self.saw(*time);
+            }
+            Line::Doubtful { time, key } => {
+                match key {
+                    Some(key) => {
+                        let entry = self.known(key)?;
+                        self.flag(entry, DOUBTFUL, true);
+                    }
+                    None => self.slots.change_all(doubt),
+                }
+                self.saw(*time);
+            }
+            Line::Certain { time, key } => {
+                let entry = self.known(key)?;
+                self.flag(entry, DOUBTFUL, false);
+                self.saw(*time);
+            }
+            Line::Varies { time, key } => {
+                let entry = self.known(key)?;
+                self.flag(entry, DOUBTFUL, false);
+                self.flag(entry, VARIES, true);
+                self.saw(*time);
+            }
+            Line::Candidates { time } => {
+                self.slots.change_all(|slot| {
+                    let may = slot.is(PRESENT) && slot.is(HELD) && slot.state() != State::Deleted;
+                    slot.set(CANDIDATE, may || slot.is(CANDIDATE));
+                });
+                self.renumbering = true;
+                self.saw(*time);
+            }
+            Line::Used { key } => {
+                let entry = self.known(key)?;
+                self.flag(entry, CANDIDATE, false);
+            }
+            Line::Settled { time } => {
+                self.slots.change_all(|slot| slot.set(CANDIDATE, false));
+                self.renumbering = false;
+                self.saw(*time);
+            }
+            Line::Clock { time } => self.correct_clock(*time),
             Line::Listing { time, clock } => self.listing(*time, *clock),
             Line::Unlisted { time, clock } => {
                 for id in std::mem::take(&mut self.lingering) {
                     let entry = EntryId(id);
                     self.change(entry, |slot| slot.set_gone(true));
                 }
+                self.slots.change_all(doubt);
                 self.read_clock(*time, *clock);
             }
             Line::Absent { key, day } => {
-                let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
-                self.set_absent(entry, (*day).max(1));
+                let entry = self.known(key)?;
+                if self.is(entry, State::Deleted) {
+                    // The day of its deletion stays.
+                    self.change(entry, |slot| {
+                        slot.set_gone(true);
+                        slot.set(PRESENT, false);
+                    });
+                } else {
+                    self.set_absent(entry, (*day).max(1));
+                    // Its key may stand for other mail when it is listed again.
+                    self.change(entry, doubt);
+                }
             }
             Line::Present { key } => {
-                let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
-                self.set_absent(entry, 0);
-                // Deleted, and back: nothing but a look at the message itself settles what it is.
-                self.change(entry, |slot| slot.set_gone(true));
+                let entry = self.known(key)?;
+                if self.is(entry, State::Deleted) {
+                    // Deleted, and back: nothing but a look at the message itself settles what it is.
+                    self.change(entry, |slot| {
+                        slot.set_gone(true);
+                        slot.set(PRESENT, true);
+                    });
+                } else {
+                    self.set_absent(entry, 0);
+                }
             }
             Line::Known { state, key, listed, delivered, digests: _, notes } => {
                 let held = *state != State::Open || delivered.is_some();
-                let absent = notes.absent.map_or(0, |day| day.max(1));
+                let mut absent = notes.absent.map_or(0, |day| day.max(1));
+                let present = absent == 0 && !notes.unlisted;
+                if *state == State::Deleted {
+                    // Version 1 didn't keep the day: as if it were today, so that it is kept long enough.
+                    absent = notes.deleted.unwrap_or_else(|| day_of(self.time));
+                }
                 let entry = self.slots.add(key, offset, |slot| {
                     slot.set_state(*state);
                     slot.set_listed(*listed);
                     slot.set_delivered(delivered.unwrap_or(Time(0)));
                     slot.absent = absent;
-                    slot.set(PRESENT, absent == 0 && !notes.unlisted);
-                    slot.set_gone(notes.gone);
+                    slot.set(PRESENT, present);
+                    slot.set_gone(notes.gone || (*state == State::Deleted && notes.absent.is_some()));
                     slot.set(LARGE, notes.large);
                     slot.set(HELD, held);
                     slot.set(WEAK, notes.weak || matches!(state, State::Seen | State::Recorded));
+                    slot.set(DOUBTFUL, notes.doubtful || (notes.absent.is_some() && held));
+                    slot.set(AGAIN, notes.again);
+                    slot.set(VARIES, notes.varies);
+                    slot.set(UTF8, notes.utf8);
+                    slot.set(CANDIDATE, notes.candidate);
                 })?;
                 self.live += live_octets(key);
+                self.nameless += u32::from(matches!(key, KeyField::Header(_)));
+                self.renumbering |= notes.candidate;
                 self.note(entry, notes, *listed);
-                if *state == State::Deleted && !notes.gone && absent == 0 {
+                if *state == State::Deleted && !self.slot(entry).is_some_and(Slot::is_gone) {
                     self.lingering.push(entry.0);
                 }
             }
             Line::Copy { key, delivered, .. } => {
-                let entry = self.lookup(key).ok_or("its unique-id is unknown")?;
+                let entry = self.known(key)?;
                 self.add_copy(entry, offset, *delivered);
             }
             Line::New => {}
@@ -290,11 +436,17 @@ impl Index {
         self.slots.find(key)
     }
 
+    /// The entry of a key that must have one.
+    fn known(&self, key: &KeyField<'_>) -> Result<EntryId, Contradiction> {
+        self.lookup(key).ok_or("its unique-id is unknown")
+    }
+
     /// The entry of a key, and whether it had to be made.
     fn insert(&mut self, key: &KeyField<'_>, offset: u64) -> Result<(EntryId, bool), Contradiction> {
         let (entry, fresh) = self.slots.insert(key, offset)?;
         if fresh {
             self.live += live_octets(key);
+            self.nameless += u32::from(matches!(key, KeyField::Header(_)));
         }
         Ok((entry, fresh))
     }
@@ -335,6 +487,7 @@ impl Index {
                 && rare.listed.is_none()
                 && rare.copies.is_empty()
                 && rare.messages.is_empty()
+                && rare.headers.is_empty()
         }) {
             self.rare.remove(&entry.0);
             self.flag(entry, RARE, false);
@@ -343,6 +496,37 @@ impl Index {
 
     fn saw(&mut self, time: Time) {
         self.time = self.time.max(time);
+    }
+
+    /// The clock had run ahead, and is right now: what was written ahead of it reads as now, so that no age counts by the
+    /// leap, and retries fall due.
+    fn correct_clock(&mut self, now: Time) {
+        let today = day_of(now);
+        self.slots.change_all(|slot| {
+            slot.set_delivered(slot.delivered().min(now));
+            slot.absent = slot.absent.min(today);
+        });
+        for rare in self.rare.values_mut() {
+            rare.retry_after = rare.retry_after.filter(|at| *at <= now);
+            rare.copies.iter_mut().for_each(|(_, time)| *time = (*time).min(now));
+        }
+        self.listings.iter_mut().for_each(|time| *time = (*time).min(now));
+        self.time = now;
+        self.clock = Some(now);
+    }
+
+    fn is_deletable(&self, entry: EntryId) -> bool {
+        self.is(entry, State::Delivered) || self.is(entry, State::Recorded)
+    }
+
+    fn deleted(&mut self, entry: EntryId, time: Time) {
+        self.change(entry, |slot| {
+            slot.set_state(State::Deleted);
+            slot.absent = day_of(time);
+            slot.set(DOUBTFUL, false);
+            slot.set(CANDIDATE, false);
+        });
+        self.lingering.push(entry.0);
     }
 
     fn read_clock(&mut self, time: Time, clock: Time) {
@@ -390,6 +574,7 @@ impl Index {
             slot.set(HELD, slot.is(HELD) && !forget);
         });
         if forget {
+            self.set_absent(entry, 0);
             self.set_listed(entry, None);
             if self.rare(entry).is_some() {
                 self.rare_mut(entry).copies.clear();
@@ -400,16 +585,23 @@ impl Index {
     fn delivered(&mut self, intent: u32, time: Time) -> Result<(), Contradiction> {
         let (number, destination) = self.messages.succeed(intent)?;
         self.destinations.use_now(destination);
+        self.finish(number, time);
+        self.saw(time);
+        Ok(())
+    }
+
+    /// A message that all of its set have is delivered: by the last one's word, or because those that lacked it were
+    /// given up.
+    fn finish(&mut self, number: u32, time: Time) {
         let printed = self.only_printed(number);
-        if self.messages.get(number).is_some_and(Message::is_whole)
+        if self.messages.get(number).is_some_and(|message| message.is_whole() && !message.set.is_empty())
             && let Some(message) = self.forget_message(number)
         {
             let state = if printed { State::Seen } else { State::Delivered };
             self.hold(message.entry, state, message.offset, time, message.listed);
+            self.flag(message.entry, UTF8, message.utf8);
             self.settle(message.entry, false);
         }
-        self.saw(time);
-        Ok(())
     }
 
     /// An intent that came to nothing.  A message that nobody has, and nobody is about to have, is forgotten: its set
@@ -458,6 +650,7 @@ impl Index {
         self.set_absent(entry, 0);
         self.change(entry, |slot| {
             slot.set_state(state);
+            slot.set(DOUBTFUL, false);
             match state {
                 State::Seen | State::Recorded => slot.set(WEAK, true),
                 State::Delivered | State::Deleted => slot.set(WEAK, false),
@@ -501,6 +694,9 @@ impl Index {
             rare.failures = notes.failures;
             rare.retry_after = notes.retry_after;
         }
+        if !notes.headers.is_empty() {
+            self.rare_mut(entry).headers.clone_from(&notes.headers);
+        }
     }
 
     fn listing(&mut self, time: Time, clock: Time) {
@@ -514,6 +710,7 @@ impl Index {
         for id in std::mem::take(&mut self.unlisted) {
             self.flag(EntryId(id), PRESENT, self.slot(EntryId(id)).is_some_and(|slot| slot.absent == 0));
         }
+        self.recent_from = self.len();
         self.read_clock(time, clock);
     }
 
@@ -536,6 +733,11 @@ impl Index {
             retry_after: None,
             absent: false,
             reported_too_large: false,
+            doubtful: false,
+            again: false,
+            varies: false,
+            utf8: false,
+            candidate: false,
         };
         let Some(slot) = self.slot(id) else { return none };
         let rare = self.rare(id);
@@ -553,8 +755,13 @@ impl Index {
             },
             failures: rare.map_or(0, |rare| rare.failures),
             retry_after: rare.and_then(|rare| rare.retry_after),
-            absent: slot.absent != 0 || slot.is_gone(),
+            absent: if slot.state() == State::Deleted { slot.is_gone() } else { slot.absent != 0 },
             reported_too_large: slot.is(LARGE),
+            doubtful: slot.is(DOUBTFUL),
+            again: slot.is(AGAIN),
+            varies: slot.is(VARIES),
+            utf8: slot.is(UTF8),
+            candidate: slot.is(CANDIDATE),
             ..none
         }
     }
@@ -577,20 +784,54 @@ impl Index {
     pub(super) fn notes(&self, id: EntryId) -> Notes {
         let Some(slot) = self.slot(id) else { return Notes::default() };
         let rare = self.rare(id);
+        let is_deleted = slot.state() == State::Deleted;
         Notes {
-            absent: (slot.absent != 0).then_some(slot.absent),
+            absent: (slot.absent != 0 && !is_deleted).then_some(slot.absent),
             gone: slot.is_gone(),
             weak: slot.is(HELD) && slot.is(WEAK) && slot.state() == State::Open,
-            unlisted: slot.absent == 0 && !slot.is(PRESENT),
+            unlisted: (slot.absent == 0 || is_deleted) && !slot.is(PRESENT),
             large: slot.is(LARGE),
+            doubtful: slot.is(DOUBTFUL) && (slot.absent == 0 || is_deleted),
+            again: slot.is(AGAIN),
+            varies: slot.is(VARIES),
+            utf8: slot.is(UTF8),
+            candidate: slot.is(CANDIDATE),
+            deleted: is_deleted.then_some(slot.absent),
             failures: rare.map_or(0, |rare| rare.failures),
             retry_after: rare.and_then(|rare| rare.retry_after),
+            headers: rare.map_or_else(Vec::new, |rare| rare.headers.clone()),
         }
     }
 
     /// The day since which complete listings have lacked it.
     pub(super) fn absent_since(&self, id: EntryId) -> Option<u16> {
-        self.slot(id).map(|slot| slot.absent).filter(|day| *day != 0)
+        let slot = self.slot(id).filter(|slot| slot.state() != State::Deleted)?;
+        Some(slot.absent).filter(|day| *day != 0)
+    }
+
+    /// Whether it has come since the last complete listing.
+    pub(super) fn is_recent(&self, id: EntryId) -> bool {
+        id.0 >= self.recent_from
+    }
+
+    /// The first entry that has come since the last complete listing.
+    pub(super) fn recent_from(&self) -> u32 {
+        self.recent_from
+    }
+
+    /// Whether messages are known that have no unique-id.
+    pub(super) fn has_nameless(&self) -> bool {
+        self.nameless > 0
+    }
+
+    /// The other headers that the server showed it by.
+    pub(super) fn headers(&self, id: EntryId) -> &[Digest] {
+        self.rare(id).map_or(&[], |rare| &rare.headers)
+    }
+
+    /// Whether a listing that lacks everything known would put anything in doubt that isn't yet.
+    pub(super) fn has_undoubted(&self) -> bool {
+        self.slots.iter().any(|slot| may_be_doubted(slot) && !slot.is(DOUBTFUL))
     }
 
     /// Whether it was in the last complete listing (or has come since), and isn't deleted.
@@ -601,8 +842,7 @@ impl Index {
     /// Whether anything deleted is not yet known to be gone.
     pub(super) fn lingers(&self) -> bool {
         self.lingering.iter().any(|id| {
-            self.slot(EntryId(*id))
-                .is_some_and(|slot| slot.state() == State::Deleted && !slot.is_gone() && slot.absent == 0)
+            self.slot(EntryId(*id)).is_some_and(|slot| slot.state() == State::Deleted && !slot.is_gone())
         })
     }
 
@@ -613,7 +853,7 @@ impl Index {
         let deleted = |slot: &Slot| {
             slot.state() == State::Deleted
                 && slot.is_gone()
-                && today.saturating_sub(slot.delivered().day()) >= FORGET_AFTER_DAYS
+                && today.saturating_sub(i64::from(slot.absent)) >= FORGET_AFTER_DAYS
         };
         if self.slot(id).is_some_and(deleted) {
             return self.rare(id).is_none_or(|rare| rare.messages.is_empty());

@@ -13,8 +13,8 @@ use crate::clock::Time;
 use crate::durable::{self, Step};
 
 use super::index::{Index, leaves_working};
-use super::line::{self, LONGEST_HEADER, Line, MAGIC, VERSION};
-use super::{Error, Mailbox};
+use super::line::{self, LONGEST_HEADER, Line, MAGIC, MAY_BE_PASSED_OVER, VERSION};
+use super::{Error, Extent, Mailbox};
 
 /// What is read or written at once.
 const CHUNK: usize = 256 * 1024;
@@ -57,12 +57,23 @@ impl Source for [u8] {
 pub(super) struct Replayed {
     /// The ledger's id; `None` when the file holds less than a first line, so that it never was a ledger.
     pub(super) id: Option<String>,
+    /// The version of the grammar.
+    pub(super) version: u64,
+    /// How often the file was rewritten.
+    pub(super) generation: u64,
     /// Where the good lines end.
     pub(super) end: u64,
     /// The number of the last group; 0 is none.
     pub(super) group: u64,
     /// The first line that was dropped, from 1.
     pub(super) torn: Option<u64>,
+}
+
+impl Replayed {
+    /// There is less than a first line.
+    fn nothing() -> Self {
+        Self { id: None, version: VERSION, generation: 0, end: 0, group: 0, torn: None }
+    }
 }
 
 /// Reads a whole ledger into `index`.
@@ -79,15 +90,16 @@ pub(super) fn replay<S: Source + ?Sized>(
     let disk = |e| Error::Disk(durable::Error::new(Step::Read, path, e));
     let mut lines = Lines::new(source);
     let (mut id, mut group, mut number) = (None, 0, 0_u64);
+    let (mut version, mut generation) = (VERSION, 0);
     loop {
         let offset = lines.offset;
         number += 1;
         let damaged = |problem: &str| Error::damaged(path, number, problem);
         let content = match lines.next().map_err(disk)? {
-            Next::End if number == 1 => return Ok(Replayed { id: None, end: 0, group, torn: None }),
-            Next::End => return Ok(Replayed { id, end: offset, group, torn: None }),
+            Next::End if number == 1 => return Ok(Replayed::nothing()),
+            Next::End => return Ok(Replayed { id, version, generation, end: offset, group, torn: None }),
             Next::Unended(rest) if number == 1 && (rest.starts_with(MAGIC) || MAGIC.starts_with(rest)) => {
-                return Ok(Replayed { id: None, end: 0, group, torn: None });
+                return Ok(Replayed::nothing());
             }
             Next::Unended(_) => None,
             Next::Line(line) => line::checked(line),
@@ -101,15 +113,26 @@ pub(super) fn replay<S: Source + ?Sized>(
                 Some(later) => Err(damaged(&format!(
                     "does not match its checksum, and group {later} behind it shows that it once was on disk"
                 ))),
-                None => Ok(Replayed { id, end: offset, group, torn: Some(number) }),
+                None => Ok(Replayed { id, version, generation, end: offset, group, torn: Some(number) }),
             };
         };
-        let line = Line::parse(content)
-            .ok_or_else(|| damaged("is of no kind that is known here (written by a newer popfetch?)"))?;
+        let Some(line) = Line::parse(content) else {
+            if content.starts_with(MAY_BE_PASSED_OVER) && group > 0 {
+                continue;
+            }
+            return Err(damaged("is of no kind that is known here"));
+        };
         match &line {
-            Line::First { version, id: this, user, host, port } if number == 1 => {
-                if *version != VERSION {
-                    return Err(damaged(&format!("says version {version}: written by a newer popfetch")));
+            Line::First {
+                version: this_version,
+                id: this,
+                user,
+                host,
+                port,
+                generation: this_generation,
+            } if number == 1 => {
+                if *this_version > VERSION {
+                    return Err(Error::Newer { path: super::printable(path), version: *this_version });
                 }
                 if (user.as_ref(), host.as_ref(), *port)
                     != (mailbox.user.as_bytes(), mailbox.host.as_bytes(), mailbox.port)
@@ -117,6 +140,7 @@ pub(super) fn replay<S: Source + ?Sized>(
                     return Err(damaged("names another mailbox"));
                 }
                 id = Some((*this).to_owned());
+                (version, generation) = (*this_version, *this_generation);
                 continue;
             }
             _ if number == 1 => return Err(damaged("is not what a ledger begins with")),
@@ -151,6 +175,20 @@ pub(super) fn mailbox(file: &File, path: &Path) -> Result<Option<Mailbox>, Error
         }
         _ => Err(Error::damaged(path, 1, "is not what a ledger begins with")),
     }
+}
+
+/// How often the file was rewritten, by its first line; `None` when that can't be told.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn generation(file: &File) -> io::Result<Option<u64>> {
+    Ok(match Lines::new(file).next()? {
+        Next::Line(line) => match line::checked(line).and_then(Line::parse) {
+            Some(Line::First { generation, .. }) => Some(generation),
+            _ => None,
+        },
+        Next::Unended(_) | Next::End => None,
+    })
 }
 
 /// Whether the file ends in order, told by no more than the last MiB: no line in it is torn or rotten, and none that
@@ -323,8 +361,12 @@ pub(super) struct Journal {
     /// Lines not yet in the file.
     buffer: Vec<u8>,
     group: u64,
+    /// How often the file was rewritten.
+    generation: u64,
     /// Everything in the file is on disk: the next line begins a group.
     synced: bool,
+    /// Octets that this run has synced.
+    synced_octets: u64,
     /// A sync failed, or half a line could not be taken back.
     broken: bool,
 }
@@ -341,6 +383,8 @@ impl Journal {
             end: replayed.end,
             buffer: Vec::new(),
             group: replayed.group,
+            generation: replayed.generation,
+            synced_octets: 0,
             // What was read may be in the page cache only.
             synced: replayed.group == 0,
             broken: false,
@@ -426,7 +470,18 @@ impl Journal {
             return Err(e.into());
         }
         self.synced = true;
+        self.synced_octets = self.end;
         Ok(())
+    }
+
+    /// How much of the file this run has synced; `None` when nothing.
+    pub(super) fn extent(&self) -> Option<Extent> {
+        (self.synced_octets > 0).then_some(Extent { generation: self.generation, octets: self.synced_octets })
+    }
+
+    /// How often the file was rewritten.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Writes these lines, behind everything held back, syncs them, and only then enters them in `index`; before, makes
@@ -468,6 +523,7 @@ impl Journal {
         self.end = self.end.saturating_add(length);
         self.group += u64::from(header.is_some());
         self.synced = true;
+        self.synced_octets = self.end;
         for (line, offset) in header.iter().chain(lines).zip(offsets) {
             if let Err(problem) = index.apply(line, offset) {
                 self.broken = true;
@@ -616,7 +672,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("ledger");
         std::fs::write(&path, "").unwrap();
-        let replayed = Replayed { id: None, end: 0, group: 0, torn: None };
+        let replayed = Replayed::nothing();
         // Neither written to nor cut back.
         let open = || Journal::resume(std::fs::File::open(&path).unwrap(), &path, &replayed).unwrap();
         let mut index = Index::new(&[0; 32]);

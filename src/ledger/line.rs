@@ -8,23 +8,33 @@
 //!
 //! | line | says |
 //! |---|---|
-//! | `popfetch-ledger 1 ID USER HOST PORT` | whose ledger this is; always the first line |
+//! | `popfetch-ledger 2 ID USER HOST PORT GENERATION` | whose ledger this is, and how often it was rewritten; always the first line |
 //! | `group N TIME CLOCK COUNT` | everything before is on disk; COUNT entries follow, as far as known |
 //! | `destination D KIND ADDRESS DEVICE INODE USED` | a number for a destination |
-//! | `message M TIME KEY LISTED DIGESTS REPLACES SET` | a message about to be delivered to a set of destinations |
+//! | `message M TIME KEY LISTED DIGESTS REPLACES SET NOTE…` | a message about to be delivered to a set of destinations |
 //! | `staged N M D TIME OCTETS DIGEST PLACE…` | it waits, whole and durable, at one of them |
 //! | `delivered N TIME`, `refused N TIME RETRY`, `dropped N TIME` | what became of that |
 //! | `failed TIME KEY LISTED RETRY`, `large TIME KEY LISTED` | a message that was not delivered |
-//! | `recorded TIME KEY LISTED DELIVERED DIGESTS` | a message recognised under another key |
+//! | `recorded TIME KEY LISTED DELIVERED DIGESTS NOTE…` | a message recognised under another key |
+//! | `header KEY DIGEST` | another header by which the server showed a message that we have |
 //! | `same TIME KEY LISTED` | a message that changed its size, or came back, and is the one we have |
-//! | `listed KEY OCTETS`, `deleted TIME KEY` | its size by `LIST`; the server confirmed its deletion |
+//! | `listed KEY OCTETS` | its size by `LIST` |
+//! | `asked TIME KEY` | `QUIT` is about to be sent in a session in which the server accepted its `DELE` |
+//! | `confirmed TIME COUNT` | the server answered that `QUIT`: the last COUNT asked for are deleted |
+//! | `deleted TIME KEY` | version 1: the server confirmed its deletion |
 //! | `listing TIME CLOCK`, `absent KEY DAY`, `present KEY` | a complete listing, and what it changed |
 //! | `unlisted TIME CLOCK` | a complete listing that held nothing known |
+//! | `doubtful TIME KEY`, `doubtful TIME *` | it, or all, may stand for other mail: compared before it counts as known |
+//! | `certain TIME KEY` | no more, though it was not compared itself |
+//! | `varies TIME KEY` | the server's copies of it differ each time: not compared any more |
+//! | `candidates TIME`, `used KEY`, `settled TIME` | a renumbering: which messages may be listed under other keys; this one was; it is over |
+//! | `clock TIME` | the clock had run ahead: times behind this one are this one |
 //! | `known STATE KEY LISTED DELIVERED DIGESTS NOTE…`, `copy KEY DELIVERED DIGESTS` | an entry after compaction |
 //! | `new` | the file was written anew; until an `end` follows, its name may not be on disk |
 //! | `end` | the run ended in order: what matters before this line is on disk, and nothing of it is open |
 //!
-//! DIGESTS are three fields: message, header, identity.  `-` stands for what is not known.
+//! DIGESTS are three fields: message, header, identity.  `-` stands for what is not known.  A line whose word begins with
+//! `also-` may be passed over by a reader that doesn't know it; any other unknown word is damage.
 
 mod fields;
 
@@ -42,8 +52,10 @@ use fields::{Fields, short, shorter, unescape};
 
 /// The first word of every ledger.
 pub(super) const MAGIC: &[u8] = b"popfetch-ledger";
-/// The version of this grammar.
-pub(super) const VERSION: u64 = 1;
+/// The version of this grammar.  Version 1 has no GENERATION, and is read as well.
+pub(super) const VERSION: u64 = 2;
+/// What the word of a line begins with that may be passed over.
+pub(super) const MAY_BE_PASSED_OVER: &[u8] = b"also-";
 /// The longest outcome line (`delivered`, `refused`, `dropped`) with its LF: what is reserved for each piece.
 pub(super) const LONGEST_OUTCOME: u64 = 80;
 /// The longest `group` or `end` line with its LF.
@@ -58,6 +70,7 @@ pub(super) enum Line<'a> {
         user: Cow<'a, [u8]>,
         host: Cow<'a, [u8]>,
         port: u16,
+        generation: u64,
     },
     Group {
         number: u64,
@@ -80,6 +93,7 @@ pub(super) enum Line<'a> {
         digests: DigestsField<'a>,
         replaces: Option<u32>,
         set: Vec<(DestinationId, bool)>,
+        notes: Notes,
     },
     Staged {
         number: u32,
@@ -120,6 +134,11 @@ pub(super) enum Line<'a> {
         listed: Option<u64>,
         delivered: Time,
         digests: DigestsField<'a>,
+        notes: Notes,
+    },
+    Header {
+        key: KeyField<'a>,
+        digest: Digest,
     },
     Same {
         time: Time,
@@ -130,9 +149,42 @@ pub(super) enum Line<'a> {
         key: KeyField<'a>,
         octets: u64,
     },
+    Asked {
+        time: Time,
+        key: KeyField<'a>,
+    },
+    Confirmed {
+        time: Time,
+        count: u32,
+    },
     Deleted {
         time: Time,
         key: KeyField<'a>,
+    },
+    Doubtful {
+        time: Time,
+        /// `None`: all.
+        key: Option<KeyField<'a>>,
+    },
+    Certain {
+        time: Time,
+        key: KeyField<'a>,
+    },
+    Varies {
+        time: Time,
+        key: KeyField<'a>,
+    },
+    Candidates {
+        time: Time,
+    },
+    Used {
+        key: KeyField<'a>,
+    },
+    Settled {
+        time: Time,
+    },
+    Clock {
+        time: Time,
     },
     Listing {
         time: Time,
@@ -166,8 +218,8 @@ pub(super) enum Line<'a> {
     End,
 }
 
-/// What a `known` line says only where it isn't so by default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What a line sets only where it isn't so by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Notes {
     /// `absent=DAY`: complete listings have lacked it since that day.
     pub(super) absent: Option<u16>,
@@ -179,10 +231,24 @@ pub(super) struct Notes {
     pub(super) unlisted: bool,
     /// `large`: reported as too large.
     pub(super) large: bool,
+    /// `doubtful`: to be compared before it counts as known.
+    pub(super) doubtful: bool,
+    /// `again`: delivered again after a comparison had failed.
+    pub(super) again: bool,
+    /// `varies`: the server's copies differ each time.
+    pub(super) varies: bool,
+    /// `utf8`: delivered from a session in UTF-8 mode.
+    pub(super) utf8: bool,
+    /// `candidate`: may be listed under another key.
+    pub(super) candidate: bool,
+    /// `deleted=DAY`: when the server confirmed its deletion.
+    pub(super) deleted: Option<u16>,
     /// `failures=COUNT`.
     pub(super) failures: u16,
     /// `retry=TIME`.
     pub(super) retry_after: Option<Time>,
+    /// `header=DIGEST`, for each other header that the server showed it by.
+    pub(super) headers: Vec<Digest>,
 }
 
 /// A message's key, as a line lends it.
@@ -291,7 +357,7 @@ fn checksum(content: &[u8]) -> u32 {
 }
 
 impl<'a> Line<'a> {
-    /// Reads what [`checked`] has let through; `None` for what no version 1 ledger holds.
+    /// Reads what [`checked`] has let through; `None` for what no ledger of a known version holds.
     pub(super) fn parse(content: &'a [u8]) -> Option<Self> {
         let mut f = Fields::new(content);
         let line = match f.next()? {
@@ -312,6 +378,7 @@ impl<'a> Line<'a> {
                 digests: f.digests()?,
                 replaces: f.optional(short)?,
                 set: set(f.next()?)?,
+                notes: f.notes()?,
             },
             b"staged" => Self::Staged {
                 number: f.number()?,
@@ -340,10 +407,21 @@ impl<'a> Line<'a> {
                 listed: f.optional_decimal()?,
                 delivered: f.time()?,
                 digests: f.digests()?,
+                notes: f.notes()?,
             },
+            b"header" => Self::Header { key: f.key()?, digest: Digest::parse(f.next()?)? },
             b"same" => Self::Same { time: f.time()?, key: f.key()?, listed: f.optional_decimal()? },
             b"listed" => Self::Listed { key: f.key()?, octets: parse_decimal(f.next()?)? },
+            b"asked" => Self::Asked { time: f.time()?, key: f.key()? },
+            b"confirmed" => Self::Confirmed { time: f.time()?, count: f.number()? },
             b"deleted" => Self::Deleted { time: f.time()?, key: f.key()? },
+            b"doubtful" => Self::Doubtful { time: f.time()?, key: f.key_or_all()? },
+            b"certain" => Self::Certain { time: f.time()?, key: f.key()? },
+            b"varies" => Self::Varies { time: f.time()?, key: f.key()? },
+            b"candidates" => Self::Candidates { time: f.time()? },
+            b"used" => Self::Used { key: f.key()? },
+            b"settled" => Self::Settled { time: f.time()? },
+            b"clock" => Self::Clock { time: f.time()? },
             b"listing" => Self::Listing { time: f.time()?, clock: f.time()? },
             b"unlisted" => Self::Unlisted { time: f.time()?, clock: f.time()? },
             b"absent" => Self::Absent { key: f.key()?, day: shorter(f.next()?)? },
@@ -361,13 +439,19 @@ impl<'a> Line<'a> {
                 inode: f.optional_decimal()?.zip(f.optional_decimal()?),
                 used: yes(f.next()?)?,
             },
-            MAGIC => Self::First {
-                version: parse_decimal(f.next()?)?,
-                id: std::str::from_utf8(f.next()?).ok()?,
-                user: unescape(f.next()?)?,
-                host: unescape(f.next()?)?,
-                port: shorter(f.next()?)?,
-            },
+            MAGIC => {
+                let version = parse_decimal(f.next()?)?;
+                let first = Self::First {
+                    version,
+                    id: std::str::from_utf8(f.next()?).ok()?,
+                    user: unescape(f.next()?)?,
+                    host: unescape(f.next()?)?,
+                    port: shorter(f.next()?)?,
+                    generation: if version < 2 { 0 } else { parse_decimal(f.next()?)? },
+                };
+                // What a later version adds is for the caller to refuse, by the version.
+                return (version > VERSION || f.is_over()).then_some(first);
+            }
             b"new" => Self::New,
             b"end" => Self::End,
             _ => return None,
@@ -385,10 +469,13 @@ impl<'a> Line<'a> {
 
     fn write_content(&self, out: &mut Vec<u8>) {
         match self {
-            Self::First { version, id, user, host, port } => {
+            Self::First { version, id, user, host, port, generation } => {
                 out.extend_from_slice(MAGIC);
                 let [user, host] = [user, host].map(|octets| text::field(octets));
                 put(out, format_args!(" {version} {id} {user} {host} {port}"));
+                if *version > 1 {
+                    put(out, format_args!(" {generation}"));
+                }
             }
             Self::Group { number, time, clock, count } => {
                 put(out, format_args!("group {number} {} {} {count}", At(*time), At(*clock)));
@@ -408,7 +495,7 @@ impl<'a> Line<'a> {
                     ),
                 );
             }
-            Self::Message { number, time, key, listed, digests, replaces, set } => {
+            Self::Message { number, time, key, listed, digests, replaces, set, notes } => {
                 put(out, format_args!("message {number} {} ", At(*time)));
                 key.write(out);
                 put(out, format_args!(" {} ", Or(*listed)));
@@ -421,6 +508,7 @@ impl<'a> Line<'a> {
                 if set.is_empty() {
                     out.push(b'-');
                 }
+                notes.write(out);
             }
             Self::Staged { number, message, destination, time, octets, digest, place } => {
                 let (time, destination) = (At(*time), destination.0);
@@ -451,11 +539,17 @@ impl<'a> Line<'a> {
                 key.write(out);
                 put(out, format_args!(" {}", Or(*listed)));
             }
-            Self::Recorded { time, key, listed, delivered, digests } => {
+            Self::Recorded { time, key, listed, delivered, digests, notes } => {
                 put(out, format_args!("recorded {} ", At(*time)));
                 key.write(out);
                 put(out, format_args!(" {} {} ", Or(*listed), At(*delivered)));
                 digests.write(out);
+                notes.write(out);
+            }
+            Self::Header { key, digest } => {
+                out.extend_from_slice(b"header ");
+                key.write(out);
+                put(out, format_args!(" {digest}"));
             }
             Self::Same { time, key, listed } => {
                 put(out, format_args!("same {} ", At(*time)));
@@ -467,10 +561,20 @@ impl<'a> Line<'a> {
                 key.write(out);
                 put(out, format_args!(" {octets}"));
             }
-            Self::Deleted { time, key } => {
-                put(out, format_args!("deleted {} ", At(*time)));
+            Self::Asked { time, key } => timed(out, "asked", *time, key),
+            Self::Confirmed { time, count } => put(out, format_args!("confirmed {} {count}", At(*time))),
+            Self::Deleted { time, key } => timed(out, "deleted", *time, key),
+            Self::Doubtful { time, key: Some(key) } => timed(out, "doubtful", *time, key),
+            Self::Doubtful { time, key: None } => put(out, format_args!("doubtful {} *", At(*time))),
+            Self::Certain { time, key } => timed(out, "certain", *time, key),
+            Self::Varies { time, key } => timed(out, "varies", *time, key),
+            Self::Candidates { time } => put(out, format_args!("candidates {}", At(*time))),
+            Self::Used { key } => {
+                out.extend_from_slice(b"used ");
                 key.write(out);
             }
+            Self::Settled { time } => put(out, format_args!("settled {}", At(*time))),
+            Self::Clock { time } => put(out, format_args!("clock {}", At(*time))),
             Self::Listing { time, clock } => put(out, format_args!("listing {} {}", At(*time), At(*clock))),
             Self::Unlisted { time, clock } => {
                 put(out, format_args!("unlisted {} {}", At(*time), At(*clock)));
@@ -511,12 +615,23 @@ impl Notes {
         if let Some(day) = self.absent {
             put(out, format_args!(" absent={day}"));
         }
-        for (said, word) in
-            [(self.gone, " gone"), (self.weak, " weak"), (self.unlisted, " unlisted"), (self.large, " large")]
-        {
-            if said {
+        for (set, word) in [
+            (self.gone, " gone"),
+            (self.weak, " weak"),
+            (self.unlisted, " unlisted"),
+            (self.large, " large"),
+            (self.doubtful, " doubtful"),
+            (self.again, " again"),
+            (self.varies, " varies"),
+            (self.utf8, " utf8"),
+            (self.candidate, " candidate"),
+        ] {
+            if set {
                 out.extend_from_slice(word.as_bytes());
             }
+        }
+        if let Some(day) = self.deleted {
+            put(out, format_args!(" deleted={day}"));
         }
         if self.failures > 0 {
             put(out, format_args!(" failures={}", self.failures));
@@ -524,7 +639,16 @@ impl Notes {
         if let Some(time) = self.retry_after {
             put(out, format_args!(" retry={}", At(time)));
         }
+        for header in &self.headers {
+            put(out, format_args!(" header={header}"));
+        }
     }
+}
+
+/// A word, a time and a key.
+fn timed(out: &mut Vec<u8>, word: &str, time: Time, key: &KeyField<'_>) {
+    put(out, format_args!("{word} {} ", At(time)));
+    key.write(out);
 }
 
 fn yes(field: &[u8]) -> Option<bool> {
@@ -617,11 +741,13 @@ mod tests {
     fn every_kind_reads_back_as_written() {
         let lines = [
             "popfetch-ledger 1 0123456789abcdef me@example.com pop.example.com 110".to_owned(),
+            "popfetch-ledger 2 0123456789abcdef me@example.com pop.example.com 110 7".to_owned(),
             "group 7 1700000000 1699999999 12".to_owned(),
             "destination 3 maildir /home/me/Mail%20box 64769 1234 used".to_owned(),
             "destination 4 stdout - - - -".to_owned(),
             format!("message 9 1700000000 u:a%20b 4096 {SUM} {SUM} - - 0+,3"),
             format!("message 9 1700000000 h:{SUM} - {SUM} {SUM} {SUM} 8 0"),
+            format!("message 9 1700000000 h:{SUM} - {SUM} {SUM} {SUM} 8 0 again utf8"),
             format!("staged 1 9 0 1700000000 4000 {SUM} maildir 1.a_b.host"),
             format!("staged 1 9 0 1700000000 4000 {SUM} mbox 10 spool-1 20"),
             format!("staged 1 9 0 1700000000 4000 {SUM} handed"),
@@ -631,9 +757,24 @@ mod tests {
             "failed 1700000000 u:x - -".to_owned(),
             "large 1700000000 u:x 99999999999".to_owned(),
             format!("recorded 1700000000 u:x 12 1600000000 {SUM} {SUM} -"),
+            format!("recorded 1700000000 u:x 12 1600000000 {SUM} {SUM} - utf8"),
+            format!("header u:x {SUM}"),
             "same 1700000000 u:x 13".to_owned(),
             "listed u:x 13".to_owned(),
             "deleted 1700000000 u:x".to_owned(),
+            "asked 1700000000 u:x".to_owned(),
+            "confirmed 1700000000 3".to_owned(),
+            "doubtful 1700000000 u:x".to_owned(),
+            "doubtful 1700000000 *".to_owned(),
+            "certain 1700000000 u:*".to_owned(),
+            format!("varies 1700000000 h:{SUM}"),
+            "candidates 1700000000".to_owned(),
+            "used u:x".to_owned(),
+            "settled 1700000000".to_owned(),
+            "clock 1700000000".to_owned(),
+            format!(
+                "known deleted u:x - 1700000000 {SUM} {SUM} - gone doubtful again varies utf8 candidate deleted=19675 header={SUM} header={SUM}"
+            ),
             "listing 1700000000 1700000000".to_owned(),
             "unlisted 1700000000 0".to_owned(),
             "absent u:x 19675".to_owned(),

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Time;
 use crate::durable::{self, Step};
 use crate::stop::Stop;
 
@@ -41,6 +42,8 @@ impl Lock {
             match file.try_lock() {
                 // Somebody who cleaned up may have taken the file's name away meanwhile.
                 Ok(()) if has_its_name(&file, &path) => {
+                    // For those who find it held: since when.  It may be unknown.
+                    let _ = file.set_modified(Time::now().to_system());
                     return Ok(Self { _file: Arc::new(file) });
                 }
                 Ok(()) => continue,
@@ -58,6 +61,15 @@ impl Lock {
             std::thread::sleep(PAUSE);
             waited += PAUSE;
         }
+    }
+}
+
+impl Lock {
+    /// Since when the lock has been held that another process has; when it was last taken if nobody holds it.
+    #[must_use]
+    pub fn held_since(directory: &Path) -> Option<Time> {
+        let modified = std::fs::metadata(directory.join(FILE)).and_then(|metadata| metadata.modified());
+        modified.ok().map(Time::from_system)
     }
 }
 
@@ -88,6 +100,10 @@ mod tests {
         for wait in [None, Some(Some(Duration::ZERO))] {
             assert!(matches!(Lock::acquire(&directory, wait, &stop), Err(Error::Locked)));
         }
+        // Since when, others can see.
+        let now = crate::clock::Time::now();
+        let since = Lock::held_since(&directory).unwrap();
+        assert!((0..60).contains(&now.seconds_since(since)), "{since:?}");
         let clone = held.clone();
         drop(held);
         assert!(matches!(Lock::acquire(&directory, None, &stop), Err(Error::Locked)));

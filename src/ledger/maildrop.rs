@@ -6,8 +6,32 @@ use crate::proof::{EntryId, Key};
 use crate::protocol::types::Octets;
 
 use super::journal::Window;
-use super::line::{DigestsField, KeyField, Line};
-use super::{Error, Ledger, Record, State};
+use super::line::{DigestsField, KeyField, Line, Notes};
+use super::{Entry, Error, Ledger, Record, State};
+
+/// Which of our messages a listed one was recognised as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    /// Its entry.
+    pub entry: EntryId,
+    /// Which of the entry's deliveries, in the order of [`Ledger::records`].
+    pub copy: usize,
+    /// A header that the entry doesn't have yet, by which the server shows the message now.
+    pub header: Option<crate::message::Digest>,
+}
+
+impl Match {
+    /// The first delivery of this entry.
+    #[cfg(test)]
+    pub(crate) fn first(entry: EntryId) -> Self {
+        Self { entry, copy: 0, header: None }
+    }
+}
+
+/// So many deletions were asked for, and are not confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Asked(u32);
 
 impl Ledger {
     /// Says that a message failed; a new entry if need be.
@@ -41,30 +65,116 @@ impl Ledger {
         self.entry_of(key)
     }
 
-    /// Says that this message is one that we have: `same_as`.  If that has the same key (its size changed, or it came back
-    /// after its deletion), the entry is what it was, with this size, delivered and not deleted.  Otherwise (the server has
-    /// renumbered) the key gets an entry of its own, in the state [`State::Recorded`], with the same digests and age.
+    /// Records that the message under this key is one that we have.  If `same_as` has the same key (its size changed, it came
+    /// back, or it was in doubt), the entry is what it was, with this size, delivered and not deleted.  Otherwise (the server
+    /// has renumbered) the key gets an entry of its own, in the state [`State::Recorded`], with the same digests and age.
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn recognise(
-        &mut self,
-        key: &Key,
-        listed: Option<Octets>,
-        same_as: EntryId,
-    ) -> Result<EntryId, Error> {
+    pub fn recognise(&mut self, key: &Key, listed: Option<Octets>, same_as: Match) -> Result<EntryId, Error> {
+        let Match { entry, copy, header } = same_as;
         let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        if self.find_key(key) == Some(same_as) {
+        let id = if self.find_key(key) == Some(entry) {
             self.append(&Line::Same { time, key: KeyField::from(key), listed })?;
-            return Ok(same_as);
+            entry
+        } else {
+            let records = self.records(entry)?;
+            let Record { digests, delivered } = records
+                .get(copy)
+                .or(records.last())
+                .cloned()
+                .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;
+            let digests = DigestsField::Value(digests);
+            let notes = Notes { utf8: self.entry(entry).utf8, ..Notes::default() };
+            self.append(&Line::Recorded {
+                time,
+                key: KeyField::from(key),
+                listed,
+                delivered,
+                digests,
+                notes,
+            })?;
+            if self.entry(entry).candidate {
+                let old = self.key(entry)?;
+                self.append(&Line::Used { key: KeyField::from(&old) })?;
+            }
+            self.entry_of(key)?
+        };
+        if let Some(digest) = header {
+            self.append(&Line::Header { key: KeyField::from(key), digest })?;
         }
-        let Record { digests, delivered } = self
-            .records(same_as)?
-            .pop()
-            .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;
-        let digests = DigestsField::Value(digests);
-        self.append(&Line::Recorded { time, key: KeyField::from(key), listed, delivered, digests })?;
-        self.entry_of(key)
+        Ok(id)
+    }
+
+    /// Records that the messages of these entries, all that a listing puts in doubt (`None`), or all that are known are
+    /// to be compared before they count as known.  To be written before the listing is.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written, or read.
+    pub fn doubt(&mut self, ids: Option<&[EntryId]>) -> Result<(), Error> {
+        let time = self.now();
+        let Some(ids) = ids else { return self.append(&Line::Doubtful { time, key: None }) };
+        for (key, _) in self.keys_of(ids, |entry| !entry.doubtful)? {
+            self.append(&Line::Doubtful { time, key: Some(KeyField::from(&key)) })?;
+        }
+        Ok(())
+    }
+
+    /// Records that these are in doubt no more: they came back together with others, of which a sample was compared.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written, or read.
+    pub fn trust(&mut self, ids: &[EntryId]) -> Result<(), Error> {
+        let time = self.now();
+        for (key, _) in self.keys_of(ids, |entry| entry.doubtful)? {
+            self.append(&Line::Certain { time, key: KeyField::from(&key) })?;
+        }
+        Ok(())
+    }
+
+    /// Records that the server's copies of this message differ each time, so that no comparison can succeed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written, or read.
+    pub fn varies(&mut self, id: EntryId) -> Result<(), Error> {
+        let (time, key) = (self.now(), self.key(id)?);
+        self.append(&Line::Varies { time, key: KeyField::from(&key) })
+    }
+
+    /// Records that the server has renumbered: what the last complete listing held may be listed under other keys, until
+    /// [`Ledger::settle_renumbering`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn begin_renumbering(&mut self) -> Result<(), Error> {
+        self.append(&Line::Candidates { time: self.now() })
+    }
+
+    /// Records that all that the server lists has been compared.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn settle_renumbering(&mut self) -> Result<(), Error> {
+        if !self.is_renumbering() {
+            return Ok(());
+        }
+        self.append(&Line::Settled { time: self.now() })
+    }
+
+    /// Whether the server has renumbered, and what it lists may have to be compared.
+    #[must_use]
+    pub fn is_renumbering(&self) -> bool {
+        self.index.renumbering
+    }
+
+    fn keys_of(
+        &self,
+        ids: &[EntryId],
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<(Key, EntryId)>, Error> {
+        let mut window = Window::wide();
+        let wanted = ids.iter().filter(|id| wanted(&self.entry(**id)));
+        wanted.map(|id| Ok((self.key_in(&mut window, *id)?, *id))).collect()
     }
 
     fn entry_of(&self, key: &Key) -> Result<EntryId, Error> {
@@ -101,25 +211,46 @@ impl Ledger {
         Ok(())
     }
 
-    /// Says that the server has confirmed these deletions.  What isn't delivered any more (another message of its unique-id
-    /// is on its way, or failed) stays what it is.
+    /// Records that the server has accepted the deletion of these, and that `QUIT` is about to be sent: from now on their
+    /// keys may stand for other mail.  To be synced before `QUIT`.  What isn't delivered any more (another message of its
+    /// unique-id is on its way, or failed) is left out.
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn deleted(&mut self, ids: &[EntryId]) -> Result<(), Error> {
-        let (mut window, time) = (Window::wide(), self.now());
-        for id in ids {
-            if !matches!(self.entry(*id).state, State::Delivered | State::Recorded) {
-                continue;
-            }
-            let key = self.key_in(&mut window, *id)?;
-            self.append(&Line::Deleted { time, key: KeyField::from(&key) })?;
+    pub fn ask_deletion(&mut self, ids: &[EntryId]) -> Result<Asked, Error> {
+        let time = self.now();
+        let mut asked = 0_u32;
+        let deletable = |entry: &Entry| matches!(entry.state, State::Delivered | State::Recorded);
+        for (key, _) in self.keys_of(ids, deletable)? {
+            self.append(&Line::Asked { time, key: KeyField::from(&key) })?;
+            asked = asked.saturating_add(1);
+        }
+        Ok(Asked(asked))
+    }
+
+    /// Records that the server has answered that `QUIT` with `+OK`: what was asked for is deleted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn confirm_deletion(&mut self, Asked(count): Asked) -> Result<(), Error> {
+        if count > 0 {
+            self.append(&Line::Confirmed { time: self.now(), count })?;
         }
         self.flush()
     }
 
-    /// Writes (unsynced) that a complete listing held these entries and no others.  One that holds none of them counts for
-    /// nothing, but that what was deleted is known to be gone.
+    /// Both, for what asks for nothing in between.
+    ///
+    /// # Errors
+    /// As theirs.
+    #[cfg(test)]
+    pub(crate) fn deleted(&mut self, ids: &[EntryId]) -> Result<(), Error> {
+        let asked = self.ask_deletion(ids)?;
+        self.confirm_deletion(asked)
+    }
+
+    /// Writes (unsynced) that a complete listing held these entries, in its order, and no others.  One that holds none of them
+    /// counts for nothing, but that what was deleted is known to be gone, and that all the others are in doubt.
     ///
     /// To be called when the plan has been made, since it ends the absence of what has come back; and before anything is
     /// retrieved, or else with what was.
@@ -129,14 +260,20 @@ impl Ledger {
     pub fn complete_listing(&mut self, held: &mut dyn Iterator<Item = EntryId>) -> Result<(), Error> {
         let mut listed = vec![false; usize::try_from(self.len()).unwrap_or(0)];
         let mut any = false;
+        let (mut order, mut last, mut ascending) = (Vec::new(), None, true);
         for id in held {
             if let Some(here) = usize::try_from(id.0).ok().and_then(|at| listed.get_mut(at)) {
+                ascending &= *here || last < Some(id);
+                last = last.max(Some(id));
+                order.push(id);
                 (*here, any) = (true, true);
             }
         }
+        // The entries are brought into this order when the ledger is closed.
+        self.order = (!ascending).then_some(order);
         let (time, clock) = (self.now(), self.clock);
         if !any {
-            if self.index.lingers() {
+            if self.index.lingers() || self.index.has_undoubted() {
                 self.append(&Line::Unlisted { time, clock })?;
             }
             return self.flush();
@@ -146,8 +283,8 @@ impl Ledger {
         let mut window = Window::wide();
         for (id, here) in self.index.ids().zip(listed) {
             let entry = self.entry(id);
-            let absent = self.index.absent_since(id).is_some();
-            if here && (absent || (entry.absent && entry.state != State::Deleted)) {
+            let absent = entry.absent;
+            if here && absent && entry.state != State::Deleted {
                 let key = self.key_in(&mut window, id)?;
                 self.append(&Line::Present { key: KeyField::from(&key) })?;
             } else if !here && !absent {

@@ -10,7 +10,7 @@ use crate::proof::{DestinationId, EntryId, Intent, IntentId, Key};
 use super::index::Contradiction;
 
 /// A message that is on its way to its set of destinations.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) entry: EntryId,
     pub(super) key: Key,
@@ -23,6 +23,10 @@ pub(super) struct Message {
     pub(super) set: Vec<(DestinationId, bool)>,
     /// Staged, outcome unknown.
     pub(super) intents: Vec<Intent>,
+    /// It comes after a failed comparison with what its key stood for.
+    pub(super) again: bool,
+    /// It was received in UTF-8 mode.
+    pub(super) utf8: bool,
 }
 
 impl Message {

@@ -38,6 +38,7 @@ pub mod lock;
 mod maildrop;
 pub mod memory;
 mod messages;
+mod release;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -56,14 +57,16 @@ use crate::proof::{
 use crate::protocol::types::{MessageNumber, UniqueId};
 
 pub use error::Error;
-pub use facts::{Entry, Mailbox, Record, State};
+pub use facts::{Entry, Extent, Mailbox, Record, State};
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
+pub use maildrop::{Asked, Match};
+pub use release::Unfinished;
 
-use compaction::{Heading, key_and_digests};
+use compaction::{Heading, Shape, key_and_digests};
 use index::{Index, leaves_working};
 use journal::{Journal, Window};
-use line::{KeyField, Line};
+use line::{KeyField, Line, VERSION};
 
 /// The ledger's name in the mailbox's directory.
 const FILE: &str = "ledger";
@@ -91,10 +94,16 @@ pub struct Ledger {
     trusted: bool,
     /// This run's messages under way.  A weak pointer keeps its address from being used again.
     arrivals: HashMap<usize, (Weak<Arrival>, u32)>,
+    /// What is recorded changes this run's view of it, and no file.
+    pretends: bool,
     /// Whether something that matters was said since the last sync.
     unsynced: bool,
     /// Whether the end of the file is bad.
     torn: bool,
+    /// The version of the file's grammar.
+    version: u64,
+    /// The entries of the last complete listing, where those don't stand in its order.
+    order: Option<Vec<EntryId>>,
     warnings: Vec<String>,
 }
 
@@ -112,12 +121,13 @@ impl Ledger {
                 let id: [u8; 8] =
                     clock::random().map_err(|e| durable::Error::new(Step::Open, &ledger.path(), e))?;
                 let id: String = id.iter().map(|octet| format!("{octet:02x}")).collect();
-                compaction::create(directory, Heading { id: &id, mailbox, time, clock: now })?;
+                compaction::create(directory, Heading { id: &id, mailbox, generation: 1, time, clock: now })?;
                 ledger.reload(durable::open)?;
             }
-            Some(journal) if ledger.index.working || ledger.torn => {
-                let heading = Heading { id: &ledger.id, mailbox, time, clock: now };
-                compaction::rewrite(directory, heading, &ledger.index, journal, false)?;
+            Some(journal) if ledger.index.working || ledger.torn || ledger.version < VERSION => {
+                let generation = journal.generation().saturating_add(1);
+                let heading = Heading { id: &ledger.id, mailbox, generation, time, clock: now };
+                compaction::rewrite(directory, heading, &ledger.index, journal, Shape::default())?;
                 ledger.reload(durable::open)?;
             }
             Some(_) => compaction::clean_up(directory)?,
@@ -134,6 +144,11 @@ impl Ledger {
         Self::load(directory, mailbox, now, durable::open_to_read)
     }
 
+    /// From now on doubts that are recorded count, but no file is changed: for `--dry-run`, with a ledger that is only read.
+    pub fn pretend(&mut self) {
+        self.pretends = true;
+    }
+
     /// Whether the ledger in `directory` lies there as a run left it that ended in order, told without reading the whole of
     /// a long one: then nothing is to be recovered.  `false` too when it can't be told.
     #[must_use]
@@ -142,6 +157,23 @@ impl Ledger {
             let octets = file.metadata().map(|status| status.len());
             octets.is_ok_and(|octets| journal::ends_in_order(&file, octets).unwrap_or(false))
         })
+    }
+
+    /// Makes sure that the file in `directory` has not become shorter than it was when `known` was remembered.  To be asked
+    /// before [`Ledger::open`], which would take what is left for a file whose end is torn.
+    ///
+    /// # Errors
+    /// [`Error::Shortened`].
+    pub fn check_extent(directory: &Path, known: Option<Extent>) -> Result<(), Error> {
+        let path = directory.join(FILE);
+        let (Some(known), Ok(file)) = (known, durable::open_to_read(&path)) else { return Ok(()) };
+        let octets = file.metadata().map_err(|e| durable::Error::new(Step::Read, &path, e))?.len();
+        let generation = journal::generation(&file).map_err(|e| durable::Error::new(Step::Read, &path, e))?;
+        // One that was rewritten since may well be shorter.
+        if octets < known.octets && generation.is_none_or(|generation| generation == known.generation) {
+            return Err(Error::Shortened { path: printable(&path), octets, known: known.octets });
+        }
+        Ok(())
     }
 
     /// Whose ledger `directory` holds; `None` when there is none.
@@ -168,8 +200,11 @@ impl Ledger {
             clock: now,
             trusted: true,
             arrivals: HashMap::new(),
+            pretends: false,
             unsynced: false,
             torn: false,
+            version: VERSION,
+            order: None,
             warnings: Vec::new(),
         };
         ledger.reload(open)?;
@@ -195,6 +230,7 @@ impl Ledger {
             return self.must_be_new("is empty");
         };
         self.id = id;
+        self.version = replayed.version;
         self.torn = replayed.torn.is_some();
         if let Some(line) = replayed.torn {
             self.warnings.push(format!(
@@ -255,6 +291,23 @@ impl Ledger {
         self.trusted.then_some(self.clock)
     }
 
+    /// How far the ledger's time is ahead of the clock, in seconds; 0 when it isn't.
+    #[must_use]
+    pub fn ahead_of_clock(&self) -> i64 {
+        self.index.time.seconds_since(self.clock).max(0)
+    }
+
+    /// Gives up times that a clock which had run ahead has left: they read as the time now.  Nothing is deleted earlier by
+    /// it, and what waits for a retry waits no more.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn correct_clock(&mut self) -> Result<(), Error> {
+        self.append(&Line::Clock { time: self.clock })?;
+        self.trusted = true;
+        self.sync()
+    }
+
     /// The entry of this unique-id.
     #[must_use]
     pub fn find(&self, unique_id: UniqueId<'_>) -> Option<EntryId> {
@@ -296,6 +349,30 @@ impl Ledger {
     /// listed any more, the server may have renumbered.
     pub fn present(&self) -> impl Iterator<Item = EntryId> + '_ {
         self.index.ids().filter(move |id| self.index.is_present(*id))
+    }
+
+    /// Whether it has come since the last complete listing: that says nothing of its place.
+    #[must_use]
+    pub fn is_recent(&self, id: EntryId) -> bool {
+        self.index.is_recent(id)
+    }
+
+    /// Whether any complete listing has been taken since this ledger has had entries.
+    #[must_use]
+    pub fn has_listing(&self) -> bool {
+        self.index.recent_from() > 0
+    }
+
+    /// Whether messages are known that have no unique-id.
+    #[must_use]
+    pub fn knows_nameless(&self) -> bool {
+        self.index.has_nameless()
+    }
+
+    /// The headers by which the server showed the entry's message besides the one that it was delivered with.
+    #[must_use]
+    pub fn headers(&self, id: EntryId) -> &[Digest] {
+        self.index.headers(id)
     }
 
     /// The key of an entry, read back from the file.
@@ -421,20 +498,21 @@ impl Ledger {
         }
     }
 
-    /// The entries that may be what a renumbered or nameless message is: by header digest.  One that has several copies
-    /// appears for each of them.  The file is read once.
+    /// The deliveries of the entries that are `wanted`, with the number of each among its entry's.  The file is read once.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn by_header(&self) -> Result<HashMap<Digest, Vec<EntryId>>, Error> {
+    pub fn deliveries(
+        &self,
+        wanted: impl Fn(EntryId, &Entry) -> bool,
+    ) -> Result<Vec<(EntryId, usize, Record)>, Error> {
         let mut window = Window::wide();
-        let mut by_header: HashMap<Digest, Vec<EntryId>> = HashMap::new();
-        for id in self.index.ids() {
-            for record in self.records_in(&mut window, id)? {
-                by_header.entry(record.digests.header).or_default().push(id);
-            }
+        let mut deliveries = Vec::new();
+        for id in self.index.ids().filter(|id| wanted(*id, &self.entry(*id))) {
+            let records = self.records_in(&mut window, id)?;
+            deliveries.extend(records.into_iter().enumerate().map(|(copy, record)| (id, copy, record)));
         }
-        Ok(by_header)
+        Ok(deliveries)
     }
 
     /// Hands what was said to the system, so that it survives this process; a pipe's outcomes, one by one.
@@ -459,13 +537,14 @@ impl Ledger {
     }
 
     /// Ends the run in order: syncs what matters, says so, and compacts the ledger if most of it is history.  A run that ends
-    /// without this, by its death or by an error of the ledger's own, makes the next one write the ledger anew.
+    /// without this, by its death or by an error of the ledger's own, makes the next one write the ledger anew.  Returns how
+    /// much of the file is on disk by this run's doing, for [`Ledger::check_extent`]; `None` when nothing had to be.
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.  That there is no room to compact it is none.
-    pub fn close(mut self) -> Result<(), Error> {
+    pub fn close(mut self) -> Result<Option<Extent>, Error> {
         if self.lock.is_none() || self.journal.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let worked = self.index.working;
         let far = self.journal.as_ref().map_or(0, Journal::len).saturating_sub(self.index.ended);
@@ -477,19 +556,27 @@ impl Ledger {
             }
         }
         self.flush()?;
-        let Some(journal) = &self.journal else { return Ok(()) };
+        let Some(journal) = &self.journal else { return Ok(None) };
         // A delivery takes twice the room of what is kept of it, and every later run reads it all: a first run's ledger is
         // compacted at once, another one after as many deliveries as it had entries.  After a run that only polled,
         // what has gathered is worth a sync much later.
         let half = self.index.live / 2;
         let worth = half.saturating_mul(if worked { 3 } else { 8 });
-        if journal.len() < COMPACT_FROM || journal.len() < worth {
-            return Ok(());
+        let long = journal.len() >= COMPACT_FROM && journal.len() >= worth;
+        if !long && self.order.is_none() {
+            return Ok(journal.extent());
         }
-        let heading = Heading { id: &self.id, mailbox: &self.mailbox, time: self.now(), clock: self.clock };
-        match compaction::rewrite(&self.directory, heading, &self.index, journal, self.trusted) {
-            Err(Error::Disk(e)) if e.is_full() => Ok(()),
-            done => done,
+        let heading = Heading {
+            id: &self.id,
+            mailbox: &self.mailbox,
+            generation: journal.generation().saturating_add(1),
+            time: self.now(),
+            clock: self.clock,
+        };
+        let shape = Shape { forget: self.trusted, order: self.order.as_deref() };
+        match compaction::rewrite(&self.directory, heading, &self.index, journal, shape) {
+            Err(Error::Disk(e)) if e.is_full() => Ok(journal.extent()),
+            done => done.map(Some),
         }
     }
 
@@ -497,6 +584,10 @@ impl Ledger {
         let stamp = (self.now(), self.clock);
         match (&self.lock, &mut self.journal) {
             (Some(_), Some(journal)) => journal.append(&mut self.index, line, stamp)?,
+            // Of lines without keys of their own no place is kept.
+            (None, _) if self.pretends => {
+                return self.index.apply(line, 0).map_err(Error::Contradiction);
+            }
             _ => return Err(Error::ReadOnly),
         }
         self.unsynced |= leaves_working(line) == Some(true);

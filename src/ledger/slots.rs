@@ -1,7 +1,7 @@
 //! Entries packed into 32 octets each, found by a keyed fingerprint of their key.  Must not know what a line means.
 //!
 //! Half a million known messages must fit into some twenty megabytes, so the fingerprint stands for the unique-id, and
-//! the place of its line for everything that is seldom asked.  128 bits under a random key: nobody can make two
+//! the place of its line for everything that is seldom asked.  120 bits under a random key: nobody can make two
 //! unique-ids meet, and chance won't.
 //!
 //! The table that finds them is made when it is first needed.  A ledger whose entries are only read, and a listing that
@@ -24,20 +24,38 @@ use super::line::KeyField;
 /// An entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
-    fingerprint: [u64; 2],
+    hash: u64,
+    /// The rest of the fingerprint.
+    rest: [u8; 7],
+    /// Flags.
+    more: u8,
     listed: u32,
     /// Seconds since 1970.
     delivered: u32,
     offset: [u8; 5],
     /// The state in the low three bits, flags above.
     bits: u8,
-    /// The day since which complete listings have lacked it; 0 is none.
+    /// The day since which complete listings have lacked it, or on which it was deleted; 0 is none.
     pub(super) absent: u16,
 }
 
-/// What is true of an entry or isn't.
+/// 120 bits of a key's keyed digest: the hash for the table, and what tells keys of equal hashes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fingerprint {
+    hash: u64,
+    rest: [u8; 7],
+}
+
+impl Fingerprint {
+    fn new(hash: u64, rest: u64) -> Self {
+        let [a, b, c, d, e, f, g, _] = rest.to_le_bytes();
+        Self { hash, rest: [a, b, c, d, e, f, g] }
+    }
+}
+
+/// A property that an entry has or lacks: a bit of [`Slot::bits`] in the low octet, of [`Slot::more`] in the high one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flag(u8);
+pub(super) struct Flag(u16);
 
 /// Something about it is kept elsewhere, as with few others.
 pub(super) const RARE: Flag = Flag(0x08);
@@ -49,6 +67,16 @@ pub(super) const LARGE: Flag = Flag(0x20);
 pub(super) const HELD: Flag = Flag(0x40);
 /// The last such was only seen or recorded: no word to delete it by.
 pub(super) const WEAK: Flag = Flag(0x80);
+/// Its key may stand for another message by now: to be compared before it counts as known.
+pub(super) const DOUBTFUL: Flag = Flag(0x0100);
+/// Its key was delivered again after a comparison had failed.
+pub(super) const AGAIN: Flag = Flag(0x0200);
+/// The server's copies of it differ from one retrieval to the next.
+pub(super) const VARIES: Flag = Flag(0x0400);
+/// It was delivered from a session in UTF-8 mode (RFC 6856).
+pub(super) const UTF8: Flag = Flag(0x0800);
+/// While the server's renumbering is sorted out: a message that may be listed under another key now.
+pub(super) const CANDIDATE: Flag = Flag(0x1000);
 
 const STATE: u8 = 0x07;
 const DELETED: u8 = 4;
@@ -68,6 +96,10 @@ pub(super) enum Listed {
 }
 
 impl Slot {
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { hash: self.hash, rest: self.rest }
+    }
+
     pub(super) fn state(&self) -> State {
         match self.bits & STATE {
             1 => State::Seen,
@@ -101,12 +133,17 @@ impl Slot {
             };
     }
 
+    fn flags(&self) -> u16 {
+        u16::from_le_bytes([self.bits, self.more])
+    }
+
     pub(super) fn is(&self, flag: Flag) -> bool {
-        self.bits & flag.0 != 0
+        self.flags() & flag.0 != 0
     }
 
     pub(super) fn set(&mut self, flag: Flag, up: bool) {
-        self.bits = if up { self.bits | flag.0 } else { self.bits & !flag.0 };
+        let flags = if up { self.flags() | flag.0 } else { self.flags() & !flag.0 };
+        [self.bits, self.more] = flags.to_le_bytes();
     }
 
     pub(super) fn listed(&self) -> Listed {
@@ -200,30 +237,40 @@ impl Slots {
         let fingerprint = self.fingerprint_of_unique_id(unique_id);
         let next = EntryId(last.map_or(0, |last| last.0.saturating_add(1)));
         match self.get(next) {
-            Some(slot) if slot.fingerprint == fingerprint => Some(next),
+            Some(slot) if slot.fingerprint() == fingerprint => Some(next),
             _ => self.find_fingerprint(fingerprint),
         }
     }
 
-    fn find_fingerprint(&self, fingerprint: [u64; 2]) -> Option<EntryId> {
-        let [hash, _] = fingerprint;
+    fn find_fingerprint(&self, fingerprint: Fingerprint) -> Option<EntryId> {
         let table = self.table.get_or_init(|| table_of(&self.slots));
-        table.find(hash, |id| fingerprint_of(&self.slots, *id) == fingerprint).copied().map(EntryId)
+        let same = |id: &u32| fingerprint_of(&self.slots, *id) == Some(fingerprint);
+        table.find(fingerprint.hash, same).copied().map(EntryId)
     }
 
-    fn fingerprint_of_unique_id(&self, unique_id: &[u8]) -> [u64; 2] {
+    fn fingerprint_of_unique_id(&self, unique_id: &[u8]) -> Fingerprint {
         let (a, b) = self.unique_ids.hash(unique_id).as_u64();
-        [a, b]
+        Fingerprint::new(a, b)
     }
 
-    fn fingerprint(&self, key: &KeyField<'_>) -> [u64; 2] {
+    fn fingerprint(&self, key: &KeyField<'_>) -> Fingerprint {
         match key {
             KeyField::UniqueId(octets) => self.fingerprint_of_unique_id(octets),
             KeyField::Header(digest) => {
                 let (a, b) = self.headers.hash(digest.as_bytes()).as_u64();
-                [a, b]
+                Fingerprint::new(a, b)
             }
         }
+    }
+
+    /// Changes every entry.
+    pub(super) fn change_all(&mut self, change: impl FnMut(&mut Slot)) {
+        self.slots.iter_mut().for_each(change);
+    }
+
+    /// Every entry, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
     }
 
     /// The entry of a key, and whether it had to be made: open, present, with its line at `offset`.
@@ -251,18 +298,20 @@ impl Slots {
 
     fn push(
         &mut self,
-        fingerprint: [u64; 2],
+        fingerprint: Fingerprint,
         offset: u64,
         fill: impl FnOnce(&mut Slot),
     ) -> Result<EntryId, Contradiction> {
         let offset = packed(offset).ok_or("the ledger is too long")?;
         let id = u32::try_from(self.slots.len()).map_err(|_| "too many entries")?;
-        let mut slot = Slot { fingerprint, listed: UNKNOWN, delivered: 0, offset, bits: 0, absent: 0 };
+        let Fingerprint { hash, rest } = fingerprint;
+        let mut slot =
+            Slot { hash, rest, listed: UNKNOWN, delivered: 0, offset, bits: 0, more: 0, absent: 0 };
         fill(&mut slot);
         self.slots.push(slot);
         if let Some(table) = self.table.get_mut() {
-            let ([hash, _], slots) = (fingerprint, &self.slots);
-            table.insert_unique(hash, id, |id| hash_of(slots, *id));
+            let slots = &self.slots;
+            table.insert_unique(fingerprint.hash, id, |id| hash_of(slots, *id));
         }
         Ok(EntryId(id))
     }
@@ -271,28 +320,28 @@ impl Slots {
 fn table_of(slots: &[Slot]) -> HashTable<u32> {
     let mut table = HashTable::with_capacity(slots.len());
     for (id, slot) in (0_u32..).zip(slots) {
-        let [hash, _] = slot.fingerprint;
         // Of two with one key, which no ledger of ours has, the first counts.
-        let same = |known: &u32| fingerprint_of(slots, *known) == slot.fingerprint;
-        if let Entry::Vacant(vacant) = table.entry(hash, same, |id| hash_of(slots, *id)) {
+        let same = |known: &u32| fingerprint_of(slots, *known) == Some(slot.fingerprint());
+        if let Entry::Vacant(vacant) = table.entry(slot.hash, same, |id| hash_of(slots, *id)) {
             vacant.insert(id);
         }
     }
     table
 }
 
-fn fingerprint_of(slots: &[Slot], id: u32) -> [u64; 2] {
-    usize::try_from(id).ok().and_then(|at| slots.get(at)).map_or([0; 2], |slot| slot.fingerprint)
+fn fingerprint_of(slots: &[Slot], id: u32) -> Option<Fingerprint> {
+    usize::try_from(id).ok().and_then(|at| slots.get(at)).map(Slot::fingerprint)
 }
 
 fn hash_of(slots: &[Slot], id: u32) -> u64 {
-    let [hash, _] = fingerprint_of(slots, id);
-    hash
+    usize::try_from(id).ok().and_then(|at| slots.get(at)).map_or(0, |slot| slot.hash)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, WEAK};
+    use super::{
+        AGAIN, CANDIDATE, DOUBTFUL, HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, UTF8, VARIES, WEAK,
+    };
     use crate::ledger::State;
     use crate::ledger::line::KeyField;
 
@@ -312,7 +361,8 @@ mod tests {
             ((1 << 40) - 1, Listed::Unknown, State::Open)
         );
         let states = [State::Open, State::Seen, State::Recorded, State::Delivered, State::Deleted];
-        for flag in [RARE, PRESENT, LARGE, HELD, WEAK] {
+        let flags = [RARE, PRESENT, LARGE, HELD, WEAK, DOUBTFUL, AGAIN, VARIES, UTF8, CANDIDATE];
+        for flag in flags {
             for state in states {
                 for up in [true, false] {
                     slot.set(flag, up);

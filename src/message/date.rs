@@ -27,6 +27,20 @@ pub fn asctime(time: Time) -> String {
     )
 }
 
+/// `14:05 UTC`.
+#[must_use]
+pub fn time_of_day(time: Time) -> String {
+    let t = Civil::of(time);
+    format!("{:02}:{:02} UTC", t.hour, t.minute)
+}
+
+/// `27 Nov`.
+#[must_use]
+pub fn day_of_month(time: Time) -> String {
+    let t = Civil::of(time);
+    format!("{} {}", t.day, t.month)
+}
+
 /// A time in the Gregorian calendar, UTC.
 struct Civil {
     year: i64,
@@ -74,7 +88,7 @@ fn name(names: &[&'static str], index: i64) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{asctime, rfc5322};
+    use super::{asctime, day_of_month, rfc5322, time_of_day};
     use crate::clock::Time;
 
     #[test]
@@ -95,5 +109,9 @@ mod tests {
             assert_eq!(asctime(Time(seconds)), envelope);
             assert_eq!(envelope.len(), 24);
         }
+        assert_eq!(
+            (time_of_day(Time(951_868_740)), day_of_month(Time(951_868_740))),
+            ("23:59 UTC".into(), "29 Feb".into())
+        );
     }
 }

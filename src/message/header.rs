@@ -63,7 +63,8 @@ impl Field {
 
     /// The field of this name, in any case, with or without blanks behind it.
     pub(super) fn named(name: &[u8]) -> Self {
-        let name = name.trim_ascii_end();
+        let end = name.iter().rposition(|octet| !matches!(octet, b' ' | b'\t')).map_or(0, |last| last + 1);
+        let name = name.get(..end).unwrap_or(name);
         Self::NAMES
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
@@ -134,14 +135,15 @@ impl Fields {
 
     /// What it all says.
     pub(super) fn read(self) -> Summary {
-        let identity = [self.message_id, self.date, self.from].map(|value| words(&value.unwrap_or_default()));
+        let identity = [&self.message_id, &self.date, &self.from]
+            .map(|value| words(value.as_deref().unwrap_or_default()));
         let has_message_id = identity.first().is_some_and(|id| !id.is_empty());
         Summary {
             sender: address(self.return_path),
             recipient: address(self.recipient),
             identity: digest_of(&identity),
             traced: self.received && has_message_id,
-            internal: self.folder_data && is_folder_internal(self.subject),
+            internal: self.folder_data && is_folder_internal(self.subject.as_deref(), self.from.as_deref()),
         }
     }
 }
@@ -185,17 +187,18 @@ fn address(value: Option<Vec<u8>>) -> String {
     if fine { address.to_owned() } else { String::new() }
 }
 
-/// UW's c-client keeps a folder's state in a message of its own, which its POP3 server lists as any other.
-fn is_folder_internal(subject: Option<Vec<u8>>) -> bool {
-    const SUBJECT: &str = "DON'T DELETE THIS MESSAGE";
-    let Some(mut subject) = subject else { return false };
-    subject.push(b'\n');
-    match MessageStream::new(&subject).parse_raw() {
-        HeaderValue::Text(text) => {
-            text.get(..SUBJECT.len()).is_some_and(|start| start.eq_ignore_ascii_case(SUBJECT))
-        }
-        _ => false,
-    }
+/// UW's c-client keeps a folder's state in a message of its own, which its POP3 server lists as any other, and first.  Its
+/// subject is this one to the letter, and it comes from the machine; any other message is somebody's mail, whatever it
+/// says of itself.
+fn is_folder_internal(subject: Option<&[u8]>, from: Option<&[u8]>) -> bool {
+    const SUBJECT: &[u8] = b"DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
+    let (subject, from) = (words(subject.unwrap_or_default()), words(from.unwrap_or_default()));
+    let address = match from.iter().rposition(|octet| *octet == b'<') {
+        Some(at) => from.get(at + 1..).and_then(|rest| rest.strip_suffix(b">")).unwrap_or_default(),
+        None => from.as_slice(),
+    };
+    let local = address.split(|octet| *octet == b'@').next().unwrap_or_default();
+    subject == SUBJECT && local.eq_ignore_ascii_case(b"MAILER-DAEMON")
 }
 
 #[cfg(test)]
@@ -283,11 +286,26 @@ mod tests {
     #[test]
     fn book_keeping_of_a_server_is_recognised() {
         let subject = "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n";
+        let from = "From: Mail System Internal Data <MAILER-DAEMON@host>\n";
         for field in ["X-IMAP: 1 2\n", "X-IMAPbase: 1 2\n"] {
-            assert!(facts(&format!("From: x\n{subject}{field}\nbody\n")).internal);
-            assert!(!facts(&format!("{field}Subject: hello\n\nbody\n")).internal);
+            for from in [from, "From: mailer-daemon@host\n", "From: MAILER-DAEMON\n"] {
+                assert!(facts(&format!("{from}{subject}{field}\nbody\n")).internal);
+            }
+            assert!(!facts(&format!("{from}{field}Subject: hello\n\nbody\n")).internal);
         }
-        assert!(!facts(&format!("{subject}\nX-IMAP: 1 2\n")).internal);
+        assert!(!facts(&format!("{from}{subject}\nX-IMAP: 1 2\n")).internal);
+        // Anybody can write such a subject.
+        for (from, subject) in [
+            ("From: Eve <eve@host>\n", subject),
+            ("From: \"MAILER-DAEMON\" <eve@host>\n", subject),
+            ("", subject),
+            (from, "Subject: Don't delete this message\n"),
+            (from, "Subject: Don't delete this message -- folder internal data\n"),
+            (from, "Subject: Re: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n"),
+            (from, "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA!\n"),
+        ] {
+            assert!(!facts(&format!("{from}{subject}X-IMAP: 1 2\n\nbody\n")).internal, "{from}{subject}");
+        }
     }
 
     #[test]
@@ -295,6 +313,7 @@ mod tests {
         assert_eq!(Field::named(b"x-UIDL \t"), Field::Changeable);
         assert_eq!(Field::named(b"X-UIDLs"), Field::Other);
         assert_eq!(Field::named(b""), Field::Other);
+        assert_eq!(Field::named(b"Status\r"), Field::Other);
     }
 
     proptest! {

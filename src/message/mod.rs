@@ -71,12 +71,20 @@ impl std::fmt::Debug for Digest {
 /// X-IMAPbase, Content-Length, Lines`, which servers change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digests {
-    /// Of the whole message.
+    /// Of the whole message, without the line ends at its end.
     pub message: Digest,
     /// Of its header (the lines before the first empty line).
     pub header: Digest,
     /// Of Message-ID, Date and From, when none of them is missing or empty.
     pub identity: Option<Digest>,
+}
+
+impl Digests {
+    /// Whether both are of one message: by all its octets, or by equal Message-ID, Date and From.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.message == other.message || (self.identity.is_some() && self.identity == other.identity)
+    }
 }
 
 /// What one pass over a message has found.
@@ -96,6 +104,7 @@ pub struct Facts {
     pub recipient: String,
     /// Whether the header has both a `Received` and a `Message-ID` field: then equal headers mean the same message.
     pub traced: bool,
-    /// Whether this is a server's own book-keeping (UW's "DON'T DELETE THIS MESSAGE"), neither delivered nor deleted.
+    /// Whether this says of itself that it's a server's own book-keeping (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
+    /// message 1 besides: then it's neither delivered nor deleted.
     pub internal: bool,
 }

@@ -183,6 +183,16 @@ impl Maildrop {
         }
     }
 
+    /// The unique-ids prove nothing: as if the server had given none.
+    pub fn forget_unique_ids(&mut self) {
+        let mut nameless = Self::default();
+        for seat in &self.seats {
+            nameless.add(seat.number, None, None);
+        }
+        nameless.nameless = u32::try_from(nameless.seats.len()).unwrap_or(u32::MAX);
+        *self = nameless;
+    }
+
     /// A message whose new unique-id turned out to be, or became, this entry.
     pub fn assign(&mut self, number: MessageNumber, entry: EntryId) {
         if let Ok(index) = self.seats.binary_search_by_key(&number, |seat| seat.number) {
@@ -212,8 +222,13 @@ impl Maildrop {
     /// The message of that number.
     #[must_use]
     pub fn find(&self, number: MessageNumber) -> Option<Listed<'_>> {
-        let index = self.seats.binary_search_by_key(&number, |seat| seat.number).ok()?;
-        self.at(index)
+        self.at(self.index_of(number)?)
+    }
+
+    /// Where the message of that number stands, from 0.
+    #[must_use]
+    pub fn index_of(&self, number: MessageNumber) -> Option<usize> {
+        self.seats.binary_search_by_key(&number, |seat| seat.number).ok()
     }
 
     fn listed_at(&self, index: usize, seat: Seat) -> Listed<'_> {

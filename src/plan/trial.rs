@@ -9,7 +9,7 @@ use super::{Maildrop, Policy};
 use crate::clock::Time;
 use crate::config::account::Retention;
 use crate::ledger::lock::Lock;
-use crate::ledger::{Ledger, Mailbox};
+use crate::ledger::{Ledger, Mailbox, Match};
 use crate::message::{Digest, Digests, Facts};
 use crate::proof::{
     Arrival, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece, Place, Published,
@@ -31,6 +31,8 @@ pub(crate) struct World {
     stream: DestinationId,
     /// Of what is delivered from now on.
     pub(crate) size: u64,
+    /// Whether that comes after failed comparisons.
+    pub(crate) again: bool,
 }
 
 impl World {
@@ -45,7 +47,7 @@ impl World {
         };
         let maildirs = [enter(DestinationKind::Maildir, "/one"), enter(DestinationKind::Maildir, "/two")];
         let stream = enter(DestinationKind::Stdout, "-");
-        Self { _home: home, ledger, maildirs, stream, size: SIZE }
+        Self { _home: home, ledger, maildirs, stream, size: SIZE, again: false }
     }
 
     fn noted(&mut self, key: Key, content: &str, set: &[DestinationId]) -> Vec<Noted> {
@@ -57,6 +59,8 @@ impl World {
             digests: facts(content).digests,
             sender: String::new(),
             recipient: String::new(),
+            utf8: false,
+            again: self.again,
             set: set.to_vec(),
         });
         let staged = |destination: &DestinationId| {
@@ -131,7 +135,7 @@ impl World {
 
     /// A message of that unique-id turned out to be this one, which was delivered.
     pub(crate) fn recognise(&mut self, name: &str, same_as: EntryId) -> EntryId {
-        self.ledger.recognise(&key(name), Some(Octets(SIZE)), same_as).unwrap()
+        self.ledger.recognise(&key(name), Some(Octets(SIZE)), Match::first(same_as)).unwrap()
     }
 
     /// The last complete listing held these.
@@ -164,6 +168,8 @@ impl World {
             max_bytes: None,
             taken: (0, Octets(0)),
             all: false,
+            insist: false,
+            utf8: false,
             window: false,
             destinations: self.maildirs.to_vec(),
             age_now: Some(NOW),

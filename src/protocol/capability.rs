@@ -106,6 +106,18 @@ impl Capabilities {
         self.has("STLS")
     }
 
+    /// Whether the server has UTF8 (RFC 6856 §2.1).
+    #[must_use]
+    pub fn utf8(&self) -> bool {
+        self.has("UTF8")
+    }
+
+    /// Whether USER, PASS and APOP may hold UTF-8 (RFC 6856 §2.2).
+    #[must_use]
+    pub fn utf8_user(&self) -> bool {
+        self.arguments("UTF8").is_some_and(|words| words.iter().any(|word| word.eq_ignore_ascii_case("USER")))
+    }
+
     /// Whether commands may be sent before earlier ones are answered (RFC 2449 §6.6).
     #[must_use]
     pub fn pipelining(&self) -> bool {

@@ -20,6 +20,14 @@ pub const CAPABILITY_LIMIT: usize = 1_000;
 /// a listing is counted in its entries.
 pub const LISTING_LIMIT: usize = 1_000_000;
 
+/// The most octets of one listing: [`LISTING_LIMIT`] entries with unique-ids as long as RFC 1939 §7 allows.  Every
+/// unique-id is kept in memory, and servers may make them longer.
+pub const LISTING_OCTETS: u64 = 96 << 20;
+
+/// The most octets of an answer to TOP.  Some servers ignore how many lines are asked for, and send the whole message:
+/// no more than of one whose size isn't known.
+pub const TOP_OCTETS: u64 = 64 << 20;
+
 /// A command with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -49,6 +57,8 @@ pub enum Command {
     SaslCancel,
     /// TLS from here on (RFC 2595 §4).
     Stls,
+    /// Messages as they are stored, with UTF-8 in their headers (RFC 6856 §2.1).
+    Utf8,
     /// The drop listing.
     Stat,
     /// The scan listing, of all messages or of one.
@@ -88,6 +98,8 @@ pub enum Sent {
     SaslCancel,
     /// STLS.
     Stls,
+    /// UTF8.
+    Utf8,
     /// STAT.
     Stat,
     /// LIST of all messages.
@@ -138,6 +150,7 @@ impl Sent {
             | Self::SaslResponse
             | Self::SaslCancel
             | Self::Stls
+            | Self::Utf8
             | Self::Stat
             | Self::ListOne(_)
             | Self::UniqueIdOf(_)
@@ -171,6 +184,7 @@ impl fmt::Display for Sent {
             Self::Apop => f.write_str("APOP"),
             Self::Auth | Self::SaslResponse | Self::SaslCancel => f.write_str("AUTH"),
             Self::Stls => f.write_str("STLS"),
+            Self::Utf8 => f.write_str("UTF8"),
             Self::Stat => f.write_str("STAT"),
             Self::List => f.write_str("LIST"),
             Self::ListOne(number) => write!(f, "LIST {number}"),
@@ -231,6 +245,7 @@ impl Command {
             Self::SaslResponse(_) => Sent::SaslResponse,
             Self::SaslCancel => Sent::SaslCancel,
             Self::Stls => Sent::Stls,
+            Self::Utf8 => Sent::Utf8,
             Self::Stat => Sent::Stat,
             Self::List(None) => Sent::List,
             Self::List(Some(number)) => Sent::ListOne(*number),
@@ -274,6 +289,7 @@ impl Command {
             Self::Top(number, lines) => joined(&[format!("TOP {number} {lines}").as_bytes()])?,
             Self::Capa
             | Self::Stls
+            | Self::Utf8
             | Self::Stat
             | Self::List(_)
             | Self::Uidl(_)
@@ -301,6 +317,7 @@ impl Command {
             Self::Top(number, lines) => format!("TOP {number} {lines}"),
             Self::Capa
             | Self::Stls
+            | Self::Utf8
             | Self::Stat
             | Self::List(_)
             | Self::Uidl(_)

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::command::{Answer, Refusal, Sent};
 use crate::exit::ExitCode;
-use crate::text::printable;
+use crate::text::{printable, size};
 
 /// The longest quotation in an error: enough to recognise who is speaking.
 const QUOTED_CHARACTERS: usize = 80;
@@ -46,6 +46,14 @@ pub enum Error {
         to: Sent,
         /// The limit.
         limit: usize,
+    },
+    /// An answer with more octets than are believed.
+    #[error("the answer to {to} is larger than {}", size(*limit))]
+    AnswerTooLarge {
+        /// The command.
+        to: Sent,
+        /// The limit, in octets.
+        limit: u64,
     },
     /// Something came though nothing was asked; later answers could no longer be told apart.
     #[error("the server sent {came} without having been asked")]
@@ -104,6 +112,7 @@ impl Error {
             | Self::LooksLikeTls
             | Self::LineTooLong { .. }
             | Self::TooManyLines { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::Unsolicited { .. }
             | Self::InjectionAfterStls
             | Self::MalformedListing { .. }
@@ -147,6 +156,7 @@ impl Error {
             Self::NotPop3 { .. }
             | Self::LineTooLong { .. }
             | Self::TooManyLines { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::Unsolicited { .. }
             | Self::Farewell { .. }
             | Self::InjectionAfterStls
@@ -168,6 +178,7 @@ impl Error {
             Self::LooksLikeTls
             | Self::LineTooLong { .. }
             | Self::TooManyLines { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::InjectionAfterStls
             | Self::CommandRefusedLocally { .. }
             | Self::Closed { .. }

@@ -15,7 +15,7 @@
 //! - Each answer is told apart by the queue of commands sent. Where that can't be right any more (something that is no
 //!   status line, an answer to nothing), it's an error, and no later octet is interpreted.
 //! - No answer is taken for that of a command whose line was not yet written: `wrote` comes before the next `received`.
-//! - A message is confirmed only when a true status line has followed its terminator.
+//! - A terminator is only where a message seems to end: whoever stores messages waits for an answer that names one.
 //! - Memory is bounded by the read buffer, 256 KiB at most, and by what the driver itself sends. Every other limit is a
 //!   named constant: [`session::STATUS_LINE_LIMIT`], [`session::CHALLENGE_LIMIT`], [`session::LISTING_LINE_LIMIT`],
 //!   [`command::CAPABILITY_LIMIT`], [`command::LISTING_LIMIT`], [`command::COMMAND_LINE_LIMIT`].
@@ -62,8 +62,9 @@
 //! | Mailtrap and the like | all lines end in a bare LF | LF mode, if the greeting did | `lf-mode.txt` |
 //! | Courier | a single status line ends in a bare LF | status lines end at LF everywhere | `f16_f17_status_lines` |
 //! | GreenMail and others | bare LF passed through in messages, so `LF . CRLF` may be forged | data, unless in LF mode | `odd-messages.txt` |
-//! | Mailpit, GreenMail, netius | a dot at the beginning of a line isn't stuffed | no message counts before a status line follows it | `unstuffed-dot.txt` |
+//! | Mailpit, GreenMail, netius | a dot at the beginning of a line isn't stuffed | no message counts before an answer that names one follows it | `unstuffed-dot.txt`, `tests/ends.rs` |
 //! | the same | `.a` unstuffed | its dot is lost, the message goes on | `bodies_at_every_split` |
+//! | WildDuck | the dot that ends a message comes behind the next answers of the flight | asked again, one command at a time | `tests/ends.rs` |
 //! | Exchange | a stray empty line where a status is due | an error, the message before it is in doubt | `stray-empty-line.txt` |
 //! | Exchange | `+` without a blank as an empty challenge | accepted | `auth-login.txt` |
 //! | Exchange | an answer without an octet for a message that has some | [`session::Event::End`] tells the octets | `f12_a_message_without_an_octet` |

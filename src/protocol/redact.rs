@@ -3,7 +3,8 @@
 //! Servers quote what they were sent: `-ERR bad argument: AHVzZXIAcGVuY2ls`.  Before such text may reach a terminal, a
 //! log or an error, every form in which the secret went out becomes `***`: as it is, in base64 (at each of the three
 //! alignments that a prefix such as PLAIN's user name can give it), and whatever was derived from it and sent: an APOP
-//! digest, a CRAM-MD5 response, a SCRAM proof, a whole SASL line.
+//! digest, a CRAM-MD5 response, a SCRAM proof, a whole SASL line.  A part of any of these is hidden too, in whatever case:
+//! servers cut what they quote, and print it in capitals.
 //!
 //! This comes *before* [`crate::text::printable`] and before any text is shortened: an escaped or cut secret would not
 //! be found any more.
@@ -13,6 +14,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use memchr::memmem::Finder;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -23,24 +26,42 @@ const MASK: &[u8] = b"***";
 /// password `a`, `inv***lid p***ssword`): a text that holds it is hidden whole.
 const SHORTEST_MASKED_ALONE: usize = 4;
 
+/// A part of what was sent is hidden as well: from its beginning on, this many octets of it (three of a short one) ...
+const SHORTEST_BEGINNING: usize = 4;
+
+/// ... and from anywhere in it, this many (half of a short one, but four at least).
+const SHORTEST_STRETCH: usize = 8;
+
+/// A unique-id may hold fewer octets than this of a secret by chance, above all digits.
+const SHORTEST_IN_UNIQUE_ID: usize = 6;
+
 /// Knows every form in which one account's secret was sent.
 #[derive(Clone, Default)]
 pub struct Redactor {
     needles: Vec<Needle>,
+    /// The same, as they were sent.
+    exact: Vec<Exact>,
 }
 
 #[derive(Clone)]
+struct Exact(Secret);
+
+#[derive(Clone)]
 struct Needle {
+    /// In lower case: servers print what they got in any.
     octets: Secret,
     form: Form,
+    /// The stretches of [`Needle::stretch`] octets in it, each packed into a number, sorted.
+    stretches: Zeroizing<Vec<u64>>,
 }
+
+/// Finds a secret in many short texts.
+pub struct Searcher<'a>(Vec<Finder<'a>>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// As it was sent.
     Exact,
-    /// Hexadecimal digits: a server may print them in capitals.
-    Hex,
     /// Base64 characters from the midst of a line: those beside them hold some bits of the secret too.
     Fragment,
 }
@@ -66,20 +87,22 @@ impl Redactor {
 
     /// Also hides a digest that was sent in hexadecimal digits, in either case.
     pub fn hide_hex(&mut self, digest: &Secret) {
-        self.add(digest.expose(), Form::Hex);
+        self.add(digest.expose(), Form::Exact);
     }
 
     /// `text` without the secret; borrowed when it holds none.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let mut hidden = vec![false; text.len()];
+        let lower = Zeroizing::new(text.to_ascii_lowercase());
         for needle in &self.needles {
-            let length = needle.octets.expose().len();
-            for (start, window) in text.windows(length).enumerate() {
-                if !needle.matches(window) {
+            let octets = needle.octets.expose();
+            for (start, rest) in (0..lower.len()).filter_map(|start| Some((start, lower.get(start..)?))) {
+                let length = needle.begins(rest);
+                if length == 0 {
                     continue;
                 }
-                if length < SHORTEST_MASKED_ALONE {
+                if octets.len() < SHORTEST_MASKED_ALONE {
                     return Cow::Borrowed(MASK);
                 }
                 let (before, after) = needle.margins(text, start, start + length);
@@ -110,11 +133,38 @@ impl Redactor {
         crate::text::printable(&self.redact(text))
     }
 
+    /// For texts that must not be stored with the secret in them: as it is, or in base64.
+    #[must_use]
+    pub fn searcher(&self) -> Searcher<'_> {
+        let long = |needle: &&Exact| needle.0.expose().len() >= SHORTEST_IN_UNIQUE_ID;
+        Searcher(self.exact.iter().filter(long).map(|needle| Finder::new(needle.0.expose())).collect())
+    }
+
     fn add(&mut self, octets: &[u8], form: Form) {
-        let known = self.needles.iter().any(|needle| needle.form == form && needle.octets.expose() == octets);
-        if !octets.is_empty() && !known {
-            self.needles.push(Needle { octets: Secret::new(octets), form });
+        if octets.is_empty() {
+            return;
         }
+        if !self.exact.iter().any(|known| known.0.expose() == octets) {
+            self.exact.push(Exact(Secret::new(octets)));
+        }
+        let lower = Secret::new(octets.to_ascii_lowercase());
+        if !self.needles.iter().any(|needle| needle.form == form && needle.octets == lower) {
+            self.needles.push(Needle::new(lower, form));
+        }
+    }
+}
+
+impl Searcher<'_> {
+    /// Whether `text` holds the secret.
+    #[must_use]
+    pub fn finds(&self, text: &[u8]) -> bool {
+        self.0.iter().any(|needle| needle.find(text).is_some())
+    }
+}
+
+impl fmt::Debug for Searcher<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Searcher")
     }
 }
 
@@ -125,11 +175,27 @@ impl fmt::Debug for Redactor {
 }
 
 impl Needle {
-    fn matches(&self, window: &[u8]) -> bool {
-        match self.form {
-            Form::Exact | Form::Fragment => window == self.octets.expose(),
-            Form::Hex => window.eq_ignore_ascii_case(self.octets.expose()),
+    fn new(octets: Secret, form: Form) -> Self {
+        let stretch = stretch(octets.expose().len());
+        let mut stretches: Zeroizing<Vec<u64>> =
+            Zeroizing::new(octets.expose().windows(stretch).map(packed).collect());
+        stretches.sort_unstable();
+        Self { octets, form, stretches }
+    }
+
+    /// How many octets of `text`, in lower case, are to be hidden because they are this one or a part of it.
+    fn begins(&self, text: &[u8]) -> usize {
+        let octets = self.octets.expose();
+        let beginning = octets.iter().zip(text).take_while(|(ours, theirs)| ours == theirs).count();
+        let least =
+            SHORTEST_BEGINNING.min(octets.len().div_ceil(2).max(SHORTEST_BEGINNING - 1)).min(octets.len());
+        if beginning >= least {
+            return beginning;
         }
+        let stretch = stretch(octets.len());
+        let found =
+            text.get(..stretch).is_some_and(|part| self.stretches.binary_search(&packed(part)).is_ok());
+        if found { stretch } else { 0 }
     }
 
     /// How many octets before `start` and after `end` are to be hidden as well: none or one.
@@ -143,6 +209,16 @@ impl Needle {
     }
 }
 
+/// How long a stretch of a needle is hidden wherever it's from.
+fn stretch(needle: usize) -> usize {
+    needle.div_ceil(2).clamp(SHORTEST_MASKED_ALONE, SHORTEST_STRETCH)
+}
+
+/// At most eight octets as a number.
+fn packed(octets: &[u8]) -> u64 {
+    octets.iter().fold(0, |number, octet| (number << 8) | u64::from(*octet))
+}
+
 fn is_base64(octet: &u8) -> bool {
     octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/')
 }
@@ -154,9 +230,9 @@ fn base64(octets: &[u8]) -> Secret {
 /// The characters of base64 text that are the secret's alone when `before` octets (modulo 3) precede it.  Too few of
 /// them are no fragment of anything: nothing, then.
 fn aligned(secret: &[u8], before: usize) -> Secret {
-    let mut octets = zeroize::Zeroizing::new(vec![0; before]);
+    let mut octets = Zeroizing::new(vec![0; before]);
     octets.extend_from_slice(secret);
-    let text = zeroize::Zeroizing::new(STANDARD_NO_PAD.encode(&*octets));
+    let text = Zeroizing::new(STANDARD_NO_PAD.encode(&*octets));
     // A character holds 6 bits: the first whole one after the prefix, and the last whole one before what follows.
     let first = (before * 8).div_ceil(6);
     let end = octets.len() * 8 / 6;
@@ -186,7 +262,15 @@ mod tests {
             ("got cGVuY2ls", "got ***"),
             ("AUTH PLAIN AHVzZXIAcGVuY2ls", "AUTH PLAIN ***"),
             ("C4C9334BAC560ECC979E58001B3E22FB", "***"),
-            ("Pencil", "Pencil"),
+            ("Pencil", "***"),
+            // Cut at either end, in capitals, or both.
+            ("user pencis", "user ***s"),
+            ("PENCI, please", "***, please"),
+            ("pen and pan", "*** and pan"),
+            ("no enci, no", "no ***, no"),
+            ("got cGVuY2x", "got ***"),
+            ("digest c4c9334bac56...", "digest ***..."),
+            ("digest 0ecc979e58001b...", "digest ***..."),
             ("\x1b[31mpencil", "\\x1b[31m***"),
         ];
         for (text, shown) in cases {
@@ -200,6 +284,31 @@ mod tests {
         assert_eq!(redactor.printable(b"invalid password"), "***");
         assert_eq!(redactor.printable(b"no"), "no");
         assert_eq!(Redactor::new(&Secret::new("")).printable(b"anything"), "anything");
+    }
+
+    #[test]
+    fn a_part_of_a_token() {
+        let token: String =
+            (0..2000_u32).map(|n| char::from(b'a' + u8::try_from(n * n * 7 % 26).unwrap())).collect();
+        let redactor = Redactor::new(&Secret::new(token.as_str()));
+        for part in [&token[..80], &token[300..380], &token[1990..]] {
+            for text in [part.to_owned(), part.to_uppercase(), STANDARD.encode(part)] {
+                let shown = redactor.printable(format!("bad token {text}!").as_bytes());
+                assert!(shown.len() <= "bad token ***!".len() + 8, "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_searched_for_the_secret() {
+        let redactor = Redactor::new(&Secret::new("tanstaaf"));
+        let searcher = redactor.searcher();
+        for (text, found) in
+            [("x-tanstaaf-1", true), ("ZHRhbnN0YWFm", true), ("tansta", false), ("UID1-2", false)]
+        {
+            assert_eq!(searcher.finds(text.as_bytes()), found, "{text}");
+        }
+        assert!(!Redactor::new(&Secret::new("12")).searcher().finds(b"12"));
     }
 
     #[test]

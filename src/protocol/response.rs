@@ -24,7 +24,7 @@ pub enum ResponseCode {
 impl ResponseCode {
     /// From the text after a status indicator.  Codes are hierarchical: an unknown level below a known one counts as
     /// its parent (RFC 2449 §8).
-    fn of(text: &[u8]) -> Option<Self> {
+    pub fn of(text: &[u8]) -> Option<Self> {
         let inside = text.strip_prefix(b"[")?;
         let end = inside.iter().position(|octet| *octet == b']')?;
         let mut levels = inside.get(..end)?.split(|octet| *octet == b'/');

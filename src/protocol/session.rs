@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::buffer::{Input, Output, Span};
-use super::command::{Answer, Command, Refusal};
+use super::command::{Answer, Command, LISTING_OCTETS, Refusal, TOP_OCTETS};
 use super::error::{Awaiting, Error, Words};
 use super::framing::{Body, Front, LineEnd, front, unstuffed};
 use super::response::{StatusLine, status_line};
@@ -42,8 +42,6 @@ pub struct Session {
     state: State,
     reading: Reading,
     line_end: LineEnd,
-    /// A message whose terminator has come, and no status line after it.
-    unconfirmed: Option<MessageNumber>,
     found: Option<Found>,
 }
 
@@ -88,7 +86,6 @@ enum Found {
     Line(Sent, Span),
     Text(MessageNumber, Span),
     End(Sent, u64),
-    Confirmed(MessageNumber),
     Farewell(Status),
 }
 
@@ -129,20 +126,14 @@ pub enum Event<'a> {
         /// At least one octet.
         text: &'a [u8],
     },
-    /// The end of a multi-line answer.  After RETR it isn't to be trusted before [`Event::Confirmed`].
+    /// The end of a multi-line answer.  After RETR and TOP it isn't to be trusted by itself: a server that forgets to stuff
+    /// a dot ends a message too early, and its rest is read as answers, which the sender of the mail may have written.
     End {
         /// The command.
         to: Sent,
         /// What came, as servers count a message: with line ends as sent, without stuffing and terminator
         /// (RFC 1939 §11).  0: not an octet of the message came.
         octets: u64,
-    },
-    /// A message ended where its terminator stood: a status line came next, as it must.  A server that forgets to
-    /// stuff a dot ends a message too early, and its rest is read as answers; that rest hardly ever begins with a
-    /// status line.  The message may be kept, and deleted, from here on.
-    Confirmed {
-        /// The message.
-        number: MessageNumber,
     },
     /// An `-ERR` that answers nothing: the server closes the session, for instance after too long a silence.
     Farewell(Reply<'a>),
@@ -166,7 +157,6 @@ impl Session {
             state: State::Greeting,
             reading: Reading::Status,
             line_end: LineEnd::CrLf,
-            unconfirmed: None,
             found: None,
         }
     }
@@ -248,6 +238,12 @@ impl Session {
         }
     }
 
+    /// Whether the text of a message has begun, and not ended.
+    #[must_use]
+    pub fn is_in_text(&self) -> bool {
+        matches!(self.reading, Reading::Text { .. })
+    }
+
     /// Whether every command is answered, and nothing else was said.
     #[must_use]
     pub fn is_resting(&self) -> bool {
@@ -312,13 +308,13 @@ impl Session {
     ///
     /// # Errors
     /// When the server breaks the protocol or a limit.  The session is over then: nothing can be sent any more, and
-    /// what was not confirmed never will be.
+    /// what came since the last answer that named a message is void.
     pub fn poll(&mut self) -> Result<bool, Error> {
         self.found = None;
         let found = match self.reading {
             Reading::Status => self.poll_status(),
             Reading::Lines { .. } => self.poll_line(),
-            Reading::Text { .. } => Ok(self.poll_text()),
+            Reading::Text { .. } => self.poll_text(),
         };
         if found.is_err() {
             self.state = State::Over;
@@ -340,7 +336,6 @@ impl Session {
             Some(Found::Line(to, span)) => Event::Line { to, line: self.input.get(span) },
             Some(Found::Text(number, span)) => Event::Text { number, text: self.input.get(span) },
             Some(Found::End(to, octets)) => Event::End { to, octets },
-            Some(Found::Confirmed(number)) => Event::Confirmed { number },
             Some(Found::Farewell(status)) => Event::Farewell(reply(status)),
             None => Event::Farewell(Reply { ok: false, code: None, text: &[] }),
         }
@@ -382,10 +377,6 @@ impl Session {
             }
             (Some(StatusLine::Reply(reply)), Some(due)) => {
                 let status = status(reply);
-                // The confirmation comes first; the line stays where it is until the next poll.
-                if let Some(number) = self.unconfirmed.take() {
-                    return Ok(Some(Found::Confirmed(number)));
-                }
                 self.input.consume(used);
                 self.answered(due, status.ok);
                 Ok(Some(Found::Reply(due.to, status)))
@@ -444,6 +435,9 @@ impl Session {
         let found = match unstuffed(line) {
             None => Found::End(to, *octets),
             Some(_) if *lines >= *limit => return Err(Error::TooManyLines { to, limit: *limit }),
+            Some(_) if *octets > LISTING_OCTETS => {
+                return Err(Error::AnswerTooLarge { to, limit: LISTING_OCTETS });
+            }
             Some(line) => {
                 *lines = lines.saturating_add(1);
                 *octets = octets.saturating_add(widened(line.len().saturating_add(end)));
@@ -457,8 +451,8 @@ impl Session {
         Ok(Some(found))
     }
 
-    fn poll_text(&mut self) -> Option<Found> {
-        let Reading::Text { to, number, body, octets } = &mut self.reading else { return None };
+    fn poll_text(&mut self) -> Result<Option<Found>, Error> {
+        let Reading::Text { to, number, body, octets } = &mut self.reading else { return Ok(None) };
         let piece = body.unstuff(self.input.unread_mut());
         *octets = octets.saturating_add(widened(piece.octets));
         let (to, number, octets) = (*to, *number, *octets);
@@ -466,12 +460,12 @@ impl Session {
         self.input.consume(piece.used);
         if piece.ended {
             self.reading = Reading::Status;
-            if let Sent::Retr(number) = to {
-                self.unconfirmed = Some(number);
-            }
-            return Some(Found::End(to, octets));
+            return Ok(Some(Found::End(to, octets)));
         }
-        (piece.text > 0).then_some(Found::Text(number, text))
+        if matches!(to, Sent::Top(_)) && octets > TOP_OCTETS {
+            return Err(Error::AnswerTooLarge { to, limit: TOP_OCTETS });
+        }
+        Ok((piece.text > 0).then_some(Found::Text(number, text)))
     }
 }
 
@@ -500,12 +494,11 @@ fn widened(octets: usize) -> u64 {
     u64::try_from(octets).unwrap_or(u64::MAX)
 }
 
-/// For fuzzing: whatever is sent and answered, a message is confirmed only after its end, and once; text is lent only
-/// between an answer's first line and its end.
+/// For fuzzing: whatever is sent and answered, text is lent only between an answer's first line and its end.
 #[doc(hidden)]
 pub fn fuzz_session(script: &[u8]) {
     let mut session = Session::new();
-    let mut ended = None;
+    let mut within = false;
     let mut script = script;
     while let Some((&step, rest)) = script.split_first() {
         let (chunk, rest) = rest.split_at_checked(usize::from(step >> 4)).unwrap_or((rest, &[]));
@@ -550,9 +543,9 @@ pub fn fuzz_session(script: &[u8]) {
                 Ok(true) => {}
             }
             match session.event() {
-                Event::End { to: Sent::Retr(number), .. } => ended = Some(number),
-                Event::Confirmed { number } => assert_eq!(ended.take(), Some(number)),
-                Event::Text { text, .. } => assert!(!text.is_empty() && ended.is_none()),
+                Event::Reply { to: Sent::Retr(_) | Sent::Top(_), reply } => within = reply.ok,
+                Event::End { to: Sent::Retr(_) | Sent::Top(_), .. } => within = false,
+                Event::Text { text, .. } => assert!(!text.is_empty() && within),
                 _ => {}
             }
         }

@@ -83,6 +83,12 @@ impl<'a> UniqueId<'a> {
     pub fn to_buf(self) -> UniqueIdBuf {
         UniqueIdBuf(self.0.into())
     }
+
+    /// Whether it is nothing but this message-number.
+    #[must_use]
+    pub fn is_number(self, number: MessageNumber) -> bool {
+        parse_decimal(self.0) == Some(u64::from(number.get()))
+    }
 }
 
 impl fmt::Display for UniqueId<'_> {

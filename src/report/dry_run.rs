@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::Action;
 use crate::plan::Why;
 use crate::protocol::types::{MessageNumber, Octets};
-use crate::text::{count, size};
+use crate::text::{count, shortened, size};
 
 /// Lines that are held back at most.
 const BLOCK: usize = 1000;
@@ -86,7 +86,7 @@ impl Table {
             Action::Leave => self.leave = self.leave.saturating_add(1),
         }
         let size = octets.map_or_else(|| "-".to_owned(), |octets| size(octets.0));
-        let cells = [number.to_string(), cut(unique_id.unwrap_or("-")), size];
+        let cells = [number.to_string(), shortened(unique_id.unwrap_or("-"), UNIQUE_ID).into_owned(), size];
         for (width, cell) in self.widths.iter_mut().zip(&cells) {
             *width = (*width).max(cell.chars().count());
         }
@@ -129,13 +129,6 @@ impl Table {
             text.push_str("  ");
         }
     }
-}
-
-fn cut(unique_id: &str) -> String {
-    if unique_id.chars().count() <= UNIQUE_ID {
-        return unique_id.to_owned();
-    }
-    unique_id.chars().take(UNIQUE_ID.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]

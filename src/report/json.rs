@@ -42,51 +42,86 @@
 //!
 //! - `message`: what it is, for people.
 //!
+//! Of `message-failed`, `too-large` and `warning` at most 1,000 objects are written for an account; `failed` below counts
+//! all.
+//!
 //! `account`: the account is done.  It is the last object of each account that was tried.
 //!
 //! - `dry_run`: whether nothing was changed, by request.
 //! - `listed`: messages on the server when the last session began.
 //! - `delivered`, `octets`: messages delivered by this run, and their octets with LF at the ends of lines.
 //! - `deleted`: messages whose deletion the server confirmed.
-//! - `failed`: messages that failed and stay on the server.
+//! - `failed`: messages that failed and stay on the server, those included that failed before and were not tried.
+//! - `postponed`: messages that `max-messages` or `max-bytes` left for the next run.
 //! - `elapsed`: how long it took, in seconds, with decimals.
 //! - `exit`: the exit code that this account alone would have made, 0 if all is well.
-//! - `error`: what ended the run, or null; null as well when the objects before have said it all.
+//! - `error`: what ended the run, or null.
 //!   - `message`: what happened and where, for people, in one line or more.
 //!   - `hint`: what to do next, or null.
 //!   - `news`: whether `--quiet` would tell it.
+//! - `conditions`: what is wrong although the run went on, in an array; at most one of each kind.
+//!   - `kind`: `messages-failed`, `destination-gone`, `deletion-refused`, `quit-refused`, `not-deleted` or
+//!     `policy-without-effect`.
+//!   - `exit`: the exit code that it alone would have made.
+//!   - `messages`: messages that count in `failed` for it.
+//!   - `message`, `hint`, `news`: as in `error`.
 //!
 //! What keeps every account from being tried, a wrong argument for example, is told on standard error alone.
 //!
 //! Text is fit to be printed.  What wasn't, in octets or in characters, is escaped as `\xNN` or `\u{…}` before JSON
 //! escapes it once more; a backslash that was there is two.  So no field needs another encoding.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use serde::Serialize;
 
-use super::plain::{Plain, has_said_all, name};
-use super::{Event, Reporter, Summary, Trouble};
+use super::plain::{Plain, name};
+use super::{Condition, Event, Reporter, Summary, Trouble};
 use crate::plan::Why;
+use crate::text::shortened;
 
 /// The version of the format.
 const VERSION: u8 = 1;
+/// Objects about single messages, and warnings, that are written for an account at most.
+const MOST: u32 = 1000;
+/// Characters of a text in them that are written at most.
+const LONGEST: usize = 1000;
 
 /// Tells a run in objects, and beside them in lines for people.
 #[derive(Debug)]
 pub struct Json {
     plain: Plain,
+    // For each account, how many objects have been written of those that are limited.
+    written: Mutex<HashMap<String, u32>>,
 }
 
 impl Json {
     /// Objects on standard output; on standard error what `plain` has there.
     #[must_use]
     pub fn new(plain: Plain) -> Self {
-        Self { plain: plain.without_plans() }
+        Self { plain: plain.without_plans(), written: Mutex::default() }
+    }
+
+    /// Whether an object is one too many.
+    fn is_beyond(&self, account: &str, object: &Object<'_>) -> bool {
+        if !matches!(object, Object::MessageFailed { .. } | Object::TooLarge { .. } | Object::Warning { .. })
+        {
+            return false;
+        }
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = written.entry(account.to_owned()).or_default();
+        *written = written.saturating_add(1);
+        *written > MOST
     }
 }
 
 impl Reporter for Json {
     fn report(&self, account: &str, event: &Event) {
-        if let Some(object) = Object::of(event) {
+        if let Some(object) = Object::of(event)
+            && !self.is_beyond(account, &object)
+        {
             let line = Line { v: VERSION, account: &name(account), object };
             // It has nothing in it that could fail: fields with names, text, numbers.
             if let Ok(mut line) = serde_json::to_string(&line) {
@@ -131,7 +166,7 @@ enum Object<'a> {
     },
     MessageFailed {
         number: u32,
-        reason: &'a str,
+        reason: Cow<'a, str>,
         news: bool,
     },
     TooLarge {
@@ -139,7 +174,7 @@ enum Object<'a> {
         octets: u64,
     },
     Warning {
-        message: &'a str,
+        message: Cow<'a, str>,
     },
     Notice {
         message: &'a str,
@@ -151,10 +186,22 @@ enum Object<'a> {
         octets: u64,
         deleted: u64,
         failed: u64,
+        postponed: u64,
         elapsed: f64,
         exit: u8,
         error: Option<Failure<'a>>,
+        conditions: Vec<Lasting<'a>>,
     },
+}
+
+#[derive(Serialize)]
+struct Lasting<'a> {
+    kind: &'static str,
+    exit: u8,
+    messages: u64,
+    message: &'a str,
+    hint: Option<&'a str>,
+    news: bool,
 }
 
 #[derive(Serialize)]
@@ -179,10 +226,11 @@ impl<'a> Object<'a> {
                 Self::Recovered { delivered: *delivered, dropped: *dropped }
             }
             Event::MessageFailed { number, reason, news } => {
+                let reason = shortened(reason, LONGEST);
                 Self::MessageFailed { number: number.get(), reason, news: *news }
             }
             Event::TooLarge { number, octets } => Self::TooLarge { number: number.get(), octets: octets.0 },
-            Event::Warning(message) => Self::Warning { message },
+            Event::Warning(message) => Self::Warning { message: shortened(message, LONGEST) },
             Event::Notice(message) => Self::Notice { message },
             Event::Finished(summary) => Self::account(summary),
             Event::Connecting { .. }
@@ -198,7 +246,8 @@ impl<'a> Object<'a> {
     }
 
     fn account(summary: &'a Summary) -> Self {
-        let Summary { listed, delivered, octets, deleted, failed, elapsed, dry_run, ref trouble } = *summary;
+        let Summary { listed, delivered, octets, deleted, failed, elapsed, dry_run, .. } = *summary;
+        let Summary { postponed, trouble, conditions, .. } = summary;
         Self::Account {
             dry_run,
             listed,
@@ -206,9 +255,11 @@ impl<'a> Object<'a> {
             octets,
             deleted,
             failed,
+            postponed: postponed.messages,
             elapsed: elapsed.as_secs_f64(),
-            exit: trouble.as_ref().map_or(0, |trouble| trouble.exit.number()),
-            error: trouble.as_ref().filter(|trouble| !has_said_all(trouble)).map(Failure::of),
+            exit: summary.exit().number(),
+            error: trouble.as_ref().map(Failure::of),
+            conditions: conditions.iter().map(Lasting::of).collect(),
         }
     }
 }
@@ -216,6 +267,20 @@ impl<'a> Object<'a> {
 impl<'a> Failure<'a> {
     fn of(trouble: &'a Trouble) -> Self {
         Self { message: &trouble.message, hint: trouble.hint.as_deref(), news: trouble.news }
+    }
+}
+
+impl<'a> Lasting<'a> {
+    fn of(condition: &'a Condition) -> Self {
+        Self {
+            kind: condition.kind.word(),
+            exit: condition.exit.number(),
+            messages: condition.messages,
+            message: &condition.message,
+            hint: condition.hint.as_deref(),
+            // What an object before has said as news is news as well.
+            news: condition.news || condition.said,
+        }
     }
 }
 
@@ -228,6 +293,8 @@ fn word(why: Why) -> &'static str {
         Why::SizeChanged => "size-changed",
         Why::CameBack => "came-back",
         Why::Duplicate => "duplicate",
+        Why::Doubtful => "doubtful",
+        Why::Waits => "waits",
         Why::Renumbered => "renumbered",
         Why::Nameless => "nameless",
         Why::Window => "window",

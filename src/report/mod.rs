@@ -8,6 +8,7 @@ mod dry_run;
 pub mod json;
 pub mod plain;
 pub mod progress;
+pub mod reasons;
 
 use std::time::Duration;
 
@@ -137,22 +138,128 @@ pub struct Summary {
     pub octets: u64,
     /// Messages whose deletion the server confirmed.
     pub deleted: u64,
-    /// Messages that failed and stay on the server.
+    /// Messages that failed and stay on the server, now or before.
     pub failed: u64,
+    /// Those among them that failed before, and were not tried in this run.
+    pub waiting: u64,
+    /// Messages that a limit of the run left for the next one, and the limits.
+    pub postponed: Postponed,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether nothing was changed, by request.
     pub dry_run: bool,
-    /// What went wrong, if anything did.
+    /// What ended the run, if anything did.
     pub trouble: Option<Trouble>,
+    /// What is wrong although the run went on: at most one of each kind.
+    pub conditions: Vec<Condition>,
 }
 
-/// What ended a run, or marks it.
+impl Summary {
+    /// The exit code of this account alone.
+    #[must_use]
+    pub fn exit(&self) -> ExitCode {
+        let trouble = self.trouble.as_ref().map_or(ExitCode::Done, |trouble| trouble.exit);
+        self.conditions.iter().fold(trouble, |exit, condition| exit.merge(condition.exit))
+    }
+
+    /// Enters a condition in the place of an earlier one of its kind.
+    pub fn put(&mut self, condition: Condition) {
+        self.conditions.retain(|earlier| earlier.kind != condition.kind);
+        self.conditions.push(condition);
+    }
+}
+
+/// Messages that `max-messages` or `max-bytes` left for the next run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Postponed {
+    /// How many.
+    pub messages: u64,
+    /// Whether `max-messages` left any,
+    pub by_messages: bool,
+    /// and whether `max-bytes` did.
+    pub by_bytes: bool,
+}
+
+/// Something that is wrong although the run went on, and that may be so at the next run as well.  What is made of it is
+/// the same for all: it counts in the exit code, stands in the report, and `--quiet` reports it once it has lasted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Which sort.
+    pub kind: Kind,
+    /// Its code.
+    pub exit: ExitCode,
+    /// Messages that count as failed for it.
+    pub messages: u64,
+    /// What is wrong, one sentence; not in it: what a program said, or a message.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whether `--quiet` should report it.
+    pub news: bool,
+    /// Whether events of this run have reported it, also under `--quiet`.
+    pub said: bool,
+}
+
+/// A sort of [`Condition`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Messages that failed: each is tried again, at the next run or later.
+    MessagesFailed,
+    /// Messages that only a destination lacks which isn't configured any more.
+    DestinationGone,
+    /// The server refuses to delete.
+    DeletionRefused,
+    /// The server refuses `QUIT`, or doesn't answer it.
+    QuitRefused,
+    /// The server lists what it said that it had deleted.
+    NotDeleted,
+    /// A limit of `leave-on-server` that needs unique-ids, and messages that have none.
+    PolicyWithoutEffect,
+}
+
+impl Kind {
+    /// Every sort.
+    pub const ALL: [Self; 6] = [
+        Self::MessagesFailed,
+        Self::DestinationGone,
+        Self::DeletionRefused,
+        Self::QuitRefused,
+        Self::NotDeleted,
+        Self::PolicyWithoutEffect,
+    ];
+
+    /// Its name in `--json` and in the memory between runs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::MessagesFailed => "messages-failed",
+            Self::DestinationGone => "destination-gone",
+            Self::DeletionRefused => "deletion-refused",
+            Self::QuitRefused => "quit-refused",
+            Self::NotDeleted => "not-deleted",
+            Self::PolicyWithoutEffect => "policy-without-effect",
+        }
+    }
+
+    /// Whether one run proves nothing: what the server did is known only by the next listing.
+    #[must_use]
+    pub fn may_be_chance(self) -> bool {
+        match self {
+            Self::QuitRefused | Self::NotDeleted => true,
+            Self::MessagesFailed
+            | Self::DestinationGone
+            | Self::DeletionRefused
+            | Self::PolicyWithoutEffect => false,
+        }
+    }
+}
+
+/// What ended a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// Its code.
     pub exit: ExitCode,
-    /// What happened and where, one sentence; empty when the events have said it all.
+    /// What happened and where, one sentence.
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,

@@ -8,9 +8,16 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::dry_run::Table;
-use super::{Event, Reporter, Summary, Trouble};
+use super::reasons::{self, Reasons};
+use super::{Event, Postponed, Reporter, Summary};
 use crate::exit::ExitCode;
-use crate::text::{count, printable, size};
+use crate::protocol::types::{MessageNumber, Octets};
+use crate::text::{count, printable, shortened, size};
+
+/// Warnings about one account that are printed at most, unless details are wanted.
+const MOST_WARNINGS: u64 = 100;
+/// Characters of a warning or an error that are printed at most.
+const LONGEST: usize = 4000;
 
 /// Both output streams.  Standard output is for what was asked for, standard error for how it went.
 pub struct Printer {
@@ -158,6 +165,49 @@ pub struct Plain {
     column: Option<usize>,
     // None where another renderer prints plans.
     tables: Option<Mutex<HashMap<String, Table>>>,
+    held: Mutex<HashMap<String, Held>>,
+}
+
+/// What is held back of an account until it is done, to be told in a few lines whatever the number of messages.
+#[derive(Debug, Default)]
+struct Held {
+    failed: Reasons,
+    // The first message that failed for each of the reasons.
+    first_failed: Vec<MessageNumber>,
+    too_large: u64,
+    first_too_large: Option<(MessageNumber, Octets)>,
+    warnings: u64,
+}
+
+impl Held {
+    /// What is to be said of it.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (reason, number) in self.failed.kept().iter().zip(&self.first_failed) {
+            lines.push(match reason.times {
+                1 => format!("message {number} failed and stays on the server: {}", reason.text),
+                n => format!("{} failed: {}", count(n, "message"), reason.text),
+            });
+        }
+        if self.failed.others() > 0 {
+            let messages = count(self.failed.others(), "message");
+            lines.push(format!("{messages} failed for other reasons: -v gives them all"));
+        }
+        if let Some((number, octets)) = self.first_too_large {
+            let size = size(octets.0);
+            lines.push(match self.too_large {
+                1 => format!("message {number} ({size}) stays on the server: it is too large"),
+                n => format!(
+                    "{n} messages, the first of them message {number} ({size}), stay on the server: they are too large"
+                ),
+            });
+        }
+        if self.warnings > MOST_WARNINGS {
+            let more = count(self.warnings.saturating_sub(MOST_WARNINGS), "warning");
+            lines.push(format!("{more} not shown: -v shows all"));
+        }
+        lines
+    }
 }
 
 impl Plain {
@@ -170,6 +220,7 @@ impl Plain {
             level,
             column: widest.filter(|_| accounts.len() > 1),
             tables: Some(Mutex::new(HashMap::new())),
+            held: Mutex::new(HashMap::new()),
         }
     }
 
@@ -184,7 +235,22 @@ impl Plain {
     }
 
     fn warn(&self, account: &str, what: &str) {
-        self.printer.warn(&format!("{}: {what}", name(account)));
+        self.printer.warn(&format!("{}: {}", name(account), shortened(what, LONGEST)));
+    }
+
+    fn hold<T>(&self, account: &str, change: impl FnOnce(&mut Held) -> T) -> T {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked up before it is entered: there may be a call for each of a million messages.
+        match held.get_mut(account) {
+            Some(held) => change(held),
+            None => change(held.entry(account.to_owned()).or_default()),
+        }
+    }
+
+    /// Says what went wrong in an account, and what to do.
+    fn complain(&self, account: &str, what: &str, hint: Option<&str>) {
+        let what = format!("account \"{}\": {}", name(account), shortened(what, LONGEST));
+        self.printer.complain(&what, hint);
     }
 
     fn detail(&self, account: &str, what: &str) {
@@ -208,21 +274,31 @@ impl Plain {
 
     fn finished(&self, account: &str, summary: &Summary) {
         let trouble = summary.trouble.as_ref();
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
+        held.iter().flat_map(Held::lines).for_each(|line| self.warn(account, &line));
         if summary.dry_run {
             // A plan that was cut off has no sums: they would not be true.
             self.intended(account, |table| {
                 Some(if trouble.is_none() { table.finish() } else { table.lines() })
                     .filter(|text| !text.is_empty())
             });
-        } else if self.level > Level::Quiet && (trouble.is_none_or(has_said_all) || anything(summary)) {
+        } else if self.level > Level::Quiet && (trouble.is_none() || anything(summary)) {
             self.printer.err(&format!("{}: {}\n", name(account), outcome(summary)));
         }
+        for condition in &summary.conditions {
+            let wanted = match self.level {
+                Level::Quiet => condition.news,
+                // Else the account's line has it.
+                _ => condition.messages == 0 || condition.hint.is_some(),
+            };
+            if wanted {
+                self.complain(account, &condition.message, condition.hint.as_deref());
+            }
+        }
         if let Some(trouble) = trouble
-            && !has_said_all(trouble)
             && (trouble.news || self.level > Level::Quiet)
         {
-            let what = format!("account \"{}\": {}", name(account), trouble.message);
-            self.printer.complain(&what, trouble.hint.as_deref());
+            self.complain(account, &trouble.message, trouble.hint.as_deref());
         }
     }
 }
@@ -258,23 +334,31 @@ impl Reporter for Plain {
                 );
             }
             Event::MessageFailed { number, reason, news } => {
-                let what = format!("message {number} failed and stays on the server: {reason}");
-                if *news {
-                    self.warn(account, &what);
-                } else {
-                    self.detail(account, &what);
+                if self.wants_detail() {
+                    let reason = shortened(reason, reasons::LONGEST);
+                    self.warn(account, &format!("message {number} failed and stays on the server: {reason}"));
+                } else if *news || self.level > Level::Quiet {
+                    self.hold(account, |held| {
+                        held.failed.add(reason);
+                        if held.failed.kept().len() > held.first_failed.len() {
+                            held.first_failed.push(*number);
+                        }
+                    });
                 }
             }
-            Event::TooLarge { number, octets } => {
-                let size = size(octets.0);
-                self.warn(
-                    account,
-                    &format!("message {number} ({size}) stays on the server: it is too large"),
-                );
-            }
-            // Most come back at each run; what needs a person ends the run, or is a notice.
+            Event::TooLarge { number, octets } => self.hold(account, |held| {
+                held.too_large = held.too_large.saturating_add(1);
+                held.first_too_large.get_or_insert((*number, *octets));
+            }),
+            // Most come back at each run; what needs the user ends the run, or is a notice.
             Event::Warning(text) => {
-                if self.level > Level::Quiet {
+                let warned = || {
+                    self.hold(account, |held| {
+                        held.warnings = held.warnings.saturating_add(1);
+                        held.warnings
+                    })
+                };
+                if self.wants_detail() || (self.level > Level::Quiet && warned() <= MOST_WARNINGS) {
                     self.warn(account, text);
                 }
             }
@@ -303,36 +387,41 @@ pub(super) fn name(account: &str) -> String {
     printable(account.as_bytes())
 }
 
-/// The events have told what happened; only the exit code says more.
-pub(super) fn has_said_all(trouble: &Trouble) -> bool {
-    trouble.message.is_empty()
-}
-
 fn anything(summary: &Summary) -> bool {
     summary.delivered > 0 || summary.deleted > 0 || summary.failed > 0
 }
 
 /// One account's run in one line.
 fn outcome(summary: &Summary) -> String {
-    if !anything(summary) {
-        let nothing = if summary.trouble.is_none() { "nothing new" } else { "nothing delivered" };
-        return match summary.listed {
+    let Summary { delivered, octets, deleted, listed, .. } = *summary;
+    let mut parts = Vec::new();
+    if delivered == 0 && deleted == 0 {
+        let all_is_here = summary.failed == 0 && summary.postponed.messages == 0 && summary.trouble.is_none();
+        let nothing = if all_is_here { "nothing new" } else { "nothing delivered" };
+        parts.push(match listed {
             0 => format!("{nothing} (no messages on the server)"),
             n => format!("{nothing} ({} on the server)", count(n, "message")),
-        };
+        });
     }
-    let Summary { delivered, octets, deleted, failed, listed, .. } = *summary;
-    let mut parts = Vec::new();
     if delivered > 0 {
         parts.push(format!("{} ({}) delivered", count(delivered, "message"), size(octets)));
     }
     if delivered > 0 || deleted > 0 {
         parts.push(format!("{deleted} deleted"));
     }
-    if failed > 0 {
-        parts.push(format!("{failed} failed"));
+    if delivered > 0 || deleted > 0 {
+        parts.push(format!("{} left", listed.saturating_sub(deleted)));
     }
-    parts.push(format!("{} left", listed.saturating_sub(deleted)));
+    let failed = summary.conditions.iter().filter(|condition| condition.messages > 0);
+    parts.extend(failed.map(|condition| condition.message.clone()));
+    let Postponed { messages, by_messages, by_bytes } = summary.postponed;
+    if messages > 0 {
+        let limits: Vec<&str> = [(by_messages, "max-messages"), (by_bytes, "max-bytes")]
+            .into_iter()
+            .filter_map(|(by, limit)| by.then_some(limit))
+            .collect();
+        parts.push(format!("{messages} left for the next run ({})", limits.join(", ")));
+    }
     parts.join(", ")
 }
 

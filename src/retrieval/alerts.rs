@@ -1,23 +1,35 @@
-//! What a person hears of a failure, and when: a passing one only once it has lasted, a refused login at once but not at
-//! every run; and the pause that keeps a refused account from being hammered.
+//! What `--quiet` reports of a failure, and when: one that may pass only once it has lasted, a refused login at once; again
+//! if it still lasts after `remind-after`; and once more when it is over.  And the pause that keeps a refused account from
+//! being hammered.
 //!
-//! Exit codes are not softened by any of this; only what `--quiet` prints is.
+//! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  Exit codes are
+//! not softened by any of this; only what `--quiet` prints is.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
+use super::conditions;
 use super::error::Error;
 use super::run::Run;
+use crate::client;
 use crate::clock::Time;
+use crate::exit::ExitCode;
+use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Alert, Memory, Pause};
 use crate::message::date;
-use crate::report::{Event, Summary};
+use crate::report::{Event, Kind, Summary};
 
 /// After the first refused login the next one waits so long, after each further one twice as long,
 const FIRST_PAUSE: i64 = 15 * 60;
 /// but never longer.
 const LONGEST_PAUSE: i64 = 24 * 60 * 60;
-/// The alert of failures that pass by themselves.
+/// The alert of failures that end a run and pass by themselves.
 const PASSING: &str = "passing";
+/// That of refused logins.
+const LOGIN: &str = "login";
+/// That of a lock that another popfetch holds.
+const LOCKED: &str = "locked";
 
 /// The judge of one run.
 pub(super) struct Alerts<'a, 'b> {
@@ -41,30 +53,101 @@ impl<'a, 'b> Alerts<'a, 'b> {
         Ok(())
     }
 
-    /// Writes the outcome down; whether a person should hear of it even if he asked for quiet.
-    pub(super) fn judge(&self, memory: &mut Memory, result: &Result<(), Error>, summary: &Summary) -> bool {
-        match result {
+    /// Writes down how the run went, and decides of each condition whether it is news, and whether it counts yet; gives
+    /// the same for what ended the run.
+    pub(super) fn judge(
+        &self,
+        memory: &mut Memory,
+        result: &Result<(), Error>,
+        summary: &mut Summary,
+    ) -> bool {
+        let mut met: Vec<&str> = Vec::new();
+        let news = match result {
             Ok(()) => {
                 memory.pause = None;
-                if summary.trouble.is_none() {
-                    self.over(memory);
-                }
+                // Whoever corrected the password knows.
+                memory.alerts.remove(LOGIN);
                 true
             }
-            Err(Error::Paused { .. }) => false,
-            Err(Error::Client(e)) if e.refuses_credentials() => self.refused(memory),
-            Err(e) if e.is_transient() => {
-                // Whatever stopped it, the credentials are not known to be bad any more.
-                self.passing(memory)
+            // It says nothing of the server.
+            Err(Error::Client(client::Error::Stopped)) => false,
+            Err(e) => {
+                if matches!(e, Error::Client(e) if e.refuses_credentials()) {
+                    self.pause(memory);
+                }
+                match self.patience(e) {
+                    Some((kind, patience)) => self.is_news(memory.alert(kind, self.now), patience, false),
+                    None => true,
+                }
             }
-            Err(_) => true,
+        };
+        for condition in &mut summary.conditions {
+            let kind = condition.kind.word();
+            met.push(kind);
+            let is_first = !memory.alerts.contains_key(kind);
+            let alert = memory.alert(kind, self.now);
+            alert.lasting = Some(conditions::kept(condition));
+            let patience = self.patience_for(condition.exit);
+            condition.news = self.is_news(alert, patience, condition.said);
+            if is_first && condition.kind.may_be_chance() {
+                condition.exit = ExitCode::Done;
+            }
+        }
+        if result.is_ok() && !self.run.context.stop.raised() {
+            // A run that ended early hasn't seen whether anything is over.
+            self.over(memory, &met);
+        }
+        news
+    }
+
+    /// Another popfetch has the mailbox, and its memory: whether that is news.
+    pub(super) fn locked(&self, directory: &Path) -> bool {
+        // Since when is known by the lock itself; what is written down is only that it was reported.
+        let since = Lock::held_since(directory).unwrap_or(self.now);
+        let mut memory = Memory::load_reports(directory);
+        let alert = memory.alert(LOCKED, since);
+        if alert.since != since {
+            // It was another one that was reported.
+            *alert = Alert::since(since);
+        }
+        let news = self.is_news(alert, self.run.account.alert_after, false);
+        if news && let Err(e) = memory.save_reports(directory) {
+            self.run.detail(|| format!("that the lock was reported is not written down: {e}"));
+        }
+        news
+    }
+
+    /// The lock is ours: what was reported of it is over as soon as the run has gone well.
+    pub(super) fn unlocked(memory: &mut Memory, directory: &Path) {
+        memory.alerts.append(&mut Memory::take_reports(directory).alerts);
+    }
+
+    /// Under which name an error that ended a run is remembered, and how long it may last before it is news; none where
+    /// it is news each time, because it needs somebody who mends it.
+    fn patience(&self, e: &Error) -> Option<(&'static str, Duration)> {
+        match e {
+            Error::Paused { .. } => Some((LOGIN, Duration::ZERO)),
+            Error::Client(e) if e.refuses_credentials() => Some((LOGIN, Duration::ZERO)),
+            e if e.is_transient() => Some((PASSING, self.run.account.alert_after)),
+            _ => None,
         }
     }
 
-    fn refused(&self, memory: &mut Memory) -> bool {
+    fn patience_for(&self, exit: ExitCode) -> Duration {
+        match exit {
+            ExitCode::Done | ExitCode::Later => self.run.account.alert_after,
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn pause(&self, memory: &mut Memory) {
         let fingerprint = self.run.fingerprint();
         let before = memory.pause.as_ref().filter(|pause| pause.configuration == fingerprint);
         let refusals = before.map_or(0, |pause| pause.refusals).saturating_add(1);
+        if refusals == 1 {
+            // What was reported was refused under another configuration, or before a success.
+            memory.alerts.remove(LOGIN);
+        }
         let doublings = refusals.saturating_sub(1).min(16);
         let length = FIRST_PAUSE.saturating_mul(1_i64 << doublings).min(LONGEST_PAUSE);
         memory.pause = Some(Pause {
@@ -73,36 +156,52 @@ impl<'a, 'b> Alerts<'a, 'b> {
             until: Time(self.now.0.saturating_add(length)),
             configuration: fingerprint.to_owned(),
         });
-        refusals == 1
     }
 
-    fn passing(&self, memory: &mut Memory) -> bool {
-        let index = match memory.alerts.iter().position(|alert| alert.kind == PASSING) {
-            Some(index) => index,
-            None => {
-                memory.alerts.push(Alert { kind: PASSING.to_owned(), since: self.now, reported: None });
-                memory.alerts.len().saturating_sub(1)
-            }
+    /// Whether a failure is to be reported now.  `said`: it has been.
+    fn is_news(&self, alert: &mut Alert, patience: Duration, said: bool) -> bool {
+        // After a clock that was set back it begins again.
+        alert.since = alert.since.min(self.now);
+        alert.reported = alert.reported.map(|at| at.min(self.now));
+        let lasts = |since: Time| {
+            Duration::from_secs(u64::try_from(self.now.seconds_since(since)).unwrap_or_default())
         };
-        let Some(alert) = memory.alerts.get_mut(index) else { return true };
-        // After a clock that was set back it begins anew.
-        if self.now < alert.since {
-            alert.since = self.now;
+        let due = match alert.reported {
+            None => lasts(alert.since) >= patience,
+            Some(at) => lasts(at) >= self.run.account.remind_after,
+        };
+        if due || said {
+            alert.reported = Some(self.now);
         }
-        let lasted = Duration::from_secs(u64::try_from(self.now.seconds_since(alert.since)).unwrap_or(0));
-        if alert.reported.is_some() || lasted < self.run.account.alert_after {
-            return false;
-        }
-        alert.reported = Some(self.now);
-        true
+        due && !said
     }
 
-    fn over(&self, memory: &mut Memory) {
-        let Some(index) = memory.alerts.iter().position(|alert| alert.kind == PASSING) else { return };
-        let alert = memory.alerts.swap_remove(index);
-        if alert.reported.is_some() {
+    /// All that this run hasn't met is over; what was reported of it, is reported to be.
+    fn over(&self, memory: &mut Memory, met: &[&str]) {
+        let (met, over): (BTreeMap<String, Alert>, BTreeMap<String, Alert>) =
+            std::mem::take(&mut memory.alerts)
+                .into_iter()
+                .partition(|(kind, _)| met.contains(&kind.as_str()) || !is_failure(kind));
+        memory.alerts = met;
+        for alert in over.values().filter(|alert| alert.reported.is_some()) {
             let since = date::rfc5322(alert.since);
-            self.run.report(&Event::Notice(format!("the trouble since {since} is over")));
+            let what = alert.lasting.as_ref().map_or_else(String::new, |what| format!(": {}", what.message));
+            self.run.report(&Event::Notice(format!("the failure since {since} is over{what}")));
         }
     }
+}
+
+/// Whether an alert is of a failure; others are notes of what was said once, and stay.
+fn is_failure(kind: &str) -> bool {
+    [PASSING, LOGIN, LOCKED].contains(&kind) || Kind::ALL.iter().any(|known| known.word() == kind)
+}
+
+/// Whether messages that failed have been reported, and not to be over.
+pub(super) fn messages_reported(memory: &Memory) -> bool {
+    memory.alerts.get(Kind::MessagesFailed.word()).is_some_and(|alert| alert.reported.is_some())
+}
+
+/// Whether messages wait that are tried again only later: then a quick poll is no answer to a user who insists.
+pub(super) fn messages_wait(memory: &Memory) -> bool {
+    memory.alerts.contains_key(Kind::MessagesFailed.word())
 }

@@ -13,8 +13,9 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use crate::clock::Time;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
+use crate::durable;
 use crate::exit::ExitCode;
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, Match};
 use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
 use crate::protocol::types::{MessageNumber, Octets};
 
@@ -24,7 +25,11 @@ pub(super) enum Work {
     /// Messages that have arrived whole.
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
-    Same { number: MessageNumber, key: Key, listed: Option<Octets>, entry: EntryId },
+    Same { number: MessageNumber, key: Key, listed: Option<Octets>, same_as: Match },
+    /// The server's copies of this entry's message differ each time.
+    Varies { entry: EntryId },
+    /// A message that is left for its size.
+    TooLarge { key: Key, listed: Option<Octets> },
     /// A message whose end cannot be believed.
     Discard(Parcel),
     /// A message could not be retrieved, or not taken in; unless that was our own fault it backs off.
@@ -61,6 +66,9 @@ pub(super) struct Exit {
     pub(super) id: DestinationId,
     /// Whether each outcome is written at once (a program has side effects that cannot be taken back).
     pub(super) one_by_one: bool,
+    /// Whether what it has accepted is still to be brought to the disk, once for a batch, before anything may be deleted
+    /// for it: programs rarely sync the directories that they write to, and some sync nothing.
+    pub(super) sync_after: bool,
     pub(super) outlet: Box<dyn Outlet>,
 }
 
@@ -154,9 +162,11 @@ pub(super) fn run(
     for work in work {
         result = match work {
             Work::Batch(parcels) => commit(&mut ledger, exits, parcels, reports),
-            Work::Same { number, key, listed, entry } => {
-                same(&mut ledger, number, key, listed, entry, reports)
+            Work::Same { number, key, listed, same_as } => {
+                same(&mut ledger, number, &key, listed, same_as, reports)
             }
+            Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
+            Work::TooLarge { key, listed } => ledger.too_large(&key, listed).map(drop).map_err(Error::from),
             Work::Discard(parcel) => {
                 discard(exits, parcel);
                 Ok(())
@@ -193,12 +203,12 @@ fn piece(message: &Arc<Arrival>, destination: DestinationId, waiting: Waiting) -
 fn same(
     ledger: &mut Ledger,
     number: MessageNumber,
-    key: Key,
+    key: &Key,
     listed: Option<Octets>,
-    entry: EntryId,
+    same_as: Match,
     reports: &Reports,
 ) -> Result<(), Error> {
-    let entry = ledger.recognise(&key, listed, entry)?;
+    let entry = ledger.recognise(key, listed, same_as)?;
     let outcome = Outcome::Same(ledger.delivered(entry, number));
     reports.tell([Settled { number, octets: 0, outcome }]);
     Ok(())
@@ -220,7 +230,7 @@ fn commit(
         }
     }
     let mut staged: Vec<Staged> = Vec::new();
-    let mut out_of_reach: Vec<(Vec<Arc<Arrival>>, String)> = Vec::new();
+    let mut out_of_reach: Vec<(Vec<Arc<Arrival>>, delivery::Error)> = Vec::new();
     let mut pieces = pieces.into_iter();
     for exit in exits.iter_mut() {
         let pieces = pieces.next().unwrap_or_default();
@@ -231,21 +241,21 @@ fn commit(
         match exit.outlet.stage(pieces) {
             Ok(more) => staged.extend(more),
             // Only this destination is out of reach: the others get their mail.
-            Err(delivery::Error::Later(reason)) => out_of_reach.push((messages, reason)),
+            Err(e) if e.is_out_of_reach() => out_of_reach.push((messages, e)),
             Err(e) => {
                 withdraw(exits, staged);
                 return Err(e.into());
             }
         }
     }
-    for (messages, reason) in out_of_reach {
+    for (messages, error) in out_of_reach {
         if staged.is_empty() {
             // There are no others: what comes after it would only wait as long, and fail as well.
-            return Err(delivery::Error::Later(reason).into());
+            return Err(error.into());
         }
         for message in messages {
             ledger.fail(&message.key, message.listed, None)?;
-            let failure = Failure { permanent: false, reason: reason.clone(), exit: ExitCode::Later };
+            let failure = Failure { permanent: false, reason: error.to_string(), exit: ExitCode::Later };
             tally.failed(&message, failure);
         }
     }
@@ -261,15 +271,21 @@ fn commit(
         by_exit.entry(noted.piece().destination).or_default().push(noted);
     }
     let mut first_error = None;
+    let mut sync_after = false;
     for exit in exits.iter_mut() {
         let Some(noted) = by_exit.remove(&exit.id) else { continue };
-        let mut recorder = Outcomes { ledger, tally: &mut tally, at_once: exit.one_by_one };
+        sync_after |= exit.sync_after;
+        let (at_once, release) = (exit.one_by_one, exit.one_by_one && !exit.sync_after);
+        let mut recorder = Outcomes { ledger, tally: &mut tally, at_once, release };
         // A destination whose disk fails must not keep the others from publishing what is noted for them.
         if let Err(e) = exit.outlet.publish(noted, &mut recorder) {
             first_error = first_error.or(Some(e));
         }
     }
     ledger.flush()?;
+    if sync_after {
+        durable::sync_everything().map_err(delivery::Error::from)?;
+    }
     tally.release();
     first_error.map_or(Ok(()), |e| Err(e.into()))
 }
@@ -299,7 +315,10 @@ fn failures(ledger: &Ledger, key: &Key) -> u16 {
 struct Outcomes<'a, 'b> {
     ledger: &'a mut Ledger,
     tally: &'a mut Tally<'b>,
+    /// Whether each outcome is written at once,
     at_once: bool,
+    /// and told at once.
+    release: bool,
 }
 
 impl Recorder for Outcomes<'_, '_> {
@@ -309,7 +328,7 @@ impl Recorder for Outcomes<'_, '_> {
         if self.at_once {
             self.ledger.flush().map_err(ledger_error)?;
         }
-        self.tally.published(&message, delivered, self.at_once);
+        self.tally.published(&message, delivered, self.release);
         Ok(())
     }
 
@@ -366,12 +385,12 @@ impl<'a> Tally<'a> {
         Self { open, ready: Vec::new(), reports }
     }
 
-    fn published(&mut self, message: &Arrival, delivered: Option<Delivered>, at_once: bool) {
+    fn published(&mut self, message: &Arrival, delivered: Option<Delivered>, release: bool) {
         if let Some(open) = self.open.get_mut(&message.number) {
             open.delivered = delivered;
         }
         self.settle(message.number);
-        if at_once {
+        if release {
             self.release();
         }
     }

@@ -1,11 +1,16 @@
-//! Whether a message that the server lists is one that we have: asked where its unique-id alone cannot tell.
+//! Whether a message that the server lists is one that we have: asked wherever its unique-id alone is no evidence, which
+//! is before every deletion, and after everything that puts a unique-id in doubt.
 //!
-//! A match is one for one: two equal messages on the server need two deliveries in the ledger.  What a [`Decision`]
-//! needs is read from the ledger before retrieving begins, so that the committer can own the ledger from then on.
+//! Identity is content.  The next step is taken only if the one before doesn't match: the digest of the header by
+//! `TOP n 0`, if that header has Received and Message-ID; equal Message-ID, Date and From; the digest of the whole
+//! message.  Only the last one can fail: what `TOP` gives may differ from what `RETR` gives.
+//!
+//! A match is one for one: two equal messages on the server need two deliveries in the ledger.  What the comparisons
+//! need is read from the ledger before retrieving begins, so that the committer can own the ledger from then on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::ledger::{Error, Ledger, Record, State};
+use crate::ledger::{Entry, Error, Ledger, Match, Record, State};
 use crate::message::{Digest, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -13,75 +18,116 @@ use crate::proof::{EntryId, Key};
 /// The deliveries that listed messages may be, each to be matched once.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
-    /// By entry: for a known unique-id.
-    of_entry: HashMap<EntryId, Vec<Record>>,
-    /// By header digest: for a renumbered or nameless message.
-    by_header: HashMap<Digest, Vec<(EntryId, Record)>>,
+    /// Of the entries whose keys are listed.
+    ours: HashMap<EntryId, Ours>,
+    /// Of the entries that may be listed under other keys, by header; `None` where that was not asked for: then a
+    /// comparison that fails concludes nothing.
+    others: Option<HashMap<Digest, Vec<(Delivery, Record)>>>,
+    /// What has been matched.
+    used: HashSet<Delivery>,
+    /// Entries whose keys stand for other mail now.
+    pub(super) failed: Vec<EntryId>,
+}
+
+/// One delivery of an entry, in the order of its records.
+pub(super) type Delivery = (EntryId, usize);
+
+/// What is known of an entry whose key is listed.
+#[derive(Debug)]
+struct Ours {
+    copies: Vec<Record>,
+    /// Headers by which the server showed it besides.
+    headers: Vec<Digest>,
+    entry: Entry,
+    /// Whether it was delivered in the other mode (RFC 6856), in which the server may send other octets.
+    other_mode: bool,
+    /// Whether its key is listed more than once, or is its header: then a header can't tell which of them it is.
+    several: bool,
+}
+
+/// Where a message that isn't what its key says is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Search {
+    /// Nowhere: it is set aside until all that is known has been compared.
+    OwnKey,
+    /// Among the messages that may be listed under another key.
+    EveryKey,
 }
 
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is this message.
-    Same(EntryId),
+    Same(Match),
     /// We don't have it.
     Another,
     /// Only the whole message can tell.
     NeedsBody,
-}
-
-impl Verdict {
-    /// What TOP gives may differ from what RETR gives: a header that isn't found proves nothing.
-    fn or_look(self) -> Self {
-        if self == Self::Another { Self::NeedsBody } else { self }
-    }
+    /// It isn't what its key says.  Whether we have it shows when all that is known has been compared.
+    SetAside,
+    /// The server's copies of this message differ each time: no comparison can succeed.
+    Varies(EntryId),
 }
 
 impl Comparison {
-    /// Reads what these decisions need.
-    pub(super) fn new(maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) -> Result<Self, Error> {
+    /// Reads what these decisions need.  `utf8` is the session's mode.
+    pub(super) fn new(
+        maildrop: &Maildrop,
+        decisions: &[Decision],
+        ledger: &Ledger,
+        search: Search,
+        utf8: bool,
+    ) -> Result<Self, Error> {
         let mut comparison = Self::default();
-        let mut by_header = false;
+        let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
-            let Decision::Compare(why) = decision else { continue };
+            let Some(why) = &decision.compares() else { continue };
             match listed.who {
+                Who::Known(id) if comparison.ours.contains_key(&id) => {}
                 Who::Known(id) => {
-                    if let std::collections::hash_map::Entry::Vacant(vacant) = comparison.of_entry.entry(id) {
-                        vacant.insert(ledger.records(id)?);
-                    }
+                    let entry = ledger.entry(id);
+                    // A header is not enough to delete what has no unique-id.
+                    let nameless = matches!(ledger.key(id)?, Key::Header(_));
+                    let ours = Ours {
+                        copies: ledger.records(id)?,
+                        headers: ledger.headers(id).to_vec(),
+                        other_mode: entry.utf8 != utf8,
+                        several: nameless || *why == Why::Duplicate || maildrop.times_listed(id) > 1,
+                        entry,
+                    };
+                    comparison.ours.insert(id, ours);
                 }
-                Who::New(_) | Who::Nameless => {
-                    by_header |= matches!(why, Why::Renumbered | Why::Nameless);
+                Who::New(_) | Who::Nameless if matches!(*why, Why::Renumbered | Why::Nameless) => {
+                    search = Search::EveryKey;
                 }
+                Who::New(_) | Who::Nameless => {}
             }
         }
-        if by_header {
-            for (digest, mut ids) in ledger.by_header()? {
-                // One with several copies stands there as often; all of its records are read at once.
-                ids.dedup();
-                for id in ids {
-                    let entry = ledger.entry(id);
-                    let ours = match ledger.key(id)? {
-                        // Renumbering concerns the messages of the last complete listing that we didn't delete.
-                        Key::UniqueId(_) => !entry.absent && entry.state != State::Deleted,
-                        // A nameless one whose deletion was confirmed is gone: an equal one is new mail.
-                        Key::Header(_) => entry.state != State::Deleted,
-                    };
-                    // What was only printed is not as good as delivered: under another name it's printed again.
-                    if !ours || matches!(entry.state, State::Open | State::Seen) {
-                        continue;
-                    }
-                    let records = ledger.records(id)?;
-                    let of_header = |record: &Record| record.digests.header == digest;
-                    comparison
-                        .by_header
-                        .entry(digest)
-                        .or_default()
-                        .extend(records.into_iter().filter(of_header).map(|record| (id, record)));
-                }
-            }
+        if search == Search::EveryKey {
+            comparison.others = Some(others(ledger)?);
         }
         Ok(comparison)
+    }
+
+    /// Goes on where an earlier round of the session ended: what was matched there is not matched again.
+    pub(super) fn after(mut self, used: HashSet<Delivery>) -> Self {
+        self.used = used;
+        self
+    }
+
+    /// What has been matched, for the next round of the session.
+    pub(super) fn used(self) -> HashSet<Delivery> {
+        self.used
+    }
+
+    /// Whether the header may settle it, so that `TOP` is asked before `RETR`.
+    pub(super) fn asks_header(why: Why, deletes: bool) -> bool {
+        match why {
+            // A header can't tell which of several it is; a window must be retrieved again in any case.
+            Why::Duplicate | Why::Window => false,
+            Why::Nameless => !deletes,
+            _ => true,
+        }
     }
 
     /// Compares by header alone (`TOP n 0`), where that settles it.  `deletes` says whether the policy would act on a
@@ -93,20 +139,17 @@ impl Comparison {
         facts: &Facts,
         deletes: bool,
     ) -> Verdict {
-        let header = facts.digests.header;
         match (listed.who, why) {
-            (Who::Known(_), Why::Duplicate) => Verdict::NeedsBody,
-            (Who::Known(id), _) => {
-                let same = |record: &Record| {
-                    same_identity(record, facts) || (facts.traced && record.digests.header == header)
-                };
-                self.take_of_entry(id, same).or_look()
-            }
+            (Who::Known(id), _) if self.is_one_of_several(id) => Verdict::NeedsBody,
+            (Who::Known(id), _) => self
+                .own(id, facts, |record, header| header || is_same(record, facts))
+                .or_else(|| self.traced(facts))
+                .unwrap_or(Verdict::NeedsBody),
             (_, Why::Nameless) if deletes => Verdict::NeedsBody,
+            (_, Why::Nameless) => self.other(facts.digests.header, |_| true).unwrap_or(Verdict::Another),
             // Equal headers without trace fields may be two messages (a script's daily report).
-            (_, Why::Renumbered) if !facts.traced => Verdict::Another,
-            (_, Why::Renumbered) => self.take_by_header(header, |_| true).or_look(),
-            _ => self.take_by_header(header, |_| true),
+            _ if !facts.traced => Verdict::Another,
+            _ => self.traced(facts).unwrap_or(Verdict::NeedsBody),
         }
     }
 
@@ -115,56 +158,143 @@ impl Comparison {
         let message = facts.digests.message;
         let equal = |record: &Record| record.digests.message == message;
         match (listed.who, why) {
-            (Who::Known(id), Why::Duplicate) => self.take_of_entry(id, equal),
-            (Who::Known(id), _) => {
-                self.take_of_entry(id, |record| equal(record) || same_identity(record, facts))
-            }
-            (_, Why::Renumbered) if !facts.traced => Verdict::Another,
-            _ => self.take_by_header(facts.digests.header, equal),
+            (Who::Known(id), _) if self.is_one_of_several(id) => self
+                .own(id, facts, |record, _| equal(record) || is_same(record, facts))
+                .unwrap_or(Verdict::Another),
+            (Who::Known(id), _) => self
+                .own(id, facts, |record, _| equal(record) || is_same(record, facts))
+                .or_else(|| self.traced(facts))
+                .unwrap_or_else(|| self.fail(id, facts)),
+            (_, Why::Nameless) => self.other(facts.digests.header, equal).unwrap_or(Verdict::Another),
+            _ => self.traced(facts).unwrap_or(Verdict::Another),
         }
     }
 
-    fn take_of_entry(&mut self, id: EntryId, same: impl Fn(&Record) -> bool) -> Verdict {
-        let records = self.of_entry.entry(id).or_default();
-        match records.iter().position(same) {
-            Some(index) => {
-                records.swap_remove(index);
-                Verdict::Same(id)
-            }
-            None => Verdict::Another,
-        }
+    /// Whether a message that is due for deletion, and isn't what was delivered under its key, is delivered once more and
+    /// deleted: its copies differ each time, or were delivered in the other mode.
+    pub(super) fn goes_when_delivered(&self, listed: &Listed<'_>) -> bool {
+        let Who::Known(id) = listed.who else { return false };
+        self.ours.get(&id).is_some_and(|ours| ours.entry.varies || ours.entry.again || ours.other_mode)
+            && !self.failed.contains(&id)
     }
 
-    fn take_by_header(&mut self, header: Digest, same: impl Fn(&Record) -> bool) -> Verdict {
-        let records = self.by_header.entry(header).or_default();
-        match records.iter().position(|(_, record)| same(record)) {
-            Some(index) => Verdict::Same(records.swap_remove(index).0),
-            None => Verdict::Another,
+    fn is_one_of_several(&self, id: EntryId) -> bool {
+        self.ours.get(&id).is_some_and(|ours| ours.several)
+    }
+
+    /// One of the entry's own deliveries.  `same` is also told whether the header proves it.
+    fn own(&mut self, id: EntryId, facts: &Facts, same: impl Fn(&Record, bool) -> bool) -> Option<Verdict> {
+        let ours = self.ours.get(&id)?;
+        let header = facts.digests.header;
+        let seen = ours.headers.contains(&header);
+        let copy = (0..).zip(&ours.copies).find_map(|(copy, record)| {
+            let proves = facts.traced && (seen || record.digests.header == header);
+            (!self.used.contains(&(id, copy)) && same(record, proves)).then_some(copy)
+        })?;
+        let known = seen || ours.copies.iter().any(|record| record.digests.header == header);
+        self.used.insert((id, copy));
+        Some(Verdict::Same(Match { entry: id, copy, header: (!known && facts.traced).then_some(header) }))
+    }
+
+    /// A message that is listed under another key than the one it was delivered under: its header proves it.
+    fn traced(&mut self, facts: &Facts) -> Option<Verdict> {
+        facts.traced.then(|| self.other(facts.digests.header, |_| true)).flatten()
+    }
+
+    fn other(&mut self, header: Digest, same: impl Fn(&Record) -> bool) -> Option<Verdict> {
+        let found = self
+            .others
+            .as_ref()?
+            .get(&header)?
+            .iter()
+            .find(|(delivery, record)| !self.used.contains(delivery) && same(record));
+        let (entry, copy) = found?.0;
+        self.used.insert((entry, copy));
+        Some(Verdict::Same(Match { entry, copy, header: None }))
+    }
+
+    /// The message under this entry's key is none of those that we have.
+    fn fail(&mut self, id: EntryId, facts: &Facts) -> Verdict {
+        let Some(Ours { entry, copies, other_mode, .. }) = self.ours.get(&id) else {
+            return Verdict::Another;
+        };
+        if entry.state != State::Open && copies.is_empty() {
+            // What it was is not known: nothing can be concluded.
+            return Verdict::SetAside;
         }
+        let has_identity =
+            facts.digests.identity.is_some() || copies.iter().any(|record| record.digests.identity.is_some());
+        if entry.varies || (entry.again && !has_identity) {
+            return Verdict::Varies(id);
+        }
+        if *other_mode {
+            return Verdict::Another;
+        }
+        self.failed.push(id);
+        if self.others.is_some() { Verdict::Another } else { Verdict::SetAside }
     }
 }
 
+/// What may be listed under another key, by header: while a renumbering is being sorted out, what was listed before it;
+/// else what the last complete listing held.  A nameless message whose deletion was confirmed is gone: an equal one is
+/// new mail.  What was only printed is not as good as delivered: under another name it's printed again.
+fn others(ledger: &Ledger) -> Result<HashMap<Digest, Vec<(Delivery, Record)>>, Error> {
+    let renumbering = ledger.is_renumbering();
+    let may = |_: EntryId, entry: &Entry| {
+        matches!(entry.state, State::Delivered | State::Recorded)
+            && if renumbering { entry.candidate } else { !entry.absent }
+    };
+    let mut others: HashMap<Digest, Vec<(Delivery, Record)>> = HashMap::new();
+    for (id, copy, record) in ledger.deliveries(may)? {
+        others.entry(record.digests.header).or_default().push(((id, copy), record));
+    }
+    Ok(others)
+}
+
 /// Equal, non-empty Message-ID, Date and From.
-fn same_identity(record: &Record, facts: &Facts) -> bool {
+fn is_same(record: &Record, facts: &Facts) -> bool {
     record.digests.identity.is_some() && record.digests.identity == facts.digests.identity
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Comparison, Verdict};
-    use crate::ledger::State;
+    use super::{Comparison, Search, Verdict};
+    use crate::ledger::{Match, State};
     use crate::plan::trial::{World, facts, key};
     use crate::plan::{Decision, Maildrop, Why};
     use crate::proof::{EntryId, Key};
 
-    use Verdict::{Another, NeedsBody, Same};
+    use Found::{Another, NeedsBody, Same, SetAside, Varies};
+
+    /// A verdict, without the place of what was found.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Found {
+        Same(EntryId),
+        Another,
+        NeedsBody,
+        SetAside,
+        Varies,
+    }
+
+    impl From<Verdict> for Found {
+        fn from(verdict: Verdict) -> Self {
+            match verdict {
+                Verdict::Same(same_as) => Same(same_as.entry),
+                Verdict::Another => Another,
+                Verdict::NeedsBody => NeedsBody,
+                Verdict::SetAside => SetAside,
+                Verdict::Varies(_) => Varies,
+            }
+        }
+    }
 
     /// A comparison of one listed message (by its unique-id; `-`: none), and the listing.
     fn comparison(world: &World, names: &[&str], why: Why) -> (Maildrop, Comparison) {
         let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
         let maildrop = world.maildrop(&listed);
         let decisions = vec![Decision::Compare(why); names.len()];
-        let comparison = Comparison::new(&maildrop, &decisions, &world.ledger).unwrap();
+        let comparison =
+            Comparison::new(&maildrop, &decisions, &world.ledger, Search::OwnKey, false).unwrap();
         (maildrop, comparison)
     }
 
@@ -175,15 +305,16 @@ mod tests {
         why: Why,
         contents: &[&str],
         deletes: bool,
-    ) -> (Vec<Verdict>, Vec<Verdict>) {
+    ) -> (Vec<Found>, Vec<Found>) {
         let names = vec![name; contents.len()];
         let (maildrop, mut by_header) = comparison(world, &names, why);
         let (_, mut whole) = comparison(world, &names, why);
         let each = |index: usize| maildrop.at(index).unwrap();
-        let header =
-            |(i, content): (usize, &&str)| by_header.by_header(&each(i), why, &facts(content), deletes);
+        let header = |(i, content): (usize, &&str)| {
+            by_header.by_header(&each(i), why, &facts(content), deletes).into()
+        };
         let headers = contents.iter().enumerate().map(header).collect();
-        let all = |(i, content): (usize, &&str)| whole.whole(&each(i), why, &facts(content));
+        let all = |(i, content): (usize, &&str)| whole.whole(&each(i), why, &facts(content)).into();
         (headers, contents.iter().enumerate().map(all).collect())
     }
 
@@ -198,9 +329,9 @@ mod tests {
             // A server that put a line into the header: Message-ID, Date and From are as they were.
             ("h2/b@i", Same(id), Same(id)),
             ("h2/b2@i", Same(id), Same(id)),
-            ("h2/b@j", NeedsBody, Another),
-            ("h2/b@-", NeedsBody, Another),
-            ("h/b2@j", Same(id), Another),
+            ("h2/b@j", NeedsBody, SetAside),
+            ("h2/b@-", NeedsBody, SetAside),
+            ("h/b2@j", Same(id), SetAside),
         ];
         for why in [Why::SizeChanged, Why::CameBack] {
             for (content, header, whole) in cases {
@@ -215,15 +346,16 @@ mod tests {
         let id = world.deliver_content(key("y"), "h/b@-");
         assert_eq!(
             verdicts(&world, "y", Why::SizeChanged, &["h2/b@-"], true),
-            (vec![NeedsBody], vec![Another])
+            (vec![NeedsBody], vec![SetAside])
         );
         assert_eq!(verdicts(&world, "y", Why::SizeChanged, &["h/b@-"], true).1, [Same(id)]);
         // An equal header that has neither identity nor trace fields may be that of a script's next report.
         let untraced = crate::message::Facts { traced: false, ..facts("h/b2@-") };
         let (maildrop, mut comparison) = comparison(&world, &["y"], Why::SizeChanged);
         let listed = maildrop.at(0).unwrap();
-        assert_eq!(comparison.by_header(&listed, Why::SizeChanged, &untraced, true), NeedsBody);
-        assert_eq!(comparison.whole(&listed, Why::SizeChanged, &untraced), Another);
+        assert_eq!(comparison.by_header(&listed, Why::SizeChanged, &untraced, true), Verdict::NeedsBody);
+        assert_eq!(comparison.whole(&listed, Why::SizeChanged, &untraced), Verdict::SetAside);
+        assert_eq!(comparison.failed, [id]);
     }
 
     /// Two messages of one unique-id: by the whole message, and each delivery stands for one.
@@ -288,8 +420,8 @@ mod tests {
         let untraced = crate::message::Facts { traced: false, ..facts("a/x") };
         let (maildrop, mut comparison) = comparison(&world, &["new"], Why::Renumbered);
         let listed = maildrop.at(0).unwrap();
-        assert_eq!(comparison.by_header(&listed, Why::Renumbered, &untraced, false), Another);
-        assert_eq!(comparison.whole(&listed, Why::Renumbered, &untraced), Another);
+        assert_eq!(comparison.by_header(&listed, Why::Renumbered, &untraced, false), Verdict::Another);
+        assert_eq!(comparison.whole(&listed, Why::Renumbered, &untraced), Verdict::Another);
     }
 
     /// L10: without unique-ids, leaving policies go by headers, counted; deleting ones by whole messages.
@@ -311,5 +443,70 @@ mod tests {
             verdicts(&world, "-", Why::Nameless, &contents, false),
             (vec![Another; 4], vec![Another; 4])
         );
+    }
+
+    /// A known unique-id stands for a message that was delivered under another one.
+    #[test]
+    fn what_is_not_what_its_unique_id_says_is_looked_for_everywhere() {
+        let mut world = World::new();
+        let (a, b) = (world.deliver_content(key("a"), "a/x"), world.deliver_content(key("b"), "b/x"));
+        world.listed(&["a", "b"]);
+        let listed = world.maildrop(&[("a", None), ("b", None)]);
+        let decisions = [Decision::Compare(Why::Doubtful); 2];
+        let mut comparison =
+            Comparison::new(&listed, &decisions, &world.ledger, Search::EveryKey, false).unwrap();
+        let mut whole = |at: usize, content: &str| {
+            comparison.whole(&listed.at(at).unwrap(), Why::Doubtful, &facts(content))
+        };
+        // Both keys stand for b now: one of them is ours, the other is one more.
+        assert_eq!(whole(0, "b/x"), Verdict::Same(Match::first(b)));
+        assert_eq!(whole(1, "b/x"), Verdict::Another);
+        assert_eq!(whole(1, "a/x"), Verdict::Same(Match::first(a)));
+        assert_eq!(whole(0, "new/x"), Verdict::Another);
+        assert_eq!(comparison.failed, [b, a]);
+    }
+
+    /// A header that differs, though the message is the same, is learnt.
+    #[test]
+    fn another_header_of_the_same_message_is_known_from_then_on() {
+        let mut world = World::new();
+        let id = world.deliver_content(key("x"), "h/b@i");
+        let (maildrop, mut by_header) = comparison(&world, &["x"], Why::Doubtful);
+        let seen = facts("h2/b@i");
+        let verdict = by_header.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &seen, false);
+        let same_as = Match { header: Some(seen.digests.header), ..Match::first(id) };
+        assert_eq!(verdict, Verdict::Same(same_as));
+        world.ledger.recognise(&key("x"), None, same_as).unwrap();
+        let (maildrop, mut by_header) = comparison(&world, &["x"], Why::Doubtful);
+        let verdict = by_header.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("h2/z@-"), false);
+        assert_eq!(verdict, Verdict::Same(Match::first(id)));
+    }
+
+    /// Without an identity, a message that differs at each retrieval is delivered again once, and then given up.
+    #[test]
+    fn a_message_that_differs_each_time_is_not_compared_for_ever() {
+        let mut world = World::new();
+        let id = world.deliver_content(key("x"), "h/1@-");
+        assert_eq!(verdicts(&world, "x", Why::Doubtful, &["h2/2@-"], false).1, [SetAside]);
+        world.again = true;
+        world.deliver_content(key("x"), "h2/2@-");
+        assert_eq!(verdicts(&world, "x", Why::Doubtful, &["h3/3@-"], false).1, [Varies]);
+        assert_eq!(verdicts(&world, "x", Why::Doubtful, &["h3/3@i"], false).1, [SetAside]);
+        world.ledger.varies(id).unwrap();
+        assert_eq!(verdicts(&world, "x", Why::Days, &["h3/3@i"], false).1, [Varies]);
+    }
+
+    /// In the other mode of RFC 6856 a server may send other octets: that puts no other unique-id in doubt.
+    #[test]
+    fn a_message_of_the_other_mode_accuses_no_other() {
+        let mut world = World::new();
+        world.deliver_content(key("x"), "h/b@i");
+        let maildrop = world.maildrop(&[("x", None)]);
+        let decisions = [Decision::Compare(Why::Doubtful)];
+        let mut comparison =
+            Comparison::new(&maildrop, &decisions, &world.ledger, Search::OwnKey, true).unwrap();
+        let verdict = comparison.whole(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("h2/b2@j"));
+        assert_eq!(verdict, Verdict::Another);
+        assert!(comparison.failed.is_empty());
     }
 }

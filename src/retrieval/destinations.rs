@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +13,16 @@ use super::recovery::Settling;
 use super::run::Run;
 use crate::access::{self, Owner};
 use crate::clock::Time;
-use crate::config::account::{Deliver, Pipe, PipeCommand, SyncMode};
+use crate::config::account::{Account, Deliver, Pipe, PipeCommand, Retention, SyncMode};
 use crate::delivery::mbox::{self, MboxInlet, MboxOutlet};
 use crate::delivery::pipe::{self, PipeInlet, PipeOutlet};
 use crate::delivery::stdout::{StdoutInlet, StdoutOutlet};
-use crate::delivery::{Inlet, Outlet, maildir, owned, stdout};
+use crate::delivery::{self, Inlet, Outlet, maildir, owned, stdout};
+use crate::exit::ExitCode;
 use crate::ledger::Ledger;
 use crate::proof::{DestinationId, DestinationKind, DestinationName};
 use crate::report::Event;
+use crate::text;
 
 /// The network's end of a destination.
 pub(super) struct Entrance {
@@ -40,14 +42,19 @@ impl Destinations {
     pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
         let mut destinations = Self { entrances: Vec::new(), exits: Vec::new() };
         let mut delivers: Vec<&Deliver> = run.account.deliver.iter().collect();
-        delivers.sort_by_key(|deliver| turn(deliver));
+        let owner = run.account.owner.as_ref();
+        delivers.sort_by_key(|deliver| turn(deliver, owner));
+        one_name_each(&delivers, owner)?;
         for deliver in delivers {
             let name = name(run, deliver);
             let opened = open(run, ledger, directory, deliver, &name)?;
             let id = ledger.destination(&name, opened.inode)?;
             destinations.entrances.push(Entrance { id, inlet: opened.inlet });
             let one_by_one = matches!(deliver, Deliver::Pipe(_) | Deliver::Stdout);
-            destinations.exits.push(Exit { id, one_by_one, outlet: opened.outlet });
+            let deletes = run.options.retention.unwrap_or(run.account.retention) != Retention::Keep;
+            let sync_after =
+                matches!(deliver, Deliver::Pipe(_)) && deletes && run.account.sync != SyncMode::Off;
+            destinations.exits.push(Exit { id, one_by_one, sync_after, outlet: opened.outlet });
         }
         ledger.flush()?;
         Ok(destinations)
@@ -94,14 +101,40 @@ pub(super) fn all_allowed(run: &Run<'_>) -> Result<(), access::Error> {
 }
 
 /// The order in which destinations get a batch.  Programs come last: what they do cannot be taken back.  Mboxes come by
-/// path, the same for every account, so that no two committers hold one and wait for the other's.
-fn turn(deliver: &Deliver) -> (u8, &Path) {
+/// where they really are, the same for every account, so that no two committers hold one and wait for the other's.
+fn turn(deliver: &Deliver, owner: Option<&Owner>) -> (u8, PathBuf) {
     match deliver {
-        Deliver::Maildir(path) => (0, path),
-        Deliver::Mbox(path) => (1, path),
-        Deliver::Pipe(_) => (2, Path::new("")),
-        Deliver::Stdout => (3, Path::new("")),
+        Deliver::Maildir(path) => (0, path.clone()),
+        Deliver::Mbox(path) => (1, mbox::real_path(path, owner)),
+        Deliver::Pipe(_) => (2, PathBuf::new()),
+        Deliver::Stdout => (3, PathBuf::new()),
     }
+}
+
+/// An mbox that an account has under two names would wait for itself.
+fn one_name_each(sorted: &[&Deliver], owner: Option<&Owner>) -> Result<(), delivery::Error> {
+    for pair in sorted.windows(2) {
+        if let [Deliver::Mbox(one), Deliver::Mbox(other)] = pair
+            && mbox::real_path(one, owner) == mbox::real_path(other, owner)
+        {
+            let [one, other] = [one, other].map(|path| text::printable(path.as_os_str().as_bytes()));
+            return Err(delivery::Error::Unfit {
+                message: format!("mbox {one} and mbox {other} are one file"),
+                exit: ExitCode::Configuration,
+            }
+            .hinted("leave one of them out"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether this account's configuration has a destination of this name.
+pub(super) fn configured(account: &Account, name: &DestinationName) -> bool {
+    account.deliver.iter().any(|deliver| match deliver {
+        // Into whichever file or pipe.
+        Deliver::Stdout => name.kind == DestinationKind::Stdout,
+        other => name_of(other, false) == *name,
+    })
 }
 
 struct Opened {
@@ -119,6 +152,10 @@ pub(super) fn numbers(run: &Run<'_>, ledger: &Ledger) -> Vec<DestinationId> {
 
 /// What a destination is called in the ledger.
 fn name(run: &Run<'_>, deliver: &Deliver) -> DestinationName {
+    name_of(deliver, run.context.stdout_is_regular_file)
+}
+
+fn name_of(deliver: &Deliver, stdout_is_regular_file: bool) -> DestinationName {
     let (kind, address) = match deliver {
         Deliver::Maildir(path) => (DestinationKind::Maildir, path.as_os_str().as_bytes().to_vec()),
         Deliver::Mbox(path) => (DestinationKind::Mbox, path.as_os_str().as_bytes().to_vec()),
@@ -130,7 +167,7 @@ fn name(run: &Run<'_>, deliver: &Deliver) -> DestinationName {
         }
         // What goes into a file is as good as delivered, what is printed isn't.  Which file: `> mail-$(date)` would make
         // a destination of each day.
-        Deliver::Stdout if run.context.stdout_is_regular_file => (DestinationKind::Stdout, b"file".to_vec()),
+        Deliver::Stdout if stdout_is_regular_file => (DestinationKind::Stdout, b"file".to_vec()),
         Deliver::Stdout => (DestinationKind::Stdout, b"-".to_vec()),
     };
     DestinationName { kind, address }

@@ -31,9 +31,16 @@ pub enum Error {
     /// The listing contradicts itself.
     #[error(transparent)]
     Listing(#[from] Contradiction),
-    /// Neither UIDL nor LIST.
-    #[error("the server lists its messages neither by UIDL nor by LIST")]
-    NoListing,
+    /// A listing was refused: typically the server has a failure that passes; or it has neither UIDL nor LIST.
+    #[error("the server refused {command}: \"{text}\"")]
+    ListingRefused {
+        /// `UIDL` or `LIST`.
+        command: &'static str,
+        /// Its words, fit to print.
+        text: String,
+        /// Whether it passes on its own, as far as can be known.
+        passes: bool,
+    },
     /// Leaving mail on a server without unique-ids needs their headers.
     #[error("{server} has neither UIDL nor TOP: messages left on it cannot be told apart")]
     NoIdentity {
@@ -51,6 +58,23 @@ pub enum Error {
     /// Answers that belong to other commands.
     #[error("the server answered out of step")]
     OutOfStep,
+    /// No answer of this server names a message, so that nothing after it could be believed.
+    #[error("none of the server's answers names a message")]
+    NothingNames,
+    /// The same, where a session must not end in `QUIT` before what was retrieved is stored.
+    #[error(
+        "the server deletes at QUIT what was retrieved, and none of its answers shows where a message ends"
+    )]
+    NotSafe,
+    /// The server refuses what it is asked for, whichever message it is.
+    #[error("the server refuses to hand its messages out: \"{text}\"")]
+    Refuses {
+        /// Its words, fit to print.
+        text: String,
+    },
+    /// The session that was to go on with the work was refused.
+    #[error("no further session: {0}")]
+    NoFurtherSession(client::Error),
     /// A message that goes on and on.
     #[error("message {number} went on far beyond its listed size: the line was closed")]
     Endless {
@@ -81,8 +105,10 @@ impl Error {
             Self::Client(e) => e.exit_code(),
             Self::Ledger(e) => e.exit_code(),
             Self::Delivery(e) => e.exit_code(),
-            Self::Listing(_) | Self::NoListing | Self::NoIdentity { .. } => ExitCode::Protocol,
-            Self::OutOfStep | Self::Endless { .. } => ExitCode::Protocol,
+            Self::ListingRefused { passes: true, .. } => ExitCode::Later,
+            Self::Listing(_) | Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
+            Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
+            Self::Refuses { .. } | Self::NoFurtherSession(_) => ExitCode::Later,
             Self::UniqueIdsLost { .. } => ExitCode::Later,
             Self::Paused { .. } => ExitCode::Refused,
             Self::Pipe(_) => ExitCode::LocalIo,
@@ -117,24 +143,43 @@ impl Error {
                     .to_owned(),
             ),
             Self::Paused { .. } => Some(
-                "put the password right, or name the account on the command line to try at once".to_owned(),
+                "correct the password, or name the account on the command line to try at once".to_owned(),
             ),
+            Self::Refuses { .. } => Some(
+                "a quota or a passing failure of the server: nothing is lost, the next run tries again"
+                    .to_owned(),
+            ),
+            Self::NoFurtherSession(_) => Some("the next run goes on with what is left".to_owned()),
+            Self::NothingNames | Self::NotSafe => {
+                Some("its operator should see it: it answers neither UIDL n nor LIST n nor STAT".to_owned())
+            }
             Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
             Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
-            Self::Listing(_) | Self::NoListing => {
+            Self::ListingRefused { passes: true, .. } => {
+                Some("nothing was changed: the next run asks again".to_owned())
+            }
+            Self::Listing(_) | Self::ListingRefused { .. } => {
                 Some("-vv shows the dialogue; the server's operator should see it".to_owned())
             }
-            // The first carries its own in its text.
-            Self::Delivery(_) | Self::Pipe(_) => None,
+            Self::Delivery(e) => e.hint(),
+            Self::Pipe(_) => None,
         }
     }
 
-    /// What happened, with the server where the error itself doesn't name it.
-    pub(super) fn told(&self, server: &str) -> String {
+    /// What happened, with the server where the error itself doesn't name it; and what to do next.
+    #[must_use]
+    pub fn told(&self, server: &str) -> (String, Option<String>) {
+        (self.what(server), self.hint())
+    }
+
+    fn what(&self, server: &str) -> String {
         match self {
             Self::Listing(_)
-            | Self::NoListing
+            | Self::ListingRefused { .. }
             | Self::OutOfStep
+            | Self::NothingNames
+            | Self::NotSafe
+            | Self::Refuses { .. }
             | Self::Endless { .. }
             | Self::Paused { .. } => {
                 format!("{server}: {self}")
@@ -146,18 +191,24 @@ impl Error {
             | Self::Delivery(_)
             | Self::NoIdentity { .. }
             | Self::UniqueIdsLost { .. }
+            | Self::NoFurtherSession(_)
             | Self::Pipe(_)
             | Self::Bug => self.to_string(),
         }
     }
 
-    /// Whether the server can't be trusted with more than one command at a time.
-    pub(super) fn forbids_pipelining(&self) -> bool {
+    /// Whether the answers can no longer be told apart: what was said since the last one that named a message is void.
+    pub(super) fn is_disorder(&self) -> bool {
         match self {
             Self::OutOfStep => true,
-            Self::Client(e) => e.forbids_pipelining(),
+            Self::Client(e) => e.is_disorder(),
             _ => false,
         }
+    }
+
+    /// Whether the connection or the session ended too early.
+    pub(super) fn ends_session(&self) -> bool {
+        matches!(self, Self::Client(e) if e.ends_session())
     }
 
     /// Whether the server kept us waiting too long.
@@ -171,6 +222,81 @@ impl From<super::committer::Error> for Error {
         match e {
             super::committer::Error::Delivery(e) => Self::Delivery(e),
             super::committer::Error::Ledger(e) => Self::Ledger(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+    use crate::config::locate::Environment;
+    use crate::config::{self, Request};
+    use crate::exit::ExitCode;
+    use crate::ledger::Error as LedgerError;
+    use crate::plan::maildrop::Contradiction;
+    use crate::protocol::types::MessageNumber;
+    use crate::{access, client, delivery, durable};
+
+    fn text(of: &str) -> String {
+        of.to_owned()
+    }
+
+    /// One of each kind; those that have kinds of their own with some of them.
+    fn all() -> Vec<Error> {
+        let request = Request { file: Some("/no/such/file".into()), ..Request::default() };
+        let no_configuration = config::for_run(&request, &Environment::default()).unwrap_err();
+        let disk = || {
+            let full = std::io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+            durable::Error::new(durable::Step::Write, std::path::Path::new("/x"), full)
+        };
+        let number = MessageNumber::new(1).unwrap();
+        vec![
+            Error::Config(no_configuration),
+            Error::Client(client::Error::Stopped),
+            Error::Client(client::Error::Farewell { server: text("h:110"), text: text("bye") }),
+            Error::Client(client::Error::TimedOut {
+                server: text("h:110"),
+                during: text("the greeting"),
+                pipelined: false,
+            }),
+            Error::Client(client::Error::StlsRefused { server: text("h:110"), text: text("no") }),
+            Error::Ledger(LedgerError::Locked),
+            Error::Ledger(LedgerError::Disk(disk())),
+            Error::Ledger(LedgerError::Damaged { path: text("/x/ledger"), line: 3, problem: text("torn") }),
+            Error::Ledger(LedgerError::Missing { directory: text("/x"), problem: "is gone" }),
+            Error::Delivery(delivery::Error::Disk(disk())),
+            Error::Access(access::Error { what: text("/x is open to all"), hint: text("chmod 600 /x") }),
+            Error::Delivery(delivery::Error::Later(text("it isn't there")).hinted("mount it")),
+            Error::Delivery(delivery::Error::Unfit {
+                message: text("it is a file"),
+                exit: ExitCode::CannotCreate,
+            }),
+            Error::Delivery(delivery::Error::Ledger { message: text("torn"), exit: ExitCode::LocalIo }),
+            Error::Listing(Contradiction(number)),
+            Error::ListingRefused { command: "LIST", text: text("no"), passes: false },
+            Error::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true },
+            Error::NothingNames,
+            Error::NotSafe,
+            Error::Refuses { text: text("quota") },
+            Error::NoFurtherSession(client::Error::Stopped),
+            Error::NoIdentity { server: text("h:110") },
+            Error::UniqueIdsLost { server: text("h:110"), directory: text("/x") },
+            Error::OutOfStep,
+            Error::Endless { number },
+            Error::Paused { until: text("tomorrow") },
+            Error::Pipe(std::io::ErrorKind::Other.into()),
+            Error::Bug,
+        ]
+    }
+
+    #[test]
+    fn what_happened_and_what_to_do_are_told_apart() {
+        for error in all() {
+            let (what, hint) = error.told("h:110");
+            assert!(!what.contains("hint:") && what == what.trim(), "{what:?}");
+            assert!(hint.as_ref().is_none_or(|hint| !hint.contains("hint:")), "{hint:?}");
+            let must = matches!(error, Error::Config(_) | Error::Access(_));
+            assert!(!must || hint.is_some(), "{error}");
         }
     }
 }

@@ -1,22 +1,30 @@
-//! The network thread's work in one session: keeps the pipeline full, takes messages in as they arrive, hands batches
-//! to the committer, and sends `DELE` for what comes back delivered.
+//! The network thread's work in one round of a session: keeps the pipeline full, takes messages in as they arrive, hands
+//! batches to the committer, and sends `DELE` for what comes back delivered.
 //!
-//! A message is handed over only when a true status line has followed its terminator ([`Event::Confirmed`]): otherwise
-//! an unstuffed `.` line may have ended it early, and what follows would be taken for answers.  So a `RETR` is always
-//! followed by another command in the same flight: the next `RETR`, a `DELE`, or else a `NOOP`.
+//! **Ends are named.**  What has arrived is *held* until an answer that names a message has followed it ([`naming`]): a
+//! status line alone proves nothing, because the sender of a mail can write one where a server doesn't stuff dots.  The
+//! question stands behind the last `RETR` or `TOP` of each batch, in the same flight.  [`confirm`] is the one
+//! place that decides what is confirmed: what it passes is stored, compared, and recognised, so that it may be deleted.
+//! Anything else that comes there, or comes unasked for, voids everything that is held: it's discarded, and asked again
+//! in another session (see [`super::Sessions`]).
 //!
-//! On a server that has not yet proved that it pipelines in step, each `RETR n` stands behind a `UIDL n`, whose answer
-//! names the number and the unique-id; then a message is handed over only when the *next* such answer is in step too.
-//! Behind the last `RETR n` stands a `LIST n`: were it another `UIDL n`, its answer could be taken for that of the first
-//! when the `RETR` before was swallowed.
+//! `RETR`'s answers carry no number.  Where one answer is missing, the answer to the next question is taken for that of
+//! the command before, and the question's own is another question's, or doesn't come: either voids the batch.  That is why
+//! no two questions in flight are about the same message, and why nothing more has to be asked of a server that hasn't yet
+//! been seen to pipeline.
 //!
-//! A message on which the line dies is counted as failed, so that it is tried last from then on and the others come first;
-//! and what has failed before is asked for alone.
+//! What is compared is asked for by `TOP` first, where the header may settle it, and by `RETR` if it doesn't.  A message
+//! that has failed before, or at which a connection ended, comes last and alone.
 
 mod arrival;
+mod confirm;
+pub(super) mod naming;
 mod outcome;
+mod refusal;
+mod sending;
+pub(super) mod standing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -25,14 +33,19 @@ use super::committer::{Inbox, Parcel, Work};
 use super::compare::Comparison;
 use super::destinations::Entrance;
 use super::run::Run;
-use crate::client::{self, Client, Named, Next, Transaction};
+use crate::client::{Client, Next, Transaction};
 use crate::exit::ExitCode;
-use crate::plan::{Decision, Maildrop, Policy, Who};
-use crate::proof::{Delivered, DestinationId, EntryId, Key};
+use crate::message::Facts;
+use crate::plan::{Allowance, Decision, Maildrop, Policy, Who};
+use crate::proof::{Delivered, DestinationId, EntryId, Key, Recognised};
 use crate::protocol::session::{Event, Sent};
-use crate::protocol::types::MessageNumber;
+use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report;
-use arrival::{Arriving, Whole, octets_of};
+use crate::report::reasons::Reasons;
+use arrival::{Arriving, Heading, Whole, octets_of};
+use naming::{Candidates, Expected, Form, Verdict};
+use refusal::Refused;
+use standing::Standing;
 
 /// A batch is closed at this many messages,
 const BATCH_MESSAGES: usize = 256;
@@ -49,7 +62,12 @@ const MOST_WAITING: usize = 1024;
 const MOST_TO_HAND_OVER: usize = 128;
 /// What a message counts whose size isn't known.
 const UNKNOWN_SIZE: u64 = 64 << 10;
-/// What a session's retrieving came to.
+/// As long as no `TOP` has been answered well, no more are on their way than this.
+const FIRST_HEADERS: usize = 4;
+/// Deletions in one session: they count only at its end.
+pub(super) const MOST_DELETIONS: usize = 10_000;
+
+/// What a session's retrieving came to, over its rounds.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Messages delivered.
@@ -60,20 +78,70 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// Retrieved, but not stored: a server that drops what was retrieved must not see `QUIT`.
     pub(super) not_stored: bool,
-    /// The server's answers came in step to the end.
-    pub(super) in_step: bool,
+    /// Which ones those are.
+    pub(super) unstored: Vec<MessageNumber>,
     /// Entries whose comparison failed or did not take place: nothing is concluded about them.
     pub(super) uncertain: Vec<EntryId>,
+    /// What became of each [`Decision::Compare`] and [`Decision::Delete`] that was settled, or asked for in vain.
+    pub(super) compared: Vec<Compared>,
+    /// What was recognised in this session, by number.
+    pub(super) recognised: HashMap<MessageNumber, Recognised>,
+    /// Retrieved to be compared, and set aside until all that is known has been.
+    pub(super) aside: HashSet<MessageNumber>,
     /// Deletions that the server has accepted.
     pub(super) accepted: Vec<EntryId>,
     /// Deletions that it refused.
     pub(super) refused: Vec<EntryId>,
+    /// Why it refused them.
+    pub(super) refusals: Reasons,
+    /// Messages that it had deleted, as it said, and that are here again.
+    pub(super) not_deleted: u64,
     /// The code of the failures.
     pub(super) exit: Option<ExitCode>,
+    /// Whether any of them was reported as news.
+    pub(super) news: bool,
     /// What ended retrieving early, though the line is fine.
     pub(super) trouble: Option<Error>,
     /// Whether anything was retrieved.
     pub(super) retrieved: bool,
+    /// Whether the first message was the server's own book-keeping, and left alone.
+    pub(super) folder_data: bool,
+    /// Something is left for another session of this run: this one may do no more, or isn't to be burdened with it.
+    pub(super) cut_short: bool,
+    /// `QUIT` was sent and answered already.
+    pub(super) over: bool,
+    /// What was asked for since the last answer that named, when the session broke off.
+    pub(super) void: usize,
+    /// Of that, the one message that is certainly the cause.
+    pub(super) blamed: Option<MessageNumber>,
+    /// Messages at which the connection ended, and messages that came through though it had ended there before.
+    pub(super) died: Vec<UniqueIdBuf>,
+    /// The latter.
+    pub(super) survived: Vec<UniqueIdBuf>,
+    pub(super) standing: Standing,
+}
+
+/// What became of one comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Compared {
+    /// The message's number in this session.
+    pub(super) number: MessageNumber,
+    /// The entry that it was compared with, or that it proved to be; none where no entry was known beforehand, and none
+    /// was found.
+    pub(super) entry: Option<EntryId>,
+    /// What came of it.
+    pub(super) result: CompareResult,
+}
+
+/// What came of one comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CompareResult {
+    /// It is the message that we have.
+    Matched,
+    /// It is other mail, which was handed over to be delivered.
+    Failed,
+    /// It could not be compared: refused, or too large to be retrieved for that.
+    Undone,
 }
 
 impl Tally {
@@ -83,7 +151,7 @@ impl Tally {
     }
 }
 
-/// Everything one session's retrieving needs.
+/// Everything one round needs.
 pub(super) struct Fetch<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) client: &'a mut Client<Transaction>,
@@ -92,10 +160,15 @@ pub(super) struct Fetch<'a> {
     pub(super) comparison: Comparison,
     /// Messages that reached only some of their destinations.
     pub(super) lacking: HashMap<EntryId, Lacking>,
-    /// The keys of known messages that are retrieved all the same: the ledger is the committer's by now.
+    /// The keys of known messages that are retrieved all the same, and of some others, to ask for: the ledger is the
+    /// committer's by now.
     pub(super) keys: HashMap<EntryId, Key>,
+    /// Places of the listing whose unique-ids are at hand.
+    pub(super) sample: Vec<usize>,
     /// How often entries have failed before: only news are told.
     pub(super) failed_before: HashMap<EntryId, u16>,
+    /// Whether any have failed before and were reported: those that have no unique-id can't be told from them.
+    pub(super) some_failed_before: bool,
     pub(super) entrances: &'a mut [Entrance],
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,
@@ -112,16 +185,33 @@ pub(super) struct Lacking {
     pub(super) set: Vec<DestinationId>,
 }
 
-/// What changes while retrieving.
+/// What changes in a round.
 #[derive(Default)]
 pub(super) struct State {
     cursor: usize,
     second_round: bool,
     next: Option<Job>,
+    /// Those whose header didn't settle it.
+    again: VecDeque<Job>,
     in_flight: VecDeque<Job>,
     arriving: Option<Arriving>,
-    /// Whole, but not confirmed yet.
-    suspect: Option<(Job, Whole)>,
+    heading: Option<Heading>,
+    /// Answered since the last answer that named.
+    done: Vec<Job>,
+    /// What their answers come to, once that is confirmed.
+    held: Vec<Held>,
+    /// Asked for since the last question, and their octets.
+    uncovered: (usize, u64),
+    /// A question must come before any other message.
+    question_due: bool,
+    /// The one message that was asked for where no answer names any.
+    alone: bool,
+    /// What may still be delivered by `max-messages` and `max-bytes`, if what is compared proves to be other mail.
+    allowance: Allowance,
+    /// Deleted as soon as they are delivered, though they are not what was to be deleted.
+    delete_when_delivered: HashSet<MessageNumber>,
+    /// Refused, and none has come through since.
+    refusals: Vec<Refused>,
     batch: Vec<Parcel>,
     batch_octets: u64,
     /// The batch goes as soon as nothing that shares its files is on its way.
@@ -136,13 +226,7 @@ pub(super) struct State {
     ended: bool,
     to_delete: VecDeque<Delivered>,
     deleting: HashMap<MessageNumber, EntryId>,
-    /// The last `RETR` sent, while nothing stands behind it by which its end could be believed.
-    bare: Option<MessageNumber>,
-    /// Checking: what the answers to come must name, in order.
-    checks: VecDeque<Check>,
-    /// Checking: the server says that this message is gone, so its `RETR` must be refused.
-    gone: Option<MessageNumber>,
-    /// No new `RETR` from here on.
+    /// No new message from here on.
     stopping: bool,
     pub(super) tally: Tally,
 }
@@ -153,31 +237,118 @@ struct Job {
     number: MessageNumber,
     decision: Decision,
     size: u64,
+    ask: Ask,
+    /// Whether it was counted among what may be delivered in this run.
+    counted: bool,
 }
 
-/// What stands around a `RETR` on a server that is yet to prove itself.
-#[derive(Debug, Clone, Copy)]
-enum Check {
-    /// `UIDL n`, before it.
-    Identity(Job),
-    /// `LIST n`, behind the last one.
-    Tail(MessageNumber),
+/// What a message is asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// `TOP n 0`.
+    Header,
+    /// `RETR n`.
+    Whole,
+}
+
+/// What an answer comes to, once an answer that names has followed it.
+enum Held {
+    /// A message.
+    Whole(Job, Whole),
+    /// A header.
+    Header(Job, Facts),
+    /// `-ERR`.
+    Refused(Refused),
+    /// Nothing of the message came.
+    Nothing(Job),
+}
+
+impl State {
+    /// At the beginning of a round: what earlier rounds of the session came to, and what is to be deleted at once.
+    pub(super) fn new(
+        tally: Tally,
+        ready: Vec<Delivered>,
+        (maildrop, decisions, policy): (&Maildrop, &[Decision], &Policy),
+    ) -> Self {
+        let mut allowance = Allowance::new(policy);
+        allowance.delivered(tally.delivered, Octets(tally.octets));
+        for (listed, _) in
+            maildrop.iter().zip(decisions).filter(|(_, decision)| matches!(decision, Decision::Retrieve(_)))
+        {
+            // The plan has seen to it that they may come.
+            let _ = allowance.take(listed.octets.unwrap_or_default());
+        }
+        Self { tally, to_delete: ready.into(), allowance, ..Self::default() }
+    }
+
+    /// Whether anything was asked for since the last answer that named.
+    fn is_in_doubt(&self) -> bool {
+        !self.done.is_empty()
+            || !self.in_flight.is_empty()
+            || self.arriving.is_some()
+            || self.heading.is_some()
+    }
+
+    /// What was asked for since then, oldest first.
+    fn in_doubt(&self) -> Vec<Job> {
+        let arriving = self.arriving.as_ref().map(|arriving| arriving.job);
+        let heading = self.heading.as_ref().map(|heading| heading.job);
+        self.done
+            .iter()
+            .copied()
+            .chain(arriving)
+            .chain(heading)
+            .chain(self.in_flight.iter().copied())
+            .collect()
+    }
+}
+
+/// The messages whose unique-id, or size, is at hand.
+struct Choice<'a> {
+    maildrop: &'a Maildrop,
+    keys: &'a HashMap<EntryId, Key>,
+    sample: &'a [usize],
+    gone: &'a HashSet<MessageNumber>,
+}
+
+impl Candidates for Choice<'_> {
+    fn places(&self) -> usize {
+        self.maildrop.len()
+    }
+
+    fn sample(&self) -> &[usize] {
+        self.sample
+    }
+
+    fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)> {
+        let listed = self.maildrop.at(place)?;
+        if self.gone.contains(&listed.number) {
+            return None;
+        }
+        let expected = match form {
+            Form::UniqueId => match listed.who {
+                Who::New(unique_id) => Expected::UniqueId(unique_id.to_buf()),
+                Who::Known(id) => match self.keys.get(&id)? {
+                    Key::UniqueId(unique_id) => Expected::UniqueId(unique_id.clone()),
+                    Key::Header(_) => return None,
+                },
+                Who::Nameless => return None,
+            },
+            Form::Size => Expected::Size(listed.octets?),
+            Form::DropListing | Form::Nothing => return None,
+        };
+        Some((listed.number, expected))
+    }
 }
 
 impl Fetch<'_> {
     /// Retrieves everything, waits for the committer, and sends what may be deleted.  The line is at rest afterwards.
     pub(super) fn run(&mut self) -> Result<(), Error> {
-        self.state.tally.in_step = true;
         let result = self.retrieve();
-        if let Err(Error::Client(e)) = &result
-            && !matches!(e, client::Error::Stopped)
-            // What may be the pipeline's fault is asked for again at once.
-            && !(e.forbids_pipelining() && self.client.checks_step())
-        {
-            // What is no status line where one is due is the rest of the message before.
-            self.died(e.exit_code() == ExitCode::Protocol);
+        if let Err(e) = &result {
+            self.broke_off(e);
         }
-        // Whatever happened, nothing half-arrived stays.
+        // Whatever happened, nothing that isn't confirmed stays.
         self.abandon();
         if result.is_err() {
             self.cut();
@@ -192,6 +363,9 @@ impl Fetch<'_> {
             self.take_reports()?;
             self.fill()?;
             let at_rest = self.client.outstanding() == 0;
+            if at_rest && self.state.alone {
+                return self.end_alone();
+            }
             if at_rest {
                 self.cut();
             }
@@ -201,6 +375,7 @@ impl Fetch<'_> {
             }
             if done || self.all_is_settled() {
                 // Nothing more will come: the committer syncs the ledger, while the deletions are answered, and ends.
+                self.last_refusals();
                 self.work = None;
             }
             let waits = !self.state.batch.is_empty() && !self.state.cut_due;
@@ -216,131 +391,6 @@ impl Fetch<'_> {
         }
     }
 
-    // ---- what is sent ------------------------------------------------------------------------------------------
-
-    fn fill(&mut self) -> Result<(), Error> {
-        if !self.client.is_low() {
-            return Ok(());
-        }
-        while self.client.has_window() {
-            if self.client.pipelines()
-                && let Some(delivered) = self.state.to_delete.pop_front()
-            {
-                self.send_delete(&delivered)?;
-            } else if let Some(job) = self.affordable() {
-                self.state.next = None;
-                self.send_retrieve(job)?;
-            } else if let Some(delivered) = self.state.to_delete.pop_front() {
-                self.send_delete(&delivered)?;
-            } else if let Some(number) = self.state.bare.take() {
-                self.send_tail(number)?;
-            } else {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn send_delete(&mut self, delivered: &Delivered) -> Result<(), Error> {
-        self.state.deleting.insert(delivered.number(), delivered.entry());
-        if !self.client.checks_step() {
-            self.state.bare = None;
-        }
-        Ok(self.client.delete(delivered)?)
-    }
-
-    fn send_retrieve(&mut self, job: Job) -> Result<(), Error> {
-        if self.client.checks_step() {
-            self.client.identify(job.number)?;
-            self.state.checks.push_back(Check::Identity(job));
-        }
-        self.client.retrieve(job.number)?;
-        self.state.unsettled = self.state.unsettled.saturating_add(job.size);
-        self.state.waiting = self.state.waiting.saturating_add(1);
-        self.state.in_flight.push_back(job);
-        self.state.tally.retrieved = true;
-        self.state.bare = Some(job.number);
-        Ok(())
-    }
-
-    /// Something must follow the last `RETR`, so that its end can be believed.
-    fn send_tail(&mut self, number: MessageNumber) -> Result<(), Error> {
-        if self.client.checks_step() {
-            self.state.checks.push_back(Check::Tail(number));
-            return Ok(self.client.weigh(number)?);
-        }
-        Ok(self.client.noop()?)
-    }
-
-    fn affordable(&mut self) -> Option<Job> {
-        let job = self.upcoming()?;
-        let most = if self.run.hands_over { MOST_TO_HAND_OVER } else { MOST_WAITING };
-        let room = self.state.waiting < most && self.state.unsettled.saturating_add(job.size) <= ROOM;
-        let fits = room || self.state.waiting == 0;
-        // Should the line die on it again, no other is in doubt for its sake.
-        let alone = self.client.outstanding() == 0 && self.state.bare.is_none();
-        (fits && (alone || self.failures(job.index) == 0)).then_some(job)
-    }
-
-    /// The next message to be retrieved, if there is to be one.
-    fn upcoming(&mut self) -> Option<Job> {
-        if self.state.stopping || self.state.tally.trouble.is_some() || self.work.is_none() {
-            return None;
-        }
-        if self.state.next.is_none() {
-            self.state.next = self.next_job();
-        }
-        self.state.next
-    }
-
-    /// Whether every message that is to be retrieved has been, and the committer has told what became of it.
-    fn all_is_settled(&mut self) -> bool {
-        let State { in_flight, arriving, suspect, batch, committing, .. } = &self.state;
-        let settled = in_flight.is_empty()
-            && arriving.is_none()
-            && suspect.is_none()
-            && batch.is_empty()
-            && *committing == 0;
-        settled && self.upcoming().is_none()
-    }
-
-    fn failures(&self, index: usize) -> u16 {
-        match self.maildrop.at(index).map(|listed| listed.who) {
-            Some(Who::Known(id)) => self.failed_before.get(&id).copied().unwrap_or(0),
-            _ => 0,
-        }
-    }
-
-    /// What the committer said between the network's last look and its own end.
-    pub(super) fn last_reports(&mut self) {
-        while let Ok(settled) = self.inbox.settled.try_recv() {
-            self.settled(settled);
-        }
-    }
-
-    /// In the order of the listing; what failed before comes last, so that it never keeps the others waiting.
-    fn next_job(&mut self) -> Option<Job> {
-        loop {
-            let Some(decision) = self.decisions.get(self.state.cursor).copied() else {
-                if self.state.second_round {
-                    return None;
-                }
-                self.state.second_round = true;
-                self.state.cursor = 0;
-                continue;
-            };
-            let index = self.state.cursor;
-            self.state.cursor = index.saturating_add(1);
-            let failed = self.failures(index) > 0;
-            if matches!(decision, Decision::Leave(_)) || failed != self.state.second_round {
-                continue;
-            }
-            let listed = self.maildrop.at(index)?;
-            let size = listed.octets.map_or(UNKNOWN_SIZE, |octets| octets.0);
-            return Some(Job { index, number: listed.number, decision, size });
-        }
-    }
-
     // ---- what comes --------------------------------------------------------------------------------------------
 
     fn event(&mut self) -> Result<(), Error> {
@@ -352,24 +402,42 @@ impl Fetch<'_> {
                 if arriving.octets > arriving.most {
                     return self.too_long();
                 }
+            } else if let Some(heading) = &mut self.state.heading
+                && !heading.take(text)
+            {
+                return self.header_too_long();
             }
             return Ok(());
         }
+        if let Event::Reply { .. } = self.client.event() {
+            let answered = &mut self.state.tally.standing.answered;
+            *answered = answered.saturating_add(1);
+        }
         match self.client.event() {
-            Event::Reply { to: Sent::Retr(number), reply } => {
-                let refusal = (!reply.ok).then(|| reply.text.to_vec());
-                self.begin(number, refusal)
+            Event::Reply { to: Sent::Retr(_), reply } => {
+                let refusal =
+                    (!reply.ok).then(|| refusal::Refusal::of(&reply, |text| self.client.quote(text)));
+                self.begin(refusal)
+            }
+            Event::Reply { to: Sent::Top(_), reply } => {
+                let given = reply.ok;
+                self.begin_header(given)
             }
             Event::End { to: Sent::Retr(_), octets } => self.end(octets),
-            Event::Confirmed { number } => {
-                if !self.client.checks_step() {
-                    self.release(number);
-                }
+            Event::End { to: Sent::Top(_), .. } => {
+                self.end_header();
                 Ok(())
             }
-            Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_), reply } => {
-                let named = Named::by(&reply);
-                self.check(&named)
+            Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
+                let quiet = self.state.done.is_empty();
+                match self.state.tally.standing.naming.answered(reply.ok, reply.text, quiet) {
+                    Verdict::Named => self.confirm(),
+                    Verdict::Nothing => {
+                        self.ask_again();
+                        Ok(())
+                    }
+                    Verdict::Wrong => Err(Error::OutOfStep),
+                }
             }
             Event::Reply { to: Sent::Dele(number), reply } => {
                 let refusal = (!reply.ok).then(|| reply.text.to_vec());
@@ -384,95 +452,10 @@ impl Fetch<'_> {
         }
     }
 
-    /// The end of this message can be believed.
-    fn release(&mut self, number: MessageNumber) {
-        match self.state.suspect.take() {
-            Some((suspect, whole)) if suspect.number == number => match whole {
-                Whole::Parcel(parcel) => {
-                    self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
-                    self.state.batch.push(parcel);
-                    let eager = self.run.hands_over || self.state.cut_due;
-                    if (eager && self.state.committing == 0)
-                        || self.state.batch.len() >= BATCH_MESSAGES
-                        || self.state.batch_octets >= BATCH_OCTETS
-                    {
-                        self.cut();
-                    }
-                }
-                Whole::Same { key, listed, entry } => {
-                    self.submit(Work::Same { number, key, listed, entry }, 1);
-                }
-            },
-            other => self.state.suspect = other,
-        }
-    }
-
-    /// What a `UIDL n` or `LIST n` named must be what stands next in line.
-    fn check(&mut self, named: &Named) -> Result<(), Error> {
-        let Some(check) = self.state.checks.pop_front() else { return Ok(()) };
-        let in_step = match (named, check) {
-            (Named::Nothing, _) => false,
-            (Named::Refused, Check::Identity(job)) => {
-                self.state.gone = Some(job.number);
-                true
-            }
-            (Named::Refused, Check::Tail(_)) => true,
-            (Named::Message(number, _), Check::Tail(expected)) => *number == expected,
-            (Named::Message(number, unique_id), Check::Identity(job)) => {
-                let known = self.maildrop.at(job.index).and_then(|listed| self.known_key(&listed));
-                *number == job.number && known == unique_id.clone().map(Key::UniqueId)
-            }
-        };
-        if !in_step {
-            return self.out_of_step();
-        }
-        if let Some((suspect, _)) = &self.state.suspect {
-            let number = suspect.number;
-            self.release(number);
-        }
-        Ok(())
-    }
-
-    fn out_of_step(&mut self) -> Result<(), Error> {
-        self.state.tally.in_step = false;
-        Err(Error::OutOfStep)
-    }
-}
-
-/// Sends these deletions, pipelined where that is allowed, and takes the answers.
-pub(super) fn delete_all(
-    run: &Run<'_>,
-    client: &mut Client<Transaction>,
-    proofs: &[Delivered],
-    tally: &mut Tally,
-) -> Result<(), Error> {
-    let mut waiting = proofs.iter();
-    let mut deleting: HashMap<MessageNumber, EntryId> = HashMap::new();
-    loop {
-        while client.has_window() {
-            let Some(proof) = waiting.next() else { break };
-            deleting.insert(proof.number(), proof.entry());
-            client.delete(proof)?;
-        }
-        if client.outstanding() == 0 {
-            return Ok(());
-        }
-        if client.next(None, None)? != Next::Event {
-            continue;
-        }
-        match client.event() {
-            Event::Reply { to: Sent::Dele(number), reply } => {
-                let Some(entry) = deleting.remove(&number) else { continue };
-                if reply.ok {
-                    tally.accepted.push(entry);
-                } else {
-                    tally.refused.push(entry);
-                    let text = client.quote(reply.text);
-                    run.warn(format!("the server did not delete message {number}: {text}"));
-                }
-            }
-            Event::Farewell(reply) => return Err(client.farewell(reply.text).into()),
-            _ => {}
+    /// What the committer said between the network's last look and its own end.
+    pub(super) fn last_reports(&mut self) {
+        while let Ok(settled) = self.inbox.settled.try_recv() {
+            self.settled(settled);
         }
     }
 }

@@ -5,8 +5,10 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::{Context, Options, retrieve};
-use crate::config::account::Account;
+use crate::config::account::{Account, Deliver};
 use crate::exit::ExitCode;
 use crate::report::{Event, Summary, Trouble};
 
@@ -27,7 +29,7 @@ pub fn retrieve_all(
     context: &Context<'_>,
     connections: Connections,
 ) -> ExitCode {
-    let queue = Queue::new(accounts, connections.per_server);
+    let queue = Queue::new(accounts, connections.per_server, descriptors());
     let workers = connections.total.get().min(accounts.len());
     let work = || {
         let mut worst = ExitCode::Done;
@@ -56,7 +58,7 @@ pub fn retrieve_all(
 /// One account; a bug of ours in it ends this account only.
 fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode {
     match catch_unwind(AssertUnwindSafe(|| retrieve(account, options, context))) {
-        Ok(summary) => summary.trouble.map_or(ExitCode::Done, |trouble| trouble.exit),
+        Ok(summary) => summary.exit(),
         Err(_) => {
             let trouble = Trouble {
                 exit: ExitCode::Bug,
@@ -74,6 +76,8 @@ fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode 
 /// Accounts that wait for their turn, in the order given but for those whose server has its fill.
 struct Queue<'a> {
     per_server: usize,
+    /// Files that all accounts together may have open.
+    descriptors: usize,
     state: Mutex<State<'a>>,
     changed: Condvar,
 }
@@ -81,12 +85,14 @@ struct Queue<'a> {
 struct State<'a> {
     waiting: Vec<&'a Account>,
     busy: HashMap<(&'a str, u16), usize>,
+    /// Files that those at work may have open.
+    open: usize,
 }
 
 impl<'a> Queue<'a> {
-    fn new(accounts: &'a [Account], per_server: NonZeroUsize) -> Self {
-        let state = State { waiting: accounts.iter().collect(), busy: HashMap::new() };
-        Self { per_server: per_server.get(), state: Mutex::new(state), changed: Condvar::new() }
+    fn new(accounts: &'a [Account], per_server: NonZeroUsize, descriptors: usize) -> Self {
+        let state = State { waiting: accounts.iter().collect(), busy: HashMap::new(), open: 0 };
+        Self { per_server: per_server.get(), descriptors, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a>> {
@@ -101,11 +107,15 @@ impl<'a> Queue<'a> {
                 return None;
             }
             let free = |account: &&Account| {
-                state.busy.get(&server(account)).is_none_or(|busy| *busy < self.per_server)
+                // One alone has what there is.
+                let fits =
+                    state.open == 0 || state.open.saturating_add(most_open(account)) <= self.descriptors;
+                fits && state.busy.get(&server(account)).is_none_or(|busy| *busy < self.per_server)
             };
             if let Some(position) = state.waiting.iter().position(free) {
                 let account = state.waiting.remove(position);
                 *state.busy.entry(server(account)).or_default() += 1;
+                state.open = state.open.saturating_add(most_open(account));
                 return Some(account);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -117,11 +127,47 @@ impl<'a> Queue<'a> {
     }
 
     fn give_back(&self, account: &'a Account) {
-        if let Some(busy) = self.lock().busy.get_mut(&server(account)) {
+        let mut state = self.lock();
+        state.open = state.open.saturating_sub(most_open(account));
+        if let Some(busy) = state.busy.get_mut(&server(account)) {
             *busy = busy.saturating_sub(1);
         }
+        drop(state);
         self.changed.notify_all();
     }
+}
+
+/// As many open files as are asked for: enough for dozens of accounts.  Not without end, because the programs that are run
+/// inherit the limit, and some close every number below it when they start.
+const ENOUGH_DESCRIPTORS: u64 = 16_384;
+
+/// Kept for what belongs to no account: the standard streams, signals, the resolver, libraries.
+const KEPT_DESCRIPTORS: usize = 64;
+
+/// Raises the limit of open files as far as it may be, and says how many the accounts may have.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    // None is no limit.
+    let most = limit.maximum.unwrap_or(u64::MAX).min(ENOUGH_DESCRIPTORS);
+    let mut current = limit.current.unwrap_or(u64::MAX);
+    // Where it can't be raised, fewer accounts are served at once.
+    if current < most && setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit }).is_ok() {
+        current = most;
+    }
+    usize::try_from(current).unwrap_or(usize::MAX).saturating_sub(KEPT_DESCRIPTORS)
+}
+
+/// How many files the run of an account may have open at once: those of messages that wait for each destination, and of
+/// the programs that are run for a pipe.
+fn most_open(account: &Account) -> usize {
+    account.deliver.iter().fold(32, |sum: usize, deliver| {
+        sum.saturating_add(match deliver {
+            Deliver::Maildir(_) => 80,
+            Deliver::Mbox(_) => 16,
+            Deliver::Stdout => 136,
+            Deliver::Pipe(pipe) => usize::from(pipe.parallel).saturating_mul(6).saturating_add(136),
+        })
+    })
 }
 
 fn server(account: &Account) -> (&str, u16) {
@@ -130,7 +176,7 @@ fn server(account: &Account) -> (&str, u16) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, Connections, Queue, server};
+    use super::{Account, Connections, Queue, most_open, server};
     use crate::config::account::{
         Auth, Deliver, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
     };
@@ -158,7 +204,9 @@ mod tests {
             owner: None,
             received_header: false,
             alert_after: Duration::ZERO,
+            remind_after: Duration::ZERO,
             pipelining: Switch::Auto,
+            utf8: Switch::Auto,
             listing: ListingMode::Auto,
             full_listing_every: Duration::ZERO,
             sync: SyncMode::Off,
@@ -183,7 +231,7 @@ mod tests {
                 .map(|(n, (host, port))| account(n, host, port))
                 .collect();
             let connections = Connections { total: count(workers), per_server: count(per_server) };
-            let queue = Queue::new(&accounts, connections.per_server);
+            let queue = Queue::new(&accounts, connections.per_server, usize::MAX);
             let busy: HashMap<_, AtomicUsize> =
                 accounts.iter().map(|a| (server(a), AtomicUsize::new(0))).collect();
             let (served, most) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
@@ -216,7 +264,7 @@ mod tests {
     fn accounts_run_side_by_side() {
         let accounts: Vec<Account> =
             [(0, "a"), (1, "a"), (2, "a"), (3, "b")].map(|(n, host)| account(n, host, 110)).into();
-        let queue = Queue::new(&accounts, count(2));
+        let queue = Queue::new(&accounts, count(2), usize::MAX);
         let order = [queue.take(), queue.take(), queue.take()].map(|taken| taken.unwrap().name.clone());
         assert_eq!(order, ["0", "1", "3"], "in the order given, but for a server that has its fill");
         let together = Barrier::new(2);
@@ -230,5 +278,21 @@ mod tests {
             assert_eq!(waiting.join().unwrap().as_deref(), Some("2"));
         });
         assert!(queue.take().is_none());
+    }
+
+    /// What all have open together has a bound; one alone always has its turn.
+    #[test]
+    fn no_more_accounts_than_there_are_files_for() {
+        let accounts: Vec<Account> = ["a", "b", "c"].map(|host| account(0, host, 110)).into();
+        let queue = Queue::new(&accounts, count(4), most_open(&accounts[0]) * 2);
+        let (first, second) = (queue.take().unwrap(), queue.take().unwrap());
+        std::thread::scope(|scope| {
+            let third = scope.spawn(|| queue.take().map(|account| account.host.clone()));
+            queue.give_back(first);
+            assert_eq!(third.join().unwrap().as_deref(), Some("c"));
+        });
+        queue.give_back(second);
+        let queue = Queue::new(&accounts, count(4), 1);
+        assert!(queue.take().is_some());
     }
 }

@@ -1,17 +1,28 @@
 //! How this account calls its server: with what it remembers of it, and as it may send commands.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use super::error::Error;
 use super::run::Run;
-use crate::client::{Ahead, Call, Client, Credentials, LoginFacts, Pipelining, Transaction};
+use crate::client::{self, Ahead, Call, Client, Credentials, LoginFacts, Pipelining, Transaction};
 use crate::clock::Time;
 use crate::config::account::{Account, Auth, Switch};
-use crate::ledger::memory::{Memory, Pipelining as Verdict, Stage};
-use crate::protocol::auth::Method;
+use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage, Utf8};
+use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
+use crate::report::Event;
 use crate::secret::Secret;
 
 /// What a server offers is asked again after a week.
 const OFFERS_LAST: i64 = 7 * 86_400;
+
+/// A maildrop that a session of this run has held is asked for again after these pauses, in seconds.
+const WAITS_FOR_LOCK: [u64; 5] = [1, 2, 4, 8, 15];
+
+/// After so many connections in a row that ended at `UTF8`, a server that has accepted it before is believed not to take it
+/// any more.
+const MOST_DROPS: u32 = 3;
 
 /// Which way a server is reached: what it offers holds for this one only.
 pub(super) fn way(account: &Account) -> String {
@@ -38,15 +49,130 @@ pub(super) fn pin(memory: &mut Memory, auth: Auth, facts: &LoginFacts) {
     }
 }
 
-/// Connects and logs in; `ahead` goes out with the login if the server pipelines.
-pub(super) fn login(
+/// Connects and logs in; `ahead` goes out with the login if the server pipelines.  What the server is remembered for is
+/// learnt here, and given up where it may be why a login failed: then it is tried once more at once.
+pub(super) fn log_in(
     run: &Run<'_>,
-    memory: &Memory,
+    memory: &mut Memory,
+    secret: &Secret,
+    ahead: Option<Ahead>,
+) -> Result<Client<Transaction>, Error> {
+    // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
+    let now = Time::now();
+    run.report(&Event::Connecting { server: run.server() });
+    let mut without_utf8 = false;
+    let mut with_memory = true;
+    let mut waits = WAITS_FOR_LOCK.into_iter();
+    if matches!(memory.flight, Flight::Two(when) if !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
+        memory.flight = Flight::Unproven;
+    }
+    let mut flight = memory.flight;
+    let client = loop {
+        let e = match attempt(run, memory, secret, now, ahead, flight) {
+            Ok(client) => break client,
+            Err(Error::Client(client::Error::Connection(e))) => return Err(client::Error::from(e).into()),
+            Err(Error::Client(e)) => e,
+            Err(e) => return Err(e),
+        };
+        // What was remembered may be why.
+        let remembered = !std::mem::take(&mut memory.offers).is_empty();
+        let again = match &e {
+            // The session before, of which the server may not know yet that it's over.
+            e if e.is_locked() && run.logged_in.load(Ordering::Relaxed) => {
+                waits.next().is_some_and(|pause| {
+                    run.detail(|| format!("{e}: asked again in {pause} s"));
+                    !run.context.stop.wait(Duration::from_secs(pause))
+                })
+            }
+            client::Error::FlightCut(e) if !matches!(flight, Flight::Two(_)) => {
+                run.detail(|| format!("{e}: tried again, with nothing behind the password"));
+                run.logged_in.store(true, Ordering::Relaxed);
+                flight = Flight::Two(now);
+                true
+            }
+            client::Error::HungUpOnUtf8(_) => match memory.utf8 {
+                // Without the command some servers give other messages than they hold: one that has accepted it isn't
+                // asked without because a connection broke at the wrong moment.
+                Utf8::Works(drops) if drops < MOST_DROPS => {
+                    memory.utf8 = Utf8::Works(drops.saturating_add(1));
+                    false
+                }
+                _ => {
+                    // Not more than once, whatever the server does: without the command it can't end the line at it.
+                    let first = !std::mem::replace(&mut without_utf8, true);
+                    memory.utf8 = Utf8::Dropped(now);
+                    if first {
+                        run.warn(format!(
+                            "{e}: this followed UTF8, which the server lists; not sent for a week"
+                        ));
+                    }
+                    first
+                }
+            },
+            client::Error::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
+                let dropped = !without_utf8 && matches!(memory.utf8, Utf8::Dropped(_));
+                if dropped {
+                    memory.utf8 = Utf8::Unknown;
+                }
+                (remembered || dropped) && account_wants_utf8(run) && std::mem::take(&mut with_memory)
+            }
+            client::Error::LoginRefused { secret_sent: false, .. } => {
+                remembered && std::mem::take(&mut with_memory)
+            }
+            _ => false,
+        };
+        if !again {
+            return Err(e.into());
+        }
+    };
+    run.logged_in.store(true, Ordering::Relaxed);
+    let facts = client.login_facts();
+    // What was believed was tried: it is remembered only now that the other way has worked.
+    memory.flight = if facts.one_flight { Flight::One } else { flight };
+    run.report(&Event::LoggedIn { mechanism: facts.method.name() });
+    if facts.utf8 {
+        memory.utf8 = Utf8::Works(0);
+        run.detail(|| "UTF8 mode: messages come as they are stored".to_owned());
+    } else if facts.utf8_offered && facts.asked && sends_utf8(run, memory, now) {
+        run.detail(|| "the server lists UTF8 and refused it: the session goes on without".to_owned());
+    }
+    pin(memory, run.account.auth, facts);
+    if let Some(before) = &facts.capabilities_before
+        && facts.trustworthy
+        && facts.asked
+    {
+        memory.put_offer(Offer {
+            way: way(run.account),
+            stage: Stage::BeforeLogin,
+            when: now,
+            capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
+        });
+    }
+    Ok(client)
+}
+
+fn account_wants_utf8(run: &Run<'_>) -> bool {
+    run.account.utf8 == Switch::Auto
+}
+
+/// Whether `UTF8` is to be sent where it is listed: not for a week to a server that ended the line at it.
+fn sends_utf8(run: &Run<'_>, memory: &mut Memory, now: Time) -> bool {
+    if matches!(memory.utf8, Utf8::Dropped(when) if !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
+        memory.utf8 = Utf8::Unknown;
+    }
+    account_wants_utf8(run) && !matches!(memory.utf8, Utf8::Dropped(_))
+}
+
+fn attempt(
+    run: &Run<'_>,
+    memory: &mut Memory,
     secret: &Secret,
     now: Time,
     ahead: Option<Ahead>,
+    flight: Flight,
 ) -> Result<Client<Transaction>, Error> {
     let account = run.account;
+    let utf8 = sends_utf8(run, memory, now);
     let remembered = remembered(memory, account, now);
     let call = Call {
         host: &account.host,
@@ -56,7 +182,9 @@ pub(super) fn login(
         timeout: account.timeout,
         connectors: run.context.connectors,
         stop: &run.context.stop,
+        secret,
         remembered: remembered.as_ref(),
+        utf8,
         dialogue: run.dialogue(),
     };
     let credentials = Credentials {
@@ -66,8 +194,13 @@ pub(super) fn login(
         secret,
         auth: account.auth,
         strongest_ever: memory.strongest.as_deref().and_then(Method::from_name),
-        pipelining: account.pipelining != Switch::Off && memory.pipelining != Verdict::Broken,
+        pipelining: account.pipelining != Switch::Off && !matches!(memory.pipelining, Verdict::Broken(_)),
         ahead,
+        flight: match flight {
+            Flight::Unproven => client::Flight::Unproven,
+            Flight::One => client::Flight::One,
+            Flight::Two(_) => client::Flight::Two,
+        },
     };
     let mut client = Client::open(&call)?.login(&credentials)?;
     agree_on_pipelining(run, memory, &mut client);
@@ -82,10 +215,9 @@ pub(super) fn agree_on_pipelining(run: &Run<'_>, memory: &Memory, client: &mut C
         Switch::Off => Pipelining::Off,
         Switch::Auto if !offered => Pipelining::Off,
         Switch::Auto | Switch::On => match memory.pipelining {
-            Verdict::InStep => Pipelining::Trusted,
-            Verdict::Broken if account.pipelining == Switch::Auto => Pipelining::Off,
-            // Whoever switched it on wants it, but no message under another's unique-id.
-            Verdict::Broken | Verdict::Unproven => Pipelining::Checked,
+            Verdict::Broken(_) if account.pipelining == Switch::Auto => Pipelining::Off,
+            // Whoever switched it on wants it.
+            Verdict::Broken(_) | Verdict::InStep | Verdict::Unproven => Pipelining::On,
         },
     });
 }

@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 
-use super::compare::{self, Comparison};
+use super::compare::{self, Comparison, Search};
 use super::destinations::{self, Destinations};
+use super::doubts;
 use super::error::Error;
 use super::fetch::Lacking;
-use super::login::login;
+use super::login::log_in;
 use super::quick;
 use super::run::Run;
 use super::session::Scope;
-use crate::client::{Client, Pipelining, Transaction};
+use crate::client::{Client, Listing, Refused, Transaction};
 use crate::clock::Time;
-use crate::ledger::memory::Memory;
+use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
 use crate::message::Examiner;
-use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
+use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::{Action, Event, Summary};
@@ -33,13 +34,13 @@ pub(super) struct Prepared {
     pub(super) maildrop: Maildrop,
     pub(super) decisions: Vec<Decision>,
     pub(super) policy: Policy,
-    /// What headers have not settled.
-    pub(super) comparison: Comparison,
+    /// What the listing is suspected for.
+    pub(super) suspicion: Option<Suspicion>,
     /// What `STAT` said, if it was asked.
     pub(super) drop_listing: Option<(u32, Octets)>,
 }
 
-/// Lists and decides.  Writes to the ledger what it learns by the way.
+/// Lists and decides.  Writes to the ledger what the listing puts in doubt.
 pub(super) fn prepare(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
@@ -48,31 +49,29 @@ pub(super) fn prepare(
     scope: &Scope,
     taken: (u64, Octets),
 ) -> Result<Prepared, Error> {
-    let mut policy = policy(run, ledger);
+    let mut policy = policy(run, ledger, client);
     policy.taken = taken;
-    policy.window = is_window(client);
     let drop_listing = client.drop_listing_ahead()?;
-    let (maildrop, mut decisions) = list(run, client, ledger, &policy, memory.sizes)?;
+    let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
     quick::judge(memory, &maildrop, ledger)?;
-    if client.checks_step() && !maildrop.has_unique_ids() {
-        // No answer names a message well enough to prove the server in step.
-        client.set_pipelining(Pipelining::Off);
-    }
+    let spot_checks = client.spot_checks();
+    let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &spot_checks)?;
+    let mut decisions = decide(client, &mut maildrop, ledger, &policy, memory.sizes)?;
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
-        memory.sizes = (!plan::has_changed_size(&maildrop, ledger)).then(|| ledger.now());
+        memory.sizes = (!plan::has_changed_size(&maildrop, ledger, policy.utf8)).then(|| ledger.now());
     }
-    record_listing(&maildrop, ledger, &policy)?;
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
-    let comparison = examine(run, client, &maildrop, ledger, &policy, &mut decisions, true)?;
     report_too_large(run, &maildrop, ledger, &decisions)?;
-    Ok(Prepared { maildrop, decisions, policy, comparison, drop_listing })
+    Ok(Prepared { maildrop, decisions, policy, suspicion, drop_listing })
 }
 
 /// What this run's policies come to.
-fn policy(run: &Run<'_>, ledger: &Ledger) -> Policy {
+fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Policy {
     let destinations = destinations::numbers(run, ledger);
-    Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger)
+    let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
+    let utf8 = client.login_facts().utf8;
+    Policy { insist: run.options.insist, utf8, window: is_window(client), ..policy }
 }
 
 fn is_window(client: &Client<Transaction>) -> bool {
@@ -80,48 +79,73 @@ fn is_window(client: &Client<Transaction>) -> bool {
     [before, client.capabilities()].into_iter().flatten().any(|capabilities| capabilities.google_rico())
 }
 
-/// The unique-id listing, the scan listing where it is needed, and what is to do by them.
+/// The unique-id listing.
 fn list(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
     ledger: &Ledger,
-    policy: &Policy,
-    sizes: Option<Time>,
-) -> Result<(Maildrop, Vec<Decision>), Error> {
+    habits: &mut Habits,
+) -> Result<Maildrop, Error> {
     let mut maildrop = Maildrop::default();
-    let mut last = None;
-    let known = client.unique_ids::<Error>(|number, unique_id| {
+    let (mut last, mut all_numbers) = (None, true);
+    let unique_ids = client.unique_ids::<Error>(|number, unique_id| {
         let entry = unique_id.and_then(|unique_id| ledger.follow(last, unique_id));
         last = entry.or(last);
+        all_numbers = all_numbers && unique_id.is_some_and(|unique_id| unique_id.is_number(number));
         maildrop.add(number, unique_id, entry);
         Ok(())
     })?;
-    if known {
-        maildrop.complete()?;
-    } else {
-        maildrop = Maildrop::default();
-        nameless(client, &mut maildrop)?;
-        if !maildrop.is_empty() {
-            accept_nameless(run, ledger)?;
+    match unique_ids {
+        Listing::Taken => {
+            maildrop.complete()?;
+            if doubts::are_numbers(habits, maildrop.len(), all_numbers) {
+                maildrop.forget_unique_ids();
+            }
+        }
+        Listing::Refused(Refused { text, passes }) => {
+            maildrop = Maildrop::default();
+            if !passes {
+                nameless(client, &mut maildrop)?;
+            }
+            // Where there are unique-ids that aren't given now, what is delivered without one would come again under the
+            // one that it has at the next run.  (Some servers refuse because there is nothing to list.)
+            if passes || (client.announces_unique_ids() && !maildrop.is_empty()) {
+                return Err(Error::ListingRefused { command: "UIDL", text, passes: true });
+            }
+            if !maildrop.is_empty() {
+                accept_nameless(run, ledger)?;
+            }
         }
     }
     run.report(&Event::Listed { messages: u64::try_from(maildrop.len()).unwrap_or(u64::MAX) });
-    let decisions = plan::decide(&maildrop, ledger, policy);
+    Ok(maildrop)
+}
+
+/// What is to do by the listing; the scan listing is asked where that needs sizes.
+fn decide(
+    client: &mut Client<Transaction>,
+    maildrop: &mut Maildrop,
+    ledger: &Ledger,
+    policy: &Policy,
+    sizes: Option<Time>,
+) -> Result<Vec<Decision>, Error> {
+    let decisions = plan::decide(maildrop, ledger, policy);
     // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
     let needed = client.has_sizes_ahead()
-        || (!maildrop.has_sizes() && needs_sizes(&decisions, &maildrop, ledger, policy, sizes));
-    if needed && client.sizes(|number, octets| maildrop.size(number, octets))? {
-        let decisions = plan::decide(&maildrop, ledger, policy);
-        return Ok((maildrop, decisions));
+        || (!maildrop.has_sizes() && needs_sizes(&decisions, maildrop, ledger, policy, sizes));
+    if needed && client.sizes(|number, octets| maildrop.size(number, octets))? == Listing::Taken {
+        return Ok(plan::decide(maildrop, ledger, policy));
     }
-    Ok((maildrop, decisions))
+    Ok(decisions)
 }
 
 /// Without `UIDL`, the scan listing says what there is.
 fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result<(), Error> {
     let mut sizes = Vec::new();
-    if !client.sizes(|number, octets| sizes.push((number, octets)))? {
-        return Err(Error::NoListing);
+    if let Listing::Refused(Refused { text, passes }) =
+        client.sizes(|number, octets| sizes.push((number, octets)))?
+    {
+        return Err(Error::ListingRefused { command: "LIST", text, passes });
     }
     for (number, _) in &sizes {
         maildrop.add(*number, None, None);
@@ -157,27 +181,6 @@ fn needs_sizes(
         || sizes_are_due(sizes, ledger.now())
 }
 
-/// Writes down that a complete listing was taken, and sizes that were not known.
-fn record_listing(maildrop: &Maildrop, ledger: &mut Ledger, policy: &Policy) -> Result<(), Error> {
-    if policy.window || !maildrop.has_unique_ids() {
-        // Not what the maildrop holds, only what the server shows of it.
-        return Ok(());
-    }
-    let held: Vec<EntryId> = maildrop
-        .iter()
-        .filter_map(|listed| match listed.who {
-            Who::Known(id) => Some(id),
-            Who::New(_) | Who::Nameless => None,
-        })
-        .collect();
-    ledger.complete_listing(&mut held.into_iter())?;
-    let sizes = maildrop.iter().filter_map(|listed| match (listed.who, listed.octets) {
-        (Who::Known(id), Some(octets)) => Some((id, octets)),
-        _ => None,
-    });
-    Ok(ledger.listed_all(&mut sizes.into_iter())?)
-}
-
 /// In a window, what failed before is tried in a session of its own.
 fn restrict(
     decisions: &mut [Decision],
@@ -198,6 +201,7 @@ fn restrict(
         };
         let leave = match scope {
             Scope::Everything => ledger.entry(id).failures > 0,
+            Scope::Failed => ledger.entry(id).failures == 0,
             Scope::Only { left } => left.last() != Some(&id),
         };
         if leave {
@@ -206,84 +210,49 @@ fn restrict(
     }
 }
 
-/// Settles by `TOP n 0` what a header can settle.  With `write`, the ledger learns it.
+/// What headers settle of what is to be compared (`TOP n 0`), for `--dry-run`, which retrieves nothing.
 fn examine(
-    run: &Run<'_>,
     client: &mut Client<Transaction>,
     maildrop: &Maildrop,
-    ledger: &mut Ledger,
     policy: &Policy,
+    comparison: &mut Comparison,
     decisions: &mut [Decision],
-    write: bool,
-) -> Result<Comparison, Error> {
-    let mut comparison = Comparison::new(maildrop, decisions, ledger)?;
-    let asked: Vec<(usize, MessageNumber)> = maildrop
+) -> Result<(), Error> {
+    let asked: Vec<(usize, MessageNumber, Why)> = maildrop
         .iter()
         .zip(decisions.iter())
         .enumerate()
-        .filter_map(|(index, (listed, decision))| match decision {
-            Decision::Compare(Why::Duplicate) => None,
-            // A window must be retrieved again in any case.
-            Decision::Compare(Why::Window) => None,
-            Decision::Compare(Why::Nameless) if policy.deletes() => None,
-            Decision::Compare(_) => Some((index, listed.number)),
-            _ => None,
-        })
+        .filter_map(|(index, (listed, decision))| Some((index, listed.number, decision.compares()?)))
+        .filter(|(_, _, why)| Comparison::asks_header(*why, policy.deletes_everything()))
         .collect();
     if asked.is_empty() {
-        return Ok(comparison);
+        return Ok(());
     }
-    let numbers: Vec<MessageNumber> = asked.iter().map(|(_, number)| *number).collect();
+    let numbers: Vec<MessageNumber> = asked.iter().map(|(_, number, _)| *number).collect();
     let mut headers: HashMap<MessageNumber, crate::message::Facts> = HashMap::new();
-    let mut examiner: Option<Examiner> = None;
-    let mut refused = 0_usize;
-    {
-        let examiner = std::cell::RefCell::new(&mut examiner);
-        client.headers(
-            &numbers,
-            |_, text| {
-                examiner.borrow_mut().get_or_insert_with(|| Examiner::new(b"")).update(text);
-            },
-            |number, given| {
-                let examined = examiner.borrow_mut().take();
-                if given {
-                    headers.insert(number, examined.unwrap_or_else(|| Examiner::new(b"")).finish());
-                } else {
-                    refused += 1;
-                }
-            },
-        )?;
-    }
-    // A few that have no unique-id among others that have are compared whole.
-    if !maildrop.has_unique_ids() && headers.is_empty() && refused > 0 {
-        return Err(Error::NoIdentity { server: run.server() });
-    }
-    for (index, number) in asked {
+    let examiner: std::cell::RefCell<Option<Examiner>> = std::cell::RefCell::new(None);
+    client.headers(
+        &numbers,
+        |_, text| examiner.borrow_mut().get_or_insert_with(|| Examiner::new(b"")).update(text),
+        |number, given| {
+            let examined = examiner.borrow_mut().take();
+            if given {
+                headers.insert(number, examined.unwrap_or_else(|| Examiner::new(b"")).finish());
+            }
+        },
+    )?;
+    for (index, number, why) in asked {
         let (Some(facts), Some(listed)) = (headers.get(&number), maildrop.at(index)) else { continue };
         let Some(slot) = decisions.get_mut(index) else { continue };
-        let Decision::Compare(why) = *slot else { continue };
-        *slot = match comparison.by_header(&listed, why, facts, policy.deletes()) {
-            compare::Verdict::NeedsBody => *slot,
-            compare::Verdict::Another => Decision::Retrieve(why),
-            compare::Verdict::Same(entry) => {
-                if write {
-                    match listed.who {
-                        Who::Known(id) => {
-                            let key = ledger.key(id)?;
-                            ledger.recognise(&key, listed.octets, id)?;
-                        }
-                        Who::New(unique_id) => {
-                            let key = Key::UniqueId(unique_id.to_buf());
-                            ledger.recognise(&key, listed.octets, entry)?;
-                        }
-                        Who::Nameless => {}
-                    }
-                }
-                Decision::Leave(Why::Known)
+        match comparison.by_header(&listed, why, facts, policy.deletes_everything()) {
+            compare::Verdict::Another => *slot = Decision::Retrieve(why),
+            compare::Verdict::Same(_) if matches!(slot, Decision::Compare(_)) => {
+                *slot = Decision::Leave(Why::Known);
             }
-        };
+            _ => {}
+        }
     }
-    Ok(comparison)
+    Ok(())
 }
 
 fn report_too_large(
@@ -362,14 +331,17 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             run.warn(format!("a run was interrupted: the next one settles {open} first"));
         }
     }
-    let memory = Memory::load(&directory);
-    let secret = crate::config::password::obtain(run.account, run.context.environment)?;
-    run.report(&Event::Connecting { server: run.server() });
-    let mut client = login(run, &memory, &secret, ledger.now(), None)?;
-    let mut policy = policy(run, &ledger);
-    policy.window = is_window(&client);
-    let (maildrop, mut decisions) = list(run, &mut client, &ledger, &policy, memory.sizes)?;
-    examine(run, &mut client, &maildrop, &mut ledger, &policy, &mut decisions, false)?;
+    // What it learns is this run's alone.
+    let mut memory = Memory::load(&directory);
+    let secret = crate::config::password::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let mut client = log_in(run, &mut memory, &secret, None)?;
+    ledger.pretend();
+    let policy = policy(run, &ledger, &client);
+    let mut maildrop = list(run, &mut client, &ledger, &mut memory.habits)?;
+    doubts::raise(run, &mut ledger, &mut memory.habits, &maildrop, &policy, &[])?;
+    let mut decisions = decide(&mut client, &mut maildrop, &ledger, &policy, memory.sizes)?;
+    let mut comparison = Comparison::new(&maildrop, &decisions, &ledger, Search::OwnKey, policy.utf8)?;
+    examine(&mut client, &maildrop, &policy, &mut comparison, &mut decisions)?;
     summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
     let retired: HashMap<MessageNumber, Why> = plan::retire(&maildrop, &ledger, &policy, &|_| false)
         .into_iter()
@@ -379,13 +351,13 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
         let (action, why) = match (decision, retired.get(&listed.number)) {
             (Decision::Retrieve(why), _) => (Action::Retrieve, *why),
             (Decision::Compare(why), _) => (Action::Compare, *why),
-            (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
+            (Decision::Delete(why), _) | (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };
         let unique_id = match listed.who {
-            Who::New(unique_id) => Some(client.quote(unique_id.as_bytes())),
+            Who::New(unique_id) => Some(client.shown(unique_id)),
             Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => Some(client.quote(unique_id.borrow().as_bytes())),
+                Key::UniqueId(unique_id) => Some(client.shown(unique_id.borrow())),
                 Key::Header(_) => None,
             },
             Who::Nameless => None,

@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::alerts;
 use super::destinations;
 use super::fetch::Tally;
 use super::run::Run;
@@ -30,7 +31,7 @@ pub(super) fn wanted(run: &Run<'_>) -> bool {
 
 /// What is to be asked before anything else, even before the ledger is read, if that may do.
 pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: Time) -> Option<Ahead> {
-    if !wanted(run) {
+    if !wanted(run) || (run.options.insist && alerts::messages_wait(memory)) {
         return None;
     }
     let quick = memory.quick.as_ref()?;
@@ -174,7 +175,7 @@ fn settled(
         Retention::Limits(limits) => limits.days,
         Retention::Keep | Retention::Delete => None,
     };
-    let changed = plan::has_changed_size(maildrop, ledger);
+    let changed = plan::has_changed_size(maildrop, ledger, policy.utf8);
     if !quiet || !all || changed || policy.window {
         return Ok(None);
     }
@@ -193,7 +194,7 @@ fn settled(
         left = left.saturating_add(1);
         let entry = ledger.entry(id);
         match entry.state {
-            _ if maildrop.times_listed(id) > 1 => return Ok(None),
+            _ if maildrop.times_listed(id) > 1 || (entry.doubtful && !entry.varies) => return Ok(None),
             State::Deleted => return Ok(None),
             State::Open => match entry.retry_after {
                 Some(time) => sooner(time),

@@ -1,12 +1,15 @@
 //! What a run that died has left: settled before anything else, without the network.
 //!
 //! Each open `staged` line is settled in the destination that the line names, whatever today's configuration says.  A
-//! destination that cannot be looked at settles nothing: its lines stay open, and the run ends.
+//! destination that cannot be looked at settles nothing: its lines stay open, and the run ends when the others are settled.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::committer::ledger_error;
+use super::destinations;
 use super::error::Error;
 use super::run::Run;
 use crate::access::{self, Owner};
@@ -16,9 +19,10 @@ use crate::delivery::owned::RootsSettler;
 use crate::delivery::{self, Settler, Unsettled, maildir, pipe};
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
-use crate::proof::{DestinationKind, IntentId, NotedPlace};
+use crate::proof::{DestinationKind, DestinationName, DestinationRecord, IntentId, NotedPlace};
 use crate::report::{Event, Summary};
 use crate::stop::Stop;
+use crate::text;
 
 /// Settles every open line of this ledger.
 pub(super) fn recover(
@@ -27,62 +31,113 @@ pub(super) fn recover(
     directory: &Path,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let settled = settle(ledger, directory, run.account.owner.as_ref(), &run.context.stop, |_| true);
-    let (delivered, dropped) = match settled {
-        Ok(counts) => counts,
-        Err(e) => return Err(Error::Delivery(e)),
-    };
+    let Settled { delivered, dropped, failed } =
+        settle(ledger, directory, run.account.owner.as_ref(), &run.context.stop, |_| true);
     if delivered > 0 || dropped > 0 {
         run.report(&Event::Recovered { delivered, dropped });
         summary.delivered = summary.delivered.saturating_add(delivered);
+    }
+    if let Some((name, e)) = failed.into_iter().next() {
+        return Err(Error::Delivery(release_hint(run, &name, e)));
     }
     mbox::clean_up(&run.context.state, directory, ledger.id(), &ledger.intents())?;
     Ok(())
 }
 
-/// Settles the open lines at destinations of the kinds wanted, with the rights of `owner`, if there is one; how many were
-/// delivered, and how many come again.
-fn settle(
+/// Where a destination is out of reach: how its unfinished deliveries can be given up.
+fn release_hint(run: &Run<'_>, name: &DestinationName, e: delivery::Error) -> delivery::Error {
+    let Some(hint) = e.hint().filter(|_| e.is_out_of_reach()) else { return e };
+    let account = &run.account.name;
+    let command = match destinations::configured(run.account, name) {
+        true => format!("popfetch state release {account} --destination '{}'", shown(name)),
+        false => format!("popfetch state release {account}"),
+    };
+    e.hinted(format!("{hint}; or give up what is unfinished there: {command}"))
+}
+
+/// A destination, for people.
+pub(super) fn shown(name: &DestinationName) -> String {
+    let words: Vec<String> = name.address.split(|octet| *octet == 0).map(text::printable).collect();
+    words.join(" ")
+}
+
+/// What settling came to.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// So many were delivered.
+    pub(super) delivered: u64,
+    /// So many come again.
+    pub(super) dropped: u64,
+    /// The destinations that could not be settled, and why; their lines stay open.
+    pub(super) failed: Vec<(DestinationName, delivery::Error)>,
+}
+
+/// Settles the open lines at the destinations wanted, with the rights of `owner`, if there is one.  One that's out of reach
+/// keeps no other from being settled.
+pub(super) fn settle(
     ledger: &mut Ledger,
     directory: &Path,
     owner: Option<&Owner>,
     stop: &Stop,
-    wanted: impl Fn(DestinationKind) -> bool,
+    wanted: impl Fn(&DestinationName) -> bool,
+) -> Settled {
+    let mut settled = Settled::default();
+    for destination in ledger.destinations().to_vec() {
+        if !wanted(&destination.name) {
+            continue;
+        }
+        let name = destination.name.clone();
+        match settle_one(ledger, directory, owner, stop, destination) {
+            Ok((delivered, dropped)) => {
+                settled.delivered = settled.delivered.saturating_add(delivered);
+                settled.dropped = settled.dropped.saturating_add(dropped);
+            }
+            Err(e) => {
+                let broken = matches!(e, delivery::Error::Ledger { .. });
+                settled.failed.push((name, e));
+                if broken {
+                    break;
+                }
+            }
+        }
+    }
+    settled
+}
+
+/// Settles the open lines at one destination; how many were delivered, and how many come again.
+fn settle_one(
+    ledger: &mut Ledger,
+    directory: &Path,
+    owner: Option<&Owner>,
+    stop: &Stop,
+    destination: DestinationRecord,
 ) -> Result<(u64, u64), delivery::Error> {
     // Not the ledger's, which never runs back: a line from a future that the clock has left since must not look new.
     let now = Time::now();
-    let (mut delivered, mut dropped) = (0_usize, 0_usize);
-    for destination in ledger.destinations().to_vec() {
-        if !wanted(destination.name.kind) {
-            continue;
-        }
-        let intents: Vec<_> =
-            ledger.intents().into_iter().filter(|intent| intent.destination == destination.id).collect();
-        if intents.is_empty() {
-            continue;
-        }
-        super::destinations::allowed(&destination.name, owner)?;
-        let unsettled = Unsettled { destination, intents };
-        let mut settler = Settlement(ledger);
-        let (more_delivered, more_dropped) = match unsettled.destination.name.kind {
-            DestinationKind::Maildir => {
-                let _acting = access::act(owner)?;
-                let mut settler = RootsSettler { inner: &mut settler, owner };
-                let recovered = maildir::recover(&unsettled, &mut settler, now)?;
-                (recovered.delivered, recovered.again)
-            }
-            DestinationKind::Mbox => {
-                let recovered = mbox::recover(&unsettled, directory, &mut settler, now, owner, stop)?;
-                (recovered.delivered, recovered.again)
-            }
-            DestinationKind::Pipe | DestinationKind::Stdout => {
-                pipe::recover(&unsettled, &mut settler)?;
-                (0, unsettled.intents.len())
-            }
-        };
-        delivered = delivered.saturating_add(more_delivered);
-        dropped = dropped.saturating_add(more_dropped);
+    let intents: Vec<_> =
+        ledger.intents().into_iter().filter(|intent| intent.destination == destination.id).collect();
+    if intents.is_empty() {
+        return Ok((0, 0));
     }
+    destinations::allowed(&destination.name, owner)?;
+    let unsettled = Unsettled { destination, intents };
+    let mut settler = Settlement(ledger);
+    let (delivered, dropped) = match unsettled.destination.name.kind {
+        DestinationKind::Maildir => {
+            let _acting = access::act(owner)?;
+            let mut settler = RootsSettler { inner: &mut settler, owner };
+            let recovered = maildir::recover(&unsettled, &mut settler, now)?;
+            (recovered.delivered, recovered.again)
+        }
+        DestinationKind::Mbox => {
+            let recovered = mbox::recover(&unsettled, directory, &mut settler, now, owner, stop)?;
+            (recovered.delivered, recovered.again)
+        }
+        DestinationKind::Pipe | DestinationKind::Stdout => {
+            pipe::recover(&unsettled, &mut settler)?;
+            (0, unsettled.intents.len())
+        }
+    };
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     Ok((wide(delivered), wide(dropped)))
 }
@@ -125,21 +180,35 @@ pub(super) struct Settling {
 }
 
 impl Neighbours for Settling {
-    fn settle(&mut self, neighbour: &Neighbour) -> Result<bool, delivery::Error> {
+    fn settle(&mut self, neighbour: &Neighbour, mbox: &Path) -> Result<bool, delivery::Error> {
         let lock = match Lock::acquire(&neighbour.directory, Some(Some(Duration::ZERO)), &self.stop) {
             Ok(lock) => lock,
             Err(ledger::Error::Locked) => return Ok(false),
             Err(e) => return Err(ledger_error(e)),
         };
-        let Some(mailbox) = Ledger::mailbox_of(&neighbour.directory).map_err(ledger_error)? else {
-            return Ok(true);
-        };
-        let mut ledger =
-            Ledger::open(&neighbour.directory, &mailbox, lock, Time::now()).map_err(ledger_error)?;
+        let directory = &neighbour.directory;
         let owner = self.owner.as_ref();
-        settle(&mut ledger, &neighbour.directory, owner, &self.stop, |kind| kind == DestinationKind::Mbox)?;
-        mbox::clean_up(&self.state, &neighbour.directory, ledger.id(), &ledger.intents())?;
-        ledger.close().map_err(ledger_error)?;
+        if let Some(mailbox) = Ledger::mailbox_of(directory).map_err(ledger_error)? {
+            let mut ledger =
+                Ledger::open(directory, &mailbox, lock.clone(), Time::now()).map_err(ledger_error)?;
+            if ledger.id() == neighbour.ledger {
+                let here = |name: &DestinationName| {
+                    let path = Path::new(OsStr::from_bytes(&name.address));
+                    name.kind == DestinationKind::Mbox && mbox::leads_to(path, owner, mbox)
+                };
+                let settled = settle(&mut ledger, directory, owner, &self.stop, here);
+                if let Some((_, e)) = settled.failed.into_iter().next() {
+                    ledger.close().map_err(ledger_error)?;
+                    return Err(e);
+                }
+            }
+            // A spool has served only when what became of its messages is on disk.
+            ledger.sync().map_err(ledger_error)?;
+            mbox::clean_up(&self.state, directory, ledger.id(), &ledger.intents())?;
+            ledger.close().map_err(ledger_error)?;
+        }
+        mbox::forget(&self.state, &neighbour.ledger, mbox)?;
+        drop(lock);
         Ok(true)
     }
 }

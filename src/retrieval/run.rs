@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -64,12 +65,15 @@ pub(super) struct Run<'a> {
     /// Whether any destination hands messages over one by one: it then starts with the first.
     pub(super) hands_over: bool,
     fingerprint: OnceLock<String>,
+    /// Whether a login of this run was accepted: the lock of that session may last a little longer than it.
+    pub(super) logged_in: AtomicBool,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(account: &'a Account, options: &'a Options, context: &'a Context<'a>) -> Self {
         let hands_over = account.deliver.iter().any(|to| matches!(to, Deliver::Pipe(_) | Deliver::Stdout));
-        Self { account, options, context, hands_over, fingerprint: OnceLock::new() }
+        let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
+        Self { account, options, context, hands_over, fingerprint, logged_in }
     }
 
     /// What tells the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock held: the key

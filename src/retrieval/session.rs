@@ -1,24 +1,31 @@
 //! One session: log in, retrieve what is planned, delete, and part in the way that loses nothing.
 
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 
+use super::alerts;
 use super::committer::{self, Work};
+use super::compare::Comparison;
+use super::conditions;
 use super::destinations::Destinations;
+use super::doubts;
 use super::error::Error;
+use super::fetch::naming::Naming;
+use super::fetch::standing::{self, Header, Pace, Standing};
 use super::fetch::{Fetch, State, Tally};
-use super::login::{agree_on_pipelining, login, pin, way};
+use super::login::{agree_on_pipelining, log_in};
 use super::prepare::{Known, Prepared, prepare, sizes_are_due};
 use super::quick;
+use super::rounds::{Round, Rounds};
 use super::run::Run;
-use crate::client::{self, Ahead, Client, Farewell, Transaction};
-use crate::clock::Time;
-use crate::exit::ExitCode;
-use crate::ledger::memory::{Memory, Offer, Pipelining as Verdict, Stage};
-use crate::ledger::{Entry, Ledger};
-use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
-use crate::proof::{Delivered, EntryId};
+use crate::client::{self, Ahead, Client, Farewell, Pipelining, Transaction};
+use crate::clock::{self, Time};
+use crate::ledger::memory::{Flight, Memory, Pipelining as Verdict};
+use crate::ledger::{self, Ledger};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::proof::{EntryId, Key};
 use crate::protocol::capability::Expire;
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
 
@@ -30,8 +37,67 @@ pub(super) struct Sessions<'a, 'b> {
     pub(super) secret: &'a Secret,
     /// Messages, and their octets, that its sessions have delivered.
     pub(super) taken: (u64, Octets),
-    /// Whether the server was taken to have answered out of step.
-    pub(super) suspected: bool,
+    /// What its sessions have learnt for those that follow.
+    pub(super) course: Course,
+}
+
+/// What the sessions of a run learn for those that follow.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// One command at a time from now on: the server was taken to have answered out of step.
+    pub(super) unpipelined: bool,
+    /// No answer of this server names a message: one in each session.
+    pub(super) nothing_names: bool,
+    /// This many messages are asked for one by one, each followed by a question: a session broke off at one of them.
+    pub(super) careful: usize,
+    /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
+    pub(super) broken: u32,
+    /// Sessions in a row that ended well before the limit that was set to them.
+    pub(super) good: u32,
+    /// Not asked for again in this run.
+    set_aside: Vec<SetAside>,
+    /// Whether any session has brought something.
+    pub(super) came: bool,
+    /// How the last session ended.
+    pub(super) ended: Ended,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ended {
+    /// Commands shared a flight.
+    pub(super) pipelined: bool,
+    /// Messages asked for since the last answer that named.
+    pub(super) void: usize,
+    /// One message is certainly the cause.
+    pub(super) blamed: bool,
+    /// Something was to be deleted at its end.
+    pub(super) unconfirmed: bool,
+    /// The answer to `QUIT` did not come, and deletions hang on it.
+    pub(super) quit_lost: bool,
+    /// Messages, or headers, that were confirmed.
+    pub(super) confirmed: u32,
+    /// Commands answered after the listing.
+    pub(super) answered: u32,
+}
+
+/// A message, as another session will list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum SetAside {
+    UniqueId(UniqueIdBuf),
+    /// Without a unique-id: the same number and size.
+    Numbered(MessageNumber, Option<Octets>),
+}
+
+/// Why there is another session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// It's the first.
+    First,
+    /// The server shows only a window of the maildrop: nothing is lost if there is no other session.
+    Window,
+    /// Something is left to do.
+    Rest,
 }
 
 /// Which messages a session is about.
@@ -42,13 +108,15 @@ pub(super) enum Scope {
     /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
     /// see `QUIT` only when all of it was stored.
     Only { left: Vec<EntryId> },
+    /// Those that failed before: the last session, which may have to end without `QUIT`.
+    Failed,
 }
 
 /// What a session came to.
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// Whether there should be another one.
-    pub(super) next: Option<Scope>,
+    pub(super) next: Option<(Scope, Follows)>,
 }
 
 /// What a run works with.
@@ -58,13 +126,23 @@ impl Sessions<'_, '_> {
     /// A session that begins with a quick poll's question.  Mostly it ends with it, the maildrop being as it was left;
     /// else it goes on, with the listings on their way.
     pub(super) fn glance(&mut self, question: Ahead) -> Result<Option<Client<Transaction>>, Error> {
-        let mut client = self.login(question)?;
-        let Some(glance) = client.glance()? else { return Ok(Some(client)) };
+        let mut client = log_in(self.run, self.memory, self.secret, Some(question))?;
+        let glance = match client.glance() {
+            Ok(glance) => glance,
+            Err(e) => {
+                // The server may no longer answer what comes behind the password: the next run doesn't count on it.
+                self.memory.flight = Flight::Unproven;
+                quick::forget(self.memory);
+                return Err(e.into());
+            }
+        };
+        let Some(glance) = glance else { return Ok(Some(client)) };
         if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
         {
             self.summary.listed = u64::from(messages);
             self.run.report(&Event::Listed { messages: self.summary.listed });
             self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
+            conditions::carry(self.memory, self.summary);
             client.quit(false)?;
             return Ok(None);
         }
@@ -79,7 +157,7 @@ impl Sessions<'_, '_> {
         held: Held,
         begun: Option<Client<Transaction>>,
         scope: &Scope,
-        extra: bool,
+        follows: Follows,
     ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
         let listing = Ahead::Listing {
@@ -87,55 +165,29 @@ impl Sessions<'_, '_> {
             sizes: sizes_are_due(self.memory.sizes, ledger.now())
                 || quick::expects_mail(self.run, self.memory),
         };
-        let client = match begun.map_or_else(|| self.login(listing), Ok) {
+        self.course.ended = Ended::default();
+        let client = match begun.map_or_else(|| log_in(self.run, self.memory, self.secret, Some(listing)), Ok)
+        {
             Ok(client) => client,
-            // Nothing is lost when an extra session isn't to be had.
-            Err(e) if extra && e.is_transient() => {
+            // Nothing is lost when an extra session isn't to be had, whatever the server says about it: it has just let
+            // us in.
+            Err(e) if follows == Follows::Window => {
                 self.run.detail(|| format!("no further session: {e}"));
                 return (Some((ledger, destinations)), Ok(Outcome { next: None }));
             }
+            Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
+                return (Some((ledger, destinations)), Err(Error::NoFurtherSession(e)));
+            }
             Err(e) => return (Some((ledger, destinations)), Err(e)),
         };
-        let taken = &mut self.taken;
-        let session = Session { run: self.run, summary: self.summary, memory: self.memory, scope, taken };
+        let Self { run, summary, memory, taken, course, .. } = self;
+        let session = Session { run, summary, memory, scope, taken, course };
         let (held, outcome) = session.transact(client, ledger, destinations);
         if outcome.is_err() {
             // What it was about may be due although the maildrop looks as it was left.
             quick::forget(self.memory);
         }
         (held, outcome)
-    }
-
-    fn login(&mut self, ahead: Ahead) -> Result<Client<Transaction>, Error> {
-        // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
-        let now = Time::now();
-        self.run.report(&Event::Connecting { server: self.run.server() });
-        let mut attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
-        if let Err(Error::Client(e)) = &attempt
-            && !matches!(e, client::Error::Connection(_))
-        {
-            // What was remembered may be why.
-            let remembered = !std::mem::take(&mut self.memory.offers).is_empty();
-            if remembered && matches!(e, client::Error::LoginRefused { secret_sent: false, .. }) {
-                attempt = login(self.run, self.memory, self.secret, now, Some(ahead));
-            }
-        }
-        let client = attempt?;
-        let facts = client.login_facts();
-        self.run.report(&Event::LoggedIn { mechanism: facts.method.name() });
-        pin(self.memory, self.run.account.auth, facts);
-        if let Some(before) = &facts.capabilities_before
-            && facts.trustworthy
-            && facts.asked
-        {
-            self.memory.put_offer(Offer {
-                way: way(self.run.account),
-                stage: Stage::BeforeLogin,
-                when: now,
-                capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
-            });
-        }
-        Ok(client)
     }
 }
 
@@ -145,6 +197,7 @@ struct Session<'a, 'b> {
     memory: &'a mut Memory,
     scope: &'a Scope,
     taken: &'a mut (u64, Octets),
+    course: &'a mut Course,
 }
 
 impl Session<'_, '_> {
@@ -154,40 +207,217 @@ impl Session<'_, '_> {
         mut ledger: Ledger,
         mut destinations: Destinations,
     ) -> (Option<Held>, Result<Outcome, Error>) {
-        let mut prepared =
-            match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken) {
-                Ok(prepared) => prepared,
-                Err(e) => {
-                    client.hang_up();
-                    return (Some((ledger, destinations)), Err(e));
-                }
-            };
-        self.summary.listed = u64::try_from(prepared.maildrop.len()).unwrap_or(u64::MAX);
-        self.tell_plan(&prepared.maildrop, &prepared.decisions);
-        let (mut tally, result);
-        (ledger, tally, result) = match self.fetch(&mut client, ledger, &mut destinations, &mut prepared) {
-            Ok(fetched) => fetched,
+        if self.course.unpipelined {
+            client.set_pipelining(Pipelining::Off);
+        }
+        self.course.ended.pipelined = client.pipelines();
+        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
+        {
+            Ok(prepared) => prepared,
             Err(e) => {
                 client.hang_up();
-                return (None, Err(e));
+                return (Some((ledger, destinations)), Err(e));
             }
         };
-        let Prepared { mut maildrop, policy, drop_listing, .. } = prepared;
-        self.count(&tally);
+        let Prepared { mut maildrop, mut decisions, policy, suspicion, drop_listing } = prepared;
+        self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
+        self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
+        self.tell_plan(&maildrop, &decisions, &policy, &ledger);
+        let standing = match self.standing(&client, &maildrop, drop_listing) {
+            Ok(standing) => standing,
+            Err(e) => {
+                client.hang_up();
+                return (Some((ledger, destinations)), Err(e));
+            }
+        };
+        let by_header = |decision: &Decision| *decision == Decision::Compare(Why::Nameless);
+        if standing.header.is_missing()
+            && !maildrop.has_unique_ids()
+            && !policy.deletes_everything()
+            && decisions.iter().any(by_header)
+        {
+            client.hang_up();
+            return (Some((ledger, destinations)), Err(Error::NoIdentity { server: self.run.server() }));
+        }
+        let mut tally = Tally { standing, ..Tally::default() };
+        let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
+        let has_top = !tally.standing.header.is_missing();
+        let mut next =
+            rounds.first(decisions, (&maildrop, &policy), &ledger, &self.memory.habits, has_top).map(Some);
+        let mut result = Ok(());
+        loop {
+            let round = match next {
+                Ok(Some(round)) => round,
+                Ok(None) => break,
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            };
+            let ended =
+                self.round(&mut client, ledger, &mut destinations, (&maildrop, &policy), round, &mut tally);
+            let comparison;
+            (ledger, comparison, result) = match ended {
+                Ok(ended) => ended,
+                Err(e) => {
+                    client.hang_up();
+                    return (None, Err(e));
+                }
+            };
+            let goes_on = result.is_ok() && tally.trouble.is_none() && !tally.over;
+            if !goes_on || *self.scope != Scope::Everything {
+                break;
+            }
+            let habits = &mut self.memory.habits;
+            next =
+                rounds.next(self.run, comparison, (&mut maildrop, &policy), &mut ledger, habits, &mut tally);
+        }
+        if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
+            result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy, &tally);
+        }
+        self.count(&tally, &maildrop, &ledger, &policy);
+        if let Err(e) = self.learn(&tally, &maildrop, &ledger, policy.deletes()) {
+            result = result.and(Err(e));
+        }
         if let Err(e) = result {
             client.hang_up();
             return (Some((ledger, destinations)), Err(e));
         }
-        let parted = self.part(client, &mut ledger, &mut maildrop, &policy, &mut tally);
+        let drops = drops_at_quit(&client);
+        let parted = self.part(client, &mut ledger, &policy, &mut tally);
         let parted = parted.and_then(|confirmed| {
             self.remember(confirmed, &maildrop, &ledger, &policy, drop_listing, &tally)?;
             Ok(confirmed)
         });
         let outcome = match (parted, tally.trouble.take()) {
             (Err(e), _) | (Ok(_), Some(e)) => Err(e),
-            (Ok(confirmed), None) => Ok(self.outcome(confirmed, &policy, &maildrop, &ledger, &tally)),
+            (Ok(confirmed), None) => {
+                Ok(self.outcome((confirmed, drops), &policy, &maildrop, &ledger, &tally))
+            }
         };
         (Some((ledger, destinations)), outcome)
+    }
+
+    /// What holds for the whole session.
+    fn standing(
+        &self,
+        client: &Client<Transaction>,
+        maildrop: &Maildrop,
+        drop_listing: Option<(u32, Octets)>,
+    ) -> Result<Standing, Error> {
+        let seed = clock::random().map_err(client::Error::Random)?;
+        let known = self.memory.names.map(|(form, _)| form);
+        // Where `STAT` wasn't asked, it's likely to count what the listing counts.
+        let counted = || {
+            let octets = maildrop.iter().try_fold(Octets(0), |sum, listed| Some(sum.plus(listed.octets?)))?;
+            Some((u32::try_from(maildrop.len()).ok()?, octets))
+        };
+        let drop_listing = drop_listing.or_else(counted);
+        let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
+        let died = self.memory.died.iter().cloned().collect::<HashSet<_>>();
+        let first = if died.is_empty() { standing::first_pace(client) } else { 1 };
+        Ok(Standing {
+            naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
+            pace: Pace::new(self.course.careful, first),
+            header: Header::new(!has_top),
+            budget: self.memory.limit.map(|limit| limit.commands),
+            others_came: self.course.came,
+            died,
+            ..Standing::default()
+        })
+    }
+
+    /// Leaves alone what this run has tried in vain; and, where a server deletes at `QUIT` what was merely retrieved, what
+    /// failed before, unless this session is for nothing else.
+    fn set_aside(
+        &self,
+        decisions: &mut [Decision],
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        drops_at_quit: bool,
+    ) {
+        if self.course.set_aside.is_empty() && !drops_at_quit && *self.scope != Scope::Failed {
+            return;
+        }
+        let ids: HashSet<EntryId> = self
+            .course
+            .set_aside
+            .iter()
+            .filter_map(|aside| match aside {
+                SetAside::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+                SetAside::Numbered(..) => None,
+            })
+            .collect();
+        let aside = |listed: &Listed<'_>| match listed.who {
+            Who::Known(id) => ids.contains(&id),
+            Who::New(unique_id) => {
+                let is =
+                    |aside: &SetAside| matches!(aside, SetAside::UniqueId(id) if id.borrow() == unique_id);
+                self.course.set_aside.iter().any(is)
+            }
+            Who::Nameless => {
+                self.course.set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
+            }
+        };
+        let failed =
+            |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
+        let of_failed_only = *self.scope == Scope::Failed;
+        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            let leave = aside(&listed)
+                || (drops_at_quit && failed(&listed) != of_failed_only)
+                || (of_failed_only && !failed(&listed));
+            if leave && !matches!(decision, Decision::Leave(_)) {
+                *decision = Decision::Leave(Why::BackingOff);
+            }
+        }
+    }
+
+    /// What the session showed of the server, for those that follow.
+    fn learn(
+        &mut self,
+        tally: &Tally,
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        deletes: bool,
+    ) -> Result<(), Error> {
+        let Standing { naming, pace, confirmed, answered, .. } = &tally.standing;
+        let course = &mut *self.course;
+        course.came |= *confirmed > 0;
+        course.careful = pace.careful;
+        course.ended = Ended {
+            pipelined: course.ended.pipelined,
+            void: tally.void,
+            blamed: tally.blamed.is_some(),
+            quit_lost: false,
+            unconfirmed: deletes && (tally.delivered > 0 || !tally.accepted.is_empty()),
+            confirmed: *confirmed,
+            answered: *answered,
+        };
+        for number in tally.unstored.iter().chain(&tally.blamed) {
+            let Some(listed) = maildrop.find(*number) else { continue };
+            let aside = match listed.who {
+                Who::New(unique_id) => SetAside::UniqueId(unique_id.to_buf()),
+                Who::Known(id) => match ledger.key(id)? {
+                    Key::UniqueId(unique_id) => SetAside::UniqueId(unique_id),
+                    Key::Header(_) => SetAside::Numbered(*number, listed.octets),
+                },
+                Who::Nameless => SetAside::Numbered(*number, listed.octets),
+            };
+            // What a session that broke off didn't come to is another one's.
+            if tally.void == 0 || tally.blamed == Some(*number) {
+                course.set_aside.push(aside);
+            }
+        }
+        if let Some(form) = naming.found()
+            && self.memory.names.map(|(known, _)| known) != Some(form)
+        {
+            self.memory.names = Some((form, Time::now()));
+        }
+        self.memory.died.retain(|unique_id| !tally.survived.contains(unique_id));
+        for unique_id in &tally.died {
+            self.memory.died_at(unique_id.clone());
+        }
+        Ok(())
     }
 
     /// For the next run's quick poll.
@@ -202,7 +432,9 @@ impl Session<'_, '_> {
     ) -> Result<(), Error> {
         let well = confirmed
             && tally.trouble.is_none()
+            && conditions::show_in_a_quick_poll(self.summary)
             && *self.scope == Scope::Everything
+            && !tally.cut_short
             && !self.run.context.stop.raised();
         if well && quick::wanted(self.run) {
             quick::remember(self.run, self.memory, maildrop, ledger, policy, drop_listing, tally)?;
@@ -212,46 +444,55 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn tell_plan(&self, maildrop: &Maildrop, decisions: &[Decision]) {
+    fn tell_plan(&mut self, maildrop: &Maildrop, decisions: &[Decision], policy: &Policy, ledger: &Ledger) {
         let mut messages = 0_u64;
         let mut octets = Some(Octets(0));
-        let mut elsewhere = 0_u64;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             match decision {
                 Decision::Leave(why @ (Why::BackingOff | Why::Elsewhere)) => {
                     self.run.detail(|| format!("message {} is left for now: {why}", listed.number));
                 }
-                Decision::Leave(_) => {}
-                Decision::Retrieve(_) | Decision::Compare(_) => {
+                Decision::Leave(why) if *why != Why::Waits => {}
+                Decision::Leave(_) | Decision::Retrieve(_) | Decision::Compare(_) | Decision::Delete(_) => {
                     messages = messages.saturating_add(1);
                     octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
                 }
             }
-            elsewhere = elsewhere.saturating_add(u64::from(*decision == Decision::Leave(Why::Elsewhere)));
         }
-        if elsewhere > 0 {
-            let waiting = crate::text::count(elsewhere, "message");
-            self.run.warn(format!(
-                "{waiting} on the server still to be delivered to a destination that isn't configured now: configure \
-                 it again, or give the message to all that are with --all"
-            ));
+        if *self.scope == Scope::Everything {
+            conditions::planned(self.summary, maildrop, decisions, ledger, &self.run.account.name);
+            conditions::sizes_refused(self.summary, maildrop, ledger, policy);
+        } else if messages > 0 {
+            conditions::tried(self.summary);
         }
         self.run.report(&Event::Planned { messages, octets });
     }
 
-    /// Runs the committer beside the network; the error of either is the session's.
-    fn fetch(
+    /// One round of a session: retrieves, compares and deletes what it says, with the committer beside the network, and
+    /// adds to `tally`.  The ledger comes back with the round's own error, which may be either's; it doesn't where the
+    /// committer could not be started, or died.
+    fn round(
         &mut self,
         client: &mut Client<Transaction>,
         ledger: Ledger,
         destinations: &mut Destinations,
-        prepared: &mut Prepared,
-    ) -> Result<(Ledger, Tally, Result<(), Error>), Error> {
-        let Prepared { maildrop, decisions, policy, comparison, .. } = prepared;
-        if !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
-            return Ok((ledger, Tally { in_step: true, ..Tally::default() }, Ok(())));
+        (maildrop, policy): (&Maildrop, &Policy),
+        round: Round,
+        tally: &mut Tally,
+    ) -> Result<(Ledger, Comparison, Result<(), Error>), Error> {
+        let Round { decisions, comparison, ready } = round;
+        if ready.is_empty() && !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
+            return Ok((ledger, comparison, Ok(())));
         }
-        let known = Known::read(maildrop, decisions, &ledger, destinations)?;
+        let mut known = Known::read(maildrop, &decisions, &ledger, destinations)?;
+        let sample = tally.standing.naming.sample(maildrop.len());
+        for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
+            if let Who::Known(id) = listed.who
+                && let Entry::Vacant(vacant) = known.keys.entry(id)
+            {
+                vacant.insert(ledger.key(id)?);
+            }
+        }
         let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
@@ -259,16 +500,18 @@ impl Session<'_, '_> {
             run: self.run,
             client,
             maildrop,
-            decisions,
-            comparison: std::mem::take(comparison),
+            decisions: &decisions,
+            comparison,
             lacking: known.lacking,
             keys: known.keys,
+            sample,
             failed_before: known.failed_before,
+            some_failed_before: alerts::messages_reported(self.memory),
             entrances,
             policy,
             work: Some(work),
             inbox,
-            state: State::default(),
+            state: State::new(std::mem::take(tally), ready, (maildrop, &decisions, policy)),
         };
         std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
@@ -281,14 +524,14 @@ impl Session<'_, '_> {
             let (ledger, committed) = committer.join().map_err(|_| Error::Bug)?;
             // What it still had to say has been said by now.
             fetch.last_reports();
-            let tally = std::mem::take(&mut fetch.state.tally);
+            *tally = std::mem::take(&mut fetch.state.tally);
             // A disk that refuses outranks a line that broke.
             let result = committed.map_err(Error::from).and(fetched);
-            Ok((ledger, tally, result))
+            Ok((ledger, fetch.comparison, result))
         })
     }
 
-    fn count(&mut self, tally: &Tally) {
+    fn count(&mut self, tally: &Tally, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
         let summary = &mut *self.summary;
         summary.delivered = summary.delivered.saturating_add(tally.delivered);
         summary.octets = summary.octets.saturating_add(tally.octets);
@@ -296,160 +539,136 @@ impl Session<'_, '_> {
         let (messages, octets) = &mut *self.taken;
         *messages = messages.saturating_add(tally.delivered);
         *octets = octets.plus(Octets(tally.octets));
-        if let Some(exit) = tally.exit {
-            self.mark(exit);
+        conditions::failed(self.summary, maildrop, ledger, policy, tally);
+        conditions::not_deleted(self.summary, tally.not_deleted);
+        conditions::deletions(self.summary, tally);
+        if tally.folder_data && !std::mem::replace(&mut self.memory.habits.folder_data, true) {
+            self.run.warn(
+                "message 1 on the server isn't mail but its own book-keeping (\"FOLDER INTERNAL DATA\"): it's neither \
+                 delivered nor deleted, and this is said once"
+                    .to_owned(),
+            );
         }
     }
 
-    /// Something failed that the events have told about.
-    fn mark(&mut self, exit: ExitCode) {
-        let trouble = self.summary.trouble.get_or_insert_with(|| crate::report::Trouble {
-            exit,
-            message: String::new(),
-            hint: None,
-            news: true,
-        });
-        trouble.exit = trouble.exit.merge(exit);
-    }
-
-    /// Deletes what the policy retires, and ends the session.
+    /// Ends the session; whether the server has confirmed that.
     fn part(
         &mut self,
-        mut client: Client<Transaction>,
+        client: Client<Transaction>,
         ledger: &mut Ledger,
-        maildrop: &mut Maildrop,
         policy: &Policy,
         tally: &mut Tally,
     ) -> Result<bool, Error> {
-        if *self.scope == Scope::Everything && !self.run.context.stop.raised() {
-            self.retire(&mut client, ledger, maildrop, policy, tally)?;
-        }
-        if !tally.refused.is_empty() {
-            self.mark(ExitCode::Later);
-        }
         if client.outstanding() > 0 {
             // Stopped, and not everything was answered in time: the next run deletes.
             client.hang_up();
             return Ok(false);
         }
-        if tally.not_stored && drops_at_quit(&client) {
+        if tally.over {
+            client.hang_up();
+            return Ok(true);
+        }
+        if (tally.not_stored || !tally.aside.is_empty()) && drops_at_quit(&client) {
             self.run.detail(|| {
                 "closed without QUIT: this server may drop what was retrieved, and not all of it is stored".to_owned()
             });
             client.hang_up();
             return Ok(false);
         }
-        // Deletions count from QUIT on: by then the ledger must have what they rest on.
-        if !tally.accepted.is_empty() {
+        // Deletions count from QUIT on: by then the ledger must have what they rest on.  Of several messages with one key,
+        // of which the server has refused to delete one, that one is there still.
+        let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+        let deleted = tally.accepted.len();
+        tally.accepted.retain(|id| !refused.contains(id));
+        let asked = ledger.ask_deletion(&tally.accepted)?;
+        if deleted > 0 {
             ledger.sync()?;
         }
-        if tally.in_step && tally.retrieved && client.checks_step() {
+        if tally.retrieved && client.pipelines() && self.memory.pipelining == Verdict::Unproven {
             self.memory.pipelining = Verdict::InStep;
         }
-        let matters = tally.retrieved || !tally.accepted.is_empty();
+        let matters = tally.retrieved || deleted > 0;
         match client.quit(matters)? {
             Farewell::Confirmed => {
-                let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
+                let deleted = u64::try_from(deleted).unwrap_or(u64::MAX);
                 self.summary.deleted = self.summary.deleted.saturating_add(deleted);
-                // Of several messages with one key, one is there still.
-                let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
-                tally.accepted.retain(|id| !refused.contains(id));
-                ledger.deleted(&tally.accepted)?;
-                ledger.flush()?;
+                ledger.confirm_deletion(asked)?;
                 Ok(true)
             }
             Farewell::Refused(text) => {
-                if !tally.accepted.is_empty() {
-                    self.run.warn(format!("the server did not confirm the deletions: {text}"));
-                }
+                conditions::quit(self.summary, ledger, policy, tally, Some(&text));
                 Ok(false)
             }
-            Farewell::Unanswered => Ok(!matters),
+            Farewell::Unanswered => {
+                self.course.ended.quit_lost = deleted > 0;
+                if matters {
+                    conditions::quit(self.summary, ledger, policy, tally, None);
+                }
+                Ok(!matters)
+            }
         }
-    }
-
-    fn retire(
-        &mut self,
-        client: &mut Client<Transaction>,
-        ledger: &mut Ledger,
-        maildrop: &mut Maildrop,
-        policy: &Policy,
-        tally: &mut Tally,
-    ) -> Result<(), Error> {
-        if !maildrop.has_sizes() {
-            // LIST was asked and refused: whether a unique-id still stands for the same message can't be told.
-            return Ok(());
-        }
-        adopt(maildrop, ledger);
-        let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
-        let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
-        let retired =
-            plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
-        if retired.is_empty() {
-            return Ok(());
-        }
-        let proofs: Vec<Delivered> =
-            retired.iter().filter_map(|retired| ledger.delivered(retired.entry, retired.number)).collect();
-        for retired in &retired {
-            self.run.detail(|| format!("message {} is deleted: {}", retired.number, retired.why));
-        }
-        super::fetch::delete_all(self.run, client, &proofs, tally)
     }
 
     fn outcome(
         &self,
-        confirmed: bool,
+        (confirmed, drops_at_quit): (bool, bool),
         policy: &Policy,
         maildrop: &Maildrop,
         ledger: &Ledger,
         tally: &Tally,
     ) -> Outcome {
+        let left = || -> Vec<EntryId> {
+            maildrop
+                .iter()
+                .filter_map(|listed| match listed.who {
+                    Who::Known(id) if is_due(&ledger.entry(id), policy) => Some(id),
+                    _ => None,
+                })
+                .take(10)
+                .collect()
+        };
+        let brought = tally.standing.confirmed > 0 || !tally.accepted.is_empty();
+        if confirmed && tally.cut_short && brought {
+            return Outcome { next: Some((self.scope.clone(), Follows::Rest)) };
+        }
         if !policy.window {
-            return Outcome { next: None };
+            let deletes = drops_at_quit && policy.deletes();
+            let next = match self.scope {
+                // What wasn't stored is left alone, so that the rest can be deleted.
+                Scope::Everything if deletes && !confirmed && tally.not_stored && brought => {
+                    Some((Scope::Everything, Follows::Rest))
+                }
+                // Unless this run has tried them already.
+                Scope::Everything if drops_at_quit && confirmed && self.course.set_aside.is_empty() => {
+                    (!left().is_empty()).then_some((Scope::Failed, Follows::Rest))
+                }
+                _ => None,
+            };
+            return Outcome { next };
         }
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
             Scope::Everything => {
-                let left: Vec<EntryId> = maildrop
-                    .iter()
-                    .filter_map(|listed| match listed.who {
-                        Who::Known(id) if is_due(&ledger.entry(id), policy.now) => Some(id),
-                        _ => None,
-                    })
-                    .take(10)
-                    .collect();
+                let left = left();
                 (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })
             }
             Scope::Only { left } => match left.split_last() {
                 Some((_, rest)) if !rest.is_empty() => Some(Scope::Only { left: rest.to_vec() }),
                 _ => None,
             },
+            Scope::Failed => None,
         };
-        Outcome { next }
+        Outcome { next: next.map(|scope| (scope, Follows::Window)) }
     }
 }
 
 /// Whether it failed, and has waited long enough.
-fn is_due(entry: &Entry, now: Time) -> bool {
-    entry.failures > 0 && entry.retry_after.is_none_or(|at| at <= now)
-}
-
-/// Gives messages that this run delivered their entries, so that they count among the newest.
-fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
-    let found: Vec<(MessageNumber, EntryId)> = maildrop
-        .iter()
-        .filter_map(|listed| match listed.who {
-            Who::New(unique_id) => ledger.find(unique_id).map(|id| (listed.number, id)),
-            Who::Known(_) | Who::Nameless => None,
-        })
-        .collect();
-    for (number, id) in found {
-        maildrop.assign(number, id);
-    }
+fn is_due(entry: &ledger::Entry, policy: &Policy) -> bool {
+    entry.failures > 0 && !plan::backs_off(entry, policy)
 }
 
 /// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.
-fn drops_at_quit(client: &Client<Transaction>) -> bool {
+pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
     let before = client.login_facts().capabilities_before.as_ref();
     [before, client.capabilities()]
         .into_iter()

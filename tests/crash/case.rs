@@ -64,7 +64,9 @@ fn varied() -> Vec<Vec<u8>> {
 
 /// `count` messages of a line or two.
 pub(crate) fn tiny(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|number| format!("Subject: {number}\r\n\r\nbody {number}\r\n").into_bytes()).collect()
+    // Their headers tell them apart: what is known is recognised by TOP.
+    let header = |number| format!("Received: x\r\nMessage-ID: <{number}@x>\r\nSubject: {number}\r\n");
+    (0..count).map(|number| format!("{}\r\nbody {number}\r\n", header(number)).into_bytes()).collect()
 }
 
 const PRIMER: &[u8] = b"Subject: primer\r\n\r\nthe first\r\n";

@@ -97,6 +97,69 @@ mod after_a_crash {
         case.recovers(0);
     }
 
+    /// The steps of a recovery, in a few words each.
+    fn steps(case: &Case) -> Vec<String> {
+        let run = case.popfetch().record_steps().run();
+        run.succeeds();
+        let shown = |step: &String| {
+            let (kind, path) = step.split_once(' ').unwrap().1.split_once(' ').unwrap();
+            let place = path.rsplit_once("/mail/dir").map_or_else(
+                || path.rsplit('/').next().unwrap().to_owned(),
+                // Whatever the file's name.
+                |(_, place)| {
+                    let folder = place.split('/').nth(1).unwrap_or_default();
+                    format!("{folder}{}", if place.matches('/').count() == 2 { "/NAME" } else { "" })
+                },
+            );
+            format!("{kind} {place}")
+        };
+        run.steps.iter().map(shown).collect()
+    }
+
+    /// Whether these come one behind the other, with anything in between.
+    #[track_caller]
+    fn in_order(steps: &[String], wanted: &[&str]) {
+        let mut rest = steps.iter();
+        for wanted in wanted {
+            assert!(rest.any(|step| step == wanted), "no {wanted} where it should be: {steps:#?}");
+        }
+    }
+
+    /// A killed run leaves its work in the page cache only: each sync is made again before its result is believed.
+    #[test]
+    fn d1_recovery_repeats_every_sync_before_it_believes() {
+        let steps_of_noted = steps(&noted());
+        let renamed = ["Sync tmp/NAME", "Sync tmp", "Rename new/NAME", "Sync new", "Sync cur", "Sync tmp"];
+        in_order(&steps_of_noted, &[&renamed[..], &["Write ledger", "Sync ledger"]].concat());
+        let rename = steps_of_noted.iter().position(|step| step == "Rename new/NAME").unwrap();
+        let synced = steps_of_noted[..rename].iter().filter(|step| *step == "Sync tmp/NAME").count();
+        let renames = steps_of_noted.iter().filter(|step| *step == "Rename new/NAME").count();
+        assert!(synced >= 3 && synced >= renames, "each file, before any is renamed: {steps_of_noted:#?}");
+        let steps_of_published = steps(&published());
+        let looked_at = ["Sync new/NAME", "Sync new", "Sync cur", "Sync tmp", "Write ledger", "Sync ledger"];
+        in_order(&steps_of_published, &looked_at);
+    }
+
+    /// The word that a message comes again is on the disk before its file goes: else the next run, after a power failure,
+    /// would take the missing file for one that was published.
+    #[test]
+    fn d1_that_a_message_comes_again_is_on_the_disk_before_its_file_goes() {
+        let case = noted();
+        each(&case, "tmp", |path| std::fs::write(path, "torn").unwrap());
+        let run = case.popfetch().record_steps().run();
+        run.succeeds();
+        let at = |from: usize, what: &str, path: &str| {
+            let is = |step: &String| step.contains(&format!(" {what} ")) && step.contains(path);
+            run.steps.iter().skip(from).position(is).map(|at| at + from)
+        };
+        let removed = at(0, "Remove", "/mail/dir/tmp/").unwrap();
+        let written = run.steps[..removed]
+            .iter()
+            .rposition(|step| step.contains(" Write ") && step.ends_with("/ledger"));
+        let synced = at(written.unwrap(), "Sync", "/ledger").unwrap();
+        assert!(synced < removed, "{:#?}", run.steps);
+    }
+
     /// Gives every `staged` line of a ledger another time.
     fn staged_at(case: &Case, time: i64) {
         let ledger = std::fs::read_to_string(case.ledger()).unwrap();

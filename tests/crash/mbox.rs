@@ -58,6 +58,24 @@ mod torn {
         assert!(torn.len() > primer.octets.len() + 200, "nothing was torn");
     }
 
+    /// A killed run leaves what it appended in the page cache only.
+    #[test]
+    fn m5_what_was_appended_is_synced_before_it_is_believed() {
+        let case = Case::crashed_at(&plan().primed(), 0, |step| step == "Sync ~/mail/box");
+        let run = case.popfetch().record_steps().run();
+        run.succeeds();
+        let at = |from: usize, what: &str, file: &str| {
+            let is = |step: &String| step.contains(&format!(" {what} ")) && step.ends_with(file);
+            run.steps.iter().skip(from).position(is).map(|at| at + from)
+        };
+        let synced = at(0, "Sync", "/mail/box").expect("the sync of the mbox");
+        let recorded = at(synced, "Write", "/ledger").expect("the word that they're delivered");
+        let kept = at(recorded, "Sync", "/ledger").expect("the sync of the ledger");
+        assert!(at(0, "Write", "/mail/box").is_none_or(|appended| appended > kept), "{:#?}", run.steps);
+        assert!(at(0, "Remove", "/mail/box").is_none());
+        case.is_complete(0);
+    }
+
     #[test]
     fn m5_what_another_program_appended_to_a_torn_tail_stays() {
         let case = half_appended(&plan().of(vec![message(1, 20_000)]));

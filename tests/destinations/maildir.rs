@@ -66,6 +66,24 @@ fn m1_a_missing_folder_is_made_again() {
     }
 }
 
+/// What to do stands beside what happened, not in it.
+#[test]
+fn the_hint_about_a_maildir_is_a_field_of_its_own() {
+    let (_server, sandbox) = set_up(numbered([small("a")]), "deliver = { maildir = \"~/no/parent\" }");
+    let run = sandbox.run(["--json"]);
+    let line = run.out();
+    run.exits(73);
+    let trouble: serde_json::Value = line
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|v: &serde_json::Value| v["error"].is_object())
+        .unwrap();
+    let (message, hint) =
+        (trouble["error"]["message"].as_str().unwrap(), trouble["error"]["hint"].as_str().unwrap());
+    assert!(message.contains("there is no directory") && !message.contains("hint"), "{message}");
+    assert!(hint.starts_with("mkdir -p "), "{hint}");
+}
+
 #[test]
 fn m1_a_maildir_that_had_mail_is_never_made_anew() {
     let (server, sandbox) = set_up(numbered([small("a")]), INTO_MAILDIR);

@@ -63,9 +63,7 @@ fn m9_only_exit_status_0_is_a_delivery() {
         assert_eq!(calls(&sandbox), if again { 2 } else { 1 }, "{script}");
         assert_eq!(server.count("RETR"), calls(&sandbox));
         quiet.never_says("message 1");
-        if again {
-            quiet.exits(75);
-        }
+        quiet.exits(75);
         assert_eq!(server.count("DELE"), 0, "{script}");
     }
 }
@@ -268,11 +266,56 @@ fn m11_m12_senders_are_harmless() {
 fn a_shell_line_gets_the_sender_in_its_environment_only() {
     let (_server, sandbox) = set_up(
         numbered([from("<$(touch${IFS}pwned)@x>")]),
-        "deliver = { pipe = \"printf %s \\\"$SENDER {sender}\\\" > ~/said\" }",
+        "deliver = { pipe = \"printf %s \\\"$SENDER\\\" > ~/said\" }",
     );
     poll(&sandbox).succeeds();
-    assert_eq!(std::fs::read_to_string(sandbox.path("said")).unwrap(), "$(touch${IFS}pwned)@x {sender}");
+    assert_eq!(std::fs::read_to_string(sandbox.path("said")).unwrap(), "$(touch${IFS}pwned)@x");
     assert!(!sandbox.path("pwned").exists());
+}
+
+#[test]
+fn a_strangers_words_never_go_to_a_shell() {
+    for pipe in [
+        "[\"sh\", \"-c\", \"echo {sender} >> ~/said\"]",
+        "[\"env\", \"A=b\", \"nice\", \"bash\", \"-ec\", \"echo {sender} >> ~/said\"]",
+        "\"echo {sender} >> ~/said\"",
+    ] {
+        let (server, sandbox) =
+            set_up(numbered([from("<$(touch${IFS}pwned)@x>")]), &format!("deliver = {{ pipe = {pipe} }}"));
+        poll(&sandbox).exits(78).complains("{sender}").complains("use \"$SENDER\"");
+        assert_eq!((server.sessions(), sandbox.path("said").exists()), (0, false));
+    }
+}
+
+/// A program that has taken a message may have left it in memory: nothing is deleted for it before that's on the disk.
+#[cfg(feature = "crash-points")]
+#[test]
+fn what_a_program_took_is_on_the_disk_before_anything_is_deleted() {
+    let everything = |step: &&String| step.ends_with(" Sync every file system");
+    let scene = |lines: &str| {
+        let deliver = "deliver = [{ maildir = \"~/Mail\" }, { pipe = \"cat >> ~/taken\" }]";
+        set_up(numbered([from("<a@b>"), from("<c@d>")]), &format!("{deliver}\n{lines}"))
+    };
+    for (lines, arguments, syncs) in [
+        ("leave-on-server = false", &[][..], true),
+        ("leave-on-server = { days = 3 }", &[], true),
+        ("", &["--delete"], true),
+        ("", &[], false),
+        ("leave-on-server = false", &["--keep"], false),
+        ("leave-on-server = false\nsync = \"off\"", &[], false),
+    ] {
+        let (_server, sandbox) = scene(lines);
+        let run = sandbox.popfetch(arguments).record_steps().run();
+        run.succeeds();
+        assert_eq!(run.steps.iter().any(|step| everything(&step)), syncs, "{lines} {arguments:?}");
+        if syncs {
+            let (server, sandbox) = scene(lines);
+            let step = run.steps.iter().find(everything).unwrap().split(' ').next().unwrap().parse().unwrap();
+            assert!(sandbox.popfetch(arguments).crash_at(step).run().crashed());
+            assert!(sandbox.path("taken").exists());
+            assert_eq!(server.count("DELE"), 0, "{lines}");
+        }
+    }
 }
 
 /// What cannot confuse a filter: every message has a header, and none is altered by procmail (which takes

@@ -98,15 +98,18 @@ pub fn split_mbox(octets: &[u8]) -> Vec<MboxMessage> {
         .collect()
 }
 
-/// Undoes mboxrd's quoting: one `>` less before `>*From `.
+/// Undoes mboxrd's quoting: one `>` less before `>*From `, but for a From_ line that a gateway has quoted, on top of the
+/// message (R10).
 pub fn unquote(octets: &[u8]) -> Vec<u8> {
-    let quoted = |line: &[u8]| {
+    let quoted = |line: &[u8], first: bool| {
         let marks = line.iter().take_while(|octet| **octet == b'>').count();
-        marks > 0 && line[marks..].starts_with(b"From ")
+        let dated = !line.contains(&b'\r') && line.windows(4).any(|four| four[0] == b':' && four[3] == b' ');
+        marks > 0 && line[marks..].starts_with(b"From ") && !(first && marks == 1 && dated)
     };
     octets
         .split_inclusive(|octet| *octet == b'\n')
-        .flat_map(|line| if quoted(line) { &line[1..] } else { line })
+        .enumerate()
+        .flat_map(|(number, line)| if quoted(line, number == 0) { &line[1..] } else { line })
         .copied()
         .collect()
 }

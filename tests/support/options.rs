@@ -85,6 +85,10 @@ pub struct Options {
     pub removes_at_most: Option<usize>,
     /// Executes one command of each packet and forgets the rest of it.
     pub swallows_pipelined: bool,
+    /// Ends each session at this command after the login, before it's answered.
+    pub commands_per_session: Option<usize>,
+    /// Where more commands are at hand, the dot that ends a message comes behind the answers to the next two.
+    pub late_dots: bool,
     /// Every line ends in LF.
     pub bare_lf: bool,
     /// Octets per packet.
@@ -122,6 +126,8 @@ impl Default for Options {
             window: None,
             removes_at_most: None,
             swallows_pipelined: false,
+            commands_per_session: None,
+            late_dots: false,
             bare_lf: false,
             packet: None,
             buffers: None,
@@ -161,11 +167,31 @@ impl Options {
         self
     }
 
-    pub(super) fn instead_of(&self, command: &str, session: usize) -> Option<&[u8]> {
+    pub(super) fn instead_of(&self, command: &str, session: usize) -> Option<Vec<u8>> {
         if self.instead_session.is_some_and(|number| number != session) {
             return None;
         }
-        self.instead.iter().find(|(text, _)| begins_with(command, text)).map(|(_, answer)| &answer[..])
+        let (text, answer) = self.instead.iter().find(|(text, _)| begins_with(command, text))?;
+        // A listing of the test's making says what is said of one message as well.
+        let is_listing = matches!(text.as_str(), "UIDL" | "LIST") && answer.ends_with(b"\n.\r\n");
+        match command.get(text.len()..).filter(|number| is_listing && !number.is_empty()) {
+            Some(number) => Some(line_of(answer, number.trim())),
+            None => Some(answer.clone()),
+        }
+    }
+}
+
+/// What a listing says of one message, as a single answer; the last line that names it counts.
+fn line_of(listing: &[u8], number: &str) -> Vec<u8> {
+    let lines = listing.split_inclusive(|octet| *octet == b'\n').skip(1);
+    let named = |line: &&[u8]| {
+        let words = line.split(|octet| b" \t\r\n".contains(octet)).filter(|word| !word.is_empty());
+        let number_of = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<u64>().ok();
+        words.filter(|word| *word != b"+OK").map(number_of).next().flatten() == number.parse().ok()
+    };
+    match lines.filter(named).last() {
+        Some(line) => [b"+OK ", line].concat(),
+        None => b"-ERR no such message\r\n".to_vec(),
     }
 }
 

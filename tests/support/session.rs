@@ -25,6 +25,10 @@ pub(super) struct Session<'s> {
     out: Vec<u8>,
     user: Option<String>,
     open: Option<Open>,
+    /// Commands since the login.
+    commands: usize,
+    /// Answers until the dot of the last message comes.
+    dot_due: Option<u8>,
 }
 
 /// The TRANSACTION state.
@@ -62,7 +66,17 @@ impl<'s> Session<'s> {
         {
             wire.cut = Some((*octets, options.ending));
         }
-        Self { shared, options, number, wire, out: Vec::new(), user: None, open: None }
+        Self {
+            shared,
+            options,
+            number,
+            wire,
+            out: Vec::new(),
+            user: None,
+            open: None,
+            commands: 0,
+            dot_due: None,
+        }
     }
 
     pub(super) fn octets_sent(&self) -> u64 {
@@ -78,6 +92,9 @@ impl<'s> Session<'s> {
             let line = match self.wire.line_at_hand() {
                 Some(line) => line,
                 None => {
+                    if self.dot_due.take().is_some() {
+                        self.say(".");
+                    }
                     self.flush()?;
                     let Some(line) = self.wire.line()? else { return Ok(()) };
                     line
@@ -86,9 +103,18 @@ impl<'s> Session<'s> {
             if self.options.swallows_pipelined {
                 self.wire.discard();
             }
+            let before = self.dot_due;
             if self.execute(&String::from_utf8_lossy(&line))? == Next::Ended {
                 return Ok(());
             }
+            self.dot_due = match before {
+                Some(0) => {
+                    self.say(".");
+                    None
+                }
+                Some(answers) => Some(answers - 1),
+                None => self.dot_due,
+            };
             if self.out.len() > FLUSH_AT {
                 self.flush()?;
             }
@@ -116,6 +142,12 @@ impl<'s> Session<'s> {
         let named = matches!(keyword.as_str(), "RETR" | "TOP" | "DELE" | "LIST" | "UIDL");
         let number = rest.split(' ').next().and_then(|word| word.parse::<usize>().ok()).filter(|_| named);
         self.note(command, number);
+        self.commands += usize::from(self.open.is_some());
+        if self.options.commands_per_session.is_some_and(|most| self.commands > most) {
+            self.flush()?;
+            self.end();
+            return Ok(Next::Ended);
+        }
         if let (Some(Cut::At(text)), true) = (&self.options.cut, self.may_cut())
             && begins_with(command, text)
         {
@@ -387,6 +419,10 @@ impl<'s> Session<'s> {
             if self.out.len() > FLUSH_AT {
                 self.flush()?;
             }
+        }
+        if self.options.late_dots && self.dot_due.is_none() {
+            self.dot_due = Some(1);
+            return Ok(());
         }
         self.out.extend(b".\r\n");
         Ok(())

@@ -2,3 +2,4 @@
 //! gives an exit code; errors that concern all accounts go to the caller, who prints them.
 
 pub(super) mod fetch;
+pub(super) mod state;

@@ -102,7 +102,7 @@ fn serve_tls(leaf: &Leaf, work: impl FnOnce(TlsStream<TcpStream>) + Send + 'stat
 }
 
 fn target<'a>(host: &'a str, port: u16, security: Security, trust: &'a Trust) -> Target<'a> {
-    Target { host, port, security, trust, timeout: LONG }
+    Target { host, port, security, trust, timeout: LONG, without: &[] }
 }
 
 fn open(host: &str, port: u16, trust: &Trust) -> Result<Connection, Error> {

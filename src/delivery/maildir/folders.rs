@@ -23,20 +23,19 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {
-            return Err(unfit(format!(
-                "{shown} is not a directory, so no Maildir\nhint: move it away, or deliver to it as an mbox"
-            )));
+            return Err(unfit(format!("{shown} is not a directory, so no Maildir"))
+                .hinted("move it away, or deliver to it as an mbox"));
         }
         Err(e) if is_absent(&e) && !may_create => return Err(not_there(path)),
         Err(e) if is_absent(&e) => {
             let parent = durable::parent_of(path);
             if parent.is_dir() {
+                durable::may_write(parent).map_err(|e| durable::Error::new(Step::MakeDirectory, path, e))?;
                 return Ok(SUBDIRECTORIES.to_vec());
             }
             let parent = self::shown(parent);
-            return Err(unfit(format!(
-                "cannot create Maildir {shown}: there is no directory {parent}\nhint: mkdir -p {parent}"
-            )));
+            return Err(unfit(format!("cannot create Maildir {shown}: there is no directory {parent}"))
+                .hinted(format!("mkdir -p {parent}")));
         }
         Err(e) => return Err(durable::Error::new(Step::Open, path, e).into()),
     }
@@ -44,7 +43,10 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
     for name in SUBDIRECTORIES {
         let directory = path.join(name);
         match fs::metadata(&directory) {
-            Ok(found) if found.is_dir() => {}
+            Ok(found) if found.is_dir() => {
+                // Found out before mail comes, not with it.
+                durable::may_write(&directory).map_err(|e| durable::Error::new(Step::Open, &directory, e))?;
+            }
             Ok(_) => return Err(unfit(format!("{} is not a directory", self::shown(&directory)))),
             Err(e) if is_absent(&e) => missing.push(name),
             Err(e) => return Err(durable::Error::new(Step::Open, &directory, e).into()),
@@ -55,12 +57,19 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
         if !may_create {
             return Err(not_there(path));
         }
-        // Nobody means to make a Maildir of his home directory.
+        // Nobody means to make a Maildir of one's own parts, nor of his home directory.
+        let part = path.file_name().is_some_and(|name| SUBDIRECTORIES.iter().any(|part| name == *part));
+        let parent = durable::parent_of(path);
+        if part && SUBDIRECTORIES.iter().all(|part| parent.join(part).is_dir()) {
+            let parent = self::shown(parent);
+            return Err(unfit(format!("{shown} is no Maildir, but a part of the Maildir {parent}"))
+                .hinted(format!("deliver to {parent}, or: mkdir {shown}/cur {shown}/new {shown}/tmp")));
+        }
         if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(unfit(format!(
-                "{shown} is no Maildir: it has neither cur, new nor tmp, and holds something else\n\
-                 hint: name another directory, or mkdir {shown}/cur {shown}/new {shown}/tmp"
-            )));
+                "{shown} is no Maildir: it has neither cur, new nor tmp, and holds something else"
+            ))
+            .hinted(format!("name another directory, or: mkdir {shown}/cur {shown}/new {shown}/tmp")));
         }
     }
     Ok(missing)
@@ -77,10 +86,10 @@ fn unfit(message: String) -> Error {
 
 /// A Maildir that should be there.
 pub(super) fn not_there(path: &Path) -> Error {
-    Error::Later(format!(
-        "Maildir {} isn't there, though mail was delivered to it\nhint: mount it, or move it back; nothing is concluded \
-         about its mail until then",
-        shown(path)
+    let path = shown(path);
+    Error::Later(format!("Maildir {path} isn't there, though mail was delivered to it")).hinted(format!(
+        "mount it, or move it back (nothing is concluded about its mail until then); or, if it's gone for good, make \
+         another one: mkdir -p {path}/cur {path}/new {path}/tmp"
     ))
 }
 

@@ -1,11 +1,12 @@
 //! What a run that was killed, or a machine that lost its power, left in a Maildir.  Every sync is repeated before
 //! anything counts as delivered: a killed run leaves its work in the page cache only.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::folders::{Folders, holds, is_absent, not_there, shown};
 use super::{discard, is_settled_by_looking, name};
@@ -39,10 +40,19 @@ pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> R
     }
     let path = Path::new(OsStr::from_bytes(&unsettled.destination.name.address));
     let folders = Folders::of(path);
-    must_be_the_same(&folders, unsettled.destination.inode)?;
-
-    let mut sorted = Sorted::default();
+    let same = has_inode(&folders, unsettled.destination.inode)?;
+    if !folders.new.is_dir() || !folders.cur.is_dir() {
+        return Err(not_there(&folders.path));
+    }
     let found = folders.find(open.iter().map(|open| open.name))?;
+    let mut sorted = Sorted::default();
+    if !same {
+        // Restored, moved, or on a file system that numbers its files anew: the names are what tells.
+        if !knows_one(&folders, &open, &found)? {
+            return Err(another(&folders));
+        }
+        sorted.elsewhere = true;
+    }
     for open in open {
         if let Some(path) = found.get(open.name) {
             sync_where_it_stands(path)?;
@@ -74,24 +84,33 @@ impl<'a> Open<'a> {
     }
 }
 
-/// The device isn't compared: btrfs, NFS and device mapper number theirs anew when the machine starts.
-fn must_be_the_same(folders: &Folders, recorded: Option<(u64, u64)>) -> Result<(), Error> {
-    let inode = match folders.inode() {
-        Ok((_, inode)) => inode,
-        Err(e) if is_absent(&e) => return Err(not_there(&folders.path)),
-        Err(e) => return Err(durable::Error::new(Step::Open, &folders.tmp, e).into()),
-    };
-    if recorded.is_none_or(|(_, recorded)| recorded != inode) {
-        return Err(Error::Later(format!(
-            "Maildir {} is not the one that mail was being delivered to when the last run broke off\n\
-             hint: is another file system mounted there?  Bring the former one back, and run again",
-            shown(&folders.path)
-        )));
+/// Whether the directory has the inode that was recorded.  The device isn't compared: btrfs, NFS and device mapper number
+/// theirs anew when the machine starts.
+fn has_inode(folders: &Folders, recorded: Option<(u64, u64)>) -> Result<bool, Error> {
+    match folders.inode() {
+        Ok((_, inode)) => Ok(recorded.is_some_and(|(_, recorded)| recorded == inode)),
+        Err(e) if is_absent(&e) => Err(not_there(&folders.path)),
+        Err(e) => Err(durable::Error::new(Step::Open, &folders.tmp, e).into()),
     }
-    if !folders.new.is_dir() || !folders.cur.is_dir() {
-        return Err(not_there(&folders.path));
+}
+
+/// Whether one of these files stands in it, with the right octets.
+fn knows_one(folders: &Folders, open: &[Open<'_>], found: &HashMap<&str, PathBuf>) -> Result<bool, Error> {
+    for open in open {
+        let path = found.get(open.name).cloned().unwrap_or_else(|| folders.tmp.join(open.name));
+        if matches!(Waiting::of(&path, open.intent)?, Waiting::Whole) {
+            return Ok(true);
+        }
     }
-    Ok(())
+    Ok(false)
+}
+
+fn another(folders: &Folders) -> Error {
+    let path = shown(&folders.path);
+    Error::Later(format!(
+        "Maildir {path} is not the one that mail was being delivered to when the last run broke off"
+    ))
+    .hinted("is another file system mounted there?  Bring the former one back, and run again")
 }
 
 /// What stands in `tmp/`.
@@ -104,10 +123,12 @@ enum Waiting {
 impl Waiting {
     fn of(path: &Path, intent: &Intent) -> Result<Self, Error> {
         let unreadable = |e| Error::from(durable::Error::new(Step::Read, path, e));
-        let file = match fs::File::open(path) {
+        let file = match durable::open_plain_file(path) {
             Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::Gone),
-            Err(e) => return Err(unreadable(e)),
+            Err(e) if e.source.kind() == io::ErrorKind::NotFound => return Ok(Self::Gone),
+            // Somebody has put something else there: not our message.
+            Err(e) if e.source.kind() == io::ErrorKind::InvalidInput => return Ok(Self::Torn),
+            Err(e) => return Err(e.into()),
         };
         let whole = holds(&file, intent.octets, intent.digest).map_err(unreadable)?;
         Ok(if whole { Self::Whole } else { Self::Torn })
@@ -116,7 +137,7 @@ impl Waiting {
 
 /// Syncs a published file, unless its reader has just moved it on.
 fn sync_where_it_stands(path: &Path) -> Result<(), Error> {
-    match durable::open_to_read(path) {
+    match durable::open_plain_file(path) {
         Ok(file) => Ok(durable::sync(&file, path)?),
         Err(e) if e.source.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e.into()),
@@ -134,6 +155,9 @@ struct Sorted<'a> {
     torn: Vec<Open<'a>>,
     /// In none of the three.
     gone: Vec<Open<'a>>,
+    /// Whether this is another directory than the one that the lines were written about: what isn't in it needn't ever
+    /// have been.
+    elsewhere: bool,
 }
 
 impl Sorted<'_> {
@@ -152,7 +176,7 @@ impl Sorted<'_> {
         // Its line proves that tmp/NAME was on the disk.  Only its reader can have taken it so soon.
         let (taken, lost): (Vec<Open<'_>>, Vec<_>) = gone.into_iter().partition(|open| {
             let age = now.seconds_since(open.intent.since);
-            (0..TMP_IS_SAFE).contains(&age)
+            !self.elsewhere && (0..TMP_IS_SAFE).contains(&age)
         });
 
         if !self.delivered.is_empty() || !taken.is_empty() {
@@ -189,7 +213,7 @@ impl Sorted<'_> {
         }
         for open in &self.whole {
             let path = folders.tmp.join(open.name);
-            if let Err(e) = durable::open_to_read(&path).and_then(|file| durable::sync(&file, &path)) {
+            if let Err(e) = durable::open_plain_file(&path).and_then(|file| durable::sync(&file, &path)) {
                 // Never synced again: the second time would succeed over what was lost.
                 if e.step == Step::Sync {
                     settler.dropped(&[open.intent.id])?;
@@ -435,7 +459,7 @@ mod tests {
             let mut told = Told::default();
             let error = recover(&unsettled(&home, &[piece], 0), &mut told, Time(NOW)).unwrap_err();
             assert_eq!(error.exit_code(), ExitCode::Later);
-            assert!(error.to_string().contains("hint: "), "{error}");
+            assert!(error.hint().is_some() && !error.to_string().contains("hint"), "{error}");
             assert!(told.steps.is_empty());
         }
     }
@@ -447,8 +471,69 @@ mod tests {
         let mut unsettled = unsettled(&home, &[piece], 0);
         unsettled.destination.inode = unsettled.destination.inode.map(|(device, inode)| (device ^ 1, inode));
         assert_eq!(recover(&unsettled, &mut Told::default(), Time(NOW)).unwrap(), DELIVERED);
-        unsettled.destination.inode = None;
-        recover(&unsettled, &mut Told::default(), Time(NOW)).unwrap_err();
+    }
+
+    /// Restored from a backup, moved by rsync, or on a file system without lasting inode numbers.
+    #[test]
+    fn another_directory_is_the_same_if_a_message_stands_in_it_whole() {
+        let mut home = Home::new(SyncMode::Each);
+        let pieces: Vec<Piece> = (0..4).map(|_| home.arrive(MESSAGE, 100)).collect();
+        let at = |directory: &str, name: &str| home.path.join(directory).join(name);
+        let mut lines = unsettled(&home, &pieces, 0);
+        lines.destination.inode = lines.destination.inode.map(|(device, inode)| (device, inode ^ 1));
+        // Under the right names, but nothing of it whole: it could be anything.
+        let wrong: [fn(&PathBuf); 3] = [
+            |tmp| fs::write(tmp, "Subject: x\n\nbo").unwrap(),
+            |tmp| fs::remove_file(tmp).unwrap(),
+            |tmp| fs::create_dir(tmp).unwrap(),
+        ];
+        for wrong in wrong {
+            pieces.iter().for_each(|piece| wrong(&at("tmp", &name(piece))));
+            let mut told = Told::default();
+            let error = recover(&lines, &mut told, Time(NOW)).unwrap_err();
+            assert_eq!(error.exit_code(), ExitCode::Later);
+            assert!(error.hint().is_some() && told.steps.is_empty());
+        }
+        for piece in &pieces {
+            fs::remove_dir(at("tmp", &name(piece))).unwrap();
+        }
+        // One was published, and read; one waits; one is torn; one isn't here, and nobody can say that it ever was.
+        fs::write(at("cur", &format!("{}:2,S", name(&pieces[0]))), MESSAGE).unwrap();
+        fs::write(at("tmp", &name(&pieces[1])), MESSAGE).unwrap();
+        fs::write(at("tmp", &name(&pieces[2])), "Subject").unwrap();
+        let recovered = recover(&lines, &mut Told::default(), Time(NOW)).unwrap();
+        assert_eq!(recovered, Recovered { delivered: 2, again: 2 });
+        assert_eq!(["tmp", "new", "cur"].map(|directory| home.list(directory).len()), [0, 1, 1]);
+    }
+
+    /// Others can write in tmp/: what they put there is neither read nor waited for.
+    #[test]
+    fn what_is_no_file_is_no_message() {
+        let put: [fn(&PathBuf); 2] = [
+            |tmp| {
+                let path = std::ffi::CString::new(tmp.as_os_str().as_bytes()).unwrap();
+                rustix::fs::mknodat(
+                    rustix::fs::CWD,
+                    path.as_c_str(),
+                    rustix::fs::FileType::Fifo,
+                    rustix::fs::Mode::from_raw_mode(0o600),
+                    0,
+                )
+                .unwrap();
+            },
+            |tmp| {
+                fs::write(tmp.with_extension("real"), MESSAGE).unwrap();
+                std::os::unix::fs::symlink(tmp.with_extension("real"), tmp).unwrap();
+            },
+        ];
+        for put in put {
+            let (recovered, steps, _home) = case(0, |tmp, _, _| {
+                fs::remove_file(tmp).unwrap();
+                put(tmp);
+            });
+            assert_eq!(recovered, AGAIN);
+            assert_eq!(steps.len(), 1);
+        }
     }
 
     /// D1: a batch in every state at once, and a second run that finds nothing to change.

@@ -55,6 +55,8 @@ impl Home {
             digests: facts.digests,
             sender: facts.sender,
             recipient: facts.recipient,
+            utf8: false,
+            again: false,
             set: vec![DestinationId(0)],
         };
         Piece { message: Arc::new(message), destination: DestinationId(0), octets, digest, place }
@@ -270,17 +272,22 @@ fn a_maildir_that_cannot_be_is_refused() {
         ("file", false, ExitCode::CannotCreate, "not a directory"),
         ("odd", true, ExitCode::CannotCreate, "not a directory"),
         ("full", true, ExitCode::CannotCreate, "is no Maildir"),
-        ("no/parent", true, ExitCode::CannotCreate, "hint: mkdir -p "),
-        ("no/parent", false, ExitCode::Later, "hint: mount it"),
-        ("absent", false, ExitCode::Later, "hint: mount it"),
-        ("empty", false, ExitCode::Later, "hint: mount it"),
-        ("full", false, ExitCode::Later, "hint: mount it"),
+        ("no/parent", true, ExitCode::CannotCreate, "mkdir -p "),
+        ("no/parent", false, ExitCode::Later, "mount it"),
+        ("absent", false, ExitCode::Later, "mount it"),
+        ("empty", false, ExitCode::Later, "mount it"),
+        ("full", false, ExitCode::Later, "mount it"),
+        ("Mail/new", true, ExitCode::CannotCreate, "deliver to "),
     ];
+    for part in ["cur", "new", "tmp"] {
+        fs::create_dir_all(at("Mail").join(part)).unwrap();
+    }
     let before = list(home.path()).len();
     for (path, may_create, exit, words) in cases {
         let error = open(&at(path), &settings(SyncMode::Auto, may_create)).unwrap_err();
         assert_eq!(error.exit_code(), exit, "{path}: {error}");
-        assert!(error.to_string().contains(words), "{path}: {error}");
+        let told = format!("{error}; {}", error.hint().unwrap_or_default());
+        assert!(told.contains(words) && !error.to_string().contains("hint"), "{path}: {told}");
         assert_eq!(super::check(&at(path), may_create).unwrap_err().to_string(), error.to_string());
     }
     assert_eq!(list(home.path()).len(), before);

@@ -125,9 +125,14 @@ impl Intake for MboxIntake {
         self.formatter.feed(text, &mut self.writer)
     }
 
-    fn finish(self: Box<Self>, _: &Facts) -> Result<Waiting, Error> {
+    fn prepend(&mut self, prefix: &[u8]) -> Result<(), Error> {
+        self.formatter.prepend(prefix);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error> {
         let Self { batch, start, formatter, mut writer } = *self;
-        formatter.finish(&mut writer)?;
+        formatter.finish(facts, &mut writer)?;
         writer.flush()?;
         let mut extent = batch.extent();
         extent.end = extent.written;

@@ -3,6 +3,12 @@
 
 use std::sync::OnceLock;
 
+/// So many seconds ago the machine was started; `None` where the system doesn't tell (only Linux does).
+pub(super) fn uptime() -> Option<i64> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    uptime.split(['.', ' ']).next()?.parse().ok()
+}
+
 /// A random name for the time since the machine was started; `None` where the system has none (only Linux does).
 pub(super) fn id() -> Option<&'static str> {
     static ID: OnceLock<Option<String>> = OnceLock::new();

@@ -4,13 +4,17 @@
 //! Everything here streams, in whatever pieces the text comes; the pieces never show in what comes out.  It must not
 //! know files or locks.
 //!
-//! Fields by which readers keep their own state are dropped from the header: a sender could otherwise set flags, or
-//! hide the next message behind a `Content-Length`.
+//! Two things of a message are left out, and nothing else ever is: fields by which readers keep their own state (a sender
+//! could otherwise set flags, or hide the next message behind a `Content-Length`), and a first line that is a From_ line
+//! itself ([`super::from_line`]).  Each entry is read back while it is written ([`super::read_back`]), and is refused
+//! unless it gives back, with what was left out, the message that came.
 
 use memchr::{memchr, memmem, memrchr};
 
+use super::from_line::{self, is_from_line};
+use super::read_back::{Observed, ReadBack};
 use crate::delivery::Error;
-use crate::message::{self, Digest};
+use crate::message::{self, Digest, Facts};
 
 /// What every entry begins with.
 pub(super) const FROM: &[u8] = b"From ";
@@ -22,9 +26,9 @@ const DROPPED: [&str; 8] =
 /// The longest of [`DROPPED`].
 const LONGEST_NAME: usize = 14;
 
-/// So many octets of a line are looked at to find a field's name.  A dropped name with more white space than that
-/// before its colon is no field that anyone writes; it is dropped all the same.
-const LOOK: usize = 1024;
+/// So many octets of a line are looked at to find a field's name, colon and blanks included.  A name with more white
+/// space before its colon is no field that anyone writes or reads: it's kept.
+const LOOK: usize = 8 * 1024;
 
 /// So much of a header is held back to find the envelope sender, which stands in the From_ line and so comes first.
 const HEADER_HELD: usize = 64 * 1024;
@@ -33,6 +37,9 @@ const HEADER_HELD: usize = 64 * 1024;
 pub(crate) trait Sink {
     /// Takes the next octets.
     fn put(&mut self, octets: &[u8]) -> Result<(), Error>;
+
+    /// These would have been next, and are left out.
+    fn leave_out(&mut self, _: &[u8]) {}
 }
 
 impl Sink for Vec<u8> {
@@ -46,10 +53,15 @@ impl Sink for Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Formatter {
     date: String,
+    /// Lines of ours, above the message.
+    prefix: Vec<u8>,
     /// The header as far as it has come; `None` once the From_ line is written.
     held: Option<Vec<u8>>,
+    /// The message's first line as far as it has come; `None` once it's known what it is.
+    first: Option<Vec<u8>>,
     header: HeaderFilter,
     quoting: Quoting,
+    read_back: ReadBack,
 }
 
 impl Formatter {
@@ -57,10 +69,18 @@ impl Formatter {
     pub(crate) fn new(date: String) -> Self {
         Self {
             date,
+            prefix: Vec::new(),
             held: Some(Vec::new()),
-            header: HeaderFilter::new(FirstLine::MayBeFrom),
+            first: Some(Vec::new()),
+            header: HeaderFilter::new(None),
             quoting: Quoting::default(),
+            read_back: ReadBack::default(),
         }
+    }
+
+    /// Header lines of ours, whole, that stand above the message; before any of it has come.
+    pub(crate) fn prepend(&mut self, prefix: &[u8]) {
+        self.prefix.extend_from_slice(prefix);
     }
 
     /// More of the message.
@@ -88,14 +108,23 @@ impl Formatter {
     }
 
     /// The message is whole: what was held back, a line end if the last line has none, and the empty line.
-    pub(crate) fn finish<S: Sink + ?Sized>(mut self, sink: &mut S) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// What the sink says; or that what was written isn't the message of which `facts` tells.
+    pub(crate) fn finish<S: Sink + ?Sized>(mut self, facts: &Facts, sink: &mut S) -> Result<(), Error> {
         if let Some(held) = self.held.take() {
             self.begin(&held, sink)?;
             self.pass(&held, sink)?;
         }
-        self.header.finish(&mut Quoted { quoting: &mut self.quoting, sink })?;
-        self.quoting.finish(sink)?;
-        sink.put(if self.quoting.last == b'\n' { b"\n" } else { b"\n\n" })
+        if let Some(first) = self.first.take() {
+            self.first_line(&first, sink)?;
+        }
+        let observed = &mut Observed { read_back: &mut self.read_back, sink };
+        self.header.finish(&mut Quoted { quoting: &mut self.quoting, sink: observed })?;
+        self.quoting.finish(observed)?;
+        let last = self.read_back.last();
+        self.read_back.finish(facts)?;
+        sink.put(if last == b'\n' { b"\n" } else { b"\n\n" })
     }
 
     fn begin<S: Sink + ?Sized>(&mut self, header: &[u8], sink: &mut S) -> Result<(), Error> {
@@ -103,11 +132,43 @@ impl Formatter {
         // Readers find the date behind the first space.
         let fit = !sender.is_empty() && !sender.chars().any(|c| c.is_whitespace() || c.is_control());
         let sender = if fit { sender.as_str() } else { "MAILER-DAEMON" };
-        sink.put(format!("From {sender} {}\n", self.date).as_bytes())
+        sink.put(format!("From {sender} {}\n", self.date).as_bytes())?;
+        sink.put(&std::mem::take(&mut self.prefix))
     }
 
     fn pass<S: Sink + ?Sized>(&mut self, text: &[u8], sink: &mut S) -> Result<(), Error> {
-        self.header.feed(text, &mut Quoted { quoting: &mut self.quoting, sink })
+        let mut text = text;
+        if let Some(mut first) = self.first.take() {
+            let room = from_line::LONGEST.saturating_sub(first.len()).min(text.len());
+            let end = memchr(b'\n', text.get(..room).unwrap_or(text)).map(|at| at + 1);
+            let (now, later) = text.split_at_checked(end.unwrap_or(room)).unwrap_or((text, b""));
+            first.extend_from_slice(now);
+            if end.is_none() && first.len() < from_line::LONGEST {
+                self.first = Some(first);
+                return Ok(());
+            }
+            self.first_line(&first, sink)?;
+            text = later;
+        }
+        let observed = &mut Observed { read_back: &mut self.read_back, sink };
+        self.header.feed(text, &mut Quoted { quoting: &mut self.quoting, sink: observed })
+    }
+
+    /// Deals with the message's first line, or as much of it as may have been a From_ line.
+    fn first_line<S: Sink + ?Sized>(&mut self, line: &[u8], sink: &mut S) -> Result<(), Error> {
+        if is_from_line(line) {
+            // Never two of them.
+            self.read_back.left_out(line);
+            return Ok(());
+        }
+        // Some gateway has quoted it, and readers know it so on top of a header, but not quoted once more: they would take
+        // the header for text.  A From_ line on top, of which it could be the quotation, is left out.
+        if line.strip_prefix(b">").is_some_and(is_from_line) && line.ends_with(b"\n") {
+            self.read_back.verbatim(line);
+            return sink.put(line);
+        }
+        let observed = &mut Observed { read_back: &mut self.read_back, sink };
+        self.header.feed(line, &mut Quoted { quoting: &mut self.quoting, sink: observed })
     }
 }
 
@@ -120,11 +181,9 @@ fn header_end(text: &[u8], seen: usize) -> Option<usize> {
     Some(seen + at + 2)
 }
 
-/// What the first line may be.
+/// What the first line is, where that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstLine {
-    /// A From_ line that some server left there: dropped, so that there are never two.
-    MayBeFrom,
     /// The entry's own From_ line: kept.
     IsFrom,
 }
@@ -149,8 +208,8 @@ enum At {
 }
 
 impl HeaderFilter {
-    fn new(first: FirstLine) -> Self {
-        Self { first: Some(first), at: At::LineStart, partial: Vec::new(), dropping: false }
+    fn new(first: Option<FirstLine>) -> Self {
+        Self { first, at: At::LineStart, partial: Vec::new(), dropping: false }
     }
 
     fn feed<S: Sink + ?Sized>(&mut self, mut text: &[u8], sink: &mut S) -> Result<(), Error> {
@@ -191,29 +250,30 @@ impl HeaderFilter {
     /// Deals with a line, or the next piece of one.
     fn act<S: Sink + ?Sized>(&mut self, at: At, piece: &[u8], sink: &mut S) -> Result<(), Error> {
         if self.at == At::LineStart {
-            // A From_ line at the top isn't a field: nothing is folded into it.
-            self.dropping = at == At::DroppedLine && !piece.starts_with(FROM);
+            self.dropping = at == At::DroppedLine;
             self.first = None;
         }
+        // Where lines end in a bare CR, the whole message looks like one field: what follows the CR isn't its value.
+        let cut = if at == At::DroppedLine { memchr(b'\r', piece).unwrap_or(piece.len()) } else { 0 };
+        let (dropped, kept) = piece.split_at_checked(cut).unwrap_or((piece, b""));
+        let at = if kept.is_empty() || at == At::Body { at } else { At::KeptLine };
+        self.dropping &= at == At::DroppedLine;
+        sink.leave_out(dropped);
         self.at = match at {
             At::Body => At::Body,
             _ if piece.last() == Some(&b'\n') => At::LineStart,
             _ => at,
         };
-        if at == At::DroppedLine { Ok(()) } else { sink.put(piece) }
+        sink.put(kept)
     }
 
     /// What is to be done with the line that begins so; `None` when more of it must be seen.
     fn judge(&self, start: &[u8]) -> Option<At> {
-        let whole = start.last() == Some(&b'\n');
         if start == b"\n" {
             return Some(At::Body);
         }
-        match self.first {
-            Some(FirstLine::IsFrom) => return Some(At::KeptLine),
-            Some(FirstLine::MayBeFrom) if start.starts_with(FROM) => return Some(At::DroppedLine),
-            Some(FirstLine::MayBeFrom) if FROM.starts_with(start) => return None,
-            Some(FirstLine::MayBeFrom) | None => {}
+        if self.first == Some(FirstLine::IsFrom) {
+            return Some(At::KeptLine);
         }
         let continued = matches!(start.first(), Some(b' ' | b'\t'));
         if continued {
@@ -227,12 +287,11 @@ impl HeaderFilter {
         if !DROPPED.iter().any(|dropped| dropped.as_bytes().eq_ignore_ascii_case(name)) {
             return Some(At::KeptLine);
         }
-        match after.iter().find(|octet| !matches!(octet, b' ' | b'\t')) {
-            Some(b':') => Some(At::DroppedLine),
-            Some(_) => Some(At::KeptLine),
-            None if whole || start.len() >= LOOK => Some(At::DroppedLine),
-            None => None,
+        let blanks = after.iter().take_while(|octet| matches!(octet, b' ' | b'\t')).count();
+        if end + blanks >= LOOK {
+            return Some(At::KeptLine);
         }
+        after.get(blanks).map(|octet| if *octet == b':' { At::DroppedLine } else { At::KeptLine })
     }
 }
 
@@ -244,13 +303,11 @@ impl HeaderFilter {
 struct Quoting {
     /// Octets of `From ` that are held back, at the start of a line of which only `>` has passed; `None` elsewhere.
     held: Option<usize>,
-    /// The last octet that went out.
-    last: u8,
 }
 
 impl Default for Quoting {
     fn default() -> Self {
-        Self { held: Some(0), last: b'\n' }
+        Self { held: Some(0) }
     }
 }
 
@@ -263,14 +320,14 @@ impl Quoting {
                 rest = after;
                 self.held = (held + 1 < FROM.len()).then_some(held + 1);
                 if self.held.is_none() {
-                    self.put(b">From ", sink)?;
+                    put(b">From ", sink)?;
                 }
             } else if held == 0 && *octet == b'>' {
                 rest = after;
-                self.put(b">", sink)?;
+                put(b">", sink)?;
             } else {
                 self.held = None;
-                self.put(FROM.get(..held).unwrap_or_default(), sink)?;
+                put(FROM.get(..held).unwrap_or_default(), sink)?;
             }
         }
         let mut copied = 0;
@@ -278,8 +335,8 @@ impl Quoting {
             // `rest` begins inside a line, so that a From_ line has its LF here.
             let before = rest.get(..hit).unwrap_or_default().iter().rfind(|octet| **octet != b'>');
             if before == Some(&b'\n') {
-                self.put(rest.get(copied..hit).unwrap_or_default(), sink)?;
-                self.put(b">", sink)?;
+                put(rest.get(copied..hit).unwrap_or_default(), sink)?;
+                put(b">", sink)?;
                 copied = hit;
             }
         }
@@ -298,19 +355,17 @@ impl Quoting {
             None => (rest.len(), None),
         };
         self.held = held;
-        self.put(rest.get(..passed).unwrap_or_default(), sink)
+        put(rest.get(..passed).unwrap_or_default(), sink)
     }
 
     fn finish<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Result<(), Error> {
         let held = self.held.take().unwrap_or(0);
-        self.put(FROM.get(..held).unwrap_or_default(), sink)
+        put(FROM.get(..held).unwrap_or_default(), sink)
     }
+}
 
-    fn put<S: Sink + ?Sized>(&mut self, octets: &[u8], sink: &mut S) -> Result<(), Error> {
-        let Some(last) = octets.last() else { return Ok(()) };
-        self.last = *last;
-        sink.put(octets)
-    }
+fn put<S: Sink + ?Sized>(octets: &[u8], sink: &mut S) -> Result<(), Error> {
+    if octets.is_empty() { Ok(()) } else { sink.put(octets) }
 }
 
 /// A sink behind the quoting.
@@ -322,6 +377,11 @@ struct Quoted<'a, S: ?Sized> {
 impl<S: Sink + ?Sized> Sink for Quoted<'_, S> {
     fn put(&mut self, octets: &[u8]) -> Result<(), Error> {
         self.quoting.feed(octets, self.sink)
+    }
+
+    // Whole lines, or the beginning of one: nothing is held back then.
+    fn leave_out(&mut self, octets: &[u8]) {
+        self.sink.leave_out(octets);
     }
 }
 
@@ -337,7 +397,7 @@ pub(super) struct Fingerprint {
 impl Fingerprint {
     pub(super) fn new() -> Self {
         Self {
-            filter: HeaderFilter::new(FirstLine::IsFrom),
+            filter: HeaderFilter::new(Some(FirstLine::IsFrom)),
             body: TrimmedHasher { hasher: blake3::Hasher::new(), line_ends: 0 },
         }
     }
@@ -377,19 +437,27 @@ impl Sink for TrimmedHasher {
 
 #[cfg(test)]
 mod tests {
-    use super::{DROPPED, Fingerprint, Formatter, HEADER_HELD};
-    use crate::message::Digest;
+    use super::{DROPPED, Fingerprint, Formatter, HEADER_HELD, Sink, is_from_line};
+    use crate::delivery::Error;
+    use crate::message::{Digest, Examiner};
     use proptest::prelude::*;
 
     const DATE: &str = "Thu Jan  1 00:00:00 1970";
 
     fn entry(text: &[u8], chunk: usize) -> Vec<u8> {
+        entry_under(b"", text, chunk)
+    }
+
+    fn entry_under(prefix: &[u8], text: &[u8], chunk: usize) -> Vec<u8> {
         let mut out = Vec::new();
         let mut formatter = Formatter::new(DATE.to_owned());
+        formatter.prepend(prefix);
         for piece in text.chunks(chunk.max(1)) {
             formatter.feed(piece, &mut out).unwrap();
         }
-        formatter.finish(&mut out).unwrap();
+        let mut examiner = Examiner::new(prefix);
+        examiner.update(text);
+        formatter.finish(&examiner.finish(), &mut out).unwrap();
         out
     }
 
@@ -400,12 +468,13 @@ mod tests {
     }
 
     /// What a reader of mboxrd makes of an entry.
-    fn unquoted(entry: &[u8]) -> Vec<u8> {
+    fn unquoted(entry: &[u8], verbatim: bool) -> Vec<u8> {
         let body = entry.strip_suffix(b"\n").unwrap();
         let mut out = Vec::new();
-        for line in body.split_inclusive(|octet| *octet == b'\n').skip(1) {
+        for (number, line) in body.split_inclusive(|octet| *octet == b'\n').skip(1).enumerate() {
             let quotes = line.iter().take_while(|octet| **octet == b'>').count();
-            out.extend_from_slice(if quotes > 0 && line[quotes..].starts_with(b"From ") {
+            let verbatim = verbatim && number == 0;
+            out.extend_from_slice(if quotes > 0 && !verbatim && line[quotes..].starts_with(b"From ") {
                 &line[1..]
             } else {
                 line
@@ -426,9 +495,12 @@ mod tests {
                     DROPPED.iter().any(|d| d.eq_ignore_ascii_case(name.trim_end_matches([' ', '\t'])))
                 });
             }
-            let from = number == 0 && line.starts_with(b"From ");
+            let from = number == 0 && is_from_line(line);
             if body || !(dropping || from) {
                 out.extend_from_slice(line);
+            } else if let Some(cr) = line.iter().position(|octet| *octet == b'\r' && !from) {
+                dropping = false;
+                out.extend_from_slice(&line[cr..]);
             }
         }
         out
@@ -436,7 +508,7 @@ mod tests {
 
     #[test]
     fn entries() {
-        let cases: [(&str, &str, &str); 14] = [
+        let cases: [(&str, &str, &str); 25] = [
             ("plain", "A: b\n\nbody\n", "A: b\n\nbody\n\n"),
             (
                 "M3",
@@ -449,8 +521,43 @@ mod tests {
                 "Subject: s\n t\nX-Status-Else: k\n\nStatus: body\n\n",
             ),
             ("M7, folded at the top", "Lines: 1\n 2\n\t3\nA: b\n\n", "A: b\n\n\n"),
-            ("R10", "From x\nFrom y\nA: b\n\nFrom z\n", ">From y\nA: b\n\n>From z\n\n"),
-            ("R10, nothing else", "From x\n", "\n"),
+            (
+                "R10",
+                "From x Thu Jan  1 00:00:00 1970\nFrom y\nA: b\n\nFrom z\n",
+                ">From y\nA: b\n\n>From z\n\n",
+            ),
+            (
+                "R10, two of them",
+                "From x Thu Jan  1 00:00:00 1970\nFrom x Thu Jan  1 00:00:00 1970\n\n",
+                ">From x Thu Jan  1 00:00:00 1970\n\n\n",
+            ),
+            ("R10, nothing else", "From x Thu Jan  1 00:00:00 1970\n", "\n"),
+            ("R10, before a blank", "From x Thu Jan  1 00:00:00 1970\n b\nLines: 1\n\n", " b\n\n\n"),
+            (
+                "R10, quoted by a gateway",
+                ">From x Thu Jan  1 00:00:00 1970 remote from y\nA: b\n\n>From z Thu Jan  1 00:00:00 1970\n",
+                ">From x Thu Jan  1 00:00:00 1970 remote from y\nA: b\n\n>>From z Thu Jan  1 00:00:00 1970\n\n",
+            ),
+            (
+                "a field in an old spelling",
+                "From  : A <a@b>\nTo: c\n\nd\n",
+                ">From  : A <a@b>\nTo: c\n\nd\n\n",
+            ),
+            ("a text", "From here on\nall is well\n", ">From here on\nall is well\n\n"),
+            ("a text, quoted", ">From here on\n", ">>From here on\n\n"),
+            ("a field without an end", "From ", ">From \n\n"),
+            ("lines end in CR", "From: a\rTo: b\r\rFrom c\r\n", "From: a\rTo: b\r\rFrom c\r\n\n"),
+            (
+                "lines end in CR, From_ line first",
+                "From x Thu Jan  1 00:00:00 1970\rTo: b\r\rbody\r\n",
+                ">From x Thu Jan  1 00:00:00 1970\rTo: b\r\rbody\r\n\n",
+            ),
+            (
+                "lines end in CR, a dropped field first",
+                "Status: RO\rTo: b\r\rbody\r\n more\nA: b\n\n",
+                "\rTo: b\r\rbody\r\n more\nA: b\n\n\n",
+            ),
+            ("blanks before the colon", "Lines                             : 1\nLines\n\n", "Lines\n\n\n"),
             ("F12", "", "\n"),
             ("F13", "A: b\n", "A: b\n\n"),
             ("F13, dropped to the last", "Status: O\n", "\n"),
@@ -466,6 +573,57 @@ mod tests {
                 let out = String::from_utf8(entry(text.as_bytes(), chunk)).unwrap();
                 assert_eq!(out, expected, "{name} by {chunk}");
             }
+        }
+    }
+
+    /// H6: with a line of ours above it, a From_ line is as much on top of the message as without.
+    #[test]
+    fn a_line_of_ours_stands_above_the_message() {
+        let ours = "Received: from a by b\n\twith POP3; now\n";
+        let cases = [
+            (
+                "From x Thu Jan  1 00:00:00 1970\nReturn-Path: <a@b>\nStatus: O\n\nb\n",
+                "Return-Path: <a@b>\n\nb\n\n",
+            ),
+            ("From here on\n", ">From here on\n\n"),
+            ("", "\n"),
+        ];
+        for (text, expected) in cases {
+            for chunk in 1..=text.len().max(1) {
+                let out = String::from_utf8(entry_under(ours.as_bytes(), text.as_bytes(), chunk)).unwrap();
+                let sender = if text.contains("<a@b>") { "a@b" } else { "MAILER-DAEMON" };
+                assert_eq!(out, format!("From {sender} {DATE}\n{ours}{expected}"), "{text:?} by {chunk}");
+            }
+        }
+    }
+
+    /// What is about to be written is compared with what came.
+    #[test]
+    fn an_entry_that_is_not_the_message_is_refused() {
+        struct Nowhere;
+        impl Sink for Nowhere {
+            fn put(&mut self, _: &[u8]) -> Result<(), Error> {
+                Ok(())
+            }
+        }
+        let came = b"A: b\nLines: 1\n\nFrom me\n>From you\nto us\n".as_slice();
+        let mut examiner = Examiner::new(b"");
+        examiner.update(came);
+        let facts = examiner.finish();
+        let finish = |text: &[u8]| {
+            let mut formatter = Formatter::new(DATE.to_owned());
+            formatter.feed(text, &mut Nowhere).unwrap();
+            formatter.finish(&facts, &mut Nowhere)
+        };
+        finish(came).unwrap();
+        for at in 0..came.len() {
+            let (mut less, mut other) = (came.to_vec(), came.to_vec());
+            less.remove(at);
+            other[at] ^= 1;
+            // Only what a field says that servers change doesn't show.
+            let unseen = (5..13).contains(&at);
+            assert!(finish(&less).is_err(), "without {at}");
+            assert!(unseen || finish(&other).is_err(), "changed {at}");
         }
     }
 
@@ -539,6 +697,9 @@ mod tests {
             Just("x"),
             Just("content-LENGTH \t: 1"),
             Just("\0\r"),
+            Just("From a Thu Jan  1 00:00:00 1970"),
+            Just("From Thu Jan  1 00:00 1970 +0100\n"),
+            Just("             "),
             Just("\u{fc}"),
         ];
         proptest::collection::vec(piece, 0..40).prop_map(|pieces| {
@@ -559,7 +720,9 @@ mod tests {
         #[test]
         fn unquoting_gives_the_message_back(text in text()) {
             let entry = entry(&text, usize::MAX);
-            prop_assert_eq!(unquoted(&entry), without_dropped(&text));
+            let first = text.split_inclusive(|octet| *octet == b'\n').next().unwrap_or_default();
+            let verbatim = first.strip_prefix(b">").is_some_and(is_from_line);
+            prop_assert_eq!(unquoted(&entry, verbatim), without_dropped(&text));
             prop_assert!(entry.ends_with(b"\n\n"));
             prop_assert_eq!(entry.split(|octet| *octet == b'\n').filter(|line| line.starts_with(b"From ")).count(), 1);
         }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::boot;
 use super::format::FROM;
@@ -67,17 +68,29 @@ impl<'a> Wait<'a> {
     }
 }
 
-/// An mbox's own path: every symbolic link followed, so that two names of one file are one lock.
+/// So many symbolic links are followed that lead to no file yet, as the system does.
+const MOST_LINKS: usize = 40;
+
+/// An mbox's own path: every symbolic link followed, so that two names of one file are one lock; also a link to a file that
+/// is still to be made.
 ///
 /// Fails with `NotFound` only when the directory isn't there.
 pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
-    match path.canonicalize() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-            Ok(durable::parent_of(path).canonicalize()?.join(name))
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match path.canonicalize() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            resolved => return resolved,
         }
-        resolved => resolved,
+        match path.read_link() {
+            Ok(target) => path = durable::parent_of(&path).join(target),
+            Err(_) => {
+                let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+                return Ok(durable::parent_of(&path).canonicalize()?.join(name));
+            }
+        }
     }
+    Err(Errno::LOOP.into())
 }
 
 static CLAIMED: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
@@ -236,25 +249,30 @@ pub(super) fn look(path: &Path, owner: Option<&Owner>, wait: &mut Wait<'_>) -> R
     let path = resolve(path).map_err(|e| no_directory(path, e))?;
     let _claim = Claim::take(&path, wait)?;
     if !is_file(&path)? {
-        return Ok(());
+        return may_be_made(&path);
     }
     // There may be nothing to deliver: what a run that died has left must not keep others from the mbox until then.
-    if is_left_over(&dotlock_of(&path)).unwrap_or(false) {
+    if dotlock_of(&path).symlink_metadata().is_ok() {
         drop(attempt(&path, owner, false)?);
     }
-    let file = durable::open_to_read(&path)?;
+    // As it will be opened when mail has come.
+    let file = durable::open(&path)?;
     if begins_as_mbox(&file, &path)? { Ok(()) } else { Err(no_mbox(&path)) }
+}
+
+/// Whether an mbox could be made at `path`, which isn't there.
+fn may_be_made(path: &Path) -> Result<(), Error> {
+    let may_write = durable::may_write(durable::parent_of(path));
+    may_write.map_err(|e| durable::Error::new(Step::Open, path, e).into())
 }
 
 pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::Unfit {
-            message: format!(
-                "mbox {}: its directory does not exist; create it, or correct the path",
-                name_of(path)
-            ),
+            message: format!("mbox {}: its directory does not exist", name_of(path)),
             exit: ExitCode::CannotCreate,
-        },
+        }
+        .hinted("create it, or correct the path"),
         _ => durable::Error::new(Step::Open, path, error).into(),
     }
 }
@@ -262,11 +280,12 @@ pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
 pub(super) fn no_mbox(path: &Path) -> Error {
     Error::Unfit {
         message: format!(
-            "{} is no mbox: it does not begin with \"From \"; nothing was written to it; name another file",
+            "{} is no mbox: it does not begin with \"From \"; nothing was written to it",
             name_of(path)
         ),
         exit: ExitCode::CannotCreate,
     }
+    .hinted("name another file")
 }
 
 /// A path as people may see it.
@@ -311,9 +330,10 @@ fn is_file(path: &Path) -> Result<bool, Error> {
     match path.metadata() {
         Ok(status) if status.is_file() => Ok(true),
         Ok(_) => Err(Error::Unfit {
-            message: format!("mbox {} is not a regular file; name another one", name_of(path)),
+            message: format!("mbox {} is not a regular file", name_of(path)),
             exit: ExitCode::CannotCreate,
-        }),
+        }
+        .hinted("name another one")),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(durable::Error::new(Step::Open, path, e).into()),
     }
@@ -345,10 +365,26 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
     } else {
         return Ok(Attempt::Missing);
     };
+    if !file.metadata().map_err(|e| durable::Error::new(Step::Open, path, e))?.is_file() {
+        return Ok(Attempt::Busy("another program is replacing it".to_owned()));
+    }
     match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::AGAIN | Errno::ACCESS) => {
             return Ok(Attempt::Busy("another program holds an fcntl lock on it".to_owned()));
+        }
+        // The file system has no locks: that doesn't pass by itself.
+        Err(
+            e @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::IO | Errno::PERM),
+        ) => {
+            let reason = io::Error::from(e);
+            return Err(Error::Unfit {
+                message: format!("mbox {} cannot be locked: {reason}", name_of(path)),
+                exit: ExitCode::CannotCreate,
+            }
+            .hinted(
+                "its file system refuses locks (fcntl): put the mbox on another one, or deliver to a Maildir",
+            ));
         }
         Err(e) => {
             let reason = io::Error::from(e);
@@ -400,7 +436,14 @@ impl Dotlock {
             Err(e) if is_forbidden(&e) => return Ok(Dot::Impossible(e)),
             Err(e) => return Err(fail(e)),
         };
-        let made = (&draft.file).write_all(content().as_bytes()).and_then(|()| Self::link(&draft, &path));
+        let made = (&draft.file)
+            .write_all(content().as_bytes())
+            // Where it can't be told that a lock is older than the machine's start, it must never lie there empty.
+            .and_then(|()| match boot::uptime() {
+                Some(_) => Ok(()),
+                None => durable::sync(&draft.file, &path).map_err(|e| e.source),
+            })
+            .and_then(|()| Self::link(&draft, &path));
         let removed = draft.name.as_ref().map_or(Ok(()), std::fs::remove_file);
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
@@ -512,48 +555,122 @@ fn content() -> String {
 }
 
 fn signature() -> String {
-    let host: String = clock::host_name().chars().filter(|c| !c.is_whitespace()).collect();
-    format!("popfetch {host} {}", boot::id().unwrap_or("-"))
+    format!("popfetch {} {}", our_host(), our_start())
 }
 
-/// Whether nobody stands behind the dotlock: unchanged for five minutes by the clock of the file system (`now`, the time
-/// of a file just made there), or made by a popfetch on this machine whose process is gone.
+fn our_host() -> String {
+    clock::host_name().chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+fn our_start() -> &'static str {
+    boot::id().unwrap_or("-")
+}
+
+/// Whether nobody stands behind the dotlock, by the clock of the file system (`now`, the time of a file just made there): it
+/// has not changed for five minutes; or not since this machine was started, whatever it holds (a power failure may have
+/// taken that); or it's dated by a clock that ran ahead, and no process is there that it names; or a popfetch on this
+/// machine has made it, whose process is gone.
 fn is_dead(path: &Path, now: i64) -> io::Result<bool> {
+    is_dead_since(path, now, boot::uptime())
+}
+
+fn is_dead_since(path: &Path, now: i64, uptime: Option<i64>) -> io::Result<bool> {
     let status = match path.symlink_metadata() {
         Ok(status) => status,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(e) => return Err(e),
     };
-    Ok(now.saturating_sub(status.mtime()) > STALE || is_left_over(path)?)
-}
-
-/// Whether there is a dotlock that a popfetch on this machine has made whose process is gone.
-fn is_left_over(path: &Path) -> io::Result<bool> {
-    let status = match path.symlink_metadata() {
-        Ok(status) => status,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(e) => return Err(e),
-    };
-    let mut start = [0; 512];
-    let read = match File::open(path) {
-        Ok(file) if status.is_file() => read_up_to(&file, &mut start, 0)?,
-        _ => return Ok(false),
-    };
-    let text = String::from_utf8_lossy(start.get(..read).unwrap_or_default()).into_owned();
-    let mut lines = text.lines();
-    let (Some(pid), Some(by)) = (lines.next(), lines.next()) else { return Ok(false) };
-    let Some(rest) = by.strip_prefix("popfetch ") else { return Ok(false) };
-    let ours = signature();
-    let ours = ours.strip_prefix("popfetch ").unwrap_or_default();
-    let ((host, start), (our_host, our_start)) =
-        (rest.split_once(' ').unwrap_or_default(), ours.split_once(' ').unwrap_or_default());
-    if host != our_host {
-        return Ok(false);
-    }
-    if start != our_start {
-        // Made before this machine was last started.
+    let age = now.saturating_sub(status.mtime());
+    if age > STALE {
         return Ok(true);
     }
-    let process = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
-    Ok(process.is_some_and(|process| rustix::process::test_kill_process(process) == Err(Errno::SRCH)))
+    let holder = Holder::of(path);
+    let here = !matches!(&holder, Holder::Popfetch { host, .. } if *host != our_host());
+    // A second each for two clocks that are cut to whole ones.
+    let before_the_start = uptime.is_some_and(|uptime| age > uptime.saturating_add(2));
+    let from_the_future = age < -STALE;
+    Ok(match holder {
+        Holder::Popfetch { pid, start, .. } if here => {
+            start != our_start() || before_the_start || is_gone(pid)
+        }
+        Holder::Popfetch { .. } => false,
+        Holder::Other { pid } => {
+            before_the_start || (from_the_future && pid.is_none_or(|pid| is_gone(Some(pid))))
+        }
+    })
+}
+
+/// Whose dotlock it is, by its own words.
+enum Holder {
+    /// A popfetch's, with what it says: on which machine, since which start of it.
+    Popfetch { pid: Option<Pid>, host: String, start: String },
+    /// Anybody's; by custom, the process id stands in it.
+    Other { pid: Option<Pid> },
+}
+
+impl Holder {
+    /// What isn't a regular file says nothing.
+    fn of(path: &Path) -> Self {
+        let mut start = [0; 512];
+        let read = durable::open_plain_file(path).ok().and_then(|file| read_up_to(&file, &mut start, 0).ok());
+        let text = String::from_utf8_lossy(start.get(..read.unwrap_or(0)).unwrap_or_default()).into_owned();
+        let mut lines = text.lines();
+        let pid = lines.next().and_then(|pid| pid.trim().parse().ok()).and_then(Pid::from_raw);
+        match lines.next().and_then(|by| by.strip_prefix("popfetch ")).and_then(|by| by.split_once(' ')) {
+            Some((host, start)) => Self::Popfetch { pid, host: host.to_owned(), start: start.to_owned() },
+            None => Self::Other { pid },
+        }
+    }
+}
+
+fn is_gone(pid: Option<Pid>) -> bool {
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_dead_since, resolve};
+    use std::fs;
+
+    /// C12: a power failure takes what is only in the page cache, and leaves the name.
+    #[test]
+    fn a_dotlock_from_before_the_machines_start_is_dead_whatever_it_holds() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = home.path().join("mbox.lock");
+        let alive = format!("{}\n", std::process::id());
+        let elsewhere = "1\npopfetch elsewhere -\n";
+        let made = 1_000_000;
+        for content in ["", "0", "?", &alive, "999999999\n", elsewhere] {
+            fs::write(&lock, content).unwrap();
+            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+            fs::File::options().write(true).open(&lock).unwrap().set_modified(time).unwrap();
+            let dead = |now: i64, uptime| is_dead_since(&lock, now, uptime).unwrap();
+            let here = content != elsewhere;
+            assert_eq!(dead(made + 60, Some(30)), here, "{content:?}: older than the start");
+            assert!(!dead(made + 60, Some(90)), "{content:?}: since the start");
+            assert!(!dead(made + 60, None), "{content:?}: the start isn't known");
+            assert!(dead(made + 301, Some(1000)), "{content:?}: stale");
+            assert!(!dead(made - 10, Some(1000)), "{content:?}: clocks differ a little");
+            let tomorrow = dead(made - 86_400, Some(1000));
+            assert_eq!(tomorrow, here && content != alive, "{content:?}: dated tomorrow");
+        }
+    }
+
+    #[test]
+    fn a_link_is_followed_to_a_file_that_is_still_to_be_made() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().canonicalize().unwrap().join(name);
+        fs::create_dir(at("mail")).unwrap();
+        std::os::unix::fs::symlink("mail/inbox", at("one")).unwrap();
+        std::os::unix::fs::symlink(at("one"), at("two")).unwrap();
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        std::os::unix::fs::symlink("away/inbox", at("away-link")).unwrap();
+        for name in ["one", "two", "mail/inbox"] {
+            assert_eq!(resolve(&at(name)).unwrap(), at("mail/inbox"));
+        }
+        fs::write(at("mail/inbox"), "").unwrap();
+        assert_eq!(resolve(&at("two")).unwrap(), at("mail/inbox"));
+        assert!(resolve(&at("loop")).is_err());
+        assert_eq!(resolve(&at("away-link")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    }
 }

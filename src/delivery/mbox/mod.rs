@@ -18,10 +18,13 @@
 mod batch;
 mod boot;
 mod format;
+mod from_line;
 mod locks;
 mod neighbours;
+mod read_back;
 mod recover;
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -32,7 +35,7 @@ use batch::{Batch, MboxIntake, mark_appended};
 pub(crate) use format::{Formatter, Sink};
 use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, read_up_to, resolve};
 use neighbours::Marker;
-pub use neighbours::{Neighbour, Neighbours, neighbours};
+pub use neighbours::{Neighbour, Neighbours, forget, neighbours};
 pub use recover::{Recovered, recover};
 use recover::{Stretch, is_torn};
 
@@ -58,6 +61,24 @@ const LEAD: &[u8] = b"\n\n";
 /// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it for longer than `patience`.
 pub fn check(path: &Path, owner: Option<&Owner>, stop: &Stop, patience: Duration) -> Result<(), Error> {
     locks::look(path, owner, &mut Wait::new(stop, patience))
+}
+
+/// Whether `path`, seen with the rights of `owner`, leads to the mbox at `mbox`, which is a path without links.
+#[must_use]
+pub fn leads_to(path: &Path, owner: Option<&Owner>, mbox: &Path) -> bool {
+    real_path_of(path, owner).is_some_and(|path| path == mbox)
+}
+
+/// Where the mbox at `path` really is, every link followed with the rights of `owner`, also where it's still to be made;
+/// `path` itself when that can't be told.
+#[must_use]
+pub fn real_path(path: &Path, owner: Option<&Owner>) -> PathBuf {
+    real_path_of(path, owner).unwrap_or_else(|| path.to_owned())
+}
+
+fn real_path_of(path: &Path, owner: Option<&Owner>) -> Option<PathBuf> {
+    let _acting = access::act(owner).ok()?;
+    resolve(path).ok()
 }
 
 /// Removes from `state`, the ledger's directory, spools that none of its open intents names, and, when none is at an
@@ -154,6 +175,10 @@ pub struct MboxOutlet {
     append: Option<Append>,
     /// Spools whose outcome is written, but perhaps not on disk.
     recorded: Vec<PathBuf>,
+    /// How long a busy mbox is still waited for: once, not once for each batch.
+    patience: Duration,
+    /// Ledgers that cannot be settled: said once, and not waited for.
+    passed_over: Vec<String>,
 }
 
 /// The mbox, ours from stage to publish.
@@ -183,7 +208,18 @@ impl MboxOutlet {
         neighbours: Box<dyn Neighbours>,
         warn: Box<dyn FnMut(String) + Send>,
     ) -> Self {
-        Self { settings, neighbours, warn, warned: false, marker: None, append: None, recorded: Vec::new() }
+        let patience = settings.patience;
+        Self {
+            settings,
+            neighbours,
+            warn,
+            warned: false,
+            marker: None,
+            append: None,
+            recorded: Vec::new(),
+            patience,
+            passed_over: Vec::new(),
+        }
     }
 
     /// Takes the locks at a moment when nobody has left the mbox unsettled.
@@ -194,7 +230,8 @@ impl MboxOutlet {
             resolve(&self.settings.path).map_err(|e| no_directory(&self.settings.path, e))?
         };
         let stop = self.settings.stop.clone();
-        let mut wait = Wait::new(&stop, self.settings.patience);
+        let mut wait = Wait::new(&stop, std::mem::take(&mut self.patience));
+        let mut asked = false;
         loop {
             let locking = Locked::take(&path, owner.as_ref(), true, &mut wait)?;
             if let Some(reason) = locking.undotted
@@ -206,22 +243,50 @@ impl MboxOutlet {
                 ));
             }
             let Some(locked) = locking.locked else { return Err(replaced(&path)) };
-            let open = neighbours(&self.settings.state_root, &path, &self.settings.ledger)?;
-            let Some(first) = open.first() else { return Ok(locked) };
+            let open = self.open_neighbours(&path)?;
+            let Some(first) = open.first() else {
+                self.patience = self.settings.patience;
+                return Ok(locked);
+            };
             // Their settling needs these locks.
             drop(locked);
-            let mut settled = true;
-            for neighbour in &open {
-                settled &= self.neighbours.settle(neighbour)?;
-            }
-            if !settled && !wait.pause() {
+            // Whatever they say: never at full speed, nor without end.
+            if std::mem::replace(&mut asked, true) && !wait.pause() {
                 return Err(Error::Later(format!(
                     "deliveries of another account to mbox {} are unsettled (ledger {}), and it is being worked on",
                     name_of(&path),
                     name_of(&first.directory)
                 )));
             }
+            for neighbour in open {
+                match self.neighbours.settle(&neighbour, &path) {
+                    Ok(_) => {}
+                    Err(e) if e.is_out_of_reach() => {}
+                    // Its own run will say so as well.  No mail of it is lost: what it has left here it can still find.
+                    Err(e) => {
+                        (self.warn)(format!(
+                            "what another account has left in mbox {} cannot be settled, and is passed over: {e}",
+                            name_of(&path)
+                        ));
+                        self.passed_over.push(neighbour.ledger);
+                    }
+                }
+            }
         }
+    }
+
+    /// The other ledgers that have left the mbox unsettled.  Under its locks.
+    fn open_neighbours(&self, path: &Path) -> Result<Vec<Neighbour>, Error> {
+        let Settings { state_root, state, ledger, .. } = &self.settings;
+        let mut open = neighbours(state_root, path, ledger)?;
+        open.retain(|neighbour| !self.passed_over.contains(&neighbour.ledger));
+        for at in (0..open.len()).rev() {
+            // This very ledger has the directory: the one that left the marker was moved away.
+            if open.get(at).is_some_and(|neighbour| is_same(&neighbour.directory, state)) {
+                forget(state_root, &open.swap_remove(at).ledger, path)?;
+            }
+        }
+        Ok(open)
     }
 
     fn staged(&mut self, mut pieces: Vec<Piece>) -> Result<Vec<Staged>, Error> {
@@ -258,7 +323,9 @@ impl MboxOutlet {
     }
 
     fn publish_held(&self, append: &mut Append, noted: &[Noted]) -> Result<(), Error> {
-        let outcome = append.publish(noted, self.settings.sync);
+        let sync =
+            |file: &File, path: &Path| if self.settings.sync { durable::sync(file, path) } else { Ok(()) };
+        let outcome = append.publish(noted, &sync);
         let clean = match &outcome {
             Ok(()) => true,
             Err(error) => {
@@ -316,18 +383,20 @@ impl Outlet for MboxOutlet {
     }
 }
 
+/// How a file is brought to the disk.
+type Sync<'a> = &'a dyn Fn(&File, &Path) -> durable::Result<()>;
+
 impl Append {
     /// Appends, so that when it returns the entries stand durably in the mbox at the path.
-    fn publish(&mut self, noted: &[Noted], sync: bool) -> Result<(), Error> {
+    fn publish(&mut self, noted: &[Noted], sync: Sync<'_>) -> Result<(), Error> {
         self.write(noted)?;
         self.in_place()?;
         for spool in spools(noted.iter().map(Noted::piece)) {
             // Before the sync, so that recovery knows it if the run is killed in the middle of it.
             mark_appended(&spool, boot::id())?;
         }
-        if sync {
-            durable::sync(self.locked.file(), self.locked.path())?;
-        }
+        sync(self.locked.file(), self.locked.path())?;
+        // It may have been replaced while the disk was at work: then what was synced is nowhere.
         self.in_place()
     }
 
@@ -426,6 +495,13 @@ fn spools<'a>(pieces: impl IntoIterator<Item = &'a Piece>) -> Vec<Arc<MboxSpool>
         }
     }
     spools
+}
+
+/// Whether two paths lead to one directory.
+fn is_same(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |path: &Path| path.metadata().map(|status| (status.dev(), status.ino()));
+    one == other || place(one).is_ok_and(|one| place(other).is_ok_and(|other| one == other))
 }
 
 /// What must stand between the last entry and the next.

@@ -39,13 +39,14 @@ pub struct Neighbour {
 
 /// How a destination has other ledgers' open intents settled.
 pub trait Neighbours: Send {
-    /// Settles, if that ledger's lock can be had without waiting, its open intents at every mbox
-    /// ([`super::recover`], [`super::clean_up`], with the ledger's lock held throughout); `false` when it cannot be had.
-    /// No lock of an mbox is held meanwhile.
+    /// Settles, if that ledger's lock can be had without waiting, its open intents at this mbox ([`super::recover`]), and
+    /// takes the marker away ([`super::forget`]), all with the ledger's lock held; `false` when it cannot be had.  A ledger
+    /// that isn't there any more, or is another one, has no intents.  What it has left elsewhere is none of this
+    /// account's business.  No lock of an mbox is held meanwhile.
     ///
     /// # Errors
-    /// When its ledger is damaged, or the disk refuses.
-    fn settle(&mut self, neighbour: &Neighbour) -> Result<bool, Error>;
+    /// [`Error::Later`] when the mbox is busy; else its ledger is damaged, or the disk refuses.
+    fn settle(&mut self, neighbour: &Neighbour, mbox: &Path) -> Result<bool, Error>;
 }
 
 /// The ledgers, other than `own`, that have left the mbox at `mbox` unsettled.  Exact only under the mbox's locks.
@@ -70,7 +71,7 @@ pub fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neigh
             continue;
         }
         let path = entry.path();
-        let content = match durable::open_to_read(&path) {
+        let content = match durable::open_plain_file(&path) {
             Ok(file) => read(&file, &path)?,
             Err(e) if e.source.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e.into()),
@@ -88,6 +89,16 @@ pub fn neighbours(state_root: &Path, mbox: &Path, own: &str) -> Result<Vec<Neigh
         }
     }
     Ok(found)
+}
+
+/// Removes the marker of a ledger that has no open intent at this mbox any more.  Called with the ledger's lock held, or
+/// where there's no such ledger.
+///
+/// # Errors
+/// [`Error::Disk`].
+pub fn forget(state_root: &Path, ledger: &str, mbox: &Path) -> Result<(), Error> {
+    let mbox = super::locks::resolve(mbox).unwrap_or_else(|_| mbox.to_owned());
+    Ok(durable::remove(&directory(state_root).join(file_name(ledger, &mbox)))?)
 }
 
 /// Removes all markers of a ledger that has no open intent at any mbox.
@@ -122,10 +133,8 @@ impl Marker {
     /// For the ledger `ledger` in `state`; `mbox` as [`super::locks::resolve`] gives it.
     pub(super) fn new(state_root: &Path, ledger: &str, state: &Path, mbox: &Path) -> Self {
         let octets = |path: &Path| text::field(path.as_os_str().as_bytes());
-        let digest: String =
-            Digest::of(mbox.as_os_str().as_bytes()).as_bytes().iter().map(|o| format!("{o:02x}")).collect();
         Self {
-            path: directory(state_root).join(format!("{ledger}-{digest}")),
+            path: directory(state_root).join(file_name(ledger, mbox)),
             body: format!("mbox {}\nledger {}\n", octets(mbox), octets(state)),
             synced: false,
         }
@@ -173,6 +182,12 @@ impl Marker {
 
 fn directory(state_root: &Path) -> PathBuf {
     state_root.join("mbox-open")
+}
+
+fn file_name(ledger: &str, mbox: &Path) -> String {
+    let digest = Digest::of(mbox.as_os_str().as_bytes());
+    let digest: String = digest.as_bytes().iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("{ledger}-{digest}")
 }
 
 fn settled() -> String {

@@ -70,10 +70,9 @@ pub fn recover(
     let path = Path::new(std::ffi::OsStr::from_bytes(&unsettled.destination.name.address));
     let acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| {
-        Error::Later(format!(
-            "mbox {} is out of reach ({e}), and deliveries to it are unsettled; is its directory mounted?",
-            name_of(path)
-        ))
+        let path = name_of(path);
+        Error::Later(format!("mbox {path} is out of reach ({e}), and deliveries to it are unsettled"))
+            .hinted("is its directory mounted?  Bring it back, and run again")
     })?;
     drop(acting);
     let mut locked = Locked::take(&path, owner, false, &mut Wait::new(stop, PATIENCE))?.locked;
@@ -93,6 +92,7 @@ pub fn recover(
         durable::sync(mbox.file(), mbox.path())?;
     }
     if !taken.is_empty() {
+        let _acting = access::act(owner)?;
         sync_elsewhere(durable::parent_of(&path))?;
     }
     let delivered: Vec<IntentId> = whole.iter().map(|(_, id)| *id).chain(found).chain(taken).collect();
@@ -204,7 +204,7 @@ impl<'a> Search<'a> {
         let path = state.join(spool);
         // A spool's name has no slash in it, whatever the ledger says.
         let known = spool.starts_with(PREFIX) && !spool.contains('/');
-        let spool = match durable::open_to_read(&path) {
+        let spool = match durable::open_plain_file(&path) {
             Ok(file) => Some(file),
             Err(e) if e.source.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(e.into()),

@@ -16,7 +16,7 @@ use crate::stop::Stop;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -141,12 +141,22 @@ fn intent(piece: &Piece, id: u32) -> Intent {
 struct Answer(bool);
 
 impl Neighbours for Answer {
-    fn settle(&mut self, neighbour: &Neighbour) -> Result<bool, Error> {
+    fn settle(&mut self, neighbour: &Neighbour, _: &Path) -> Result<bool, Error> {
         if self.0 {
             let root = neighbour.directory.parent().unwrap();
             clean_up(root, &neighbour.directory, &neighbour.ledger, &[])?;
         }
         Ok(self.0)
+    }
+}
+
+/// One that says this, and counts how often it was asked.
+struct Counted(Arc<Mutex<u32>>, fn() -> Result<bool, Error>);
+
+impl Neighbours for Counted {
+    fn settle(&mut self, _: &Neighbour, _: &Path) -> Result<bool, Error> {
+        *self.0.lock().unwrap() += 1;
+        (self.1)()
     }
 }
 
@@ -238,7 +248,7 @@ fn new_mail_stays_new_to_its_readers() {
 fn what_is_no_mbox_is_refused() {
     let refused = |home: &Home| {
         let error = home.deliver(&mut home.outlet(), &TEXTS).unwrap_err();
-        assert!(matches!(error, Error::Unfit { exit: ExitCode::CannotCreate, .. }), "{error:?}");
+        assert!(error.exit_code() == ExitCode::CannotCreate && error.hint().is_some(), "{error:?}");
         let error = check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap_err();
         assert_eq!(error.exit_code(), ExitCode::CannotCreate);
     };
@@ -299,6 +309,24 @@ fn a_replaced_mbox_gets_nothing_and_the_old_one_loses_it() {
         (home.read().as_str(), fs::read_to_string(old).unwrap().as_str()),
         ("From y\n\n", "From x\n\n")
     );
+}
+
+/// The last look: while the disk was at work, another program has put its own file there.
+#[test]
+fn an_mbox_that_is_replaced_during_the_sync_has_not_got_the_mail() {
+    let home = Home::new();
+    let mut outlet = home.outlet();
+    let noted = noted(outlet.stage(home.pieces(&TEXTS)).unwrap());
+    let replace = |_: &File, path: &Path| {
+        fs::write(path.with_extension("new"), "From other\n\n").unwrap();
+        #[expect(clippy::disallowed_methods, reason = "as other programs do")]
+        fs::rename(path.with_extension("new"), path).unwrap();
+        Ok(())
+    };
+    let mut append = outlet.append.take().unwrap();
+    let outcome = append.publish(&noted, &replace);
+    assert!(outcome.is_err_and(|e| e.is_out_of_reach()));
+    assert_eq!(home.read(), "From other\n\n");
 }
 
 #[test]
@@ -426,7 +454,7 @@ fn fcntl_locks_are_waited_for() {
     let mut outlet = home.outlet();
     assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later(_))));
     assert_eq!(home.names("mail"), ["mbox"], "no dotlock is kept while waiting");
-    outlet.settings.patience = Duration::from_secs(60);
+    outlet.patience = Duration::from_secs(60);
     drop(holder.stdin.take());
     home.deliver(&mut outlet, &TEXTS).unwrap();
     holder.wait().unwrap();
@@ -449,6 +477,109 @@ fn what_another_ledger_left_is_settled_first() {
 }
 
 /// Wherever an append broke off: what is whole is delivered, what isn't is cut off and comes again.
+/// C1: whatever a neighbour's leavings are, they are neither looked at without end nor at full speed.
+#[test]
+fn a_neighbour_that_stays_open_is_not_asked_at_full_speed() {
+    for answer in [|| Ok(true), || Ok(false), || Err(Error::Later("the mbox is locked".to_owned()))] {
+        let (home, asked) = (Home::new(), Arc::default());
+        let other = home.root().join("other");
+        fs::create_dir(&other).unwrap();
+        super::Marker::new(&home.root(), "bb", &other, &home.mbox()).open().unwrap();
+        let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), answer)));
+        assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later(_))));
+        let asked = *asked.lock().unwrap();
+        // 10, 20, 40 ms: more don't fit.
+        assert!((1..=5).contains(&asked), "{asked}");
+        assert_eq!(fs::read(home.mbox()).unwrap(), b"");
+    }
+}
+
+/// C2: a neighbour's damaged ledger is the neighbour's trouble.
+#[test]
+fn a_neighbour_that_cannot_be_settled_is_passed_over() {
+    let (home, asked) = (Home::new(), Arc::default());
+    let other = home.root().join("other");
+    fs::create_dir(&other).unwrap();
+    super::Marker::new(&home.root(), "bb", &other, &home.mbox()).open().unwrap();
+    let damaged = || Err(Error::Ledger { message: "line 3 is damaged".to_owned(), exit: ExitCode::LocalIo });
+    let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), damaged)));
+    for _ in 0..2 {
+        home.deliver(&mut outlet, &TEXTS).unwrap();
+    }
+    assert_eq!(home.read(), entries().concat().repeat(2));
+    assert_eq!((*asked.lock().unwrap(), home.warnings.lock().unwrap().len()), (1, 1));
+    assert_eq!(neighbours(&home.root(), &home.mbox(), "aa").unwrap().len(), 1, "for its own run");
+}
+
+/// C1: its ledger was moved away, and another one begun in its place: nobody has intents there.
+#[test]
+fn what_a_ledger_left_that_was_moved_away_is_forgotten() {
+    let (home, asked) = (Home::new(), Arc::default());
+    super::Marker::new(&home.root(), "bb", &home.state(), &home.mbox()).open().unwrap();
+    let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), || Ok(false))));
+    home.deliver(&mut outlet, &TEXTS).unwrap();
+    assert_eq!(*asked.lock().unwrap(), 0);
+    assert_eq!(home.names("state/mbox-open").len(), 1, "only ours");
+}
+
+/// J
+#[test]
+fn a_foreign_lock_is_waited_for_once_and_not_for_each_batch() {
+    let home = Home::new();
+    let lock = home.mbox().with_extension("lock");
+    fs::write(&lock, format!("{}\n", std::process::id())).unwrap();
+    let mut outlet = home.outlet();
+    for _ in 0..2 {
+        assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later(_))));
+        assert_eq!(outlet.patience, Duration::ZERO);
+    }
+    fs::remove_file(&lock).unwrap();
+    home.deliver(&mut outlet, &TEXTS).unwrap();
+    assert_eq!(outlet.patience, outlet.settings.patience);
+}
+
+/// H2: in a directory where others can write, anything may stand under the lock's name.
+#[test]
+fn a_dotlock_that_is_no_file_is_not_waited_for() {
+    let fifo = |path: &Path| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    };
+    type Put = fn(&Path, fn(&Path));
+    let put: [Put; 3] = [
+        |lock, fifo| fifo(lock),
+        |lock, fifo| {
+            fifo(&lock.with_extension("fifo"));
+            std::os::unix::fs::symlink(lock.with_extension("fifo"), lock).unwrap();
+        },
+        |lock, _| fs::create_dir(lock).unwrap(),
+    ];
+    for put in put {
+        let home = Home::new();
+        fs::write(home.mbox(), "").unwrap();
+        put(&home.mbox().with_extension("lock"), fifo);
+        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
+        assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later(_))));
+    }
+}
+
+/// C10: a link to a file that is still to be made, and a dotlock dated by a clock that ran ahead.
+#[test]
+fn a_dangling_link_is_followed_and_tomorrows_dotlock_is_dead() {
+    let home = Home::new();
+    fs::create_dir(home.directory.path().join("elsewhere")).unwrap();
+    let real = home.directory.path().join("elsewhere/inbox");
+    std::os::unix::fs::symlink(&real, home.mbox()).unwrap();
+    let lock = real.with_extension("lock");
+    fs::write(&lock, "0").unwrap();
+    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    File::options().write(true).open(&lock).unwrap().set_modified(tomorrow).unwrap();
+    check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
+    home.deliver(&mut home.outlet(), &TEXTS).unwrap();
+    assert_eq!(fs::read_to_string(&real).unwrap(), entries().concat());
+    assert!(home.mbox().is_symlink() && !lock.exists());
+}
+
 #[test]
 fn every_torn_tail_is_put_right() {
     for (before, lead) in [("", 0), ("From x\n\nbody\n\n", 0), ("From x\n\nbody\n", 1), ("From x\n\nbody", 2)]
@@ -606,6 +737,6 @@ fn nothing_is_concluded_while_the_directory_is_gone() {
     fs::rename(home.directory.path().join("mail"), home.directory.path().join("elsewhere")).unwrap();
     let mut told = Told::default();
     let outcome = recover(&unsettled, &home.state(), &mut told, NOW, None, &Stop::new().unwrap());
-    assert!(matches!(outcome, Err(Error::Later(_))), "{outcome:?}");
+    assert!(outcome.is_err_and(|e| e.is_out_of_reach() && e.hint().is_some()));
     assert!(told.delivered.is_empty() && told.dropped.is_empty());
 }

@@ -66,6 +66,79 @@ impl Mda {
     }
 }
 
+/// What can stand for a word in an argument, and the variable that holds the same.
+const PLACEHOLDERS: [(&str, &str); 3] =
+    [("{sender}", "$SENDER"), ("{recipient}", "$RECIPIENT"), ("{account}", "$POPFETCH_ACCOUNT")];
+
+/// Shells, interpreters, and what hands its arguments to a shell, with the options behind which a program's text stands.
+const INTERPRETERS: [(&[&str], &str); 6] = [
+    (
+        &[
+            "sh", "bash", "dash", "ash", "ksh", "mksh", "lksh", "pdksh", "zsh", "yash", "fish", "csh",
+            "tcsh", "rbash",
+        ],
+        "c",
+    ),
+    (&["su", "runuser", "sg", "flock", "script"], "c"),
+    (&["python", "pypy", "perl", "ruby", "lua", "luajit", "node", "nodejs", "deno", "bun", "tclsh"], "ceEp"),
+    (&["php"], "r"),
+    (&["osascript", "ghc", "guile", "Rscript", "elixir", "erl", "emacs", "julia", "scala", "groovy"], "ce"),
+    (&["env"], "S"),
+];
+
+/// Those whose arguments are a program's text without any option before it, or go to a shell at the other end.
+const BY_NATURE: [&str; 9] = ["awk", "gawk", "mawk", "nawk", "sed", "gsed", "ssh", "rsh", "eval"];
+
+/// A placeholder that would make a stranger's words part of a program's text, and the variable to be used in its place.
+pub(super) fn unsafe_placeholder(command: &Command) -> Option<(&'static str, &'static str)> {
+    let within = |text: &str| PLACEHOLDERS.into_iter().find(|(name, _)| text.contains(name));
+    let elements = match command {
+        Command::Shell(line) => return within(line),
+        Command::Argv(elements) => elements,
+    };
+    // Wherever the interpreter stands: behind `env`, `nice`, `sudo -u me`, `timeout 5` and the like.
+    elements.iter().enumerate().find_map(|(at, word)| {
+        let arguments = elements.get(at.saturating_add(1)..).unwrap_or_default();
+        let found = arguments.iter().find_map(|argument| within(argument))?;
+        runs_text(word, arguments).then_some(found)
+    })
+}
+
+/// Whether this program, with these arguments, takes a part of them for a program's text.
+fn runs_text(program: &str, arguments: &[String]) -> bool {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    // `python3.11`, `lua5.4`, `ksh93`
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    if BY_NATURE.contains(&name) {
+        return true;
+    }
+    let Some((_, options)) = INTERPRETERS.iter().find(|(names, _)| names.contains(&name)) else {
+        return false;
+    };
+    // These run what their first arguments name, and take options behind it.
+    let starts_others = ["su", "runuser", "sg", "flock", "script", "env"].contains(&name);
+    let mut after_option = false;
+    for argument in arguments {
+        let letters = argument.strip_prefix('-').filter(|letters| !letters.is_empty());
+        match letters {
+            Some(letters) => {
+                let long =
+                    ["-command", "-eval", "-execute", "-print", "-run", "-split-string", "-session-command"];
+                if long.iter().any(|option| letters.starts_with(option))
+                    || (!letters.starts_with('-') && letters.contains(|letter| options.contains(letter)))
+                {
+                    return true;
+                }
+                after_option = true;
+            }
+            // Behind an option it may be that option's value; else it's a script, whose arguments come next.
+            None if after_option || starts_others => after_option = false,
+            None => return false,
+        }
+    }
+    false
+}
+
 /// The argv for one message.
 pub(super) fn argv(command: &Command, envelope: &Envelope, account: &str) -> Vec<String> {
     let elements = match command {
@@ -124,11 +197,57 @@ fn expand(element: &str, envelope: &Envelope, account: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Envelope, argv};
+    use super::{Command, Envelope, argv, unsafe_placeholder};
 
     fn built(elements: &[&str], sender: &str, recipient: &str) -> Vec<String> {
         let command = Command::Argv(elements.iter().map(|e| (*e).to_owned()).collect());
         argv(&command, &Envelope::new(sender, recipient), "work")
+    }
+
+    #[test]
+    fn no_strangers_word_becomes_a_programs_text() {
+        let cases: [(&[&str], bool); 31] = [
+            (&["sh", "-c", "deliver {sender}"], true),
+            (&["/bin/sh", "-c", "deliver \"$1\"", "sh", "{sender}"], true),
+            (&["sh", "-ec", "deliver {recipient}"], true),
+            (&["bash", "-o", "pipefail", "-c", "deliver {sender}"], true),
+            (&["env", "A=b", "nice", "-n", "5", "dash", "-c", "{sender}"], true),
+            (&["sudo", "-u", "me", "ksh93", "-c", "{sender}"], true),
+            (&["busybox", "sh", "-c", "{sender}"], true),
+            (&["env", "-S", "sh x {sender}"], true),
+            (&["env", "--split-string=x {sender}"], true),
+            (&["python3.11", "-c", "print('{sender}')"], true),
+            (&["python3", "-Sc", "{sender}"], true),
+            (&["perl", "-w", "-ne", "{sender}"], true),
+            (&["perl", "-E", "{sender}"], true),
+            (&["ruby", "-e", "{sender}"], true),
+            (&["node", "--eval", "{sender}"], true),
+            (&["php", "-r", "{sender}"], true),
+            (&["awk", "/{sender}/"], true),
+            (&["sed", "-e", "s/x/{sender}/"], true),
+            (&["ssh", "host", "deliver", "{sender}"], true),
+            (&["su", "me", "-c", "deliver {sender}"], true),
+            (&["flock", "-c", "deliver {sender}"], true),
+            (&["sh", "-c", "deliver \"$SENDER\""], false),
+            (&["sh", "-c", "deliver '{nothing}'"], false),
+            (&["sh", "/home/me/deliver", "-c", "{sender}"], false),
+            (&["python3", "deliver.py", "-c", "{sender}"], false),
+            (&["procmail", "-f", "{sender}"], false),
+            (&["dovecot-lda", "-e", "-f", "{sender}"], false),
+            (&["nice", "maildrop", "-f", "{sender}"], false),
+            (&["/opt/shell", "-c", "{sender}"], false),
+            (&["env", "A=b", "deliver", "{sender}", "{account}"], false),
+            (&["{sender}"], false),
+        ];
+        for (elements, is) in cases {
+            let command = Command::Argv(elements.iter().map(|e| (*e).to_owned()).collect());
+            assert_eq!(unsafe_placeholder(&command).is_some(), is, "{elements:?}");
+        }
+        let line = |line: &str| unsafe_placeholder(&Command::Shell(line.to_owned()));
+        assert_eq!(line("deliver \"{sender}\""), Some(("{sender}", "$SENDER")));
+        assert_eq!(line("deliver {recipient}"), Some(("{recipient}", "$RECIPIENT")));
+        assert_eq!(line("deliver {account}"), Some(("{account}", "$POPFETCH_ACCOUNT")));
+        assert_eq!(line("deliver \"$SENDER\" ${x} {}"), None);
     }
 
     #[test]

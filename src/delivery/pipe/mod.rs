@@ -21,7 +21,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 
 pub use argv::Command;
-use argv::{Envelope, argv};
+use argv::{Envelope, argv, unsafe_placeholder};
 use child::{Child, Outcome, wait_for_one};
 
 use super::spool::Spool;
@@ -36,11 +36,20 @@ use crate::text;
 /// So much of a batch may stay in memory; what comes then goes to files.
 const BATCH_IN_MEMORY: usize = 4 * 1024 * 1024;
 
-/// Looks, before anything is retrieved, whether the program is there (M10).  `search` is the environment's `PATH`.
+/// Looks, before anything is retrieved, whether the program is there (M10), and no stranger's words go to a shell.  `search` is the environment's `PATH`.
 ///
 /// # Errors
 /// [`Error::Unfit`] with [`ExitCode::Configuration`].
 pub fn check(command: &Command, search: Option<&OsStr>) -> Result<(), Error> {
+    if let Some((placeholder, variable)) = unsafe_placeholder(command) {
+        return Err(Error::Unfit {
+            message: format!(
+                "{placeholder} can't stand in what a shell or an interpreter runs: its words are a stranger's"
+            ),
+            exit: ExitCode::Configuration,
+        }
+        .hinted(format!("use \"{variable}\", with the quotation marks; it's in the environment")));
+    }
     let Command::Argv(elements) = command else { return Ok(()) };
     let program = elements.first().map_or("", String::as_str);
     let runs = |path: &Path| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
@@ -53,15 +62,13 @@ pub fn check(command: &Command, search: Option<&OsStr>) -> Result<(), Error> {
     if found {
         Ok(())
     } else {
-        Err(Error::Unfit { message: not_found(program), exit: ExitCode::Configuration })
+        Err(Error::Unfit { message: not_found(program), exit: ExitCode::Configuration }
+            .hinted("install it, or correct the pipe setting"))
     }
 }
 
 fn not_found(program: &str) -> String {
-    format!(
-        "{} was not found, or cannot be executed; install it, or correct the pipe setting",
-        text::printable(program.as_bytes())
-    )
+    format!("{} was not found, or cannot be executed", text::printable(program.as_bytes()))
 }
 
 /// Settles what was in hand when a run died: nobody knows whether it was taken, so it comes again.
@@ -112,7 +119,7 @@ impl Intake for PipeIntake {
 
     fn finish(self: Box<Self>, facts: &Facts) -> Result<Waiting, Error> {
         let octets = self.spool.octets();
-        let spooled = self.spool.finish()?;
+        let spooled = self.spool.finish_as(facts)?;
         if let Spooled::Memory(text) = &spooled {
             // One message at a time: nobody else counts down meanwhile.
             self.spare.fetch_sub(text.len(), std::sync::atomic::Ordering::Relaxed);

@@ -87,6 +87,14 @@ impl<'a> Fields<'a> {
         KeyField::parse(self.next()?)
     }
 
+    /// A key, or `*`, which is `Some(None)`.
+    pub(super) fn key_or_all(&mut self) -> Option<Option<KeyField<'a>>> {
+        match self.0?.first() {
+            Some(b'*') => (self.next()? == b"*").then_some(None),
+            _ => self.key().map(Some),
+        }
+    }
+
     pub(super) fn destination(&mut self) -> Option<DestinationId> {
         shorter(self.next()?).map(DestinationId)
     }
@@ -125,8 +133,16 @@ impl<'a> Fields<'a> {
                 b"weak" => notes.weak = true,
                 b"unlisted" => notes.unlisted = true,
                 b"large" => notes.large = true,
+                b"doubtful" => notes.doubtful = true,
+                b"again" => notes.again = true,
+                b"varies" => notes.varies = true,
+                b"utf8" => notes.utf8 = true,
+                b"candidate" => notes.candidate = true,
+                b"deleted" => notes.deleted = Some(shorter(value)?),
+                b"header" => notes.headers.push(Digest::parse(value)?),
                 b"failures" => notes.failures = shorter(value)?,
                 b"retry" => notes.retry_after = Some(time(value)?),
+                _ if name.starts_with(super::MAY_BE_PASSED_OVER) => {}
                 _ => return None,
             }
         }

@@ -57,6 +57,8 @@ pub struct Offer<'a> {
     pub user: bool,
     /// Whether PIPELINING is there.
     pub pipelining: bool,
+    /// Whether USER, PASS and APOP may hold UTF-8 (RFC 6856 §2.2).
+    pub utf8_user: bool,
 }
 
 /// All that the choice depends on.
@@ -245,6 +247,8 @@ impl Circumstances<'_> {
     fn add_those_for_a_safe_line(&self, methods: &mut Vec<Method>) {
         let ascii = self.user.is_ascii() && self.secret.expose().is_ascii();
         let user_pass = self.takes_user() && self.too_long().is_none();
+        // What UTF8 USER allows is no last resort.
+        let plain_strings = ascii || self.offer.as_ref().is_some_and(|offer| offer.utf8_user);
         let pipelines = ascii && self.offer.as_ref().is_some_and(|offer| offer.user && offer.pipelining);
         for mechanism in [Mechanism::Plain, Mechanism::CramMd5, Mechanism::Login] {
             if !self.announces(mechanism) {
@@ -262,11 +266,11 @@ impl Circumstances<'_> {
         }
         // Without `UTF8 USER` only ASCII may be sent (RFC 6856 §2.2); many servers take other octets all the same, so
         // they are tried where nothing else is possible.
-        if user_pass && !methods.contains(&Method::UserPass) && (ascii || methods.is_empty()) {
+        if user_pass && !methods.contains(&Method::UserPass) && (plain_strings || methods.is_empty()) {
             methods.push(Method::UserPass);
         }
         // Its argument ends at the first space, and so would a name.
-        if self.apop && ascii && !self.user.contains(' ') {
+        if self.apop && plain_strings && !self.user.contains(' ') {
             methods.push(Method::Apop);
         }
     }
@@ -325,6 +329,7 @@ mod tests {
             match word {
                 "USER" => offer.user = true,
                 "PIPELINING" => offer.pipelining = true,
+                "UTF8-USER" => offer.utf8_user = true,
                 _ => offer.sasl.push(word),
             }
         }
@@ -523,6 +528,7 @@ mod tests {
         let umlaut = Secret::new("pass w\u{f6}rd");
         assert_eq!(names(&on(Channel::Tls, "USER PIPELINING PLAIN", &umlaut)), "PLAIN");
         assert_eq!(names(&on(Channel::Tls, "USER", &umlaut)), "USER");
+        assert_eq!(names(&on(Channel::Tls, "USER UTF8-USER PLAIN", &umlaut)), "PLAIN USER");
 
         for bad in [&b"a\nb"[..], b"a\rb", b"a\0b"] {
             let secret = of(bad);

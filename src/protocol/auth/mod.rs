@@ -11,7 +11,7 @@ use super::sasl::{ChannelBinding, Hash, Mechanism};
 
 pub use apop::ApopChallenge;
 pub use choice::{AuthError, Channel, Circumstances, Offer, Wanted, methods};
-pub use refusal::{Refusal, refusal};
+pub use refusal::{Refusal, passes, refusal, speaks_of_a_lock};
 
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -51,7 +51,7 @@ impl fmt::Display for Refusal {
             Self::LoginDelay => "the last login was too recent",
             Self::SysTemp => "the server has a passing trouble",
             Self::SysPerm => "the server has a trouble that its operator must mend",
-            Self::NeedsUtf8 => "the maildrop wants UTF8 mode, which popfetch doesn't speak",
+            Self::NeedsUtf8 => "the maildrop needs UTF8, which the server did not offer",
             Self::Credentials => "the credentials were refused",
             Self::Busy => "the server can't serve this maildrop now",
         })
@@ -59,13 +59,18 @@ impl fmt::Display for Refusal {
 }
 
 /// Words of a refusal without a code that speak of something that passes (fetchmail's list).
-const PASSING: [&str; 5] = ["lock", "busy", "in use", "unavailable", "too many"];
+const PASSING: [&str; 4] = ["lock", "busy", "in use", "unavailable"];
 
-/// The same, but also said to somebody who mistyped: they count only without a word of [`BLAME`].
-const PASSING_UNLESS_BLAMED: [&str; 2] = ["wait", "try again"];
+/// The same, but also said to somebody who mistyped: they count only without a word of [`BLAME`].  `Exceeded the login
+/// limit for a 15 minute period`, `You may log in once every 10 minutes`, `server in maintenance mode`.
+const PASSING_UNLESS_BLAMED: [&str; 8] =
+    ["wait", "try again", "too many", "limit", "exceed", "frequen", "rate", "maintenance"];
+
+/// The units of `every N minutes`.
+const PERIODS: [&str; 3] = ["second", "minute", "hour"];
 
 /// Words that speak of the credentials.
-const BLAME: [&str; 3] = ["invalid", "incorrect", "wrong"];
+const BLAME: [&str; 5] = ["invalid", "incorrect", "wrong", "passw", "credential"];
 
 /// The meaning of a refused login, from its known response code, or else from its text.  `auth_resp_code`: the server
 /// announces AUTH-RESP-CODE, and so marks every refusal that is the credentials' fault (RFC 3206 §6).
@@ -79,12 +84,31 @@ pub fn refusal(code: Option<ResponseCode>, text: &[u8], auth_resp_code: bool) ->
         Some(ResponseCode::Auth) => Refusal::Credentials,
         Some(ResponseCode::Utf8) => Refusal::NeedsUtf8,
         None if auth_resp_code => Refusal::Busy,
-        None => {
-            let passes = speaks_of(text, &PASSING)
-                || (speaks_of(text, &PASSING_UNLESS_BLAMED) && !speaks_of(text, &BLAME));
-            if passes { Refusal::Busy } else { Refusal::Credentials }
-        }
+        None if speaks_of_passing(text) => Refusal::Busy,
+        None => Refusal::Credentials,
     }
+}
+
+/// Whether a refusal of anything else than a login speaks of something that passes on its own.
+#[must_use]
+pub fn passes(text: &[u8]) -> bool {
+    match ResponseCode::of(text) {
+        Some(ResponseCode::InUse | ResponseCode::LoginDelay | ResponseCode::SysTemp) => true,
+        Some(ResponseCode::SysPerm | ResponseCode::Auth | ResponseCode::Utf8) => false,
+        None => speaks_of_passing(text),
+    }
+}
+
+/// Whether a refusal without a code says that another session holds the maildrop.
+#[must_use]
+pub fn speaks_of_a_lock(text: &[u8]) -> bool {
+    speaks_of(text, &["lock", "in use", "another session"])
+}
+
+fn speaks_of_passing(text: &[u8]) -> bool {
+    let often = || speaks_of(text, &["every"]) && speaks_of(text, &PERIODS);
+    speaks_of(text, &PASSING)
+        || ((speaks_of(text, &PASSING_UNLESS_BLAMED) || often()) && !speaks_of(text, &BLAME))
 }
 
 /// Whether any of the phrases begins at a word's beginning, in any case: `Locked` is `lock`, `blocked` isn't.
@@ -142,6 +166,17 @@ mod tests {
             ("Incorrect password, please try again", Refusal::Credentials),
             ("[FOO] bad", Refusal::Credentials),
             ("user is blocked", Refusal::Credentials),
+            (
+                "Exceeded the login limit for a 15 minute period. Reduce the frequency of requests",
+                Refusal::Busy,
+            ),
+            ("You can only log in once every 10 minutes", Refusal::Busy),
+            ("login rate exceeded", Refusal::Busy),
+            ("The server is in maintenance mode", Refusal::Busy),
+            ("Too many login attempts", Refusal::Busy),
+            ("Too many failed logins: wrong password", Refusal::Credentials),
+            ("limit of bad credentials reached", Refusal::Credentials),
+            ("change your password every 90 days", Refusal::Credentials),
             ("", Refusal::Credentials),
             ("loc", Refusal::Credentials),
         ];

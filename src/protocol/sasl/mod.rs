@@ -137,6 +137,8 @@ pub struct Exchange {
     mechanism: Mechanism,
     /// What the client says first, until it has been said.
     initial: Option<Secret>,
+    /// PLAIN's message, when it went out with `AUTH`, until the server has shown whether it read it.
+    repeatable: Option<Secret>,
     dialogue: Dialogue,
     responded: bool,
     /// A challenge was wrong: no `+OK` is believed any more.
@@ -182,7 +184,7 @@ impl Exchange {
             }
         };
         let redactor = Redactor::new(credentials.secret);
-        Ok(Self { mechanism, initial, dialogue, responded: false, failed: false, redactor })
+        Ok(Self { mechanism, initial, repeatable: None, dialogue, responded: false, failed: false, redactor })
     }
 
     /// The mechanism.
@@ -207,7 +209,8 @@ impl Exchange {
         if around + encoded.expose().len().max(b"=".len()) > LONGEST_COMMAND {
             return None;
         }
-        self.initial = None;
+        // No other mechanism's first message may go out twice.
+        self.repeatable = self.initial.take().filter(|_| self.mechanism == Mechanism::Plain);
         self.responded = true;
         self.redactor.hide(&encoded);
         Some(encoded)
@@ -220,7 +223,12 @@ impl Exchange {
     /// When the challenge isn't one that this exchange can go on with.  Then `*` is to be sent, one answer to be
     /// read, and, whatever that says, the login has failed.
     pub fn step(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
-        let response = decode(challenge).and_then(|challenge| self.answer(&challenge));
+        let response = if self.responded || !self.speaks_first_or_by_turns() {
+            decode(challenge).and_then(|challenge| self.answer(&challenge))
+        } else {
+            // It says nothing that is needed: some servers write a prompt there (`+ go ahead`), in no base64.
+            self.answer(b"")
+        };
         self.failed |= response.is_err();
         let line = encode(&response?);
         self.responded = true;
@@ -228,7 +236,19 @@ impl Exchange {
         Ok(line)
     }
 
+    /// Whether the first challenge only asks the client to begin.
+    fn speaks_first_or_by_turns(&self) -> bool {
+        matches!(
+            self.mechanism,
+            Mechanism::Plain | Mechanism::Login | Mechanism::XOAuth2 | Mechanism::OAuthBearer
+        )
+    }
+
     fn answer(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
+        // Some servers overlook the initial response, and ask for it.
+        if let Some(initial) = self.repeatable.take().filter(|_| challenge.is_empty()) {
+            return Ok(initial);
+        }
         match self.initial.take() {
             Some(initial) if challenge.is_empty() => Ok(initial),
             Some(_) => Err(SaslError::Unexpected),
@@ -300,6 +320,18 @@ fn decode(challenge: &[u8]) -> Result<Vec<u8>, SaslError> {
 
 fn encode(response: &Secret) -> Secret {
     Secret::new(STANDARD.encode(response.expose()))
+}
+
+/// User name or password as `UTF8 USER` lets USER, PASS and APOP carry it: by SASLprep (RFC 6856 §2.2, RFC 4013).  ASCII
+/// stays as it is.
+///
+/// # Errors
+/// When it isn't UTF-8, or holds what SASLprep forbids (78).
+pub fn prepared(what: Text, octets: &[u8]) -> Result<Secret, SaslError> {
+    if octets.is_ascii() {
+        return Ok(Secret::new(octets));
+    }
+    scram::prepared(what, octets).map(|text| Secret::new(text.as_bytes()))
 }
 
 /// The parts as one, without a copy of them left behind in memory that was outgrown.

@@ -185,7 +185,7 @@ fn refused(reason: &[u8], redactor: &Redactor) -> SaslError {
 }
 
 /// SASLprep (RFC 4013).  Its error isn't passed on: it would name the character.
-fn prepared(what: Text, octets: &[u8]) -> Result<Zeroizing<String>, SaslError> {
+pub(super) fn prepared(what: Text, octets: &[u8]) -> Result<Zeroizing<String>, SaslError> {
     let text = std::str::from_utf8(octets).map_err(|_| SaslError::NotUtf8(what))?;
     let prepared = match stringprep::saslprep(text).map_err(|_| SaslError::Unpreparable(what))? {
         Cow::Borrowed(text) => Zeroizing::new(text.to_owned()),

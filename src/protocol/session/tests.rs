@@ -57,7 +57,6 @@ fn note(events: &mut Vec<String>, event: Event<'_>) {
             }
         }
         Event::End { to, octets } => format!("{to} ended, {octets}"),
-        Event::Confirmed { number } => format!("{number} confirmed"),
         Event::Farewell(reply) => format!("farewell {}", reply.text.escape_ascii()),
     };
     events.push(line);
@@ -164,18 +163,18 @@ fn a_large_message_in_bounded_memory() {
         assert_eq!(events.len(), 1, "one text, in pieces");
     }
     let events = feed(&mut session, b".\r\n+OK\r\n");
-    assert_eq!(events, ["RETR 1 ended, 7700000", "1 confirmed", "NOOP +OK "]);
+    assert_eq!(events, ["RETR 1 ended, 7700000", "NOOP +OK "]);
 }
 
 #[test]
 fn f12_a_message_without_an_octet() {
     let mut session = greeted(&[Command::Retr(n(1)), Command::Noop]);
     let events = feed(&mut session, b"+OK\r\n.\r\n-ERR\r\n");
-    assert_eq!(events, ["RETR 1 +OK ", "RETR 1 ended, 0", "1 confirmed", "NOOP -ERR "]);
+    assert_eq!(events, ["RETR 1 +OK ", "RETR 1 ended, 0", "NOOP -ERR "]);
 }
 
 #[test]
-fn f20_a_message_is_confirmed_by_a_status_line_only() {
+fn f20_what_follows_a_terminator_is_a_status_line() {
     let commands = [Command::Retr(n(1)), Command::Retr(n(2)), Command::Noop];
     let events =
         feed(&mut greeted(&commands), b"+OK\r\nwhole\r\n.\r\n+OK\r\ncut\r\n.\r\nSubject: x\r\n+OK\r\n");
@@ -185,14 +184,13 @@ fn f20_a_message_is_confirmed_by_a_status_line_only() {
             "RETR 1 +OK ",
             "1| whole\\n",
             "RETR 1 ended, 7",
-            "1 confirmed",
             "RETR 2 +OK ",
             "2| cut\\n",
             "RETR 2 ended, 5",
             "76 the server does not keep to POP3: it sent \"Subject: x\" where the answer to NOOP was due",
         ]
     );
-    // A farewell answers no command, so it confirms nothing; nor does TOP.
+    // A farewell answers no command.
     let mut session = greeted(&[Command::Retr(n(1))]);
     assert_eq!(feed(&mut session, b"+OK\r\na\r\n.\r\n-ERR bye\r\n").last().unwrap(), "farewell bye");
     let mut session = greeted(&[Command::Top(n(1), 0), Command::Noop]);

@@ -10,7 +10,7 @@ use crate::plan::Why;
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
-use crate::report::{Action, Event, Reporter, Summary, Trouble};
+use crate::report::{Action, Condition, Event, Kind, Postponed, Reporter, Summary, Trouble};
 
 const ALL: [(Why, &str); 21] = [
     (Why::New, "new"),
@@ -52,6 +52,11 @@ fn number(n: u32) -> MessageNumber {
 fn trouble(message: &str, hint: Option<&str>) -> Option<Trouble> {
     let (message, hint) = (message.to_owned(), hint.map(str::to_owned));
     Some(Trouble { exit: ExitCode::Later, message, hint, news: true })
+}
+
+fn condition(kind: Kind) -> Condition {
+    let (message, hint) = ("it is so".to_owned(), Some("wait".to_owned()));
+    Condition { kind, exit: ExitCode::Later, messages: 2, message, hint, news: false, said: true }
 }
 
 fn intended(unique_id: Option<&str>, octets: Option<u64>, action: Action, why: Why) -> Event {
@@ -101,15 +106,26 @@ fn objects() -> Vec<(Event, &'static str)> {
         ),
         (
             Event::Finished(summary.clone()),
-            r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"elapsed":1.5,"exit":0,"error":null}"#,
+            r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"postponed":0,"elapsed":1.5,"exit":0,"error":null,"conditions":[]}"#,
         ),
         (
             Event::Finished(Summary { trouble: trouble("h:995 is silent", Some("wait")), ..summary.clone() }),
-            r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"elapsed":1.5,"exit":75,"error":{"message":"h:995 is silent","hint":"wait","news":true}}"#,
+            r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"postponed":0,"elapsed":1.5,"exit":75,"error":{"message":"h:995 is silent","hint":"wait","news":true},"conditions":[]}"#,
         ),
         (
-            Event::Finished(Summary { trouble: trouble("", None), dry_run: true, ..summary }),
-            r#"{"v":1,"account":"work","type":"account","dry_run":true,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"elapsed":1.5,"exit":75,"error":null}"#,
+            Event::Finished(Summary {
+                dry_run: true,
+                postponed: Postponed { messages: 12, by_messages: true, by_bytes: false },
+                conditions: Kind::ALL.map(condition).to_vec(),
+                ..summary
+            }),
+            r#"{"v":1,"account":"work","type":"account","dry_run":true,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"postponed":12,"elapsed":1.5,"exit":75,"error":null,"conditions":[
+            {"kind":"messages-failed","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true},
+            {"kind":"destination-gone","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true},
+            {"kind":"deletion-refused","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true},
+            {"kind":"quit-refused","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true},
+            {"kind":"not-deleted","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true},
+            {"kind":"policy-without-effect","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true}]}"#,
         ),
     ]
 }
@@ -119,12 +135,24 @@ fn every_object_is_a_line() {
     for (event, expected) in objects() {
         for level in [Level::Quiet, Level::Dialogue] {
             let (out, _) = told(level, Json::new, std::slice::from_ref(&event));
+            let expected: String = expected.lines().map(str::trim_start).collect();
             assert_eq!(out, format!("{expected}\n"), "{level:?}");
         }
     }
     for (why, expected) in ALL {
         assert_eq!(word(why), expected);
     }
+}
+
+#[test]
+fn what_fails_thousands_of_times_is_at_most_a_thousand_objects() {
+    let long = "x".repeat(4000);
+    let failing = |n| Event::MessageFailed { number: number(n), reason: format!("{n} {long}"), news: false };
+    let events: Vec<Event> = (1..=5_000).map(failing).chain([objects().swap_remove(7).0]).collect();
+    let (out, _) = told(Level::Quiet, Json::new, &events);
+    assert_eq!(out.lines().count(), 1001);
+    assert!(out.len() < 1_200_000, "{}", out.len());
+    assert!(out.lines().last().unwrap().contains(r#""type":"account""#));
 }
 
 #[test]
@@ -188,6 +216,11 @@ fn the_format_is_described() {
     for (_, line) in objects() {
         let mut object: Value = serde_json::from_str(line).unwrap();
         words.insert(object["type"].as_str().unwrap().to_owned());
+        let conditions = object["conditions"].take();
+        for condition in conditions.as_array().into_iter().flatten() {
+            words.insert(condition["kind"].as_str().unwrap().to_owned());
+            words.extend(condition.as_object().unwrap().keys().cloned());
+        }
         words.extend(object["error"].take().as_object().into_iter().flat_map(|error| error.keys().cloned()));
         words.extend(object.as_object().unwrap().keys().cloned());
     }

@@ -6,7 +6,7 @@ use super::{Level, Plain, Printer};
 use crate::exit::ExitCode;
 use crate::plan::Why;
 use crate::protocol::types::{MessageNumber, Octets};
-use crate::report::{Action, Event, Reporter as _, Summary, Trouble};
+use crate::report::{Action, Condition, Event, Kind, Postponed, Reporter as _, Summary, Trouble};
 
 /// A stream that can be read back.
 #[derive(Clone, Default)]
@@ -46,6 +46,33 @@ fn trouble(message: &str, news: bool) -> Trouble {
     Trouble { exit: ExitCode::Later, message: message.to_owned(), hint: Some("wait".to_owned()), news }
 }
 
+fn failing(messages: u64, news: bool) -> Condition {
+    let failed = crate::text::count(messages, "message");
+    Condition {
+        kind: Kind::MessagesFailed,
+        exit: ExitCode::Later,
+        messages,
+        message: format!("{failed} failed, next try 14:05 UTC"),
+        hint: None,
+        news,
+        said: false,
+    }
+}
+
+fn refusing(news: bool) -> Condition {
+    Condition {
+        kind: Kind::DeletionRefused,
+        messages: 0,
+        message: "the server did not delete 3 messages: no".to_owned(),
+        hint: Some("wait".to_owned()),
+        ..failing(0, news)
+    }
+}
+
+fn postponed(messages: u64) -> Postponed {
+    Postponed { messages, by_messages: true, by_bytes: false }
+}
+
 fn one() -> MessageNumber {
     MessageNumber::new(1).unwrap()
 }
@@ -72,13 +99,6 @@ fn eventful() -> Vec<Event> {
     ]
 }
 
-const WARNINGS: &str = "\
-popfetch: work: message 1 failed and stays on the server: no
-popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large
-popfetch: work: beware
-popfetch: work: it is over
-";
-
 #[test]
 fn each_level_tells_what_it_promises() {
     let line = "work: 2 messages (12.0 KiB) delivered, 2 deleted, 1 left\n";
@@ -91,16 +111,29 @@ work: 3 messages on the server
 work: 3 messages (2.0 KiB) to retrieve
 work: because
 popfetch: work: message 1 failed and stays on the server: no
-work: message 1 failed and stays on the server: old
-popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large
+popfetch: work: message 1 failed and stays on the server: old
 popfetch: work: beware
 popfetch: work: it is over
 ";
+    let large = "popfetch: work: message 1 (2.0 KiB) stays on the server: it is too large\n";
     let cases = [
-        (Level::Quiet, WARNINGS.replace("popfetch: work: beware\n", "")),
-        (Level::Normal, format!("{WARNINGS}{line}")),
-        (Level::Details, format!("{}{line}", details.replace("work C: UIDL\n", ""))),
-        (Level::Dialogue, format!("{details}{line}")),
+        // What failed before is old news.
+        (
+            Level::Quiet,
+            format!(
+                "popfetch: work: it is over\npopfetch: work: message 1 failed and stays on the server: no\n{large}"
+            ),
+        ),
+        (
+            Level::Normal,
+            format!(
+                "popfetch: work: beware\npopfetch: work: it is over\n\
+                 popfetch: work: message 1 failed and stays on the server: no\n\
+                 popfetch: work: message 1 failed and stays on the server: old\n{large}{line}"
+            ),
+        ),
+        (Level::Details, format!("{}{large}{line}", details.replace("work C: UIDL\n", ""))),
+        (Level::Dialogue, format!("{details}{large}{line}")),
     ];
     for (level, expected) in cases {
         assert_eq!(told(level, &eventful()), (String::new(), expected), "{level:?}");
@@ -118,12 +151,30 @@ fn an_account_is_one_line() {
             "1 message (1 octet) delivered, 0 deleted, 1 left",
         ),
         (
-            Summary { listed: 2, failed: 2, trouble: Some(trouble("", true)), ..Summary::default() },
-            "2 failed, 2 left",
+            Summary { listed: 3, failed: 2, conditions: vec![failing(2, false)], ..Summary::default() },
+            "nothing delivered (3 messages on the server), 2 messages failed, next try 14:05 UTC",
         ),
         (
-            Summary { listed: 2, trouble: Some(trouble("", true)), ..Summary::default() },
-            "nothing delivered (2 messages on the server)",
+            Summary {
+                listed: 3,
+                deleted: 1,
+                failed: 1,
+                conditions: vec![failing(1, false)],
+                ..Summary::default()
+            },
+            "1 deleted, 2 left, 1 message failed, next try 14:05 UTC",
+        ),
+        (
+            Summary { listed: 14, delivered: 2, octets: 900, postponed: postponed(12), ..Summary::default() },
+            "2 messages (900 octets) delivered, 0 deleted, 14 left, 12 left for the next run (max-messages)",
+        ),
+        (
+            Summary {
+                listed: 5,
+                postponed: Postponed { by_bytes: true, ..postponed(1) },
+                ..Summary::default()
+            },
+            "nothing delivered (5 messages on the server), 1 left for the next run (max-messages, max-bytes)",
         ),
         // Deletions of earlier sessions, which the last listing didn't hold.
         (Summary { listed: 1, deleted: 4, ..Summary::default() }, "4 deleted, 0 left"),
@@ -132,6 +183,62 @@ fn an_account_is_one_line() {
         let (out, err) = told(Level::Normal, &[finished(summary.clone())]);
         assert_eq!((out, err), (String::new(), format!("work: {expected}\n")));
         assert_eq!(told(Level::Quiet, &[finished(summary)]).1, "");
+    }
+}
+
+#[test]
+fn a_lasting_failure_is_told_each_time_but_under_quiet_only_as_news() {
+    let told = |level, condition: Condition| {
+        let failed = condition.messages;
+        let summary = Summary { listed: 3, failed, conditions: vec![condition], ..Summary::default() };
+        told(level, &[finished(summary)]).1
+    };
+    let nothing = "work: nothing new (3 messages on the server)\n";
+    let refused = "popfetch: account \"work\": the server did not delete 3 messages: no\n\nhint: wait\n";
+    for news in [false, true] {
+        assert_eq!(told(Level::Normal, refusing(news)), format!("{nothing}{refused}"));
+        // Its line says it.
+        assert_eq!(told(Level::Normal, failing(1, news)).lines().count(), 1);
+        assert_eq!(told(Level::Quiet, refusing(news)), if news { refused } else { "" });
+        let failed = "popfetch: account \"work\": 1 message failed, next try 14:05 UTC\n";
+        assert_eq!(told(Level::Quiet, failing(1, news)), if news { failed } else { "" });
+    }
+}
+
+#[test]
+fn equal_failures_of_many_messages_are_one_line() {
+    let number = |n| MessageNumber::new(n).unwrap();
+    let failed =
+        |n, reason: &str| Event::MessageFailed { number: number(n), reason: reason.to_owned(), news: true };
+    let mut events: Vec<Event> =
+        (1..=5).map(|n| failed(n, "sh exited with 1 (\"quota exceeded\")")).collect();
+    events.push(failed(6, "it is gone"));
+    events.extend((7..=9).map(|n| Event::TooLarge { number: number(n), octets: Octets(2048) }));
+    events.push(finished(Summary { dry_run: true, ..Summary::default() }));
+    let expected = "\
+popfetch: work: 5 messages failed: sh exited with 1 (\"quota exceeded\")
+popfetch: work: message 6 failed and stays on the server: it is gone
+popfetch: work: 3 messages, the first of them message 7 (2.0 KiB), stay on the server: they are too large
+";
+    for level in [Level::Quiet, Level::Normal] {
+        assert_eq!(told(level, &events).1, expected);
+    }
+}
+
+/// Thousands of messages that fail, each for a reason of its own as long as a line may be.
+#[test]
+fn what_fails_thousands_of_times_fills_no_disk() {
+    let long = "x".repeat(4000);
+    let number = |n| MessageNumber::new(n).unwrap();
+    let failing = |n| Event::MessageFailed { number: number(n), reason: format!("{n} {long}"), news: true };
+    let mut events: Vec<Event> = (1..=5_000).map(failing).collect();
+    events.extend((0..5_000).map(|n| Event::Warning(format!("{n} {long}"))));
+    events.push(finished(Summary::default()));
+    for (level, most) in [(Level::Quiet, 3000), (Level::Normal, 420_000)] {
+        let err = told(level, &events).1;
+        assert!(err.len() < most, "{}", err.len());
+        assert!(err.contains("4995 messages failed for other reasons: -v gives them all\n"), "{level:?}");
+        assert_eq!(err.contains("4900 warnings not shown: -v shows all\n"), level > Level::Quiet);
     }
 }
 

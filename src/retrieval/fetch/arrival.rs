@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Fetch, Job, Lacking};
+use super::refusal::{Refusal, Refused};
+use super::{Ask, CompareResult, Fetch, Held, Job, Lacking};
+use crate::client::LONGEST_HEADER;
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
+use crate::ledger::Match;
 use crate::message::{Examiner, Facts};
 use crate::plan::{Decision, Listed, Who};
 use crate::proof::{Arrival, DestinationId, EntryId, Key};
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::protocol::types::Octets;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
@@ -33,10 +36,34 @@ pub(super) struct Arriving {
     pub(super) failure: Option<delivery::Error>,
 }
 
+/// A header that is arriving.
+pub(super) struct Heading {
+    pub(super) job: Job,
+    examiner: Examiner,
+    octets: u64,
+}
+
+impl Heading {
+    /// `false` when this is too long for a header.
+    pub(super) fn take(&mut self, text: &[u8]) -> bool {
+        self.octets = self.octets.saturating_add(octets_of(text));
+        self.examiner.update(text);
+        usize::try_from(self.octets).is_ok_and(|octets| octets <= LONGEST_HEADER)
+    }
+}
+
 /// What a message that has arrived comes to, once its end can be believed.
 pub(super) enum Whole {
     Parcel(Parcel),
-    Same { key: Key, listed: Option<Octets>, entry: EntryId },
+    Same {
+        key: Key,
+        listed: Option<Octets>,
+        same_as: Match,
+    },
+    /// It isn't what its key says: what it is shows when all that is known has been compared.
+    Aside,
+    /// The server's copies of this entry's message differ each time.
+    Varies(EntryId),
 }
 
 impl Arriving {
@@ -60,22 +87,16 @@ pub(super) fn octets_of(text: &[u8]) -> u64 {
 }
 
 impl Fetch<'_> {
-    pub(super) fn begin(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) -> Result<(), Error> {
+    /// The answer to the `RETR` that stands first has begun.
+    pub(super) fn begin(&mut self, refusal: Option<Refusal>) -> Result<(), Error> {
         let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
-        if job.number != number {
-            return self.out_of_step();
-        }
-        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
-        let gone = self.state.gone.take() == Some(number);
-        if gone && refusal.is_none() {
-            return self.out_of_step();
-        }
-        if let Some(text) = refusal {
+        if let Some(refusal) = refusal {
             self.settled_octets(job.size);
-            let reason = format!("the server refused it: {}", self.client.quote(&text));
-            self.message_failed(&listed, reason, ExitCode::Later);
+            self.state.done.push(job);
+            self.state.held.push(Held::Refused(Refused { job, refusal }));
             return Ok(());
         }
+        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         let wanted = self.state.tally.trouble.is_none();
         let lacking = match listed.who {
             Who::Known(id) => self.lacking.get(&id).cloned(),
@@ -103,7 +124,7 @@ impl Fetch<'_> {
                 match entrance.inlet.open() {
                     Ok(mut intake) => {
                         if !prefix.is_empty()
-                            && let Err(e) = intake.write(&prefix)
+                            && let Err(e) = intake.prepend(&prefix)
                         {
                             arriving.failure = Some(e);
                         }
@@ -117,10 +138,11 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// The terminator has come.  What it is worth is known only with the next status line.
+    /// The terminator has come.  What it is worth is known only with the next answer that names.
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
         let Arriving { job, examiner, intakes, set, failure, .. } = arriving;
+        self.state.done.push(job);
         let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         self.run.report(&report::Event::Arrived);
         let give_up = |intakes: Vec<(usize, Box<dyn Intake>)>| {
@@ -135,32 +157,44 @@ impl Fetch<'_> {
         if intakes.is_empty() {
             // Retrieved, but there was nowhere to put it any more.
             self.settled_octets(job.size);
-            self.state.tally.not_stored = true;
+            self.not_stored(job.number);
             return Ok(());
         }
         let facts = examiner.finish();
         if octets == 0 && listed.octets.is_some_and(|listed| listed.0 > 0) {
             give_up(intakes);
             self.settled_octets(job.size);
-            let reason = "the server sent nothing of it".to_owned();
-            self.message_failed(&listed, reason, ExitCode::Later);
+            self.state.held.push(Held::Nothing(job));
             return Ok(());
         }
-        if facts.internal {
+        if facts.internal && job.number.get() == 1 {
             give_up(intakes);
             self.settled_octets(job.size);
+            self.not_stored(job.number);
+            self.state.tally.folder_data = true;
             self.run
                 .detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
             return Ok(());
         }
         let key = self.key_of(&listed, &facts);
-        if let Decision::Compare(why) = job.decision
-            && let Verdict::Same(entry) = self.comparison.whole(&listed, why, &facts)
-        {
+        let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
+        let deletes = matches!(job.decision, Decision::Delete(_));
+        let settled = match verdict {
+            Some(Verdict::Same(same_as)) => {
+                Some(Whole::Same { key: key.clone(), listed: listed.octets, same_as })
+            }
+            Some(Verdict::SetAside) => Some(Whole::Aside),
+            Some(Verdict::Varies(entry)) if !deletes => Some(Whole::Varies(entry)),
+            _ => None,
+        };
+        if let Some(whole) = settled {
             give_up(intakes);
             self.settled_octets(job.size);
-            self.state.suspect = Some((job, Whole::Same { key, listed: listed.octets, entry }));
+            self.state.held.push(Held::Whole(job, whole));
             return Ok(());
+        }
+        if deletes && self.comparison.goes_when_delivered(&listed) {
+            self.state.delete_when_delivered.insert(job.number);
         }
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
@@ -182,6 +216,8 @@ impl Fetch<'_> {
             digests: facts.digests,
             sender: facts.sender,
             recipient: facts.recipient,
+            utf8: self.policy.utf8,
+            again: verdict.is_some() && matches!(listed.who, Who::Known(_)),
             set,
         });
         let parcel = Parcel { message, waiting };
@@ -193,8 +229,48 @@ impl Fetch<'_> {
         }
         // Sizes are hints: what came beyond it takes room as well.
         self.state.unsettled = self.state.unsettled.saturating_add(facts.octets.saturating_sub(job.size));
-        self.state.suspect = Some((job, Whole::Parcel(parcel)));
+        self.state.held.push(Held::Whole(job, Whole::Parcel(parcel)));
         Ok(())
+    }
+
+    /// The answer to the `TOP` that stands first has begun.
+    pub(super) fn begin_header(&mut self, given: bool) -> Result<(), Error> {
+        let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
+        let header = &mut self.state.tally.standing.header;
+        if given {
+            self.state.heading = Some(Heading { job, examiner: Examiner::new(b""), octets: 0 });
+            return Ok(());
+        }
+        header.in_flight = header.in_flight.saturating_sub(1);
+        header.refused = header.refused.saturating_add(1);
+        self.state.done.push(job);
+        // A few that have no unique-id among others that have are compared whole.
+        if header.is_missing() && !self.maildrop.has_unique_ids() && !self.policy.deletes_everything() {
+            return Err(Error::NoIdentity { server: self.run.server() });
+        }
+        // A refusal proves nothing.
+        self.state.again.push_back(Job { ask: Ask::Whole, ..job });
+        Ok(())
+    }
+
+    /// A header has come to its end.
+    pub(super) fn end_header(&mut self) {
+        let Some(Heading { job, examiner, .. }) = self.state.heading.take() else { return };
+        let header = &mut self.state.tally.standing.header;
+        header.in_flight = header.in_flight.saturating_sub(1);
+        header.given = true;
+        self.state.done.push(job);
+        self.state.held.push(Held::Header(job, examiner.finish()));
+    }
+
+    pub(super) fn header_too_long(&mut self) -> Result<(), Error> {
+        let Some(Heading { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
+        self.compared(job, CompareResult::Undone);
+        if let Some(listed) = self.maildrop.at(job.index) {
+            let reason = format!("its header went on beyond {}", Octets(octets));
+            self.message_failed(&listed, reason, ExitCode::Protocol);
+        }
+        Err(Error::Endless { number: job.number })
     }
 
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {

@@ -2,10 +2,12 @@
 
 use std::sync::mpsc::TryRecvError;
 
-use super::{Fetch, Job, UNKNOWN_SIZE, Whole};
+use super::refusal::{Refused, refuses_everything};
+use super::standing::Standing;
+use super::{Fetch, Held, Job, UNKNOWN_SIZE, Whole};
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::plan::{self, Listed, Who};
+use crate::plan::{self, Decision, Listed, Who};
 use crate::proof::Delivered;
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report;
@@ -15,36 +17,99 @@ use crate::retrieval::committer::{Outcome, Settled, Work};
 impl Fetch<'_> {
     pub(super) fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
         // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
-        self.count_failed(listed, e.to_string(), e.exit_code(), false);
+        self.count_failed(listed, e.to_string(), e.exit_code(), Blame::Last);
         self.state.tally.trouble.get_or_insert(Error::Delivery(e));
     }
 
+    /// For something that it did alone.
     pub(super) fn message_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode) {
-        self.count_failed(listed, reason, exit, true);
+        self.count_failed(listed, reason, exit, Blame::BacksOff);
     }
 
-    fn count_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode, backs_off: bool) {
-        self.state.tally.not_stored = true;
+    fn count_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode, blame: Blame) {
+        self.not_stored(listed.number);
         self.state.tally.fail(exit);
-        let mut news = true;
+        let news = self.is_news(Some(listed.who));
         if let Who::Known(id) = listed.who {
-            news = !self.failed_before.contains_key(&id);
             self.state.tally.uncertain.push(id);
         }
-        if let Some(key) = self.known_key(listed) {
+        if let (Some(key), true) = (self.known_key(listed), blame != Blame::None) {
+            let backs_off = blame == Blame::BacksOff;
             self.submit(Work::Failed { key, listed: listed.octets, backs_off }, 0);
         }
+        self.state.tally.news |= news;
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
+    }
+
+    /// It was asked for, and isn't stored.
+    pub(super) fn not_stored(&mut self, number: MessageNumber) {
+        self.state.tally.not_stored = true;
+        self.state.tally.unstored.push(number);
+    }
+
+    /// A message was refused.  Whether that's its own matter shows when another one comes through.
+    pub(super) fn confirm_refusal(&mut self, refused: Refused) {
+        if self.state.tally.trouble.is_some() {
+            self.not_stored(refused.job.number);
+            return;
+        }
+        self.state.refusals.push(refused);
+        if let Some(text) = refuses_everything(&self.state.refusals) {
+            for refused in std::mem::take(&mut self.state.refusals) {
+                self.not_stored(refused.job.number);
+            }
+            self.state.tally.trouble = Some(Error::Refuses { text });
+        }
+    }
+
+    /// A message came through: those that were refused before it were refused alone.
+    pub(super) fn one_came_through(&mut self) {
+        for refused in std::mem::take(&mut self.state.refusals) {
+            self.refused_alone(&refused);
+        }
+    }
+
+    fn refused_alone(&mut self, refused: &Refused) {
+        let Some(listed) = self.maildrop.at(refused.job.index) else { return };
+        let blame = if refused.refusal.passing { Blame::Last } else { Blame::BacksOff };
+        self.count_failed(&listed, refused.reason(), ExitCode::Later, blame);
+    }
+
+    /// None came through after these.  One that was asked for alone, or was refused alone before, has failed; of the
+    /// others it isn't known.
+    pub(super) fn last_refusals(&mut self) {
+        let alone = self.state.tally.standing.asked == 1;
+        for refused in std::mem::take(&mut self.state.refusals) {
+            if alone || self.failures(refused.job.index) > 0 {
+                self.refused_alone(&refused);
+            } else if let Some(listed) = self.maildrop.at(refused.job.index) {
+                self.count_failed(&listed, refused.reason(), ExitCode::Later, Blame::None);
+            }
+        }
+    }
+
+    /// Whether a message's failure is reported for the first time.
+    fn is_news(&self, who: Option<Who<'_>>) -> bool {
+        match who {
+            Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
+            Some(Who::New(_)) | None => true,
+            Some(Who::Nameless) => !self.some_failed_before,
+        }
     }
 
     pub(super) fn deleted(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) {
         let Some(entry) = self.state.deleting.remove(&number) else { return };
         match refusal {
-            None => self.state.tally.accepted.push(entry),
+            None => {
+                self.state.tally.accepted.push(entry);
+                let octets = self.maildrop.find(number).and_then(|listed| listed.octets);
+                self.state.tally.standing.naming.deleted(octets.unwrap_or_default());
+            }
             Some(text) => {
                 self.state.tally.refused.push(entry);
                 let text = self.client.quote(&text);
-                self.run.warn(format!("the server did not delete message {number}: {text}"));
+                self.state.tally.refusals.add(&text);
+                self.run.detail(|| format!("the server did not delete message {number}: {text}"));
             }
         }
     }
@@ -58,7 +123,7 @@ impl Fetch<'_> {
     /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
     /// mbox's spool), which is the committer's as soon as the batch is cut: then the batch waits for it.
     pub(super) fn paused(&mut self) {
-        if self.state.arriving.is_none() && self.state.suspect.is_none() {
+        if self.state.arriving.is_none() && self.state.held.is_empty() {
             self.cut();
         } else {
             self.state.cut_due = true;
@@ -120,12 +185,10 @@ impl Fetch<'_> {
             Outcome::Same(proof) => self.may_delete(listed, None, proof),
             Outcome::Failed(failure) => {
                 self.settled_octets(room);
-                self.state.tally.not_stored = true;
+                self.not_stored(number);
                 self.state.tally.fail(failure.exit);
-                let news = match listed.map(|l| l.who) {
-                    Some(Who::Known(id)) => !self.failed_before.contains_key(&id),
-                    _ => true,
-                };
+                let news = self.is_news(listed.map(|listed| listed.who));
+                self.state.tally.news |= news;
                 self.run.report(&report::Event::MessageFailed { number, reason: failure.reason, news });
             }
         }
@@ -133,46 +196,82 @@ impl Fetch<'_> {
 
     fn may_delete(&mut self, listed: Option<Listed<'_>>, octets: Option<u64>, proof: Option<Delivered>) {
         let size = listed.and_then(|l| l.octets).or(octets.map(Octets));
+        let due = |number| {
+            let index = self.maildrop.index_of(number)?;
+            self.decisions.get(index).filter(|decision| matches!(decision, Decision::Delete(_)))
+        };
         if let Some(proof) = proof
-            && plan::at_once(self.policy, size).is_some()
+            && (plan::at_once(self.policy, size).is_some()
+                || (octets.is_none() && due(proof.number()).is_some())
+                || self.state.delete_when_delivered.contains(&proof.number()))
         {
             self.state.to_delete.push_back(proof);
         }
     }
 
-    /// The line died, or the dialogue: on the message that was arriving; or else on the one whose end could not be
-    /// believed, or, unless that is certain, on the next.  Which it was shows when they are tried again.
-    pub(super) fn died(&mut self, broken: bool) {
-        let suspects: Vec<Job> = match &self.state.arriving {
-            Some(arriving) => vec![arriving.job],
-            None => {
-                let suspect = self.state.suspect.as_ref().map(|(job, _)| *job);
-                let next = self.state.in_flight.front().copied().filter(|_| !broken || suspect.is_none());
-                suspect.into_iter().chain(next).collect()
+    /// The session broke off.  What was asked for since the last answer that named is void.
+    pub(super) fn broke_off(&mut self, e: &Error) {
+        let in_doubt = self.state.in_doubt();
+        self.state.tally.void = in_doubt.len();
+        if e.is_disorder() {
+            // Where commands share a flight, that may be why.
+            if let ([job], false) = (in_doubt.as_slice(), self.client.pipelines())
+                && let Some(listed) = self.maildrop.at(job.index)
+            {
+                self.state.tally.blamed = Some(job.number);
+                self.message_failed(&listed, e.to_string(), ExitCode::Protocol);
             }
-        };
-        for job in suspects {
-            let Some(listed) = self.maildrop.at(job.index) else { continue };
-            let Some(key) = self.known_key(&listed) else { continue };
-            self.submit(Work::Failed { key, listed: listed.octets, backs_off: true }, 0);
-            // The first time it's the line's trouble, and told as that.
-            if self.failures(job.index) == 1 {
-                let reason = "the connection broke off at it, as it did before".to_owned();
-                self.run.report(&report::Event::MessageFailed { number: job.number, reason, news: true });
-            }
+        } else if e.ends_session() && self.state.tally.accepted.is_empty() {
+            self.died();
         }
     }
 
+    /// The connection ended: on the message that was arriving; or else on the one whose end could not be believed, or on
+    /// the next.  Nobody is blamed for that alone.  They are tried last from now on; what the connection ends at again,
+    /// while others come through, has failed.
+    fn died(&mut self) {
+        let arriving = self.state.arriving.as_ref().map(|arriving| arriving.job);
+        let heading = self.state.heading.as_ref().map(|heading| heading.job);
+        let suspects: Vec<Job> = match arriving.or(heading) {
+            Some(job) => vec![job],
+            None => self.state.done.last().into_iter().chain(self.state.in_flight.front()).copied().collect(),
+        };
+        let Standing { confirmed, others_came, .. } = self.state.tally.standing;
+        let others_came = others_came || confirmed > 0;
+        for job in suspects {
+            let Some(listed) = self.maildrop.at(job.index) else { continue };
+            if self.has_died(job.index) && others_came {
+                let reason = "the connection broke off at it, as it did before".to_owned();
+                self.message_failed(&listed, reason, ExitCode::Later);
+            }
+            self.state.tally.died.extend(self.unique_id(&listed));
+        }
+    }
+
+    /// Discards what isn't confirmed.
     pub(super) fn abandon(&mut self) {
         if let Some(arriving) = self.state.arriving.take() {
             arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-            self.state.tally.not_stored = true;
+            self.not_stored(arriving.job.number);
         }
-        if let Some((_, whole)) = self.state.suspect.take() {
-            self.state.tally.not_stored = true;
+        self.state.heading = None;
+        for held in std::mem::take(&mut self.state.held) {
+            let Held::Whole(job, whole) = held else { continue };
+            self.not_stored(job.number);
             if let Whole::Parcel(parcel) = whole {
                 self.submit(Work::Discard(parcel), 0);
             }
         }
     }
+}
+
+/// What a failure comes to for the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    /// It isn't known to be its own matter.
+    None,
+    /// It's tried last from now on.
+    Last,
+    /// It also waits, longer each time.
+    BacksOff,
 }

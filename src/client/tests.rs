@@ -1,0 +1,167 @@
+//! A client against a server of a few lines, on loopback: what takes a real line, and no more.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::{Call, Client, Credentials, Error, Flight, Next, Transaction};
+use crate::config::account::{Auth, Tls, Trust};
+use crate::connection::Connectors;
+use crate::protocol::session::Event;
+use crate::protocol::types::MessageNumber;
+use crate::secret::Secret;
+use crate::stop::Stop;
+
+/// Serves one client: greets, refuses CAPA, accepts any login, and leaves the rest to `then`, which gets the first line
+/// after it.
+fn serve(then: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"+OK ready\r\n").unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while let Some(Ok(line)) = lines.next() {
+            let answer = match line.split(' ').next() {
+                Some("CAPA") => "-ERR\r\n",
+                Some("USER" | "PASS") => "+OK\r\n",
+                _ => return then(&line, &mut stream),
+            };
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (port, server)
+}
+
+fn log_in(port: u16, timeout: Duration, stop: &Stop) -> Result<Client<Transaction>, Error> {
+    let (connectors, trust, secret) = (Connectors::new(), Trust::default(), Secret::new("tanstaaf"));
+    let call = Call {
+        host: "127.0.0.1",
+        port,
+        tls: Tls::None,
+        trust: &trust,
+        timeout,
+        connectors: &connectors,
+        stop,
+        secret: &secret,
+        remembered: None,
+        utf8: false,
+        dialogue: None,
+    };
+    let credentials = Credentials {
+        host: "127.0.0.1",
+        port,
+        user: "me",
+        secret: &secret,
+        auth: Auth::UserPass,
+        strongest_ever: None,
+        pipelining: false,
+        ahead: None,
+        flight: Flight::Two,
+    };
+    Client::open(&call)?.login(&credentials)
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_signal_is_seen_while_octets_pour_in() {
+    let stop = Stop::new().unwrap();
+    let (port, server) = serve(|_, stream| {
+        let much = b"X-Pad: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n".repeat(4096);
+        let _ = stream.write_all(b"+OK\r\n");
+        while stream.write_all(&much).is_ok() {}
+    });
+    let mut client = log_in(port, LONG, &stop).unwrap();
+    client.retrieve(MessageNumber::FIRST).unwrap();
+    let mut texts = 0;
+    loop {
+        match client.next(None, None).unwrap() {
+            Next::Event if matches!(client.event(), Event::Text { .. }) => {
+                texts += 1;
+                if texts == 10 {
+                    stop.raise();
+                }
+                assert!(texts < 100_000, "the signal was never seen");
+            }
+            Next::Event => {}
+            Next::Stopped => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    client.hang_up();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_header_that_never_ends_is_given_up() {
+    let stop = Stop::new().unwrap();
+    let (port, server) = serve(|_, stream| {
+        let much = b"X-Pad: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n".repeat(4096);
+        let _ = stream.write_all(b"+OK\r\n");
+        while stream.write_all(&much).is_ok() {}
+    });
+    let mut client = log_in(port, LONG, &stop).unwrap();
+    let error = client.headers(&[MessageNumber::FIRST], |_, _| {}, |_, _| {}).unwrap_err();
+    assert_eq!(error.exit_code().number(), 76);
+    assert!(error.to_string().ends_with("the answer to TOP 1 is larger than 64.0 MiB"), "{error}");
+    client.hang_up();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_listing_of_endless_unique_ids_is_given_up() {
+    let stop = Stop::new().unwrap();
+    let (port, server) = serve(|_, stream| {
+        let _ = stream.write_all(b"+OK\r\n");
+        let long = "u".repeat(2000);
+        for hundred in 0_u32.. {
+            let lines: String = (1..=100).map(|n| format!("{} {long}\r\n", hundred * 100 + n)).collect();
+            if stream.write_all(lines.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    let mut client = log_in(port, LONG, &stop).unwrap();
+    let mut entries = 0;
+    let listing = client.unique_ids::<Error>(|_, _| {
+        entries += 1;
+        Ok(())
+    });
+    let error = listing.unwrap_err();
+    assert_eq!(error.exit_code().number(), 76);
+    assert!(error.to_string().ends_with("the answer to UIDL is larger than 96.0 MiB"), "{error}");
+    assert!(entries < 51_000, "{entries}");
+    client.hang_up();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_server_is_quoted_briefly_and_not_without_end() {
+    let stop = Stop::new().unwrap();
+    let (port, server) = serve(|_, _| {});
+    let client = log_in(port, LONG, &stop).unwrap();
+    let words = vec![b'x'; 4000];
+    let quoted: usize = (0..50_000).map(|_| client.quote(&words).chars().count()).sum();
+    assert!(client.quote(&words).chars().count() < 10);
+    assert!(quoted < 200_000, "{quoted}");
+    client.hang_up();
+    server.join().unwrap();
+}
+
+#[test]
+fn what_was_said_before_the_line_ended_is_read_though_nothing_can_be_written() {
+    let stop = Stop::new().unwrap();
+    // The answer has come, and the line is broken, before the client writes its next command.
+    let (port, server) = serve(|_, stream| {
+        let _ = stream.write_all(b"-ERR [SYS/TEMP] shutting down\r\n");
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    });
+    let mut client = log_in(port, LONG, &stop).unwrap();
+    let listing = client.unique_ids::<Error>(|_, _| Ok(())).unwrap();
+    let super::Listing::Refused(refused) = listing else { panic!("{listing:?}") };
+    assert!(refused.passes && refused.text.contains("shutting down"), "{refused:?}");
+    client.hang_up();
+    server.join().unwrap();
+}

@@ -1,0 +1,263 @@
+//! What a session leaves that is wrong, in words: one [`Condition`] for each sort.  What is made of them is the same for
+//! all, and not decided here: see `alerts.rs`.
+
+use std::collections::BTreeSet;
+
+use super::fetch::Tally;
+use crate::clock::Time;
+use crate::config::account::Retention;
+use crate::exit::ExitCode;
+use crate::ledger::memory::{Alert, Lasting, Memory};
+use crate::ledger::{Ledger, State};
+use crate::message::date;
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::proof::EntryId;
+use crate::report::{Condition, Kind, Postponed, Summary};
+use crate::text::{count, printable, shortened};
+
+/// Destinations that are named at most.
+const MOST_NAMED: usize = 3;
+/// Characters of a sentence at most: it is kept in the memory.
+const LONGEST: usize = 600;
+
+fn condition(kind: Kind, messages: u64, message: &str, hint: Option<&str>) -> Condition {
+    Condition {
+        kind,
+        exit: ExitCode::Later,
+        messages,
+        message: shortened(message, LONGEST).into_owned(),
+        hint: hint.map(str::to_owned),
+        news: false,
+        said: false,
+    }
+}
+
+/// What the plan leaves: messages that back off, or that only a destination lacks which isn't configured, and what a
+/// limit postpones.
+pub(super) fn planned(
+    summary: &mut Summary,
+    maildrop: &Maildrop,
+    decisions: &[Decision],
+    ledger: &Ledger,
+    account: &str,
+) {
+    let (mut backing_off, mut elsewhere) = (0_u64, 0_u64);
+    let mut lacking = BTreeSet::new();
+    let mut postponed = Postponed::default();
+    for (listed, decision) in maildrop.iter().zip(decisions) {
+        let (Decision::Leave(why), who) = (decision, listed.who) else { continue };
+        match (why, who) {
+            (Why::BackingOff, Who::Known(id)) if ledger.entry(id).failures > 0 => {
+                backing_off = backing_off.saturating_add(1);
+            }
+            (Why::Elsewhere, Who::Known(id)) => {
+                elsewhere = elsewhere.saturating_add(1);
+                lacking.extend(ledger.lacking(id).into_iter().flatten());
+            }
+            (Why::MaxMessages, _) => postponed.by_messages = true,
+            (Why::MaxBytes, _) => postponed.by_bytes = true,
+            _ => {}
+        }
+        if matches!(why, Why::MaxMessages | Why::MaxBytes) {
+            postponed.messages = postponed.messages.saturating_add(1);
+        }
+    }
+    // What failed in an earlier session of this run is listed again: it waits, or is tried once more.
+    summary.failed = backing_off.saturating_add(elsewhere);
+    summary.waiting = summary.failed;
+    summary.postponed = postponed;
+    if elsewhere > 0 {
+        let mut names: Vec<String> = ledger
+            .destinations()
+            .iter()
+            .filter(|destination| lacking.contains(&destination.id))
+            .map(|destination| printable(&destination.name.address))
+            .collect();
+        if names.len() > MOST_NAMED {
+            names.truncate(MOST_NAMED);
+            names.push("…".to_owned());
+        }
+        let (messages, names) = (count(elsewhere, "message"), names.join(", "));
+        summary.put(condition(
+            Kind::DestinationGone,
+            elsewhere,
+            &format!("{messages} still to be delivered to a destination that isn't configured now: {names}"),
+            Some(&format!(
+                "configure it again, give the message to all that are with --all, or give it up: popfetch state release \
+                 {account}"
+            )),
+        ));
+    }
+}
+
+/// A session is about to try one of those that wait.
+pub(super) fn tried(summary: &mut Summary) {
+    summary.failed = summary.failed.saturating_sub(1);
+    summary.waiting = summary.waiting.saturating_sub(1);
+}
+
+/// Messages that have failed, in this session or before: when they are tried again.
+pub(super) fn failed(
+    summary: &mut Summary,
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    policy: &Policy,
+    tally: &Tally,
+) {
+    let elsewhere = messages_of(summary, Kind::DestinationGone);
+    let messages = summary.failed.saturating_sub(elsewhere);
+    if messages == 0 {
+        summary.conditions.retain(|condition| condition.kind != Kind::MessagesFailed);
+        return;
+    }
+    let entries = maildrop.iter().filter_map(|listed| match listed.who {
+        Who::Known(id) => Some(id),
+        // Only those that failed in this session have an entry by now, or were delivered.
+        Who::New(unique_id) if tally.failed > 0 => ledger.find(unique_id),
+        Who::New(_) | Who::Nameless => None,
+    });
+    let next = next_try(entries, ledger);
+    let when = match next {
+        Some(at) if at > policy.now => format!("next try {}", brief(at, policy.now)),
+        _ => "tried again at the next run".to_owned(),
+    };
+    let mut failed = condition(
+        Kind::MessagesFailed,
+        messages,
+        &format!("{} failed, {when}", count(messages, "message")),
+        None,
+    );
+    failed.said = tally.news;
+    failed.exit = tally.exit.map_or(failed.exit, |exit| exit.merge(failed.exit));
+    if let Some(earlier) = summary.conditions.iter().find(|earlier| earlier.kind == failed.kind) {
+        failed.exit = failed.exit.merge(earlier.exit);
+        failed.said |= earlier.said;
+    }
+    summary.put(failed);
+}
+
+fn messages_of(summary: &Summary, kind: Kind) -> u64 {
+    summary
+        .conditions
+        .iter()
+        .filter(|condition| condition.kind == kind)
+        .map(|condition| condition.messages)
+        .sum()
+}
+
+/// When the first of the messages that have failed is tried again; none where that's at the next run.
+fn next_try(entries: impl Iterator<Item = EntryId>, ledger: &Ledger) -> Option<Time> {
+    entries
+        .map(|id| ledger.entry(id))
+        .filter(|entry| entry.state == State::Open && entry.failures > 0)
+        .map(|entry| entry.retry_after)
+        .min()
+        .flatten()
+}
+
+/// `14:05 UTC`, or `14:05 UTC on 27 Nov` where that's another day.
+fn brief(time: Time, now: Time) -> String {
+    let clock = date::time_of_day(time);
+    if time.day() == now.day() { clock } else { format!("{clock} on {}", date::day_of_month(time)) }
+}
+
+/// Deletions that the server refused.
+pub(super) fn deletions(summary: &mut Summary, tally: &Tally) {
+    if tally.refused.is_empty() {
+        return;
+    }
+    let refused = count(u64::try_from(tally.refused.len()).unwrap_or(u64::MAX), "message");
+    summary.put(condition(
+        Kind::DeletionRefused,
+        0,
+        &format!("the server did not delete {refused}: {}", tally.refusals.line()),
+        Some("the next run tries again; if it goes on, ask the provider, or set leave-on-server = true"),
+    ));
+}
+
+/// The server's answer to `QUIT` was a refusal, or (without words) none at all.
+///
+/// No answer may be the line's fault, and is nothing to speak of, unless messages were to be deleted that an earlier run
+/// would have deleted already: then its end was lost as well.
+pub(super) fn quit(
+    summary: &mut Summary,
+    ledger: &Ledger,
+    policy: &Policy,
+    tally: &Tally,
+    words: Option<&str>,
+) {
+    let is_late = |id: &EntryId| {
+        let entry = ledger.entry(*id);
+        entry.delivered < Some(policy.now) && plan::at_once(policy, entry.listed).is_some()
+    };
+    let messages = match words {
+        Some(_) => tally.accepted.len(),
+        None => tally.accepted.iter().filter(|id| is_late(id)).count(),
+    };
+    if messages == 0 {
+        return;
+    }
+    let messages = count(u64::try_from(messages).unwrap_or(u64::MAX), "message");
+    let message = match words {
+        Some(words) => format!("the server did not confirm the deletion of {messages}: {words}"),
+        None => format!("the server did not answer QUIT: {messages} had to be deleted again"),
+    };
+    let hint =
+        "the next run sees what is deleted; if it goes on, ask the provider, or set leave-on-server = true";
+    summary.put(condition(Kind::QuitRefused, 0, &message, Some(hint)));
+}
+
+/// The server lists what it had confirmed to be deleted, and it is the same mail.
+pub(super) fn not_deleted(summary: &mut Summary, messages: u64) {
+    if messages == 0 {
+        return;
+    }
+    let listed = if messages == 1 { "is listed again" } else { "are listed again" };
+    let message = format!("{} that the server said it had deleted {listed}", count(messages, "message"));
+    let hint = "ask the provider, or set leave-on-server = true";
+    summary.put(condition(Kind::NotDeleted, 0, &message, Some(hint)));
+}
+
+/// The server refuses `LIST`, without which `total-size` has nothing to add up.
+pub(super) fn sizes_refused(summary: &mut Summary, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
+    let Retention::Limits(limits) = policy.retention else { return };
+    let is_unknown = |listed: Listed<'_>| match listed.who {
+        Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed.is_none(),
+        Who::New(_) | Who::Nameless => false,
+    };
+    if limits.total_size.is_none() || !maildrop.iter().any(is_unknown) {
+        return;
+    }
+    let message = "leave-on-server's total-size has no effect: the server refuses LIST, which has the sizes";
+    let hint = "the next run tries again; if it goes on, set another limit";
+    summary.put(condition(Kind::PolicyWithoutEffect, 0, message, Some(hint)));
+}
+
+/// What the memory keeps of a condition.
+pub(super) fn kept(condition: &Condition) -> Lasting {
+    let Condition { exit, messages, message, hint, .. } = condition.clone();
+    Lasting { exit, messages, message, hint }
+}
+
+/// Whether all that is wrong is so with messages that are left alone, as long as the maildrop is as it was left; the rest
+/// shows only when it is tried again.
+pub(super) fn show_in_a_quick_poll(summary: &Summary) -> bool {
+    summary.conditions.iter().all(|condition| is_left_alone(condition.messages))
+}
+
+fn is_left_alone(messages: u64) -> bool {
+    messages > 0
+}
+
+/// A quick poll found the maildrop as it was left: so is what was wrong.
+pub(super) fn carry(memory: &Memory, summary: &mut Summary) {
+    for (kind, Alert { lasting, .. }) in &memory.alerts {
+        let kind = Kind::ALL.into_iter().find(|known| known.word() == kind);
+        let lasting = lasting.as_ref().filter(|lasting| is_left_alone(lasting.messages));
+        let (Some(kind), Some(lasting)) = (kind, lasting) else { continue };
+        let Lasting { exit, messages, message, hint } = lasting.clone();
+        summary.failed = summary.failed.saturating_add(messages);
+        summary.waiting = summary.waiting.saturating_add(messages);
+        summary.put(Condition { kind, exit, messages, message, hint, news: false, said: false });
+    }
+}

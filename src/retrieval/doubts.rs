@@ -1,0 +1,248 @@
+//! What a listing puts in doubt, and what becomes of it.  A unique-id is a hint; what speaks against one is recorded before
+//! anything is done on its word, so that a run that dies here leaves the doubt to the next one.  What a session's
+//! decisions rest on (the last listing, the candidates of a renumbering) is overwritten only when all that follows from it
+//! has been done.
+
+use super::Error;
+use super::fetch::Tally;
+use super::run::Run;
+use crate::clock;
+use crate::ledger::memory::{Habits, UniqueIds};
+use crate::ledger::{self, Ledger, State};
+use crate::message::Facts;
+use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
+use crate::proof::EntryId;
+use crate::protocol::types::MessageNumber;
+
+/// Of more messages than these that come back together, a sample is compared where such a set has matched before.
+const MANY: usize = 64;
+/// After so many times.
+const MATCHED_BEFORE: u32 = 2;
+/// How many of them: by their headers,
+const SAMPLE: usize = 16;
+/// or, without `TOP`, the smallest.
+const SAMPLE_RETRIEVED: usize = 3;
+
+/// Whether the unique-ids prove nothing: each of so many is its message's number (`all_numbers`), and the server has never
+/// shown another.  Learns what this listing shows.
+pub(super) fn are_numbers(habits: &mut Habits, messages: usize, all_numbers: bool) -> bool {
+    habits.unique_ids = match habits.unique_ids {
+        UniqueIds::Names => UniqueIds::Names,
+        _ if messages > 0 && !all_numbers => UniqueIds::Names,
+        _ if messages > 1 => UniqueIds::Numbers,
+        before => before,
+    };
+    habits.unique_ids == UniqueIds::Numbers && messages > 0
+}
+
+/// Records what a listing puts in doubt; what it is suspected for.  To be called before anything is decided by it.
+///
+/// # Errors
+/// When the ledger cannot be written, or read.
+pub(super) fn raise(
+    run: &Run<'_>,
+    ledger: &mut Ledger,
+    habits: &mut Habits,
+    maildrop: &Maildrop,
+    policy: &Policy,
+    spot_checks: &[(MessageNumber, Facts)],
+) -> Result<Option<Suspicion>, Error> {
+    if policy.window || !(maildrop.has_unique_ids() || maildrop.is_empty()) {
+        // Not what the maildrop holds, only what the server shows of it.
+        return Ok(None);
+    }
+    // What this listing lacks may come back as other mail.
+    let held = |id: &EntryId| {
+        let entry = ledger.entry(*id);
+        entry.copies > 0 && entry.state != State::Deleted && !entry.doubtful
+    };
+    let gone: Vec<EntryId> =
+        ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
+    ledger.doubt(Some(&gone))?;
+    let unknown = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
+    if unknown && !ledger.is_renumbering() && plan::is_renumbered(maildrop, ledger) {
+        run.detail(|| "none of the last listing's messages is listed: all are compared".to_owned());
+        ledger.begin_renumbering()?;
+    }
+    let (suspicion, adds) = plan::suspicion(maildrop, ledger, habits.adds, habits.complete);
+    habits.adds = adds;
+    if let Some(reason) = suspicion {
+        run.detail(|| format!("{reason}: all messages that are known are compared"));
+        ledger.doubt(None)?;
+    }
+    let differing = differing(ledger, maildrop, policy, spot_checks)?;
+    ledger.doubt(Some(&differing))?;
+    ledger.flush()?;
+    Ok(suspicion)
+}
+
+/// The entries of which a spot check shows another header.  That alone doesn't count: they are compared.
+fn differing(
+    ledger: &Ledger,
+    maildrop: &Maildrop,
+    policy: &Policy,
+    spot_checks: &[(MessageNumber, Facts)],
+) -> Result<Vec<EntryId>, ledger::Error> {
+    let mut differing = Vec::new();
+    for (number, facts) in spot_checks {
+        let Some(Who::Known(id)) = maildrop.find(*number).map(|listed| listed.who) else { continue };
+        let entry = ledger.entry(id);
+        let usable = matches!(entry.state, State::Delivered | State::Recorded | State::Seen)
+            && !entry.varies
+            && entry.utf8 == policy.utf8
+            && maildrop.times_listed(id) == 1;
+        if !usable {
+            continue;
+        }
+        let records = ledger.records(id)?;
+        let has_identity = records.iter().any(|record| record.digests.identity.is_some());
+        let header = facts.digests.header;
+        let same = ledger.headers(id).contains(&header)
+            || records.iter().any(|record| {
+                record.digests.header == header
+                    || (record.digests.identity.is_some()
+                        && record.digests.identity == facts.digests.identity)
+            });
+        if has_identity && !same {
+            differing.push(id);
+        }
+    }
+    Ok(differing)
+}
+
+/// A comparison has failed: what it rests on, all the other unique-ids, is in doubt as well, but for what was recognised
+/// in this very session.  The messages may be listed under other unique-ids.
+///
+/// # Errors
+/// When the ledger cannot be written, or read.
+pub(super) fn mismatch(
+    run: &Run<'_>,
+    ledger: &mut Ledger,
+    habits: &mut Habits,
+    suspected: bool,
+    recognised: &[EntryId],
+) -> Result<(), Error> {
+    habits.matched_gaps = 0;
+    if habits.unique_ids == UniqueIds::Names {
+        // If they are the numbers next time, they prove nothing again.
+        habits.unique_ids = UniqueIds::Unknown;
+    }
+    if !ledger.is_renumbering() {
+        ledger.begin_renumbering()?;
+    }
+    if !suspected {
+        run.detail(|| format!("{}: all messages that are known are compared", Suspicion::Mismatch));
+        ledger.doubt(None)?;
+        ledger.trust(recognised)?;
+    }
+    Ok(ledger.flush()?)
+}
+
+/// Messages that came back together, of which only a sample is compared: those that are not.
+pub(super) fn sample(
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    habits: &Habits,
+    has_top: bool,
+    decisions: &mut [Decision],
+) -> Vec<EntryId> {
+    let mut back: Vec<(usize, EntryId, u64)> = Vec::new();
+    for (index, (listed, decision)) in maildrop.iter().zip(decisions.iter()).enumerate() {
+        let (Decision::Compare(Why::Doubtful), Who::Known(id)) = (decision, listed.who) else { continue };
+        // Only what has the size that it had.
+        let Some(octets) = listed.octets.filter(|octets| ledger.entry(id).listed == Some(*octets)) else {
+            return Vec::new();
+        };
+        back.push((index, id, octets.0));
+    }
+    if back.len() <= MANY || habits.matched_gaps < MATCHED_BEFORE {
+        return Vec::new();
+    }
+    let sample = if has_top {
+        let Ok(seed) = clock::random() else { return Vec::new() };
+        shuffle(&mut back, u64::from_le_bytes(seed));
+        SAMPLE
+    } else {
+        back.sort_by_key(|(_, _, octets)| *octets);
+        SAMPLE_RETRIEVED
+    };
+    let rest = back.split_off(sample.min(back.len()));
+    for (index, _, _) in &rest {
+        if let Some(decision) = decisions.get_mut(*index) {
+            *decision = Decision::Leave(Why::Known);
+        }
+    }
+    rest.into_iter().map(|(_, id, _)| id).collect()
+}
+
+/// Whether so many came back together that, if all of them match, the next ones may be sampled.
+pub(super) fn are_many(decisions: &[Decision]) -> bool {
+    decisions.iter().filter(|decision| **decision == Decision::Compare(Why::Doubtful)).count() > MANY
+}
+
+/// New messages wait while what is known is compared: if that fails, they may be known under other unique-ids.
+pub(super) fn hold_back_new(maildrop: &Maildrop, suspected: bool, decisions: &mut [Decision]) {
+    let questioned = |decision: &Decision| {
+        matches!(decision, Decision::Compare(Why::Doubtful | Why::SizeChanged | Why::CameBack))
+    };
+    if !suspected && !decisions.iter().any(questioned) {
+        return;
+    }
+    if !decisions.iter().any(questioned) {
+        // Nothing that is known is listed, or all of it varies.
+        return;
+    }
+    for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+        if matches!((&*decision, listed.who), (Decision::Retrieve(Why::New), Who::New(_))) {
+            *decision = Decision::Leave(Why::Waits);
+        }
+    }
+}
+
+/// A session in which everything was done that its decisions asked for: what they rested on may be overwritten.
+///
+/// # Errors
+/// When the ledger cannot be written, or read.
+pub(super) fn settle(
+    ledger: &mut Ledger,
+    habits: &mut Habits,
+    maildrop: &Maildrop,
+    policy: &Policy,
+    tally: &Tally,
+) -> Result<(), Error> {
+    if policy.window || !(maildrop.has_unique_ids() || maildrop.is_empty()) {
+        return Ok(());
+    }
+    let unknown = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
+    if ledger.is_renumbering() && !unknown && !tally.cut_short {
+        ledger.settle_renumbering()?;
+    }
+    let held: Vec<EntryId> = maildrop
+        .iter()
+        .filter_map(|listed| match listed.who {
+            Who::Known(id) => Some(id),
+            Who::New(_) | Who::Nameless => None,
+        })
+        .collect();
+    ledger.complete_listing(&mut held.into_iter())?;
+    let sizes = maildrop.iter().filter_map(|listed| match (listed.who, listed.octets) {
+        (Who::Known(id), Some(octets)) => Some((id, octets)),
+        _ => None,
+    });
+    ledger.listed_all(&mut sizes.into_iter())?;
+    habits.listed = u32::try_from(maildrop.len()).unwrap_or(u32::MAX);
+    habits.complete = !unknown;
+    Ok(ledger.flush()?)
+}
+
+/// Brings them into an order that no server knows beforehand (xorshift).
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed | 1;
+    for last in (1..items.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let other = usize::try_from(state % u64::try_from(last + 1).unwrap_or(1)).unwrap_or(0);
+        items.swap(last, other);
+    }
+}

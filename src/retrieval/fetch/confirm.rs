@@ -1,0 +1,174 @@
+//! The one place that decides what is confirmed.
+//!
+//! What has arrived is held until an answer that names has followed it.  Only then is it stored, compared with what we
+//! have, and recognised: [`Recognised`] is made here and nowhere else.
+
+use super::{Ask, BATCH_MESSAGES, BATCH_OCTETS, CompareResult, Compared, Fetch, Held, Job, Whole};
+use crate::exit::ExitCode;
+use crate::message::Facts;
+use crate::plan::{Decision, Who, Why};
+use crate::proof::{EntryId, Key, Recognised};
+use crate::protocol::types::Octets;
+use crate::retrieval::Error;
+use crate::retrieval::committer::Work;
+use crate::retrieval::compare::Verdict;
+use crate::retrieval::session::drops_at_quit;
+
+impl Fetch<'_> {
+    /// The question was answered by nothing that names; unless another one stands behind all that is in doubt, it's asked
+    /// again.
+    pub(super) fn ask_again(&mut self) {
+        if self.state.tally.standing.naming.outstanding() == 0 {
+            let messages = self.state.in_doubt().len();
+            self.state.uncovered.0 = self.state.uncovered.0.max(messages);
+            self.state.question_due = messages > 0;
+        }
+    }
+
+    /// An answer that names has come: everything before it was what it seemed.  Nothing is stored, compared or recognised
+    /// but here.
+    pub(super) fn confirm(&mut self) -> Result<(), Error> {
+        let done = std::mem::take(&mut self.state.done);
+        let standing = &mut self.state.tally.standing;
+        standing.pace.careful = standing.pace.careful.saturating_sub(done.len());
+        standing.confirmed = standing.confirmed.saturating_add(u32::try_from(done.len()).unwrap_or(u32::MAX));
+        for held in std::mem::take(&mut self.state.held) {
+            match held {
+                Held::Whole(job, whole) => self.confirm_whole(job, whole),
+                Held::Header(job, facts) => self.confirm_header(job, &facts),
+                Held::Refused(refused) => self.confirm_refusal(refused),
+                Held::Nothing(job) => {
+                    if let Some(listed) = self.maildrop.at(job.index) {
+                        let reason = "the server sent nothing of it".to_owned();
+                        self.message_failed(&listed, reason, ExitCode::Later);
+                    }
+                }
+            }
+        }
+        let full = self.state.batch.len() >= BATCH_MESSAGES || self.state.batch_octets >= BATCH_OCTETS;
+        let eager = self.run.hands_over || self.state.cut_due;
+        if full || (eager && self.state.committing == 0) {
+            self.cut();
+        }
+        Ok(())
+    }
+
+    fn confirm_whole(&mut self, job: Job, whole: Whole) {
+        self.one_came_through();
+        let number = job.number;
+        self.state.tally.aside.remove(&number);
+        if !matches!(whole, Whole::Aside) {
+            self.recognise(&job);
+        }
+        match whole {
+            Whole::Parcel(parcel) => {
+                if job.decision.compares().is_some() {
+                    self.compared(job, CompareResult::Failed);
+                }
+                self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
+                self.state.batch.push(parcel);
+            }
+            Whole::Same { key, listed, same_as } => {
+                self.state.allowance.give_back(Octets(job.size));
+                self.matched(&job, same_as.entry);
+                self.submit(Work::Same { number, key, listed, same_as }, 1);
+            }
+            Whole::Aside => {
+                self.state.allowance.give_back(Octets(job.size));
+                self.state.tally.aside.insert(number);
+                self.compared(job, CompareResult::Failed);
+            }
+            Whole::Varies(entry) => {
+                self.state.allowance.give_back(Octets(job.size));
+                self.matched(&job, entry);
+                self.submit(Work::Varies { entry }, 0);
+                self.run.warn(format!(
+                    "message {number} comes with other contents each time: it is left as it was delivered, and not \
+                     compared again"
+                ));
+            }
+        }
+    }
+
+    fn confirm_header(&mut self, job: Job, facts: &Facts) {
+        let (Some(listed), Some(why)) = (self.maildrop.at(job.index), job.decision.compares()) else {
+            return;
+        };
+        match self.comparison.by_header(&listed, why, facts, self.policy.deletes_everything()) {
+            Verdict::Same(same_as) => {
+                // A header is not enough to delete what has no unique-id.
+                if listed.who != Who::Nameless {
+                    self.recognise(&job);
+                }
+                self.matched(&job, same_as.entry);
+                let key = self.known_key(&listed).unwrap_or(Key::Header(facts.digests.header));
+                self.submit(Work::Same { number: job.number, key, listed: listed.octets, same_as }, 1);
+            }
+            Verdict::NeedsBody | Verdict::SetAside | Verdict::Varies(_) => {
+                self.state.again.push_back(Job { ask: Ask::Whole, ..job });
+            }
+            Verdict::Another => {
+                self.compared(job, CompareResult::Failed);
+                let decision = Decision::Retrieve(why);
+                self.state.again.push_back(Job { ask: Ask::Whole, decision, ..job });
+            }
+        }
+    }
+
+    /// The message under this number is what was asked for: it may be deleted once we have it.
+    fn recognise(&mut self, job: &Job) {
+        let Some(listed) = self.maildrop.at(job.index) else { return };
+        let known = match listed.who {
+            Who::Known(id) => Some(id),
+            Who::New(_) | Who::Nameless => None,
+        };
+        if self.policy.deletes() {
+            let recognised = Recognised::attest(self.client.session(), job.number, known);
+            self.state.tally.recognised.insert(job.number, recognised);
+        }
+        if !self.state.tally.standing.died.is_empty()
+            && let Some(unique_id) = self.unique_id(&listed)
+            && self.state.tally.standing.died.contains(&unique_id)
+        {
+            self.state.tally.survived.push(unique_id);
+        }
+    }
+
+    fn matched(&mut self, job: &Job, entry: EntryId) {
+        let (number, result) = (job.number, CompareResult::Matched);
+        if job.decision == Decision::Compare(Why::CameBack) {
+            self.state.tally.not_deleted = self.state.tally.not_deleted.saturating_add(1);
+        }
+        self.state.tally.compared.push(Compared { number, entry: Some(entry), result });
+    }
+
+    pub(super) fn compared(&mut self, job: Job, result: CompareResult) {
+        let entry = match self.maildrop.at(job.index).map(|listed| listed.who) {
+            Some(Who::Known(id)) => Some(id),
+            _ => None,
+        };
+        if result == CompareResult::Undone {
+            self.state.tally.uncertain.extend(entry);
+        }
+        self.state.tally.compared.push(Compared { number: job.number, entry, result });
+    }
+
+    /// No answer names a message here: the one that was retrieved is what it seemed if `QUIT` is answered in step.
+    pub(super) fn end_alone(&mut self) -> Result<(), Error> {
+        if drops_at_quit(self.client) {
+            return Err(Error::NotSafe);
+        }
+        // There may be more, for the next session.
+        self.upcoming();
+        self.client.quit_in_step().map_err(|e| if e.ends_session() { e.into() } else { Error::OutOfStep })?;
+        self.state.tally.over = true;
+        self.confirm()?;
+        self.last_refusals();
+        self.cut();
+        self.work = None;
+        while let Ok(settled) = self.inbox.settled.recv() {
+            self.settled(settled);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,442 @@
+//! Which answer proves that everything before it was what it seemed: the one that *names*.
+//!
+//! A status line behind a terminator proves nothing: the sender of a mail can write `.` and `+OK` where a server doesn't
+//! stuff dots.  So a question is asked for a listed message chosen at random, and the answer must say what the listing
+//! said: `UIDL r`, its unique-id; where the server can't answer that, `LIST r`, its size; else `STAT`, both its numbers.
+//! The sender of a mail can't know which message will be chosen.
+//!
+//! This is a pure state machine: it knows no client and no ledger.  RFC 1939 §5 and §7.
+
+use std::collections::VecDeque;
+
+use crate::protocol::listing;
+use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
+
+pub(in crate::retrieval) use crate::ledger::memory::Names as Form;
+
+/// Of this many messages that the ledger knows the unique-ids are read beforehand, to be asked for.
+const SAMPLE: usize = 32;
+
+/// After this many refusals in a row another form of question is tried.
+const MOST_REFUSALS: u8 = 3;
+/// This many messages are drawn before all are looked through.
+const DRAWS: usize = 16;
+
+/// A question, and what the answer must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    /// About which message; the drop listing is about all.
+    pub(super) number: Option<MessageNumber>,
+    pub(super) expected: Expected,
+}
+
+/// What an answer that names says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// The number, and this unique-id.
+    UniqueId(UniqueIdBuf),
+    /// The number, and this size.
+    Size(Octets),
+    /// What `STAT` said at the login, perhaps less what was deleted since.
+    DropListing,
+}
+
+/// What an answer to a question is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It names: everything before it is confirmed.
+    Named,
+    /// Nothing: another question is needed.
+    Nothing,
+    /// It answers something else: everything since the last naming answer is void.
+    Wrong,
+}
+
+/// The messages that can be asked for.
+pub(super) trait Candidates {
+    /// How many places there are.
+    fn places(&self) -> usize;
+    /// Places of which it's certain that what the server listed is known.
+    fn sample(&self) -> &[usize];
+    /// What stands at a place; none where it can't be asked for: it was deleted, or what the server listed isn't known.
+    fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)>;
+}
+
+/// The questions of one session.
+#[derive(Debug, Default)]
+pub(in crate::retrieval) struct Naming {
+    random: u64,
+    form: Option<Form>,
+    /// The form is known to work.
+    works: bool,
+    refusals: u8,
+    /// Whether any question was asked in this session.
+    begun: bool,
+    asked: VecDeque<(Form, Question)>,
+    /// What `STAT` says while nothing is deleted.
+    drop_listing: Option<(u32, Octets)>,
+    /// Messages deleted in this session, and their octets.
+    deleted: (u32, Octets),
+}
+
+impl Naming {
+    /// For a new session.  `known`: the form that worked in an earlier one.
+    pub(in crate::retrieval) fn new(
+        seed: u64,
+        known: Option<Form>,
+        has_unique_ids: bool,
+        drop_listing: Option<(u32, Octets)>,
+    ) -> Self {
+        let first = if has_unique_ids { Form::UniqueId } else { Form::Size };
+        let known = known.filter(|form| *form != Form::UniqueId || has_unique_ids);
+        Self {
+            random: seed,
+            form: known.or(Some(first)).filter(|form| *form != Form::Nothing),
+            works: known.is_some(),
+            drop_listing,
+            ..Self::default()
+        }
+    }
+
+    /// Places of a listing of `places`, drawn beforehand where what is listed there must be looked up.
+    pub(in crate::retrieval) fn sample(&mut self, places: usize) -> Vec<usize> {
+        if self.form != Some(Form::UniqueId) {
+            return Vec::new();
+        }
+        if places <= SAMPLE {
+            return (0..places).collect();
+        }
+        (0..SAMPLE).filter_map(|_| self.below(places)).collect()
+    }
+
+    /// The form that has been found to work; [`Form::Nothing`] when none does.
+    pub(in crate::retrieval) fn found(&self) -> Option<Form> {
+        match self.form {
+            None => Some(Form::Nothing),
+            form => form.filter(|_| self.works),
+        }
+    }
+
+    /// No question works here.
+    pub(super) fn is_impossible(&self) -> bool {
+        self.form.is_none()
+    }
+
+    /// Whether a question must come before the first message, to learn what the server answers.
+    pub(super) fn needs_trial(&self) -> bool {
+        !self.works && !self.begun && self.form.is_some()
+    }
+
+    /// Whether the server has still to answer whether this form of question works.
+    pub(super) fn is_on_trial(&self) -> bool {
+        !self.works && self.form.is_some()
+    }
+
+    /// Questions without an answer.
+    pub(super) fn outstanding(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// A deletion was accepted.
+    pub(super) fn deleted(&mut self, octets: Octets) {
+        self.deleted = (self.deleted.0.saturating_add(1), self.deleted.1.plus(octets));
+    }
+
+    /// The next question, which is to be sent now.  `last`: the message retrieved last, which is asked for only where
+    /// there is no other.  None when no question can be made.
+    pub(super) fn ask(&mut self, from: &impl Candidates, last: Option<MessageNumber>) -> Option<Question> {
+        self.begun = true;
+        loop {
+            let form = self.form?;
+            let question = match form {
+                Form::DropListing => {
+                    self.drop_listing.map(|_| Question { number: None, expected: Expected::DropListing })
+                }
+                form => self.choose(from, form, last),
+            };
+            if let Some(question) = question {
+                self.asked.push_back((form, question.clone()));
+                return Some(question);
+            }
+            self.next_form();
+        }
+    }
+
+    fn choose(
+        &mut self,
+        from: &impl Candidates,
+        form: Form,
+        last: Option<MessageNumber>,
+    ) -> Option<Question> {
+        let places = from.places();
+        let sample = from.sample();
+        let at = |place: usize| from.at(place, form);
+        // An answer to one question must not fit another one that waits for its answer.
+        let waits: Vec<MessageNumber> =
+            self.asked.iter().filter_map(|(_, question)| question.number).collect();
+        for strictness in [2, 1, 0] {
+            let good = |number: MessageNumber| match strictness {
+                2 => Some(number) != last && !waits.contains(&number),
+                1 => Some(number) != last,
+                _ => true,
+            };
+            let fits = |place: usize| at(place).filter(|(number, _)| good(*number));
+            let found = (0..DRAWS)
+                .find_map(|_| fits(self.below(places)?))
+                .or_else(|| (0..DRAWS).find_map(|_| fits(*sample.get(self.below(sample.len())?)?)))
+                .or_else(|| {
+                    let start = self.below(places)?;
+                    (start..places).chain(0..start).find_map(fits)
+                });
+            if let Some((number, expected)) = found {
+                return Some(Question { number: Some(number), expected });
+            }
+        }
+        None
+    }
+
+    /// A number below `places`, by SplitMix64: what matters is that nobody outside can know the seed.
+    pub(in crate::retrieval) fn below(&mut self, places: usize) -> Option<usize> {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)).checked_rem(u64::try_from(places).ok()?)?).ok()
+    }
+
+    /// The answer to the question that was asked first.  `quiet`: nothing has been retrieved since the last answer that
+    /// named, so that nothing can have been mistaken for an answer.
+    pub(super) fn answered(&mut self, ok: bool, text: &[u8], quiet: bool) -> Verdict {
+        let Some((form, question)) = self.asked.pop_front() else { return Verdict::Wrong };
+        if self.form != Some(form) {
+            // Asked before it was known that this form is no use here.
+            return Verdict::Nothing;
+        }
+        if !ok {
+            self.refusals = self.refusals.saturating_add(1);
+            if self.refusals >= MOST_REFUSALS {
+                self.next_form();
+            }
+            return Verdict::Nothing;
+        }
+        if self.is_named(&question, text) {
+            self.works = true;
+            self.refusals = 0;
+            return Verdict::Named;
+        }
+        if self.works || !quiet {
+            return Verdict::Wrong;
+        }
+        self.next_form();
+        Verdict::Nothing
+    }
+
+    fn is_named(&self, question: &Question, text: &[u8]) -> bool {
+        match &question.expected {
+            Expected::UniqueId(expected) => match listing::unique_id_line(text) {
+                Ok((number, unique_id)) => {
+                    Some(number) == question.number
+                        && unique_id.map(UniqueId::to_buf).as_ref() == Some(expected)
+                }
+                Err(_) => false,
+            },
+            Expected::Size(expected) => match listing::scan_line(text) {
+                Ok((number, octets)) => Some(number) == question.number && octets == Some(*expected),
+                Err(_) => false,
+            },
+            Expected::DropListing => {
+                let Some((messages, Octets(octets))) = self.drop_listing else { return false };
+                let (gone, Octets(freed)) = self.deleted;
+                // Not every server takes off what is marked as deleted (RFC 1939 §5 wants it).
+                let all = (messages, Some(Octets(octets)));
+                let rest = (messages.saturating_sub(gone), Some(Octets(octets.saturating_sub(freed))));
+                listing::drop_listing(text)
+                    .is_ok_and(|said| [all, rest].contains(&(said.messages, said.octets)))
+            }
+        }
+    }
+
+    fn next_form(&mut self) {
+        self.refusals = 0;
+        self.works = false;
+        self.form = match self.form {
+            Some(Form::UniqueId) => Some(Form::Size),
+            Some(Form::Size) => Some(Form::DropListing),
+            Some(Form::DropListing | Form::Nothing) | None => None,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Candidates, Expected, Form, Naming, Question, Verdict};
+    use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+
+    fn n(number: usize) -> MessageNumber {
+        MessageNumber::new(u32::try_from(number).unwrap()).unwrap()
+    }
+
+    /// Messages 1 to `count` but `gone`, with unique-ids `uN` and sizes 100 + N.
+    struct Listing {
+        count: usize,
+        gone: Vec<usize>,
+    }
+
+    impl Candidates for Listing {
+        fn places(&self) -> usize {
+            self.count
+        }
+        fn sample(&self) -> &[usize] {
+            &[]
+        }
+        fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)> {
+            let number = place + 1;
+            if self.gone.contains(&number) {
+                return None;
+            }
+            let expected = match form {
+                Form::UniqueId => {
+                    Expected::UniqueId(UniqueId::new(format!("u{number}").as_bytes()).unwrap().to_buf())
+                }
+                _ => Expected::Size(Octets(100 + u64::try_from(number).unwrap())),
+            };
+            Some((n(number), expected))
+        }
+    }
+
+    fn listing(count: usize) -> Listing {
+        Listing { count, gone: Vec::new() }
+    }
+
+    fn naming(seed: u64) -> Naming {
+        Naming::new(seed, None, true, Some((5, Octets(500))))
+    }
+
+    /// What a true server answers.
+    fn answer(question: &Question) -> Vec<u8> {
+        match (&question.expected, question.number) {
+            (Expected::UniqueId(unique_id), Some(number)) => {
+                [format!("{number} ").as_bytes(), unique_id.borrow().as_bytes()].concat()
+            }
+            (Expected::Size(octets), Some(number)) => format!("{number} {}", octets.0).into_bytes(),
+            _ => b"5 500".to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_message_retrieved_last_is_asked_for_only_when_alone() {
+        for seed in 0..200 {
+            let mut naming = naming(seed);
+            let question = naming.ask(&listing(2), Some(n(2))).unwrap();
+            assert_eq!(question.number, Some(n(1)));
+            assert_eq!(naming.answered(true, &answer(&question), false), Verdict::Named);
+            let question = naming.ask(&Listing { count: 3, gone: vec![1, 2] }, Some(n(3))).unwrap();
+            assert_eq!(question.number, Some(n(3)));
+        }
+    }
+
+    #[test]
+    fn every_message_may_be_chosen() {
+        let mut naming = naming(7);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..500 {
+            let question = naming.ask(&listing(20), None).unwrap();
+            seen.insert(question.number);
+            naming.answered(true, &answer(&question), false);
+        }
+        assert_eq!(seen.len(), 20);
+    }
+
+    #[test]
+    fn no_two_questions_in_flight_have_the_same_answer() {
+        for seed in 0..200 {
+            let mut naming = naming(seed);
+            let mut numbers: Vec<_> = (0..5).map(|_| naming.ask(&listing(6), None).unwrap().number).collect();
+            numbers.sort();
+            numbers.dedup();
+            assert_eq!(numbers.len(), 5);
+        }
+    }
+
+    #[test]
+    fn another_answer_is_wrong_once_the_form_is_known_to_work() {
+        let wrong: [&[u8]; 6] = [b"", b"2 u3", b"ok", b"9 u2", b"3", b"u2"];
+        for text in wrong {
+            let mut naming = Naming::new(1, Some(Form::UniqueId), true, None);
+            naming.ask(&Listing { count: 2, gone: vec![1] }, None).unwrap();
+            assert_eq!(naming.answered(true, text, true), Verdict::Wrong, "{}", text.escape_ascii());
+        }
+        // And at any time once something was retrieved.
+        let mut naming = naming(1);
+        naming.ask(&listing(2), None).unwrap();
+        assert_eq!(naming.answered(true, b"", false), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_refusal_names_nothing() {
+        let mut naming = Naming::new(1, Some(Form::UniqueId), true, None);
+        for verdict in [Verdict::Nothing, Verdict::Nothing, Verdict::Named] {
+            let question = naming.ask(&listing(9), None).unwrap();
+            let ok = verdict == Verdict::Named;
+            assert_eq!(naming.answered(ok, &answer(&question), false), verdict);
+        }
+        assert_eq!(naming.found(), Some(Form::UniqueId));
+    }
+
+    /// From `UIDL r` to `LIST r` to `STAT` to nothing, each time the server shows that it doesn't do.
+    #[test]
+    fn the_forms_in_turn() {
+        for refuses in [true, false] {
+            let mut naming = naming(3);
+            let tries = if refuses { 3 } else { 1 };
+            for form in [Form::UniqueId, Form::Size, Form::DropListing] {
+                for _ in 0..tries {
+                    let question = naming.ask(&listing(5), None).unwrap();
+                    let expected = match question.expected {
+                        Expected::UniqueId(_) => Form::UniqueId,
+                        Expected::Size(_) => Form::Size,
+                        Expected::DropListing => Form::DropListing,
+                    };
+                    assert_eq!(expected, form);
+                    assert_eq!(naming.answered(!refuses, b"something", true), Verdict::Nothing);
+                }
+            }
+            assert!(naming.is_impossible());
+            assert_eq!(naming.ask(&listing(5), None), None);
+            assert_eq!(naming.found(), Some(Form::Nothing));
+        }
+    }
+
+    /// What was asked in the flight of the first question doesn't condemn a server that can't answer any of them.
+    #[test]
+    fn questions_of_a_form_that_was_given_up_prove_nothing() {
+        let mut naming = naming(3);
+        for _ in 0..3 {
+            naming.ask(&listing(9), None).unwrap();
+        }
+        assert_eq!(naming.answered(true, b"no such thing", true), Verdict::Nothing);
+        assert_eq!(naming.answered(true, b"no such thing", false), Verdict::Nothing);
+        let question = naming.ask(&listing(9), None).unwrap();
+        assert!(matches!(question.expected, Expected::Size(_)));
+        assert_eq!(naming.answered(true, b"no such thing", false), Verdict::Nothing);
+        assert_eq!(naming.answered(true, &answer(&question), false), Verdict::Named);
+        assert_eq!(naming.found(), Some(Form::Size));
+    }
+
+    #[test]
+    fn the_drop_listing_counts_deletions_or_not() {
+        let mut naming = Naming::new(1, Some(Form::DropListing), true, Some((5, Octets(500))));
+        naming.deleted(Octets(90));
+        for (text, verdict) in [
+            ("5 500", Verdict::Named),
+            ("4 410", Verdict::Named),
+            ("4 500", Verdict::Wrong),
+            ("5 410", Verdict::Wrong),
+            ("3 320", Verdict::Wrong),
+            ("4", Verdict::Wrong),
+        ] {
+            naming.ask(&listing(5), None).unwrap();
+            assert_eq!(naming.answered(true, text.as_bytes(), false), verdict, "{text}");
+        }
+    }
+}

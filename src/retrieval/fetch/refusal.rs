@@ -1,0 +1,147 @@
+//! What a refused `RETR` says: whether it's about that message, or about everything.
+//!
+//! A message backs off only for what it did alone.  Quotas, limits and passing failures are the account's matter, and so
+//! is a server that refuses one message after the other.
+
+use crate::protocol::response::{Reply, ResponseCode};
+
+/// After this many refusals in a row that say the same, nothing more is asked for;
+const MOST_ALIKE: usize = 10;
+/// after this many, if they speak of something passing.
+const MOST_PASSING: usize = 3;
+
+/// Words of refusals that aren't about one message.  Lower case.
+const PASSING: [&str; 16] = [
+    "quota",
+    "exceed",
+    "too many",
+    "too much",
+    "too often",
+    "limit reached",
+    "over limit",
+    "rate limit",
+    "frequency",
+    "throttl",
+    "bandwidth",
+    "maintenance",
+    "temporar",
+    "try again",
+    "try later",
+    "unavailable",
+];
+
+/// The words of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Fit to print.
+    pub(super) text: String,
+    /// It speaks of a quota, a limit, or something that passes.
+    pub(super) passing: bool,
+}
+
+/// A refused message.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    pub(super) job: super::Job,
+    pub(super) refusal: Refusal,
+}
+
+impl Refusal {
+    pub(super) fn of(reply: &Reply<'_>, quote: impl FnOnce(&[u8]) -> String) -> Self {
+        let passing = match reply.code {
+            Some(ResponseCode::SysTemp | ResponseCode::InUse | ResponseCode::LoginDelay) => true,
+            Some(ResponseCode::SysPerm | ResponseCode::Auth | ResponseCode::Utf8) => false,
+            None => speaks_of_passing(reply.text),
+        };
+        Self { text: quote(reply.text), passing }
+    }
+
+    /// What two refusals have in common that say the same of two messages.
+    fn pattern(&self) -> impl Iterator<Item = char> + '_ {
+        self.text.chars().filter(|c| !c.is_ascii_digit())
+    }
+}
+
+fn speaks_of_passing(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text).to_lowercase();
+    PASSING.iter().any(|words| text.contains(words))
+}
+
+/// Whether these refusals, which came one after the other, show that the server refuses everything; then with its words.
+pub(super) fn refuses_everything(refusals: &[Refused]) -> Option<String> {
+    let last = refusals.last()?;
+    let alike = refusals
+        .iter()
+        .rev()
+        .take_while(|refused| refused.refusal.pattern().eq(last.refusal.pattern()))
+        .count();
+    let passing = refusals.iter().rev().take_while(|refused| refused.refusal.passing).count();
+    (alike >= MOST_ALIKE || passing >= MOST_PASSING).then(|| last.refusal.text.clone())
+}
+
+impl Refused {
+    pub(super) fn reason(&self) -> String {
+        format!("the server refused it: {}", self.refusal.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Refusal, Refused, refuses_everything};
+    use crate::plan::{Decision, Why};
+    use crate::protocol::response::{Reply, ResponseCode};
+    use crate::protocol::types::MessageNumber;
+    use crate::retrieval::fetch::{Ask, Job};
+
+    fn refused(code: Option<ResponseCode>, text: &str) -> Refused {
+        let reply = Reply { ok: false, code, text: text.as_bytes() };
+        let refusal = Refusal::of(&reply, |text| String::from_utf8_lossy(text).into_owned());
+        let number = MessageNumber::FIRST;
+        let job = Job {
+            index: 0,
+            number,
+            decision: Decision::Retrieve(Why::New),
+            size: 0,
+            ask: Ask::Whole,
+            counted: true,
+        };
+        Refused { job, refusal }
+    }
+
+    #[test]
+    fn words_of_quotas_and_limits() {
+        for text in [
+            "Download exceed",
+            "quota exhausted",
+            "Too many requests",
+            "Server maintenance",
+            "Temporary error",
+        ] {
+            assert!(refused(None, text).refusal.passing, "{text}");
+        }
+        assert!(refused(Some(ResponseCode::SysTemp), "[SYS/TEMP] x").refusal.passing);
+        for text in ["no such message", "message is deleted", "cannot open message 5", ""] {
+            assert!(!refused(None, text).refusal.passing, "{text}");
+        }
+        assert!(!refused(Some(ResponseCode::SysPerm), "[SYS/PERM] quota").refusal.passing);
+    }
+
+    #[test]
+    fn ten_that_say_the_same() {
+        let no = |n: usize| refused(None, &format!("cannot read message {n}"));
+        let mut refusals: Vec<Refused> = (1..10).map(no).collect();
+        assert_eq!(refuses_everything(&refusals), None);
+        refusals.push(no(10));
+        assert_eq!(refuses_everything(&refusals).as_deref(), Some("cannot read message 10"));
+        refusals.push(refused(None, "something else"));
+        assert_eq!(refuses_everything(&refusals), None, "each says something of its own");
+    }
+
+    #[test]
+    fn three_that_speak_of_something_passing() {
+        let busy = || refused(Some(ResponseCode::SysTemp), "[SYS/TEMP] later");
+        assert_eq!(refuses_everything(&[busy(), busy()]), None);
+        assert!(refuses_everything(&[busy(), busy(), busy()]).is_some());
+        assert_eq!(refuses_everything(&[busy(), busy(), refused(None, "no")]), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! What holds for all rounds of a session: which question names, how often it's asked, what the server has shown.
+
+use std::collections::HashSet;
+
+use super::naming::Naming;
+use super::{BATCH_MESSAGES, BATCH_OCTETS};
+use crate::client::{Client, Transaction};
+use crate::protocol::types::{MessageNumber, UniqueIdBuf};
+
+/// The first question of a session stands behind this many octets.
+const FIRST_OCTETS: u64 = 1 << 20;
+/// Where commands can't share a flight, a question costs a round trip: the first one stands behind this many messages.
+const FIRST_MESSAGES: usize = 32;
+/// After this many refusals there is no `TOP`.
+const MOST_HEADERS_REFUSED: u32 = 3;
+
+/// What holds for all rounds of a session.
+#[derive(Debug, Default)]
+pub(in crate::retrieval) struct Standing {
+    pub(in crate::retrieval) naming: Naming,
+    pub(in crate::retrieval) pace: Pace,
+    pub(in crate::retrieval) header: Header,
+    /// Messages whose `DELE` was sent: they can't be asked for any more.
+    pub(in crate::retrieval) gone: HashSet<MessageNumber>,
+    /// The message asked for last.
+    pub(in crate::retrieval) last: Option<MessageNumber>,
+    /// How many messages were asked for,
+    pub(in crate::retrieval) asked: u32,
+    /// how many of them were confirmed,
+    pub(in crate::retrieval) confirmed: u32,
+    /// and how many commands were answered.
+    pub(in crate::retrieval) answered: u32,
+    /// Commands that were sent or are due.
+    pub(in crate::retrieval) charged: u32,
+    /// At most so many of them in this session.
+    pub(in crate::retrieval) budget: Option<u32>,
+    /// Whether earlier sessions of this run have brought anything.
+    pub(in crate::retrieval) others_came: bool,
+    /// Messages at which a connection ended before.
+    pub(in crate::retrieval) died: HashSet<UniqueIdBuf>,
+}
+
+/// How many messages stand before each question.
+#[derive(Debug, Default)]
+pub(in crate::retrieval) struct Pace {
+    /// This many messages are asked for one by one: an earlier session broke off at one of them.
+    pub(in crate::retrieval) careful: usize,
+    messages: usize,
+    octets: u64,
+}
+
+impl Pace {
+    pub(in crate::retrieval) fn new(careful: usize, first: usize) -> Self {
+        Self { careful, messages: first, octets: FIRST_OCTETS }
+    }
+
+    /// At first often, so that a session that ends early has brought something: then twice as many each time.
+    pub(super) fn asked(&mut self) {
+        if self.careful == 0 {
+            self.messages = self.messages.max(1).saturating_mul(2).min(BATCH_MESSAGES);
+            self.octets = self.octets.saturating_mul(2).min(BATCH_OCTETS);
+        }
+    }
+
+    pub(super) fn is_due(&self, messages: usize, octets: u64) -> bool {
+        messages > 0 && (self.careful > 0 || messages >= self.messages || octets >= self.octets)
+    }
+}
+
+/// How many messages stand before the first question of a session.
+pub(in crate::retrieval) fn first_pace(client: &Client<Transaction>) -> usize {
+    if client.pipelines() { 1 } else { FIRST_MESSAGES }
+}
+
+/// Whether `TOP` is to be had in this session.
+#[derive(Debug, Default)]
+pub(in crate::retrieval) struct Header {
+    /// Not offered.
+    missing: bool,
+    pub(in crate::retrieval) given: bool,
+    pub(in crate::retrieval) refused: u32,
+    pub(in crate::retrieval) in_flight: usize,
+}
+
+impl Header {
+    pub(in crate::retrieval) fn new(missing: bool) -> Self {
+        Self { missing, ..Self::default() }
+    }
+
+    pub(in crate::retrieval) fn is_missing(&self) -> bool {
+        self.missing || (!self.given && self.refused >= MOST_HEADERS_REFUSED)
+    }
+}

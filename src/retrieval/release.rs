@@ -1,0 +1,170 @@
+//! Gives up unfinished deliveries, because a person says so: what a destination lacks that the configuration names no more,
+//! or whose folder is gone for good.  What can be settled is settled first, as at the beginning of every run.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::error::Error;
+use super::recovery::{settle, shown};
+use super::{destinations, run::Context};
+use crate::access::{self, Owner};
+use crate::clock::Time;
+use crate::config::account::Account;
+use crate::delivery::{self, maildir, mbox};
+use crate::exit::ExitCode;
+use crate::ledger::Ledger;
+use crate::ledger::lock::Lock;
+use crate::proof::{DestinationId, DestinationKind, DestinationName, DestinationRecord};
+use crate::text;
+
+/// So long another popfetch is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What giving up would mean, for the person who is asked, a line each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// What is given up, and what may come twice by that.
+    pub consequences: Vec<String>,
+    /// What stays unfinished all the same.
+    pub remains: Vec<String>,
+}
+
+/// Gives up what is unfinished at destinations that the account's configuration doesn't name; with `wanted`, also at the
+/// configured one of that name, which must be out of reach.  `agrees` is asked once, if there's anything to give up.
+/// What it was asked comes back, and whether it agreed.
+///
+/// # Errors
+/// The lock, the ledger; [`delivery::Error::Unfit`] when `wanted` isn't such a destination.
+pub fn release(
+    account: &Account,
+    context: &Context<'_>,
+    wanted: Option<&str>,
+    agrees: &mut dyn FnMut(&Offer) -> bool,
+) -> Result<(Offer, bool), Error> {
+    let mailbox = account.mailbox();
+    let directory = context.state.join(mailbox.directory_name());
+    if !directory.is_dir() {
+        return Ok((Offer::default(), false));
+    }
+    access::check_path(&directory)?;
+    let owner = account.owner.as_ref();
+    let lock = Lock::acquire(&directory, Some(Some(PATIENCE)), &context.stop)?;
+    let mut ledger = Ledger::open(&directory, &mailbox, lock, Time::now())?;
+    let wanted = wanted.map(|wanted| find(&ledger, wanted)).transpose()?;
+    let failed = settle(&mut ledger, &directory, owner, &context.stop, |_| true).failed;
+    if let Some(wanted) = &wanted
+        && destinations::configured(account, &wanted.name)
+        && !failed.iter().any(|(name, _)| *name == wanted.name)
+        && is_there(&wanted.name, owner, context)
+    {
+        return Err(unfit(format!("{} is configured, and is there", told(&wanted.name)))
+            .hinted("nothing need be given up: the next run delivers to it")
+            .into());
+    }
+    let given_up: Vec<DestinationRecord> = ledger
+        .destinations()
+        .iter()
+        .filter(|known| {
+            wanted.as_ref().is_some_and(|wanted| wanted.id == known.id)
+                || !destinations::configured(account, &known.name)
+        })
+        .cloned()
+        .collect();
+    let mut offer = offer(&ledger, &given_up);
+    for (name, e) in failed.iter().filter(|(name, _)| !given_up.iter().any(|known| known.name == *name)) {
+        offer.remains.push(format!("{}: {e} (to give it up: --destination '{}')", told(name), shown(name)));
+    }
+    let agreed = !offer.consequences.is_empty() && agrees(&offer);
+    if agreed {
+        let numbers: Vec<DestinationId> = given_up.iter().map(|known| known.id).collect();
+        ledger.give_up(&numbers)?;
+    }
+    ledger.sync()?;
+    mbox::clean_up(&context.state, &directory, ledger.id(), &ledger.intents())?;
+    ledger.close()?;
+    Ok((offer, agreed))
+}
+
+/// What would become of the messages.
+fn offer(ledger: &Ledger, given_up: &[DestinationRecord]) -> Offer {
+    let unfinished = ledger.unfinished();
+    let mut consequences = Vec::new();
+    for known in given_up {
+        let staged = unfinished.iter().filter(|message| message.staged.contains(&known.id)).count();
+        let lacked = unfinished
+            .iter()
+            .filter(|message| message.lacks.contains(&known.id) && !message.staged.contains(&known.id))
+            .filter(|message| !message.has.is_empty())
+            .count();
+        if staged > 0 {
+            consequences.push(format!(
+                "{}: a run died while {} on the way there; what no other destination has comes again, and may then \
+                 be there twice",
+                told(&known.name),
+                was(staged)
+            ));
+        }
+        if lacked > 0 {
+            consequences.push(format!(
+                "{}: {} lacked there won't come to it any more; what lacks nowhere else then counts as delivered",
+                told(&known.name),
+                text::count(u64::try_from(lacked).unwrap_or(u64::MAX), "message")
+            ));
+        }
+    }
+    Offer { consequences, remains: Vec::new() }
+}
+
+fn was(messages: usize) -> String {
+    let count = text::count(u64::try_from(messages).unwrap_or(u64::MAX), "message");
+    format!("{count} {}", if messages == 1 { "was" } else { "were" })
+}
+
+/// The destination that a person means: by its whole name, or by any part of it that no other has.
+fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
+    let known = ledger.destinations();
+    let exact: Vec<&DestinationRecord> = known.iter().filter(|known| shown(&known.name) == wanted).collect();
+    let found = match exact.is_empty() {
+        true => known.iter().filter(|known| shown(&known.name).contains(wanted)).collect(),
+        false => exact,
+    };
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        found => {
+            let wanted = text::printable(wanted.as_bytes());
+            let number = if found.is_empty() { "no destination is" } else { "several destinations are" };
+            let names: Vec<String> = known.iter().map(|known| shown(&known.name)).collect();
+            Err(unfit(format!("{number} called {wanted}"))
+                .hinted(format!("the ledger knows: {}", names.join(", ")))
+                .into())
+        }
+    }
+}
+
+fn told(name: &DestinationName) -> String {
+    let kind = match name.kind {
+        DestinationKind::Maildir => "Maildir",
+        DestinationKind::Mbox => "mbox",
+        DestinationKind::Pipe => "the program",
+        DestinationKind::Stdout => return "standard output".to_owned(),
+    };
+    format!("{kind} {}", shown(name))
+}
+
+/// Whether a destination can be delivered to, as far as a look tells.
+fn is_there(name: &DestinationName, owner: Option<&Owner>, context: &Context<'_>) -> bool {
+    let path = Path::new(OsStr::from_bytes(&name.address));
+    match name.kind {
+        DestinationKind::Maildir => {
+            access::act(owner).is_ok_and(|_acting| maildir::check(path, false).is_ok())
+        }
+        DestinationKind::Mbox => mbox::check(path, owner, &context.stop, Duration::ZERO).is_ok(),
+        DestinationKind::Pipe | DestinationKind::Stdout => true,
+    }
+}
+
+fn unfit(message: String) -> delivery::Error {
+    delivery::Error::Unfit { message, exit: ExitCode::Usage }
+}

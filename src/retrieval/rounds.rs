@@ -1,0 +1,232 @@
+//! The rounds of a session: what is known and in doubt is compared, and what is new retrieved; once more if a comparison
+//! failed, since then every known message is in doubt and may be listed under another unique-id; and last, what the policy
+//! retires is recognised and deleted.  Each round is decided by the ledger as the one before has left it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Error;
+use super::compare::{Comparison, Delivery, Search};
+use super::doubts;
+use super::fetch::{CompareResult, MOST_DELETIONS, Tally};
+use super::run::Run;
+use crate::ledger::memory::Habits;
+use crate::ledger::{Ledger, State};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::proof::{Delivered, EntryId};
+use crate::protocol::types::{MessageNumber, Octets};
+
+/// More rounds than these bring nothing: what is left is left for the next run.
+const MOST: u32 = 5;
+
+/// What is done in one round of a session.
+#[derive(Default)]
+pub(super) struct Round {
+    /// One for each message of the listing; none: nothing is retrieved or compared.
+    pub(super) decisions: Vec<Decision>,
+    pub(super) comparison: Comparison,
+    /// Deletions that need nothing more than their `DELE`.
+    pub(super) ready: Vec<Delivered>,
+}
+
+/// Which rounds are behind.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    /// Whether all that is known is in doubt already.
+    suspected: bool,
+    /// Where messages are looked for that aren't what their keys say.
+    search: Search,
+    /// What has been asked for: it isn't asked for again in this session.
+    attempted: HashSet<MessageNumber>,
+    /// What comparisons have matched.
+    used: HashSet<Delivery>,
+    /// Messages that came back together, of which a sample is compared.
+    sampled: Vec<EntryId>,
+    /// Whether so many came back together, and all are compared.
+    many: bool,
+    /// Messages without unique-ids.
+    nameless: HashSet<MessageNumber>,
+    count: u32,
+    retired: bool,
+}
+
+impl Rounds {
+    /// `decisions` are those of the first round.
+    pub(super) fn new(suspected: bool, maildrop: &Maildrop) -> Self {
+        let nameless = |listed: Listed<'_>| matches!(listed.who, Who::Nameless).then_some(listed.number);
+        Self {
+            suspected,
+            search: Search::OwnKey,
+            attempted: HashSet::new(),
+            used: HashSet::new(),
+            sampled: Vec::new(),
+            many: false,
+            nameless: maildrop.iter().filter_map(nameless).collect(),
+            count: 0,
+            retired: false,
+        }
+    }
+
+    /// The first round, by these decisions.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(super) fn first(
+        &mut self,
+        mut decisions: Vec<Decision>,
+        (maildrop, policy): (&Maildrop, &Policy),
+        ledger: &Ledger,
+        habits: &Habits,
+        has_top: bool,
+    ) -> Result<Round, Error> {
+        doubts::hold_back_new(maildrop, self.suspected, &mut decisions);
+        if !self.suspected {
+            self.many = doubts::are_many(&decisions);
+            self.sampled = doubts::sample(maildrop, ledger, habits, has_top, &mut decisions);
+        }
+        self.begin(decisions, (maildrop, policy), ledger)
+    }
+
+    /// What follows a round that went well; `None` when all is done.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written, or read.
+    pub(super) fn next(
+        &mut self,
+        run: &Run<'_>,
+        ended: Comparison,
+        (maildrop, policy): (&mut Maildrop, &Policy),
+        ledger: &mut Ledger,
+        habits: &mut Habits,
+        tally: &mut Tally,
+    ) -> Result<Option<Round>, Error> {
+        adopt(maildrop, ledger, tally);
+        let failed: HashSet<EntryId> = ended.failed.iter().copied().collect();
+        self.used = ended.used();
+        if !failed.is_empty() {
+            // What was set aside is looked for among everything.
+            let aside = |number: &MessageNumber| matches!(maildrop.find(*number).map(|listed| listed.who), Some(Who::Known(id)) if failed.contains(&id));
+            if self.search == Search::OwnKey {
+                self.attempted.retain(|number| !aside(number));
+            }
+            let recognised: Vec<EntryId> = recognised(tally);
+            doubts::mismatch(run, ledger, habits, self.suspected, &recognised)?;
+            (self.suspected, self.search) = (true, Search::EveryKey);
+            (self.sampled, self.many) = (Vec::new(), false);
+        } else if !self.sampled.is_empty() {
+            ledger.trust(&std::mem::take(&mut self.sampled))?;
+        } else if std::mem::take(&mut self.many) {
+            let undone = tally.compared.iter().any(|compared| compared.result != CompareResult::Matched);
+            habits.matched_gaps = if undone { 0 } else { habits.matched_gaps.saturating_add(1) };
+        }
+        if self.count >= MOST || run.context.stop.raised() {
+            return Ok(None);
+        }
+        let (messages, octets) = policy.taken;
+        let taken = (messages.saturating_add(tally.delivered), octets.plus(Octets(tally.octets)));
+        let policy = &Policy { taken, ..policy.clone() };
+        if !self.retired {
+            let mut decisions = plan::decide(maildrop, ledger, policy);
+            for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+                if self.attempted.contains(&listed.number) {
+                    *decision = Decision::Leave(Why::Known);
+                }
+            }
+            if self.suspected && self.search == Search::OwnKey {
+                // All that is known has been compared, and is what it was.
+                self.suspected = false;
+            }
+            if decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
+                return self.begin(decisions, (maildrop, policy), ledger).map(Some);
+            }
+        } else if !failed.is_empty() {
+            let mut decisions = plan::decide(maildrop, ledger, policy);
+            for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+                if self.attempted.contains(&listed.number) {
+                    *decision = Decision::Leave(Why::Known);
+                }
+            }
+            return self.begin(decisions, (maildrop, policy), ledger).map(Some);
+        }
+        if std::mem::replace(&mut self.retired, true) {
+            return Ok(None);
+        }
+        self.retire(run, (maildrop, policy), ledger, tally).map(Some)
+    }
+
+    fn begin(
+        &mut self,
+        decisions: Vec<Decision>,
+        (maildrop, policy): (&Maildrop, &Policy),
+        ledger: &Ledger,
+    ) -> Result<Round, Error> {
+        self.count = self.count.saturating_add(1);
+        let asked =
+            maildrop.iter().zip(&decisions).filter(|(_, decision)| !matches!(decision, Decision::Leave(_)));
+        self.attempted.extend(asked.map(|(listed, _)| listed.number));
+        let comparison = Comparison::new(maildrop, &decisions, ledger, self.search, policy.utf8)?
+            .after(std::mem::take(&mut self.used));
+        Ok(Round { decisions, comparison, ready: Vec::new() })
+    }
+
+    /// The round that deletes what the policy retires: at once what was recognised in this session, the rest when it has
+    /// been.
+    fn retire(
+        &mut self,
+        run: &Run<'_>,
+        (maildrop, policy): (&Maildrop, &Policy),
+        ledger: &Ledger,
+        tally: &mut Tally,
+    ) -> Result<Round, Error> {
+        let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
+        let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
+        let retired =
+            plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
+        let most = MOST_DELETIONS.saturating_sub(tally.accepted.len());
+        tally.cut_short |= retired.len() > most;
+        let mut due: HashMap<MessageNumber, Why> = HashMap::new();
+        let mut ready = Vec::new();
+        for retired in retired.into_iter().take(most) {
+            run.detail(|| format!("message {} is deleted: {}", retired.number, retired.why));
+            // A header is not enough for what has no unique-id.
+            let recognised =
+                tally.recognised.contains_key(&retired.number) && !self.nameless.contains(&retired.number);
+            if recognised {
+                ready.extend(ledger.delivered(retired.entry, retired.number));
+            } else {
+                due.insert(retired.number, retired.why);
+            }
+        }
+        let decision = |listed: Listed<'_>| {
+            due.get(&listed.number).map_or(Decision::Leave(Why::Known), |why| Decision::Delete(*why))
+        };
+        let decisions: Vec<Decision> =
+            if due.is_empty() { Vec::new() } else { maildrop.iter().map(decision).collect() };
+        // What was matched to count it may be matched again to delete it.
+        self.used.clear();
+        let round = self.begin(decisions, (maildrop, policy), ledger)?;
+        Ok(Round { ready, ..round })
+    }
+}
+
+/// What was recognised in this session.
+fn recognised(tally: &Tally) -> Vec<EntryId> {
+    let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
+    matched.filter_map(|compared| compared.entry).collect()
+}
+
+/// Gives messages that this session delivered or recognised their entries, so that they count among the newest.
+fn adopt(maildrop: &mut Maildrop, ledger: &Ledger, tally: &Tally) {
+    let delivered = maildrop.iter().filter_map(|listed| match listed.who {
+        Who::New(unique_id) => ledger.find(unique_id).map(|id| (listed.number, id)),
+        Who::Known(_) | Who::Nameless => None,
+    });
+    let nameless = tally.compared.iter().filter_map(|compared| {
+        let nameless = matches!(maildrop.find(compared.number)?.who, Who::Nameless);
+        let id = compared.entry.filter(|_| nameless && compared.result == CompareResult::Matched)?;
+        (ledger.entry(id).state != State::Open).then_some((compared.number, id))
+    });
+    let found: Vec<(MessageNumber, EntryId)> = delivered.chain(nameless).collect();
+    for (number, id) in found {
+        maildrop.assign(number, id);
+    }
+}
