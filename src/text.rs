@@ -141,6 +141,23 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(text.chars().take(most.saturating_sub(1)).chain(['…']).collect())
 }
 
+/// For fuzzing: what is printed holds nothing that steers a terminal, and says nothing more than once escaped; a field reads
+/// back.
+#[doc(hidden)]
+pub fn fuzz_printable(octets: &[u8]) {
+    let text = printable(octets);
+    assert!(!text.chars().any(|c| c.is_control() || conceals(c)));
+    assert!(text.len() >= octets.len());
+    let plain = octets.iter().all(|octet| matches!(octet, b' '..=b'[' | b']'..=b'~'));
+    assert!(!plain || text.as_bytes() == octets);
+    let field = field(octets);
+    assert!(field.bytes().all(|octet| octet.is_ascii_graphic()));
+    assert_eq!(from_field(field.as_bytes()).as_deref(), Some(octets));
+    if let Some(read) = from_field(octets) {
+        assert!(read.len() <= octets.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{field, from_field, printable, shortened, size};
@@ -219,6 +236,23 @@ mod tests {
         ];
         for (octets, text) in cases {
             assert_eq!(size(octets), text);
+        }
+    }
+
+    #[test]
+    fn any_octets_are_printed() {
+        let all: Vec<u8> = (0..=255).collect();
+        for text in [
+            &all[..],
+            b"",
+            b"\\",
+            b"%",
+            b"%%41",
+            "\u{202e}\u{fc}\u{feff}".as_bytes(),
+            b"\xc3",
+            b"plain [text]",
+        ] {
+            super::fuzz_printable(text);
         }
     }
 }

@@ -256,7 +256,7 @@ fn its_certificate_by_authority_by_fingerprint_or_not_at_all() {
         sandbox.run([""; 0])
     };
     config("implicit", dovecot.pop3_port).exits(76).complains("does not speak TLS").complains("starttls");
-    config("none", dovecot.pop3s_port).exits(75);
+    config("none", dovecot.pop3s_port).exits(76).complains("it answers to TLS").complains("implicit");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::mailbox::{Served, good, serve};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::relay::Line;
-use crate::support::server::{Cut, Message, Options, Tls};
+use crate::support::server::{Cut, Message, Options, Server, Tls};
 
 fn message(name: &str) -> Message {
     Message::new(name, body(name))
@@ -124,6 +124,54 @@ fn what_takes_the_place_of_another_is_seen_at_once() {
         served.server.replace("me", messages(&left));
         assert!(!is_quick(&poll(&served)), "{left:?}");
         holds(&served, &["a", "b", "c", expected]);
+    }
+}
+
+/// As many octets as before: only the first, or the last, unique-id says that it's another.
+#[test]
+fn another_message_of_the_same_size_is_seen_at_once() {
+    for left in [["d", "b", "c"], ["a", "b", "d"]] {
+        let served = settled(&["a", "b", "c"], "");
+        let octets =
+            |server: &Server| server.maildrop("me").iter().map(|message| message.listed).sum::<u64>();
+        let before = octets(&served.server);
+        served.server.replace("me", messages(&left));
+        assert_eq!(octets(&served.server), before);
+        assert!(!is_quick(&poll(&served)), "{left:?}");
+        holds(&served, &["a", "b", "c", "d"]);
+    }
+}
+
+/// When its last full listing was taken, as it remembers, becomes so many seconds ago.
+fn age_listing(served: &Served, seconds: i64) {
+    let files = served.sandbox.files();
+    let (memory, text) = files.iter().find(|(path, _)| path.ends_with("memory")).unwrap();
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let mut changed = 0;
+    let aged = |field: &str| match field.parse::<i64>() {
+        Ok(time) if (now - 1_000_000..=now + 1_000_000).contains(&time) => {
+            changed += 1;
+            (now - seconds).to_string()
+        }
+        _ => field.to_owned(),
+    };
+    let text = String::from_utf8(text.clone()).unwrap();
+    let (start, line) = text.split_once("\nleft ").unwrap();
+    let (line, end) = line.split_once('\n').unwrap();
+    let fields: Vec<String> = line.split(' ').map(aged).collect();
+    assert_eq!(changed, 1, "{line}");
+    served.sandbox.write(memory, format!("{start}\nleft {}\n{end}", fields.join(" ")));
+}
+
+#[test]
+fn a_full_listing_is_due_when_the_last_one_is_as_old_as_configured() {
+    for (keys, oldest) in [("full-listing-every = \"1h\"", 3_600), ("full-listing-every = \"2d\"", 172_800)] {
+        let served = settled(&["a", "b"], keys);
+        for (age, quick) in [(oldest - 300, true), (oldest, false), (oldest + 300, false), (-300, false)] {
+            served.fetch().succeeds();
+            age_listing(&served, age);
+            assert_eq!(is_quick(&poll(&served)), quick, "{age} seconds, {keys}");
+        }
     }
 }
 

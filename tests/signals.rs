@@ -48,7 +48,10 @@ fn the_first_signal_ends_a_prompt_and_the_terminal_echoes_again() {
     sandbox.config(named_account("work", 9, "tls = \"none\""));
     let program = env!("CARGO_BIN_EXE_popfetch");
     let inside = format!("sh -c 'echo $$ > ~/pid; exec {program}'; echo \"ended $?\"; stty -a");
-    let terminal = ["sh", "-c", "exec script -qefc \"$INSIDE\" /dev/null"];
+    // Something holds the other end of its input: at an end of file the prompt would end on its own.
+    let held =
+        "mkfifo ~/typed; sleep 10 > ~/typed 2> /dev/null & exec script -qefc \"$INSIDE\" /dev/null < ~/typed";
+    let terminal = ["sh", "-c", held];
     let running = sandbox.popfetch([""; 0]).under(terminal).env("INSIDE", inside).start();
     let pid: i32 = wait_for(&sandbox.path("pid")).trim().parse().unwrap();
     // Until the prompt has switched the echo off, a signal would end it in another way.

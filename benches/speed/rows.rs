@@ -37,6 +37,12 @@ pub const ROWS: &[(&str, fn(&Bench), &str)] = &[
     ("pipe-4", |b| b.pipe(4), "the same, four at once"),
     ("start", Bench::start, "start-up: --version, and a refused connection"),
     ("listing", Bench::listing, "a listing of a million messages, unique-ids of 20 octets, one retrieved"),
+    ("due", Bench::due, "1,000 known messages of 2 KB that fall due for deletion, at 50 ms round trip"),
+    (
+        "suspicious",
+        Bench::suspicious,
+        "10,000 known, listed otherwise than the server lists them: all are compared, once",
+    ),
     ("cpu", Bench::cpu, "instructions in user space per octet, in bulk (callgrind)"),
 ];
 
@@ -242,6 +248,43 @@ fn print(lines: &[Figures]) {
             ratio(mpop),
             remarks.join("; ")
         );
+    }
+}
+
+/// What a server was asked, and what that cost on the line.
+struct Asked {
+    top: usize,
+    retr: usize,
+    dele: usize,
+    waits: u64,
+    up: u64,
+    down: u64,
+}
+
+impl Asked {
+    fn so_far(server: &Server) -> Self {
+        server.settle();
+        let (up, down) = server.relay().map_or((0, 0), |relay| relay.octets());
+        let waits = server.relay().map_or(0, |relay| relay.waits());
+        let [top, retr, dele] = ["TOP", "RETR", "DELE"].map(|command| server.count(command));
+        Self { top, retr, dele, waits, up, down }
+    }
+
+    fn since(self, before: &Self) -> Self {
+        Self {
+            top: self.top - before.top,
+            retr: self.retr - before.retr,
+            dele: self.dele - before.dele,
+            waits: self.waits - before.waits,
+            up: self.up - before.up,
+            down: self.down - before.down,
+        }
+    }
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} TOP, {} RETR, {} DELE", self.top, self.retr, self.dele)
     }
 }
 
@@ -503,6 +546,76 @@ impl Bench {
                 && let Ok(run) = invocation.measure()
             {
                 lines.push(Figures { runs: vec![run], ..Figures::new(program, ", again") });
+            }
+            let _ = std::fs::remove_dir_all(&home);
+        }
+        print(&lines);
+    }
+
+    /// What is known, and is now to be deleted, is looked at before: in one flight with its deletion.
+    fn due(&self) {
+        const MESSAGES: u64 = 1_000;
+        let mut lines = Vec::new();
+        for count in [MESSAGES / 10, MESSAGES] {
+            let mail = Mail::small(count, 2048);
+            let line = Some(Line::round_trip(FAR));
+            let server = Server::start(Options { line, ..self.options(&mail, false) });
+            let mut line = Figures::new(Program::Popfetch, &format!(", {count}"));
+            for _ in 0..self.runs {
+                let home = self.folder.path().join("home");
+                server.replace("me", mail.messages.iter().cloned());
+                let keep = Job { keep: true, port: server.port(), ..self.job(false) };
+                Program::Popfetch.prepare(&home, &keep).measure().unwrap();
+                let invocation = Program::Popfetch.prepare(&home, &Job { keep: false, ..keep });
+                let before = Asked::so_far(&server);
+                match invocation.measure() {
+                    Ok(run) => line.runs.push(run),
+                    Err(output) => line.remark = format!("failed: {output}"),
+                }
+                let asked = Asked::so_far(&server).since(&before);
+                line.note = asked.to_string();
+                line.waits = Some(asked.waits);
+                line.octets = Some((asked.up, asked.down));
+                if !server.unique_ids("me").is_empty() {
+                    line.remark = format!("WRONG: {} are left", server.unique_ids("me").len());
+                } else if asked.top as u64 > count || asked.retr > 0 {
+                    line.remark = "WRONG: more than one TOP each".to_owned();
+                }
+                let _ = std::fs::remove_dir_all(&home);
+            }
+            lines.push(line);
+        }
+        print(&lines);
+    }
+
+    /// A listing that may belong to another maildrop: in another order; or most ids gone, while unknown ones come.
+    fn suspicious(&self) {
+        let mail = Mail::small(10_000, 600);
+        let reversed: Vec<Message> = mail.messages.iter().rev().cloned().collect();
+        let renamed = mail.messages.iter().enumerate().map(|(number, message)| match number % 5 {
+            0 | 1 => message.clone(),
+            _ => message.named(format!("another-{number}")),
+        });
+        let mut lines = Vec::new();
+        for (variant, suspect) in [(", reversed", reversed), (", renamed", renamed.collect())] {
+            let home = self.folder.path().join("home");
+            let server = Server::start(self.options(&mail, false));
+            let job = Job { keep: true, port: server.port(), ..self.job(false) };
+            let invocation = Program::Popfetch.prepare(&home, &job);
+            invocation.measure().unwrap();
+            server.replace("me", suspect);
+            for again in ["", ", again"] {
+                let mut line = Figures::new(Program::Popfetch, &format!("{variant}{again}"));
+                let before = Asked::so_far(&server);
+                match invocation.measure() {
+                    Ok(run) => line.runs.push(run),
+                    Err(output) => line.remark = format!("failed: {output}"),
+                }
+                line.note = Asked::so_far(&server).since(&before).to_string();
+                if let Err(what) = Found::in_maildirs([home.join("Maildir")]).compare(&mail.expected) {
+                    line.remark = format!("WRONG: {what}");
+                }
+                lines.push(line);
             }
             let _ = std::fs::remove_dir_all(&home);
         }

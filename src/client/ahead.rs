@@ -16,11 +16,13 @@ const FIRST: MessageNumber = MessageNumber::FIRST;
 /// Several questions in one flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ahead {
-    /// What the server offers after login, the drop listing if `drop_listing`, the unique-id listing, and the scan
-    /// listing if `sizes`.
+    /// What the server offers after login, the drop listing if `drop_listing`, the headers of some messages, the unique-id
+    /// listing, and the scan listing if `sizes`.
     Listing {
         /// `STAT`, for a later glance to be compared with.
         drop_listing: bool,
+        /// `TOP n 0`, before the listing that says which messages these are.
+        headers: [Option<MessageNumber>; 2],
         /// `LIST`.
         sizes: bool,
     },
@@ -45,10 +47,13 @@ pub struct Glance {
 impl Ahead {
     pub(super) fn send(self, line: &mut Line) -> Result<(), Error> {
         match self {
-            Self::Listing { drop_listing, sizes } => {
+            Self::Listing { drop_listing, headers, sizes } => {
                 line.send(Command::Capa)?;
                 if drop_listing {
                     line.send(Command::Stat)?;
+                }
+                for number in headers.into_iter().flatten() {
+                    line.send(Command::Top(number, 0))?;
                 }
                 line.send(Command::Uidl(None))?;
                 if sizes {
@@ -89,7 +94,7 @@ impl Client<Transaction> {
     /// # Errors
     /// A broken line.
     pub fn ask_listing(&mut self, drop_listing: bool, sizes: bool) -> Result<(), Error> {
-        let ahead = Ahead::Listing { drop_listing, sizes };
+        let ahead = Ahead::Listing { drop_listing, headers: [None; 2], sizes };
         ahead.send(&mut self.line)?;
         self.state.capabilities = login::read_capabilities(&mut self.line)?;
         self.state.ahead = Some(ahead);
@@ -109,10 +114,18 @@ impl Client<Transaction> {
         self.read_drop_listing()
     }
 
-    /// Headers that were asked for together with the listing.
-    #[must_use]
-    pub fn spot_checks(&mut self) -> Vec<(MessageNumber, crate::message::Facts)> {
-        Vec::new()
+    /// The headers that were sent for ahead, to be taken before the unique-id listing; as [`Client::headers`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn headers_ahead(
+        &mut self,
+        text: impl FnMut(MessageNumber, &[u8]),
+        done: impl FnMut(MessageNumber, bool),
+    ) -> Result<(), Error> {
+        let Some(Ahead::Listing { headers, .. }) = &mut self.state.ahead else { return Ok(()) };
+        let open = std::mem::take(headers).into_iter().flatten().count();
+        self.read_headers(&[], open, text, done)
     }
 
     /// Whether `LIST` is on its way, and must be taken.

@@ -155,7 +155,9 @@ impl Line {
                     if let Some(patience) = &mut self.patience {
                         let now = Instant::now();
                         patience.brought(octets, now);
-                        if self.header.is_some() {
+                        // A gateway's keep-alive is a line of the header; an octet now and then is nothing.
+                        let came = self.session.room().get(..octets).unwrap_or_default();
+                        if self.header.is_some() && came.contains(&b'\n') {
                             patience.lives(now);
                         }
                     }

@@ -8,6 +8,7 @@
 
 mod ahead;
 mod error;
+mod fuzz;
 mod line;
 mod login;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use ahead::{Ahead, Glance};
 pub use error::Error;
+pub use fuzz::fuzz_client;
 pub use line::{Dialogue, Next};
 pub use login::{Call, Credentials, Flight, LoginFacts};
 
@@ -151,7 +153,8 @@ impl Client<Transaction> {
     ) -> Result<Listing, E> {
         if let Some(Ahead::Listing { sizes, .. }) = self.state.ahead {
             // On its way already; what is left of the flight is the scan listing.
-            self.state.ahead = sizes.then_some(Ahead::Listing { drop_listing: false, sizes });
+            self.state.ahead =
+                sizes.then_some(Ahead::Listing { drop_listing: false, headers: [None; 2], sizes });
         } else {
             self.line.send(Command::Uidl(None))?;
         }
@@ -201,21 +204,31 @@ impl Client<Transaction> {
     }
 
     /// Reads the headers of these messages (`TOP n 0`, RFC 1939 §7), pipelined where that is allowed.  `text` gets each
-    /// piece, `done` is told whether the server gave it.  `false` where the server has no `TOP`.
+    /// piece, `done` is told whether the server gave it.
     ///
     /// # Errors
     /// A broken line.
     pub fn headers(
         &mut self,
         numbers: &[MessageNumber],
+        text: impl FnMut(MessageNumber, &[u8]),
+        done: impl FnMut(MessageNumber, bool),
+    ) -> Result<(), Error> {
+        self.read_headers(numbers, 0, text, done)
+    }
+
+    /// The same, where `open` headers are on their way already.
+    fn read_headers(
+        &mut self,
+        numbers: &[MessageNumber],
+        mut open: usize,
         mut text: impl FnMut(MessageNumber, &[u8]),
         mut done: impl FnMut(MessageNumber, bool),
     ) -> Result<(), Error> {
         let mut waiting = numbers.iter();
-        let mut open = 0_usize;
         let mut octets = 0_usize;
         loop {
-            while self.has_window() {
+            while !waiting.as_slice().is_empty() && self.has_window() {
                 let Some(number) = waiting.next() else { break };
                 self.line.send(Command::Top(*number, 0))?;
                 open = open.saturating_add(1);

@@ -75,6 +75,8 @@ pub struct Habits {
     pub matched_gaps: u32,
     /// Whether it was reported that the first message is the server's own book-keeping.
     pub folder_data: bool,
+    /// Whether it has answered `TOP`, or offers it.
+    pub top: bool,
 }
 
 /// Where a server puts new messages.  The end is an ordinary place from the start; any other is learnt, once, by comparing
@@ -394,7 +396,7 @@ impl Memory {
             line(format_args!("sizes {}", sizes.0));
         }
         if self.habits != Habits::default() {
-            let Habits { adds, unique_ids, listed, complete, matched_gaps, folder_data } = self.habits;
+            let Habits { adds, unique_ids, listed, complete, matched_gaps, folder_data, top } = self.habits;
             let adds = match adds {
                 Adds::AtEnd => "end",
                 Adds::AtFront => "front",
@@ -407,7 +409,10 @@ impl Memory {
             };
             let complete = if complete { "complete" } else { "-" };
             let folder_data = if folder_data { "folder-data" } else { "-" };
-            line(format_args!("habits {adds} {unique_ids} {listed} {complete} {matched_gaps} {folder_data}"));
+            let top = if top { "top" } else { "-" };
+            line(format_args!(
+                "habits {adds} {unique_ids} {listed} {complete} {matched_gaps} {folder_data} {top}"
+            ));
         }
         if let Some(Extent { generation, octets }) = self.extent {
             line(format_args!("extent {generation} {octets}"));
@@ -517,6 +522,7 @@ impl Memory {
                         complete: fields.next()? == b"complete",
                         matched_gaps: number(fields.next()?)?,
                         folder_data: fields.next()? == b"folder-data",
+                        top: fields.next()? == b"top",
                     };
                 }
                 b"extent" => {
@@ -621,6 +627,17 @@ fn time(field: &[u8]) -> Option<Time> {
     std::str::from_utf8(field).ok()?.parse().ok().map(Time)
 }
 
+/// For fuzzing: any octets as a memory; one that is read is written in a form that reads back as the same.
+#[doc(hidden)]
+pub fn fuzz_memory(octets: &[u8]) {
+    let lines = [HEADING.as_bytes(), b"\n", octets, b"\n"].concat();
+    for text in [octets, &lines] {
+        if let Some(memory) = Memory::parse(text) {
+            assert_eq!(Memory::parse(memory.to_text().as_bytes()).as_ref(), Some(&memory));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
@@ -651,6 +668,7 @@ mod tests {
                 complete: true,
                 matched_gaps: 2,
                 folder_data: true,
+                top: true,
             },
             extent: Some(Extent { generation: 3, octets: 4096 }),
             behind: Some(Time(5)),
@@ -776,5 +794,14 @@ mod tests {
         assert_eq!(memory.offers.len(), 2);
         assert_eq!(memory.offer("995 implicit", Stage::BeforeLogin), Some(&newer));
         assert_eq!(memory.offer("995 implicit", Stage::AfterLogin), None);
+    }
+
+    #[test]
+    fn any_octets_as_a_memory() {
+        let text = full().to_text();
+        for cut in 0..text.len() {
+            super::fuzz_memory(&text.as_bytes()[..cut]);
+            super::fuzz_memory(&text.as_bytes()[cut..]);
+        }
     }
 }

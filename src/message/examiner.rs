@@ -281,6 +281,25 @@ impl Bulk {
     }
 }
 
+/// For fuzzing: any text, in pieces whose size its first octet says, is found to be the same, whatever the pieces; what was
+/// stored of it is known by reading it back.
+#[doc(hidden)]
+pub fn fuzz_examiner(octets: &[u8]) {
+    let Some((size, text)) = octets.split_first() else { return };
+    let examined = |size: usize| {
+        let mut examiner = Examiner::new(b"");
+        text.chunks(size.max(1)).for_each(|piece| examiner.update(piece));
+        examiner.finish()
+    };
+    let (whole, pieces) = (examined(text.len()), examined(usize::from(*size)));
+    assert_eq!(format!("{whole:?}"), format!("{pieces:?}"));
+    assert_eq!(whole.octets, count(text));
+    assert!(stored(text).is_ok_and(|found| found == (whole.stored_octets, whole.stored)));
+    for address in [&whole.sender, &whole.recipient] {
+        assert!(!address.chars().any(char::is_control));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Bulk, Examiner, stored};
@@ -462,6 +481,15 @@ mod tests {
             prop_assert_eq!(whole.digests, facts(&message).digests);
             let file = [prefix, &message].concat();
             prop_assert_eq!(stored(file.as_slice()).unwrap(), (whole.stored_octets, whole.stored));
+        }
+    }
+
+    #[test]
+    fn any_text_is_examined() {
+        let text = "Return-Path: <a@b>\nDelivered-To: c\x01@d\nReceived: x\nMessage-ID: <1>\n\nbody\n\n\n";
+        for size in 1..20 {
+            super::fuzz_examiner(&[&[size], text.as_bytes()].concat());
+            super::fuzz_examiner(&[size, b'\n', b'\n', 0, b'\r']);
         }
     }
 }

@@ -6,7 +6,7 @@ mod examiner;
 mod header;
 mod received;
 
-pub use examiner::{Examiner, sender, stored};
+pub use examiner::{Examiner, fuzz_examiner, sender, stored};
 pub use received::{Retrieval, received_line};
 
 use base64::Engine as _;

@@ -240,6 +240,26 @@ fn aligned(secret: &[u8], before: usize) -> Secret {
     Secret::new(if fragment.len() < SHORTEST_MASKED_ALONE { &[][..] } else { fragment })
 }
 
+/// For fuzzing: the first octet says how long the secret is that follows it; the rest is a server's text.  The secret, and
+/// its base64, are in nothing that is printed, and a text without them is left alone.
+#[doc(hidden)]
+pub fn fuzz_redactor(octets: &[u8]) {
+    let Some((length, rest)) = octets.split_first() else { return };
+    let (secret, text) = rest.split_at_checked(usize::from(*length)).unwrap_or((rest, b""));
+    if secret.is_empty() {
+        return;
+    }
+    let redactor = Redactor::new(&Secret::new(secret));
+    let shown = redactor.redact(text);
+    let whole = base64(secret);
+    for needle in [secret, whole.expose()] {
+        // The mask itself may hold a secret of asterisks, and end or begin one.
+        let masks = needle.contains(&b'*');
+        assert!(masks || !shown.windows(needle.len()).any(|window| window == needle));
+    }
+    let _ = redactor.printable(text);
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
@@ -338,6 +358,19 @@ mod tests {
             let text = format!("{around}{secret}{around}");
             let shown = Redactor::new(&Secret::new(secret.as_str())).redact(text.as_bytes()).into_owned();
             prop_assert!(!shown.windows(secret.len()).any(|w| w == secret.as_bytes()), "{:?}", shown);
+        }
+    }
+
+    #[test]
+    fn no_text_shows_the_secret() {
+        for text in [
+            "\x06penciluser pencil, cGVuY2ls",
+            "\x01aaaa",
+            "\x02**a**b***",
+            "\x03abcabcabcab",
+            "\x06pencilpenpencilcil",
+        ] {
+            super::fuzz_redactor(text.as_bytes());
         }
     }
 }

@@ -230,7 +230,8 @@ pub(super) fn settle(
         _ => None,
     });
     ledger.listed_all(&mut sizes.into_iter())?;
-    habits.listed = u32::try_from(maildrop.len()).unwrap_or(u32::MAX);
+    let left = maildrop.len().saturating_sub(tally.accepted.len());
+    habits.listed = u32::try_from(left).unwrap_or(u32::MAX);
     habits.complete = !unknown;
     Ok(ledger.flush()?)
 }

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 const OFFERS_LAST: i64 = 7 * 86_400;
 
 /// A maildrop that a session of this run has held is asked for again after these pauses, in seconds.
-const WAITS_FOR_LOCK: [u64; 5] = [1, 2, 4, 8, 15];
+const WAITS_FOR_LOCK: [u64; 3] = [1, 2, 5];
 
 /// After so many connections in a row that ended at `UTF8`, a server that has accepted it before is believed not to take it
 /// any more.

@@ -12,10 +12,10 @@ use super::quick;
 use super::run::Run;
 use super::session::Scope;
 use crate::client::{Client, Listing, Refused, Transaction};
-use crate::clock::Time;
+use crate::clock::{self, Time};
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
-use crate::message::Examiner;
+use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::protocol::types::{MessageNumber, Octets};
@@ -52,10 +52,21 @@ pub(super) fn prepare(
     let mut policy = policy(run, ledger, client);
     policy.taken = taken;
     let drop_listing = client.drop_listing_ahead()?;
+    let mut spot_checks = Headers::default();
+    spot_checks.take_ahead(client)?;
+    let expected = self::spot_checks(memory);
     let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
     quick::judge(memory, &maildrop, ledger)?;
-    let spot_checks = client.spot_checks();
+    if !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()) {
+        // One at a time each costs a wait: one a day.
+        if let [Some(number), _] = expected {
+            spot_checks.ask(client, &[number])?;
+        }
+    }
+    let Headers { known: spot_checks, .. } = spot_checks;
     let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &spot_checks)?;
+    // Until the session has ended well, in which all of them become known.
+    memory.habits.complete = false;
     let mut decisions = decide(client, &mut maildrop, ledger, &policy, memory.sizes)?;
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
@@ -64,6 +75,57 @@ pub(super) fn prepare(
     restrict(&mut decisions, &maildrop, ledger, &policy, scope);
     report_too_large(run, &maildrop, ledger, &decisions)?;
     Ok(Prepared { maildrop, decisions, policy, suspicion, drop_listing })
+}
+
+/// Messages of the last listing whose headers are asked for together with the next one: where a unique-id stands for
+/// other mail, and nothing else shows it, this does, sooner or later.  None where the last login failed, or there's no
+/// `TOP`.
+pub(super) fn spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
+    let Habits { listed, top, .. } = memory.habits;
+    let (Ok(random), true, None) = (clock::random(), top, &memory.pause) else { return [None; 2] };
+    let [a, b, c, d, e, f, g, h]: [u8; 8] = random;
+    let draw = |octets: [u8; 4], from: u32| {
+        let place = u32::from_le_bytes(octets).checked_rem(from)?;
+        Some(place.saturating_add(1))
+    };
+    let first = draw([a, b, c, d], listed);
+    // Any of the others.
+    let second = draw([e, f, g, h], listed.saturating_sub(1))
+        .zip(first)
+        .map(|(second, first)| if second < first { second } else { second.saturating_add(1) });
+    [first, second].map(|number| number.and_then(MessageNumber::new))
+}
+
+/// Headers as they come, one after the other.
+#[derive(Default)]
+struct Headers {
+    arriving: Option<Examiner>,
+    known: Vec<(MessageNumber, Facts)>,
+}
+
+impl Headers {
+    fn take(&mut self, text: &[u8]) {
+        self.arriving.get_or_insert_with(|| Examiner::new(b"")).update(text);
+    }
+
+    fn end(&mut self, number: MessageNumber, given: bool) {
+        let examiner = self.arriving.take().unwrap_or_else(|| Examiner::new(b""));
+        if given {
+            self.known.push((number, examiner.finish()));
+        }
+    }
+
+    fn ask(&mut self, client: &mut Client<Transaction>, numbers: &[MessageNumber]) -> Result<(), Error> {
+        let this = std::cell::RefCell::new(self);
+        let text = |_, text: &[u8]| this.borrow_mut().take(text);
+        Ok(client.headers(numbers, text, |number, given| this.borrow_mut().end(number, given))?)
+    }
+
+    fn take_ahead(&mut self, client: &mut Client<Transaction>) -> Result<(), Error> {
+        let this = std::cell::RefCell::new(self);
+        let text = |_, text: &[u8]| this.borrow_mut().take(text);
+        Ok(client.headers_ahead(text, |number, given| this.borrow_mut().end(number, given))?)
+    }
 }
 
 /// What this run's policies come to.
@@ -229,18 +291,9 @@ fn examine(
         return Ok(());
     }
     let numbers: Vec<MessageNumber> = asked.iter().map(|(_, number, _)| *number).collect();
-    let mut headers: HashMap<MessageNumber, crate::message::Facts> = HashMap::new();
-    let examiner: std::cell::RefCell<Option<Examiner>> = std::cell::RefCell::new(None);
-    client.headers(
-        &numbers,
-        |_, text| examiner.borrow_mut().get_or_insert_with(|| Examiner::new(b"")).update(text),
-        |number, given| {
-            let examined = examiner.borrow_mut().take();
-            if given {
-                headers.insert(number, examined.unwrap_or_else(|| Examiner::new(b"")).finish());
-            }
-        },
-    )?;
+    let mut headers = Headers::default();
+    headers.ask(client, &numbers)?;
+    let headers: HashMap<MessageNumber, Facts> = headers.known.into_iter().collect();
     for (index, number, why) in asked {
         let (Some(facts), Some(listed)) = (headers.get(&number), maildrop.at(index)) else { continue };
         let Some(slot) = decisions.get_mut(index) else { continue };

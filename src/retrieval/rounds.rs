@@ -78,6 +78,11 @@ impl Rounds {
         habits: &Habits,
         has_top: bool,
     ) -> Result<Round, Error> {
+        // What this session leaves alone, later rounds leave alone as well.
+        let left = |(listed, decision): (Listed<'_>, &Decision)| {
+            (*decision == Decision::Leave(Why::BackingOff)).then_some(listed.number)
+        };
+        self.attempted.extend(maildrop.iter().zip(&decisions).filter_map(left));
         doubts::hold_back_new(maildrop, self.suspected, &mut decisions);
         if !self.suspected {
             self.many = doubts::are_many(&decisions);

@@ -14,7 +14,7 @@ use super::fetch::naming::Naming;
 use super::fetch::standing::{self, Header, Pace, Standing};
 use super::fetch::{Fetch, State, Tally};
 use super::login::{agree_on_pipelining, log_in};
-use super::prepare::{Known, Prepared, prepare, sizes_are_due};
+use super::prepare::{self, Known, Prepared, prepare, sizes_are_due};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
@@ -24,7 +24,7 @@ use crate::ledger::memory::{Flight, Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{EntryId, Key};
-use crate::protocol::capability::Expire;
+use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
@@ -162,6 +162,7 @@ impl Sessions<'_, '_> {
         let (ledger, destinations) = held;
         let listing = Ahead::Listing {
             drop_listing: quick::wanted(self.run),
+            headers: prepare::spot_checks(self.memory),
             sizes: sizes_are_due(self.memory.sizes, ledger.now())
                 || quick::expects_mail(self.run, self.memory),
         };
@@ -242,6 +243,7 @@ impl Session<'_, '_> {
         let mut tally = Tally { standing, ..Tally::default() };
         let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
         let has_top = !tally.standing.header.is_missing();
+        self.memory.habits.top = has_top && client.capabilities().is_some_and(Capabilities::top);
         let mut next =
             rounds.first(decisions, (&maildrop, &policy), &ledger, &self.memory.habits, has_top).map(Some);
         let mut result = Ok(());

@@ -58,6 +58,19 @@ mod torn {
         assert!(torn.len() > primer.octets.len() + 200, "nothing was torn");
     }
 
+    /// Other accounts must see, also after a power failure, that the mbox may end in a part of ours.
+    #[test]
+    fn m5_that_an_append_is_under_way_is_on_the_disk_before_it_begins() {
+        let run = Case::new(plan().of(tiny(2))).popfetch().record_steps().run();
+        run.succeeds();
+        let at = |wanted: &dyn Fn(&str) -> bool| run.steps.iter().position(|step| wanted(step));
+        let appended = at(&|step| step.contains(" Write ") && step.ends_with("/mail/box")).unwrap();
+        let marked = at(&|step| step.contains(" Sync ") && step.contains("/mbox-open/"));
+        let named = at(&|step| step.contains(" Sync ") && step.ends_with("/mbox-open"));
+        assert!(marked.is_some_and(|at| at < appended), "{:#?}", run.steps);
+        assert!(named.is_some_and(|at| at < appended), "{:#?}", run.steps);
+    }
+
     /// A killed run leaves what it appended in the page cache only.
     #[test]
     fn m5_what_was_appended_is_synced_before_it_is_believed() {

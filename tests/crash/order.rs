@@ -13,10 +13,11 @@ use super::case::Kind::{Maildir, Mbox};
 use super::case::{Case, Kind, Plan, tiny};
 use crate::support::installed;
 use crate::support::mailboxes::{Maildir as Folders, mbox_messages};
+use crate::support::server::numbered;
 #[cfg(feature = "crash-points")]
 use crate::support::{
     sandbox::Sandbox,
-    server::{Account, Options, Server, numbered},
+    server::{Account, Options, Server},
 };
 
 /// What the ledger says of this unique-id at this moment: how many lines each of `staged` and `delivered`.
@@ -280,6 +281,35 @@ fn d2_mbox_is_synced_in_order() {
     // Nothing stood in the mbox before the first lines were on disk.
     let noted = trace.first("fsync", "/ledger>").ended;
     assert!(trace.all("write", "/mail/box>").all(|write| write.begun > noted));
+}
+
+/// Until it's on disk, the old ledger is the only one that a power failure is sure to leave.
+#[test]
+fn a_ledger_written_anew_is_synced_before_it_replaces_the_old_one() {
+    let case = Case::new(Plan::new(&[Maildir], false).of(tiny(3)));
+    let replaced_in_order = |least: usize| {
+        let Some(trace) = Trace::of(&case) else { return };
+        let renames: Vec<&Call> = ["rename", "renameat", "renameat2"]
+            .iter()
+            .flat_map(|name| trace.all(name, "/ledger\""))
+            .collect();
+        assert!(renames.len() >= least, "it was not written anew");
+        for rename in renames {
+            let before = |call: &&Call| call.ended < rename.begun && call.arguments.contains("/ledger.new>");
+            let last = |names: &[&str]| {
+                trace.0.iter().filter(before).rfind(|call| names.contains(&call.name.as_str()))
+            };
+            let written = last(&["write", "pwrite64"]).expect("it was written");
+            let synced = last(&["fsync", "fdatasync"]).expect("it was synced");
+            assert!(synced.begun > written.ended, "written after it was synced");
+        }
+    };
+    // Made, and written anew where its end is torn off.
+    replaced_in_order(1);
+    case.server.add("me", numbered(tiny(4)).split_off(3));
+    let ledger = std::fs::read(case.ledger()).unwrap();
+    std::fs::write(case.ledger(), &ledger[..ledger.len() - 3]).unwrap();
+    replaced_in_order(1);
 }
 
 /// All that matters was on disk before: the deletions that `QUIT` confirms would be found out again.

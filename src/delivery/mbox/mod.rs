@@ -19,6 +19,7 @@ mod batch;
 mod boot;
 mod format;
 mod from_line;
+mod fuzz;
 mod locks;
 mod neighbours;
 mod read_back;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 use batch::{Batch, MboxIntake, mark_appended};
 pub(crate) use format::{Formatter, Sink};
+pub use fuzz::fuzz_quoting;
 use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, read_up_to, resolve};
 use neighbours::Marker;
 pub use neighbours::{Neighbour, Neighbours, forget, neighbours};
