@@ -1,7 +1,7 @@
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= time-limit= parallel= stdout received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= time-limit= parallel= stdout owner= received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -61,6 +61,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l mbox -d 'Deliver to t
 complete -c popfetch -n "__fish_popfetch_needs_command" -l pipe -d 'Hand each message to this command, which runs in a shell' -r -f -a "(__fish_complete_command)"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l time-limit -d 'Stop the command when it takes longer than this' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l parallel -d 'Run so many of these commands at once' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l owner -d 'Deliver as this user, when run as root' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l received-header -d 'Put a Received line on top of each message' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l leave-on-server -d 'Leave everything, or nothing, or what limits such as days=14,newest=100 don\'t name' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-message-size -d 'Leave messages that are larger than this' -r -f

@@ -16,7 +16,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::exit::ExitCode;
@@ -150,17 +150,24 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
 /// Never waits at a FIFO, nor becomes the owner of a terminal, whoever has put one there.
 const WITHOUT_WAITING: i32 = (OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()).cast_signed();
 
+/// Opens what is there, [`WITHOUT_WAITING`].  It makes no difference to files and directories, but for one that another
+/// program has a lease on (fcntl(2)), which is waited for.
+fn open_existing(options: &mut OpenOptions, path: &Path) -> Result<File> {
+    let opened = match options.custom_flags(WITHOUT_WAITING).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock && path.is_file() => {
+            options.custom_flags(0).open(path)
+        }
+        opened => opened,
+    };
+    opened.map_err(|e| Error::new(Step::Open, path, e))
+}
+
 /// Opens the existing `path` for reading and writing.
 ///
 /// # Errors
 /// [`Step::Open`].
 pub fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(WITHOUT_WAITING)
-        .open(path)
-        .map_err(|e| Error::new(Step::Open, path, e))
+    open_existing(OpenOptions::new().read(true).write(true), path)
 }
 
 /// Opens the existing `path` for reading only.
@@ -168,11 +175,7 @@ pub fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// [`Step::Open`].
 pub fn open_to_read(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(WITHOUT_WAITING)
-        .open(path)
-        .map_err(|e| Error::new(Step::Open, path, e))
+    open_existing(OpenOptions::new().read(true), path)
 }
 
 /// Opens the existing file `path` for reading only, in a directory where others may have put anything under that name: no
@@ -187,6 +190,22 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
         Ok(file) if file.metadata().map_err(fail)?.is_file() => Ok(file),
         Err(e) if e.raw_os_error().map(Errno::from_raw_os_error) != Some(Errno::LOOP) => Err(fail(e)),
         _ => Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))),
+    }
+}
+
+/// Whether files can be made in `directory`, as far as the system tells beforehand.
+///
+/// # Errors
+/// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
+pub fn may_write(directory: &Path) -> io::Result<()> {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    // access(2) asks for whoever has started us; a thread that acts as somebody else must ask for them.
+    let acts = (getuid(), getgid()) != (geteuid(), getegid());
+    let flags = if acts { AtFlags::EACCESS } else { AtFlags::empty() };
+    match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, flags) {
+        // An old kernel can't tell: it is seen when the file is made.
+        Err(Errno::NOSYS) if acts => Ok(()),
+        answer => Ok(answer?),
     }
 }
 

@@ -23,6 +23,7 @@
     allow(clippy::as_conversions, clippy::disallowed_methods, reason = "tests fail loudly, and set scenes")
 )]
 
+pub mod access;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -1,17 +1,19 @@
 //! A value that is never shown: no `Display`, no `Serialize`, `Debug` prints `[redacted]` in every build, and its
-//! memory is wiped when it goes.
+//! memory is wiped when the last copy goes.  Copies share it: a password stands in memory once.
+
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 /// Octets of a password or token.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret(Arc<Zeroizing<Vec<u8>>>);
 
 impl Secret {
     /// Takes the octets in.
     #[must_use]
     pub fn new(octets: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(octets.into()))
+        Self(Arc::new(Zeroizing::new(octets.into())))
     }
 
     /// The octets.  Every caller of this is a place to review.

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+
 /// `octets` as printable text: control characters, invalid UTF-8, and characters that reorder or hide text become
 /// `\xNN` or `\u{…}`; a backslash becomes two.
 #[must_use]
@@ -14,7 +16,7 @@ pub fn printable(octets: &[u8]) -> String {
             match c {
                 '\\' => out.push_str("\\\\"),
                 ' '..='~' => out.push(c),
-                c if c.is_control() || conceals(c) => {
+                c if conceals(c) => {
                     // Writing to a String cannot fail.
                     let _ = if c.is_ascii() {
                         write!(out, "\\x{:02x}", u32::from(c))
@@ -32,14 +34,31 @@ pub fn printable(octets: &[u8]) -> String {
     out
 }
 
-/// Bidirectional controls, zero-width characters, line separators and tags: invisible, or able to reorder what stands
-/// around them.
+/// Whether a character is invisible, reorders what stands around it, or has no agreed look: controls, bidirectional and
+/// other format characters, line separators, private and unassigned ones, and what Unicode calls default ignorable (zero
+/// width, variation selectors, tags, fillers of Hangul).
 fn conceals(c: char) -> bool {
-    matches!(
-        u32::from(c),
-        0xAD | 0x61C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
-            | 0xE0000..=0xE0FFF
-    )
+    let point = u32::from(c);
+    // DerivedCoreProperties.txt, Default_Ignorable_Code_Point, as far as their category doesn't say it; and BRAILLE PATTERN
+    // BLANK.
+    let ignorable = matches!(
+        point,
+        0x34F | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x2800 | 0x3164 | 0xFE00..=0xFE0F | 0xFFA0
+            | 0xE0100..=0xE01EF
+    );
+    // Format characters that are seen (PropList.txt, Prepended_Concatenation_Mark): signs before numbers and words.
+    let seen = matches!(point, 0x600..=0x605 | 0x6DD | 0x70F | 0x890 | 0x891 | 0x8E2 | 0x110BD | 0x110CD);
+    ignorable
+        || match c.general_category() {
+            GeneralCategory::Format => !seen,
+            GeneralCategory::Control
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Surrogate
+            | GeneralCategory::Unassigned => true,
+            _ => false,
+        }
 }
 
 /// `octets` for a field of a state file: `%HH` for everything but printable ASCII without space and `%`; empty is `%`.
@@ -169,6 +188,27 @@ mod tests {
         ];
         for (octets, expected) in cases {
             assert_eq!(printable(octets), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_that_cannot_be_seen_survives() {
+        let hidden = [
+            0x7F, 0x85, 0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180E, 0x180F, 0x200B,
+            0x200D, 0x200E, 0x200F, 0x2028, 0x2029, 0x202A, 0x202E, 0x2060, 0x2063, 0x2066, 0x2069, 0x206F,
+            0x2800, 0x3164, 0xE000, 0xFE00, 0xFE0F, 0xFEFF, 0xFFA0, 0xFFF0, 0xFFF9, 0xFFFB, 0x1BCA0, 0x1D173,
+            0xE0000, 0xE0001, 0xE0020, 0xE0041, 0xE007F, 0xE0100, 0xE01EF, 0xE0FFF, 0xF0000, 0x10FFFD,
+        ];
+        for point in hidden {
+            let text = format!("pay{}pal", char::from_u32(point).unwrap());
+            let shown = printable(text.as_bytes());
+            assert!(shown.contains(&format!("{point:x}")), "U+{point:04X}: {shown}");
+            assert!(shown.chars().all(|c| c.is_ascii_graphic()), "U+{point:04X}: {shown}");
+        }
+        for seen in
+            ["Grüße", "日本語\u{3000}", "مرحبا \u{600}12", "नमस्ते", "e\u{301}", "😀", "a\u{a0}b", "한글"]
+        {
+            assert_eq!(printable(seen.as_bytes()), seen);
         }
     }
 

@@ -25,13 +25,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("stop", &[]),
     ("text", &[]),
     ("clock", &[]),
+    ("access", &["text"]),
     ("durable", &["clock", "exit", "text"]),
     // The protocol knows no socket, file, clock, or thread.
     ("protocol::types", &["text"]),
     ("protocol", &["exit", "secret", "text"]),
-    ("connection", &["exit", "secret", "stop", "text"]),
-    ("config", &["exit", "protocol::types", "secret", "stop", "text"]),
-    ("config::account", &["ledger", "protocol::types", "secret"]),
+    ("connection", &["access", "exit", "secret", "stop", "text"]),
+    ("config", &["access", "exit", "protocol::types", "secret", "stop", "text"]),
+    ("config::account", &["access", "ledger", "protocol::types", "secret"]),
     (
         "client",
         &["clock", "config::account", "connection", "exit", "proof", "protocol", "secret", "stop", "text"],
@@ -43,6 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "delivery",
         &[
+            "access",
             "clock",
             "config::account",
             "durable",
@@ -61,6 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "retrieval",
         &[
+            "access",
             "client",
             "clock",
             "config",
@@ -79,7 +82,21 @@ const ROOMS: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
-    ("cli", &["clock", "config", "connection", "delivery", "exit", "report", "retrieval", "stop", "text"]),
+    (
+        "cli",
+        &[
+            "access",
+            "clock",
+            "config",
+            "connection",
+            "delivery",
+            "exit",
+            "report",
+            "retrieval",
+            "stop",
+            "text",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -94,7 +111,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("base64", &["message", "protocol"]),
-    ("blake3", &["config::resolve", "delivery", "message"]),
+    ("blake3", &["config::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
     ("directories", &["config::locate"]),
     ("getrandom", &["clock"]),
@@ -106,14 +123,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
-    ("nix", &["stop"]),
+    ("nix", &["access", "stop"]),
     ("pbkdf2", &["protocol::sasl"]),
     ("rpassword", &["config::password"]),
     (
         "rustix",
         &[
+            "access",
             "clock",
-            "config::locate",
             "config::password",
             "connection",
             "delivery",
@@ -133,9 +150,21 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("strsim", &["config::error"]),
     (
         "thiserror",
-        &["client", "config", "connection", "delivery", "durable", "ledger", "plan", "protocol", "retrieval"],
+        &[
+            "access",
+            "client",
+            "config",
+            "connection",
+            "delivery",
+            "durable",
+            "ledger",
+            "plan",
+            "protocol",
+            "retrieval",
+        ],
     ),
     ("toml", &["config"]),
+    ("unicode-properties", &["text"]),
     ("x509-parser", &["connection::certificate"]),
     ("xxhash-rust", &["ledger"]),
     ("zeroize", &["protocol", "secret"]),

@@ -106,6 +106,25 @@ fn each_account_has_its_own_end() {
 }
 
 #[test]
+fn a_hint_has_a_field_of_its_own() {
+    for source in ["password-command = \"exit 3\"", "password-file = \"~/none\"", "netrc = \"~/none\"", ""] {
+        let sandbox = Sandbox::new();
+        let account = format!(
+            "[accounts.work]\nserver = \"127.0.0.1\"\ntls = \"none\"\nuser = \"me\"\n\
+             deliver = {{ maildir = \"~/work\" }}\n{source}\n"
+        );
+        sandbox.config(account);
+        let run = sandbox.run(["--json"]);
+        let error = objects(&run).pop().unwrap()["error"].take();
+        assert!(
+            error["hint"].is_string() && !error["hint"].as_str().unwrap().is_empty(),
+            "{source}: {error}"
+        );
+        assert!(!error["message"].as_str().unwrap().contains("hint"), "{source}: {error}");
+    }
+}
+
+#[test]
 fn standard_output_has_one_use() {
     let served = serve(good(messages()), "");
     let run = served.sandbox.run(["--json", "--stdout"]);

@@ -28,6 +28,7 @@ mod lasting;
 mod listing;
 mod login;
 mod mailbox;
+mod ownership;
 mod pipelining;
 mod policy;
 mod quick_poll;

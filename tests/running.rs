@@ -144,6 +144,10 @@ fn what_ends_a_pause() {
         sandbox.run(["-q"]).exits(77).complains("refused");
         sandbox.run(["-q"]).exits(77).is_silent();
         assert_eq!(server.sessions(), 1);
+        // Written again, with the same words.
+        change("wrong", 1000);
+        sandbox.run(["-q"]).exits(77).is_silent();
+        assert_eq!(server.sessions(), 1);
         // Still wrong: that's news.
         change("still wrong", 2);
         sandbox.run(["-q"]).exits(77).complains("refused");

@@ -135,18 +135,33 @@ fn t5_a_handshake_that_stalls_ends_in_a_time_out() {
 /// A run against a server with this certificate, which must be refused before anything is said inside TLS.
 #[track_caller]
 fn refused(authority: &Authority, certified: Certified, host: &str, more: &str) -> Run {
+    refused_after(1, authority, certified, host, more)
+}
+
+/// The same after so many connections: one whose chain is refused is looked at on a second one.
+#[track_caller]
+fn refused_after(
+    connections: usize,
+    authority: &Authority,
+    certified: Certified,
+    host: &str,
+    more: &str,
+) -> Run {
     let script = if more.contains("starttls") {
         vec![send("+OK\r\n"), expect("STLS"), send("+OK\r\n"), Step::StartTls]
     } else {
         vec![Step::StartTls]
     };
-    let server = Scripted::start_tls(certified, vec![script]);
+    let pin = certified.fingerprint();
+    let server = Scripted::start_tls(certified, vec![script; connections]);
     let run = sandbox(authority, host, server.port(), more).run([""; 0]);
     run.exits(77).complains("certificate refused").complains("account \"work\": ").complains("hint: ");
-    let session = server.finish().remove(0);
-    let clear = if more.contains("starttls") { &b"STLS\r\n"[..] } else { b"" };
-    assert!(session.received == clear || !session.tls, "{:?}", session.lines());
-    assert!(!session.lines().iter().any(|line| line.contains("CAPA") || line.contains("USER")));
+    run.complains("it is valid from 20").complains(&format!("tls-fingerprint = \"{pin}\""));
+    for session in server.finish() {
+        let clear = if more.contains("starttls") { &b"STLS\r\n"[..] } else { b"" };
+        assert!(session.received == clear || !session.tls, "{:?}", session.lines());
+        assert!(!session.lines().iter().any(|line| line.contains("CAPA") || line.contains("USER")));
+    }
     run
 }
 
@@ -154,21 +169,22 @@ fn refused(authority: &Authority, certified: Certified, host: &str, more: &str) 
 fn t6_each_bad_certificate_has_its_own_words() {
     let authority = Authority::new();
     for mode in ["tls = \"implicit\"", "tls = \"starttls\""] {
+        let looked_at = |leaf: &Leaf| refused_after(2, &authority, authority.issue(leaf), "localhost", mode);
+        looked_at(&Leaf::self_signed()).complains("self-signed").complains("`ca-file`");
+        looked_at(&Leaf::expired()).complains("expired").complains("clock");
+        looked_at(&Leaf { years: (2090, 2099), ..Leaf::default() }).complains("not valid yet");
+        // For clients, not for servers.
+        looked_at(&Leaf { client: true, ..Leaf::default() });
         let refused = |leaf: &Leaf| refused(&authority, authority.issue(leaf), "localhost", mode);
-        refused(&Leaf::self_signed()).complains("self-signed").complains("`ca-file`");
-        refused(&Leaf::expired()).complains("expired").complains("clock");
-        refused(&Leaf { years: (2090, 2099), ..Leaf::default() }).complains("not valid yet");
         refused(&Leaf::named(&["other.example.com"]))
             .complains("not for localhost but for other.example.com");
         refused(&Leaf::common_name_only("localhost")).complains("common name \"localhost\" does not count");
         for name in ["*", "*.*.x", "l*", "local*", "*host", "xn--localhost"] {
             refused(&Leaf::named(&[name])).complains("not for localhost but for").complains(name);
         }
-        // For clients, not for servers.
-        refused(&Leaf { client: true, ..Leaf::default() });
     }
     let stranger = Authority::new();
-    let run = refused(&stranger, authority.issue(&Leaf::default()), "localhost", "");
+    let run = refused_after(2, &stranger, authority.issue(&Leaf::default()), "localhost", "");
     run.complains("openssl s_client");
 }
 

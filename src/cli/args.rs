@@ -280,6 +280,7 @@ const SETTINGS: &[(&str, &[Setting])] = &[
             setting("time-limit", Value("DURATION"), "Stop the command when it takes longer than this"),
             setting("parallel", Value("NUMBER"), "Run so many of these commands at once"),
             setting("stdout", Nothing, "Write messages to standard output, as an mbox stream"),
+            setting("owner", Value("USER"), "Deliver as this user, when run as root"),
             setting("received-header", Perhaps("true|false"), "Put a Received line on top of each message"),
         ],
     ),

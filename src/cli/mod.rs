@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use args::{Arguments, Color, StateVerb, Verb};
 
+use crate::access;
 use crate::config::ConfigError;
 use crate::config::locate::Environment;
 use crate::exit;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
 /// run ends the process.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    access::keep_memory_private();
     let environment = Environment::capture();
     let code = match args::parse(args) {
         Ok(arguments) => {
@@ -51,9 +53,10 @@ fn command(arguments: &Arguments, environment: &Environment, printer: &Arc<Print
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
-            printer.complain(&format!("{error:#}"), None);
+            let config = error.downcast_ref::<ConfigError>();
+            printer.complain(&format!("{error:#}"), config.and_then(ConfigError::hint));
             // What isn't about the configuration is about the system: no descriptor, no signal handler to be had.
-            error.downcast_ref().map_or(exit::ExitCode::LocalIo, ConfigError::exit_code)
+            config.map_or(exit::ExitCode::LocalIo, ConfigError::exit_code)
         }
         // The panic hook has told it.
         Err(_) => exit::ExitCode::Bug,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access::Owner;
 use crate::ledger::Mailbox;
 use crate::protocol::types::Octets;
 use crate::secret::Secret;
@@ -30,6 +31,8 @@ pub struct Account {
     pub retention: Retention,
     /// Where messages go; never empty.
     pub deliver: Vec<Deliver>,
+    /// Whose mail it is, where root fetches it for a user: destinations and programs are used with that user's rights.
+    pub owner: Option<Owner>,
     /// Larger messages stay on the server.
     pub max_message_size: Option<Octets>,
     /// Messages retrieved in one run, at most.
@@ -54,10 +57,6 @@ pub struct Account {
     pub sync: SyncMode,
     /// The longest silence.
     pub timeout: Duration,
-    /// A digest of everything above that was configured, without secrets, so that a changed configuration can be told
-    /// from the old one (it ends a pause after a refused login).  Holds no secret, nor a digest of one; a changed
-    /// secret shows by when the file that holds it was last changed.
-    pub fingerprint: String,
 }
 
 impl Account {

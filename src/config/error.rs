@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::keys;
+use crate::access;
 use crate::exit::ExitCode;
 use crate::text::printable;
 
@@ -17,7 +18,7 @@ use crate::text::printable;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file says something that has no meaning.
-    #[error("{}\n{location}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    #[error("{}\n{location}", mistake.what)]
     FileWrong {
         /// What is wrong.
         mistake: Mistake,
@@ -25,19 +26,19 @@ pub enum ConfigError {
         location: Location,
     },
     /// A flag, a URL or an account's name on the command line has no meaning.
-    #[error("{}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    #[error("{}", mistake.what)]
     ArgumentsWrong {
         /// What is wrong.
         mistake: Mistake,
     },
     /// The configuration, or a file of secrets, is missing, unreadable, or open to others.
-    #[error("{}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    #[error("{}", mistake.what)]
     FileUnusable {
         /// What is wrong, naming the file.
         mistake: Mistake,
     },
     /// The password cannot be had.
-    #[error("no password to be had: {}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    #[error("no password to be had: {}", mistake.what)]
     PasswordMissing {
         /// Why not.
         mistake: Mistake,
@@ -49,11 +50,17 @@ pub enum ConfigError {
         waiting_for: &'static str,
     },
     /// There is a password, but none that can be sent.
-    #[error("{}{}", mistake.what, HintLine(mistake.hint.as_deref()))]
+    #[error("{}", mistake.what)]
     PasswordUnusable {
         /// Why not.
         mistake: Mistake,
     },
+}
+
+impl From<access::Error> for ConfigError {
+    fn from(e: access::Error) -> Self {
+        Self::file(e.what, e.hint)
+    }
 }
 
 impl ConfigError {
@@ -68,6 +75,25 @@ impl ConfigError {
                 ExitCode::Configuration
             }
         }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::FileWrong { mistake, .. }
+            | Self::ArgumentsWrong { mistake }
+            | Self::FileUnusable { mistake }
+            | Self::PasswordMissing { mistake }
+            | Self::PasswordUnusable { mistake } => mistake.hint.as_deref(),
+            Self::Stopped { .. } => None,
+        }
+    }
+
+    /// The whole of it: what is wrong, and the hint.
+    #[cfg(test)]
+    pub(crate) fn told(&self) -> String {
+        self.hint().map_or_else(|| self.to_string(), |hint| format!("{self}\n\nhint: {hint}"))
     }
 
     /// A mistake on the command line.
@@ -104,17 +130,6 @@ impl Mistake {
     /// The same with one.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
-    }
-}
-
-struct HintLine<'a>(Option<&'a str>);
-
-impl fmt::Display for HintLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(hint) => write!(f, "\n\nhint: {hint}"),
-            None => Ok(()),
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Fault, Mistake, Place, nearest, quoted};
 use super::keys::{self, DESTINATION_KEYS, KEYS, Key, RETENTION_KEYS};
-pub use super::value::{Amount, Command, Netrc, Words};
+pub use super::value::{Amount, Command, Netrc, UserId, Words};
 use super::value::{Read, Value, Written, kind, labelled};
 use crate::secret::Secret;
 
@@ -123,6 +123,8 @@ table! {
         leave_on_server: LeaveOnServer = "leave-on-server",
         /// Where messages go.
         deliver: Vec<(Place, DestinationTable)> = "deliver",
+        /// Whose mail it is.
+        owner: UserId = "owner",
         /// Larger ones stay.
         max_message_size: Amount = "max-message-size",
         /// Messages in one run.

@@ -98,6 +98,13 @@ pub const KEYS: &[Key] = &[
          names (days, newest, total-size, larger-than).",
     ),
     not_a_flag(key("deliver", "TABLE|LIST", "", "Where messages go: one destination or a list of them.")),
+    key(
+        "owner",
+        "USER",
+        "",
+        "Only where popfetch runs as root: the user, by name or number, whose mail it is.  Destinations are used, and \
+         programs are run, with that user's rights; the ledger stays root's.  ~ is still root's home.",
+    ),
     key("max-message-size", "SIZE", "", "Larger messages stay on the server, and are reported once."),
     key("max-messages", "NUMBER", "", "So many messages are retrieved in one run at most."),
     key("max-bytes", "SIZE", "", "So much is retrieved in one run at most."),

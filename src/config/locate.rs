@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Mistake, quoted, shown_path};
+use crate::access::{self, Owner};
 use crate::secret::Secret;
 
 /// What the process was born into, read once.
@@ -140,75 +140,54 @@ fn no_home() -> ConfigError {
     ConfigError::file("there is no home directory", "set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME")
 }
 
-/// Refuses a file that holds a secret and that others can read or change, or that another user owns.
-///
-/// # Errors
-/// With the command that puts it right.
-pub(super) fn check_private(path: &Path, metadata: &Metadata) -> Result<(), ConfigError> {
-    let shown = shown_path(path);
-    if let Some(owner) = stranger(metadata) {
-        return Err(ConfigError::file(
-            format!("{shown} holds a secret and belongs to another user (uid {owner})"),
-            format!("make it your own: chown \"$(id -u)\" {}", shell_word(path)),
-        ));
-    }
-    if metadata.mode() & 0o066 == 0 {
-        return Ok(());
-    }
-    let can = match (metadata.mode() & 0o044 != 0, metadata.mode() & 0o022 != 0) {
-        (true, true) => "read and change",
-        (true, false) => "read",
-        (false, _) => "change",
-    };
-    Err(ConfigError::file(
-        format!(
-            "{shown} holds a secret, and other users can {can} it (mode {:03o})",
-            metadata.mode() & 0o777
-        ),
-        format!("chmod 600 {}", shell_word(path)),
-    ))
-}
-
-/// The owner, when it is neither this user nor root.
-fn stranger(metadata: &Metadata) -> Option<u32> {
-    let us = rustix::process::geteuid().as_raw();
-    Some(metadata.uid()).filter(|&owner| owner != us && owner != 0)
-}
-
-/// A path that can be pasted into a shell.
-pub(super) fn shell_word(path: &Path) -> String {
-    let shown = shown_path(path);
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&b);
-    if shown.bytes().all(plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
-}
-
-/// Reads a file of secrets, up to `limit` octets.
+/// Reads a file of secrets, up to `limit` octets; with the rights of `owner`, if there is one, unless it's root's own.
 ///
 /// # Errors
 /// Missing, unreadable, too large, or open to others.
-pub(super) fn read_private(path: &Path, what: &str, limit: u64) -> Result<Secret, ConfigError> {
-    let (content, metadata) = read(path, what, limit)?;
-    check_private(path, &metadata)?;
+pub(super) fn read_private(
+    path: &Path,
+    what: &str,
+    limit: u64,
+    owner: Option<&Owner>,
+) -> Result<Secret, ConfigError> {
+    let (content, metadata) = read_as(path, what, limit, owner)?;
+    access::check_private(path, &metadata, owner)?;
     Ok(content)
+}
+
+/// As [`read`], with the rights of `owner` where root can't be sure of the path: a user could lay a link there to a file
+/// that only root can read.
+///
+/// # Errors
+/// As for [`read`].
+pub(super) fn read_as(
+    path: &Path,
+    what: &str,
+    limit: u64,
+    owner: Option<&Owner>,
+) -> Result<(Secret, Metadata), ConfigError> {
+    let _acting = access::act(owner.filter(|_| access::check_path(path).is_err()))?;
+    read(path, what, limit)
 }
 
 /// Reads a file that may hold secrets, up to `limit` octets, and tells what was opened (not what has that name now).
 ///
 /// # Errors
-/// Missing, unreadable, or too large.
+/// Missing, unreadable, no regular file, or too large.
 pub(super) fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), ConfigError> {
     let shown = shown_path(path);
     let unreadable = |e: io::Error| {
         let hint = match e.kind() {
             io::ErrorKind::NotFound => "create it, or correct the path",
             io::ErrorKind::PermissionDenied => "it must be readable for the user that runs popfetch",
-            _ => "it must be a file that can be read",
+            _ => "it must be a regular file that can be read; a program's output can be a password-command",
         };
         ConfigError::file(format!("cannot read {what} {shown}: {e}"), hint)
     };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    let mut content = Vec::new();
+    let (file, metadata) = access::open_regular(path).map_err(unreadable)?;
+    // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
+    let room = metadata.len().min(limit).saturating_add(64);
+    let mut content = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(unreadable)?;
     let content = Secret::new(content);
     if u64::try_from(content.expose().len()).is_ok_and(|octets| octets <= limit) {
@@ -222,9 +201,7 @@ pub(super) fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metad
 
 #[cfg(test)]
 mod tests {
-    use super::{Environment, check_private, read_private, shell_word};
-    use std::fs::{Permissions, set_permissions, write};
-    use std::os::unix::fs::PermissionsExt as _;
+    use super::{Environment, read_private};
     use std::path::{Path, PathBuf};
 
     fn environment() -> Environment {
@@ -269,46 +246,21 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_for_their_owner() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("it's secret");
-        write(&path, "s").unwrap();
-        for (mode, refused) in [
-            (0o600, None),
-            (0o400, None),
-            (0o700, None),
-            (0o640, Some("read it")),
-            (0o604, Some("read it")),
-            (0o620, Some("change it")),
-            (0o666, Some("read and change it")),
-        ] {
-            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            let error = check_private(&path, &path.metadata().unwrap()).err().map(|e| e.to_string());
-            assert_eq!(error.is_some(), refused.is_some(), "{mode:o}");
-            if let (Some(error), Some(can)) = (error, refused) {
-                assert!(error.contains(can) && error.contains(&format!("mode {mode:o}")), "{error}");
-                assert!(error.contains("hint: chmod 600 '") && error.contains("it'\\''s secret'"), "{error}");
-            }
-        }
-    }
-
-    #[test]
     fn what_is_missing_or_endless_is_said() {
-        let missing = read_private(Path::new("/nowhere/p"), "password-file", 10).unwrap_err();
+        let missing = read_private(Path::new("/nowhere/p"), "password-file", 10, None).unwrap_err();
         assert!(
             missing.to_string().starts_with("cannot read password-file /nowhere/p: No such file"),
             "{missing}"
         );
         assert_eq!(missing.exit_code().number(), 78);
+        let home = tempfile::tempdir().unwrap();
+        let large = home.path().join("large");
+        std::fs::write(&large, "x".repeat(11)).unwrap();
+        let large = super::read(&large, "password-file", 10).unwrap_err();
+        assert!(large.to_string().contains("larger than 10 octets"), "{large}");
         let endless = super::read(Path::new("/dev/zero"), "password-file", 10).unwrap_err();
-        assert!(endless.to_string().contains("larger than 10 octets"), "{endless}");
+        assert!(endless.to_string().contains("not a regular file"), "{endless}");
         assert!(super::read(Path::new("/"), "netrc", 10).is_err());
-    }
-
-    #[test]
-    fn words_for_the_shell() {
-        assert_eq!(shell_word(Path::new("/a/b.c-d_e")), "/a/b.c-d_e");
-        assert_eq!(shell_word(Path::new("/a $HOME")), "'/a $HOME'");
     }
 
     #[test]

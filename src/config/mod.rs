@@ -13,6 +13,7 @@
 pub mod account;
 mod error;
 pub mod file;
+pub mod fingerprint;
 pub mod keys;
 pub mod locate;
 mod netrc;
@@ -24,7 +25,6 @@ mod units;
 pub mod url;
 mod value;
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use account::{Account, Deliver, Retention};
@@ -37,27 +37,54 @@ pub use resolve::host;
 pub use units::duration;
 use url::{Flags, PopUrl};
 
+use crate::access;
 use crate::secret::Secret;
 
 /// Octets of a configuration file at most: thousands of accounts.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
 
-/// Names that an account cannot have: subcommands, those to come included.
-pub const RESERVED_NAMES: [&str; 14] = [
+/// Names that an account cannot have: commands, those to come included.
+pub const RESERVED_NAMES: &[&str] = &[
+    "accounts",
+    "add",
+    "auth",
+    "cache",
     "check",
-    "list",
-    "show",
-    "shell",
-    "watch",
-    "init",
-    "server-info",
-    "import",
-    "state",
-    "config",
     "completions",
-    "man",
-    "help",
+    "config",
+    "cron",
+    "daemon",
+    "delete",
+    "doctor",
+    "edit",
     "fetch",
+    "help",
+    "history",
+    "import",
+    "init",
+    "list",
+    "login",
+    "logout",
+    "man",
+    "mark-seen",
+    "notify",
+    "queue",
+    "retry",
+    "rules",
+    "run",
+    "schema",
+    "send",
+    "server-info",
+    "shell",
+    "show",
+    "start",
+    "state",
+    "status",
+    "stop",
+    "sync",
+    "test",
+    "version",
+    "watch",
 ];
 
 /// What a run works with.
@@ -123,7 +150,7 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         let names: Vec<String> = names.into_iter().cloned().collect();
         Loaded::read(&path, environment)?.configuration(&names, &request.flags)?
     };
-    let context = Context { environment, folder: &environment.current_directory, changed: None };
+    let context = Context { environment, folder: &environment.current_directory };
     if from_flags {
         configuration.accounts.push(argued_account(&request.flags.table()?, &Place::Flag, context)?);
     }
@@ -200,7 +227,6 @@ struct Loaded<'a> {
     path: &'a Path,
     text: Secret,
     file: file::File,
-    changed: Option<std::time::SystemTime>,
     environment: &'a Environment,
 }
 
@@ -214,18 +240,19 @@ impl<'a> Loaded<'a> {
                 hint,
             ));
         }
+        access::check_path(path).map_err(|e| {
+            let word = access::shell_word(path);
+            // The file itself had better be closed to everybody: it may hold a password.
+            let hint = if e.hint.ends_with(&word) { format!("chmod 600 {word}") } else { e.hint };
+            ConfigError::file(format!("others could make popfetch run programs: {}", e.what), hint)
+        })?;
         let (text, metadata) = locate::read(path, "configuration", LARGEST_FILE)?;
-        if metadata.mode() & 0o002 != 0 {
-            let what =
-                format!("everybody can change {}, and so make popfetch run programs", shown_path(path));
-            return Err(ConfigError::file(what, format!("chmod 600 {}", locate::shell_word(path))));
-        }
         let file = parse(path, text.expose())?;
         let holds_password = |table: &AccountTable| table.password.is_some();
         if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
-            locate::check_private(path, &metadata)?;
+            access::check_private(path, &metadata, None)?;
         }
-        Ok(Self { path, text, file, changed: metadata.modified().ok(), environment })
+        Ok(Self { path, text, file, environment })
     }
 
     /// Every account is resolved, so that the file is right as a whole; then those of `names` with flags over them.
@@ -233,7 +260,7 @@ impl<'a> Loaded<'a> {
         let text = std::str::from_utf8(self.text.expose()).unwrap_or_default();
         let folder = std::path::absolute(self.path).ok();
         let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
-        let context = Context { environment: self.environment, folder, changed: self.changed };
+        let context = Context { environment: self.environment, folder };
         let file = &self.file;
         let mut configuration = resolved(file, context).map_err(|fault| fault.into_error(self.path, text))?;
         let known: Vec<&str> = file.accounts.iter().map(|(name, _)| name.value.as_str()).collect();
@@ -412,7 +439,7 @@ fn shown_argument(arguments: &[String]) -> String {
 pub fn fuzz_config(octets: &[u8]) {
     let environment = Environment::default();
     let path = Path::new("config.toml");
-    let context = Context { environment: &environment, folder: path, changed: None };
+    let context = Context { environment: &environment, folder: path };
     let _ = netrc::find(octets, "user", |machine| host(machine).is_ok_and(|host| host == "localhost"));
     let outcome = parse(path, octets).and_then(|file| {
         let text = std::str::from_utf8(octets).unwrap_or_default();

@@ -3,6 +3,9 @@
 
 use crate::secret::Secret;
 
+/// What some editors put before the first line, unseen.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The password for `user` at `host`: of the first matching entry whose `login` is `user`, or which names none.
 /// `same_host` says whether a `machine` is the host meant; `default` matches every host, when no machine does.
 pub(super) fn find(text: &[u8], user: &str, same_host: impl Fn(&str) -> bool) -> Option<Secret> {
@@ -32,7 +35,7 @@ struct Entry {
 }
 
 fn entries(text: &[u8]) -> Vec<Entry> {
-    let mut tokens = Tokens(text);
+    let mut tokens = Tokens(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
     let mut entries: Vec<Entry> = Vec::new();
     let text = |token: Vec<u8>| String::from_utf8_lossy(&token).into_owned();
     while let Some(token) = tokens.keyword() {

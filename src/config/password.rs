@@ -4,7 +4,7 @@
 //! What is read here reaches nobody but the caller: no error quotes it, nor the command that printed it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -15,8 +15,9 @@ use rustix::termios::{OptionalActions, Termios};
 
 use super::account::{Account, Auth, PasswordSource};
 use super::error::{ConfigError, Mistake, quoted, shown_path};
-use super::locate::{Environment, read, read_private};
+use super::locate::{Environment, read, read_as, read_private};
 use super::{netrc, resolve};
+use crate::access::{self, Owner};
 use crate::secret::Secret;
 use crate::stop::Stop;
 use crate::text::printable;
@@ -47,8 +48,8 @@ pub fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Resu
     }
     let password = match &account.password {
         PasswordSource::Inline(secret) => secret.clone(),
-        PasswordSource::File(path) => from_file(path)?,
-        PasswordSource::Command(argv) => from_command(argv, TIME_LIMIT, stop)?,
+        PasswordSource::File(path) => from_file(path, account.owner.as_ref())?,
+        PasswordSource::Command(argv) => from_command(argv, account.owner.as_ref(), TIME_LIMIT, stop)?,
         PasswordSource::Netrc(path) => from_netrc(path, account)?,
         PasswordSource::Credential(name) => from_credential(name, environment)?,
         PasswordSource::Prompt => from_terminal(account, environment, stop)?,
@@ -75,14 +76,15 @@ pub(super) fn check(password: &Secret) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// The first line, without its end.
+/// The first line, without its end, nor a byte order mark before it, which some editors put there unseen.
 fn first_line(octets: &[u8]) -> Secret {
+    let octets = octets.strip_prefix(netrc::BYTE_ORDER_MARK).unwrap_or(octets);
     let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
     Secret::new(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-fn from_file(path: &Path) -> Result<Secret, ConfigError> {
-    let content = read_private(path, "password-file", LONGEST)?;
+fn from_file(path: &Path, owner: Option<&Owner>) -> Result<Secret, ConfigError> {
+    let content = read_private(path, "password-file", LONGEST, owner)?;
     let password = first_line(content.expose());
     if password.expose().is_empty() {
         let what = format!("the first line of password-file {} is empty", shown_path(path));
@@ -92,9 +94,10 @@ fn from_file(path: &Path) -> Result<Secret, ConfigError> {
 }
 
 fn from_netrc(path: &Path, account: &Account) -> Result<Secret, ConfigError> {
-    let (content, metadata) = read(path, "netrc file", LARGEST_NETRC)?;
+    let owner = account.owner.as_ref();
+    let (content, metadata) = read_as(path, "netrc file", LARGEST_NETRC, owner)?;
     if netrc::holds_password(content.expose()) {
-        super::locate::check_private(path, &metadata)?;
+        access::check_private(path, &metadata, owner)?;
     }
     let same_host = |machine: &str| resolve::host(machine).is_ok_and(|host| host == account.host);
     netrc::find(content.expose(), &account.user, same_host).ok_or_else(|| {
@@ -191,10 +194,15 @@ impl Echo {
     }
 }
 
-/// Runs the program to its end, or to `limit`.  The first line of its output is the password.
+/// Runs the program to its end, or to `limit`; as `owner`, if there is one.  The first line of its output is the password.
 ///
 /// It stays in our process group: a program that asks for a passphrase must be able to read from the terminal.
-fn from_command(argv: &[String], limit: Duration, stop: &Stop) -> Result<Secret, ConfigError> {
+fn from_command(
+    argv: &[String],
+    owner: Option<&Owner>,
+    limit: Duration,
+    stop: &Stop,
+) -> Result<Secret, ConfigError> {
     let hint = "run it by hand: its first line of output must be the password";
     let failed = |what: String| ConfigError::no_password(what, hint);
     let deadline = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
@@ -202,7 +210,7 @@ fn from_command(argv: &[String], limit: Duration, stop: &Stop) -> Result<Secret,
         argv.split_first().ok_or_else(|| failed("password-command is empty".to_owned()))?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().map_err(|e| cannot_run(program, &e))?;
+    let child = access::spawn(&mut command, owner).map_err(|e| cannot_run(program, &e))?;
     let mut child = Reaped(child);
     let out = first_line_of(child.0.stdout.take());
     let complaint = first_line_of(child.0.stderr.take());
@@ -212,7 +220,7 @@ fn from_command(argv: &[String], limit: Duration, stop: &Stop) -> Result<Secret,
         }
         failed(format!("password-command took longer than {} s", limit.as_secs()))
     };
-    let password = wait_for(&out, deadline, stop).map_err(|_| late())?;
+    let printed = wait_for(&out, deadline, stop).map_err(|_| late())?;
     let status = wait(&mut child.0, deadline, stop).map_err(|e| failed(format!("password-command: {e}")))?;
     let status = status.ok_or_else(late)?;
     if !status.success() {
@@ -220,11 +228,19 @@ fn from_command(argv: &[String], limit: Duration, stop: &Stop) -> Result<Secret,
             // Ctrl-C reaches the program, too.
             return Err(late());
         }
-        // A program that lives on in the background may hold the other end: no more than a moment for its words.
-        let moment = Instant::now().checked_add(Duration::from_millis(200)).unwrap_or(deadline);
-        let complaint = wait_for(&complaint, moment, stop).unwrap_or_else(|_| Secret::new(""));
-        return Err(failed(format!("password-command {}{}", outcome(status), said(complaint.expose()))));
+        // What it printed may be the password, and it may have complained with the password in its words: they are
+        // shown only where it printed nothing.
+        let complaint = if printed.expose().is_empty() {
+            // A program that lives on in the background may hold the other end: no more than a moment for its words.
+            let moment = Instant::now().checked_add(Duration::from_millis(200)).unwrap_or(deadline);
+            wait_for(&complaint, moment, stop).unwrap_or_else(|_| Secret::new(""))
+        } else {
+            Secret::new("")
+        };
+        let complaint = said(first_line(complaint.expose()).expose());
+        return Err(failed(format!("password-command {}{complaint}", outcome(status))));
     }
+    let password = first_line(printed.expose());
     if password.expose().is_empty() {
         return Err(failed("password-command printed nothing on its first line".to_owned()));
     }
@@ -263,17 +279,24 @@ impl Drop for Reaped {
     }
 }
 
-/// Reads in a thread of its own, sends the first line as soon as it is there, and drains the rest, so that the program
+/// Reads in a thread of its own, sends the first line with its end as soon as it is there, and drains the rest, so that the program
 /// is never stopped by a full or a closed pipe.
 fn first_line_of(source: Option<impl Read + Send + 'static>) -> Receiver<Secret> {
     let (sender, receiver) = channel();
     if let Some(source) = source {
         std::thread::spawn(move || {
-            let mut source = BufReader::new(source);
-            let mut line = Vec::new();
+            // Octet by octet, into one place: what buffers hold is left behind in memory.
+            let mut source = source;
+            let mut line = Vec::with_capacity(usize::try_from(LONGEST).unwrap_or_default());
+            let mut octet = [0];
             // What can't be read is as good as ended.
-            let _ = (&mut source).take(LONGEST).read_until(b'\n', &mut line);
-            let _ = sender.send(first_line(Secret::new(line).expose()));
+            while line.len() < line.capacity() && source.read_exact(&mut octet).is_ok() {
+                line.extend_from_slice(&octet);
+                if octet == [b'\n'] {
+                    break;
+                }
+            }
+            let _ = sender.send(Secret::new(line));
             let _ = io::copy(&mut source, &mut io::sink());
         });
     }
@@ -362,7 +385,7 @@ mod tests {
 
     fn outcome(result: Result<Secret, ConfigError>) -> Result<String, (u8, String)> {
         let text = |secret: Secret| String::from_utf8(secret.expose().to_vec()).unwrap();
-        result.map(text).map_err(|e| (e.exit_code().number(), e.to_string()))
+        result.map(text).map_err(|e| (e.exit_code().number(), e.told()))
     }
 
     #[test]
@@ -373,6 +396,7 @@ mod tests {
             ("hunter2\nmore\n", 0o600, Ok("hunter2")),
             (" hunter2 \r\n", 0o400, Ok(" hunter2 ")),
             ("hunter2", 0o600, Ok("hunter2")),
+            ("\u{feff}hunter2\r\n", 0o600, Ok("hunter2")),
             ("", 0o600, Err((77, "no password to be had: the first line of password-file"))),
             ("\nhunter2\n", 0o600, Err((77, "no password to be had: the first line of password-file"))),
             ("hunter2\r\r\n", 0o600, Err((78, "the password of \"work\": it holds a line end or NUL"))),
@@ -407,10 +431,10 @@ mod tests {
             // A daemon that keeps the pipe open isn't waited for.
             ("echo hunter2; sleep 30 &", Ok("hunter2")),
             ("echo hunter2; exit 3", Err("password-command failed with exit status 3\n")),
-            (
-                "echo hunter2; echo 'no \u{1b}[1mkey' >&2; exit 2",
-                Err("failed with exit status 2: no \\x1b[1mkey\n"),
-            ),
+            ("echo 'no \u{1b}[1mkey' >&2; exit 2", Err("failed with exit status 2: no \\x1b[1mkey\n")),
+            // Its words may hold what it has printed.
+            ("echo hunter2; echo 'is it hunter2?' >&2; exit 2", Err("failed with exit status 2\n")),
+            ("echo; echo hunter2; echo HUNTER2 hunter >&2; exit 2", Err("failed with exit status 2\n")),
             ("echo hunter2; kill -9 $$", Err("password-command was killed by signal 9\n")),
             (
                 "head -c 70000 /dev/zero | tr '\\0' x",
@@ -420,7 +444,7 @@ mod tests {
             ("echo; echo hunter2", Err("password-command printed nothing on its first line\n")),
         ] {
             match (
-                outcome(from_command(&shell(line), Duration::from_secs(20), &Stop::new().unwrap())),
+                outcome(from_command(&shell(line), None, Duration::from_secs(20), &Stop::new().unwrap())),
                 expected,
             ) {
                 (Ok(password), Ok(expected)) => assert_eq!(password, expected),
@@ -433,6 +457,7 @@ mod tests {
         }
         let (code, error) = outcome(from_command(
             &["/nowhere/pass".to_owned()],
+            None,
             Duration::from_secs(20),
             &Stop::new().unwrap(),
         ))
@@ -445,7 +470,7 @@ mod tests {
         let began = Instant::now();
         for line in ["sleep 30", "echo hunter2; exec sleep 30"] {
             let (code, error) =
-                outcome(from_command(&shell(line), Duration::from_millis(300), &Stop::new().unwrap()))
+                outcome(from_command(&shell(line), None, Duration::from_millis(300), &Stop::new().unwrap()))
                     .unwrap_err();
             assert!(code == 77 && error.contains("took longer than"), "{error}");
         }

@@ -17,6 +17,7 @@ use super::file::{
 };
 use super::locate::Environment;
 use super::units;
+use crate::access::{self, Owner};
 use crate::protocol::types::Octets;
 
 /// What an account is resolved against.
@@ -26,8 +27,6 @@ pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     /// Where the file's relative paths start.
     pub(super) folder: &'a Path,
-    /// When the file was last changed: part of the fingerprint of accounts whose secret is in the file.
-    pub(super) changed: Option<std::time::SystemTime>,
 }
 
 /// Resolves one account.  `place` is where its name stands.
@@ -42,7 +41,7 @@ pub(super) fn account(
 ) -> Result<Account, Fault> {
     let account = values(name, place, table, context)?;
     consistent(&account, table)?;
-    Ok(Account { fingerprint: fingerprint(&account, context), ..account })
+    Ok(account)
 }
 
 /// Every setting by itself.
@@ -96,6 +95,7 @@ pub(super) fn values(
         max_message_size: meant(table.max_message_size.as_ref(), limit)?,
         max_messages: meant(table.max_messages.as_ref(), |n| number(*n, 1, u32::MAX))?.map(u64::from),
         max_bytes: meant(table.max_bytes.as_ref(), limit)?,
+        owner: meant(table.owner.as_ref(), |user| owner(&user.0, context.environment))?,
         received_header: table.received_header.as_ref().is_some_and(|setting| setting.value),
         alert_after: meant(table.alert_after.as_ref(), |text| units::duration(text))?.unwrap_or(HOUR),
         remind_after: meant(table.remind_after.as_ref(), |text| units::duration(text))?.unwrap_or(WEEK),
@@ -106,7 +106,6 @@ pub(super) fn values(
             .unwrap_or(HOUR),
         sync: choice(table.sync.as_ref(), SYNC)?.unwrap_or(SyncMode::Auto),
         timeout: meant(table.timeout.as_ref(), |text| some_time(text))?.unwrap_or(Duration::from_secs(60)),
-        fingerprint: String::new(),
     })
 }
 
@@ -122,6 +121,16 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
         of_tls(table.tls_fingerprint.as_ref())?;
         of_tls(table.tls_client_certificate.as_ref())?;
     }
+    if account.tls != Tls::Implicit
+        && account.port == 995
+        && let Some(port) = &table.port
+    {
+        // It would wait for a greeting that never comes, because the server waits for a handshake.
+        let tls = if account.tls == Tls::None { "none" } else { "starttls" };
+        let mistake =
+            Mistake::new(format!("on port 995 TLS begins at once, which tls = \"{tls}\" rules out"));
+        return Err(port.fault(mistake.hint("set tls = \"implicit\", or port = 110")));
+    }
     match &table.auth {
         Some(auth) if account.auth == Auth::External && account.trust.client_certificate.is_none() => {
             let hint = "add tls-client-certificate and tls-client-key";
@@ -129,25 +138,6 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
         }
         _ => Ok(()),
     }
-}
-
-/// A digest of the settings.  `Debug` of a secret shows nothing, in any build; a command that prints the password may
-/// hold it, and is left out too.  In their stead stands when the file that holds them was last changed.
-fn fingerprint(account: &Account, context: Context<'_>) -> String {
-    let changed = match &account.password {
-        PasswordSource::Inline(_) | PasswordSource::Command(_) => context.changed,
-        PasswordSource::File(path) | PasswordSource::Netrc(path) => {
-            std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
-        }
-        PasswordSource::Credential(_) | PasswordSource::Prompt => None,
-    };
-    let source = match &account.password {
-        PasswordSource::Command(_) => PasswordSource::Command(Vec::new()),
-        other => other.clone(),
-    };
-    let account = Account { name: String::new(), password: source, ..account.clone() };
-    let digest = blake3::hash(format!("{account:?} {changed:?}").as_bytes());
-    digest.to_hex().chars().take(32).collect()
 }
 
 impl Context<'_> {
@@ -280,6 +270,20 @@ pub(super) fn user(text: &str) -> Result<String, Mistake> {
     Ok(text.to_owned())
 }
 
+/// A user of this machine, whom only root can act as.
+fn owner(text: &str, environment: &Environment) -> Result<Owner, Mistake> {
+    if !access::is_root() {
+        return Err(Mistake::new("only root can deliver as another user").hint(
+            "remove it, or run popfetch as root; without it popfetch delivers as the user that runs it",
+        ));
+    }
+    match Owner::find(text, &environment.variables) {
+        Ok(Some(owner)) => Ok(owner),
+        Ok(None) => Err(Mistake::new(format!("this machine has no user {}", quoted(text)))),
+        Err(e) => Err(Mistake::new(format!("user {} cannot be looked up: {e}", quoted(text)))),
+    }
+}
+
 fn fingerprints(words: &[String]) -> Result<Vec<[u8; 32]>, Mistake> {
     if words.is_empty() {
         return Err(
@@ -289,10 +293,21 @@ fn fingerprints(words: &[String]) -> Result<Vec<[u8; 32]>, Mistake> {
     words.iter().map(|word| digest(word)).collect()
 }
 
-/// `sha256:` and 64 hexadecimal digits, with or without colons between the octets.
+/// `sha256:`, or what openssl(1) puts before it, and 64 hexadecimal digits, with or without colons between the octets.
 fn digest(text: &str) -> Result<[u8; 32], Mistake> {
     let parse = || {
-        let hex = text.strip_prefix("sha256:")?;
+        // As openssl(1) prints it: `SHA256 Fingerprint=AA:BB…`, `sha256 Fingerprint=…` from version 3 on.
+        let (kind, hex) = text.trim().split_at_checked("sha256".len())?;
+        let printed = " fingerprint=";
+        let hex = match hex.strip_prefix(':') {
+            Some(hex) => hex,
+            None => {
+                hex.split_at_checked(printed.len()).filter(|(word, _)| word.eq_ignore_ascii_case(printed))?.1
+            }
+        };
+        if !kind.eq_ignore_ascii_case("sha256") {
+            return None;
+        }
         let hex = if hex.contains(':') {
             if hex.split(':').any(|octet| octet.len() != 2) {
                 return None;
@@ -324,7 +339,7 @@ fn password(table: &AccountTable, context: Context<'_>) -> Result<PasswordSource
     if let Some(command) = &table.password_command {
         return match &command.value {
             Command::Line(line) if !line.trim().is_empty() => {
-                Ok(PasswordSource::Command(["sh", "-c", line].map(str::to_owned).to_vec()))
+                Ok(PasswordSource::Command(["/bin/sh", "-c", line].map(str::to_owned).to_vec()))
             }
             Command::Argv(argv) if argv.first().is_some_and(|program| !program.is_empty()) => {
                 no_nul(argv).map_err(|mistake| command.fault(mistake))?;
@@ -542,8 +557,15 @@ mod tests {
         let expected = digest(&format!("sha256:{plain}")).unwrap();
         assert_eq!(expected[..3], [0x01, 0x23, 0x45]);
         assert_eq!(digest(&format!("sha256:{coloned}")).unwrap(), expected);
+        for openssl in ["SHA256 Fingerprint", "sha256 Fingerprint"] {
+            assert_eq!(digest(&format!("{openssl}={coloned}\n")).unwrap(), expected);
+        }
         for bad in [
             plain.to_owned(),
+            format!("SHA1 Fingerprint={coloned}"),
+            format!("sha256={plain}"),
+            format!("sha256 fingerprint {plain}"),
+            "sha2é".to_owned(),
             format!("sha1:{plain}"),
             format!("sha256:{plain}0"),
             format!("sha256:{}", &plain[1..]),

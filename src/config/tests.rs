@@ -107,7 +107,7 @@ fn files_of_other_editors() {
     for text in [LEAST.replace('\n', "\r\n"), format!("\u{feff}{LEAST}"), LEAST.trim_end().to_owned()] {
         assert_eq!(only(home.load(&text).unwrap()).host, "pop.example.com");
     }
-    let error = home.load(&format!("{LEAST}x = 1").replace('\n', "\r\n")).unwrap_err().to_string();
+    let error = home.load(&format!("{LEAST}x = 1").replace('\n', "\r\n")).unwrap_err().told();
     assert!(error.contains("config.toml:5\n\n  5 | x = …\n    | ^\n\n"), "{error}");
 }
 
@@ -125,7 +125,7 @@ fn everything() {
 
         [accounts."my work"]
         server = "Bücher.example."
-        port = 0x3e3
+        port = 0x3e4
         tls = "starttls"
         ca-file = "ca.pem"
         tls-fingerprint = ["sha256:0000000000000000000000000000000000000000000000000000000000000000",
@@ -168,7 +168,7 @@ fn everything() {
     let configuration = home.load(text).unwrap();
     assert_eq!((configuration.connections, configuration.connections_per_server), (8, 2));
     let [work, private] = configuration.accounts.as_slice() else { panic!() };
-    assert_eq!((work.host.as_str(), work.port, work.tls), ("xn--bcher-kva.example", 995, Tls::StartTls));
+    assert_eq!((work.host.as_str(), work.port, work.tls), ("xn--bcher-kva.example", 996, Tls::StartTls));
     let mut second = [0; 32];
     second[0] = 0xff;
     assert_eq!(
@@ -215,7 +215,7 @@ fn everything() {
     );
     assert_eq!((private.retention, private.max_message_size), (Retention::Keep, Some(Octets(1_000_000))));
     let PasswordSource::Command(argv) = &private.password else { panic!() };
-    assert_eq!(argv, &["sh", "-c", "pass show mail"]);
+    assert_eq!(argv, &["/bin/sh", "-c", "pass show mail"]);
 }
 
 /// What stands in the table of the one account, the line of the error, what it says, and its hint.
@@ -225,6 +225,10 @@ const BAD: &[(&str, &str, &str)] = &[
     ("passwrod = \"hunter2\"", "unknown key \"passwrod\"", "did you mean \"password\"?"),
     ("username = \"x\"", "unknown key \"username\"", "here it is \"user\""),
     ("maildir = \"x\"", "unknown key \"maildir\"", "\"maildir\" belongs in the table of deliver: deliver = { maildir = … }"),
+    ("tls = \"starttls\"\nport = 995", "port: on port 995 TLS begins at once, which tls = \"starttls\" rules out", "set tls = \"implicit\", or port = 110"),
+    ("tls = \"none\"\nport = 995", "port: on port 995 TLS begins at once, which tls = \"none\" rules out", "set tls = \"implicit\", or port = 110"),
+    ("owner = \"no-such-user\"", "owner: ", ""),
+    ("owner = true", "owner: expected a user's name or number, found true or false", ""),
     ("days = 14", "unknown key \"days\"", "\"days\" belongs in the table of leave-on-server: leave-on-server = { days = … }"),
     ("connections = 4", "unknown key \"connections\"", "\"connections\" holds for all accounts, and belongs below [defaults]"),
     ("lmtp = \"x\"", "unknown key \"lmtp\"", "the keys are server, port, "),
@@ -283,7 +287,7 @@ fn what_is_wrong_is_said_with_line_and_remedy() {
     for (setting, what, hint) in BAD {
         let text = format!("{LEAST}{setting}\n");
         let error = home.load(&text).expect_err(setting);
-        let shown = error.to_string();
+        let shown = error.told();
         assert_eq!(error.exit_code().number(), 78, "{setting}");
         assert!(shown.starts_with(what), "{setting}: {shown}");
         // The last line of what is wrong: two settings quarrel at the second one.
@@ -301,14 +305,14 @@ fn what_is_wrong_is_said_with_line_and_remedy() {
 #[test]
 fn an_error_in_full() {
     let home = Home::new();
-    let error = home.load(&format!("{LEAST}max-bytes = \"25Q\" # per run\n")).unwrap_err().to_string();
+    let error = home.load(&format!("{LEAST}max-bytes = \"25Q\" # per run\n")).unwrap_err().told();
     let expected = format!(
         "max-bytes: \"25Q\" is not a size\n  at {}/config.toml:5\n\n  5 | max-bytes = \"25Q\" # per run\n    |             \
          ^^^^^\n\nhint: octets, or a number with K, M or G (of 1024) behind it: 5000, \"300K\", \"25M\", \"2G\"",
         home.path().display()
     );
     assert_eq!(error, expected);
-    let error = home.load(&format!("{LEAST}passwrod = \"hunter2\"\n")).unwrap_err().to_string();
+    let error = home.load(&format!("{LEAST}passwrod = \"hunter2\"\n")).unwrap_err().told();
     let expected = format!(
         "unknown key \"passwrod\"\n  at {}/config.toml:5\n\n  5 | passwrod = …\n    | ^^^^^^^^\n\n\
          hint: did you mean \"password\"?",
@@ -346,8 +350,8 @@ fn whole_files_that_are_wrong() {
     ];
     for (text, line, what) in cases {
         let error = home.load(text).unwrap_err();
-        assert!(error.to_string().starts_with(what), "{text}: {error}");
-        assert!(error.to_string().contains(&format!("config.toml:{line}")), "{text}: {error}");
+        assert!(error.told().starts_with(what), "{text}: {error}");
+        assert!(error.told().contains(&format!("config.toml:{line}")), "{text}: {error}");
         assert_eq!(error.exit_code().number(), 78);
     }
 }
@@ -373,7 +377,7 @@ fn destinations_that_mean_nothing() {
     ];
     for (deliver, what) in cases {
         let text = format!("[accounts.work]\nserver = \"h\"\nuser = \"u\"\ndeliver = {deliver}\n");
-        let error = home.load(&text).unwrap_err().to_string();
+        let error = home.load(&text).unwrap_err().told();
         assert!(error.starts_with(what) && error.contains("config.toml:4\n\n  4 | deliver = "), "{error}");
     }
 }
@@ -392,7 +396,7 @@ fn accounts_inherit() {
     assert!(matches!(&a.password, PasswordSource::Inline(p) if p.expose() == b"p"));
     assert_eq!(a.trust, Trust::default());
     for key in ["ca-file = \"/ca\"", "tls-client-certificate = \"/c\"\ntls-client-key = \"/k\""] {
-        let error = home.load(&format!("{LEAST}tls = \"none\"\n{key}\n")).unwrap_err().to_string();
+        let error = home.load(&format!("{LEAST}tls = \"none\"\n{key}\n")).unwrap_err().told();
         assert!(error.contains("it means nothing with tls = \"none\""), "{error}");
     }
 }
@@ -409,7 +413,7 @@ fn one_mailbox_is_one_account() {
         let text = account("a", "pop.example.com", "") + &account("b", server, rest);
         let error = home.load(&text).unwrap_err();
         assert_eq!(error.exit_code().number(), 78);
-        let error = error.to_string();
+        let error = error.told();
         assert!(error.starts_with("accounts \"a\" and \"b\" are the same mailbox"), "{error}");
         assert!(error.contains("config.toml:6"), "{error}");
     }
@@ -427,7 +431,7 @@ fn accounts_are_chosen_by_name() {
     for (name, hint) in [("wrok", "did you mean \"work\"?"), ("zzz", "the accounts are \"work\", \"home\"")] {
         let error = home.load(&text).unwrap().select(&names(&[name])).unwrap_err();
         assert_eq!(error.exit_code().number(), 64);
-        assert_eq!(error.to_string(), format!("there is no account \"{name}\"\n\nhint: {hint}"));
+        assert_eq!(error.told(), format!("there is no account \"{name}\"\n\nhint: {hint}"));
     }
 }
 
@@ -437,18 +441,18 @@ fn files_with_secrets_are_private() {
     let secret = format!("{LEAST}password = \"hunter2\"\n");
     for (text, mode, refused) in [
         (secret.as_str(), 0o600, None),
-        (&secret, 0o640, Some("other users can read it (mode 640)")),
-        (&secret, 0o604, Some("other users can read it (mode 604)")),
-        (LEAST, 0o664, None),
-        (LEAST, 0o666, Some("everybody can change")),
+        (&secret, 0o640, Some(("other users can read it (mode 640)", "600"))),
+        (&secret, 0o604, Some(("other users can read it (mode 604)", "600"))),
+        (LEAST, 0o644, None),
+        (LEAST, 0o666, Some(("others could make popfetch run programs: everybody can change", "600"))),
     ] {
         let path = home.write(text, mode);
         match (load(&path, &home.environment()), refused) {
             (Ok(_), None) => {}
-            (Err(error), Some(why)) => {
+            (Err(error), Some((why, chmod))) => {
                 assert_eq!(error.exit_code().number(), 78);
-                let error = error.to_string();
-                let hint = format!("hint: chmod 600 {}", path.display());
+                let error = error.told();
+                let hint = format!("hint: chmod {chmod} {}", path.display());
                 assert!(error.contains(why) && error.ends_with(&hint), "{error}");
             }
             (other, _) => panic!("{mode:o}: {other:?}"),
@@ -459,15 +463,15 @@ fn files_with_secrets_are_private() {
 #[test]
 fn files_that_cannot_be_read() {
     let home = Home::new();
-    let error = home.run(&[], &[]).unwrap_err().to_string();
+    let error = home.run(&[], &[]).unwrap_err().told();
     let expected =
         format!("there is no configuration at {}/config.toml\n\nhint: create it", home.path().display());
     assert!(error.starts_with(&expected) && error.contains("--server HOST"), "{error}");
     write(home.path().join("config.toml"), b"a = 1\n\xff").unwrap();
     let error = home.run(&[], &[]).unwrap_err();
-    assert!(error.to_string().contains("config.toml:2: this is not UTF-8"), "{error}");
+    assert!(error.told().contains("config.toml:2: this is not UTF-8"), "{error}");
     let error = home.load(&"#".repeat((1 << 20) + 1)).unwrap_err();
-    assert!(error.to_string().contains("config.toml is larger than 1.0 MiB"), "{error}");
+    assert!(error.told().contains("config.toml is larger than 1.0 MiB"), "{error}");
     assert_eq!(error.exit_code().number(), 78);
 }
 
@@ -507,22 +511,35 @@ fn keys_are_complete() {
 fn a_fingerprint_changes_with_the_settings_and_holds_no_secret() {
     let home = Home::new();
     let path = home.path().join("config.toml");
-    let fingerprint = |text: &str, changed: u64| {
+    let with = |text: &str, key: u8| {
         home.write(text, 0o600);
-        let changed = std::time::UNIX_EPOCH + Duration::from_secs(changed);
+        // The time of the file doesn't count.
+        let changed = std::time::UNIX_EPOCH + Duration::from_secs(u64::from(key));
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
-        only(load(&path, &home.environment()).unwrap()).fingerprint
+        let account = only(load(&path, &home.environment()).unwrap());
+        super::fingerprint::fingerprint(&account, &home.environment(), &[key; 32])
     };
-    let plain = fingerprint(LEAST, 1);
+    let fingerprint = |text: &str| with(text, 1);
+    let plain = fingerprint(LEAST);
     assert_eq!(plain.len(), 32);
-    assert_eq!(plain, fingerprint(LEAST, 2));
-    assert_eq!(plain, fingerprint(&format!("# comment\n{LEAST}sync = \"auto\"\n"), 1));
-    assert_ne!(plain, fingerprint(&format!("{LEAST}sync = \"each\"\n"), 1));
-    // Not by the secret itself, nor by a command that may hold it, but by when the file was changed.
+    assert_eq!(plain, fingerprint(LEAST));
+    assert_eq!(plain, fingerprint(&format!("# comment\n{LEAST}sync = \"auto\"\n")));
+    assert_ne!(plain, fingerprint(&format!("{LEAST}sync = \"each\"\n")));
+    assert_ne!(plain, with(LEAST, 2), "without the key nobody can try settings on it");
     for key in ["password", "password-command"] {
-        let secret = |secret: &str, changed| fingerprint(&format!("{LEAST}{key} = \"{secret}\"\n"), changed);
-        assert_eq!(secret("a", 1), secret("b", 1));
-        assert_ne!(secret("a", 1), secret("a", 2));
+        let secret = |secret: &str| fingerprint(&format!("{LEAST}{key} = \"{secret}\"\n"));
+        assert_eq!(secret("a"), secret("a"));
+        assert_ne!(secret("a"), secret("b"));
+    }
+    let file = home.path().join("secret");
+    for key in ["password-file", "netrc", "tls-client-key"] {
+        let chain = if key == "tls-client-key" { "tls-client-certificate = \"/none\"\n" } else { "" };
+        let secret = |content: &str| {
+            write(&file, content).unwrap();
+            fingerprint(&format!("{LEAST}{chain}{key} = \"{}\"\n", file.display()))
+        };
+        assert_eq!(secret("a"), secret("a"), "{key}");
+        assert_ne!(secret("a"), secret("b"), "{key}");
     }
 }
 

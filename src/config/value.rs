@@ -32,6 +32,10 @@ pub enum Netrc {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Amount(pub String);
 
+/// A user of this machine: a name, or a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserId(pub String);
+
 /// A string or a list of strings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words(pub Vec<String>);
@@ -155,6 +159,16 @@ impl Read for Amount {
             _ => value.text().map(str::to_owned),
         };
         text.map(Self).ok_or_else(|| value.misshapen("a size"))
+    }
+}
+
+impl Read for UserId {
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        let text = match value.written {
+            Written::Toml(DeValue::Integer(_)) => Some(i64::read(value)?.to_string()),
+            _ => value.text().map(str::to_owned),
+        };
+        text.map(Self).ok_or_else(|| value.misshapen("a user's name or number"))
     }
 }
 

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::time::ASN1Time;
 
 use super::error::CertificateProblem;
 use crate::text;
@@ -26,6 +27,27 @@ enum Name<'a> {
 /// The fingerprint by which a leaf is pinned: SHA-256 of its DER.
 pub(super) fn fingerprint(der: &[u8]) -> [u8; 32] {
     Sha256::digest(der).into()
+}
+
+/// What people can be shown of a leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// SHA-256 of its DER.
+    pub fingerprint: [u8; 32],
+    /// The first and the last day of its validity, where they can be read.
+    pub days: Option<(String, String)>,
+}
+
+impl Seen {
+    /// Of a leaf in DER.
+    pub(super) fn of(der: &[u8]) -> Self {
+        let day = |time: &ASN1Time| time.to_datetime().date().to_string();
+        let days = X509Certificate::from_der(der).ok().map(|(_, leaf)| {
+            let validity = leaf.validity();
+            (day(&validity.not_before), day(&validity.not_after))
+        });
+        Self { fingerprint: fingerprint(der), days }
+    }
 }
 
 /// Checks that the leaf is for `host`: an A-label without final dot, or an address literal.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Security;
+use super::certificate::Seen;
 use crate::exit::ExitCode;
 use crate::text;
 
@@ -94,6 +95,8 @@ pub enum Error {
         problem: CertificateProblem,
         /// A command that shows it.
         look: String,
+        /// What it says, where it could be read.
+        seen: Option<Box<Seen>>,
     },
     /// The server refused our certificate, or asks for one.
     #[error("{server} refused the client certificate: {reason}")]
@@ -176,7 +179,7 @@ pub enum CertificateProblem {
 
 /// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} {}: {reason}", path.display())]
+#[error("{setting} {}: {reason}", text::printable(path.as_os_str().as_encoded_bytes()))]
 pub struct TrustProblem {
     /// The key that names it.
     pub setting: &'static str,
@@ -189,6 +192,17 @@ pub struct TrustProblem {
 }
 
 impl Error {
+    /// The same, with what the server shows, if that could only be found out afterwards.
+    pub(super) fn with_leaf(self, leaf: impl FnOnce() -> Option<Vec<u8>>) -> Self {
+        match self {
+            Self::Certificate { server, problem, look, seen: None } => {
+                let seen = leaf().map(|leaf| Box::new(Seen::of(&leaf)));
+                Self::Certificate { server, problem, look, seen }
+            }
+            other => other,
+        }
+    }
+
     /// The code of a run that ends with it.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
@@ -262,7 +276,10 @@ impl Error {
             Self::Version { .. } => {
                 Some("TLS 1.0 and 1.1 are no longer safe (RFC 8996): the server has to be updated".to_owned())
             }
-            Self::Certificate { problem, look, .. } => Some(format!("{}\nsee it with: {look}", problem.remedy())),
+            Self::Certificate { problem, look, seen, .. } => {
+                let seen = seen.as_ref().map(ToString::to_string).unwrap_or_default();
+                Some(format!("{}\n{seen}see it with: {look}", problem.remedy()))
+            }
             Self::ClientCertificate { .. } => {
                 Some("check `tls-client-certificate` and `tls-client-key` with whoever runs the server".to_owned())
             }
@@ -309,6 +326,16 @@ impl fmt::Display for CertificateProblem {
             Self::Unreadable => f.write_str("it cannot be read"),
             Self::Other(reason) => f.write_str(reason),
         }
+    }
+}
+
+impl fmt::Display for Seen {
+    /// In whole lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((first, last)) = &self.days {
+            writeln!(f, "it is valid from {first} to {last}")?;
+        }
+        writeln!(f, "to trust just this certificate: tls-fingerprint = \"sha256:{}\"", Hex(&self.fingerprint))
     }
 }
 

@@ -16,6 +16,7 @@
 mod certificate;
 mod dial;
 mod error;
+mod look;
 mod patience;
 mod poll;
 #[cfg(test)]
@@ -26,13 +27,14 @@ mod wire;
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+pub use certificate::Seen;
 pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
 pub use patience::{Pace, Patience};
 pub use trust::Connectors;
@@ -85,6 +87,8 @@ pub struct Connection {
     line: Line,
     server: String,
     peer: SocketAddr,
+    /// Whether the user has named this very machine.
+    names_loopback: bool,
     stop: Stop,
     /// The last read from a clear line took all there was: the next one would only hear that.
     drained: bool,
@@ -114,7 +118,7 @@ pub enum Wake {
 pub enum Channel {
     /// TLS, and the server is the one that was meant (chain and name, or a pinned fingerprint).
     Tls,
-    /// Clear text to a loopback address.
+    /// Clear text to a loopback address, which the user has named as such.
     Loopback,
     /// Clear text.
     Clear,
@@ -143,8 +147,8 @@ impl Connection {
                 Err(e) => return Err(first_fault.unwrap_or(e)),
             };
             let line = match target.security {
-                Security::Implicit => match Secured::begin(socket, target, connectors, stop) {
-                    Ok(secured) => Line::Tls(Box::new(secured)),
+                Security::Implicit => match secured(socket, peer, target, connectors, stop) {
+                    Ok(secured) => Line::Tls(secured),
                     // A balancer without a server behind it takes a connection and ends it: another address may do.
                     Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
                         first_fault.get_or_insert(e);
@@ -155,7 +159,8 @@ impl Connection {
                 },
                 Security::StartTls | Security::None => Line::Clear(socket),
             };
-            return Ok(Self { line, server: server(target), peer, stop: stop.clone(), drained: false });
+            let (server, names_loopback) = (server(target), names_loopback(target.host));
+            return Ok(Self { line, server, peer, names_loopback, stop: stop.clone(), drained: false });
         }
     }
 
@@ -165,12 +170,12 @@ impl Connection {
     /// # Errors
     /// As with [`Connection::open`]; the line is closed then.
     pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
-        let Self { line, server, peer, stop, drained: _ } = self;
+        let Self { line, server, peer, names_loopback, stop, drained: _ } = self;
         let Line::Clear(socket) = line else {
             return Err(Error::Nested { server });
         };
-        let line = Line::Tls(Box::new(Secured::begin(socket, target, connectors, &stop)?));
-        Ok(Self { line, server, peer, stop, drained: false })
+        let line = Line::Tls(secured(socket, peer, target, connectors, &stop)?);
+        Ok(Self { line, server, peer, names_loopback, stop, drained: false })
     }
 
     /// Reads what is there into `into` (32 KiB or more are best; an empty one gets `None`): `None` when nothing is yet, or
@@ -264,8 +269,7 @@ impl Connection {
     pub fn channel(&self) -> Channel {
         match &self.line {
             Line::Tls(_) => Channel::Tls,
-            // `::ffff:127.0.0.1` is loopback, too.
-            Line::Clear(_) if self.peer.ip().to_canonical().is_loopback() => Channel::Loopback,
+            Line::Clear(_) if self.names_loopback && is_loopback(self.peer.ip()) => Channel::Loopback,
             Line::Clear(_) => Channel::Clear,
         }
     }
@@ -301,13 +305,36 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line: _, server, peer, stop: _, drained: _ } = self;
+        let Self { line: _, server, peer, names_loopback: _, stop: _, drained: _ } = self;
         f.debug_struct("Connection")
             .field("server", server)
             .field("peer", peer)
             .field("channel", &self.channel())
             .finish()
     }
+}
+
+/// A handshake; where the certificate is refused, with what there is to see of it.
+fn secured(
+    socket: TcpStream,
+    peer: SocketAddr,
+    target: &Target<'_>,
+    connectors: &Connectors,
+    stop: &Stop,
+) -> Result<Box<Secured>, Error> {
+    let begun = Secured::begin(socket, target, connectors, stop);
+    begun.map(Box::new).map_err(|error| error.with_leaf(|| look::leaf(peer, target, stop)))
+}
+
+/// Whether the user has named this machine: by a loopback address, or as `localhost` (RFC 6761 §6.3).  Any other name that
+/// leads here is whoever's who answers for the name: it may lead elsewhere the next time.
+fn names_loopback(host: &str) -> bool {
+    host.parse().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), is_loopback)
+}
+
+/// `::ffff:127.0.0.1` is loopback, too.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// `host:port`, an IPv6 literal in brackets.

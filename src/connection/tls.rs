@@ -10,10 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use native_tls::{HandshakeError, TlsStream};
+use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use rustix::event::{PollFd, PollFlags};
 
-use super::certificate::{check_name, fingerprint};
+use super::certificate::{Seen, check_name, fingerprint};
 use super::error::{CertificateProblem, Error, Step, plain};
 use super::patience::after;
 use super::poll::poll;
@@ -45,21 +45,12 @@ impl Secured {
         stop: &Stop,
     ) -> Result<Self, Error> {
         let connector = connectors.get(target.trust)?;
-        let wire = Wire::new(socket);
+        let wire = Wire::new(socket, target.trust.client_certificate.is_some());
         let memory = wire.memory();
         let until = after(Instant::now(), target.timeout);
-        let mut outcome = connector.connect(target.host, wire);
-        let stream = loop {
-            match outcome {
-                Ok(stream) => break stream,
-                Err(HandshakeError::Failure(error)) => return Err(explain(target, &memory, &error)),
-                Err(HandshakeError::WouldBlock(unfinished)) => {
-                    await_wire(unfinished.get_ref(), target, until, stop)?;
-                    outcome = unfinished.handshake();
-                }
-            }
-        };
-        verify(&stream, target)?;
+        let mut stream = handshake(&connector, wire, target, until, stop)?;
+        judge(stream.peer_certificate().ok().flatten().and_then(|leaf| leaf.to_der().ok()), target)?;
+        stream.get_mut().release();
         // None where RFC 5929 defines none (Ed25519: no digest goes with the signature).
         let binding = stream.tls_server_end_point().ok().flatten();
         Ok(Self {
@@ -180,6 +171,33 @@ fn flags(direction: Direction) -> PollFlags {
     }
 }
 
+/// The handshake, to its end or until `until`.  Where the wire keeps things back, the server is judged on the way.
+pub(super) fn handshake(
+    connector: &TlsConnector,
+    wire: Wire,
+    target: &Target<'_>,
+    until: Instant,
+    stop: &Stop,
+) -> Result<TlsStream<Wire>, Error> {
+    let memory = wire.memory();
+    let mut outcome = connector.connect(target.host, wire);
+    loop {
+        match outcome {
+            Ok(stream) => return Ok(stream),
+            Err(HandshakeError::Failure(error)) => return Err(explain(target, &memory, &error)),
+            Err(HandshakeError::WouldBlock(mut unfinished)) => {
+                if let Some(leaf) = unfinished.get_ref().held_back() {
+                    judge(leaf, target)?;
+                    unfinished.get_mut().release();
+                } else {
+                    await_wire(unfinished.get_ref(), target, until, stop)?;
+                }
+                outcome = unfinished.handshake();
+            }
+        }
+    }
+}
+
 fn await_wire(wire: &Wire, target: &Target<'_>, until: Instant, stop: &Stop) -> Result<(), Error> {
     let mut descriptors = [
         PollFd::new(wire, flags(wire.blocked())),
@@ -197,28 +215,27 @@ fn await_wire(wire: &Wire, target: &Target<'_>, until: Instant, stop: &Stop) -> 
     Ok(())
 }
 
-/// Whether this is the server that was meant.
-fn verify(stream: &TlsStream<Wire>, target: &Target<'_>) -> Result<(), Error> {
-    let leaf = stream.peer_certificate().ok().flatten().and_then(|leaf| leaf.to_der().ok());
-    let verdict = match leaf {
+/// Whether this is the leaf (in DER) of the server that was meant.
+fn judge(leaf: Option<Vec<u8>>, target: &Target<'_>) -> Result<(), Error> {
+    let verdict = match &leaf {
         None => Err(CertificateProblem::Unreadable),
-        Some(leaf) if target.trust.fingerprints.is_empty() => check_name(&leaf, target.host),
+        Some(leaf) if target.trust.fingerprints.is_empty() => check_name(leaf, target.host),
         Some(leaf) => {
-            let seen = fingerprint(&leaf);
+            let seen = fingerprint(leaf);
             let pinned = target.trust.fingerprints.contains(&seen);
             if pinned { Ok(()) } else { Err(CertificateProblem::Fingerprint { seen }) }
         }
     };
-    verdict.map_err(|problem| refused(target, problem))
+    verdict.map_err(|problem| refused(target, problem, leaf.as_deref()))
 }
 
-fn refused(target: &Target<'_>, problem: CertificateProblem) -> Error {
+fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>) -> Error {
     let server = server(target);
     let starttls = if target.security == Security::StartTls { " -starttls pop3" } else { "" };
     let look = format!(
         "openssl s_client -connect {server}{starttls} </dev/null | openssl x509 -noout -issuer -dates -ext subjectAltName -fingerprint -sha256"
     );
-    Error::Certificate { server, problem, look }
+    Error::Certificate { server, problem, look, seen: leaf.map(Seen::of).map(Box::new) }
 }
 
 /// Why the handshake failed.
@@ -235,7 +252,7 @@ fn explain(target: &Target<'_>, memory: &Memory, error: &native_tls::Error) -> E
     }
     let text = error.to_string();
     if text.contains("certificate verify failed") {
-        return refused(target, chain_problem(&text));
+        return refused(target, chain_problem(&text), None);
     }
     let reason = reason(&text);
     if about_our_certificate(&reason) {

@@ -2,7 +2,8 @@
 //! of them, each once.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::Metadata;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -12,6 +13,7 @@ use native_tls::{Certificate, Identity, Protocol, TlsConnector};
 use super::Trust;
 use super::error::{TrustProblem, plain};
 use super::tls::reason;
+use crate::access;
 use crate::secret::Secret;
 
 /// One TLS connector for each set of trust settings, built when it is first needed: each reads the system's
@@ -63,7 +65,7 @@ fn build(trust: &Trust) -> Result<TlsConnector, TrustProblem> {
         // The pinned fingerprint is compared after the handshake, in place of everything else.
         builder.danger_accept_invalid_certs(true).disable_built_in_roots(true);
     } else if let Some(path) = &trust.ca_file {
-        for authority in certificates("ca-file", path, &read("ca-file", path)?)? {
+        for authority in certificates(AUTHORITIES, path, &read(AUTHORITIES, path, open_to_all)?)? {
             builder.add_root_certificate(authority);
         }
     }
@@ -77,16 +79,19 @@ fn build(trust: &Trust) -> Result<TlsConnector, TrustProblem> {
     })
 }
 
+const AUTHORITIES: &str = "ca-file";
 const CHAIN: &str = "tls-client-certificate";
 const KEY: &str = "tls-client-key";
 
 fn identity(chain: &Path, key: &Path) -> Result<Identity, TrustProblem> {
-    let pem = read(CHAIN, chain)?;
+    let pem = read(CHAIN, chain, open_to_all)?;
     certificates(CHAIN, chain, &pem)?;
-    let secret = Secret::new(read(KEY, key)?);
+    let secret = Secret::new(read(KEY, key, |path, metadata| access::check_private(path, metadata, None))?);
     Identity::from_pkcs8(&pem, secret.expose()).map_err(|error| {
-        let path = key.display();
-        let convert = format!("convert it: openssl pkcs8 -topk8 -nocrypt -in '{path}' -out '{path}.pkcs8'");
+        let mut to = key.as_os_str().to_owned();
+        to.push(".pkcs8");
+        let (from, to) = (access::shell_word(key), access::shell_word(Path::new(&to)));
+        let convert = format!("convert it: openssl pkcs8 -topk8 -nocrypt -in {from} -out {to}");
         problem(KEY, key, &reason(&error.to_string()), Some(convert))
     })
 }
@@ -99,8 +104,37 @@ fn certificates(setting: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<Ce
     }
 }
 
-fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TrustProblem> {
-    fs::read(path).map_err(|error| problem(setting, path, &plain(&error), None))
+/// Octets of a file at most: the authorities of the whole world have less than one million.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// Everybody may read it, but nobody may change what we trust.
+fn open_to_all(path: &Path, _: &Metadata) -> Result<(), access::Error> {
+    access::check_path(path)
+}
+
+fn read(
+    setting: &'static str,
+    path: &Path,
+    check: impl FnOnce(&Path, &Metadata) -> Result<(), access::Error>,
+) -> Result<Vec<u8>, TrustProblem> {
+    let unreadable = |error: io::Error| {
+        problem(
+            setting,
+            path,
+            &plain(&error),
+            Some(format!("check the path that `{setting}` gives, and that this user can read it")),
+        )
+    };
+    let (file, metadata) = access::open_regular(path).map_err(unreadable)?;
+    check(path, &metadata).map_err(|e| problem(setting, path, &e.what, Some(e.hint)))?;
+    if metadata.len() > LARGEST {
+        return Err(problem(setting, path, "it is larger than 16 MiB", None));
+    }
+    // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
+    let room = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(64);
+    let mut content = Vec::with_capacity(room);
+    file.take(LARGEST).read_to_end(&mut content).map_err(unreadable)?;
+    Ok(content)
 }
 
 fn problem(setting: &'static str, path: &Path, reason: &str, remedy: Option<String>) -> TrustProblem {

@@ -1,5 +1,8 @@
 //! The socket below TLS: non-blocking, read in large pieces, and with a memory of how the peer began and ended, which
 //! outlives the TLS library's own (it keeps nothing of a handshake that failed).
+//!
+//! Where we have a certificate to show, the wire also keeps it back until the server has been recognised: the TLS library
+//! shows it in the middle of the handshake, and asks nobody.  See [`Gate`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,6 +24,89 @@ pub(super) struct Wire {
     blocked: Direction,
     /// The last read from the socket took all there was: the next one would only hear that.
     drained: bool,
+    gate: Option<Gate>,
+    /// What is to go to the socket before anything else.
+    waiting: Vec<u8>,
+}
+
+/// Keeps back what we say after the first messages of a handshake, until [`Wire::release`].
+///
+/// The client's Certificate message comes after the server's (RFC 8446 §4.4.2, RFC 5246 §7.4.6).  Until the gate is open
+/// only what comes before it passes: ClientHello, and records that say nothing of us.  With TLS 1.3 our side of the
+/// handshake is complete without anything more, so the server's certificate can be judged first.  With TLS 1.2 the
+/// server waits for us, but its certificate has come in clear, and is read here.
+#[derive(Debug, Default)]
+struct Gate {
+    /// The beginning of a record that isn't complete yet.
+    begun: Vec<u8>,
+    /// Whole records that must not go out yet.
+    held: Vec<u8>,
+    /// What the server has said so far.
+    heard: Vec<u8>,
+}
+
+/// Octets of a server's first messages that are kept to find its certificate: chains have some thousands.
+const HEARD: usize = 256 * 1024;
+
+/// Kinds of records (RFC 8446 §5.1).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+/// Kinds of handshake messages (RFC 8446 §4).
+const CLIENT_HELLO: u8 = 1;
+const CERTIFICATE: u8 = 11;
+
+impl Gate {
+    /// Takes what is to be sent, and gives what may be.
+    fn pass(&mut self, octets: &[u8]) -> Vec<u8> {
+        self.begun.extend_from_slice(octets);
+        let mut passed = Vec::new();
+        while let Some((record, rest)) = split_record(&self.begun) {
+            let may_pass = match record {
+                [HANDSHAKE, _, _, _, _, message, ..] => *message == CLIENT_HELLO,
+                [kind, ..] => matches!(*kind, CHANGE_CIPHER_SPEC | ALERT),
+                [] => false,
+            };
+            let to = if may_pass && self.held.is_empty() { &mut passed } else { &mut self.held };
+            to.extend_from_slice(record);
+            self.begun = rest.to_vec();
+        }
+        passed
+    }
+}
+
+/// The first record, with its header, and what follows it; `None` before it is complete.
+fn split_record(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [_, _, _, high, low, ..] = octets else { return None };
+    octets.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])).saturating_add(5))
+}
+
+/// Takes a vector off whose length stands in its first three octets.
+fn split_vector(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let ([high, middle, low], rest) = octets.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes([0, *high, *middle, *low])).ok()?)
+}
+
+/// The leaf in what a server of TLS 1.2 says (RFC 5246 §7.4.2), in DER.
+fn leaf(mut heard: &[u8]) -> Option<Vec<u8>> {
+    let mut messages = Vec::new();
+    while let Some((record, rest)) = split_record(heard) {
+        if record.first() != Some(&HANDSHAKE) {
+            break;
+        }
+        messages.extend_from_slice(record.get(5..)?);
+        heard = rest;
+    }
+    let mut messages = messages.as_slice();
+    while let Some((kind, rest)) = messages.split_first() {
+        let (body, rest) = split_vector(rest)?;
+        if *kind == CERTIFICATE {
+            let (chain, _) = split_vector(body)?;
+            return split_vector(chain).map(|(leaf, _)| leaf.to_vec());
+        }
+        messages = rest;
+    }
+    None
 }
 
 /// What the peer did, seen from below TLS.
@@ -52,15 +138,53 @@ impl Memory {
 }
 
 impl Wire {
-    /// Over a socket that is already non-blocking.
-    pub(super) fn new(socket: TcpStream) -> Self {
+    /// Over a socket that is already non-blocking; with a [`Gate`] if the server must be known before we say who we are.
+    pub(super) fn new(socket: TcpStream, gated: bool) -> Self {
         let socket = BufReader::with_capacity(BUFFER, socket);
-        Self { socket, memory: Arc::default(), blocked: Direction::In, drained: false }
+        let gate = gated.then(Gate::default);
+        Self {
+            socket,
+            memory: Arc::default(),
+            blocked: Direction::In,
+            drained: false,
+            gate,
+            waiting: Vec::new(),
+        }
     }
 
     /// What the peer did.
     pub(super) fn memory(&self) -> Arc<Memory> {
         Arc::clone(&self.memory)
+    }
+
+    /// Whether the handshake can't go on because of the gate: then what the server must be judged by, its leaf, if it
+    /// could be found.
+    pub(super) fn held_back(&self) -> Option<Option<Vec<u8>>> {
+        self.gate.as_ref().filter(|gate| !gate.held.is_empty()).map(|gate| leaf(&gate.heard))
+    }
+
+    /// The server is the one that was meant: opens the gate.
+    pub(super) fn release(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            self.waiting.extend(gate.held);
+            self.waiting.extend(gate.begun);
+        }
+    }
+
+    /// Sends what waits.
+    fn send_waiting(&mut self) -> io::Result<()> {
+        while !self.waiting.is_empty() {
+            match self.socket.get_mut().write(&self.waiting) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => drop(self.waiting.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.blocked = Direction::Out;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Which way the last call that would have blocked wanted to go.
@@ -77,6 +201,7 @@ impl AsFd for Wire {
 
 impl Read for Wire {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.send_waiting()?;
         let asks = self.socket.buffer().is_empty();
         if asks && std::mem::take(&mut self.drained) {
             self.blocked = Direction::In;
@@ -99,12 +224,27 @@ impl Read for Wire {
             return Ok(0);
         }
         self.memory.began.get_or_init(|| available.iter().copied().take(QUOTED).collect());
-        self.socket.read(into)
+        let read = self.socket.read(into)?;
+        if let Some(gate) = &mut self.gate
+            && gate.heard.len() < HEARD
+        {
+            gate.heard.extend_from_slice(into.get(..read).unwrap_or_default());
+        }
+        Ok(read)
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.send_waiting()?;
+        if let Some(gate) = &mut self.gate {
+            self.waiting = gate.pass(octets);
+            // What the socket doesn't take now goes with the next call.
+            return match self.send_waiting() {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                _ => Ok(octets.len()),
+            };
+        }
         let written = self.socket.get_mut().write(octets);
         if written.is_err() {
             self.blocked = Direction::Out;

@@ -7,12 +7,14 @@
 
 pub mod maildir;
 pub mod mbox;
+pub mod owned;
 pub mod pipe;
 pub mod spool;
 pub mod stdout;
 #[cfg(test)]
 mod trial;
 
+use crate::access;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::{Digest, Facts};
@@ -188,6 +190,12 @@ fn differs() -> Error {
     Error::Unfit {
         message: "what was stored of a message is not what had arrived: it stays on the server".to_owned(),
         exit: ExitCode::Bug,
+    }
+}
+
+impl From<access::Error> for Error {
+    fn from(e: access::Error) -> Self {
+        Self::Unfit { message: e.what, exit: ExitCode::Configuration }.hinted(e.hint)
     }
 }
 

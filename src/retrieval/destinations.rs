@@ -11,12 +11,13 @@ use super::committer::Exit;
 use super::error::Error;
 use super::recovery::Settling;
 use super::run::Run;
+use crate::access::{self, Owner};
 use crate::clock::Time;
 use crate::config::account::{Account, Deliver, Pipe, PipeCommand, Retention, SyncMode};
 use crate::delivery::mbox::{self, MboxInlet, MboxOutlet};
 use crate::delivery::pipe::{self, PipeInlet, PipeOutlet};
 use crate::delivery::stdout::{StdoutInlet, StdoutOutlet};
-use crate::delivery::{self, Inlet, Outlet, maildir, stdout};
+use crate::delivery::{self, Inlet, Outlet, maildir, owned, stdout};
 use crate::exit::ExitCode;
 use crate::ledger::Ledger;
 use crate::proof::{DestinationId, DestinationKind, DestinationName};
@@ -41,8 +42,9 @@ impl Destinations {
     pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
         let mut destinations = Self { entrances: Vec::new(), exits: Vec::new() };
         let mut delivers: Vec<&Deliver> = run.account.deliver.iter().collect();
-        delivers.sort_by_key(|deliver| turn(deliver));
-        one_name_each(&delivers)?;
+        let owner = run.account.owner.as_ref();
+        delivers.sort_by_key(|deliver| turn(deliver, owner));
+        one_name_each(&delivers, owner)?;
         for deliver in delivers {
             let name = name(run, deliver);
             let opened = open(run, ledger, directory, deliver, &name)?;
@@ -62,30 +64,58 @@ impl Destinations {
 /// Whether all of them are there and fit: only then may a run that delivers nothing do without opening them, which is
 /// where it is told what's wrong with one.
 pub(super) fn are_there(run: &Run<'_>) -> bool {
+    let owner = run.account.owner.as_ref();
+    let is_allowed = |deliver| allowed(&name(run, deliver), owner).is_ok();
     run.account.deliver.iter().all(|deliver| match deliver {
-        Deliver::Maildir(path) => maildir::check(path, false).is_ok(),
-        Deliver::Mbox(path) => mbox::check(path, &run.context.stop, Duration::ZERO).is_ok(),
+        Deliver::Maildir(path) => {
+            is_allowed(deliver) && access::act(owner).is_ok_and(|_acting| maildir::check(path, false).is_ok())
+        }
+        Deliver::Mbox(path) => {
+            is_allowed(deliver) && mbox::check(path, owner, &run.context.stop, Duration::ZERO).is_ok()
+        }
         Deliver::Pipe(pipe) => pipe::check(&command(pipe), search(run)).is_ok(),
         Deliver::Stdout => stdout::open().is_ok(),
     })
 }
 
+/// Whether mail may go to a destination: root must not follow other users' links, nor leave files with them that they
+/// can't read.  See [`access::check_destination`].
+pub(super) fn allowed(name: &DestinationName, owner: Option<&Owner>) -> Result<(), access::Error> {
+    let path = Path::new(OsStr::from_bytes(&name.address));
+    match name.kind {
+        DestinationKind::Maildir => {
+            access::check_destination(path, owner)?;
+            ["cur", "new", "tmp"]
+                .iter()
+                .try_for_each(|name| access::check_destination(&path.join(name), owner))
+        }
+        DestinationKind::Mbox => access::check_destination(path, owner),
+        DestinationKind::Pipe | DestinationKind::Stdout => Ok(()),
+    }
+}
+
+/// The same for all destinations of the account.
+pub(super) fn all_allowed(run: &Run<'_>) -> Result<(), access::Error> {
+    let owner = run.account.owner.as_ref();
+    run.account.deliver.iter().try_for_each(|deliver| allowed(&name(run, deliver), owner))
+}
+
 /// The order in which destinations get a batch.  Programs come last: what they do cannot be taken back.  Mboxes come by
 /// where they really are, the same for every account, so that no two committers hold one and wait for the other's.
-fn turn(deliver: &Deliver) -> (u8, PathBuf) {
+fn turn(deliver: &Deliver, owner: Option<&Owner>) -> (u8, PathBuf) {
     match deliver {
         Deliver::Maildir(path) => (0, path.clone()),
-        Deliver::Mbox(path) => (1, mbox::real_path(path)),
+        Deliver::Mbox(path) => (1, mbox::real_path(path, owner)),
         Deliver::Pipe(_) => (2, PathBuf::new()),
         Deliver::Stdout => (3, PathBuf::new()),
     }
 }
 
 /// An mbox that an account has under two names would wait for itself.
-fn one_name_each(sorted: &[&Deliver]) -> Result<(), delivery::Error> {
+fn one_name_each(sorted: &[&Deliver], owner: Option<&Owner>) -> Result<(), delivery::Error> {
     for pair in sorted.windows(2) {
         if let [Deliver::Mbox(one), Deliver::Mbox(other)] = pair
-            && mbox::real_path(one) == mbox::real_path(other)
+            && mbox::real_path(one, owner) == mbox::real_path(other, owner)
         {
             let [one, other] = [one, other].map(|path| text::printable(path.as_os_str().as_bytes()));
             return Err(delivery::Error::Unfit {
@@ -162,12 +192,15 @@ fn open(
     deliver: &Deliver,
     name: &DestinationName,
 ) -> Result<Opened, Error> {
+    let owner = run.account.owner.as_ref();
+    allowed(name, owner)?;
     Ok(match deliver {
         Deliver::Maildir(path) => {
             let known = ledger.destinations().iter().find(|record| record.name == *name);
             let delivered = known.is_some_and(|record| ledger.has_delivered_to(record.id));
             let id = ledger.id().to_owned();
             let named: Vec<String> = super::recovery::maildir_names(ledger);
+            let _acting = access::act(owner)?;
             if path.is_dir() {
                 maildir::clean(path, &id, &|name| named.iter().any(|named| named == name))?;
             }
@@ -178,12 +211,17 @@ fn open(
                 may_create: !delivered,
             };
             let opened = maildir::open(path, &settings)?;
-            Opened { inlet: opened.inlet, outlet: opened.outlet, inode: Some(opened.inode) }
+            Opened {
+                inlet: owned::inlet(opened.inlet, owner),
+                outlet: owned::outlet(opened.outlet, owner),
+                inode: Some(opened.inode),
+            }
         }
         Deliver::Mbox(path) => {
-            mbox::check(path, &run.context.stop, mbox::Settings::PATIENCE)?;
+            mbox::check(path, owner, &run.context.stop, mbox::Settings::PATIENCE)?;
             let settings = mbox::Settings {
                 path: path.clone(),
+                owner: owner.cloned(),
                 state_root: run.context.state.clone(),
                 state: directory.to_owned(),
                 ledger: ledger.id().to_owned(),
@@ -191,8 +229,11 @@ fn open(
                 patience: mbox::Settings::PATIENCE,
                 stop: run.context.stop.clone(),
             };
-            let neighbours =
-                Box::new(Settling { state: run.context.state.clone(), stop: run.context.stop.clone() });
+            let neighbours = Box::new(Settling {
+                state: run.context.state.clone(),
+                owner: owner.cloned(),
+                stop: run.context.stop.clone(),
+            });
             let (reporter, account) = (Arc::clone(&run.context.reporter), run.account.name.clone());
             let warn = Box::new(move |text| reporter.report(&account, &Event::Warning(text)));
             Opened {
@@ -211,6 +252,7 @@ fn open(
                 account: run.account.name.clone(),
                 server: run.account.host.clone(),
                 state: directory.to_owned(),
+                owner: owner.cloned(),
             };
             Opened {
                 inlet: Box::new(PipeInlet::new(directory.to_owned())),

@@ -1,6 +1,7 @@
 //! Why one mailbox's run failed: the errors of the rooms below, with the account's server and step where they don't say
 //! them, and what to do next.
 
+use crate::access;
 use crate::client;
 use crate::config::ConfigError;
 use crate::delivery;
@@ -15,6 +16,9 @@ pub enum Error {
     /// No password to be had, or its file is open to others.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The state directory or a destination is in somebody else's hands.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// The server, the line, or the login.
     #[error(transparent)]
     Client(#[from] client::Error),
@@ -97,6 +101,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(e) => e.exit_code(),
+            Self::Access(_) => ExitCode::Configuration,
             Self::Client(e) => e.exit_code(),
             Self::Ledger(e) => e.exit_code(),
             Self::Delivery(e) => e.exit_code(),
@@ -121,6 +126,8 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Config(e) => e.hint().map(str::to_owned),
+            Self::Access(e) => Some(e.hint.clone()),
             Self::Client(e) => e.hint(),
             Self::Ledger(e) => e.suggestion(),
             Self::NoIdentity { .. } => {
@@ -155,16 +162,14 @@ impl Error {
                 Some("-vv shows the dialogue; the server's operator should see it".to_owned())
             }
             Self::Delivery(e) => e.hint(),
-            // The first carries its own in its text.
-            Self::Config(_) | Self::Pipe(_) => None,
+            Self::Pipe(_) => None,
         }
     }
 
     /// What happened, with the server where the error itself doesn't name it; and what to do next.
     #[must_use]
     pub fn told(&self, server: &str) -> (String, Option<String>) {
-        let (what, hint) = without_hint(&self.what(server));
-        (what, self.hint().or(hint))
+        (self.what(server), self.hint())
     }
 
     fn what(&self, server: &str) -> String {
@@ -180,6 +185,7 @@ impl Error {
                 format!("{server}: {self}")
             }
             Self::Config(_)
+            | Self::Access(_)
             | Self::Client(_)
             | Self::Ledger(_)
             | Self::Delivery(_)
@@ -211,14 +217,6 @@ impl Error {
     }
 }
 
-/// A room below that has no hint of its own has it in the last lines of its text.
-pub(super) fn without_hint(text: &str) -> (String, Option<String>) {
-    match text.split_once("\nhint: ") {
-        Some((what, hint)) => (what.trim_end().to_owned(), Some(hint.to_owned())),
-        None => (text.to_owned(), None),
-    }
-}
-
 impl From<super::committer::Error> for Error {
     fn from(e: super::committer::Error) -> Self {
         match e {
@@ -237,7 +235,7 @@ mod tests {
     use crate::ledger::Error as LedgerError;
     use crate::plan::maildrop::Contradiction;
     use crate::protocol::types::MessageNumber;
-    use crate::{client, delivery, durable};
+    use crate::{access, client, delivery, durable};
 
     fn text(of: &str) -> String {
         of.to_owned()
@@ -267,9 +265,10 @@ mod tests {
             Error::Ledger(LedgerError::Damaged { path: text("/x/ledger"), line: 3, problem: text("torn") }),
             Error::Ledger(LedgerError::Missing { directory: text("/x"), problem: "is gone" }),
             Error::Delivery(delivery::Error::Disk(disk())),
-            Error::Delivery(delivery::Error::Later(text("it isn't there\nhint: mount it"))),
+            Error::Access(access::Error { what: text("/x is open to all"), hint: text("chmod 600 /x") }),
+            Error::Delivery(delivery::Error::Later(text("it isn't there")).hinted("mount it")),
             Error::Delivery(delivery::Error::Unfit {
-                message: text("it is a file\n\nhint: move it away"),
+                message: text("it is a file"),
                 exit: ExitCode::CannotCreate,
             }),
             Error::Delivery(delivery::Error::Ledger { message: text("torn"), exit: ExitCode::LocalIo }),
@@ -296,8 +295,8 @@ mod tests {
             let (what, hint) = error.told("h:110");
             assert!(!what.contains("hint:") && what == what.trim(), "{what:?}");
             assert!(hint.as_ref().is_none_or(|hint| !hint.contains("hint:")), "{hint:?}");
-            let had = error.to_string().contains("hint:");
-            assert!(!had || hint.is_some(), "{error}");
+            let must = matches!(error, Error::Config(_) | Error::Access(_));
+            assert!(!must || hint.is_some(), "{error}");
         }
     }
 }

@@ -201,6 +201,7 @@ mod tests {
             max_message_size: None,
             max_messages: None,
             max_bytes: None,
+            owner: None,
             received_header: false,
             alert_after: Duration::ZERO,
             remind_after: Duration::ZERO,
@@ -210,7 +211,6 @@ mod tests {
             full_listing_every: Duration::ZERO,
             sync: SyncMode::Off,
             timeout: Duration::from_secs(1),
-            fingerprint: String::new(),
         }
     }
 

@@ -29,6 +29,7 @@ pub use error::Error;
 pub use release::{Offer, release};
 pub use run::{Context, Options};
 
+use crate::access;
 use crate::client::{Client, Transaction};
 use crate::clock::Time;
 use crate::config::account::{Account, Switch, SyncMode};
@@ -65,11 +66,15 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     let started = Instant::now();
     let run = Run::new(account, options, context);
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
-    let (result, news) = if options.dry_run {
-        (prepare::dry_run(&run, &mut summary), true)
-    } else {
-        mailbox(&run, &mut summary)
-    };
+    let (result, news) =
+        if let Err(e) = access::check_path(&context.state.join(account.mailbox().directory_name())) {
+            // Whoever can change what is in it could name files there that aren't his, and popfetch would remove them.
+            (Err(e.into()), true)
+        } else if options.dry_run {
+            (prepare::dry_run(&run, &mut summary), true)
+        } else {
+            mailbox(&run, &mut summary)
+        };
     if let Err(e) = result {
         let (message, hint) = e.told(&run.server());
         summary.trouble = Some(Trouble { exit: e.exit_code(), message, hint, news });

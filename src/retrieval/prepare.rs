@@ -387,6 +387,7 @@ impl Known {
 
 /// Shows what a run would do, and changes nothing: no lock, no recovery, no file.
 pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
+    destinations::all_allowed(run)?;
     let mailbox = run.account.mailbox();
     let directory = run.context.state.join(mailbox.directory_name());
     let mut ledger = Ledger::read(&directory, &mailbox, Time::now())?;

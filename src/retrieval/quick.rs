@@ -64,9 +64,9 @@ pub(super) fn is_unchanged(memory: &Memory, glance: &Glance) -> bool {
 
 /// Under which configuration nothing was left to do: what this run was told on its command line counts, too.
 fn configuration(run: &Run<'_>) -> String {
-    let fingerprint = &run.account.fingerprint;
+    let fingerprint = run.fingerprint();
     match run.options.retention {
-        None => fingerprint.clone(),
+        None => fingerprint.to_owned(),
         Some(Retention::Keep) => format!("{fingerprint} keep"),
         Some(Retention::Delete) => format!("{fingerprint} delete"),
         Some(Retention::Limits(_)) => format!("{fingerprint} limits"),

@@ -12,8 +12,10 @@ use super::committer::ledger_error;
 use super::destinations;
 use super::error::Error;
 use super::run::Run;
+use crate::access::{self, Owner};
 use crate::clock::Time;
 use crate::delivery::mbox::{self, Neighbour, Neighbours};
+use crate::delivery::owned::RootsSettler;
 use crate::delivery::{self, Settler, Unsettled, maildir, pipe};
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
@@ -29,7 +31,8 @@ pub(super) fn recover(
     directory: &Path,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let Settled { delivered, dropped, failed } = settle(ledger, directory, &run.context.stop, |_| true);
+    let Settled { delivered, dropped, failed } =
+        settle(ledger, directory, run.account.owner.as_ref(), &run.context.stop, |_| true);
     if delivered > 0 || dropped > 0 {
         run.report(&Event::Recovered { delivered, dropped });
         summary.delivered = summary.delivered.saturating_add(delivered);
@@ -69,10 +72,12 @@ pub(super) struct Settled {
     pub(super) failed: Vec<(DestinationName, delivery::Error)>,
 }
 
-/// Settles the open lines at the destinations wanted.  One that's out of reach keeps no other from being settled.
+/// Settles the open lines at the destinations wanted, with the rights of `owner`, if there is one.  One that's out of reach
+/// keeps no other from being settled.
 pub(super) fn settle(
     ledger: &mut Ledger,
     directory: &Path,
+    owner: Option<&Owner>,
     stop: &Stop,
     wanted: impl Fn(&DestinationName) -> bool,
 ) -> Settled {
@@ -82,7 +87,7 @@ pub(super) fn settle(
             continue;
         }
         let name = destination.name.clone();
-        match settle_one(ledger, directory, stop, destination) {
+        match settle_one(ledger, directory, owner, stop, destination) {
             Ok((delivered, dropped)) => {
                 settled.delivered = settled.delivered.saturating_add(delivered);
                 settled.dropped = settled.dropped.saturating_add(dropped);
@@ -103,6 +108,7 @@ pub(super) fn settle(
 fn settle_one(
     ledger: &mut Ledger,
     directory: &Path,
+    owner: Option<&Owner>,
     stop: &Stop,
     destination: DestinationRecord,
 ) -> Result<(u64, u64), delivery::Error> {
@@ -113,15 +119,18 @@ fn settle_one(
     if intents.is_empty() {
         return Ok((0, 0));
     }
+    destinations::allowed(&destination.name, owner)?;
     let unsettled = Unsettled { destination, intents };
     let mut settler = Settlement(ledger);
     let (delivered, dropped) = match unsettled.destination.name.kind {
         DestinationKind::Maildir => {
+            let _acting = access::act(owner)?;
+            let mut settler = RootsSettler { inner: &mut settler, owner };
             let recovered = maildir::recover(&unsettled, &mut settler, now)?;
             (recovered.delivered, recovered.again)
         }
         DestinationKind::Mbox => {
-            let recovered = mbox::recover(&unsettled, directory, &mut settler, now, stop)?;
+            let recovered = mbox::recover(&unsettled, directory, &mut settler, now, owner, stop)?;
             (recovered.delivered, recovered.again)
         }
         DestinationKind::Pipe | DestinationKind::Stdout => {
@@ -166,6 +175,7 @@ impl Settler for Settlement<'_> {
 #[derive(Debug)]
 pub(super) struct Settling {
     pub(super) state: PathBuf,
+    pub(super) owner: Option<Owner>,
     pub(super) stop: Stop,
 }
 
@@ -177,15 +187,16 @@ impl Neighbours for Settling {
             Err(e) => return Err(ledger_error(e)),
         };
         let directory = &neighbour.directory;
+        let owner = self.owner.as_ref();
         if let Some(mailbox) = Ledger::mailbox_of(directory).map_err(ledger_error)? {
             let mut ledger =
                 Ledger::open(directory, &mailbox, lock.clone(), Time::now()).map_err(ledger_error)?;
             if ledger.id() == neighbour.ledger {
                 let here = |name: &DestinationName| {
                     let path = Path::new(OsStr::from_bytes(&name.address));
-                    name.kind == DestinationKind::Mbox && mbox::leads_to(path, mbox)
+                    name.kind == DestinationKind::Mbox && mbox::leads_to(path, owner, mbox)
                 };
-                let settled = settle(&mut ledger, directory, &self.stop, here);
+                let settled = settle(&mut ledger, directory, owner, &self.stop, here);
                 if let Some((_, e)) = settled.failed.into_iter().next() {
                     ledger.close().map_err(ledger_error)?;
                     return Err(e);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::Error;
 use super::recovery::{settle, shown};
 use super::{destinations, run::Context};
+use crate::access::{self, Owner};
 use crate::clock::Time;
 use crate::config::account::Account;
 use crate::delivery::{self, maildir, mbox};
@@ -47,14 +48,16 @@ pub fn release(
     if !directory.is_dir() {
         return Ok((Offer::default(), false));
     }
+    access::check_path(&directory)?;
+    let owner = account.owner.as_ref();
     let lock = Lock::acquire(&directory, Some(Some(PATIENCE)), &context.stop)?;
     let mut ledger = Ledger::open(&directory, &mailbox, lock, Time::now())?;
     let wanted = wanted.map(|wanted| find(&ledger, wanted)).transpose()?;
-    let failed = settle(&mut ledger, &directory, &context.stop, |_| true).failed;
+    let failed = settle(&mut ledger, &directory, owner, &context.stop, |_| true).failed;
     if let Some(wanted) = &wanted
         && destinations::configured(account, &wanted.name)
         && !failed.iter().any(|(name, _)| *name == wanted.name)
-        && is_there(&wanted.name, context)
+        && is_there(&wanted.name, owner, context)
     {
         return Err(unfit(format!("{} is configured, and is there", told(&wanted.name)))
             .hinted("nothing need be given up: the next run delivers to it")
@@ -151,11 +154,13 @@ fn told(name: &DestinationName) -> String {
 }
 
 /// Whether a destination can be delivered to, as far as a look tells.
-fn is_there(name: &DestinationName, context: &Context<'_>) -> bool {
+fn is_there(name: &DestinationName, owner: Option<&Owner>, context: &Context<'_>) -> bool {
     let path = Path::new(OsStr::from_bytes(&name.address));
     match name.kind {
-        DestinationKind::Maildir => maildir::check(path, false).is_ok(),
-        DestinationKind::Mbox => mbox::check(path, &context.stop, Duration::ZERO).is_ok(),
+        DestinationKind::Maildir => {
+            access::act(owner).is_ok_and(|_acting| maildir::check(path, false).is_ok())
+        }
+        DestinationKind::Mbox => mbox::check(path, owner, &context.stop, Duration::ZERO).is_ok(),
         DestinationKind::Pipe | DestinationKind::Stdout => true,
     }
 }

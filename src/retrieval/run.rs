@@ -1,13 +1,17 @@
 //! What every step of one account's run has at hand: the account, what was asked, the surroundings, and who is told.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::client::Dialogue;
-use crate::clock::Time;
+use crate::clock::{self, Time};
 use crate::config::account::{Account, Deliver, Retention};
+use crate::config::fingerprint::fingerprint;
 use crate::config::locate::Environment;
 use crate::connection::Connectors;
 use crate::message::{self, Retrieval};
@@ -60,6 +64,7 @@ pub(super) struct Run<'a> {
     pub(super) context: &'a Context<'a>,
     /// Whether any destination hands messages over one by one: it then starts with the first.
     pub(super) hands_over: bool,
+    fingerprint: OnceLock<String>,
     /// Whether a login of this run was accepted: the lock of that session may last a little longer than it.
     pub(super) logged_in: AtomicBool,
 }
@@ -67,7 +72,15 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn new(account: &'a Account, options: &'a Options, context: &'a Context<'a>) -> Self {
         let hands_over = account.deliver.iter().any(|to| matches!(to, Deliver::Pipe(_) | Deliver::Stdout));
-        Self { account, options, context, hands_over, logged_in: AtomicBool::new(false) }
+        let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
+        Self { account, options, context, hands_over, fingerprint, logged_in }
+    }
+
+    /// What tells the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock held: the key
+    /// that it is made with is kept in the state directory.
+    pub(super) fn fingerprint(&self) -> &str {
+        self.fingerprint
+            .get_or_init(|| fingerprint(self.account, self.context.environment, &key(&self.context.state)))
     }
 
     pub(super) fn report(&self, event: &Event) {
@@ -114,4 +127,20 @@ impl<'a> Run<'a> {
             time: Time::now(),
         })
     }
+}
+
+/// The key of this state directory: random, made when it is first needed, and for nobody else's eyes.  One that is lost
+/// ends pauses, no more.
+fn key(state: &Path) -> [u8; 32] {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = state.join("key");
+    let read = || fs::read(&path).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
+    read().unwrap_or_else(|| {
+        let new: [u8; 32] = clock::random().unwrap_or_default();
+        // Where it can't be kept, nothing else will be either, and each run has a key of its own.
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let _ = file.and_then(|mut file| file.write_all(&new));
+        new
+    })
 }

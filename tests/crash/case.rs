@@ -230,7 +230,7 @@ impl Case {
             let shown = path.to_str().unwrap();
             let folder = shown.ends_with('/');
             let fine = if let Some(rest) = shown.strip_prefix(".local/state/popfetch/") {
-                folder || rest.contains('/') && in_state(name)
+                folder || rest == "key" || rest.contains('/') && in_state(name)
             } else if shown.starts_with("mail/") {
                 folder || shown.contains("/new/") || shown.contains("/cur/") || shown == "mail/box"
             } else {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -87,6 +88,61 @@ fn t6_t7_certificates() {
             (other, _) => panic!("{name}: {other:?}"),
         }
         server.join().unwrap();
+    }
+}
+
+/// What stands in the hint: the days of the certificate, and a line for the configuration.
+#[test]
+fn a_refused_certificate_can_be_seen_and_pinned() {
+    let days = |names: &'static str, signed, to| {
+        let change = move |params: &mut CertificateParams| {
+            params.subject_alt_names.push(dns(names));
+            (params.not_before, params.not_after) =
+                (rcgen::date_time_ymd(2000, 1, 2), rcgen::date_time_ymd(to, 3, 4));
+        };
+        Leaf::make(KeyPair::generate().unwrap(), change, signed)
+    };
+    for security in [Security::Implicit, Security::StartTls] {
+        for (leaf, last) in [
+            (days("localhost", false, 2199), "2199-03-04"),
+            (days("localhost", true, 2001), "2001-03-04"),
+            (days("pop.example.com", true, 2199), "2199-03-04"),
+        ] {
+            let acceptor = TlsAcceptor::new(leaf.identity()).unwrap();
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            // The first for us, and perhaps a second one to look at it: whoever asks gets the same answers.
+            let server = move || {
+                for mut socket in listener.incoming().map_while(Result::ok) {
+                    let mut stls = [0; 6];
+                    if security == Security::StartTls {
+                        let _ = socket.write_all(b"+OK hello\r\n");
+                        if socket.read_exact(&mut stls).is_err() || socket.write_all(b"+OK\r\n").is_err() {
+                            continue;
+                        }
+                    }
+                    let _ = acceptor.accept(socket);
+                }
+            };
+            std::thread::spawn(server);
+            let trust = by_authority();
+            let target = target("localhost", port, security, &trust);
+            let opened = Connection::open(&target, &CONNECTORS, &Stop::new().unwrap());
+            let outcome = match security {
+                Security::StartTls => {
+                    let mut clear = opened.unwrap();
+                    assert_eq!(take(&mut clear, 11), b"+OK hello\r\n");
+                    give(&mut clear, b"STLS\r\n");
+                    assert_eq!(take(&mut clear, 5), b"+OK\r\n");
+                    clear.starttls(&target, &CONNECTORS)
+                }
+                _ => opened,
+            };
+            let hint = outcome.unwrap_err().hint().unwrap();
+            let hex: String = leaf.fingerprint().iter().map(|octet| format!("{octet:02x}")).collect();
+            assert!(hint.contains(&format!("it is valid from 2000-01-02 to {last}\n")), "{hint}");
+            assert!(hint.contains(&format!("tls-fingerprint = \"sha256:{hex}\"\n")), "{hint}");
+        }
     }
 }
 
@@ -325,6 +381,7 @@ impl Client {
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 
@@ -405,6 +462,62 @@ fn a_client_certificate_is_shown() {
     }
 }
 
+/// Who we are is for the server that was meant, and for nobody who has taken its place.
+#[test]
+fn a_client_certificate_is_not_shown_to_another_server() {
+    let client = Client::new();
+    let (server, mine) = (good(), good());
+    let other = Leaf::signed(|params| params.subject_alt_names.push(dns("pop.example.com")));
+    let nameless = Leaf::signed(|_| ());
+    let [chain, key] = [client.file("chain", &mine.pem), client.file("key", &mine.key.serialize_pem())];
+    let pinned = |digest| Trust { fingerprints: vec![digest], ..Client::showing(&chain, &key) };
+    // the server's leaf, whom we trust, whether the server may see our certificate
+    let cases = [
+        (&server, Client::showing(&chain, &key), true),
+        (&server, pinned(server.fingerprint()), true),
+        (&other, pinned(other.fingerprint()), true),
+        (&other, Client::showing(&chain, &key), false),
+        (&nameless, Client::showing(&chain, &key), false),
+        (&server, pinned([7; 32]), false),
+    ];
+    for version in [&["-tls1_2"][..], &["-tls1_3"], &["-tls1_3", "-groups", "P-384"]] {
+        for (number, (leaf, trust, meant)) in cases.iter().enumerate() {
+            let mut command = Command::new("openssl");
+            command
+                .args(["s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-rev", "-msg", "-Verify", "1"])
+                .args(version)
+                .arg("-cert")
+                .arg(client.file("server", &leaf.pem))
+                .arg("-key")
+                .arg(client.file("server-key", &leaf.key.serialize_pem()))
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null());
+            let Ok(mut server) = command.spawn() else {
+                eprintln!("SKIPPED: a_client_certificate_is_not_shown_to_another_server needs openssl");
+                return;
+            };
+            let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let port = lines.find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()).unwrap();
+            let drain = std::thread::spawn(move || lines.collect::<Vec<_>>());
+            let outcome = open("localhost", port, trust).map(|mut connection| {
+                give(&mut connection, b"abc\n");
+                assert_eq!(take(&mut connection, 4), b"cba\n");
+                connection.close();
+            });
+            assert_eq!(outcome.is_ok(), *meant, "{version:?} {number}: {outcome:?}");
+            if let Err(error) = outcome {
+                assert!(matches!(error, Error::Certificate { .. }), "{version:?} {number}: {error}");
+            }
+            server.wait().unwrap();
+            // What the server got: `<<< TLS 1.3, Handshake [length 0318], Certificate`.
+            let said = drain.join().unwrap();
+            let shown = said.iter().any(|line| line.starts_with("<<<") && line.ends_with(", Certificate"));
+            assert_eq!(shown, *meant, "{version:?} {number}: {said:#?}");
+        }
+    }
+}
+
 #[test]
 fn files_that_are_of_no_use() {
     let client = Client::new();
@@ -414,6 +527,14 @@ fn files_that_are_of_no_use() {
     let old = client.file("old", "-----BEGIN EC PRIVATE KEY-----\n");
     let empty = client.file("empty", "");
     let missing = client.folder.path().join("missing");
+    let mode = |name: &str, mode| {
+        let path = client.file(name, &mine.key.serialize_pem());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let (open_key, changeable) = (mode("open", 0o644), mode("changeable", 0o606));
+    let fifo = client.folder.path().join("fifo\u{1b}");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
 
     let ca = |file: &Path| Trust { ca_file: Some(file.to_owned()), ..Trust::default() };
     let cases = [
@@ -424,13 +545,18 @@ fn files_that_are_of_no_use() {
         (Client::showing(&chain, &missing), "tls-client-key", "No such file"),
         (Client::showing(&chain, &old), "tls-client-key", "PKCS#8"),
         (Client::showing(&chain, &other_key), "tls-client-key", "mismatch"),
+        (Client::showing(&chain, &open_key), "tls-client-key", "other users can read it (mode 644)"),
+        (ca(&changeable), "ca-file", "everybody can change"),
+        (Client::showing(&changeable, &key), "tls-client-certificate", "everybody can change"),
+        (ca(&fifo), "ca-file", "fifo\\x1b: it is not a regular file"),
+        (Client::showing(&chain, &fifo), "tls-client-key", "it is not a regular file"),
     ];
     for (trust, setting, text) in cases {
         let (port, server) = serve(|_| ());
         let error = open("127.0.0.1", port, &trust).unwrap_err();
         assert_eq!(error.exit_code(), ExitCode::Configuration);
         assert!(error.to_string().starts_with(setting) && error.to_string().contains(text), "{error}");
-        assert_eq!(error.hint().is_some(), text == "PKCS#8", "{error}");
+        assert_eq!(error.hint().is_some(), !["no certificate", "mismatch"].contains(&text), "{error}");
         server.join().unwrap();
     }
 }

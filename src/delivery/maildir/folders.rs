@@ -6,8 +6,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Access;
-
 use crate::delivery::Error;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
@@ -32,7 +30,7 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
         Err(e) if is_absent(&e) => {
             let parent = durable::parent_of(path);
             if parent.is_dir() {
-                may_write(parent).map_err(|e| durable::Error::new(Step::MakeDirectory, path, e))?;
+                durable::may_write(parent).map_err(|e| durable::Error::new(Step::MakeDirectory, path, e))?;
                 return Ok(SUBDIRECTORIES.to_vec());
             }
             let parent = self::shown(parent);
@@ -47,7 +45,7 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
         match fs::metadata(&directory) {
             Ok(found) if found.is_dir() => {
                 // Found out before mail comes, not with it.
-                may_write(&directory).map_err(|e| durable::Error::new(Step::Open, &directory, e))?;
+                durable::may_write(&directory).map_err(|e| durable::Error::new(Step::Open, &directory, e))?;
             }
             Ok(_) => return Err(unfit(format!("{} is not a directory", self::shown(&directory)))),
             Err(e) if is_absent(&e) => missing.push(name),
@@ -75,11 +73,6 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
         }
     }
     Ok(missing)
-}
-
-/// Whether files can be made in a directory, as far as the system tells beforehand.
-fn may_write(directory: &Path) -> io::Result<()> {
-    Ok(rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Whether there is nothing of that name.

@@ -15,12 +15,13 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::boot;
 use super::format::FROM;
+use crate::access::{self, Owner};
 use crate::clock;
 use crate::delivery::Error;
 use crate::durable::{self, Step};
@@ -130,6 +131,7 @@ pub(super) struct Locked {
     dotlock: Option<Dotlock>,
     file: File,
     path: PathBuf,
+    owner: Option<Owner>,
     /// Since when it was last read, before we read it.
     accessed: (i64, i64),
     touched: Instant,
@@ -150,15 +152,23 @@ impl Locked {
     ///
     /// # Errors
     /// [`Error::Later`] when it's busy all the time that `wait` grants; [`Error::Unfit`] when it is no mbox.
-    pub(super) fn take(path: &Path, create: bool, wait: &mut Wait<'_>) -> Result<Locking, Error> {
+    ///
+    /// Whatever has a path here is opened, made and removed with the rights of `owner`, if there is one.
+    pub(super) fn take(
+        path: &Path,
+        owner: Option<&Owner>,
+        create: bool,
+        wait: &mut Wait<'_>,
+    ) -> Result<Locking, Error> {
         let claim = Claim::take(path, wait)?;
         loop {
-            let holder = match attempt(path, create)? {
+            let holder = match attempt(path, owner, create)? {
                 Attempt::Locked { dotlock, file, undotted } => {
                     let status = file.metadata().map_err(|e| durable::Error::new(Step::Read, path, e))?;
                     let accessed = (status.atime(), status.atime_nsec());
                     let (path, touched) = (path.to_owned(), Instant::now());
-                    let locked = Self { dotlock, file, path, accessed, touched, _claim: claim };
+                    let owner = owner.cloned();
+                    let locked = Self { dotlock, file, path, owner, accessed, touched, _claim: claim };
                     return Ok(Locking { locked: Some(locked), undotted });
                 }
                 Attempt::Missing => return Ok(Locking { locked: None, undotted: None }),
@@ -184,7 +194,7 @@ impl Locked {
 
     /// Whether the path still leads to the file that is locked.
     pub(super) fn is_in_place(&self) -> bool {
-        same_file(&self.file, &self.path)
+        access::act(self.owner.as_ref()).is_ok_and(|_acting| same_file(&self.file, &self.path))
     }
 
     /// Whether it's empty, or begins as an mbox does (M8).
@@ -196,6 +206,7 @@ impl Locked {
     pub(super) fn keep_alive(&mut self) {
         if let Some(dotlock) = &self.dotlock
             && self.touched.elapsed() >= TOUCH
+            && let Ok(_acting) = access::act(self.owner.as_ref())
         {
             self.touched = Instant::now();
             let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
@@ -233,7 +244,8 @@ impl Drop for Locked {
 ///
 /// # Errors
 /// [`Error::Unfit`], or [`Error::Disk`] when it cannot be read.
-pub(super) fn look(path: &Path, wait: &mut Wait<'_>) -> Result<(), Error> {
+pub(super) fn look(path: &Path, owner: Option<&Owner>, wait: &mut Wait<'_>) -> Result<(), Error> {
+    let _acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| no_directory(path, e))?;
     let _claim = Claim::take(&path, wait)?;
     if !is_file(&path)? {
@@ -241,7 +253,7 @@ pub(super) fn look(path: &Path, wait: &mut Wait<'_>) -> Result<(), Error> {
     }
     // There may be nothing to deliver: what a run that died has left must not keep others from the mbox until then.
     if dotlock_of(&path).symlink_metadata().is_ok() {
-        drop(attempt(&path, false)?);
+        drop(attempt(&path, owner, false)?);
     }
     // As it will be opened when mail has come.
     let file = durable::open(&path)?;
@@ -250,9 +262,8 @@ pub(super) fn look(path: &Path, wait: &mut Wait<'_>) -> Result<(), Error> {
 
 /// Whether an mbox could be made at `path`, which isn't there.
 fn may_be_made(path: &Path) -> Result<(), Error> {
-    let directory = durable::parent_of(path);
-    rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)
-        .map_err(|e| durable::Error::new(Step::Open, path, e).into())
+    let may_write = durable::may_write(durable::parent_of(path));
+    may_write.map_err(|e| durable::Error::new(Step::Open, path, e).into())
 }
 
 pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
@@ -335,7 +346,8 @@ enum Attempt {
 }
 
 /// Takes all locks at once, or none.
-fn attempt(path: &Path, create: bool) -> Result<Attempt, Error> {
+fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, Error> {
+    let _acting = access::act(owner)?;
     let file = if is_file(path)? {
         match durable::open(path) {
             // It went just now: looked at afresh.
@@ -383,7 +395,7 @@ fn attempt(path: &Path, create: bool) -> Result<Attempt, Error> {
     let flags = rustix::fs::fcntl_getfl(&file)
         .and_then(|flags| rustix::fs::fcntl_setfl(&file, flags | OFlags::APPEND));
     flags.map_err(|e| durable::Error::new(Step::Open, path, e))?;
-    let (dotlock, undotted) = match Dotlock::attempt(path)? {
+    let (dotlock, undotted) = match Dotlock::attempt(path, owner)? {
         Dot::Made(dotlock) => (Some(dotlock), None),
         Dot::Impossible(error) => (None, Some(error)),
         Dot::Busy(lock) => {
@@ -402,6 +414,7 @@ fn attempt(path: &Path, create: bool) -> Result<Attempt, Error> {
 struct Dotlock {
     path: PathBuf,
     identity: (u64, u64),
+    owner: Option<Owner>,
     /// It stays.
     kept: bool,
 }
@@ -415,7 +428,7 @@ enum Dot {
 
 impl Dotlock {
     /// Makes the lock by `link(2)` of a file that has its content already, so that nobody ever sees it empty.
-    fn attempt(mbox: &Path) -> Result<Dot, Error> {
+    fn attempt(mbox: &Path, owner: Option<&Owner>) -> Result<Dot, Error> {
         let path = dotlock_of(mbox);
         let fail = |e| Error::from(durable::Error::new(Step::Open, &path, e));
         let draft = match Draft::create(&path) {
@@ -435,7 +448,7 @@ impl Dotlock {
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
         Ok(match made {
-            Some(identity) => Dot::Made(Self { path, identity, kept: false }),
+            Some(identity) => Dot::Made(Self { path, identity, owner: owner.cloned(), kept: false }),
             None => Dot::Busy(path),
         })
     }
@@ -516,6 +529,7 @@ impl Drop for Dotlock {
     fn drop(&mut self) {
         // Somebody may have broken it, and made their own.
         if !self.kept
+            && let Ok(_acting) = access::act(self.owner.as_ref())
             && self.path.symlink_metadata().is_ok_and(|status| (status.dev(), status.ino()) == self.identity)
         {
             let _ = std::fs::remove_file(&self.path);

@@ -42,6 +42,7 @@ pub use recover::{Recovered, recover};
 use recover::{Stretch, is_torn};
 
 use super::{Error, Inlet, Intake, Outlet, Recorder};
+use crate::access::{self, Owner};
 use crate::clock::Time;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
@@ -60,21 +61,26 @@ const LEAD: &[u8] = b"\n\n";
 ///
 /// # Errors
 /// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it for longer than `patience`.
-pub fn check(path: &Path, stop: &Stop, patience: Duration) -> Result<(), Error> {
-    locks::look(path, &mut Wait::new(stop, patience))
+pub fn check(path: &Path, owner: Option<&Owner>, stop: &Stop, patience: Duration) -> Result<(), Error> {
+    locks::look(path, owner, &mut Wait::new(stop, patience))
 }
 
-/// Whether `path` leads to the mbox at `mbox`, which is a path without links.
+/// Whether `path`, seen with the rights of `owner`, leads to the mbox at `mbox`, which is a path without links.
 #[must_use]
-pub fn leads_to(path: &Path, mbox: &Path) -> bool {
-    resolve(path).is_ok_and(|path| path == mbox)
+pub fn leads_to(path: &Path, owner: Option<&Owner>, mbox: &Path) -> bool {
+    real_path_of(path, owner).is_some_and(|path| path == mbox)
 }
 
-/// Where the mbox at `path` really is, every link followed, also where it's still to be made; `path` itself when that
-/// can't be told.
+/// Where the mbox at `path` really is, every link followed with the rights of `owner`, also where it's still to be made;
+/// `path` itself when that can't be told.
 #[must_use]
-pub fn real_path(path: &Path) -> PathBuf {
-    resolve(path).unwrap_or_else(|_| path.to_owned())
+pub fn real_path(path: &Path, owner: Option<&Owner>) -> PathBuf {
+    real_path_of(path, owner).unwrap_or_else(|| path.to_owned())
+}
+
+fn real_path_of(path: &Path, owner: Option<&Owner>) -> Option<PathBuf> {
+    let _acting = access::act(owner).ok()?;
+    resolve(path).ok()
 }
 
 /// Removes from `state`, the ledger's directory, spools that none of its open intents names, and, when none is at an
@@ -143,6 +149,8 @@ impl Inlet for MboxInlet {
 pub struct Settings {
     /// The mbox.
     pub path: PathBuf,
+    /// Whose it is, if we act for somebody else.
+    pub owner: Option<Owner>,
     /// The directory of all ledgers.
     pub state_root: PathBuf,
     /// This ledger's directory.
@@ -218,12 +226,16 @@ impl MboxOutlet {
 
     /// Takes the locks at a moment when nobody has left the mbox unsettled.
     fn lock(&mut self) -> Result<Locked, Error> {
-        let path = resolve(&self.settings.path).map_err(|e| no_directory(&self.settings.path, e))?;
+        let owner = self.settings.owner.clone();
+        let path = {
+            let _acting = access::act(owner.as_ref())?;
+            resolve(&self.settings.path).map_err(|e| no_directory(&self.settings.path, e))?
+        };
         let stop = self.settings.stop.clone();
         let mut wait = Wait::new(&stop, std::mem::take(&mut self.patience));
         let mut asked = false;
         loop {
-            let locking = Locked::take(&path, true, &mut wait)?;
+            let locking = Locked::take(&path, owner.as_ref(), true, &mut wait)?;
             if let Some(reason) = locking.undotted
                 && !std::mem::replace(&mut self.warned, true)
             {

@@ -29,6 +29,7 @@ use super::batch::{PREFIX, is_appended};
 use super::boot;
 use super::format::{FROM, Fingerprint};
 use super::locks::{Locked, PATIENCE, Wait, name_of, read_up_to, resolve};
+use crate::access::{self, Owner};
 use crate::clock::Time;
 use crate::delivery::{Error, Settler, Unsettled};
 use crate::durable::{self, Step};
@@ -60,18 +61,21 @@ pub fn recover(
     state: &Path,
     settler: &mut dyn Settler,
     now: Time,
+    owner: Option<&Owner>,
     stop: &Stop,
 ) -> Result<Recovered, Error> {
     if unsettled.intents.is_empty() {
         return Ok(Recovered::default());
     }
     let path = Path::new(std::ffi::OsStr::from_bytes(&unsettled.destination.name.address));
+    let acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| {
         let path = name_of(path);
         Error::Later(format!("mbox {path} is out of reach ({e}), and deliveries to it are unsettled"))
             .hinted("is its directory mounted?  Bring it back, and run again")
     })?;
-    let mut locked = Locked::take(&path, false, &mut Wait::new(stop, PATIENCE))?.locked;
+    drop(acting);
+    let mut locked = Locked::take(&path, owner, false, &mut Wait::new(stop, PATIENCE))?.locked;
     let search = match Search::of(locked.as_ref(), &unsettled.intents, state, now) {
         Ok(search) => search,
         Err(e) => {
@@ -88,6 +92,7 @@ pub fn recover(
         durable::sync(mbox.file(), mbox.path())?;
     }
     if !taken.is_empty() {
+        let _acting = access::act(owner)?;
         sync_elsewhere(durable::parent_of(&path))?;
     }
     let delivered: Vec<IntentId> = whole.iter().map(|(_, id)| *id).chain(found).chain(taken).collect();

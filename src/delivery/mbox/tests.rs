@@ -62,6 +62,7 @@ impl Home {
         let warnings = Arc::clone(&self.warnings);
         let settings = Settings {
             path: self.mbox(),
+            owner: None,
             state_root: self.root(),
             state: self.state(),
             ledger: "aa".to_owned(),
@@ -99,7 +100,8 @@ impl Home {
 
     fn recover_at(&self, unsettled: &Unsettled, now: Time) -> Told {
         let mut told = Told::default();
-        let recovered = recover(unsettled, &self.state(), &mut told, now, &Stop::new().unwrap()).unwrap();
+        let recovered =
+            recover(unsettled, &self.state(), &mut told, now, None, &Stop::new().unwrap()).unwrap();
         assert_eq!(recovered, Recovered { delivered: told.delivered.len(), again: told.dropped.len() });
         told
     }
@@ -247,7 +249,7 @@ fn what_is_no_mbox_is_refused() {
     let refused = |home: &Home| {
         let error = home.deliver(&mut home.outlet(), &TEXTS).unwrap_err();
         assert!(error.exit_code() == ExitCode::CannotCreate && error.hint().is_some(), "{error:?}");
-        let error = check(&home.mbox(), &Stop::new().unwrap(), Duration::ZERO).unwrap_err();
+        let error = check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap_err();
         assert_eq!(error.exit_code(), ExitCode::CannotCreate);
     };
     for text in ["root:x:0:0\n", "from x\n", "\nFrom x\n", "Fro", "From"] {
@@ -268,7 +270,7 @@ fn what_is_no_mbox_is_refused() {
         if let Some(text) = text {
             fs::write(home.mbox(), text).unwrap();
         }
-        check(&home.mbox(), &Stop::new().unwrap(), Duration::ZERO).unwrap();
+        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
     }
 }
 
@@ -556,7 +558,7 @@ fn a_dotlock_that_is_no_file_is_not_waited_for() {
         let home = Home::new();
         fs::write(home.mbox(), "").unwrap();
         put(&home.mbox().with_extension("lock"), fifo);
-        check(&home.mbox(), &Stop::new().unwrap(), Duration::ZERO).unwrap();
+        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
         assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later(_))));
     }
 }
@@ -572,7 +574,7 @@ fn a_dangling_link_is_followed_and_tomorrows_dotlock_is_dead() {
     fs::write(&lock, "0").unwrap();
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
     File::options().write(true).open(&lock).unwrap().set_modified(tomorrow).unwrap();
-    check(&home.mbox(), &Stop::new().unwrap(), Duration::ZERO).unwrap();
+    check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
     home.deliver(&mut home.outlet(), &TEXTS).unwrap();
     assert_eq!(fs::read_to_string(&real).unwrap(), entries().concat());
     assert!(home.mbox().is_symlink() && !lock.exists());
@@ -734,7 +736,7 @@ fn nothing_is_concluded_while_the_directory_is_gone() {
     let unsettled = home.die(true);
     fs::rename(home.directory.path().join("mail"), home.directory.path().join("elsewhere")).unwrap();
     let mut told = Told::default();
-    let outcome = recover(&unsettled, &home.state(), &mut told, NOW, &Stop::new().unwrap());
+    let outcome = recover(&unsettled, &home.state(), &mut told, NOW, None, &Stop::new().unwrap());
     assert!(outcome.is_err_and(|e| e.is_out_of_reach() && e.hint().is_some()));
     assert!(told.delivered.is_empty() && told.dropped.is_empty());
 }

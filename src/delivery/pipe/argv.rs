@@ -142,7 +142,7 @@ fn runs_text(program: &str, arguments: &[String]) -> bool {
 /// The argv for one message.
 pub(super) fn argv(command: &Command, envelope: &Envelope, account: &str) -> Vec<String> {
     let elements = match command {
-        Command::Shell(line) => return vec!["sh".to_owned(), "-c".to_owned(), line.clone()],
+        Command::Shell(line) => return vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
         Command::Argv(elements) => elements,
     };
     let mut argv: Vec<String> = Vec::with_capacity(elements.len() + 3);
@@ -297,7 +297,7 @@ mod tests {
         let line = Command::Shell("procmail -d {sender} $(x)".to_owned());
         assert_eq!(
             argv(&line, &Envelope::new("a", "b"), "work"),
-            ["sh", "-c", "procmail -d {sender} $(x)"],
+            ["/bin/sh", "-c", "procmail -d {sender} $(x)"],
             "a shell's line is the user's alone"
         );
         assert_eq!(built(&[], "a", "b"), [""; 0]);

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::access::{self, Owner};
+
 /// So much of what a program says is kept.
 const SAID: usize = 2048;
 
@@ -52,12 +54,14 @@ enum End {
 }
 
 impl Child {
-    /// Starts a program whose standard input is `input`, from its position on.
+    /// Starts a program whose standard input is `input`, from its position on; as `owner`, if there is one, whose `input`
+    /// then becomes, so that the program can open it by its name as well (`/dev/stdin`).
     pub(super) fn start(
         argv: &[String],
         environment: &[(&str, &str)],
         input: File,
         limit: Duration,
+        owner: Option<&Owner>,
     ) -> io::Result<Self> {
         let (program, arguments) = argv
             .split_first()
@@ -65,14 +69,20 @@ impl Child {
         // What it prints must not mix with what we print.
         let (output, theirs) = io::pipe()?;
         rustix::io::ioctl_fionbio(&output, true)?;
-        let process = Command::new(program)
+        if let Some(owner) = owner {
+            std::os::unix::fs::fchown(&input, Some(owner.uid()), None)?;
+        }
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .envs(environment.iter().copied())
             .stdin(Stdio::from(input))
             .stdout(theirs.try_clone()?)
             .stderr(theirs)
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        let process = access::spawn(&mut command, owner)?;
+        // The command holds the other end of the pipe.
+        drop(command);
         let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         let handle = group.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         // A limit beyond the clock's end is none.
@@ -201,7 +211,7 @@ mod tests {
         input.write_all(&vec![b'x'; 200_000]).unwrap();
         input.rewind().unwrap();
         let argv = ["sh", "-c", line].map(str::to_owned);
-        let mut child = Child::start(&argv, &[("WHO", "me")], input, limit).unwrap();
+        let mut child = Child::start(&argv, &[("WHO", "me")], input, limit, None).unwrap();
         if !handle {
             child.handle = None;
         }
@@ -243,7 +253,7 @@ mod tests {
         let (ours, theirs) = std::io::pipe().unwrap();
         let argv = ["sh", "-c", "sleep 60 & sleep 60; :"].map(str::to_owned);
         let input = std::fs::File::from(std::os::fd::OwnedFd::from(theirs));
-        let mut child = Child::start(&argv, &[], input, Duration::from_millis(50)).unwrap();
+        let mut child = Child::start(&argv, &[], input, Duration::from_millis(50), None).unwrap();
         assert_eq!(wait_for_one(&mut [&mut child]).unwrap(), Some((0, Outcome::TimedOut)));
         drop(child);
         assert_eq!(std::io::read_to_string(ours).unwrap(), "");

@@ -26,6 +26,7 @@ use child::{Child, Outcome, wait_for_one};
 
 use super::spool::Spool;
 use super::{Error, Failure, Inlet, Intake, Outlet, Recorder, Settler, Unsettled, Waiting};
+use crate::access::Owner;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::Facts;
@@ -144,6 +145,8 @@ pub struct Settings {
     pub server: String,
     /// The ledger's directory.
     pub state: PathBuf,
+    /// As whom it runs, if not as we do.
+    pub owner: Option<Owner>,
 }
 
 /// The committer's end of a program.
@@ -160,7 +163,7 @@ impl PipeOutlet {
     }
 
     fn start(&self, piece: &Piece) -> Result<Child, Failure> {
-        let Settings { command, time_limit, account, server, state, .. } = &self.settings;
+        let Settings { command, time_limit, account, server, state, owner, .. } = &self.settings;
         let message = &piece.message;
         let envelope = Envelope::new(&message.sender, &message.recipient);
         let argv = argv(command, &envelope, account);
@@ -176,7 +179,7 @@ impl PipeOutlet {
             reason: format!("the message cannot be handed over: {reason}"),
             exit: ExitCode::LocalIo,
         })?;
-        Child::start(&argv, &environment, input, *time_limit).map_err(|e| {
+        Child::start(&argv, &environment, input, *time_limit, owner.as_ref()).map_err(|e| {
             let errno = e.raw_os_error().map(Errno::from_raw_os_error);
             let missing = e.kind() == io::ErrorKind::NotFound
                 || matches!(errno, Some(Errno::ACCESS | Errno::NOTDIR | Errno::NOEXEC | Errno::LOOP));

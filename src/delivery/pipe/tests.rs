@@ -16,6 +16,7 @@ fn outlet(home: &Path, command: Command, parallel: u16, time_limit: Duration) ->
         account: "work".to_owned(),
         server: "pop.example".to_owned(),
         state: home.to_owned(),
+        owner: None,
     })
 }
 

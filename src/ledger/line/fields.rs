@@ -158,7 +158,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn place(&mut self) -> Option<NotedPlace> {
-        let name = |field: &[u8]| String::from_utf8(text::from_field(field)?).ok();
+        // One file in one directory: nothing that leads out of it.
+        let name = |field: &[u8]| {
+            let name = String::from_utf8(text::from_field(field)?).ok()?;
+            let leads_away = matches!(name.as_str(), "" | "." | "..") || name.contains(['/', '\0']);
+            (!leads_away).then_some(name)
+        };
         Some(match self.next()? {
             b"maildir" => NotedPlace::Maildir { name: name(self.next()?)? },
             b"mbox" => NotedPlace::Mbox {
@@ -190,4 +195,25 @@ pub(super) fn shorter(digits: &[u8]) -> Option<u16> {
 
 pub(super) fn time(digits: &[u8]) -> Option<Time> {
     parse_decimal(digits)?.try_into().ok().map(Time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fields, NotedPlace};
+
+    /// What a ledger names is removed and renamed: a planted one must not reach beyond its own directories.
+    #[test]
+    fn a_name_leads_nowhere() {
+        let place = |line: &str| Fields(Some(line.as_bytes())).place();
+        assert!(matches!(place("maildir 1.a.b"), Some(NotedPlace::Maildir { name }) if name == "1.a.b"));
+        assert!(
+            matches!(place("mbox 0 spool-1 64"), Some(NotedPlace::Mbox { spool, .. }) if spool == "spool-1")
+        );
+        for name in
+            ["../../home/precious", "a/b", "/etc/passwd", "..", ".", "%", "a%2Fb", "%2E%2E", "a%00b", "a/"]
+        {
+            assert!(place(&format!("maildir {name}")).is_none(), "{name}");
+            assert!(place(&format!("mbox 0 {name} 64")).is_none(), "{name}");
+        }
+    }
 }

@@ -13,13 +13,11 @@ use crate::protocol::types::{MessageNumber, Octets};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Outcome, Settled, Work};
-use crate::retrieval::error;
 
 impl Fetch<'_> {
     pub(super) fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
         // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
-        let (reason, _) = error::without_hint(&e.to_string());
-        self.count_failed(listed, reason, e.exit_code(), Blame::Last);
+        self.count_failed(listed, e.to_string(), e.exit_code(), Blame::Last);
         self.state.tally.trouble.get_or_insert(Error::Delivery(e));
     }
 

@@ -1,0 +1,51 @@
+//! Whether a configuration is still the one that it was: a digest of what an account means, with its secret.
+//!
+//! A changed configuration or a changed secret ends the pause after a refused login; a file that was only written again
+//! does not.  The digest is kept in the state directory, so it is keyed: nobody who sees it can try passwords on it without
+//! the key.
+
+use std::path::Path;
+
+use blake3::Hasher;
+
+use super::account::{Account, Auth, PasswordSource};
+use super::locate::{Environment, read_as};
+use crate::secret::Secret;
+
+/// Octets of one file that count.
+const MOST: u64 = 1024 * 1024;
+
+/// The digest of what `account` means, in 32 hexadecimal digits.  Its name doesn't count; the content of files that hold
+/// what it logs in with does.  A file that can't be read counts as empty: the login will say what's wrong.
+#[must_use]
+pub fn fingerprint(account: &Account, environment: &Environment, key: &[u8; 32]) -> String {
+    let mut hasher = Hasher::new_keyed(key);
+    let mut part = |octets: &[u8]| {
+        hasher.update(&u64::try_from(octets.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(octets);
+    };
+    // `Debug` of a secret shows nothing, in any build.
+    part(format!("{:?}", Account { name: String::new(), ..account.clone() }).as_bytes());
+    let content = |path: &Path| {
+        let read = read_as(path, "secret", MOST, account.owner.as_ref());
+        read.map_or_else(|_| Secret::new(""), |(content, _)| content)
+    };
+    match &account.password {
+        _ if account.auth == Auth::External => {}
+        PasswordSource::Inline(secret) => part(secret.expose()),
+        // It may hold the password.
+        PasswordSource::Command(argv) => argv.iter().for_each(|argument| part(argument.as_bytes())),
+        PasswordSource::File(path) | PasswordSource::Netrc(path) => part(content(path).expose()),
+        PasswordSource::Credential(name) => {
+            if let Some(directory) = &environment.credentials_directory {
+                part(content(&directory.join(name)).expose());
+            }
+        }
+        PasswordSource::Prompt => {}
+    }
+    if let Some((chain, key)) = &account.trust.client_certificate {
+        part(content(chain).expose());
+        part(content(key).expose());
+    }
+    hasher.finalize().to_hex().chars().take(32).collect()
+}

@@ -1,0 +1,72 @@
+//! A second look at a server whose certificate was refused.
+//!
+//! The TLS library tells only that it couldn't verify a chain, and keeps what the server showed to itself.  People need to
+//! see it: when it expires, and the line that pins it.  So the server is asked once more, on a connection of its own, on
+//! which nothing is believed and nothing of ours is said.  It is a courtesy: whatever goes wrong, there is no more to tell.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use native_tls::TlsConnector;
+use rustix::event::{PollFd, PollFlags};
+
+use super::poll::poll;
+use super::tls::handshake;
+use super::wire::Wire;
+use super::{Security, Target};
+use crate::stop::Stop;
+
+/// For all of it, at most.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// Octets of a line that are read at most (RFC 2449 §4: 512).
+const LINE: usize = 512;
+
+/// The leaf that the server at `peer` shows, in DER.
+pub(super) fn leaf(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> Option<Vec<u8>> {
+    let limit = LIMIT.min(target.timeout);
+    let until = Instant::now().checked_add(limit)?;
+    let mut socket = TcpStream::connect_timeout(&peer, limit).ok()?;
+    socket.set_nonblocking(true).ok()?;
+    if target.security == Security::StartTls {
+        // The greeting, and the answer to STLS (RFC 2595 §4).
+        line(&mut socket, until, stop)?;
+        socket.write_all(b"STLS\r\n").ok()?;
+        line(&mut socket, until, stop)?;
+    }
+    let mut lenient = TlsConnector::builder();
+    lenient
+        .danger_accept_invalid_certs(true)
+        .danger_accept_invalid_hostnames(true)
+        .disable_built_in_roots(true);
+    let wire = Wire::new(socket, false);
+    let stream = handshake(&lenient.build().ok()?, wire, target, until, stop).ok()?;
+    stream.peer_certificate().ok()??.to_der().ok()
+}
+
+/// Reads a line that begins with `+OK`, and not an octet more.
+fn line(socket: &mut TcpStream, until: Instant, stop: &Stop) -> Option<()> {
+    let mut line = Vec::new();
+    while line.len() < LINE && !stop.raised() {
+        let mut octet = [0];
+        match socket.read(&mut octet) {
+            Ok(1..) => line.extend_from_slice(&octet),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let stop = stop.descriptor();
+                let mut descriptors =
+                    [PollFd::new(socket, PollFlags::IN), PollFd::from_borrowed_fd(stop, PollFlags::IN)];
+                poll(&mut descriptors, until).ok().filter(|ready| *ready)?;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            _ => return None,
+        }
+        if Instant::now() >= until {
+            return None;
+        }
+        if octet == [b'\n'] {
+            return line.starts_with(b"+OK").then_some(());
+        }
+    }
+    None
+}
