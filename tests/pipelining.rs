@@ -147,7 +147,12 @@ fn p6_nothing_is_written_before_the_answer_to_auth_or_quit() {
             return script;
         }
         script.extend([send("+OK\r\n"), expect("CAPA"), send("+OK\r\nUIDL\r\nPIPELINING\r\n.\r\n")]);
-        script.extend([expect("UIDL"), send("+OK\r\n1 a\r\n.\r\n"), expect("LIST")]);
+        script.extend([
+            expect("STAT"),
+            expect("UIDL"),
+            send("+OK 1 3\r\n+OK\r\n1 a\r\n.\r\n"),
+            expect("LIST"),
+        ]);
         script.extend([send("+OK\r\n1 3\r\n.\r\n"), expect("UIDL 1"), expect("RETR 1"), expect("UIDL 1")]);
         script.extend([send("+OK 1 a\r\n+OK\r\na\r\n.\r\n+OK 1 a\r\n"), expect("QUIT"), Step::ExpectEnd]);
         script

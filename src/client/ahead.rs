@@ -19,7 +19,7 @@ pub enum Ahead {
     /// What the server offers after login, the drop listing if `drop_listing`, the headers of some messages, the unique-id
     /// listing, and the scan listing if `sizes`.
     Listing {
-        /// `STAT`, for a later glance to be compared with.
+        /// `STAT`, for the listing, and a later glance, to be compared with.
         drop_listing: bool,
         /// `TOP n 0`, before the listing that says which messages these are.
         headers: [Option<MessageNumber>; 2],

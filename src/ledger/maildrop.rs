@@ -280,6 +280,7 @@ impl Ledger {
             }
             return self.flush();
         }
+        let recent_from = self.index.recent_from();
         self.append(&Line::Listing { time, clock })?;
         let day = u16::try_from(time.day().max(1)).unwrap_or(u16::MAX);
         let mut window = Window::wide();
@@ -291,7 +292,7 @@ impl Ledger {
                 self.append(&Line::Present { key: KeyField::from(&key) })?;
             } else if !here && !absent {
                 let key = self.key_in(&mut window, id)?;
-                if self.is_recent(id) && matches!(key, Key::Header(_)) {
+                if id.0 >= recent_from && matches!(key, Key::Header(_)) {
                     // What a session delivers without a unique-id is in its maildrop, though no listing names it.
                     continue;
                 }

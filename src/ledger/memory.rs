@@ -311,10 +311,11 @@ impl Memory {
     fn save_as(&self, directory: &Path, name: &str) -> durable::Result<()> {
         let text = self.to_text();
         let path = directory.join(name);
-        if !directory.join(super::FILE).exists() || read(&path).as_deref() == Some(text.as_bytes()) {
-            return Ok(());
-        }
         let new = directory.join(format!("{name}.new"));
+        if !directory.join(super::FILE).exists() || read(&path).as_deref() == Some(text.as_bytes()) {
+            // What a run has left that died in the middle of this.
+            return if new.symlink_metadata().is_ok() { durable::remove(&new) } else { Ok(()) };
+        }
         durable::remove(&new)?;
         let written = durable::create_new(&new, 0o600)
             .and_then(|file| durable::write(&file, &new, text.as_bytes()))

@@ -196,14 +196,18 @@ fn decide(
 ) -> Result<Vec<Decision>, Error> {
     let decisions = plan::decide(maildrop, ledger, policy);
     // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
-    let lacks = counted.is_some_and(|counted| usize::try_from(counted).is_ok_and(|n| n > maildrop.len()));
+    let lacks = match counted.map(usize::try_from) {
+        Some(counted) => counted.is_ok_and(|counted| counted > maildrop.len()),
+        // Not asked: that there is nothing at all deserves a second look.
+        None => maildrop.is_empty(),
+    };
     let needed = client.has_sizes_ahead()
         || lacks
         || (!maildrop.has_sizes() && needs_sizes(&decisions, maildrop, ledger, policy, sizes));
     let mut nameless = Vec::new();
     let taken = needed
         && client.sizes(|number, octets| {
-            if lacks && counted >= Some(number.get()) && maildrop.find(number).is_none() {
+            if lacks && counted.is_none_or(|n| n >= number.get()) && maildrop.find(number).is_none() {
                 nameless.push((number, octets));
             }
             maildrop.size(number, octets);

@@ -161,7 +161,7 @@ impl Sessions<'_, '_> {
     ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
         let listing = Ahead::Listing {
-            drop_listing: quick::wanted(self.run),
+            drop_listing: true,
             headers: prepare::spot_checks(self.memory),
             sizes: sizes_are_due(self.memory.sizes, ledger.now())
                 || quick::expects_mail(self.run, self.memory),
@@ -283,7 +283,9 @@ impl Session<'_, '_> {
         }
         if let Err(e) = result {
             client.hang_up();
-            return (Some((ledger, destinations)), Err(e));
+            // The server accepted these deletions, and it isn't known whether it carries them out.
+            let doubted = ledger.doubt(Some(&tally.accepted)).map_err(Error::from);
+            return (Some((ledger, destinations)), doubted.and(Err(e)));
         }
         let drops = drops_at_quit(&client);
         let parted = self.part(client, &mut ledger, &policy, &mut tally);

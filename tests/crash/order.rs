@@ -321,7 +321,8 @@ fn d2_nothing_is_synced_after_quit() {
     let quit = trace.first("sendto", "\"QUIT").begun;
     let late = trace.0.iter().find(|call| call.name.contains("sync") && call.begun > quit);
     assert!(late.is_none_or(|call| panic!("{} {}", call.name, call.arguments)));
-    assert_eq!(lines(&trace).iter().filter(|(words, _, _)| words[0] == "deleted").count(), 3);
+    assert_eq!(lines(&trace).iter().filter(|(words, _, _)| words[0] == "asked").count(), 3);
+    assert_eq!(lines(&trace).iter().filter(|(words, _, _)| words[0] == "confirmed").count(), 1);
     case.idles();
 }
 
