@@ -98,7 +98,6 @@ pub(super) fn leaves_working(line: &Line<'_>) -> Option<bool> {
         | Line::Refused { .. }
         | Line::Dropped { .. }
         | Line::Recorded { .. }
-        | Line::Used { .. }
         | Line::Same { .. }
         | Line::Asked { .. }
         | Line::New => Some(true),
@@ -352,10 +351,6 @@ impl Index {
                 });
                 self.renumbering = true;
                 self.saw(*time);
-            }
-            Line::Used { key } => {
-                let entry = self.known(key)?;
-                self.flag(entry, CANDIDATE, false);
             }
             Line::Settled { time } => {
                 self.slots.change_all(|slot| slot.set(CANDIDATE, false));

@@ -27,7 +27,7 @@
 //! | `doubtful TIME KEY`, `doubtful TIME *` | it, or all, may stand for other mail: compared before it counts as known |
 //! | `certain TIME KEY` | no more, though it was not compared itself |
 //! | `varies TIME KEY` | the server's copies of it differ each time: not compared any more |
-//! | `candidates TIME`, `used KEY`, `settled TIME` | a renumbering: which messages may be listed under other keys; this one was; it is over |
+//! | `candidates TIME`, `settled TIME` | a renumbering: what was listed last may be listed under other keys; that is over |
 //! | `clock TIME` | the clock had run ahead: times behind this one are this one |
 //! | `known STATE KEY LISTED DELIVERED DIGESTS NOTE…`, `copy KEY DELIVERED DIGESTS` | an entry after compaction |
 //! | `new` | the file was written anew; until an `end` follows, its name may not be on disk |
@@ -178,9 +178,6 @@ pub(super) enum Line<'a> {
     },
     Candidates {
         time: Time,
-    },
-    Used {
-        key: KeyField<'a>,
     },
     Settled {
         time: Time,
@@ -426,7 +423,6 @@ impl<'a> Line<'a> {
             b"certain" => Self::Certain { time: f.time()?, key: f.key()? },
             b"varies" => Self::Varies { time: f.time()?, key: f.key()? },
             b"candidates" => Self::Candidates { time: f.time()? },
-            b"used" => Self::Used { key: f.key()? },
             b"settled" => Self::Settled { time: f.time()? },
             b"clock" => Self::Clock { time: f.time()? },
             b"listing" => Self::Listing { time: f.time()?, clock: f.time()? },
@@ -579,10 +575,6 @@ impl<'a> Line<'a> {
             Self::Certain { time, key } => timed(out, "certain", *time, key),
             Self::Varies { time, key } => timed(out, "varies", *time, key),
             Self::Candidates { time } => put(out, format_args!("candidates {}", At(*time))),
-            Self::Used { key } => {
-                out.extend_from_slice(b"used ");
-                key.write(out);
-            }
             Self::Settled { time } => put(out, format_args!("settled {}", At(*time))),
             Self::Clock { time } => put(out, format_args!("clock {}", At(*time))),
             Self::Listing { time, clock } => put(out, format_args!("listing {} {}", At(*time), At(*clock))),
@@ -780,7 +772,6 @@ mod tests {
             "certain 1700000000 u:*".to_owned(),
             format!("varies 1700000000 h:{SUM}"),
             "candidates 1700000000".to_owned(),
-            "used u:x".to_owned(),
             "settled 1700000000".to_owned(),
             "clock 1700000000".to_owned(),
             format!(

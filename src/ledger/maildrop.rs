@@ -96,10 +96,6 @@ impl Ledger {
                 digests,
                 notes,
             })?;
-            if self.entry(entry).candidate {
-                let old = self.key(entry)?;
-                self.append(&Line::Used { key: KeyField::from(&old) })?;
-            }
             self.entry_of(key)?
         };
         if let Some(digest) = header {

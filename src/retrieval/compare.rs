@@ -104,7 +104,7 @@ impl Comparison {
             }
         }
         if search == Search::EveryKey {
-            comparison.others = Some(others(ledger)?);
+            comparison.others = Some(others(ledger, maildrop, &comparison.ours)?);
         }
         Ok(comparison)
     }
@@ -249,14 +249,19 @@ impl Comparison {
     }
 }
 
-/// What may be listed under another key, by header: while a renumbering is being sorted out, what was listed before it;
-/// else what the last complete listing held.  A nameless message whose deletion was confirmed is gone: an equal one is
-/// new mail.  What was only printed is not as good as delivered: under another name it's printed again.
-fn others(ledger: &Ledger) -> Result<HashMap<Digest, Vec<(Delivery, Record)>>, Error> {
-    let renumbering = ledger.is_renumbering();
-    let may = |_: EntryId, entry: &Entry| {
+/// What may be listed under another key, by header: what the last complete listing held, and what has come since; while a
+/// renumbering is being sorted out, what was listed before it, too.  Not what is listed under its own key, unless that is
+/// in question.  A nameless message whose deletion was confirmed is gone: an equal one is new mail.  What was only printed
+/// is not as good as delivered: under another name it's printed again.
+fn others(
+    ledger: &Ledger,
+    maildrop: &Maildrop,
+    ours: &HashMap<EntryId, Ours>,
+) -> Result<HashMap<Digest, Vec<(Delivery, Record)>>, Error> {
+    let may = |id: EntryId, entry: &Entry| {
         matches!(entry.state, State::Delivered | State::Recorded)
-            && if renumbering { entry.candidate } else { !entry.absent }
+            && (entry.candidate || !entry.absent)
+            && (maildrop.times_listed(id) == 0 || entry.doubtful || ours.contains_key(&id))
     };
     let mut others: HashMap<Digest, Vec<(Delivery, Record)>> = HashMap::new();
     for (id, copy, record) in ledger.deliveries(may)? {

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::ledger::memory::{Habits, UniqueIds};
 use crate::ledger::{self, Ledger, State};
 use crate::message::Facts;
-use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::EntryId;
 use crate::protocol::types::MessageNumber;
 
@@ -64,9 +64,21 @@ pub(super) fn raise(
         Who::Known(id) => ledger.entry(id).state == State::Open,
         Who::Nameless => false,
     });
-    if unknown && !ledger.is_renumbering() && plan::is_renumbered(maildrop, ledger) {
+    if unknown && plan::is_renumbered(maildrop, ledger) {
         run.detail(|| "none of the last listing's messages is listed: all are compared".to_owned());
-        ledger.begin_renumbering()?;
+        // Perhaps once more, before it was sorted out: then what has come meanwhile may have another key as well.
+        if !ledger.is_renumbering() || ledger.present().any(|id| !ledger.entry(id).candidate) {
+            ledger.begin_renumbering()?;
+        }
+    }
+    if ledger.is_renumbering() {
+        // What sessions that died have delivered meanwhile may have another key by now.
+        let recent = |listed: Listed<'_>| match listed.who {
+            Who::Known(id) if ledger.is_recent(id) && ledger.entry(id).copies > 0 => Some(id),
+            _ => None,
+        };
+        let recent: Vec<EntryId> = maildrop.iter().filter_map(recent).collect();
+        ledger.doubt(Some(&recent))?;
     }
     let (suspicion, adds) = plan::suspicion(maildrop, ledger, habits.adds, habits.complete);
     habits.adds = adds;
