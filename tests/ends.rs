@@ -302,6 +302,26 @@ fn a_server_that_ends_each_session_after_some_commands_is_quit_before() {
     }
 }
 
+/// A session is ended before its limit, and the server doesn't confirm its deletions: there is no use in another one.
+#[test]
+fn a_run_that_ends_with_mail_left_says_so() {
+    let limited = Options { commands_per_session: Some(12), ..good(small(20)) };
+    let served = serve(limited, &format!("{DELETE}\npipelining = \"off\""));
+    for _ in 0..4 {
+        served.fetch();
+    }
+    served.holds(stored(1..=20));
+    served.server.add("me", (21..=60).map(|n| Message::new(format!("uid-{n}"), body(n))));
+    served.server.change(|options| *options = options.clone().instead("QUIT", "-ERR limit reached\r\n"));
+    let run = served.fetch();
+    assert!(served.messages().len() < 60);
+    run.exits(75).complains("ended before everything was done");
+    served.server.change(|options| options.instead.clear());
+    served.fetch().succeeds();
+    served.holds(stored(1..=60));
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
+}
+
 #[test]
 fn a_server_that_refuses_everything_blames_no_message() {
     for answer in ["-ERR [SYS/TEMP] try later\r\n", "-ERR Download exceed\r\n", "-ERR cannot read it\r\n"] {

@@ -73,7 +73,7 @@ pub(super) struct Ended {
     pub(super) blamed: bool,
     /// Something was to be deleted at its end.
     pub(super) unconfirmed: bool,
-    /// The answer to `QUIT` did not come, and deletions hang on it.
+    /// `QUIT` was not confirmed, and deletions hang on it.
     pub(super) quit_lost: bool,
     /// Messages, or headers, that were confirmed.
     pub(super) confirmed: u32,
@@ -117,6 +117,8 @@ pub(super) enum Scope {
 pub(super) struct Outcome {
     /// Whether there should be another one.
     pub(super) next: Option<(Scope, Follows)>,
+    /// Whether something is left that it was meant to do, and that waits for another session.
+    pub(super) left: bool,
 }
 
 /// What a run works with.
@@ -174,7 +176,7 @@ impl Sessions<'_, '_> {
             // us in.
             Err(e) if follows == Follows::Window => {
                 self.run.detail(|| format!("no further session: {e}"));
-                return (Some((ledger, destinations)), Ok(Outcome { next: None }));
+                return (Some((ledger, destinations)), Ok(Outcome { next: None, left: false }));
             }
             Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
                 return (Some((ledger, destinations)), Err(Error::NoFurtherSession(e)));
@@ -644,6 +646,7 @@ impl Session<'_, '_> {
                 Ok(true)
             }
             Farewell::Refused(text) => {
+                self.course.ended.quit_lost = deleted > 0;
                 conditions::quit(self.summary, ledger, policy, tally, Some(&text));
                 Ok(false)
             }
@@ -677,7 +680,7 @@ impl Session<'_, '_> {
         };
         let brought = tally.standing.confirmed > 0 || !tally.accepted.is_empty();
         if confirmed && tally.cut_short && brought {
-            return Outcome { next: Some((self.scope.clone(), Follows::Rest)) };
+            return Outcome { next: Some((self.scope.clone(), Follows::Rest)), left: true };
         }
         if !policy.window {
             let deletes = drops_at_quit && policy.deletes();
@@ -692,7 +695,7 @@ impl Session<'_, '_> {
                 }
                 _ => None,
             };
-            return Outcome { next };
+            return Outcome { next, left: tally.cut_short };
         }
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
@@ -706,7 +709,7 @@ impl Session<'_, '_> {
             },
             Scope::Failed => None,
         };
-        Outcome { next: next.map(|scope| (scope, Follows::Window)) }
+        Outcome { next: next.map(|scope| (scope, Follows::Window)), left: tally.cut_short }
     }
 }
 
