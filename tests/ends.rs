@@ -67,6 +67,59 @@ fn only_the_message_whose_end_is_in_doubt_fails() {
     assert_eq!(served.server.unique_ids("me"), ["forged"]);
 }
 
+/// The line that its sender has written into it is a refusal.
+fn forged_refusal(unique_id: &str) -> Message {
+    let octets = b"Subject: forged\r\n\r\nbefore\r\n.\r\n-ERR no such message\r\nafter\r\n";
+    Message::raw(unique_id, &octets[..])
+}
+
+#[test]
+fn a_mail_that_holds_an_end_and_a_refusal_does_not_end_the_run() {
+    for pipelining in ["auto", "off"] {
+        let mut messages = small(4);
+        messages[1] = forged_refusal("forged");
+        let served = serve(good(messages), &format!("{DELETE}\npipelining = \"{pipelining}\""));
+        served.fetch().exits(76).complains("message 2 failed");
+        served.holds(stored([1, 3, 4]));
+        assert_eq!(served.server.unique_ids("me"), ["forged"], "{pipelining}");
+    }
+}
+
+/// Enough of them to end a run, and they stand first in the listing.
+#[test]
+fn mails_that_break_each_session_do_not_keep_the_rest_from_being_deleted() {
+    let broken = ["a", "b", "c", "d"];
+    for pipelining in ["auto", "off"] {
+        let mut messages: Vec<Message> = broken.map(forged_refusal).into();
+        messages.extend(small(3));
+        let served = serve(good(messages), &format!("{KEEP}\npipelining = \"{pipelining}\""));
+        for _ in 0..3 {
+            served.fetch().exits(76);
+        }
+        served.holds(stored(1..=3));
+        served.configure(served.server.port(), &format!("{DELETE}\npipelining = \"{pipelining}\""));
+        served.fetch();
+        assert_eq!(served.server.unique_ids("me"), broken, "{pipelining}");
+        served.holds(stored(1..=3));
+    }
+}
+
+#[test]
+fn what_a_program_refuses_for_now_is_not_handed_over_again_in_the_same_run() {
+    let mut messages = small(4);
+    messages.push(forged("forged"));
+    let served = serve(good(messages), KEEP);
+    let program = served.sandbox.script("mda", "echo >> ~/calls; cat > /dev/null; exit 75");
+    let deliver =
+        format!("{DELETE}\npipelining = \"off\"\ndeliver = {{ pipe = [\"{}\"] }}", program.display());
+    served.configure(served.server.port(), &deliver);
+    for run in 1..=2 {
+        served.fetch().exits(76).complains("5 messages failed");
+        let calls = std::fs::read_to_string(served.sandbox.path("calls")).unwrap();
+        assert_eq!(calls.lines().count(), 4 * run, "each once in a run");
+    }
+}
+
 #[test]
 fn an_end_that_comes_in_a_packet_of_its_own_is_not_believed() {
     // What follows the forged status line comes only when the question has been asked.
@@ -201,7 +254,8 @@ fn known_mail_is_deleted_by_its_header_in_a_constant_number_of_round_trips() {
     let waits = served.server.relay().unwrap().waits() - before;
     assert!(waits <= 12, "{waits} round trips");
     assert_eq!(served.server.unique_ids("me"), [""; 0]);
-    assert_eq!(["RETR", "TOP", "DELE"].map(|verb| count(&served, 2, verb)), [0, 300, 300]);
+    // The listing looks at two headers.
+    assert_eq!(["RETR", "TOP", "DELE"].map(|verb| count(&served, 2, verb)), [0, 302, 300]);
 }
 
 /// A known unique-id of the same size is other mail: it's delivered before it's deleted.
@@ -246,6 +300,26 @@ fn a_server_that_ends_each_session_after_some_commands_is_quit_before() {
             assert_eq!(served.server.unique_ids("me"), [""; 0], "{shown}");
         }
     }
+}
+
+/// A session is ended before its limit, and the server doesn't confirm its deletions: there is no use in another one.
+#[test]
+fn a_run_that_ends_with_mail_left_says_so() {
+    let limited = Options { commands_per_session: Some(12), ..good(small(20)) };
+    let served = serve(limited, &format!("{DELETE}\npipelining = \"off\""));
+    for _ in 0..4 {
+        served.fetch();
+    }
+    served.holds(stored(1..=20));
+    served.server.add("me", (21..=60).map(|n| Message::new(format!("uid-{n}"), body(n))));
+    served.server.change(|options| *options = options.clone().instead("QUIT", "-ERR limit reached\r\n"));
+    let run = served.fetch();
+    assert!(served.messages().len() < 60);
+    run.exits(75).complains("ended before everything was done");
+    served.server.change(|options| options.instead.clear());
+    served.fetch().succeeds();
+    served.holds(stored(1..=60));
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
 }
 
 #[test]

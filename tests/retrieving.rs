@@ -46,9 +46,11 @@ fn a_question_stands_behind_the_last_retr() {
         let first = [first.replace('N', "1"), first.replace('N', "2")];
         assert!(first.contains(&commands(1)), "{pipelining}: {}", commands(1));
         served.holds(stored(1..=2));
-        // That is remembered.
+        // That is remembered; now the listing looks at headers as well, in its flight.
         served.sandbox.run(["--all"]).succeeds();
-        assert_eq!(commands(2), expected, "{pipelining}");
+        let looks = ["", "TOP 1 0 TOP 2 0 ", "TOP 2 0 TOP 1 0 "].map(|tops| format!("{tops}{expected}"));
+        assert!(looks.contains(&commands(2)), "{pipelining}: {}", commands(2));
+        assert_eq!(commands(2).contains("TOP"), pipelining != "off", "{pipelining}");
     }
 }
 

@@ -278,11 +278,9 @@ impl Error {
     /// Whether the connection ended, or the server ended the session, where an answer was due.
     #[must_use]
     pub fn ends_session(&self) -> bool {
-        use crate::protocol::error::Error;
         match self {
-            Self::Protocol { source: Error::Farewell { .. }, .. } | Self::Farewell { .. } => true,
             Self::TimedOut { pipelined, .. } => !pipelined,
-            _ => self.is_closed(),
+            _ => self.is_farewell() || self.is_closed(),
         }
     }
 
@@ -290,6 +288,28 @@ impl Error {
     #[must_use]
     pub fn ended(&self) -> bool {
         self.is_closed() || matches!(self, Self::Farewell { .. })
+    }
+
+    /// Whether the server said that it ends the session: an `-ERR` that nobody asked for.
+    #[must_use]
+    pub fn is_farewell(&self) -> bool {
+        use crate::protocol::error::Error;
+        matches!(self, Self::Farewell { .. } | Self::Protocol { source: Error::Farewell { .. }, .. })
+    }
+
+    /// What a farewell is where it isn't believed: something else that nobody asked for.
+    #[must_use]
+    pub fn doubted(self) -> Self {
+        use crate::protocol::error::{Error, Words};
+        match self {
+            Self::Farewell { server, text } => {
+                Self::Protocol { server, source: Error::Unsolicited { came: Words::new(text.as_bytes()) } }
+            }
+            Self::Protocol { server, source: Error::Farewell { said } } => {
+                Self::Protocol { server, source: Error::Unsolicited { came: said } }
+            }
+            other => other,
+        }
     }
 
     /// Whether another session holds the maildrop.

@@ -40,7 +40,7 @@ const WINDOW: usize = 24 << 10;
 /// The longest header.  Those of real mail have some KiB, with many recipients some hundred.
 pub const LONGEST_HEADER: usize = 16 << 20;
 
-/// After the answer to `QUIT` the server closes the connection, or at least says nothing for this long.
+/// After the answer to `QUIT`, or a farewell, the server closes the connection, or at least says nothing for this long.
 const AFTER_QUIT: Duration = Duration::from_secs(1);
 
 /// A session in the state `S`.
@@ -442,6 +442,19 @@ impl Client<Transaction> {
             Err(e) if e.is_closed() => Ok(()),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether nothing follows but the end of the line.  Waits for it, a moment.
+    pub fn ends_here(&mut self) -> bool {
+        // What was said last may be unread still.
+        for _ in 0..2 {
+            match self.line.next(None, Some(AFTER_QUIT)) {
+                Ok(Next::Event) => {}
+                Ok(_) => return false,
+                Err(e) => return e.is_closed(),
+            }
+        }
+        false
     }
 
     /// Closes the line without `QUIT`: the server forgets every deletion (RFC 1939 §6).

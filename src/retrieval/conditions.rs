@@ -50,6 +50,8 @@ pub(super) fn planned(
             (Why::BackingOff, Who::Known(id)) if ledger.entry(id).failures > 0 => {
                 backing_off = backing_off.saturating_add(1);
             }
+            // It failed in an earlier session of this run, and no entry says so.
+            (Why::BackingOff, Who::Nameless) => backing_off = backing_off.saturating_add(1),
             (Why::Elsewhere, Who::Known(id)) => {
                 elsewhere = elsewhere.saturating_add(1);
                 lacking.extend(ledger.lacking(id).into_iter().flatten());

@@ -75,6 +75,9 @@ pub enum Error {
     /// The session that was to go on with the work was refused.
     #[error("no further session: {0}")]
     NoFurtherSession(client::Error),
+    /// The last session had to end early, and another one would bring no more.
+    #[error("the server's sessions ended before everything was done")]
+    Unfinished,
     /// A message that goes on and on.
     #[error("message {number} went on far beyond its listed size: the line was closed")]
     Endless {
@@ -108,7 +111,7 @@ impl Error {
             Self::ListingRefused { passes: true, .. } => ExitCode::Later,
             Self::Listing(_) | Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
-            Self::Refuses { .. } | Self::NoFurtherSession(_) => ExitCode::Later,
+            Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,
             Self::UniqueIdsLost { .. } => ExitCode::Later,
             Self::Paused { .. } => ExitCode::Refused,
             Self::Pipe(_) => ExitCode::LocalIo,
@@ -149,7 +152,9 @@ impl Error {
                 "a quota or a passing failure of the server: nothing is lost, the next run tries again"
                     .to_owned(),
             ),
-            Self::NoFurtherSession(_) => Some("the next run goes on with what is left".to_owned()),
+            Self::NoFurtherSession(_) | Self::Unfinished => {
+                Some("the next run goes on with what is left".to_owned())
+            }
             Self::NothingNames | Self::NotSafe => {
                 Some("its operator should see it: it answers neither UIDL n nor LIST n nor STAT".to_owned())
             }
@@ -180,6 +185,7 @@ impl Error {
             | Self::NothingNames
             | Self::NotSafe
             | Self::Refuses { .. }
+            | Self::Unfinished
             | Self::Endless { .. }
             | Self::Paused { .. } => {
                 format!("{server}: {self}")
@@ -277,6 +283,7 @@ mod tests {
             Error::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true },
             Error::NothingNames,
             Error::NotSafe,
+            Error::Unfinished,
             Error::Refuses { text: text("quota") },
             Error::NoFurtherSession(client::Error::Stopped),
             Error::NoIdentity { server: text("h:110") },

@@ -24,7 +24,8 @@ mod refusal;
 mod sending;
 pub(super) mod standing;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// Retrieved, but not stored: a server that drops what was retrieved must not see `QUIT`.
     pub(super) not_stored: bool,
-    /// Which ones those are.
+    /// Those of them that aren't asked for again in this run: they failed, and not for the session's sake.
     pub(super) unstored: Vec<MessageNumber>,
     /// Entries whose comparison failed or did not take place: nothing is concluded about them.
     pub(super) uncertain: Vec<EntryId>,
@@ -114,7 +115,7 @@ pub(super) struct Tally {
     pub(super) void: usize,
     /// Of that, the one message that is certainly the cause.
     pub(super) blamed: Option<MessageNumber>,
-    /// Messages at which the connection ended, and messages that came through though it had ended there before.
+    /// Messages at which the session broke off, and messages that came through though one had broken off there before.
     pub(super) died: Vec<UniqueIdBuf>,
     /// The latter.
     pub(super) survived: Vec<UniqueIdBuf>,
@@ -189,7 +190,8 @@ pub(super) struct Lacking {
 #[derive(Default)]
 pub(super) struct State {
     cursor: usize,
-    second_round: bool,
+    /// What comes last: whether the line ended at it, how often it failed, and its place.
+    last: BinaryHeap<Reverse<(bool, u16, usize)>>,
     next: Option<Job>,
     /// Those whose header didn't settle it.
     again: VecDeque<Job>,
@@ -344,7 +346,15 @@ impl Candidates for Choice<'_> {
 impl Fetch<'_> {
     /// Retrieves everything, waits for the committer, and sends what may be deleted.  The line is at rest afterwards.
     pub(super) fn run(&mut self) -> Result<(), Error> {
-        let result = self.retrieve();
+        let result = match self.retrieve() {
+            // A farewell may stand in a mail; the end of the line can't.
+            Err(Error::Client(e))
+                if e.is_farewell() && self.state.is_in_doubt() && !self.client.ends_here() =>
+            {
+                Err(Error::Client(e.doubted()))
+            }
+            result => result,
+        };
         if let Err(e) = &result {
             self.broke_off(e);
         }
@@ -415,8 +425,10 @@ impl Fetch<'_> {
         }
         match self.client.event() {
             Event::Reply { to: Sent::Retr(_), reply } => {
-                let refusal =
-                    (!reply.ok).then(|| refusal::Refusal::of(&reply, |text| self.client.quote(text)));
+                let refusal = (!reply.ok).then(|| {
+                    let (text, reason) = (self.client.quote(reply.text), self.client.refusal(reply.text));
+                    refusal::Refusal::of(&reply, text, reason)
+                });
                 self.begin(refusal)
             }
             Event::Reply { to: Sent::Top(_), reply } => {

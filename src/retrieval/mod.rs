@@ -227,13 +227,15 @@ impl<'a, 'b> Sessions<'a, 'b> {
             held = back;
             match result {
                 // Where sessions are known to be cut it was one more cut; else it's nothing: the next listing tells.
-                Ok(_) if self.course.ended.quit_lost && self.memory.limit.is_some() => {
-                    if !self.lasts_less_long("the server closed the connection at QUIT") {
-                        break;
-                    }
+                Ok(_)
+                    if self.course.ended.quit_lost
+                        && self.memory.limit.is_some()
+                        && self.lasts_less_long("the server did not confirm QUIT") =>
+                {
                     follows = Follows::Rest;
                 }
-                Ok(Outcome { next: Some(next) }) if !self.run.context.stop.raised() => {
+                Ok(_) if self.run.context.stop.raised() => return (Some(held.0), Ok(())),
+                Ok(Outcome { next: Some(next), .. }) => {
                     (scope, follows) = next;
                     self.may_last_longer();
                     windows += u32::from(follows == Follows::Window);
@@ -241,7 +243,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
                         break;
                     }
                 }
-                Ok(_) => break,
+                Ok(Outcome { next: None, left: true }) => break,
+                Ok(_) => return (Some(held.0), Ok(())),
                 Err(e) if self.goes_on_after(&e) => follows = Follows::Rest,
                 Err(e) => {
                     if self.course.unpipelined && e.is_silence() {
@@ -252,7 +255,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 }
             }
         }
-        (Some(held.0), Ok(()))
+        (Some(held.0), Err(Error::Unfinished))
     }
 
     /// Whether there is another session after one that ended so.

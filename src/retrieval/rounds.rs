@@ -28,6 +28,13 @@ pub(super) struct Round {
     pub(super) ready: Vec<Delivered>,
 }
 
+impl Round {
+    /// Whether there is nothing to do in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.decisions.iter().all(|decision| matches!(decision, Decision::Leave(_)))
+    }
+}
+
 /// Which rounds are behind.
 #[derive(Debug)]
 pub(super) struct Rounds {
@@ -156,6 +163,19 @@ impl Rounds {
             return Ok(None);
         }
         self.retire(run, (maildrop, policy), ledger, tally).map(Some)
+    }
+
+    /// What was kept for the end of the session.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(super) fn last(
+        &mut self,
+        decisions: Vec<Decision>,
+        listing: (&Maildrop, &Policy),
+        ledger: &Ledger,
+    ) -> Result<Round, Error> {
+        self.begin(decisions, listing, ledger)
     }
 
     fn begin(

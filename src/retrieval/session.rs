@@ -73,7 +73,7 @@ pub(super) struct Ended {
     pub(super) blamed: bool,
     /// Something was to be deleted at its end.
     pub(super) unconfirmed: bool,
-    /// The answer to `QUIT` did not come, and deletions hang on it.
+    /// `QUIT` was not confirmed, and deletions hang on it.
     pub(super) quit_lost: bool,
     /// Messages, or headers, that were confirmed.
     pub(super) confirmed: u32,
@@ -117,6 +117,8 @@ pub(super) enum Scope {
 pub(super) struct Outcome {
     /// Whether there should be another one.
     pub(super) next: Option<(Scope, Follows)>,
+    /// Whether something is left that it was meant to do, and that waits for another session.
+    pub(super) left: bool,
 }
 
 /// What a run works with.
@@ -174,7 +176,7 @@ impl Sessions<'_, '_> {
             // us in.
             Err(e) if follows == Follows::Window => {
                 self.run.detail(|| format!("no further session: {e}"));
-                return (Some((ledger, destinations)), Ok(Outcome { next: None }));
+                return (Some((ledger, destinations)), Ok(Outcome { next: None, left: false }));
             }
             Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
                 return (Some((ledger, destinations)), Err(Error::NoFurtherSession(e)));
@@ -241,6 +243,7 @@ impl Session<'_, '_> {
             return (Some((ledger, destinations)), Err(Error::NoIdentity { server: self.run.server() }));
         }
         let mut tally = Tally { standing, ..Tally::default() };
+        let mut kept = self.keep_for_the_end(&mut decisions, &maildrop, &ledger);
         let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
         let has_top = !tally.standing.header.is_missing();
         self.memory.habits.top = has_top && client.capabilities().is_some_and(Capabilities::top);
@@ -266,13 +269,31 @@ impl Session<'_, '_> {
                     return (None, Err(e));
                 }
             };
-            let goes_on = result.is_ok() && tally.trouble.is_none() && !tally.over;
+            let goes_on = result.is_ok() && tally.trouble.is_none();
             if !goes_on || *self.scope != Scope::Everything {
                 break;
             }
             let habits = &mut self.memory.habits;
             next =
                 rounds.next(self.run, comparison, (&mut maildrop, &policy), &mut ledger, habits, &mut tally);
+            if matches!(next, Ok(None)) && !kept.is_empty() && !self.run.context.stop.raised() {
+                if tally.standing.gone.is_empty() {
+                    let kept = std::mem::take(&mut kept);
+                    next = rounds.last(kept, (&maildrop, &policy), &ledger).map(Some);
+                } else {
+                    // Should the session break off, the deletions must be done by then.
+                    tally.cut_short = true;
+                }
+            }
+            if tally.over {
+                // What is left is another session's.
+                match next {
+                    Ok(Some(round)) => tally.cut_short |= !round.is_empty(),
+                    Ok(None) => {}
+                    Err(e) => result = Err(e),
+                }
+                break;
+            }
         }
         if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
             result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy, &tally);
@@ -376,6 +397,36 @@ impl Session<'_, '_> {
         }
     }
 
+    /// Where a session broke off at some messages before, nothing that others wait for hangs on them: they are tried when
+    /// all else has been done, deletions too.  Their decisions; none where there are no such messages.
+    fn keep_for_the_end(
+        &self,
+        decisions: &mut [Decision],
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+    ) -> Vec<Decision> {
+        let died = &self.memory.died;
+        if died.is_empty() || *self.scope != Scope::Everything {
+            return Vec::new();
+        }
+        let ids: HashSet<EntryId> =
+            died.iter().filter_map(|unique_id| ledger.find(unique_id.borrow())).collect();
+        let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
+        let mut any = false;
+        for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
+            let has_died = match listed.who {
+                Who::Known(id) => ids.contains(&id),
+                Who::New(unique_id) => died.iter().any(|died| died.borrow() == unique_id),
+                Who::Nameless => false,
+            };
+            if has_died && !matches!(decision, Decision::Leave(_)) {
+                *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
+                any = true;
+            }
+        }
+        if any { kept } else { Vec::new() }
+    }
+
     /// What the session showed of the server, for those that follow.
     fn learn(
         &mut self,
@@ -407,10 +458,7 @@ impl Session<'_, '_> {
                 },
                 Who::Nameless => SetAside::Numbered(*number, listed.octets),
             };
-            // What a session that broke off didn't come to is another one's.
-            if tally.void == 0 || tally.blamed == Some(*number) {
-                course.set_aside.push(aside);
-            }
+            course.set_aside.push(aside);
         }
         if let Some(form) = naming.found()
             && self.memory.names.map(|(known, _)| known) != Some(form)
@@ -484,10 +532,10 @@ impl Session<'_, '_> {
         round: Round,
         tally: &mut Tally,
     ) -> Result<(Ledger, Comparison, Result<(), Error>), Error> {
-        let Round { decisions, comparison, ready } = round;
-        if ready.is_empty() && !decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
-            return Ok((ledger, comparison, Ok(())));
+        if round.is_empty() {
+            return Ok((ledger, round.comparison, Ok(())));
         }
+        let Round { decisions, comparison, ready } = round;
         let mut known = Known::read(maildrop, &decisions, &ledger, destinations)?;
         let sample = tally.standing.naming.sample(maildrop.len());
         for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
@@ -600,6 +648,7 @@ impl Session<'_, '_> {
                 Ok(true)
             }
             Farewell::Refused(text) => {
+                self.course.ended.quit_lost = deleted > 0;
                 conditions::quit(self.summary, ledger, policy, tally, Some(&text));
                 Ok(false)
             }
@@ -633,7 +682,7 @@ impl Session<'_, '_> {
         };
         let brought = tally.standing.confirmed > 0 || !tally.accepted.is_empty();
         if confirmed && tally.cut_short && brought {
-            return Outcome { next: Some((self.scope.clone(), Follows::Rest)) };
+            return Outcome { next: Some((self.scope.clone(), Follows::Rest)), left: true };
         }
         if !policy.window {
             let deletes = drops_at_quit && policy.deletes();
@@ -648,7 +697,7 @@ impl Session<'_, '_> {
                 }
                 _ => None,
             };
-            return Outcome { next };
+            return Outcome { next, left: tally.cut_short };
         }
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
@@ -662,7 +711,7 @@ impl Session<'_, '_> {
             },
             Scope::Failed => None,
         };
-        Outcome { next: next.map(|scope| (scope, Follows::Window)) }
+        Outcome { next: next.map(|scope| (scope, Follows::Window)), left: tally.cut_short }
     }
 }
 

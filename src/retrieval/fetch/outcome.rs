@@ -41,7 +41,7 @@ impl Fetch<'_> {
         self.run.report(&report::Event::MessageFailed { number: listed.number, reason, news });
     }
 
-    /// It was asked for, and isn't stored.
+    /// It was asked for, and isn't stored; in this run it isn't asked for again.
     pub(super) fn not_stored(&mut self, number: MessageNumber) {
         self.state.tally.not_stored = true;
         self.state.tally.unstored.push(number);
@@ -219,6 +219,7 @@ impl Fetch<'_> {
                 && let Some(listed) = self.maildrop.at(job.index)
             {
                 self.state.tally.blamed = Some(job.number);
+                self.state.tally.died.extend(self.unique_id(&listed));
                 self.message_failed(&listed, e.to_string(), ExitCode::Protocol);
             }
         } else if e.ends_session() && self.state.tally.accepted.is_empty() {
@@ -248,16 +249,16 @@ impl Fetch<'_> {
         }
     }
 
-    /// Discards what isn't confirmed.
+    /// Discards what isn't confirmed: it's asked for again.
     pub(super) fn abandon(&mut self) {
         if let Some(arriving) = self.state.arriving.take() {
             arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-            self.not_stored(arriving.job.number);
+            self.state.tally.not_stored = true;
         }
         self.state.heading = None;
         for held in std::mem::take(&mut self.state.held) {
-            let Held::Whole(job, whole) = held else { continue };
-            self.not_stored(job.number);
+            let Held::Whole(_, whole) = held else { continue };
+            self.state.tally.not_stored = true;
             if let Whole::Parcel(parcel) = whole {
                 self.submit(Work::Discard(parcel), 0);
             }

@@ -33,8 +33,10 @@ const PASSING: [&str; 16] = [
 /// The words of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// Fit to print.
+    /// Its own, fit to print.
     pub(super) text: String,
+    /// Why the message was refused, in a sentence.
+    reason: String,
     /// It speaks of a quota, a limit, or something that passes.
     pub(super) passing: bool,
 }
@@ -47,13 +49,14 @@ pub(super) struct Refused {
 }
 
 impl Refusal {
-    pub(super) fn of(reply: &Reply<'_>, quote: impl FnOnce(&[u8]) -> String) -> Self {
+    /// `text`: its words, fit to print; `reason`: what they mean.
+    pub(super) fn of(reply: &Reply<'_>, text: String, reason: String) -> Self {
         let passing = match reply.code {
             Some(ResponseCode::SysTemp | ResponseCode::InUse | ResponseCode::LoginDelay) => true,
             Some(ResponseCode::SysPerm | ResponseCode::Auth | ResponseCode::Utf8) => false,
             None => speaks_of_passing(reply.text),
         };
-        Self { text: quote(reply.text), passing }
+        Self { text, reason, passing }
     }
 
     /// What two refusals have in common that say the same of two messages.
@@ -81,7 +84,7 @@ pub(super) fn refuses_everything(refusals: &[Refused]) -> Option<String> {
 
 impl Refused {
     pub(super) fn reason(&self) -> String {
-        format!("the server refused it: {}", self.refusal.text)
+        self.refusal.reason.clone()
     }
 }
 
@@ -95,7 +98,7 @@ mod tests {
 
     fn refused(code: Option<ResponseCode>, text: &str) -> Refused {
         let reply = Reply { ok: false, code, text: text.as_bytes() };
-        let refusal = Refusal::of(&reply, |text| String::from_utf8_lossy(text).into_owned());
+        let refusal = Refusal::of(&reply, text.to_owned(), String::new());
         let number = MessageNumber::FIRST;
         let job = Job {
             index: 0,

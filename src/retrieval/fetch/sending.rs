@@ -1,5 +1,7 @@
 //! What is sent next: a question, a deletion, or the next message, as far as window, room and the session's limits allow.
 
+use std::cmp::Reverse;
+
 use super::naming::Expected;
 use super::standing::{Header, Standing};
 use super::{
@@ -258,31 +260,33 @@ impl Fetch<'_> {
         }
     }
 
-    /// In the order of the listing.
     fn next_job(&mut self) -> Option<Job> {
-        loop {
-            let Some(decision) = self.decisions.get(self.state.cursor).copied() else {
-                if self.state.second_round {
-                    return None;
-                }
-                self.state.second_round = true;
-                self.state.cursor = 0;
-                continue;
-            };
+        let index = self.next_index()?;
+        let decision = self.decisions.get(index).copied()?;
+        let listed = self.maildrop.at(index)?;
+        let size = listed.octets.map_or(UNKNOWN_SIZE, |octets| octets.0);
+        let by_header = decision
+            .compares()
+            .is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()));
+        let ask = if by_header { Ask::Header } else { Ask::Whole };
+        let counted = decision.compares().is_none();
+        Some(Job { index, number: listed.number, decision, size, ask, counted })
+    }
+
+    /// In the order of the listing; then what comes last, by how often it has failed.
+    fn next_index(&mut self) -> Option<usize> {
+        while let Some(decision) = self.decisions.get(self.state.cursor) {
             let index = self.state.cursor;
             self.state.cursor = index.saturating_add(1);
-            if matches!(decision, Decision::Leave(_)) || self.comes_last(index) != self.state.second_round {
+            if matches!(decision, Decision::Leave(_)) {
                 continue;
             }
-            let listed = self.maildrop.at(index)?;
-            let size = listed.octets.map_or(UNKNOWN_SIZE, |octets| octets.0);
-            let by_header = decision
-                .compares()
-                .is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()));
-            let ask = if by_header { Ask::Header } else { Ask::Whole };
-            let counted = decision.compares().is_none();
-            return Some(Job { index, number: listed.number, decision, size, ask, counted });
+            if !self.comes_last(index) {
+                return Some(index);
+            }
+            self.state.last.push(Reverse((self.has_died(index), self.failures(index), index)));
         }
+        self.state.last.pop().map(|Reverse((_, _, index))| index)
     }
 }
 

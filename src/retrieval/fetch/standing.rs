@@ -36,7 +36,7 @@ pub(in crate::retrieval) struct Standing {
     pub(in crate::retrieval) budget: Option<u32>,
     /// Whether earlier sessions of this run have brought anything.
     pub(in crate::retrieval) others_came: bool,
-    /// Messages at which a connection ended before.
+    /// Messages at which a session broke off before.
     pub(in crate::retrieval) died: HashSet<UniqueIdBuf>,
 }
 
