@@ -236,7 +236,8 @@ impl Session<'_, '_> {
         };
         let Prepared { mut maildrop, mut decisions, policy, suspicion, drop_listing } = prepared;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
-        self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
+        let others_wait =
+            self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
         self.tell_plan(&maildrop, &decisions, &policy, &ledger);
         let standing = match self.standing(&client, &maildrop, drop_listing) {
             Ok(standing) => standing,
@@ -254,7 +255,7 @@ impl Session<'_, '_> {
             client.hang_up();
             return (Some((ledger, destinations)), Err(Error::NoIdentity { server: self.run.server() }));
         }
-        let mut tally = Tally { standing, ..Tally::default() };
+        let mut tally = Tally { standing, cut_short: others_wait, ..Tally::default() };
         let mut kept = self.keep_for_the_end(&mut decisions, &maildrop, &ledger);
         let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
         let has_top = !tally.standing.header.is_missing();
@@ -366,18 +367,18 @@ impl Session<'_, '_> {
     }
 
     /// Leaves alone what this run has tried in vain; and, where a server deletes at `QUIT` what was merely retrieved, what
-    /// failed before, unless this session is for nothing else.
+    /// failed before, unless this session is for nothing else.  Whether any of it waits for another session.
     fn set_aside(
         &self,
         decisions: &mut [Decision],
         maildrop: &Maildrop,
         ledger: &Ledger,
         drops_at_quit: bool,
-    ) {
+    ) -> bool {
         let only_broken = *self.scope == Scope::Broken;
         if self.course.set_aside.is_empty() && !drops_at_quit && !only_broken && *self.scope != Scope::Failed
         {
-            return;
+            return false;
         }
         let broken = self.broken(maildrop, ledger);
         let ids: HashSet<EntryId> = self
@@ -403,15 +404,18 @@ impl Session<'_, '_> {
         let failed =
             |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
         let of_failed_only = *self.scope == Scope::Failed;
+        let mut others_wait = false;
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            let not_now = only_broken && !broken.contains(&listed.number);
             let leave = aside(&listed)
-                || (only_broken && !broken.contains(&listed.number))
                 || (drops_at_quit && failed(&listed) != of_failed_only)
                 || (of_failed_only && !failed(&listed));
-            if leave && !matches!(decision, Decision::Leave(_)) {
+            if (leave || not_now) && !matches!(decision, Decision::Leave(_)) {
+                others_wait |= !leave;
                 *decision = Decision::Leave(Why::BackingOff);
             }
         }
+        others_wait
     }
 
     /// Where a session broke off at some messages before, nothing that others wait for hangs on them: they are tried when
@@ -723,7 +727,8 @@ impl Session<'_, '_> {
         let brought =
             self.course.idle < MOST_IDLE && (tally.standing.confirmed > 0 || !tally.accepted.is_empty());
         if confirmed && tally.cut_short && brought {
-            return Outcome { next: Some((self.scope.clone(), Follows::Rest)), left: true };
+            let scope = if *self.scope == Scope::Broken { Scope::Everything } else { self.scope.clone() };
+            return Outcome { next: Some((scope, Follows::Rest)), left: true };
         }
         // For the sake of those nothing else was asked in this session, or it has brought one of them.
         let broken = (tally.left_alone && confirmed && brought).then_some((Scope::Broken, Follows::Rest));
