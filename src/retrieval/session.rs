@@ -707,7 +707,8 @@ impl Session<'_, '_> {
             }
             Scope::Only { left } => match left.split_last() {
                 Some((_, rest)) if !rest.is_empty() => Some(Scope::Only { left: rest.to_vec() }),
-                _ => None,
+                // Where it was, the window shows another one now.
+                _ => (confirmed && tally.delivered > 0).then_some(Scope::Everything),
             },
             Scope::Failed => None,
         };
