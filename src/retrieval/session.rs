@@ -225,7 +225,7 @@ impl Session<'_, '_> {
         let Prepared { mut maildrop, mut decisions, policy, suspicion, drop_listing } = prepared;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
         self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
-        self.tell_plan(&maildrop, &decisions, &policy, &ledger);
+        self.tell_plan(&maildrop, &decisions, &ledger);
         let standing = match self.standing(&client, &maildrop, drop_listing) {
             Ok(standing) => standing,
             Err(e) => {
@@ -496,7 +496,7 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn tell_plan(&mut self, maildrop: &Maildrop, decisions: &[Decision], policy: &Policy, ledger: &Ledger) {
+    fn tell_plan(&mut self, maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) {
         let mut messages = 0_u64;
         let mut octets = Some(Octets(0));
         for (listed, decision) in maildrop.iter().zip(decisions) {
@@ -513,7 +513,6 @@ impl Session<'_, '_> {
         }
         if *self.scope == Scope::Everything {
             conditions::planned(self.summary, maildrop, decisions, ledger, &self.run.account.name);
-            conditions::sizes_refused(self.summary, maildrop, ledger, policy);
         } else if messages > 0 {
             conditions::tried(self.summary);
         }
@@ -594,6 +593,7 @@ impl Session<'_, '_> {
         conditions::failed(self.summary, maildrop, ledger, policy, tally);
         conditions::not_deleted(self.summary, tally.not_deleted);
         conditions::deletions(self.summary, tally);
+        conditions::sizes_refused(self.summary, maildrop, ledger, policy);
         if tally.folder_data && !std::mem::replace(&mut self.memory.habits.folder_data, true) {
             self.run.warn(
                 "message 1 on the server isn't mail but its own book-keeping (\"FOLDER INTERNAL DATA\"): it's neither \
