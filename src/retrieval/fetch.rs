@@ -87,6 +87,8 @@ pub(super) struct Tally {
     pub(super) compared: Vec<Compared>,
     /// What was recognised in this session, by number.
     pub(super) recognised: HashMap<MessageNumber, Recognised>,
+    /// Asked for to be compared, and perhaps to be asked for again: kept where the session may end early.
+    pub(super) begun: HashSet<MessageNumber>,
     /// Retrieved to be compared, and set aside until all that is known has been.
     pub(super) aside: HashSet<MessageNumber>,
     /// Deletions that the server has accepted.
@@ -109,6 +111,10 @@ pub(super) struct Tally {
     pub(super) folder_data: bool,
     /// Something is left for another session of this run: this one may do no more, or isn't to be burdened with it.
     pub(super) cut_short: bool,
+    /// Messages at which a session broke off are left for a session that begins with them.
+    pub(super) left_alone: bool,
+    /// The connection ended, and it has ended at another message before: perhaps it's the session that is too long.
+    pub(super) cut_again: bool,
     /// `QUIT` was sent and answered already.
     pub(super) over: bool,
     /// What was asked for since the last answer that named, when the session broke off.

@@ -230,7 +230,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 Ok(_)
                     if self.course.ended.quit_lost
                         && self.memory.limit.is_some()
-                        && self.lasts_less_long("the server did not confirm QUIT") =>
+                        && self
+                            .lasts_less_long("the server did not confirm QUIT, and nothing was deleted") =>
                 {
                     follows = Follows::Rest;
                 }
@@ -274,7 +275,11 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 true
             }
             // A server that takes no more than so much in one session: less, so that its end is reached.
-            e if e.ends_session() && ended.unconfirmed => self.lasts_less_long(&e.to_string()),
+            e if e.ends_session() && ended.unconfirmed => {
+                self.lasts_less_long(&format!("{e}, and nothing was deleted"))
+            }
+            // Once is chance.
+            e if e.ends_session() && ended.cut_again => self.lasts_less_long(&format!("{e}, once more")),
             _ => false,
         }
     }
@@ -288,8 +293,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
             return false;
         }
         self.memory.limit = Some(Limit { commands, since: Time::now() });
-        let text =
-            format!("{why}, and nothing was deleted: sessions end after {commands} commands from now on");
+        let text = format!("{why}: sessions end after {commands} commands from now on");
         if before.is_none() {
             self.run.warn(text)
         } else {

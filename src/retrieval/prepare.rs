@@ -274,7 +274,7 @@ fn restrict(
     }
     for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
         let Who::Known(id) = listed.who else {
-            if *scope != Scope::Everything {
+            if !matches!(scope, Scope::Everything | Scope::Broken) {
                 *decision = Decision::Leave(Why::BackingOff);
             }
             continue;
@@ -282,6 +282,7 @@ fn restrict(
         let leave = match scope {
             Scope::Everything => ledger.entry(id).failures > 0,
             Scope::Failed => ledger.entry(id).failures == 0,
+            Scope::Broken => false,
             Scope::Only { left } => left.last() != Some(&id),
         };
         if leave {

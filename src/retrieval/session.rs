@@ -12,7 +12,7 @@ use super::doubts;
 use super::error::Error;
 use super::fetch::naming::Naming;
 use super::fetch::standing::{self, Header, Pace, Standing};
-use super::fetch::{Fetch, State, Tally};
+use super::fetch::{CompareResult, Fetch, State, Tally};
 use super::login::{agree_on_pipelining, log_in};
 use super::prepare::{self, Known, Prepared, prepare, sizes_are_due};
 use super::quick;
@@ -28,6 +28,9 @@ use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
+
+/// After so many sessions in a row that brought nothing there is no other one.
+const MOST_IDLE: u32 = 2;
 
 /// What the sessions of one run have in common.
 pub(super) struct Sessions<'a, 'b> {
@@ -58,6 +61,10 @@ pub(super) struct Course {
     set_aside: Vec<SetAside>,
     /// Whether any session has brought something.
     pub(super) came: bool,
+    /// Entries that were matched in a session: the same match again brings nothing.
+    matched: HashSet<EntryId>,
+    /// Sessions in a row that have brought nothing.
+    idle: u32,
     /// How the last session ended.
     pub(super) ended: Ended,
 }
@@ -73,6 +80,8 @@ pub(super) struct Ended {
     pub(super) blamed: bool,
     /// Something was to be deleted at its end.
     pub(super) unconfirmed: bool,
+    /// The connection ended, as it has before at another message.
+    pub(super) cut_again: bool,
     /// `QUIT` was not confirmed, and deletions hang on it.
     pub(super) quit_lost: bool,
     /// Messages, or headers, that were confirmed.
@@ -110,6 +119,8 @@ pub(super) enum Scope {
     Only { left: Vec<EntryId> },
     /// Those that failed before: the last session, which may have to end without `QUIT`.
     Failed,
+    /// Those at which a session broke off: each session begins with one, and another one may follow.
+    Broken,
 }
 
 /// What a session came to.
@@ -164,7 +175,8 @@ impl Sessions<'_, '_> {
         let (ledger, destinations) = held;
         let listing = Ahead::Listing {
             drop_listing: true,
-            headers: prepare::spot_checks(self.memory),
+            // Where commands are few, they are for what is to do.
+            headers: if self.memory.limit.is_some() { [None; 2] } else { prepare::spot_checks(self.memory) },
             sizes: sizes_are_due(self.memory.sizes, ledger.now())
                 || quick::expects_mail(self.run, self.memory),
         };
@@ -277,12 +289,11 @@ impl Session<'_, '_> {
             next =
                 rounds.next(self.run, comparison, (&mut maildrop, &policy), &mut ledger, habits, &mut tally);
             if matches!(next, Ok(None)) && !kept.is_empty() && !self.run.context.stop.raised() {
-                if tally.standing.gone.is_empty() {
+                if tally.standing.asked == 0 && tally.standing.gone.is_empty() {
                     let kept = std::mem::take(&mut kept);
                     next = rounds.last(kept, (&maildrop, &policy), &ledger).map(Some);
                 } else {
-                    // Should the session break off, the deletions must be done by then.
-                    tally.cut_short = true;
+                    tally.left_alone = true;
                 }
             }
             if tally.over {
@@ -361,9 +372,12 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         drops_at_quit: bool,
     ) {
-        if self.course.set_aside.is_empty() && !drops_at_quit && *self.scope != Scope::Failed {
+        let only_broken = *self.scope == Scope::Broken;
+        if self.course.set_aside.is_empty() && !drops_at_quit && !only_broken && *self.scope != Scope::Failed
+        {
             return;
         }
+        let broken = self.broken(maildrop, ledger);
         let ids: HashSet<EntryId> = self
             .course
             .set_aside
@@ -389,6 +403,7 @@ impl Session<'_, '_> {
         let of_failed_only = *self.scope == Scope::Failed;
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
             let leave = aside(&listed)
+                || (only_broken && !broken.contains(&listed.number))
                 || (drops_at_quit && failed(&listed) != of_failed_only)
                 || (of_failed_only && !failed(&listed));
             if leave && !matches!(decision, Decision::Leave(_)) {
@@ -405,26 +420,38 @@ impl Session<'_, '_> {
         maildrop: &Maildrop,
         ledger: &Ledger,
     ) -> Vec<Decision> {
-        let died = &self.memory.died;
-        if died.is_empty() || *self.scope != Scope::Everything {
+        if *self.scope != Scope::Everything {
             return Vec::new();
         }
-        let ids: HashSet<EntryId> =
-            died.iter().filter_map(|unique_id| ledger.find(unique_id.borrow())).collect();
+        let broken = self.broken(maildrop, ledger);
+        if broken.is_empty() {
+            return Vec::new();
+        }
         let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
         let mut any = false;
         for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
-            let has_died = match listed.who {
-                Who::Known(id) => ids.contains(&id),
-                Who::New(unique_id) => died.iter().any(|died| died.borrow() == unique_id),
-                Who::Nameless => false,
-            };
-            if has_died && !matches!(decision, Decision::Leave(_)) {
+            if broken.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
                 *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
                 any = true;
             }
         }
         if any { kept } else { Vec::new() }
+    }
+
+    /// Messages at which a session broke off before.
+    fn broken(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
+        let died = &self.memory.died;
+        if died.is_empty() {
+            return HashSet::new();
+        }
+        let ids: HashSet<EntryId> =
+            died.iter().filter_map(|unique_id| ledger.find(unique_id.borrow())).collect();
+        let has_died = |listed: &Listed<'_>| match listed.who {
+            Who::Known(id) => ids.contains(&id),
+            Who::New(unique_id) => died.iter().any(|died| died.borrow() == unique_id),
+            Who::Nameless => false,
+        };
+        maildrop.iter().filter(has_died).map(|listed| listed.number).collect()
     }
 
     /// What the session showed of the server, for those that follow.
@@ -439,10 +466,20 @@ impl Session<'_, '_> {
         let course = &mut *self.course;
         course.came |= *confirmed > 0;
         course.careful = pace.careful;
+        let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
+        let matched = matched.filter(|compared| compared.entry.is_none_or(|id| course.matched.insert(id)));
+        let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
+        let brought = matched.count() > 0
+            || tally.delivered > 0
+            || tally.failed > 0
+            || !tally.survived.is_empty()
+            || deleted > tally.not_deleted;
+        course.idle = if brought { 0 } else { course.idle.saturating_add(1) };
         course.ended = Ended {
             pipelined: course.ended.pipelined,
             void: tally.void,
             blamed: tally.blamed.is_some(),
+            cut_again: tally.cut_again,
             quit_lost: false,
             unconfirmed: deletes && (tally.delivered > 0 || !tally.accepted.is_empty()),
             confirmed: *confirmed,
@@ -487,6 +524,7 @@ impl Session<'_, '_> {
             && conditions::show_in_a_quick_poll(self.summary)
             && *self.scope == Scope::Everything
             && !tally.cut_short
+            && !tally.left_alone
             && !self.run.context.stop.raised();
         if well && quick::wanted(self.run) {
             quick::remember(self.run, self.memory, maildrop, ledger, policy, drop_listing, tally)?;
@@ -513,7 +551,7 @@ impl Session<'_, '_> {
         }
         if *self.scope == Scope::Everything {
             conditions::planned(self.summary, maildrop, decisions, ledger, &self.run.account.name);
-        } else if messages > 0 {
+        } else if messages > 0 && *self.scope != Scope::Broken {
             conditions::tried(self.summary);
         }
         self.run.report(&Event::Planned { messages, octets });
@@ -680,10 +718,14 @@ impl Session<'_, '_> {
                 .take(10)
                 .collect()
         };
-        let brought = tally.standing.confirmed > 0 || !tally.accepted.is_empty();
+        let brought =
+            self.course.idle < MOST_IDLE && (tally.standing.confirmed > 0 || !tally.accepted.is_empty());
         if confirmed && tally.cut_short && brought {
             return Outcome { next: Some((self.scope.clone(), Follows::Rest)), left: true };
         }
+        // For the sake of those nothing else was asked in this session, or it has brought one of them.
+        let broken = (tally.left_alone && confirmed && brought).then_some((Scope::Broken, Follows::Rest));
+        let left_over = tally.cut_short || tally.left_alone;
         if !policy.window {
             let deletes = drops_at_quit && policy.deletes();
             let next = match self.scope {
@@ -697,7 +739,7 @@ impl Session<'_, '_> {
                 }
                 _ => None,
             };
-            return Outcome { next, left: tally.cut_short };
+            return Outcome { next: next.or(broken), left: left_over };
         }
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
@@ -710,9 +752,9 @@ impl Session<'_, '_> {
                 // Where it was, the window shows another one now.
                 _ => (confirmed && tally.delivered > 0).then_some(Scope::Everything),
             },
-            Scope::Failed => None,
+            Scope::Failed | Scope::Broken => None,
         };
-        Outcome { next: next.map(|scope| (scope, Follows::Window)), left: tally.cut_short }
+        Outcome { next: next.map(|scope| (scope, Follows::Window)).or(broken), left: left_over }
     }
 }
 

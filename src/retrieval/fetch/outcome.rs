@@ -241,8 +241,10 @@ impl Fetch<'_> {
             Some(job) => vec![job],
             None => self.state.done.last().into_iter().chain(self.state.in_flight.front()).copied().collect(),
         };
-        let Standing { confirmed, others_came, .. } = self.state.tally.standing;
+        let Standing { confirmed, others_came, ref died, .. } = self.state.tally.standing;
         let others_came = others_came || confirmed > 0;
+        let again = !died.is_empty() && !suspects.iter().any(|job| self.has_died(job.index));
+        self.state.tally.cut_again = again && confirmed > 0;
         for job in suspects {
             let Some(listed) = self.maildrop.at(job.index) else { continue };
             if self.has_died(job.index) && others_came {

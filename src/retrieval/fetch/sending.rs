@@ -124,6 +124,9 @@ impl Fetch<'_> {
         self.charge(if deletes { 2 } else { 1 });
         let standing = &mut self.state.tally.standing;
         standing.last = Some(job.number);
+        if job.decision.compares().is_some() && (standing.budget.is_some() || !standing.died.is_empty()) {
+            self.state.tally.begun.insert(job.number);
+        }
         standing.asked = standing.asked.saturating_add(1);
         Ok(())
     }
@@ -165,8 +168,12 @@ impl Fetch<'_> {
                     return Some(job);
                 }
                 Permit::LaterSession => {
+                    self.state.next = None;
                     self.state.tally.cut_short = true;
-                    return None;
+                }
+                Permit::FirstOnly => {
+                    self.state.next = None;
+                    self.state.tally.left_alone = true;
                 }
                 Permit::WhenCounted if self.state.is_in_doubt() => return None,
                 Permit::Never | Permit::WhenCounted => {
@@ -179,19 +186,16 @@ impl Fetch<'_> {
     }
 
     fn permitted(&self, mut job: Job) -> Permit {
-        let Standing { header, charged, budget, died, gone, .. } = &self.state.tally.standing;
-        if self.state.alone
-            || gone.len() >= MOST_DELETIONS
-            || budget.is_some_and(|budget| charged.saturating_add(3) > budget && *charged > 0)
-        {
+        let Standing { header, charged, budget, died, gone, asked, .. } = &self.state.tally.standing;
+        // One message is done to its end, whatever the limit is.
+        let begun = self.is_begun(&job);
+        let spent = budget.is_some_and(|budget| charged.saturating_add(3) > budget && *charged > 0 && !begun);
+        if self.state.alone || gone.len() >= MOST_DELETIONS || spent {
             return Permit::LaterSession;
         }
-        // Should the line die on it, the deletions before it must be done by then.
-        let deletions = !self.state.tally.accepted.is_empty()
-            || !self.state.deleting.is_empty()
-            || !self.state.to_delete.is_empty();
-        if deletions && !died.is_empty() && self.has_died(job.index) {
-            return Permit::LaterSession;
+        // Should the line end at it again, nothing else hangs on that, and it isn't for the length of the session.
+        if *asked > 0 && !begun && !died.is_empty() && self.has_died(job.index) {
+            return Permit::FirstOnly;
         }
         if self.is_impossible() {
             if matches!(job.decision, Decision::Delete(_)) {
@@ -199,7 +203,9 @@ impl Fetch<'_> {
             }
             job.ask = Ask::Whole;
         }
-        if job.ask == Ask::Header && header.is_missing() {
+        // Where commands are few, what was compared whole isn't looked at by its header again.
+        let whole = budget.is_some() && self.state.tally.aside.contains(&job.number);
+        if job.ask == Ask::Header && (header.is_missing() || whole) {
             job.ask = Ask::Whole;
         }
         if job.ask == Ask::Whole && !job.counted {
@@ -211,6 +217,11 @@ impl Fetch<'_> {
             }
         }
         Permit::Now(job)
+    }
+
+    /// Whether this session has asked for it already, by its header or to compare it.
+    fn is_begun(&self, job: &Job) -> bool {
+        self.state.tally.begun.contains(&job.number)
     }
 
     /// Whether every message that is to be retrieved has been, and the committer has told what became of it.
@@ -295,6 +306,8 @@ enum Permit {
     Now(Job),
     /// This session may do no more.
     LaterSession,
+    /// A session must begin with it.
+    FirstOnly,
     /// It can't be compared.
     Never,
     /// If it is other mail, a limit of the run forbids it; unless what is on its way proves to be known.
