@@ -282,7 +282,7 @@ impl Session<'_, '_> {
                 }
             };
             let goes_on = result.is_ok() && tally.trouble.is_none();
-            if !goes_on || *self.scope != Scope::Everything {
+            if !goes_on || !matches!(self.scope, Scope::Everything | Scope::Broken) {
                 break;
             }
             let habits = &mut self.memory.habits;
@@ -351,7 +351,9 @@ impl Session<'_, '_> {
         let drop_listing = drop_listing.or_else(counted);
         let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
         let died = self.memory.died.iter().cloned().collect::<HashSet<_>>();
-        let first = if died.is_empty() { standing::first_pace(client) } else { 1 };
+        // Where a session may be cut, what came until then should be confirmed.
+        let is_sure = died.is_empty() && self.memory.limit.is_none();
+        let first = if is_sure { standing::first_pace(client) } else { 1 };
         Ok(Standing {
             naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
             pace: Pace::new(self.course.careful, first),
@@ -749,7 +751,7 @@ impl Session<'_, '_> {
             }
             Scope::Only { left } => match left.split_last() {
                 Some((_, rest)) if !rest.is_empty() => Some(Scope::Only { left: rest.to_vec() }),
-                // Where it was, the window shows another one now.
+                // The window shows others now.
                 _ => (confirmed && tally.delivered > 0).then_some(Scope::Everything),
             },
             Scope::Failed | Scope::Broken => None,
