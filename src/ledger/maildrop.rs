@@ -96,6 +96,12 @@ impl Ledger {
                 digests,
                 notes,
             })?;
+            let old = self.key(entry)?;
+            if matches!(old, Key::Header(_)) {
+                // It has a unique-id now: another message with this header is another message.
+                let day = u16::try_from(time.day().max(1)).unwrap_or(u16::MAX);
+                self.append(&Line::Absent { key: KeyField::from(&old), day })?;
+            }
             self.entry_of(key)?
         };
         if let Some(digest) = header {
@@ -276,7 +282,6 @@ impl Ledger {
             }
             return self.flush();
         }
-        let recent_from = self.index.recent_from();
         self.append(&Line::Listing { time, clock })?;
         let day = u16::try_from(time.day().max(1)).unwrap_or(u16::MAX);
         let mut window = Window::wide();
@@ -288,8 +293,8 @@ impl Ledger {
                 self.append(&Line::Present { key: KeyField::from(&key) })?;
             } else if !here && !absent {
                 let key = self.key_in(&mut window, id)?;
-                if id.0 >= recent_from && matches!(key, Key::Header(_)) {
-                    // What a session delivers without a unique-id is in its maildrop, though no listing names it.
+                if matches!(key, Key::Header(_)) {
+                    // No listing names it.
                     continue;
                 }
                 self.append(&Line::Absent { key: KeyField::from(&key), day })?;

@@ -11,7 +11,7 @@ use crate::ledger::memory::{Habits, UniqueIds};
 use crate::ledger::{self, Ledger, State};
 use crate::message::Facts;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Suspicion, Who, Why};
-use crate::proof::EntryId;
+use crate::proof::{EntryId, Key};
 use crate::protocol::types::MessageNumber;
 
 /// Of more messages than these that come back together, a sample is compared where such a set has matched before.
@@ -56,8 +56,14 @@ pub(super) fn raise(
         let entry = ledger.entry(*id);
         entry.copies > 0 && entry.state != State::Deleted && !entry.doubtful
     };
-    let gone: Vec<EntryId> =
+    let mut gone: Vec<EntryId> =
         ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
+    if ledger.knows_nameless() {
+        // No listing says whether these are there.
+        let keys: Vec<Key> = gone.iter().map(|id| ledger.key(*id)).collect::<Result<_, _>>()?;
+        let mut keys = keys.iter();
+        gone.retain(|_| matches!(keys.next(), Some(Key::UniqueId(_))));
+    }
     ledger.doubt(Some(&gone))?;
     let unknown = maildrop.iter().any(|listed| match listed.who {
         Who::New(_) => true,

@@ -175,8 +175,11 @@ impl Sessions<'_, '_> {
         let (ledger, destinations) = held;
         let listing = Ahead::Listing {
             drop_listing: true,
-            // Where commands are few, they are for what is to do.
-            headers: if self.memory.limit.is_some() { [None; 2] } else { prepare::spot_checks(self.memory) },
+            headers: match (prepare::spot_checks(self.memory), self.memory.limit) {
+                // Where commands are few, one must do.
+                ([first, _], Some(_)) => [first, None],
+                (headers, None) => headers,
+            },
             sizes: sizes_are_due(self.memory.sizes, ledger.now())
                 || quick::expects_mail(self.run, self.memory),
         };
@@ -238,7 +241,7 @@ impl Session<'_, '_> {
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
         let others_wait =
             self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
-        self.tell_plan(&maildrop, &decisions, &policy, &ledger);
+        self.tell_plan(&maildrop, &decisions, &ledger);
         let standing = match self.standing(&client, &maildrop, drop_listing) {
             Ok(standing) => standing,
             Err(e) => {
@@ -540,7 +543,7 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn tell_plan(&mut self, maildrop: &Maildrop, decisions: &[Decision], policy: &Policy, ledger: &Ledger) {
+    fn tell_plan(&mut self, maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) {
         let mut messages = 0_u64;
         let mut octets = Some(Octets(0));
         for (listed, decision) in maildrop.iter().zip(decisions) {
@@ -557,7 +560,6 @@ impl Session<'_, '_> {
         }
         if *self.scope == Scope::Everything {
             conditions::planned(self.summary, maildrop, decisions, ledger, &self.run.account.name);
-            conditions::sizes_refused(self.summary, maildrop, ledger, policy);
         } else if messages > 0 && *self.scope != Scope::Broken {
             conditions::tried(self.summary);
         }
@@ -638,6 +640,7 @@ impl Session<'_, '_> {
         conditions::failed(self.summary, maildrop, ledger, policy, tally);
         conditions::not_deleted(self.summary, tally.not_deleted);
         conditions::deletions(self.summary, tally);
+        conditions::sizes_refused(self.summary, maildrop, ledger, policy);
         if tally.folder_data && !std::mem::replace(&mut self.memory.habits.folder_data, true) {
             self.run.warn(
                 "message 1 on the server isn't mail but its own book-keeping (\"FOLDER INTERNAL DATA\"): it's neither \
@@ -756,7 +759,7 @@ impl Session<'_, '_> {
             }
             Scope::Only { left } => match left.split_last() {
                 Some((_, rest)) if !rest.is_empty() => Some(Scope::Only { left: rest.to_vec() }),
-                // The window has moved on.
+                // The window shows others now.
                 _ => (confirmed && tally.delivered > 0).then_some(Scope::Everything),
             },
             Scope::Failed | Scope::Broken => None,

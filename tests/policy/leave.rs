@@ -2,6 +2,8 @@
 
 use super::{DAY, age, delivered, leaving, message, rewrite_ledger};
 use crate::destinations::account;
+use crate::mailbox::{good, serve};
+use crate::support::mail;
 use crate::support::sandbox::Sandbox;
 use crate::support::server::{Message, Server};
 
@@ -74,7 +76,7 @@ fn total_size_drops_the_oldest_until_the_rest_fits() {
     let (server, sandbox) = leaving("{ total-size = 2500 }", &[400, 3000, 1000, 1000]);
     poll(&sandbox);
     left(&server, &["uid-3", "uid-4"]);
-    server.add("me", [Message::new("large", crate::support::mail::message(77, 3000))]);
+    server.add("me", [Message::new("large", mail::message(77, 3000))]);
     poll(&sandbox);
     left(&server, &[]);
 }
@@ -116,10 +118,7 @@ fn any_key_of_several_deletes() {
     left(&server, &["uid-1"]);
     age(&sandbox, 15 * DAY);
     let more = [(2_u64, 20_000), (3, 400), (4, 1500), (5, 500), (6, 400)];
-    server.add(
-        "me",
-        more.map(|(n, size)| Message::new(format!("uid-{n}"), crate::support::mail::message(n, size))),
-    );
+    server.add("me", more.map(|(n, size)| Message::new(format!("uid-{n}"), mail::message(n, size))));
     poll(&sandbox);
     left(&server, &["uid-5", "uid-6"]);
     assert_eq!((server.count("RETR"), server.count("DELE"), delivered(&sandbox)), (6, 4, 6));
@@ -129,7 +128,7 @@ fn any_key_of_several_deletes() {
 #[test]
 fn what_failed_is_not_deleted_by_any_limit() {
     let (server, sandbox) = leaving("{ newest = 1, larger-than = \"1K\", total-size = 1 }", &[400]);
-    let refused = Message::new("refused", crate::support::mail::message(9, 5000)).refused("-ERR no");
+    let refused = Message::new("refused", mail::message(9, 5000)).refused("-ERR no");
     server.add("me", [refused]);
     sandbox.run([""; 0]).exits(75);
     left(&server, &["refused"]);
@@ -252,4 +251,27 @@ fn a_clock_put_back_deletes_nothing_by_age() {
     // Other limits don't ask the clock.
     sandbox.run(["--delete"]).succeeds();
     left(&server, &[]);
+}
+
+/// Without unique-ids, or with one for several messages, what is due is retrieved again, recognised and deleted.
+#[test]
+fn limits_take_effect_without_unique_ids_of_their_own() {
+    for shared in [false, true] {
+        let name = |n: u64| if shared { "same".to_owned() } else { format!("uid-{n}") };
+        let messages = (1..=4).map(|n| Message::new(name(n), mail::message(n, 400)));
+        let mut options = good(messages);
+        if !shared {
+            options = options.without("UIDL");
+        }
+        let served = serve(options, "leave-on-server = { newest = 2 }");
+        for _ in 0..3 {
+            served.fetch().succeeds();
+        }
+        assert_eq!(served.server.maildrop("me").len(), 2, "shared: {shared}");
+        served.holds((1..=4).map(|n| mail::stored(&mail::message(n, 400))));
+        // What stays is not retrieved at each poll.
+        let before = served.server.count("RETR");
+        served.fetch().succeeds();
+        assert_eq!(served.server.count("RETR"), before, "shared: {shared}");
+    }
 }

@@ -53,6 +53,10 @@ impl Fetch<'_> {
             self.not_stored(refused.job.number);
             return;
         }
+        if self.failures(refused.job.index) > 0 && !refused.refusal.passing {
+            // It failed before, for what it did alone; and those that did so stand behind one another.
+            return self.refused_alone(&refused);
+        }
         self.state.refusals.push(refused);
         if let Some(text) = refuses_everything(&self.state.refusals) {
             for refused in std::mem::take(&mut self.state.refusals) {
