@@ -58,7 +58,7 @@ pub(super) struct Course {
     /// Sessions in a row that ended well before the limit that was set to them.
     pub(super) good: u32,
     /// Not asked for again in this run.
-    set_aside: Vec<SetAside>,
+    set_aside: HashSet<SetAside>,
     /// Whether any session has brought something.
     pub(super) came: bool,
     /// Entries that were matched in a session: the same match again brings nothing.
@@ -91,8 +91,9 @@ pub(super) struct Ended {
 }
 
 /// A message, as another session will list it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum SetAside {
+    Entry(EntryId),
     UniqueId(UniqueIdBuf),
     /// Without a unique-id: the same number and size.
     Numbered(MessageNumber, Option<Octets>),
@@ -389,17 +390,14 @@ impl Session<'_, '_> {
             .set_aside
             .iter()
             .filter_map(|aside| match aside {
+                SetAside::Entry(id) => Some(*id),
                 SetAside::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
                 SetAside::Numbered(..) => None,
             })
             .collect();
         let aside = |listed: &Listed<'_>| match listed.who {
             Who::Known(id) => ids.contains(&id),
-            Who::New(unique_id) => {
-                let is =
-                    |aside: &SetAside| matches!(aside, SetAside::UniqueId(id) if id.borrow() == unique_id);
-                self.course.set_aside.iter().any(is)
-            }
+            Who::New(unique_id) => self.course.set_aside.contains(&SetAside::UniqueId(unique_id.to_buf())),
             Who::Nameless => {
                 self.course.set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
             }
@@ -476,14 +474,12 @@ impl Session<'_, '_> {
         course.came |= *confirmed > 0;
         course.careful = pace.careful;
         let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
-        let matched = matched.filter(|compared| compared.entry.is_none_or(|id| course.matched.insert(id)));
+        let matched = matched.filter(|compared| compared.entry.is_some_and(|id| course.matched.insert(id)));
         let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
-        let brought = matched.count() > 0
+        let mut brought = matched.count() > 0
             || tally.delivered > 0
-            || tally.failed > 0
             || !tally.survived.is_empty()
             || deleted > tally.not_deleted;
-        course.idle = if brought { 0 } else { course.idle.saturating_add(1) };
         course.ended = Ended {
             pipelined: course.ended.pipelined,
             void: tally.void,
@@ -496,16 +492,22 @@ impl Session<'_, '_> {
         };
         for number in tally.unstored.iter().chain(&tally.blamed) {
             let Some(listed) = maildrop.find(*number) else { continue };
-            let aside = match listed.who {
+            // It may be listed under another unique-id, or without one, and another message under its.
+            let mut asides = vec![match listed.who {
                 Who::New(unique_id) => SetAside::UniqueId(unique_id.to_buf()),
-                Who::Known(id) => match ledger.key(id)? {
-                    Key::UniqueId(unique_id) => SetAside::UniqueId(unique_id),
-                    Key::Header(_) => SetAside::Numbered(*number, listed.octets),
-                },
+                Who::Known(id) => SetAside::Entry(id),
                 Who::Nameless => SetAside::Numbered(*number, listed.octets),
-            };
-            course.set_aside.push(aside);
+            }];
+            if let Who::Known(id) = listed.who
+                && let Key::UniqueId(unique_id) = ledger.key(id)?
+            {
+                asides.push(SetAside::UniqueId(unique_id));
+            }
+            for aside in asides {
+                brought |= course.set_aside.insert(aside);
+            }
         }
+        course.idle = if brought { 0 } else { course.idle.saturating_add(1) };
         if let Some(form) = naming.found()
             && self.memory.names.map(|(known, _)| known) != Some(form)
         {
