@@ -417,6 +417,22 @@ fn one_message_that_fails_does_not_keep_the_rest_where_quit_drops_what_was_retri
     served.holds(stored([1, 3, 4, 5, 6]));
 }
 
+/// The same where it was delivered before, and can't be recognised to be deleted.
+#[test]
+fn known_mail_that_is_refused_is_asked_for_once_in_a_run() {
+    let mut options = good(small(3)).without("TOP");
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.push("EXPIRE 0".into());
+    let served = serve(options, KEEP);
+    served.fetch().succeeds();
+    served.server.change(|options| *options = options.clone().instead("RETR 2", "-ERR cannot read it\r\n"));
+    served.configure(served.server.port(), DELETE);
+    served.fetch().exits(75);
+    assert_eq!(served.server.unique_ids("me"), ["uid-2"]);
+    assert_eq!((served.server.count("RETR 2"), served.server.sessions()), (2, 3), "once in each run");
+    served.holds(stored(1..=3));
+}
+
 #[test]
 fn a_refused_extra_session_of_a_window_is_no_failure() {
     let mut options = Options { window: Some(3), retrieved: Retrieved::Popped, ..good(small(8)) };

@@ -61,8 +61,12 @@ pub(super) struct Course {
     set_aside: HashSet<SetAside>,
     /// Whether any session has brought something.
     pub(super) came: bool,
-    /// Entries that were matched in a session: the same match again brings nothing.
+    /// Entries that were matched in a session: the same match again brings nothing,
     matched: HashSet<EntryId>,
+    /// nor does the same deletion.
+    deleted: HashSet<EntryId>,
+    /// Whether the last session has brought anything but deletions.
+    brought: bool,
     /// Sessions in a row that have brought nothing.
     idle: u32,
     /// How the last session ended.
@@ -259,7 +263,9 @@ impl Session<'_, '_> {
             client.hang_up();
             return (Some((ledger, destinations)), Err(Error::NoIdentity { server: self.run.server() }));
         }
-        let mut tally = Tally { standing, cut_short: others_wait, ..Tally::default() };
+        // What is set aside isn't asked for to be deleted either.
+        let uncertain = self.entries_set_aside(&ledger).into_iter().collect();
+        let mut tally = Tally { standing, cut_short: others_wait, uncertain, ..Tally::default() };
         let mut kept = self.keep_for_the_end(&mut decisions, &maildrop, &ledger);
         let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
         let has_top = !tally.standing.header.is_missing();
@@ -385,16 +391,7 @@ impl Session<'_, '_> {
             return false;
         }
         let broken = self.broken(maildrop, ledger);
-        let ids: HashSet<EntryId> = self
-            .course
-            .set_aside
-            .iter()
-            .filter_map(|aside| match aside {
-                SetAside::Entry(id) => Some(*id),
-                SetAside::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
-                SetAside::Numbered(..) => None,
-            })
-            .collect();
+        let ids = self.entries_set_aside(ledger);
         let aside = |listed: &Listed<'_>| match listed.who {
             Who::Known(id) => ids.contains(&id),
             Who::New(unique_id) => self.course.set_aside.contains(&SetAside::UniqueId(unique_id.to_buf())),
@@ -417,6 +414,15 @@ impl Session<'_, '_> {
             }
         }
         others_wait
+    }
+
+    fn entries_set_aside(&self, ledger: &Ledger) -> HashSet<EntryId> {
+        let entry = |aside: &SetAside| match aside {
+            SetAside::Entry(id) => Some(*id),
+            SetAside::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+            SetAside::Numbered(..) => None,
+        };
+        self.course.set_aside.iter().filter_map(entry).collect()
     }
 
     /// Where a session broke off at some messages before, nothing that others wait for hangs on them: they are tried when
@@ -475,11 +481,8 @@ impl Session<'_, '_> {
         course.careful = pace.careful;
         let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
         let matched = matched.filter(|compared| compared.entry.is_some_and(|id| course.matched.insert(id)));
-        let deleted = u64::try_from(tally.accepted.len()).unwrap_or(u64::MAX);
-        let mut brought = matched.count() > 0
-            || tally.delivered > 0
-            || !tally.survived.is_empty()
-            || deleted > tally.not_deleted;
+        let mut brought = matched.count() > 0;
+        brought |= tally.delivered > 0 || !tally.survived.is_empty();
         course.ended = Ended {
             pipelined: course.ended.pipelined,
             void: tally.void,
@@ -507,7 +510,7 @@ impl Session<'_, '_> {
                 brought |= course.set_aside.insert(aside);
             }
         }
-        course.idle = if brought { 0 } else { course.idle.saturating_add(1) };
+        course.brought = brought;
         if let Some(form) = naming.found()
             && self.memory.names.map(|(known, _)| known) != Some(form)
         {
@@ -712,7 +715,7 @@ impl Session<'_, '_> {
     }
 
     fn outcome(
-        &self,
+        &mut self,
         (confirmed, drops_at_quit): (bool, bool),
         policy: &Policy,
         maildrop: &Maildrop,
@@ -729,8 +732,10 @@ impl Session<'_, '_> {
                 .take(10)
                 .collect()
         };
-        let brought =
-            self.course.idle < MOST_IDLE && (tally.standing.confirmed > 0 || !tally.accepted.is_empty());
+        let course = &mut *self.course;
+        let deleted = tally.accepted.iter().filter(|id| confirmed && course.deleted.insert(**id)).count();
+        course.idle = if course.brought || deleted > 0 { 0 } else { course.idle.saturating_add(1) };
+        let brought = course.idle < MOST_IDLE && (tally.standing.confirmed > 0 || !tally.accepted.is_empty());
         if confirmed && tally.cut_short && brought {
             let scope = if *self.scope == Scope::Broken { Scope::Everything } else { self.scope.clone() };
             return Outcome { next: Some((scope, Follows::Rest)), left: true };
