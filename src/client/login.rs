@@ -29,9 +29,6 @@ use crate::stop::Stop;
 /// As many addresses of one server are given up as are tried.
 const MOST_ADDRESSES: usize = 32;
 
-/// How long it's tried whether a silent server speaks TLS.
-const LONGEST_PROBE: Duration = Duration::from_secs(10);
-
 /// Whom to call, and how.
 pub struct Call<'a> {
     /// An A-label without final dot, or an address literal.
@@ -193,7 +190,9 @@ impl Client<Authorization> {
                 let peer = line.connection.peer();
                 return Err(Error::HungUpBeforeGreeting { peer, source: Box::new(e) });
             }
-            Err(Error::TimedOut { server, .. }) if call.tls != Tls::Implicit && answers_to_tls(call) => {
+            Err(Error::TimedOut { server, .. })
+                if call.tls != Tls::Implicit && answers_to_tls(line.connection.peer(), call) =>
+            {
                 return Err(Error::SilentButTls { server });
             }
             greeted => greeted?,
@@ -447,28 +446,17 @@ fn channel(channel: connection::Channel) -> Channel {
 
 /// Whether a server that says nothing in clear text waits for a TLS handshake: asked on a connection of its own, on which
 /// nothing else is said, and to which no certificate of ours is shown.
-fn answers_to_tls(call: &Call<'_>) -> bool {
+fn answers_to_tls(peer: SocketAddr, call: &Call<'_>) -> bool {
     let trust = connection::Trust::default();
     let target = Target {
         host: call.host,
         port: call.port,
         security: Security::Implicit,
         trust: &trust,
-        timeout: call.timeout.min(LONGEST_PROBE),
+        timeout: call.timeout,
         without: &[],
     };
-    match Connection::open(&target, call.connectors, call.stop) {
-        Ok(connection) => {
-            connection.close();
-            true
-        }
-        Err(e) => matches!(
-            e,
-            connection::Error::Certificate { .. }
-                | connection::Error::Version { .. }
-                | connection::Error::ClientCertificate { .. }
-        ),
-    }
+    connection::shows_certificate(peer, &target, call.stop)
 }
 
 /// Reads the greeting; its timestamp, if it has one that may be answered.

@@ -326,6 +326,12 @@ fn secured(
     begun.map(Box::new).map_err(|error| error.with_leaf(|| look::leaf(peer, target, stop)))
 }
 
+/// Whether the server at `peer` shows a certificate, whoever's it is: asked on a connection of its own, on which nothing of
+/// ours is said.
+pub fn shows_certificate(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> bool {
+    look::leaf(peer, target, stop).is_some()
+}
+
 /// Whether the user has named this machine: by a loopback address, or as `localhost` (RFC 6761 §6.3).  Any other name that
 /// leads here is whoever's who answers for the name: it may lead elsewhere the next time.
 fn names_loopback(host: &str) -> bool {
