@@ -202,7 +202,7 @@ pub(super) fn are_many(decisions: &[Decision]) -> bool {
     decisions.iter().filter(|decision| **decision == Decision::Compare(Why::Doubtful)).count() > MANY
 }
 
-/// New messages wait while what is known is compared: if that fails, they may be known under other unique-ids.
+/// What isn't delivered waits while what is known is compared: if that fails, it may be known under other unique-ids.
 pub(super) fn hold_back_new(maildrop: &Maildrop, suspected: bool, decisions: &mut [Decision]) {
     let questioned = |decision: &Decision| {
         matches!(decision, Decision::Compare(Why::Doubtful | Why::SizeChanged | Why::CameBack))
@@ -215,7 +215,7 @@ pub(super) fn hold_back_new(maildrop: &Maildrop, suspected: bool, decisions: &mu
         return;
     }
     for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-        if matches!((&*decision, listed.who), (Decision::Retrieve(Why::New), Who::New(_))) {
+        if matches!(decision, Decision::Retrieve(Why::New | Why::Again)) && listed.who != Who::Nameless {
             *decision = Decision::Leave(Why::Waits);
         }
     }

@@ -16,7 +16,7 @@ use crate::clock::{self, Time};
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
 use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
+use crate::plan::{self, Decision, Listed, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::{Action, Event, Summary};
@@ -57,11 +57,11 @@ pub(super) fn prepare(
     let expected = self::spot_checks(memory);
     let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
     quick::judge(memory, &maildrop, ledger)?;
-    if !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()) {
-        // One at a time each costs a wait: one a day.
-        if let [Some(number), _] = expected {
-            spot_checks.ask(client, &[number])?;
-        }
+    // One at a time each costs a wait: one a day.
+    let daily = expected[0].filter(|_| !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()));
+    let looks_moved = || expected[0].and_then(|_| looks_moved(&maildrop, ledger, &spot_checks.known));
+    if let Some(number) = daily.or_else(looks_moved) {
+        spot_checks.ask(client, &[number])?;
     }
     let Headers { known: spot_checks, .. } = spot_checks;
     let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &spot_checks)?;
@@ -95,6 +95,25 @@ pub(super) fn spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
         .zip(first)
         .map(|(second, first)| if second < first { second } else { second.saturating_add(1) });
     [first, second].map(|number| number.and_then(MessageNumber::new))
+}
+
+/// Where messages that we have are gone and others have come, a known one whose header tells whether only the unique-ids
+/// have moved; unless a spot check has looked at one.
+fn looks_moved(
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    spot_checks: &[(MessageNumber, Facts)],
+) -> Option<MessageNumber> {
+    let known = |listed: Listed<'_>| match listed.who {
+        Who::Known(id) if ledger.entry(id).copies > 0 => Some(listed.number),
+        _ => None,
+    };
+    if spot_checks.iter().any(|(number, _)| maildrop.find(*number).and_then(known).is_some()) {
+        return None;
+    }
+    let come = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
+    let gone = || ledger.present().any(|id| maildrop.times_listed(id) == 0);
+    (come && gone()).then(|| maildrop.iter().filter_map(known).last()).flatten()
 }
 
 /// Headers as they come, one after the other.
