@@ -227,7 +227,7 @@ pub(super) fn sizes_refused(summary: &mut Summary, maildrop: &Maildrop, ledger: 
         Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed.is_none(),
         Who::New(_) | Who::Nameless => false,
     };
-    if limits.total_size.is_none() || !maildrop.iter().any(is_unknown) {
+    if limits.total_size.is_none() || maildrop.has_sizes() || !maildrop.iter().any(is_unknown) {
         return;
     }
     let message = "leave-on-server's total-size has no effect: the server refuses LIST, which has the sizes";

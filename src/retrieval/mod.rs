@@ -55,6 +55,8 @@ const MOST_WINDOWS: u32 = 100;
 const MOST_SESSIONS: u32 = 1000;
 /// After this many sessions in a row that broke off at one message, and brought no other, the run ends.
 const MOST_BROKEN: u32 = 3;
+/// After this many of which several messages were void, though they were asked for one by one, the run ends.
+const MOST_DISORDERED: u32 = 20;
 /// After this many good ones in a row a session may last twice as long.
 const GOOD_SESSIONS: u32 = 3;
 /// The least that a session is for: one message, its question, its deletion.
@@ -327,7 +329,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
         // Before the listing only a server that falls silent is known to have been asked several things at once.
         if self.course.unpipelined || !(ended.pipelined || e.is_silence()) {
             self.course.careful = ended.void;
-            return ended.void > 1;
+            self.course.disordered = self.course.disordered.saturating_add(1);
+            return ended.void > 1 && self.course.disordered < MOST_DISORDERED;
         }
         if self.run.account.pipelining == Switch::Auto {
             self.memory.pipelining = Pipelining::Broken(Time::now());

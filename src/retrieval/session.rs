@@ -55,6 +55,8 @@ pub(super) struct Course {
     pub(super) careful: usize,
     /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
     pub(super) broken: u32,
+    /// Sessions that broke off, one command at a time, with several messages in doubt.
+    pub(super) disordered: u32,
     /// Sessions in a row that ended well before the limit that was set to them.
     pub(super) good: u32,
     /// Not asked for again in this run.
