@@ -251,20 +251,28 @@ impl Comparison {
 
 /// What may be listed under another key, by header: what the last complete listing held, and what has come since; while a
 /// renumbering is being sorted out, what was listed before it, too.  Not what is listed under its own key, unless that is
-/// in question.  A nameless message whose deletion was confirmed is gone: an equal one is new mail.  What was only printed
+/// in question: of several deliveries under one key, the last ones are.  A nameless message whose deletion was confirmed is gone: an equal one is new mail.  What was only printed
 /// is not as good as delivered: under another name it's printed again.
 fn others(
     ledger: &Ledger,
     maildrop: &Maildrop,
     ours: &HashMap<EntryId, Ours>,
 ) -> Result<HashMap<Digest, Vec<(Delivery, Record)>>, Error> {
+    // How many of its deliveries may be listed under another key.
+    let elsewhere = |id: EntryId, entry: &Entry| {
+        let under_own = if entry.doubtful || ours.contains_key(&id) { 0 } else { maildrop.times_listed(id) };
+        usize::from(entry.copies).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
+    };
     let may = |id: EntryId, entry: &Entry| {
         matches!(entry.state, State::Delivered | State::Recorded)
             && (entry.candidate || !entry.absent)
-            && (maildrop.times_listed(id) == 0 || entry.doubtful || ours.contains_key(&id))
+            && elsewhere(id, entry) > 0
     };
     let mut others: HashMap<Digest, Vec<(Delivery, Record)>> = HashMap::new();
     for (id, copy, record) in ledger.deliveries(may)? {
+        if copy >= elsewhere(id, &ledger.entry(id)) {
+            continue;
+        }
         others.entry(record.digests.header).or_default().push(((id, copy), record));
     }
     Ok(others)

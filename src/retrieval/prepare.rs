@@ -59,7 +59,9 @@ pub(super) fn prepare(
     quick::judge(memory, &maildrop, ledger)?;
     // One at a time each costs a wait: one a day.
     let daily = expected[0].filter(|_| !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()));
-    let looks_moved = || expected[0].and_then(|_| looks_moved(&maildrop, ledger, &spot_checks.known));
+    // What was asked ahead is answered first.
+    let may_ask = expected[0].is_some() && !client.has_sizes_ahead();
+    let looks_moved = || looks_moved(&maildrop, ledger, &spot_checks.known).filter(|_| may_ask);
     if let Some(number) = daily.or_else(looks_moved) {
         spot_checks.ask(client, &[number])?;
     }
