@@ -424,7 +424,7 @@ fn two_accounts_of_one_run_take_turns() {
     let mut second = home.outlet();
     second.settings.path = other;
     assert!(matches!(home.deliver(&mut second, &TEXTS[1..2]), Err(Error::Later(_))));
-    second.settings.patience = Duration::from_secs(60);
+    second.patience = Duration::from_secs(60);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| home.deliver(&mut second, &TEXTS[1..2]).unwrap());
         first.publish(noted(staged), &mut Told::default()).unwrap();
