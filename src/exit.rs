@@ -60,7 +60,8 @@ impl ExitCode {
             Self::CannotCreate => "Something could not be created: a file, a directory, a name.",
             Self::LocalIo => "Reading, writing or syncing locally failed.",
             Self::Later => {
-                "Temporary: the network, time-outs, locks, a busy maildrop, or a message that failed and is tried again."
+                "Temporary: the network, time-outs, locks, a busy maildrop, sessions that end too early, or a message \
+                 that failed and is tried again."
             }
             Self::Protocol => {
                 "The server does not speak POP3, broke a limit, refused STLS, or the TLS handshake failed."
