@@ -178,6 +178,12 @@ impl Comparison {
             && !self.failed.contains(&id)
     }
 
+    /// Whether the server has gone on listing it since it said that it had deleted it: what it shows is no new mail.
+    pub(super) fn never_left(&self, listed: &Listed<'_>) -> bool {
+        let Who::Known(id) = listed.who else { return false };
+        self.ours.get(&id).is_some_and(|ours| ours.entry.state == State::Deleted && !ours.entry.absent)
+    }
+
     /// Whether anything was delivered under its key.
     pub(super) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
         matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.copies.is_empty()))

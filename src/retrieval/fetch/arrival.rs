@@ -185,7 +185,9 @@ impl Fetch<'_> {
                 Some(Whole::Same { key: key.clone(), listed: listed.octets, same_as })
             }
             Some(Verdict::SetAside) => Some(Whole::Aside),
-            Some(Verdict::Varies(entry)) if !deletes => Some(Whole::Varies(entry)),
+            Some(Verdict::Varies(entry)) if !deletes || self.comparison.never_left(&listed) => {
+                Some(Whole::Varies(entry))
+            }
             _ => None,
         };
         if let Some(whole) = settled {
