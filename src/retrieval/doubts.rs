@@ -8,7 +8,7 @@ use super::fetch::Tally;
 use super::run::Run;
 use crate::clock;
 use crate::ledger::memory::{Habits, UniqueIds};
-use crate::ledger::{self, Ledger, State};
+use crate::ledger::{self, Ledger, Record, State};
 use crate::message::Facts;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -92,10 +92,76 @@ pub(super) fn raise(
         run.detail(|| format!("{reason}: all messages that are known are compared"));
         ledger.doubt(None)?;
     }
-    let differing = differing(ledger, maildrop, policy, spot_checks)?;
-    ledger.doubt(Some(&differing))?;
+    look(ledger, maildrop, policy, spot_checks)?;
     ledger.flush()?;
     Ok(suspicion)
+}
+
+/// Records what spot checks put in doubt; whether they do.
+///
+/// # Errors
+/// When the ledger cannot be written, or read.
+pub(super) fn look(
+    ledger: &mut Ledger,
+    maildrop: &Maildrop,
+    policy: &Policy,
+    spot_checks: &[(MessageNumber, Facts)],
+) -> Result<bool, Error> {
+    let differing = differing(ledger, maildrop, policy, spot_checks)?;
+    ledger.doubt(Some(&differing))?;
+    Ok(!differing.is_empty())
+}
+
+/// Where messages that we have are gone and others have come, a known one whose header tells whether only the unique-ids
+/// have moved; none if a spot check has looked at one.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(super) fn moved(
+    ledger: &Ledger,
+    maildrop: &Maildrop,
+    policy: &Policy,
+    spot_checks: &[(MessageNumber, Facts)],
+) -> Result<Option<MessageNumber>, Error> {
+    let come = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
+    let gone = || ledger.present().any(|id| maildrop.times_listed(id) == 0);
+    if policy.window || !come || !gone() {
+        return Ok(None);
+    }
+    for (number, _) in spot_checks {
+        let listed = maildrop.find(*number);
+        if listed.map_or(Ok(None), |listed| telling(ledger, maildrop, policy, &listed))?.is_some() {
+            return Ok(None);
+        }
+    }
+    let known = maildrop.iter().filter(|listed| matches!(listed.who, Who::Known(_)));
+    let known: Vec<Listed<'_>> = known.collect();
+    for listed in known.iter().rev().take(SAMPLE) {
+        if telling(ledger, maildrop, policy, listed)?.is_some() {
+            return Ok(Some(listed.number));
+        }
+    }
+    Ok(None)
+}
+
+/// What was delivered under the key of a listed message, if its header tells whether it's the same.
+fn telling(
+    ledger: &Ledger,
+    maildrop: &Maildrop,
+    policy: &Policy,
+    listed: &Listed<'_>,
+) -> Result<Option<(EntryId, Vec<Record>)>, ledger::Error> {
+    let Who::Known(id) = listed.who else { return Ok(None) };
+    let entry = ledger.entry(id);
+    let usable = matches!(entry.state, State::Delivered | State::Recorded | State::Seen)
+        && !entry.varies
+        && entry.utf8 == policy.utf8
+        && maildrop.times_listed(id) == 1;
+    if !usable {
+        return Ok(None);
+    }
+    let records = ledger.records(id)?;
+    Ok(records.iter().any(|record| record.digests.identity.is_some()).then_some((id, records)))
 }
 
 /// The entries of which a spot check shows another header.  That alone doesn't count: they are compared.
@@ -107,17 +173,8 @@ fn differing(
 ) -> Result<Vec<EntryId>, ledger::Error> {
     let mut differing = Vec::new();
     for (number, facts) in spot_checks {
-        let Some(Who::Known(id)) = maildrop.find(*number).map(|listed| listed.who) else { continue };
-        let entry = ledger.entry(id);
-        let usable = matches!(entry.state, State::Delivered | State::Recorded | State::Seen)
-            && !entry.varies
-            && entry.utf8 == policy.utf8
-            && maildrop.times_listed(id) == 1;
-        if !usable {
-            continue;
-        }
-        let records = ledger.records(id)?;
-        let has_identity = records.iter().any(|record| record.digests.identity.is_some());
+        let Some(listed) = maildrop.find(*number) else { continue };
+        let Some((id, records)) = telling(ledger, maildrop, policy, &listed)? else { continue };
         let header = facts.digests.header;
         let same = ledger.headers(id).contains(&header)
             || records.iter().any(|record| {
@@ -125,7 +182,7 @@ fn differing(
                     || (record.digests.identity.is_some()
                         && record.digests.identity == facts.digests.identity)
             });
-        if has_identity && !same {
+        if !same {
             differing.push(id);
         }
     }

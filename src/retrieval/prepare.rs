@@ -16,7 +16,7 @@ use crate::clock::{self, Time};
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
 use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Suspicion, Who, Why};
+use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::{Action, Event, Summary};
@@ -57,20 +57,24 @@ pub(super) fn prepare(
     let expected = self::spot_checks(memory);
     let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
     quick::judge(memory, &maildrop, ledger)?;
-    // One at a time each costs a wait: one a day.
-    let daily = expected[0].filter(|_| !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()));
-    // What was asked ahead is answered first.
-    let may_ask = expected[0].is_some() && !client.has_sizes_ahead();
-    let looks_moved = || looks_moved(&maildrop, ledger, &spot_checks.known).filter(|_| may_ask);
-    if let Some(number) = daily.or_else(looks_moved) {
-        spot_checks.ask(client, &[number])?;
+    if !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()) {
+        // One at a time each costs a wait: one a day.
+        if let [Some(number), _] = expected {
+            spot_checks.ask(client, &[number])?;
+        }
     }
-    let Headers { known: spot_checks, .. } = spot_checks;
-    let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &spot_checks)?;
+    let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &spot_checks.known)?;
     // Until the session has ended well, in which all of them become known.
     memory.habits.complete = false;
     let counted = drop_listing.map(|(messages, _)| messages);
     let mut decisions = decide(client, &mut maildrop, ledger, &policy, memory.sizes, counted)?;
+    let moved = doubts::moved(ledger, &maildrop, &policy, &spot_checks.known)?;
+    if let Some(number) = moved.filter(|_| expected[0].is_some()) {
+        spot_checks.ask(client, &[number])?;
+        if doubts::look(ledger, &maildrop, &policy, &spot_checks.known)? {
+            decisions = plan::decide(&maildrop, ledger, &policy);
+        }
+    }
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = (!plan::has_changed_size(&maildrop, ledger, policy.utf8)).then(|| ledger.now());
@@ -97,25 +101,6 @@ pub(super) fn spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
         .zip(first)
         .map(|(second, first)| if second < first { second } else { second.saturating_add(1) });
     [first, second].map(|number| number.and_then(MessageNumber::new))
-}
-
-/// Where messages that we have are gone and others have come, a known one whose header tells whether only the unique-ids
-/// have moved; unless a spot check has looked at one.
-fn looks_moved(
-    maildrop: &Maildrop,
-    ledger: &Ledger,
-    spot_checks: &[(MessageNumber, Facts)],
-) -> Option<MessageNumber> {
-    let known = |listed: Listed<'_>| match listed.who {
-        Who::Known(id) if ledger.entry(id).copies > 0 => Some(listed.number),
-        _ => None,
-    };
-    if spot_checks.iter().any(|(number, _)| maildrop.find(*number).and_then(known).is_some()) {
-        return None;
-    }
-    let come = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
-    let gone = || ledger.present().any(|id| maildrop.times_listed(id) == 0);
-    (come && gone()).then(|| maildrop.iter().filter_map(known).last()).flatten()
 }
 
 /// Headers as they come, one after the other.
