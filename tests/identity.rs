@@ -198,6 +198,20 @@ fn l14_a_renumbered_maildrop_does_not_come_again() {
 }
 
 #[test]
+fn where_most_of_a_maildrop_is_renumbered_and_the_rest_is_not_nothing_comes_again() {
+    let before = small(10);
+    let mut after = renumbered(&before);
+    after[..3].clone_from_slice(&before[..3]);
+    let served = serve(good(before), KEEP);
+    served.fetch().succeeds();
+    served.server.replace("me", after);
+    served.fetch().succeeds();
+    served.fetch().succeeds();
+    served.holds(stored(1..=10));
+    assert_eq!(served.server.count("RETR"), 10);
+}
+
+#[test]
 fn l14_equal_messages_match_one_for_one() {
     let served = serve(good([Message::new("a", body(1)), Message::new("b", body(2))]), KEEP);
     served.fetch().succeeds();

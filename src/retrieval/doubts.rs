@@ -90,6 +90,10 @@ pub(super) fn raise(
     habits.adds = adds;
     if let Some(reason) = suspicion {
         run.detail(|| format!("{reason}: all messages that are known are compared"));
+        if reason == Suspicion::MostAreGone && !ledger.is_renumbering() {
+            // Perhaps only some have kept their unique-ids.
+            ledger.begin_renumbering()?;
+        }
         ledger.doubt(None)?;
     }
     look(ledger, maildrop, policy, spot_checks)?;
