@@ -1,5 +1,6 @@
 //! What popfetch costs, beside the bare client and whichever of mpop, fdm, fetchmail (with procmail) and getmail are
-//! installed: `cargo bench`, or `cargo bench --bench speed -- [ROW…] [--runs N] [--programs NAME,…] [--list]`.
+//! installed: `cargo bench`, or `cargo bench --bench speed -- [ROW…] [--runs N] [--programs NAME,…] [--against BINARY]
+//! [--list]`.  `--against` names another build of popfetch that runs beside this one.
 //!
 //! Every program does the same job against the same server, in turns, each time in an empty home (or, where nothing is
 //! new, the same one), and what it delivered is compared by digest with what was sent.  Medians are shown; a program
@@ -54,7 +55,14 @@ fn main() {
             "--runs" => runs = args.next().and_then(|runs| runs.parse().ok()).expect("--runs N"),
             "--programs" => {
                 let wanted = args.next().expect("--programs NAME,…");
-                programs.retain(|program| wanted.split(',').any(|name| program.name().starts_with(name)));
+                programs.retain(|program| {
+                    *program == Program::Earlier
+                        || wanted.split(',').any(|name| program.name().starts_with(name))
+                });
+            }
+            "--against" => {
+                programs::EARLIER.set(args.next().expect("--against BINARY").into()).unwrap();
+                programs.insert(programs.len().min(2), Program::Earlier);
             }
             "--list" => {
                 for (name, _, what) in ROWS {

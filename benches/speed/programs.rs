@@ -4,17 +4,22 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::measure::Invocation;
 
 pub const PASSWORD: &str = "secret";
 /// The first argument with which this program calls itself to be the bare client.
 pub const BARE: &str = "--bare";
+/// The binary of [`Program::Earlier`], when one was named.
+pub static EARLIER: OnceLock<PathBuf> = OnceLock::new();
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     Bare,
     Popfetch,
+    /// Another build of popfetch, to compare with this one.
+    Earlier,
     Mpop,
     Fdm,
     Fetchmail,
@@ -60,13 +65,14 @@ impl Job {
 }
 
 impl Program {
-    pub const ALL: [Self; 6] =
-        [Self::Bare, Self::Popfetch, Self::Mpop, Self::Fdm, Self::Fetchmail, Self::Getmail];
+    pub const ALL: [Self; 7] =
+        [Self::Bare, Self::Popfetch, Self::Earlier, Self::Mpop, Self::Fdm, Self::Fetchmail, Self::Getmail];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare client",
             Self::Popfetch => "popfetch",
+            Self::Earlier => "earlier popfetch",
             Self::Mpop => "mpop",
             Self::Fdm => "fdm",
             Self::Fetchmail => "fetchmail",
@@ -82,16 +88,27 @@ impl Program {
         };
         match self {
             Self::Bare | Self::Popfetch => true,
+            Self::Earlier => EARLIER.get().is_some(),
             Self::Fetchmail => found("fetchmail") && found("procmail"),
             _ => found(self.name()),
         }
+    }
+
+    /// Whether it is popfetch, of this build or an earlier one.
+    pub fn is_popfetch(self) -> bool {
+        matches!(self, Self::Popfetch | Self::Earlier)
+    }
+
+    /// Whether a row that is for these alone has it: where this build runs, an earlier one does.
+    pub fn is_in(self, only: &[Self]) -> bool {
+        only.contains(&if self == Self::Earlier { Self::Popfetch } else { self })
     }
 
     /// Whether it can do this at all.
     pub fn can(self, job: &Job) -> bool {
         match self {
             Self::Bare => job.users.len() == 1 && !matches!(job.into, Destination::Procmail { .. }),
-            Self::Popfetch => true,
+            Self::Popfetch | Self::Earlier => true,
             Self::Mpop | Self::Fdm => !matches!(job.into, Destination::Procmail { parallel: 2.. }),
             // It delivers by procmail whatever is asked.
             Self::Fetchmail => !matches!(job.into, Destination::Procmail { parallel: 2.. }),
@@ -103,7 +120,7 @@ impl Program {
     pub fn prepare(self, home: &Path, job: &Job) -> Invocation {
         std::fs::create_dir_all(home).unwrap();
         let maildir = home.join("Maildir");
-        if self != Self::Popfetch && self != Self::Bare {
+        if !self.is_popfetch() && self != Self::Bare {
             for directory in ["", "new", "cur", "tmp"] {
                 std::fs::create_dir_all(maildir.join(directory)).unwrap();
                 mode(&maildir.join(directory), 0o700);
@@ -119,7 +136,8 @@ impl Program {
         write(&procmailrc, &rules);
         let words = match self {
             Self::Bare => self.bare(home, job),
-            Self::Popfetch => popfetch(home, job),
+            Self::Popfetch => popfetch(env!("CARGO_BIN_EXE_popfetch").as_ref(), home, job),
+            Self::Earlier => popfetch(EARLIER.get().unwrap(), home, job),
             Self::Mpop => mpop(home, job),
             Self::Fdm => fdm(home, job),
             Self::Fetchmail => fetchmail(home, job),
@@ -160,7 +178,7 @@ impl Program {
         let user = &job.users[0];
         let mut text = String::new();
         let file = match self {
-            Self::Bare | Self::Popfetch => return,
+            Self::Bare | Self::Popfetch | Self::Earlier => return,
             Self::Mpop => {
                 writeln!(text, " {} 127.0.0.1 {user}", unique_ids.len()).unwrap();
                 let mut sorted = unique_ids.to_vec();
@@ -192,7 +210,7 @@ impl Program {
     }
 }
 
-fn popfetch(home: &Path, job: &Job) -> Vec<OsString> {
+fn popfetch(binary: &Path, home: &Path, job: &Job) -> Vec<OsString> {
     let (tls, authority) = match &job.tls {
         Some(path) => ("implicit", format!("ca-file = \"{}\"\n", path.display())),
         None => ("none", String::new()),
@@ -218,7 +236,7 @@ fn popfetch(home: &Path, job: &Job) -> Vec<OsString> {
         .unwrap();
     }
     write(&home.join("popfetch.toml"), &text);
-    vec![env!("CARGO_BIN_EXE_popfetch").into(), "--config".into(), home.join("popfetch.toml").into()]
+    vec![binary.into(), "--config".into(), home.join("popfetch.toml").into()]
 }
 
 fn mpop(home: &Path, job: &Job) -> Vec<OsString> {

@@ -128,10 +128,10 @@ impl Row<'_> {
     fn run(&self) {
         let mut lines: Vec<(Figures, Job)> = Vec::new();
         for program in &self.bench.programs {
-            if !program.can(&self.job) || self.only.is_some_and(|only| !only.contains(program)) {
+            if !program.can(&self.job) || self.only.is_some_and(|only| !program.is_in(only)) {
                 continue;
             }
-            let variants: &[_] = if *program == Program::Popfetch { self.variants } else { &[("", "")] };
+            let variants: &[_] = if program.is_popfetch() { self.variants } else { &[("", "")] };
             for (variant, settings) in variants {
                 let line = Figures::new(*program, variant);
                 lines.push((line, Job { settings, ..self.job.clone() }));
@@ -147,7 +147,7 @@ impl Row<'_> {
         }
         if self.count_calls {
             for (index, (line, job)) in lines.iter_mut().enumerate() {
-                if line.program == Program::Popfetch && line.remark.is_empty() {
+                if line.program.is_popfetch() && line.remark.is_empty() {
                     self.calls(line, job, index);
                 }
             }
@@ -373,7 +373,7 @@ impl Bench {
         let job = Job { keep: true, into: Destination::Mbox, port, ..self.job(false) };
         let know = |program: Program, home: &Path, job: &Job| {
             program.know(home, job, &unique_ids);
-            if program == Program::Popfetch {
+            if program.is_popfetch() {
                 let invocation = program.prepare(home, job);
                 invocation.measure().unwrap();
                 // From what it then does, it learns what it has no need to ask.
@@ -384,7 +384,9 @@ impl Bench {
         let mut lines = Vec::new();
         for program in &self.programs {
             let variants: &[_] = match program {
-                Program::Popfetch => &[(" full listing", "listing = \"full\""), (" quick poll", "")],
+                Program::Popfetch | Program::Earlier => {
+                    &[(" full listing", "listing = \"full\""), (" quick poll", "")]
+                }
                 _ => USUAL,
             };
             for (variant, settings) in variants {
@@ -423,7 +425,7 @@ impl Bench {
             }
         }
         for (line, invocation) in &mut lines {
-            if line.program == Program::Popfetch && line.remark.is_empty() {
+            if line.program.is_popfetch() && line.remark.is_empty() {
                 line.remark = match invocation.system_calls() {
                     Ok((all, syncs, _)) => format!("{all} system calls, {syncs} syncs"),
                     Err(output) => format!("not counted: {output}"),
@@ -503,7 +505,7 @@ impl Bench {
         // A port that nobody listens on.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut lines = Vec::new();
-        for program in [Program::Popfetch, Program::Mpop] {
+        for program in [Program::Popfetch, Program::Earlier, Program::Mpop] {
             if !self.programs.contains(&program) {
                 continue;
             }
@@ -520,7 +522,7 @@ impl Bench {
                 }
                 let runs = (0..self.runs * 4).map(|_| invocation.measure().unwrap()).collect();
                 let remark = match (program, invocation.system_calls()) {
-                    (Program::Popfetch, Ok((all, ..))) => format!("{all} system calls"),
+                    (Program::Popfetch | Program::Earlier, Ok((all, ..))) => format!("{all} system calls"),
                     _ => String::new(),
                 };
                 lines.push(Figures { runs, remark, ..Figures::new(program, what) });
@@ -627,7 +629,7 @@ impl Bench {
 
     fn cpu(&self) {
         let mail = Mail::new(&mail::mixed(200, 17_000_000));
-        for program in [Program::Bare, Program::Popfetch, Program::Mpop] {
+        for program in [Program::Bare, Program::Popfetch, Program::Earlier, Program::Mpop] {
             if !self.programs.contains(&program) {
                 continue;
             }
