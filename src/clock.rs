@@ -3,46 +3,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Wall-clock time in whole seconds since 1970-01-01 UTC.  May run backwards: who needs order keeps the latest seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time(pub i64);
+use crate::types::Time;
 
-impl Time {
-    /// The time now.
-    #[must_use]
-    pub fn now() -> Self {
-        Self::from_system(system_now())
-    }
-
-    /// The second in which a time of the system's lies.
-    #[must_use]
-    pub fn from_system(time: SystemTime) -> Self {
-        let seconds = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
-        Self(match time.duration_since(UNIX_EPOCH) {
-            Ok(since) => seconds(since),
-            Err(before) => seconds(before.duration()).saturating_neg(),
-        })
-    }
-
-    /// The same for the system; what it can't say is 1970.
-    #[must_use]
-    pub fn to_system(self) -> SystemTime {
-        let seconds = std::time::Duration::from_secs(self.0.unsigned_abs());
-        let time = if self.0 < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
-        time.unwrap_or(UNIX_EPOCH)
-    }
-
-    /// Seconds from `earlier` to `self`; negative when the clock has been set back.
-    #[must_use]
-    pub fn seconds_since(self, earlier: Self) -> i64 {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    /// The UTC day this time lies in, counted from 1970-01-01.
-    #[must_use]
-    pub fn day(self) -> i64 {
-        self.0.div_euclid(86_400)
-    }
+/// The time now.
+#[must_use]
+pub fn now() -> Time {
+    Time::from_system(system_now())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]

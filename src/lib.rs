@@ -24,6 +24,7 @@
 )]
 
 pub mod access;
+pub mod account;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -42,3 +43,4 @@ pub mod retrieval;
 pub mod secret;
 pub mod stop;
 pub mod text;
+pub mod types;

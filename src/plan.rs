@@ -16,11 +16,10 @@ pub(crate) mod trial;
 use std::cmp::Reverse;
 use std::fmt;
 
-use crate::clock::Time;
-use crate::config::account::{Account, Limits, Retention};
+use crate::account::{Account, Limits, Retention};
 use crate::ledger::{Entry, Ledger, State};
 use crate::proof::{DestinationId, EntryId};
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, Time};
 
 pub use maildrop::{Listed, Maildrop, Who};
 pub use suspicion::{Adds, Suspicion, is_renumbered, suspicion};

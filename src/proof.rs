@@ -13,9 +13,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::clock::Time;
 use crate::message::{Digest, Digests};
-use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
 /// The bytes of this piece are whole and durable where they wait for publication.
 #[derive(Debug)]

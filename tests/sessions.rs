@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use popfetch::protocol::command::Command;
 use popfetch::protocol::error::Error;
 use popfetch::protocol::session::{Event, Reply, Session};
-use popfetch::protocol::types::MessageNumber;
 use popfetch::secret::Secret;
+use popfetch::types::MessageNumber;
 
 /// How the server's octets arrive.
 const CHUNKS: [usize; 5] = [usize::MAX, 1, 2, 3, 7];

@@ -9,7 +9,7 @@ use super::{Client, Transaction, login};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::{Event, Sent};
-use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 
 const FIRST: MessageNumber = MessageNumber::FIRST;
 

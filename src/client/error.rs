@@ -5,7 +5,7 @@ use crate::exit::ExitCode;
 use crate::protocol::auth::{AuthError, Method, Refusal};
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::SaslError;
-use crate::protocol::types::MessageNumber;
+use crate::types::MessageNumber;
 
 /// Why a session failed.
 #[derive(Debug, thiserror::Error)]

@@ -5,12 +5,12 @@ use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 
 use super::{Call, Client, Credentials, Flight, Next, Pipelining};
-use crate::config::account::{Auth, Tls, Trust};
+use crate::account::{Auth, Tls, Trust};
 use crate::connection::Connectors;
 use crate::protocol::session::{Event, Sent};
-use crate::protocol::types::MessageNumber;
 use crate::secret::Secret;
 use crate::stop::Stop;
+use crate::types::MessageNumber;
 
 /// What comes before the script: a greeting, capabilities, and a login.
 const LOGIN: &[u8] = b"+OK\r\n+OK\r\nUIDL\r\nTOP\r\nPIPELINING\r\n.\r\n+OK\r\n+OK\r\n";

@@ -11,8 +11,8 @@ use super::ahead::Ahead;
 use super::error::Error;
 use super::line::{Dialogue, Line};
 use super::{Authorization, Client, Pipelining, Transaction};
+use crate::account::{Auth, Tls, Trust};
 use crate::clock;
-use crate::config::account::{Auth, Tls, Trust};
 use crate::connection::{self, Connection, Connectors, Security, Target};
 use crate::protocol::auth::{
     self, ApopChallenge, Channel, Circumstances, Method, Offer, Wanted, after_refusal, methods,

@@ -29,8 +29,8 @@ use crate::protocol::auth::{self, ApopChallenge};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::{Event, ResponseCode, Sent};
-use crate::protocol::types::{MessageNumber, Octets, UniqueId};
 use crate::protocol::{self, capability::Capabilities};
+use crate::types::{MessageNumber, Octets, UniqueId};
 use line::Line;
 
 /// Octets of unanswered commands in flight at most: some 2,000 `RETR`s.  Far below what any

@@ -6,12 +6,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::{Call, Client, Credentials, Error, Flight, Next, Transaction};
-use crate::config::account::{Auth, Tls, Trust};
+use crate::account::{Auth, Tls, Trust};
 use crate::connection::Connectors;
 use crate::protocol::session::Event;
-use crate::protocol::types::MessageNumber;
 use crate::secret::Secret;
 use crate::stop::Stop;
+use crate::types::MessageNumber;
 
 /// Serves one client: greets, refuses CAPA, accepts any login, and leaves the rest to `then`, which gets the first line
 /// after it.

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use blake3::Hasher;
 
-use super::account::{Account, Auth, PasswordSource};
 use super::locate::{Environment, read_as};
+use crate::account::{Account, Auth, PasswordSource};
 use crate::secret::Secret;
 
 /// Octets of one file that count.

@@ -10,7 +10,6 @@
 //!
 //! Nothing here speaks to a server, and only `locate.rs` reads the environment.
 
-pub mod account;
 mod error;
 pub mod file;
 pub mod fingerprint;
@@ -27,7 +26,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-use account::{Account, Deliver, Retention};
+use crate::account::{Account, Deliver, Retention};
 pub use error::{ConfigError, Fault, Location, Mistake, Place};
 use error::{nearest, quoted, shown_path};
 use file::{AccountTable, Setting};

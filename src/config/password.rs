@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use rustix::termios::{OptionalActions, Termios};
 
-use super::account::{Account, Auth, PasswordSource};
 use super::error::{ConfigError, Mistake, quoted, shown_path};
 use super::locate::{Environment, read, read_as, read_private};
 use super::{netrc, resolve};
 use crate::access::{self, Owner};
+use crate::account::{Account, Auth, PasswordSource};
 use crate::secret::Secret;
 use crate::stop::Stop;
 use crate::text::printable;
@@ -348,7 +348,7 @@ fn said(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{from_command, obtain};
-    use crate::config::account::{Account, PasswordSource};
+    use crate::account::{Account, PasswordSource};
     use crate::config::locate::Environment;
     use crate::config::{ConfigError, load};
     use crate::secret::Secret;

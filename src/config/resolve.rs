@@ -7,10 +7,6 @@ use std::time::Duration;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-use super::account::{
-    Account, Auth, Deliver, Limits, ListingMode, PasswordSource, Pipe, PipeCommand, Retention, Switch,
-    SyncMode, Tls, Trust,
-};
 use super::error::{Fault, Mistake, Place, nearest, quoted};
 use super::file::{
     AccountTable, Amount, Command, DestinationTable, LeaveOnServer, Netrc, RetentionTable, Setting,
@@ -18,7 +14,11 @@ use super::file::{
 use super::locate::Environment;
 use super::units;
 use crate::access::{self, Owner};
-use crate::protocol::types::Octets;
+use crate::account::{
+    Account, Auth, Deliver, Limits, ListingMode, PasswordSource, Pipe, PipeCommand, Retention, Switch,
+    SyncMode, Tls, Trust,
+};
+use crate::types::Octets;
 
 /// What an account is resolved against.
 #[derive(Debug, Clone, Copy)]

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::account::*;
 use super::file::{AccountTable, DestinationTable, RetentionTable};
 use super::keys::{DESTINATION_KEYS, KEYS, RETENTION_KEYS};
 use super::locate::Environment;
 use super::url::Flags;
 use super::{ConfigError, Configuration, Request, for_run, fuzz_config, load};
-use crate::protocol::types::Octets;
+use crate::account::*;
+use crate::types::Octets;
 
 struct Home {
     directory: tempfile::TempDir,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::{Mistake, quoted};
-use crate::protocol::types::Octets;
+use crate::types::Octets;
 
 /// The longest duration: ten years.  Sums with a clock's reading then stay far from any limit.
 pub(super) const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);

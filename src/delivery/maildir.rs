@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use self::folders::{Folders, holds, missing};
 pub use self::recovery::{Recovered, clean, recover};
-use crate::config::account::SyncMode;
+use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting, differs};
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;

@@ -16,13 +16,13 @@ use rustix::fs::OFlags;
 use super::mbox::{Formatter, Sink};
 use super::spool::Spool;
 use super::{Error, Inlet, Intake, Outlet, Recorder, Waiting};
-use crate::clock::Time;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
 use crate::message::date::asctime;
 use crate::message::{Digest, Facts};
 use crate::proof::{Noted, Piece, Place, Published, Spooled, Staged};
 use crate::text;
+use crate::types::Time;
 
 /// Copied at once.
 const CHUNK: usize = 128 * 1024;
@@ -235,10 +235,10 @@ impl Outlet for StdoutOutlet {
 #[cfg(test)]
 mod tests {
     use super::{StdoutInlet, StdoutOutlet};
-    use crate::clock::Time;
     use crate::delivery::trial::{Told, noted, pieces};
     use crate::delivery::{Error, Outlet as _};
     use crate::exit::ExitCode;
+    use crate::types::Time;
     use std::fs::File;
     use std::io::{Read as _, Seek as _, Write as _};
     use std::os::fd::OwnedFd;

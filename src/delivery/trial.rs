@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Error, Failure, Inlet, Recorder, Settler};
 use crate::message::{Examiner, Facts};
 use crate::proof::{Arrival, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
-use crate::protocol::types::MessageNumber;
+use crate::types::MessageNumber;
 
 pub(super) fn facts(text: &[u8], sender: &str, recipient: &str) -> Facts {
     let mut examiner = Examiner::new(b"");

@@ -4,10 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
-use crate::clock::Time;
 use crate::proof::{
     Arrival, Delivered, DestinationId, IntentId, Noted, NotedPlace, Piece, Place, Published, Staged,
 };
+use crate::types::Time;
 
 use super::line::{DigestsField, KeyField, LONGEST_HEADER, LONGEST_OUTCOME, Line, Notes};
 use super::{Error, Ledger};

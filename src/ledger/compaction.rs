@@ -6,15 +6,16 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
-use crate::clock::Time;
 use crate::durable::{self, Step};
 use crate::proof::EntryId;
+use crate::types::Time;
 
 use super::index::Index;
 use super::journal::{Journal, Window};
 use super::line::{DigestsField, KeyField, Line, Notes, VERSION};
 use super::messages::Message;
-use super::{Entry, Error, Extent, FILE, Mailbox, NEW_FILE};
+use super::{Entry, Error, Extent, FILE, NEW_FILE};
+use crate::account::Mailbox;
 
 /// What is written at once.
 const CHUNK: usize = 256 * 1024;

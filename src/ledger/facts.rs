@@ -1,29 +1,7 @@
 //! What the ledger tells of a mailbox and its messages.
 
-use crate::clock::Time;
-use crate::message::{Digest, Digests};
-use crate::protocol::types::Octets;
-
-/// Whose maildrop: user, host, port, where 110 and 995 are one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Mailbox {
-    /// As the user typed it.
-    pub user: String,
-    /// Lower case, A-label, no final dot.
-    pub host: String,
-    /// 995 counts as 110.
-    pub port: u16,
-}
-
-impl Mailbox {
-    /// The name of its directory under the state directory: never a raw name in a path.
-    #[must_use]
-    pub fn directory_name(&self) -> String {
-        // Neither a host nor a port holds a NUL, so no two identities make the same octets.
-        let identity = format!("{}\0{}\0{}", self.port, self.host, self.user);
-        Digest::of(identity.as_bytes()).as_bytes().iter().map(|octet| format!("{octet:02x}")).collect()
-    }
-}
+use crate::message::Digests;
+use crate::types::{Octets, Time};
 
 /// What is known of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::clock::Time;
+use crate::types::Time;
 
-use super::Mailbox;
 use super::index::Index;
 use super::journal;
 use super::line::{self, Line};
+use crate::account::Mailbox;
 
 /// Replays arbitrary octets as a ledger: must neither panic nor take more memory than they warrant.
 pub fn fuzz_replay(octets: &[u8]) {

@@ -6,10 +6,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::clock::Time;
 use crate::message::Digest;
 use crate::proof::{DestinationName, EntryId, Intent, IntentId};
-use crate::protocol::types::Octets;
+use crate::types::{Octets, Time};
 
 use super::destinations::Destinations;
 use super::line::{KeyField, Line, Notes};

@@ -9,12 +9,13 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::clock::Time;
 use crate::durable::{self, Step};
+use crate::types::Time;
 
 use super::index::{Index, leaves_working};
 use super::line::{self, LONGEST_HEADER, Line, MAGIC, MAY_BE_PASSED_OVER, VERSION};
-use super::{Error, Extent, Mailbox};
+use super::{Error, Extent};
+use crate::account::Mailbox;
 
 /// What is read or written at once.
 const CHUNK: usize = 256 * 1024;
@@ -586,10 +587,10 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::{CHUNK, Journal, LOOK, Lines, Next, Replayed, Window, ends_in_order, later_group};
-    use crate::clock::Time;
     use crate::ledger::Error;
     use crate::ledger::index::Index;
     use crate::ledger::line::Line;
+    use crate::types::Time;
 
     const STAMP: (Time, Time) = (Time(1), Time(1));
 

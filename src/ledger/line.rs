@@ -41,11 +41,10 @@ mod fields;
 use std::borrow::Cow;
 use std::io::Write as _;
 
-use crate::clock::Time;
 use crate::message::{Digest, Digests};
 use crate::proof::{DestinationId, DestinationKind, Key, NotedPlace};
-use crate::protocol::types::{UniqueId, parse_decimal};
 use crate::text;
+use crate::types::{Time, UniqueId, parse_decimal};
 
 use super::State;
 use fields::{Fields, short, shorter, unescape};
@@ -735,7 +734,7 @@ impl<T: std::fmt::Display> std::fmt::Display for Or<T> {
 #[cfg(test)]
 mod tests {
     use super::{LONGEST_HEADER, LONGEST_OUTCOME, Line, checked};
-    use crate::clock::Time;
+    use crate::types::Time;
 
     const SUM: &str = "-2-M0kXyWq_8-4nDbxJ3VYhR";
 

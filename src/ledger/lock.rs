@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Time;
+use crate::clock;
 use crate::durable::{self, Step};
 use crate::stop::Stop;
+use crate::types::Time;
 
 use super::Error;
 
@@ -43,7 +44,7 @@ impl Lock {
                 // Somebody who cleaned up may have taken the file's name away meanwhile.
                 Ok(()) if has_its_name(&file, &path) => {
                     // For those who find it held: since when.  It may be unknown.
-                    let _ = file.set_modified(Time::now().to_system());
+                    let _ = file.set_modified(clock::now().to_system());
                     return Ok(Self { _file: Arc::new(file) });
                 }
                 Ok(()) => continue,
@@ -101,7 +102,7 @@ mod tests {
             assert!(matches!(Lock::acquire(&directory, wait, &stop), Err(Error::Locked)));
         }
         // Since when, others can see.
-        let now = crate::clock::Time::now();
+        let now = crate::clock::now();
         let since = Lock::held_since(&directory).unwrap();
         assert!((0..60).contains(&now.seconds_since(since)), "{since:?}");
         let clone = held.clone();

@@ -1,9 +1,8 @@
 //! What is said of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
 //! are deleted, and which of them a listing held.
 
-use crate::clock::Time;
 use crate::proof::{EntryId, Key};
-use crate::protocol::types::Octets;
+use crate::types::{Octets, Time};
 
 use super::journal::Window;
 use super::line::{DigestsField, KeyField, Line, Notes};

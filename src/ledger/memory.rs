@@ -11,11 +11,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::Extent;
-use crate::clock::Time;
 use crate::durable;
 use crate::exit::ExitCode;
-use crate::protocol::types::{Octets, UniqueId, UniqueIdBuf, parse_decimal};
 use crate::text;
+use crate::types::{Octets, Time, UniqueId, UniqueIdBuf, parse_decimal};
 
 /// Its name in the mailbox's directory.
 pub(super) const FILE: &str = "memory";
@@ -199,7 +198,7 @@ pub struct Pause {
     pub refused: Time,
     /// Not before then is it tried again.
     pub until: Time,
-    /// [`crate::config::account::Account::fingerprint`] at that time: another one ends the pause.
+    /// [`crate::account::Account::fingerprint`] at that time: another one ends the pause.
     pub configuration: String,
 }
 
@@ -645,8 +644,8 @@ mod tests {
         Adds, Alert, ExitCode, Extent, Flight, Habits, Lasting, Limit, Memory, Names, Offer, Pause,
         Pipelining, Quick, Stage, UniqueIds, Utf8,
     };
-    use crate::clock::Time;
-    use crate::protocol::types::{Octets, UniqueId};
+    use crate::types::Time;
+    use crate::types::{Octets, UniqueId};
 
     fn full() -> Memory {
         let unique_id = |text: &'static [u8]| UniqueId::new(text).map(UniqueId::to_buf);

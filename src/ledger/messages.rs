@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::Time;
 use crate::message::Digests;
 use crate::proof::{DestinationId, EntryId, Intent, IntentId, Key};
+use crate::types::Time;
 
 use super::index::Contradiction;
 

@@ -48,16 +48,17 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
 
-use crate::clock::{self, Time};
+use crate::account::Mailbox;
+use crate::clock;
 use crate::durable::{self, Step};
 use crate::message::Digest;
 use crate::proof::{
     Arrival, Delivered, DestinationId, DestinationName, DestinationRecord, EntryId, Intent, Key,
 };
-use crate::protocol::types::{MessageNumber, UniqueId};
+use crate::types::{MessageNumber, Time, UniqueId};
 
 pub use error::Error;
-pub use facts::{Entry, Extent, Mailbox, Record, State};
+pub use facts::{Entry, Extent, Record, State};
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
 pub use maildrop::{Asked, Match};
@@ -76,6 +77,19 @@ const NEW_FILE: &str = "ledger.new";
 const LONGEST_LEAP: i64 = 30 * 86_400;
 /// A smaller file is not worth compacting.
 const COMPACT_FROM: u64 = 64 * 1024;
+
+/// The directory of a mailbox's ledger under the state directory.
+#[must_use]
+pub fn directory(state: &Path, mailbox: &Mailbox) -> PathBuf {
+    state.join(directory_name(mailbox))
+}
+
+/// Its name there: a digest, never a raw name in a path.
+fn directory_name(mailbox: &Mailbox) -> String {
+    // Neither a host nor a port holds a NUL, so no two identities make the same octets.
+    let identity = format!("{}\0{}\0{}", mailbox.port, mailbox.host, mailbox.user);
+    Digest::of(identity.as_bytes()).as_bytes().iter().map(|octet| format!("{octet:02x}")).collect()
+}
 
 /// An open ledger: locked and to be written ([`Ledger::open`]), or only to be read ([`Ledger::read`]).
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use siphasher::sip128::SipHasher13;
 
-use crate::clock::Time;
 use crate::proof::EntryId;
+use crate::types::Time;
 
 use super::State;
 use super::index::Contradiction;

@@ -9,15 +9,15 @@ use proptest::prelude::*;
 
 use super::compaction::{self, Heading, Shape};
 use super::lock::Lock;
-use super::{Error, Ledger, Mailbox, Match, State};
-use crate::clock::Time;
+use super::{Error, Ledger, Match, State};
+use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
 use crate::proof::{
     Arrival, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, NotedPlace,
     Piece, Place, Published, Spooled, Staged,
 };
-use crate::protocol::types::{MessageNumber, Octets, UniqueId};
 use crate::stop::Stop;
+use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
 const NOW: Time = Time(1_700_000_000);
 const DAY: i64 = 86_400;
@@ -761,12 +761,12 @@ fn directory_names() {
         mailbox("../../etc", "a.example", 110),
     ]
     .iter()
-    .map(Mailbox::directory_name)
+    .map(super::directory_name)
     .collect();
     let different: std::collections::HashSet<_> = names.iter().collect();
     assert_eq!(different.len(), names.len());
     assert!(names.iter().all(|name| name.len() == 36 && name.bytes().all(|b| b.is_ascii_hexdigit())));
-    assert_eq!(names[0], mailbox("me", "a.example", 110).directory_name());
+    assert_eq!(names[0], super::directory_name(&mailbox("me", "a.example", 110)));
 }
 
 #[test]

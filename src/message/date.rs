@@ -1,7 +1,7 @@
 //! Dates as mail writes them: RFC 5322 §3.3 for header fields, asctime(3) for From_ lines (RFC 4155), both in UTC.  It
 //! reads no clock.
 
-use crate::clock::Time;
+use crate::types::Time;
 
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] =
@@ -89,7 +89,7 @@ fn name(names: &[&'static str], index: i64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::{asctime, day_of_month, rfc5322, time_of_day};
-    use crate::clock::Time;
+    use crate::types::Time;
 
     #[test]
     fn dates() {

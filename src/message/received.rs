@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use crate::clock::Time;
 use crate::message::date;
+use crate::types::Time;
 
 /// What a `Received` line says.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ fn comment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Retrieval, received_line};
-    use crate::clock::Time;
+    use crate::types::Time;
 
     #[test]
     fn says_where_how_and_when() {

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use hashbrown::HashTable;
 
 use crate::proof::EntryId;
-use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+use crate::types::{MessageNumber, Octets, UniqueId};
 
 /// The messages of one session, ascending by number.
 #[derive(Debug)]
@@ -313,7 +313,7 @@ fn slice<'a>(names: &'a [u8], ends: &[u32], index: u32) -> &'a [u8] {
 mod tests {
     use super::{Contradiction, Maildrop, Who};
     use crate::proof::EntryId;
-    use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+    use crate::types::{MessageNumber, Octets, UniqueId};
 
     fn number(n: u32) -> MessageNumber {
         MessageNumber::new(n).unwrap()

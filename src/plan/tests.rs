@@ -5,11 +5,10 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::trial::{NOW, SIZE, World, number};
 use super::{Decision, Policy, Retired, Why, at_once, decide, is_renumbered, retire};
-use crate::clock::Time;
-use crate::config::account::{Limits, Retention};
+use crate::account::{Limits, Retention};
 use crate::ledger::State;
 use crate::proof::EntryId;
-use crate::protocol::types::Octets;
+use crate::types::{Octets, Time};
 
 use Decision::{Compare, Leave, Retrieve};
 

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::{Maildrop, Policy};
-use crate::clock::Time;
-use crate::config::account::Retention;
+use crate::account::Mailbox;
+use crate::account::Retention;
 use crate::ledger::lock::Lock;
-use crate::ledger::{Ledger, Mailbox, Match};
+use crate::ledger::{Ledger, Match};
 use crate::message::{Digest, Digests, Facts};
 use crate::proof::{
     Arrival, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece, Place, Published,
     Spooled, Staged,
 };
-use crate::protocol::types::{MessageNumber, Octets, UniqueId};
 use crate::stop::Stop;
+use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
 pub(crate) const NOW: Time = Time(1_700_000_000);
 pub(crate) const DAY: i64 = 86_400;

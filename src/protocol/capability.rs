@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::command::{CAPABILITY_LIMIT, Sent};
 use super::error::Error;
-use super::types::parse_decimal;
+use crate::types::parse_decimal;
 
 /// The capabilities that say something to us, and what is remembered of a list.
 const KNOWN: [&str; 12] = [

@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use super::types::MessageNumber;
 use crate::secret::Secret;
 use crate::text::printable;
+use crate::types::MessageNumber;
 
 /// The longest command line, CRLF included (RFC 2449 §4).  Servers cut or refuse longer ones, so what they would
 /// take for the user's name or password isn't known.
@@ -348,8 +348,8 @@ fn joined(parts: &[&[u8]]) -> Result<Secret, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::{Answer, Command, Refusal, Sent};
-    use crate::protocol::types::MessageNumber;
     use crate::secret::Secret;
+    use crate::types::MessageNumber;
 
     fn n(number: u32) -> MessageNumber {
         MessageNumber::new(number).unwrap()

@@ -268,7 +268,7 @@ impl fmt::Debug for Words {
 mod tests {
     use super::{Awaiting, Error, Words};
     use crate::protocol::command::{Refusal, Sent};
-    use crate::protocol::types::MessageNumber;
+    use crate::types::MessageNumber;
 
     #[test]
     fn sentences_codes_and_suggestions() {

@@ -5,7 +5,7 @@
 
 use super::command::LISTING_LIMIT;
 use super::error::{Error, Words};
-use super::types::{MessageNumber, Octets, UniqueId, parse_decimal};
+use crate::types::{MessageNumber, Octets, UniqueId, parse_decimal};
 
 /// What STAT says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn fuzz_listing(line: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::{DropListing, drop_listing, scan_line, unique_id_line};
-    use crate::protocol::types::Octets;
+    use crate::types::Octets;
 
     #[test]
     fn unique_ids() {

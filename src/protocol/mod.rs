@@ -95,4 +95,3 @@ pub mod redact;
 pub mod response;
 pub mod sasl;
 pub mod session;
-pub mod types;

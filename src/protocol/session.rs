@@ -11,7 +11,7 @@ use super::command::{Answer, Command, LISTING_OCTETS, Refusal, TOP_OCTETS};
 use super::error::{Awaiting, Error, Words};
 use super::framing::{Body, Front, LineEnd, front, unstuffed};
 use super::response::{StatusLine, status_line};
-use super::types::MessageNumber;
+use crate::types::MessageNumber;
 
 pub use super::command::Sent;
 pub use super::response::{Reply, ResponseCode};
@@ -24,7 +24,7 @@ pub const STATUS_LINE_LIMIT: usize = 8 * 1024;
 pub const CHALLENGE_LIMIT: usize = 16 * 1024;
 
 /// The longest line of CAPA, LIST and UIDL, its end included: a number, blanks and the longest unique-id that
-/// [`UniqueId`](super::types::UniqueId) takes, twice over.  A message's lines have no limit.
+/// [`UniqueId`](crate::types::UniqueId) takes, twice over.  A message's lines have no limit.
 pub const LISTING_LINE_LIMIT: usize = 2 * 1024;
 
 /// What a TLS record begins with when it's an alert or a handshake (RFC 8446 §5.1).

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use super::Action;
 use crate::plan::Why;
-use crate::protocol::types::{MessageNumber, Octets};
 use crate::text::{count, shortened, size};
+use crate::types::{MessageNumber, Octets};
 
 /// Lines that are held back at most.
 const BLOCK: usize = 1000;
@@ -135,8 +135,8 @@ impl Table {
 mod tests {
     use super::{BLOCK, Table};
     use crate::plan::Why;
-    use crate::protocol::types::{MessageNumber, Octets};
     use crate::report::Action;
+    use crate::types::{MessageNumber, Octets};
 
     fn number(n: u32) -> MessageNumber {
         MessageNumber::new(n).unwrap()

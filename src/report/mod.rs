@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::exit::ExitCode;
 use crate::plan::Why;
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets};
 
 /// Something that happened in one account's run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use super::dry_run::Table;
 use super::reasons::{self, Reasons};
 use super::{Event, Postponed, Reporter, Summary};
 use crate::exit::ExitCode;
-use crate::protocol::types::{MessageNumber, Octets};
 use crate::text::{count, printable, shortened, size};
+use crate::types::{MessageNumber, Octets};
 
 /// Warnings about one account that are printed at most, unless details are wanted.
 const MOST_WARNINGS: u64 = 100;

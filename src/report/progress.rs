@@ -13,8 +13,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::plain::{Plain, name};
 use super::{Event, Reporter};
-use crate::protocol::types::Octets;
 use crate::text::{count, size};
+use crate::types::Octets;
 
 /// Tells a run in bars, and in lines between them.
 #[derive(Debug)]
@@ -182,10 +182,10 @@ mod tests {
     use indicatif::{ProgressDrawTarget, TermLike};
 
     use super::{COUNTING, COUNTING_NARROW, COUNTING_UP, COUNTING_UP_NARROW, Progress, SAYING};
-    use crate::protocol::types::Octets;
     use crate::report::plain::tests::Sink;
     use crate::report::plain::{Level, Plain, Printer};
     use crate::report::{Event, Reporter as _, Summary};
+    use crate::types::Octets;
 
     /// A terminal of so many columns that notes what is written, with the cursor's movements in brackets.
     #[derive(Clone)]

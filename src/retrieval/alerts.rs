@@ -13,12 +13,12 @@ use super::conditions;
 use super::error::Error;
 use super::run::Run;
 use crate::client;
-use crate::clock::Time;
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Alert, Memory, Pause};
 use crate::message::date;
 use crate::report::{Event, Kind, Summary};
+use crate::types::Time;
 
 /// After the first refused login the next one waits so long, after each further one twice as long,
 const FIRST_PAUSE: i64 = 15 * 60;

@@ -11,13 +11,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
-use crate::clock::Time;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::ledger::{self, Ledger, Match};
 use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, Time};
 
 /// What the network thread hands over.
 #[derive(Debug)]

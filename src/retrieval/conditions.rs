@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::fetch::Tally;
-use crate::clock::Time;
-use crate::config::account::Retention;
+use crate::account::Retention;
 use crate::exit::ExitCode;
 use crate::ledger::memory::{Alert, Lasting, Memory};
 use crate::ledger::{Ledger, State};
@@ -14,6 +13,7 @@ use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::EntryId;
 use crate::report::{Condition, Kind, Postponed, Summary};
 use crate::text::{count, printable, shortened};
+use crate::types::Time;
 
 /// Destinations that are named at most.
 const MOST_NAMED: usize = 3;

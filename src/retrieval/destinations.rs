@@ -12,8 +12,8 @@ use super::error::Error;
 use super::recovery::Settling;
 use super::run::Run;
 use crate::access::{self, Owner};
-use crate::clock::Time;
-use crate::config::account::{Account, Deliver, Pipe, PipeCommand, Retention, SyncMode};
+use crate::account::{Account, Deliver, Pipe, PipeCommand, Retention, SyncMode};
+use crate::clock;
 use crate::delivery::mbox::{self, MboxInlet, MboxOutlet};
 use crate::delivery::pipe::{self, PipeInlet, PipeOutlet};
 use crate::delivery::stdout::{StdoutInlet, StdoutOutlet};
@@ -237,7 +237,7 @@ fn open(
             let (reporter, account) = (Arc::clone(&run.context.reporter), run.account.name.clone());
             let warn = Box::new(move |text| reporter.report(&account, &Event::Warning(text)));
             Opened {
-                inlet: Box::new(MboxInlet::new(directory.to_owned(), Time::now)),
+                inlet: Box::new(MboxInlet::new(directory.to_owned(), clock::now)),
                 outlet: Box::new(MboxOutlet::new(settings, neighbours, warn)),
                 inode: None,
             }
@@ -261,7 +261,7 @@ fn open(
             }
         }
         Deliver::Stdout => Opened {
-            inlet: Box::new(StdoutInlet::new(directory.to_owned(), Time::now)),
+            inlet: Box::new(StdoutInlet::new(directory.to_owned(), clock::now)),
             outlet: Box::new(StdoutOutlet::new(stdout::open()?, run.account.sync != SyncMode::Off)),
             inode: None,
         },

@@ -12,7 +12,7 @@ use crate::ledger::{self, Ledger, Record, State};
 use crate::message::Facts;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
-use crate::protocol::types::MessageNumber;
+use crate::types::MessageNumber;
 
 /// Of more messages than these that come back together, a sample is compared where such a set has matched before.
 const MANY: usize = 64;

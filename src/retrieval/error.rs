@@ -8,7 +8,7 @@ use crate::delivery;
 use crate::exit::ExitCode;
 use crate::ledger;
 use crate::plan::maildrop::Contradiction;
-use crate::protocol::types::MessageNumber;
+use crate::types::MessageNumber;
 
 /// What ended the run of one mailbox.
 #[derive(Debug, thiserror::Error)]
@@ -240,7 +240,7 @@ mod tests {
     use crate::exit::ExitCode;
     use crate::ledger::Error as LedgerError;
     use crate::plan::maildrop::Contradiction;
-    use crate::protocol::types::MessageNumber;
+    use crate::types::MessageNumber;
     use crate::{access, client, delivery, durable};
 
     fn text(of: &str) -> String {

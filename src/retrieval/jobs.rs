@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Context, Options, retrieve};
-use crate::config::account::{Account, Deliver};
+use crate::account::{Account, Deliver};
 use crate::exit::ExitCode;
 use crate::report::{Event, Summary, Trouble};
 
@@ -177,7 +177,7 @@ fn server(account: &Account) -> (&str, u16) {
 #[cfg(test)]
 mod tests {
     use super::{Account, Connections, Queue, most_open, server};
-    use crate::config::account::{
+    use crate::account::{
         Auth, Deliver, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
     };
     use std::collections::HashMap;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::run::Run;
+use crate::account::{Account, Auth, Switch};
 use crate::client::{self, Ahead, Call, Client, Credentials, LoginFacts, Pipelining, Transaction};
-use crate::clock::Time;
-use crate::config::account::{Account, Auth, Switch};
+use crate::clock;
 use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
 use crate::secret::Secret;
+use crate::types::Time;
 
 /// What a server offers is asked again after a week.
 const OFFERS_LAST: i64 = 7 * 86_400;
@@ -58,7 +59,7 @@ pub(super) fn log_in(
     ahead: Option<Ahead>,
 ) -> Result<Client<Transaction>, Error> {
     // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
-    let now = Time::now();
+    let now = clock::now();
     run.report(&Event::Connecting { server: run.server() });
     let mut without_utf8 = false;
     let mut with_memory = true;

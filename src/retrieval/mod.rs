@@ -30,17 +30,17 @@ pub use release::{Offer, release};
 pub use run::{Context, Options};
 
 use crate::access;
+use crate::account::{Account, Switch, SyncMode};
 use crate::client::{Client, Transaction};
-use crate::clock::Time;
-use crate::config::account::{Account, Switch, SyncMode};
+use crate::clock;
 use crate::config::password;
 use crate::delivery::mbox;
-use crate::ledger::Ledger;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Limit, Memory, Pipelining};
-use crate::protocol::types::Octets;
+use crate::ledger::{self, Ledger};
 use crate::report::{Event, Summary, Trouble};
 use crate::secret::Secret;
+use crate::types::Octets;
 use alerts::Alerts;
 use destinations::Destinations;
 use run::Run;
@@ -69,7 +69,7 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     let run = Run::new(account, options, context);
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
     let (result, news) =
-        if let Err(e) = access::check_path(&context.state.join(account.mailbox().directory_name())) {
+        if let Err(e) = access::check_path(&ledger::directory(&context.state, &account.mailbox())) {
             // Whoever can change what is in it could name files there that aren't his, and popfetch would remove them.
             (Err(e.into()), true)
         } else if options.dry_run {
@@ -89,8 +89,8 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
 /// How the run ended, and whether a person should hear of it who asked for quiet.
 fn mailbox(run: &Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool) {
     let mailbox = run.account.mailbox();
-    let directory = run.context.state.join(mailbox.directory_name());
-    let alerts = Alerts::new(run, Time::now());
+    let directory = ledger::directory(&run.context.state, &mailbox);
+    let alerts = Alerts::new(run, clock::now());
     let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
         Ok(lock) => lock,
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
@@ -127,7 +127,7 @@ fn with_lock(
                 .to_owned(),
         );
     }
-    if let Some(question) = quick::question(run, memory, directory, Time::now()) {
+    if let Some(question) = quick::question(run, memory, directory, clock::now()) {
         let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
@@ -153,7 +153,7 @@ fn open(
     memory: &mut Memory,
 ) -> Result<Held, Error> {
     Ledger::check_extent(directory, memory.extent)?;
-    let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, Time::now())?;
+    let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, clock::now())?;
     for warning in ledger.warnings() {
         run.warn(warning.clone());
     }
@@ -177,7 +177,7 @@ fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Me
 /// A clock that ran ahead once has left times that lie in the future.  They are given up when two runs agree that they do,
 /// at least an hour apart by a clock that went forward: one run alone may be the one whose clock is wrong.
 fn correct_clock(run: &Run<'_>, ledger: &mut Ledger, memory: &mut Memory) -> Result<(), Error> {
-    let now = Time::now();
+    let now = clock::now();
     if ledger.ahead_of_clock() <= DAY {
         memory.behind = None;
         return Ok(());
@@ -222,7 +222,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
         let mut scope = Scope::Everything;
         let mut follows = Follows::First;
         let mut windows = 0;
-        self.memory.expire(Time::now());
+        self.memory.expire(clock::now());
         for _ in 0..MOST_SESSIONS {
             let (back, result) = self.one(held, begun.take(), &scope, follows);
             let Some(back) = back else { return (None, result.map(drop)) };
@@ -294,7 +294,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
         if self.run.context.stop.raised() || before.is_some_and(|before| before <= commands) {
             return false;
         }
-        self.memory.limit = Some(Limit { commands, since: Time::now() });
+        self.memory.limit = Some(Limit { commands, since: clock::now() });
         let text = format!("{why}: sessions end after {commands} commands from now on");
         if before.is_none() {
             self.run.warn(text)
@@ -333,7 +333,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
             return ended.void > 1 && self.course.disordered < MOST_DISORDERED;
         }
         if self.run.account.pipelining == Switch::Auto {
-            self.memory.pipelining = Pipelining::Broken(Time::now());
+            self.memory.pipelining = Pipelining::Broken(clock::now());
         }
         self.course.unpipelined = true;
         self.course.careful = ended.void;

@@ -12,14 +12,14 @@ use super::quick;
 use super::run::Run;
 use super::session::Scope;
 use crate::client::{Client, Listing, Refused, Transaction};
-use crate::clock::{self, Time};
+use crate::clock;
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
-use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::{Action, Event, Summary};
+use crate::types::{MessageNumber, Octets, Time};
 
 /// With a full listing, `LIST` is asked so often at least: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
@@ -249,7 +249,7 @@ fn accept_nameless(run: &Run<'_>, ledger: &Ledger) -> Result<(), Error> {
     if !ledger.knows_unique_ids()? {
         return Ok(());
     }
-    let directory = run.context.state.join(run.account.mailbox().directory_name());
+    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
     let directory = crate::text::printable(directory.as_os_str().as_encoded_bytes());
     Err(Error::UniqueIdsLost { server: run.server(), directory })
 }
@@ -400,8 +400,8 @@ impl Known {
 pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
     destinations::all_allowed(run)?;
     let mailbox = run.account.mailbox();
-    let directory = run.context.state.join(mailbox.directory_name());
-    let mut ledger = Ledger::read(&directory, &mailbox, Time::now())?;
+    let directory = ledger::directory(&run.context.state, &mailbox);
+    let mut ledger = Ledger::read(&directory, &mailbox, clock::now())?;
     match u64::try_from(ledger.intents().len()) {
         Ok(0) => {}
         open => {

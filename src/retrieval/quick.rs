@@ -13,14 +13,13 @@ use super::alerts;
 use super::destinations;
 use super::fetch::Tally;
 use super::run::Run;
+use crate::account::{ListingMode, Retention};
 use crate::client::{Ahead, Glance};
-use crate::clock::Time;
-use crate::config::account::{ListingMode, Retention};
 use crate::ledger::memory::{Memory, Quick};
 use crate::ledger::{self, Ledger, State};
 use crate::plan::{self, Listed, Maildrop, Policy, Who};
 use crate::proof::{EntryId, Key};
-use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
 const DAY: i64 = 86_400;
 

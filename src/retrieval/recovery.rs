@@ -13,7 +13,7 @@ use super::destinations;
 use super::error::Error;
 use super::run::Run;
 use crate::access::{self, Owner};
-use crate::clock::Time;
+use crate::clock;
 use crate::delivery::mbox::{self, Neighbour, Neighbours};
 use crate::delivery::owned::RootsSettler;
 use crate::delivery::{self, Settler, Unsettled, maildir, pipe};
@@ -113,7 +113,7 @@ fn settle_one(
     destination: DestinationRecord,
 ) -> Result<(u64, u64), delivery::Error> {
     // Not the ledger's, which never runs back: a line from a future that the clock has left since must not look new.
-    let now = Time::now();
+    let now = clock::now();
     let intents: Vec<_> =
         ledger.intents().into_iter().filter(|intent| intent.destination == destination.id).collect();
     if intents.is_empty() {
@@ -190,7 +190,7 @@ impl Neighbours for Settling {
         let owner = self.owner.as_ref();
         if let Some(mailbox) = Ledger::mailbox_of(directory).map_err(ledger_error)? {
             let mut ledger =
-                Ledger::open(directory, &mailbox, lock.clone(), Time::now()).map_err(ledger_error)?;
+                Ledger::open(directory, &mailbox, lock.clone(), clock::now()).map_err(ledger_error)?;
             if ledger.id() == neighbour.ledger {
                 let here = |name: &DestinationName| {
                     let path = Path::new(OsStr::from_bytes(&name.address));

@@ -10,12 +10,12 @@ use super::error::Error;
 use super::recovery::{settle, shown};
 use super::{destinations, run::Context};
 use crate::access::{self, Owner};
-use crate::clock::Time;
-use crate::config::account::Account;
+use crate::account::Account;
+use crate::clock;
 use crate::delivery::{self, maildir, mbox};
 use crate::exit::ExitCode;
-use crate::ledger::Ledger;
 use crate::ledger::lock::Lock;
+use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationId, DestinationKind, DestinationName, DestinationRecord};
 use crate::text;
 
@@ -44,14 +44,14 @@ pub fn release(
     agrees: &mut dyn FnMut(&Offer) -> bool,
 ) -> Result<(Offer, bool), Error> {
     let mailbox = account.mailbox();
-    let directory = context.state.join(mailbox.directory_name());
+    let directory = ledger::directory(&context.state, &mailbox);
     if !directory.is_dir() {
         return Ok((Offer::default(), false));
     }
     access::check_path(&directory)?;
     let owner = account.owner.as_ref();
     let lock = Lock::acquire(&directory, Some(Some(PATIENCE)), &context.stop)?;
-    let mut ledger = Ledger::open(&directory, &mailbox, lock, Time::now())?;
+    let mut ledger = Ledger::open(&directory, &mailbox, lock, clock::now())?;
     let wanted = wanted.map(|wanted| find(&ledger, wanted)).transpose()?;
     let failed = settle(&mut ledger, &directory, owner, &context.stop, |_| true).failed;
     if let Some(wanted) = &wanted

@@ -13,7 +13,7 @@ use crate::ledger::memory::Habits;
 use crate::ledger::{Ledger, State};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
-use crate::protocol::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets};
 
 /// More rounds than these bring nothing: what is left is left for the next run.
 const MOST: u32 = 5;

@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::account::{Account, Deliver, Retention};
 use crate::client::Dialogue;
-use crate::clock::{self, Time};
-use crate::config::account::{Account, Deliver, Retention};
+use crate::clock;
 use crate::config::fingerprint::fingerprint;
 use crate::config::locate::Environment;
 use crate::connection::Connectors;
@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
             host: &self.context.host_name,
             version: env!("CARGO_PKG_VERSION"),
             account: &self.account.name,
-            time: Time::now(),
+            time: clock::now(),
         })
     }
 }

@@ -19,15 +19,15 @@ use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
 use crate::client::{self, Ahead, Client, Farewell, Pipelining, Transaction};
-use crate::clock::{self, Time};
+use crate::clock;
 use crate::ledger::memory::{Flight, Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
-use crate::protocol::types::{MessageNumber, Octets, UniqueIdBuf};
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
+use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 
 /// After so many sessions in a row that brought nothing there is no other one.
 const MOST_IDLE: u32 = 2;
@@ -516,7 +516,7 @@ impl Session<'_, '_> {
         if let Some(form) = naming.found()
             && self.memory.names.map(|(known, _)| known) != Some(form)
         {
-            self.memory.names = Some((form, Time::now()));
+            self.memory.names = Some((form, clock::now()));
         }
         self.memory.died.retain(|unique_id| !tally.survived.contains(unique_id));
         for unique_id in &tally.died {

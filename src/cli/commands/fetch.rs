@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::account::{Account, Auth, Deliver, PasswordSource, Retention};
 use crate::cli::args::Arguments;
 use crate::cli::is_dumb;
 use crate::clock;
-use crate::config::account::{Account, Auth, Deliver, PasswordSource, Retention};
 use crate::config::locate::Environment;
 use crate::config::{self, Configuration, Request};
 use crate::connection::Connectors;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Home, LEAST, only};
-use crate::config::account::{Auth, Deliver, Limits, PasswordSource, Pipe, PipeCommand, Retention, Tls};
+use crate::account::{Auth, Deliver, Limits, PasswordSource, Pipe, PipeCommand, Retention, Tls};
 use crate::config::check_stdout;
 use crate::config::url::PopUrl;
-use crate::protocol::types::Octets;
+use crate::types::Octets;
 
 #[test]
 fn flags_alone() {

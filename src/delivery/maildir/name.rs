@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use crate::clock::{self, Time};
+use crate::clock;
 
 /// Makes names for one ledger.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Names {
         self.counter = self.counter.wrapping_add(1);
         Ok(format!(
             "{}.M{:06}P{}Q{}_{}_{random:016x}.{}",
-            Time::now().0,
+            clock::now().0,
             clock::microseconds(),
             self.process,
             self.counter,

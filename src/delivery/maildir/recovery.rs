@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::folders::{Folders, holds, is_absent, not_there, shown};
 use super::{discard, is_settled_by_looking, name};
-use crate::clock::Time;
 use crate::delivery::{Error, Settler, Unsettled};
 use crate::durable::{self, Step};
 use crate::proof::{Intent, NotedPlace};
+use crate::types::Time;
 
 /// What became of open intents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -265,8 +265,7 @@ pub fn clean(path: &Path, ledger: &str, named: &dyn Fn(&str) -> bool) -> Result<
 #[expect(clippy::disallowed_methods, reason = "tests rename as readers do")]
 mod tests {
     use super::{Recovered, TMP_IS_SAFE, recover};
-    use crate::clock::Time;
-    use crate::config::account::SyncMode;
+    use crate::account::SyncMode;
     use crate::delivery::maildir::tests::{Home, name};
     use crate::delivery::{Error, Settler, Unsettled};
     use crate::exit::ExitCode;
@@ -274,7 +273,8 @@ mod tests {
         DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Key,
         NotedPlace, Piece,
     };
-    use crate::protocol::types::UniqueId;
+    use crate::types::Time;
+    use crate::types::UniqueId;
     use std::fs;
     use std::os::unix::ffi::OsStrExt as _;
     use std::path::PathBuf;

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Opened, Settings, Syncs, clean, open};
-use crate::config::account::SyncMode;
+use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::message::Examiner;
 use crate::proof::{Arrival, DestinationId, Key, Noted, Piece, Place, Published, Staged};
-use crate::protocol::types::{MessageNumber, UniqueId};
+use crate::types::{MessageNumber, UniqueId};
 
 pub(super) const ID: &str = "0123456789abcdef";
 const MESSAGE: &[u8] = b"Subject: x\n\nbody\n";

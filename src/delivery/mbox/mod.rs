@@ -43,12 +43,12 @@ use recover::{Stretch, is_torn};
 
 use super::{Error, Inlet, Intake, Outlet, Recorder};
 use crate::access::{self, Owner};
-use crate::clock::Time;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
 use crate::message::date::asctime;
 use crate::proof::{Intent, MboxSpool, Noted, NotedPlace, Piece, Place, Published, Staged};
 use crate::stop::Stop;
+use crate::types::Time;
 
 /// Copied at once.
 const CHUNK: usize = 256 * 1024;

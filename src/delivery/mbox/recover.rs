@@ -30,12 +30,12 @@ use super::boot;
 use super::format::{FROM, Fingerprint};
 use super::locks::{Locked, PATIENCE, Wait, name_of, read_up_to, resolve};
 use crate::access::{self, Owner};
-use crate::clock::Time;
 use crate::delivery::{Error, Settler, Unsettled};
 use crate::durable::{self, Step};
 use crate::message::Digest;
 use crate::proof::{Intent, IntentId, NotedPlace, Piece, Place};
 use crate::stop::Stop;
+use crate::types::Time;
 
 /// Read at once.
 const CHUNK: usize = 128 * 1024;

@@ -4,7 +4,6 @@ use super::{
     MboxInlet, MboxOutlet, Neighbour, Neighbours, Recovered, Settings, boot, check, clean_up, neighbours,
     recover,
 };
-use crate::clock::Time;
 use crate::delivery::trial::{Told, facts, noted, pieces};
 use crate::delivery::{Error, Inlet as _, Outlet as _, Unsettled};
 use crate::exit::ExitCode;
@@ -13,6 +12,7 @@ use crate::proof::{
     Place,
 };
 use crate::stop::Stop;
+use crate::types::Time;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use super::{DigestsField, KeyField, Notes};
-use crate::clock::Time;
 use crate::message::Digest;
 use crate::proof::{DestinationId, NotedPlace};
-use crate::protocol::types::{UniqueId, parse_decimal, split_decimal};
 use crate::text;
+use crate::types::{Time, UniqueId, parse_decimal, split_decimal};
 
 /// The fields that are left of a line; `None` when the last one has been taken.
 pub(super) struct Fields<'a>(Option<&'a [u8]>);

@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 
 use super::{ChannelBinding, Credentials, Hash, SaslError, Text, joined};
 use crate::protocol::redact::Redactor;
-use crate::protocol::types::parse_decimal;
 use crate::secret::Secret;
+use crate::types::parse_decimal;
 
 /// Fewer rounds are refused: RFC 5802 §5.1 says that a client should.  A server that asks for one round gets a proof
 /// from which the password is guessed quickly.

@@ -6,8 +6,8 @@ use super::{Event, LISTING_LINE_LIMIT, STATUS_LINE_LIMIT, Sent, Session};
 use crate::protocol::command::{CAPABILITY_LIMIT, Command, LISTING_LIMIT, Refusal};
 use crate::protocol::error::{Awaiting, Error};
 use crate::protocol::response::ResponseCode;
-use crate::protocol::types::MessageNumber;
 use crate::secret::Secret;
+use crate::types::MessageNumber;
 
 fn n(number: u32) -> MessageNumber {
     MessageNumber::new(number).unwrap()

@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::{Json, word};
 use crate::exit::ExitCode;
 use crate::plan::Why;
-use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::{Action, Condition, Event, Kind, Postponed, Reporter, Summary, Trouble};
+use crate::types::{MessageNumber, Octets};
 
 const ALL: [(Why, &str); 21] = [
     (Why::New, "new"),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Level, Plain, Printer};
 use crate::exit::ExitCode;
 use crate::plan::Why;
-use crate::protocol::types::{MessageNumber, Octets};
 use crate::report::{Action, Condition, Event, Kind, Postponed, Reporter as _, Summary, Trouble};
+use crate::types::{MessageNumber, Octets};
 
 /// A stream that can be read back.
 #[derive(Clone, Default)]

@@ -11,11 +11,11 @@ use crate::ledger::Match;
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Listed, Who};
 use crate::proof::{Arrival, DestinationId, EntryId, Key};
-use crate::protocol::types::Octets;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
 use crate::retrieval::compare::Verdict;
+use crate::types::Octets;
 
 /// A message may grow to sixteen times its listed size,
 const FAR_BEYOND: u64 = 16;

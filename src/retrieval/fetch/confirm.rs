@@ -8,11 +8,11 @@ use crate::exit::ExitCode;
 use crate::message::Facts;
 use crate::plan::{Decision, Who, Why};
 use crate::proof::{EntryId, Key, Recognised};
-use crate::protocol::types::Octets;
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
 use crate::retrieval::compare::Verdict;
 use crate::retrieval::session::drops_at_quit;
+use crate::types::Octets;
 
 impl Fetch<'_> {
     /// The question was answered by nothing that names; unless another one stands behind all that is in doubt, it's asked

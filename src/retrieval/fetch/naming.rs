@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use crate::protocol::listing;
-use crate::protocol::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 pub(in crate::retrieval) use crate::ledger::memory::Names as Form;
 
@@ -270,7 +270,7 @@ impl Naming {
 #[cfg(test)]
 mod tests {
     use super::{Candidates, Expected, Form, Naming, Question, Verdict};
-    use crate::protocol::types::{MessageNumber, Octets, UniqueId};
+    use crate::types::{MessageNumber, Octets, UniqueId};
 
     fn n(number: usize) -> MessageNumber {
         MessageNumber::new(u32::try_from(number).unwrap()).unwrap()

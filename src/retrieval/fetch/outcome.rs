@@ -9,10 +9,10 @@ use crate::delivery;
 use crate::exit::ExitCode;
 use crate::plan::{self, Decision, Listed, Who};
 use crate::proof::Delivered;
-use crate::protocol::types::{MessageNumber, Octets};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Outcome, Settled, Work};
+use crate::types::{MessageNumber, Octets};
 
 impl Fetch<'_> {
     pub(super) fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {

@@ -93,8 +93,8 @@ mod tests {
     use super::{Refusal, Refused, refuses_everything};
     use crate::plan::{Decision, Why};
     use crate::protocol::response::{Reply, ResponseCode};
-    use crate::protocol::types::MessageNumber;
     use crate::retrieval::fetch::{Ask, Job};
+    use crate::types::MessageNumber;
 
     fn refused(code: Option<ResponseCode>, text: &str) -> Refused {
         let reply = Reply { ok: false, code, text: text.as_bytes() };

@@ -10,11 +10,11 @@ use super::{
 };
 use crate::plan::{self, Decision, Listed, Who};
 use crate::proof::{Delivered, Key};
-use crate::protocol::types::{Octets, UniqueIdBuf};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
 use crate::retrieval::compare::Comparison;
+use crate::types::{Octets, UniqueIdBuf};
 
 impl Fetch<'_> {
     pub(super) fn fill(&mut self) -> Result<(), Error> {

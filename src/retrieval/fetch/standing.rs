@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::naming::Naming;
 use super::{BATCH_MESSAGES, BATCH_OCTETS};
 use crate::client::{Client, Transaction};
-use crate::protocol::types::{MessageNumber, UniqueIdBuf};
+use crate::types::{MessageNumber, UniqueIdBuf};
 
 /// The first question of a session stands behind this many octets.
 const FIRST_OCTETS: u64 = 1 << 20;

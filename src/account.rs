@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access::Owner;
-use crate::ledger::Mailbox;
-use crate::protocol::types::Octets;
 use crate::secret::Secret;
+use crate::types::Octets;
 
 /// One maildrop to retrieve from, and what to do with its mail.
 #[derive(Debug, Clone)]
@@ -66,6 +65,17 @@ impl Account {
         let port = if self.port == 995 { 110 } else { self.port };
         Mailbox { user: self.user.clone(), host: self.host.clone(), port }
     }
+}
+
+/// Whose maildrop: user, host, port, where 110 and 995 are one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mailbox {
+    /// As the user typed it.
+    pub user: String,
+    /// Lower case, A-label, no final dot.
+    pub host: String,
+    /// 995 counts as 110.
+    pub port: u16,
 }
 
 /// How the line is protected.
