@@ -102,6 +102,12 @@ pub fn from_field(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Octets as hex digits in lower case.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 /// A size for people: `512 octets`, `1.4 KiB`, `25.0 MiB`.
 #[must_use]
 pub fn size(octets: u64) -> String {
