@@ -18,7 +18,6 @@ use crate::account::{
     Account, Auth, Deliver, Limits, ListingMode, PasswordSource, Pipe, PipeCommand, Retention, Switch,
     SyncMode, Tls, Trust,
 };
-use crate::text::one_line;
 use crate::types::Octets;
 
 /// What an account is resolved against.
@@ -260,12 +259,12 @@ pub fn host(text: &str) -> Result<String, Mistake> {
     if name.bytes().all(letters) && !numeric { Ok(name.to_owned()) } else { Err(wrong()) }
 }
 
-/// A user's name: any text that fits on one line.
+/// A user's name: any text that fits on a line (protocol.md §1: anything else is command injection).
 pub(super) fn user(text: &str) -> Result<String, Mistake> {
     if text.is_empty() {
         return Err(Mistake::new("it is empty"));
     }
-    if !one_line(text.as_bytes()) {
+    if text.contains(['\r', '\n', '\0']) {
         return Err(Mistake::new("it holds a line end or NUL, which no command can carry"));
     }
     Ok(text.to_owned())
