@@ -94,7 +94,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hmac", &["protocol::sasl"]),
     ("idna", &["config::resolve"]),
     ("indicatif", &["report::progress"]),
-    ("mail-parser", &["message::header"]),
+    ("mail-parser", &["message::date", "message::header"]),
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
