@@ -16,6 +16,7 @@ mod error;
 mod fetch;
 pub mod jobs;
 mod login;
+mod pipeline;
 mod quick;
 mod recovery;
 mod release;
@@ -29,6 +30,8 @@ use std::path::Path;
 use std::time::Instant;
 
 pub use error::Error;
+#[doc(hidden)]
+pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
 pub use run::{Context, Options};
 

@@ -11,9 +11,9 @@ use super::course::{Course, Ended, Follows, Outcome, Scope, SetAside};
 use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
-use super::fetch::naming::Naming;
-use super::fetch::standing::{self, Header, Pace, Standing};
-use super::fetch::{CompareResult, Fetch, State, Tally};
+use super::fetch::{CompareResult, Fetch, Queue, State, Tally};
+use super::pipeline::naming::Naming;
+use super::pipeline::standing::{self, Header, Pace, Standing};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
@@ -462,6 +462,8 @@ impl Session<'_, '_> {
                 vacant.insert(ledger.key(id)?);
             }
         }
+        let died = tally.standing.died.clone();
+        let queue = Queue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
@@ -471,15 +473,15 @@ impl Session<'_, '_> {
             maildrop,
             decisions: &decisions,
             comparison,
-            keys: known.keys,
+            keys: &known.keys,
             sample,
-            failed_before: known.failed_before,
+            failed_before: &known.failed_before,
             some_failed_before: alerts::messages_reported(self.memory),
             entrances,
             policy,
             work: Some(work),
             inbox,
-            state: State::new(std::mem::take(tally), ready, (maildrop, &decisions, policy)),
+            state: State::new(self.run, std::mem::take(tally), ready, queue),
         };
         let result = std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
@@ -495,7 +497,7 @@ impl Session<'_, '_> {
             // A disk that refuses outranks a line that broke.
             committed.map_err(Error::from).and(fetched)
         });
-        *tally = std::mem::take(&mut fetch.state.tally);
+        *tally = fetch.state.end();
         result.map(|()| fetch.comparison)
     }
 
@@ -539,7 +541,7 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(true);
         }
-        if (tally.not_stored || !tally.aside.is_empty()) && drops_at_quit(&client) {
+        if (tally.not_stored || !tally.standing.aside.is_empty()) && drops_at_quit(&client) {
             self.run.detail(|| {
                 "closed without QUIT: this server may drop what was retrieved, and not all of it is stored".to_owned()
             });
