@@ -25,6 +25,9 @@ const FAR_BEYOND_FLOOR: u64 = 64 << 20;
 /// and to this where its size isn't known.
 const FAR_BEYOND_ALL: u64 = 4 << 30;
 
+/// The destinations that take a message in, by their places in the list.
+type Intakes = Vec<(usize, Box<dyn Intake>)>;
+
 /// A message that is arriving.
 pub(super) struct Arriving {
     pub(super) job: Job,
@@ -32,7 +35,7 @@ pub(super) struct Arriving {
     pub(super) octets: u64,
     pub(super) most: u64,
     /// None when storing it failed, or it isn't wanted.
-    pub(super) intakes: Vec<(usize, Box<dyn Intake>)>,
+    pub(super) intakes: Intakes,
     pub(super) failure: Option<delivery::Error>,
 }
 
@@ -80,6 +83,8 @@ struct Route {
     set: Vec<DestinationId>,
     /// The delivery that it continues, and the entry of that.
     continues: Option<(BegunId, EntryId)>,
+    /// Its key stood for another message, as far as that can be told.
+    again: bool,
 }
 
 impl Arriving {
@@ -143,68 +148,79 @@ impl Fetch<'_> {
         let Arriving { job, examiner, intakes, failure, .. } = arriving;
         let Some(listed) = self.maildrop.at(job.index) else { return };
         self.run.report(&report::Event::Arrived);
-        let give_up = |intakes: Vec<(usize, Box<dyn Intake>)>| {
-            intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-        };
         if let Some(e) = failure {
-            give_up(intakes);
-            self.state.pipeline.settled(job.size);
-            self.storage_failed(&listed, e);
-            return;
+            self.give_up(&job, intakes);
+            return self.storage_failed(&listed, e);
         }
         if intakes.is_empty() {
             // Retrieved, but there was nowhere to put it any more.
-            self.state.pipeline.settled(job.size);
-            self.not_stored(job.number);
-            return;
+            self.give_up(&job, intakes);
+            return self.not_stored(job.number);
         }
         let facts = examiner.finish();
         if octets == 0 && listed.octets.is_some_and(|listed| listed.0 > 0) {
-            give_up(intakes);
-            self.state.pipeline.settled(job.size);
-            self.state.pipeline.hold(Held::Nothing(job));
-            return;
+            self.give_up(&job, intakes);
+            return self.state.pipeline.hold(Held::Nothing(job));
         }
         if facts.internal && job.number.get() == 1 {
-            give_up(intakes);
-            self.state.pipeline.settled(job.size);
+            self.give_up(&job, intakes);
             self.not_stored(job.number);
             self.state.tally.folder_data = true;
-            self.run
-                .detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
-            return;
+            let number = job.number;
+            return self
+                .run
+                .detail(|| format!("message {number} is the server's own book-keeping: left alone"));
         }
-        let key = self.key_of(&listed, &facts);
         let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
+        if let Some(whole) = self.known(&job, &listed, &facts, verdict) {
+            self.give_up(&job, intakes);
+            return self.state.pipeline.hold(Held::Whole(job, whole));
+        }
+        let route = self.route(&job, &listed, &facts, verdict.is_some());
+        if let (true, Some((_, entry))) = (route.slots.is_empty(), route.continues) {
+            self.give_up(&job, intakes);
+            self.not_stored(job.number);
+            return self.state.pipeline.hold(Held::Whole(job, Whole::Elsewhere(entry)));
+        }
+        self.take_in(job, &listed, facts, route, intakes);
+    }
+
+    /// Discards what has come of a message, and frees its room.
+    fn give_up(&mut self, job: &Job, intakes: Intakes) {
+        intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+        self.state.pipeline.settled(job.size);
+    }
+
+    /// What a comparison has found, unless that is to be delivered.
+    fn known(
+        &mut self,
+        job: &Job,
+        listed: &Listed<'_>,
+        facts: &Facts,
+        verdict: Option<Verdict>,
+    ) -> Option<Whole> {
         let deletes = matches!(job.decision, Decision::Delete(_))
             || plan::at_once(self.policy, listed.octets).is_some();
-        let settled = match verdict {
+        match verdict {
             Some(Verdict::Same(same_as)) => {
-                Some(Whole::Same { key: key.clone(), listed: listed.octets, same_as })
+                let key = self.key_of(listed, facts);
+                return Some(Whole::Same { key, listed: listed.octets, same_as });
             }
-            Some(Verdict::SetAside) => Some(Whole::Aside),
-            Some(Verdict::Varies(entry)) if !deletes || self.comparison.never_left(&listed) => {
-                Some(Whole::Varies(entry))
+            Some(Verdict::SetAside) => return Some(Whole::Aside),
+            Some(Verdict::Varies(entry)) if !deletes || self.comparison.never_left(listed) => {
+                return Some(Whole::Varies(entry));
             }
-            _ => None,
-        };
-        if let Some(whole) = settled {
-            give_up(intakes);
-            self.state.pipeline.settled(job.size);
-            self.state.pipeline.hold(Held::Whole(job, whole));
-            return;
+            _ => {}
         }
-        if deletes && self.comparison.goes_when_delivered(&listed) {
+        if deletes && self.comparison.goes_when_delivered(listed) {
             self.state.delete_when_delivered.insert(job.number);
         }
-        let Route { slots, set, continues } = self.route(&job, &listed, &facts);
-        if let (true, Some((_, entry))) = (slots.is_empty(), continues) {
-            give_up(intakes);
-            self.state.pipeline.settled(job.size);
-            self.not_stored(job.number);
-            self.state.pipeline.hold(Held::Whole(job, Whole::Elsewhere(entry)));
-            return;
-        }
+        None
+    }
+
+    /// Every destination that is to get it has all of it now.
+    fn take_in(&mut self, job: Job, listed: &Listed<'_>, facts: Facts, route: Route, intakes: Intakes) {
+        let Route { slots, set, continues, again } = route;
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
         for (slot, intake) in intakes {
@@ -219,15 +235,14 @@ impl Fetch<'_> {
         }
         let message = Arc::new(Arrival {
             number: job.number,
-            key,
+            key: self.key_of(listed, &facts),
             listed: listed.octets,
             octets: facts.octets,
             digests: facts.digests,
             sender: facts.sender,
             recipient: facts.recipient,
             utf8: self.policy.utf8,
-            again: verdict.is_some() && self.comparison.has_delivery(&listed)
-                || continues.is_none() && self.comparison.continues_another(&listed),
+            again,
             set,
             continues: continues.map(|(begun, _)| begun),
         });
@@ -235,8 +250,7 @@ impl Fetch<'_> {
         if let Some(e) = failure {
             self.state.pipeline.settled(job.size);
             self.submit(Work::Discard(parcel), 0);
-            self.storage_failed(&listed, e);
-            return;
+            return self.storage_failed(listed, e);
         }
         // Sizes are hints: what came beyond it takes room as well.
         self.state.pipeline.grew(facts.octets.saturating_sub(job.size));
@@ -270,21 +284,20 @@ impl Fetch<'_> {
     }
 
     /// Where it goes: to all destinations of this run, or to those that lack it.
-    fn route(&mut self, job: &Job, listed: &Listed<'_>, facts: &Facts) -> Route {
+    fn route(&mut self, job: &Job, listed: &Listed<'_>, facts: &Facts, compared: bool) -> Route {
         let begun = self.comparison.continues(listed, facts);
         let continues = begun.map(|begun| (begun.id, begun.entry));
         let here = self.entrances.iter().map(|entrance| entrance.id).enumerate();
-        match begun {
-            Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => Route {
-                slots: here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),
-                set: set.iter().map(|(id, _)| *id).collect(),
-                continues,
-            },
-            _ => {
-                let (slots, set) = here.unzip();
-                Route { slots, set, continues }
-            }
-        }
+        let (slots, set): (Vec<usize>, Vec<DestinationId>) = match begun {
+            Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => (
+                here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),
+                set.iter().map(|(id, _)| *id).collect(),
+            ),
+            _ => here.unzip(),
+        };
+        let again = (compared && self.comparison.has_delivery(listed))
+            || (continues.is_none() && self.comparison.continues_another(listed));
+        Route { slots, set, continues, again }
     }
 
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {
