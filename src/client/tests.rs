@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Call, Client, Credentials, Error, Flight, Next, Transaction};
 use crate::account::{Auth, Tls, Trust};
 use crate::connection::Connectors;
+use crate::problem::Problem as _;
 use crate::protocol::session::Event;
 use crate::secret::Secret;
 use crate::stop::Stop;

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::connection::{Channel, Connection, Security, Trust, Wake};
 use crate::exit::ExitCode;
+use crate::problem::Problem as _;
 use crate::stop::Stop;
 
 #[test]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Event, LISTING_LINE_LIMIT, STATUS_LINE_LIMIT, Sent, Session};
+use crate::problem::Problem as _;
 use crate::protocol::command::{CAPABILITY_LIMIT, Command, LISTING_LIMIT, Refusal};
 use crate::protocol::error::{Awaiting, Error};
 use crate::protocol::response::ResponseCode;
@@ -257,7 +258,7 @@ fn g7_tls_where_clear_text_was_expected() {
         session.room()[..octets.len()].copy_from_slice(octets);
         session.received(octets.len()).unwrap();
         let error = session.poll().unwrap_err();
-        assert!(matches!(error, Error::LooksLikeTls) && error.suggestion().unwrap().contains("implicit"));
+        assert!(matches!(error, Error::LooksLikeTls) && error.hint().unwrap().contains("implicit"));
     }
 }
 
