@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Security;
 use super::certificate::Seen;
+use crate::account::Tls;
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG};
 use crate::text;
@@ -68,7 +68,7 @@ pub enum Error {
         /// Which server.
         server: String,
         /// When TLS was to begin.
-        security: Security,
+        tls: Tls,
         /// Its first octets.
         said: Vec<u8>,
     },
@@ -229,7 +229,7 @@ impl Problem for Error {
         let hint = match self {
             Self::Lookup { .. } => "check the spelling of `server`, and that the network is up",
             Self::Connect { .. } => "check `server` and `port`",
-            Self::NotTls { security: Security::StartTls, .. } => {
+            Self::NotTls { tls: Tls::StartTls, .. } => {
                 "after STLS nothing may come in clear: another program on the way may have put it there"
             }
             Self::NotTls { said, .. } if said.starts_with(b"+OK") || said.starts_with(b"-ERR") => {
@@ -377,4 +377,10 @@ pub(super) fn plain(error: &io::Error) -> String {
         Some((words, _)) => words.to_owned(),
         None => words,
     }
+}
+
+/// The reason alone of OpenSSL's `error:CODE:library:function:reason:file:line:data, error:…`.
+pub(super) fn reason(text: &str) -> String {
+    let words = text.strip_prefix("error:").and_then(|fields| fields.split(':').nth(3));
+    words.filter(|words| !words.is_empty()).unwrap_or(text).to_owned()
 }

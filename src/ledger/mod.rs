@@ -55,6 +55,7 @@ use crate::message::Digest;
 use crate::proof::{
     Arrival, Delivered, DestinationId, DestinationName, DestinationRecord, EntryId, Intent, Key,
 };
+use crate::text;
 use crate::types::{MessageNumber, Time, UniqueId};
 
 pub use error::Error;
@@ -88,7 +89,7 @@ pub fn directory(state: &Path, mailbox: &Mailbox) -> PathBuf {
 fn directory_name(mailbox: &Mailbox) -> String {
     // Neither a host nor a port holds a NUL, so no two identities make the same octets.
     let identity = format!("{}\0{}\0{}", mailbox.port, mailbox.host, mailbox.user);
-    Digest::of(identity.as_bytes()).as_bytes().iter().map(|octet| format!("{octet:02x}")).collect()
+    text::hex(Digest::of(identity.as_bytes()).as_bytes())
 }
 
 /// An open ledger: locked and to be written ([`Ledger::open`]), or only to be read ([`Ledger::read`]).
@@ -134,7 +135,7 @@ impl Ledger {
             None => {
                 let id: [u8; 8] =
                     clock::random().map_err(|e| durable::Error::new(Step::Open, &ledger.path(), e))?;
-                let id: String = id.iter().map(|octet| format!("{octet:02x}")).collect();
+                let id = text::hex(&id);
                 compaction::create(directory, Heading { id: &id, mailbox, generation: 1, time, clock: now })?;
                 ledger.reload(durable::open)?;
             }
@@ -623,5 +624,5 @@ fn follows(now: Time, last: Time) -> bool {
 }
 
 fn printable(path: &Path) -> String {
-    crate::text::printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
+    text::printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
 }

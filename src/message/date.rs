@@ -1,6 +1,10 @@
 //! Dates as mail writes them: RFC 5322 §3.3 for header fields, asctime(3) for From_ lines (RFC 4155), both in UTC.  It
 //! reads no clock.
 
+use std::ops::RangeInclusive;
+
+use mail_parser::DateTime;
+
 use crate::types::Time;
 
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
@@ -13,7 +17,7 @@ pub fn rfc5322(time: Time) -> String {
     let t = Civil::of(time);
     format!(
         "{}, {:02} {} {:04} {:02}:{:02}:{:02} +0000",
-        t.weekday, t.day, t.month, t.year, t.hour, t.minute, t.second
+        t.weekday, t.date.day, t.month, t.date.year, t.date.hour, t.date.minute, t.date.second
     )
 }
 
@@ -23,7 +27,7 @@ pub fn asctime(time: Time) -> String {
     let t = Civil::of(time);
     format!(
         "{} {} {:2} {:02}:{:02}:{:02} {:04}",
-        t.weekday, t.month, t.day, t.hour, t.minute, t.second, t.year
+        t.weekday, t.month, t.date.day, t.date.hour, t.date.minute, t.date.second, t.date.year
     )
 }
 
@@ -31,54 +35,32 @@ pub fn asctime(time: Time) -> String {
 #[must_use]
 pub fn time_of_day(time: Time) -> String {
     let t = Civil::of(time);
-    format!("{:02}:{:02} UTC", t.hour, t.minute)
+    format!("{:02}:{:02} UTC", t.date.hour, t.date.minute)
 }
 
 /// `27 Nov`.
 #[must_use]
 pub fn day_of_month(time: Time) -> String {
     let t = Civil::of(time);
-    format!("{} {}", t.day, t.month)
+    format!("{} {}", t.date.day, t.month)
 }
 
-/// A time in the Gregorian calendar, UTC.
+/// The calendar's words for a time, in UTC.
 struct Civil {
-    year: i64,
+    date: DateTime,
     month: &'static str,
-    day: i64,
     weekday: &'static str,
-    hour: i64,
-    minute: i64,
-    second: i64,
 }
 
 impl Civil {
-    /// The years that four digits can say; a clock beyond them is taken for the nearest.
-    const FIRST: i64 = -62_167_219_200;
-    const LAST: i64 = 253_402_300_799;
+    /// The years that four digits can show; a clock beyond them is taken for the nearest.
+    const YEARS: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
-    /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`: years begin in March, so that
-    /// the leap day is the last one.
     fn of(time: Time) -> Self {
-        let time = Time(time.0.clamp(Self::FIRST, Self::LAST));
-        let days = time.day() + 719_468; // since 0000-03-01
-        let era = days.div_euclid(146_097);
-        let day_of_era = days.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month = (5 * day_of_year + 2) / 153; // from March = 0
-        let january_on = i64::from(month >= 10);
-        let seconds = time.0.rem_euclid(86_400);
-        Self {
-            year: year_of_era + era * 400 + january_on,
-            month: name(&MONTHS, (month + 2) % 12),
-            day: day_of_year - (153 * month + 2) / 5 + 1,
-            weekday: name(&DAYS, (time.day() + 4).rem_euclid(7)), // 1970-01-01 was a Thursday
-            hour: seconds / 3_600,
-            minute: seconds / 60 % 60,
-            second: seconds % 60,
-        }
+        let time = Time(time.0.clamp(*Self::YEARS.start(), *Self::YEARS.end()));
+        let date = DateTime::from_timestamp(time.0);
+        let month = name(&MONTHS, i64::from(date.month) - 1);
+        Self { month, weekday: name(&DAYS, (time.day() + 4).rem_euclid(7)), date } // 1970-01-01 was a Thursday
     }
 }
 

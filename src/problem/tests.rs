@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Problem;
+use crate::account::Tls;
 use crate::client::Error as ClientError;
 use crate::config::locate::Environment;
 use crate::config::{self, ConfigError, Mistake, Request};
-use crate::connection::{CertificateProblem, Error as ConnectionError, Security, TrustProblem};
+use crate::connection::{CertificateProblem, Error as ConnectionError, TrustProblem};
 use crate::delivery::Error as DeliveryError;
 use crate::durable::{Error as DiskError, Step};
 use crate::exit::ExitCode;
@@ -198,8 +199,7 @@ fn certificate(problem: CertificateProblem) -> ConnectionError {
 
 fn of_connection() -> Problems {
     let reason = || text("it is so");
-    let not_tls =
-        |security, said: &[u8]| ConnectionError::NotTls { server: server(), security, said: said.to_vec() };
+    let not_tls = |tls, said: &[u8]| ConnectionError::NotTls { server: server(), tls, said: said.to_vec() };
     let trust = TrustProblem {
         setting: "ca-file",
         path: "/x".into(),
@@ -216,9 +216,9 @@ fn of_connection() -> Problems {
         ConnectionError::Closed { server: server() } => 75,
         ConnectionError::Broken { server: server(), reason: reason() } => 75,
         ConnectionError::Stopped { server: server() } => 75,
-        not_tls(Security::Implicit, b"+OK hello\r\n") => 76,
-        not_tls(Security::Implicit, b"220 hello\r\n") => 76,
-        not_tls(Security::StartTls, b"+OK hello\r\n") => 76,
+        not_tls(Tls::Implicit, b"+OK hello\r\n") => 76,
+        not_tls(Tls::Implicit, b"220 hello\r\n") => 76,
+        not_tls(Tls::StartTls, b"+OK hello\r\n") => 76,
         ConnectionError::Version { server: server(), reason: reason() } => 76,
         ConnectionError::Handshake { server: server(), reason: reason() } => 76,
         certificate(CertificateProblem::SelfSigned) => 77,

@@ -17,6 +17,7 @@ use crate::connection::Connectors;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
 use crate::stop::Stop;
+use crate::text;
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, Default)]
@@ -129,15 +130,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The key of this state directory: random, made when it is first needed, and for nobody else's eyes.  One that is lost
-/// ends pauses, no more.
-fn key(state: &Path) -> [u8; 32] {
+/// The key of this state directory: a random text, made when it is first needed, and for nobody else's
+/// eyes.  One that is lost ends pauses, no more.
+fn key(state: &Path) -> Vec<u8> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let path = state.join("key");
-    let read = || fs::read(&path).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
-    read().unwrap_or_else(|| {
-        let new: [u8; 32] = clock::random().unwrap_or_default();
+    fs::read(&path).ok().filter(|key| !key.is_empty()).unwrap_or_else(|| {
+        let new = text::hex(&clock::random::<32>().unwrap_or_default()).into_bytes();
         // Where it can't be kept, nothing else will be either, and each run has a key of its own.
         let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         let _ = file.and_then(|mut file| file.write_all(&new));

@@ -186,7 +186,7 @@ fn directory(state_root: &Path) -> PathBuf {
 
 fn file_name(ledger: &str, mbox: &Path) -> String {
     let digest = Digest::of(mbox.as_os_str().as_bytes());
-    let digest: String = digest.as_bytes().iter().map(|octet| format!("{octet:02x}")).collect();
+    let digest = text::hex(digest.as_bytes());
     format!("{ledger}-{digest}")
 }
 
