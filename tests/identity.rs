@@ -121,6 +121,21 @@ fn what_comes_back_after_its_deletion_is_looked_at() {
     }
 }
 
+/// Without an identity, what differs each time can't be compared; as long as it has never left, it is no new mail.
+#[test]
+fn what_differs_each_time_and_is_never_deleted_comes_twice_at_most() {
+    let copy = |n: u32| format!("From: me@example.org\r\nX-Copy: {n}\r\n\r\nbody\r\n");
+    let served = serve(good([Message::new("x", copy(0))]).instead("DELE", "+OK gone\r\n"), DELETE);
+    let mut warnings = 0;
+    for n in 1..7 {
+        let run = served.fetch();
+        warnings += run.err().matches("comes with other contents each time").count();
+        assert!(served.messages().len() <= 2, "after run {n}: {}", run.shown());
+        served.server.replace("me", [Message::new("x", copy(n))]);
+    }
+    assert_eq!(warnings, 1);
+}
+
 // ---- a unique-id listed twice -----------------------------------------------------------------------------------------
 
 #[test]

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use super::compare::{self, Comparison, Search};
-use super::destinations::{self, Destinations};
+use super::destinations;
 use super::doubts;
 use super::error::Error;
-use super::fetch::Lacking;
 use super::login::log_in;
 use super::quick;
 use super::run::Run;
@@ -361,7 +360,6 @@ fn report_too_large(
 /// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
 #[derive(Default)]
 pub(super) struct Known {
-    pub(super) lacking: HashMap<EntryId, Lacking>,
     pub(super) keys: HashMap<EntryId, Key>,
     pub(super) failed_before: HashMap<EntryId, u16>,
 }
@@ -371,7 +369,6 @@ impl Known {
         maildrop: &Maildrop,
         decisions: &[Decision],
         ledger: &Ledger,
-        destinations: &Destinations,
     ) -> Result<Self, ledger::Error> {
         let mut known = Self::default();
         for (listed, decision) in maildrop.iter().zip(decisions) {
@@ -383,16 +380,6 @@ impl Known {
             let failures = ledger.entry(id).failures;
             if failures > 0 {
                 known.failed_before.insert(id, failures);
-            }
-            if matches!(decision, Decision::Retrieve(Why::Again) | Decision::Compare(Why::Duplicate))
-                && let Some(set) = ledger.set(id)
-            {
-                let slots = (0_usize..)
-                    .zip(&destinations.entrances)
-                    .filter_map(|(slot, entrance)| set.contains(&(entrance.id, false)).then_some(slot))
-                    .collect();
-                let set = set.iter().map(|(destination, _)| *destination).collect();
-                known.lacking.insert(id, Lacking { slots, set });
             }
         }
         Ok(known)

@@ -319,6 +319,18 @@ impl Session<'_, '_> {
                 break;
             }
         }
+        if result.is_ok() && !tally.over && !tally.waiting.is_empty() {
+            let round = Round { ready: std::mem::take(&mut tally.waiting), ..Round::default() };
+            let ended =
+                self.round(&mut client, ledger, &mut destinations, (&maildrop, &policy), round, &mut tally);
+            (ledger, _, result) = match ended {
+                Ok(ended) => ended,
+                Err(e) => {
+                    client.hang_up();
+                    return (None, Err(e));
+                }
+            };
+        }
         if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
             result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy, &tally);
         }
@@ -589,7 +601,7 @@ impl Session<'_, '_> {
             return Ok((ledger, round.comparison, Ok(())));
         }
         let Round { decisions, comparison, ready } = round;
-        let mut known = Known::read(maildrop, &decisions, &ledger, destinations)?;
+        let mut known = Known::read(maildrop, &decisions, &ledger)?;
         let sample = tally.standing.naming.sample(maildrop.len());
         for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
             if let Who::Known(id) = listed.who
@@ -607,7 +619,6 @@ impl Session<'_, '_> {
             maildrop,
             decisions: &decisions,
             comparison,
-            lacking: known.lacking,
             keys: known.keys,
             sample,
             failed_before: known.failed_before,
@@ -644,10 +655,12 @@ impl Session<'_, '_> {
         let (messages, octets) = &mut *self.taken;
         *messages = messages.saturating_add(tally.delivered);
         *octets = octets.plus(Octets(tally.octets));
+        conditions::elsewhere(self.summary, ledger, policy, tally, &self.run.account.name);
         conditions::failed(self.summary, maildrop, ledger, policy, tally);
         conditions::not_deleted(self.summary, tally.not_deleted);
         conditions::deletions(self.summary, tally);
-        conditions::sizes_refused(self.summary, maildrop, ledger, policy);
+        conditions::sizes_refused(self.summary, maildrop, ledger, policy, tally);
+        conditions::nothing_names(self.summary, maildrop, ledger, policy, tally);
         if tally.folder_data && !std::mem::replace(&mut self.memory.habits.folder_data, true) {
             self.run.warn(
                 "message 1 on the server isn't mail but its own book-keeping (\"FOLDER INTERNAL DATA\"): it's neither \
