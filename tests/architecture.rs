@@ -34,7 +34,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The protocol knows no socket, file, clock, or thread.
     ("protocol", &["account"]),
     ("connection", &["access", "account", "stop"]),
-    ("config", &["access", "account", "stop"]),
+    ("config", &["access", "account"]),
+    ("credentials", &["access", "account", "config", "stop"]),
     ("client", &["account", "clock", "connection", "proof", "protocol", "stop"]),
     // From a message to its proofs.
     ("message", &[]),
@@ -54,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "connection",
+            "credentials",
             "delivery",
             "durable",
             "ledger",
@@ -86,7 +88,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("base64", &["message", "protocol"]),
-    ("blake3", &["config::fingerprint", "delivery", "message"]),
+    ("blake3", &["credentials::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
     ("directories", &["config::locate"]),
     ("getrandom", &["clock"]),
@@ -100,14 +102,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("native-tls", &["connection"]),
     ("nix", &["access", "stop"]),
     ("pbkdf2", &["protocol::sasl"]),
-    ("rpassword", &["config::password"]),
+    ("rpassword", &["credentials::prompt"]),
     (
         "rustix",
         &[
             "access",
             "clock",
-            "config::password",
             "connection",
+            "credentials::prompt",
             "delivery",
             "durable",
             "report::progress",
@@ -127,9 +129,11 @@ const OWNERS: &[(&str, &[&str])] = &[
         "thiserror",
         &[
             "access",
+            "account",
             "client",
             "config",
             "connection",
+            "credentials",
             "delivery",
             "durable",
             "ledger",

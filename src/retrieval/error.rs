@@ -3,7 +3,7 @@
 
 use crate::access;
 use crate::client;
-use crate::config::ConfigError;
+use crate::credentials;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::ledger;
@@ -13,9 +13,9 @@ use crate::types::MessageNumber;
 /// What ended the run of one mailbox.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No password to be had, or its file is open to others.
+    /// The password or token cannot be obtained, or its file is open to others.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Credentials(#[from] credentials::Error),
     /// The state directory or a destination is in somebody else's hands.
     #[error(transparent)]
     Access(#[from] access::Error),
@@ -103,7 +103,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(e) => e.exit_code(),
+            Self::Credentials(e) => e.exit_code(),
             Self::Access(_) => ExitCode::Configuration,
             Self::Client(e) => e.exit_code(),
             Self::Ledger(e) => e.exit_code(),
@@ -129,7 +129,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Config(e) => e.hint().map(str::to_owned),
+            Self::Credentials(e) => e.hint().map(str::to_owned),
             Self::Access(e) => Some(e.hint.clone()),
             Self::Client(e) => e.hint(),
             Self::Ledger(e) => e.suggestion(),
@@ -190,7 +190,7 @@ impl Error {
             | Self::Paused { .. } => {
                 format!("{server}: {self}")
             }
-            Self::Config(_)
+            Self::Credentials(_)
             | Self::Access(_)
             | Self::Client(_)
             | Self::Ledger(_)
@@ -235,8 +235,6 @@ impl From<super::committer::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::Error;
-    use crate::config::locate::Environment;
-    use crate::config::{self, Request};
     use crate::exit::ExitCode;
     use crate::ledger::Error as LedgerError;
     use crate::plan::maildrop::Contradiction;
@@ -249,15 +247,15 @@ mod tests {
 
     /// One of each kind; those that have kinds of their own with some of them.
     fn all() -> Vec<Error> {
-        let request = Request { file: Some("/no/such/file".into()), ..Request::default() };
-        let no_configuration = config::for_run(&request, &Environment::default()).unwrap_err();
         let disk = || {
             let full = std::io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
             durable::Error::new(durable::Step::Write, std::path::Path::new("/x"), full)
         };
         let number = MessageNumber::new(1).unwrap();
         vec![
-            Error::Config(no_configuration),
+            Error::Credentials(
+                access::Error { what: text("cannot read /x"), hint: text("create it") }.into(),
+            ),
             Error::Client(client::Error::Stopped),
             Error::Client(client::Error::Farewell { server: text("h:110"), text: text("bye") }),
             Error::Client(client::Error::TimedOut {
@@ -302,7 +300,7 @@ mod tests {
             let (what, hint) = error.told("h:110");
             assert!(!what.contains("hint:") && what == what.trim(), "{what:?}");
             assert!(hint.as_ref().is_none_or(|hint| !hint.contains("hint:")), "{hint:?}");
-            let must = matches!(error, Error::Config(_) | Error::Access(_));
+            let must = matches!(error, Error::Credentials(_) | Error::Access(_));
             assert!(!must || hint.is_some(), "{error}");
         }
     }

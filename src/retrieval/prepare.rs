@@ -411,7 +411,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     }
     // What it learns is this run's alone.
     let mut memory = Memory::load(&directory);
-    let secret = crate::config::password::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = crate::credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
     let mut client = log_in(run, &mut memory, &secret, None)?;
     ledger.pretend();
     let policy = policy(run, &ledger, &client);
