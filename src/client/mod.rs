@@ -50,4 +50,10 @@ impl<S> Client<S> {
     pub fn server_facts(&self) -> &ServerFacts {
         &self.facts
     }
+
+    /// The server's certificate in DER, over TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&[u8]> {
+        self.line.connection.certificate()
+    }
 }

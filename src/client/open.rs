@@ -11,7 +11,7 @@ use super::error::Error;
 use super::line::{Dialogue, Line};
 use super::server_facts::{Greeting, ServerFacts, capabilities, greeting};
 use crate::account::{Tls, Trust};
-use crate::connection::{self, Connection, Connectors, Target};
+use crate::connection::{self, Connection, Connectors, Route, Target};
 use crate::protocol::auth::ApopChallenge;
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
@@ -110,7 +110,7 @@ impl Client<Authorization> {
 
 fn target<'a>(call: &Call<'a>, tls: Tls, trust: &'a Trust, without: &'a [SocketAddr]) -> Target<'a> {
     let Credentials { host, port, .. } = call.credentials;
-    Target { host, port, tls, trust, timeout: call.timeout, without }
+    Target { host, port, route: Route::Direct, tls, trust, timeout: call.timeout, without }
 }
 
 fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Line, Error> {
