@@ -1,9 +1,10 @@
-//! What can be wrong with a configuration, told so that the user can put it right: what, where (file and line, the
+//! What can be wrong with a configuration, reported so that the user can correct it: what, where (file and line, the
 //! line itself with a caret), and what to do.
 //!
 //! The line is shown only as far as it cannot hold a secret: see [`shown_part`].  Values of settings are quoted by the
 //! rooms that know them to be harmless, never here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,12 +14,13 @@ use super::keys;
 use crate::access;
 use crate::account::NotOneLine;
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::text::printable;
 
 /// Why there is no configuration, or no account.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file says something that has no meaning.
+    /// A value in the file has no meaning: typically an unknown key, a misspelt word, or broken TOML.
     #[error("{}\n{location}", mistake.what)]
     FileWrong {
         /// What is wrong.
@@ -47,31 +49,6 @@ impl From<access::Error> for ConfigError {
 }
 
 impl ConfigError {
-    /// 64 for what stands on the command line, else 78.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::ArgumentsWrong { .. } => ExitCode::Usage,
-            Self::FileWrong { .. } | Self::FileUnusable { .. } => ExitCode::Configuration,
-        }
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::FileWrong { mistake, .. }
-            | Self::ArgumentsWrong { mistake }
-            | Self::FileUnusable { mistake } => mistake.hint.as_deref(),
-        }
-    }
-
-    /// The whole of it: what is wrong, and the hint.
-    #[cfg(test)]
-    pub(crate) fn told(&self) -> String {
-        self.hint().map_or_else(|| self.to_string(), |hint| format!("{self}\n\nhint: {hint}"))
-    }
-
     /// A mistake on the command line.
     pub(super) fn arguments(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::ArgumentsWrong { mistake: Mistake::new(what).hint(hint) }
@@ -80,6 +57,24 @@ impl ConfigError {
     /// A file that cannot be used.
     pub(super) fn file(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::FileUnusable { mistake: Mistake::new(what).hint(hint) }
+    }
+}
+
+impl Problem for ConfigError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::FileWrong { mistake, .. }
+            | Self::ArgumentsWrong { mistake }
+            | Self::FileUnusable { mistake } => mistake.hint.as_deref().map(Cow::Borrowed),
+        }
+    }
+
+    /// 64 for what stands on the command line, else 78.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::ArgumentsWrong { .. } => ExitCode::Usage,
+            Self::FileWrong { .. } | Self::FileUnusable { .. } => ExitCode::Configuration,
+        }
     }
 }
 

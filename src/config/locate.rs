@@ -140,6 +140,7 @@ fn no_home() -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::Environment;
+    use crate::problem::Problem as _;
     use std::path::{Path, PathBuf};
 
     fn environment() -> Environment {

@@ -1,8 +1,11 @@
 //! Why there is no password or token.  No error holds one, nor the command that printed it.
 
+use std::borrow::Cow;
+
 use crate::access;
 use crate::account::NotOneLine;
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::text::printable;
 
 /// Why an account has no password or token to log in with.
@@ -39,24 +42,23 @@ impl Error {
     pub(super) fn missing(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Missing { what: what.into(), hint: hint.into() }
     }
+}
+
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::File(e) => e.hint(),
+            Self::Missing { hint, .. } => Some(Cow::Borrowed(hint)),
+            Self::Stopped { .. } | Self::Unusable { .. } => None,
+        }
+    }
 
     /// 77 where there is no password, 75 after a signal, else 78.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing { .. } => ExitCode::Refused,
             Self::Stopped { .. } => ExitCode::Later,
             Self::File(_) | Self::Unusable { .. } => ExitCode::Configuration,
-        }
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::File(e) => Some(&e.hint),
-            Self::Missing { hint, .. } => Some(hint),
-            Self::Stopped { .. } | Self::Unusable { .. } => None,
         }
     }
 }

@@ -122,6 +122,7 @@ mod tests {
     use crate::account::{Account, PasswordSource};
     use crate::config::locate::Environment;
     use crate::config::{Request, for_run};
+    use crate::problem::Problem as _;
     use crate::secret::Secret;
     use crate::stop::Stop;
     use std::fs::{Permissions, remove_file, set_permissions, write};
@@ -157,11 +158,7 @@ mod tests {
 
     fn outcome(result: Result<Secret, Error>) -> Result<String, (u8, String)> {
         let text = |secret: Secret| String::from_utf8(secret.expose().to_vec()).unwrap();
-        let whole = |e: &Error| match e.hint() {
-            Some(hint) => format!("{e}\n\nhint: {hint}"),
-            None => e.to_string(),
-        };
-        result.map(text).map_err(|e| (e.exit_code().number(), whole(&e)))
+        result.map(text).map_err(|e| (e.exit_code().number(), e.shown()))
     }
 
     #[test]
