@@ -83,9 +83,9 @@ impl Fetch<'_> {
         self.state.question_due = false;
         self.charge(1);
         match (question.expected, question.number) {
-            (Expected::UniqueId(_), Some(number)) => self.client.identify(number)?,
-            (Expected::Size(_), Some(number)) => self.client.weigh(number)?,
-            (Expected::DropListing, _) | (_, None) => self.client.count()?,
+            (Expected::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
+            (Expected::Size(_), Some(number)) => self.client.list_one(number)?,
+            (Expected::DropListing, _) | (_, None) => self.client.drop_listing()?,
         }
         Ok(())
     }
