@@ -34,6 +34,13 @@ pub fn printable(octets: &[u8]) -> String {
     out
 }
 
+/// Whether `octets` can stand on one line of the protocol: they hold no CR, LF or NUL.  With one of these a user name or a
+/// password would end its command early, and what follows would be read as a command of its own.
+#[must_use]
+pub fn one_line(octets: &[u8]) -> bool {
+    !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0))
+}
+
 /// Whether a character is invisible, reorders what stands around it, or has no agreed look: controls, bidirectional and
 /// other format characters, line separators, private and unassigned ones, and what Unicode calls default ignorable (zero
 /// width, variation selectors, tags, fillers of Hangul).
@@ -166,7 +173,17 @@ pub fn fuzz_printable(octets: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{field, from_field, printable, shortened, size};
+    use super::{field, from_field, one_line, printable, shortened, size};
+
+    #[test]
+    fn a_line_end_or_nul_does_not_fit_on_one_line() {
+        for text in ["", " ", "a b", "\u{85}\u{2028}", "\t\u{b}\u{c}\u{1b}"] {
+            assert!(one_line(text.as_bytes()), "{text:?}");
+        }
+        for text in ["\n", "a\r", "a\r\nDELE 1", "\0a"] {
+            assert!(!one_line(text.as_bytes()), "{text:?}");
+        }
+    }
 
     #[test]
     fn long_text_is_cut() {

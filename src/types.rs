@@ -68,8 +68,8 @@ impl<'a> UniqueId<'a> {
     pub fn new(octets: &'a [u8]) -> Option<Self> {
         // The least of them tells nearly always, and is found many octets at a time.
         let least = octets.iter().fold(u8::MAX, |least, octet| least.min(*octet));
-        let fine = (1..=Self::LONGEST).contains(&octets.len())
-            && (least > b'\r' || !octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)));
+        let fine =
+            (1..=Self::LONGEST).contains(&octets.len()) && (least > b'\r' || crate::text::one_line(octets));
         fine.then_some(Self(octets))
     }
 
@@ -181,6 +181,17 @@ impl Time {
     pub fn day(self) -> i64 {
         self.0.div_euclid(86_400)
     }
+}
+
+/// How well a connection keeps what is sent on it: what may be sent depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// TLS, with the server that was meant (chain and name, or a pinned fingerprint).
+    Tls,
+    /// Clear text to this machine, which the user has named as such.
+    Loopback,
+    /// Clear text.
+    Clear,
 }
 
 #[cfg(test)]

@@ -32,8 +32,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("stop", &[]),
     ("durable", &["clock"]),
     // The protocol knows no socket, file, clock, or thread.
-    ("protocol", &[]),
-    ("connection", &["access", "stop"]),
+    ("protocol", &["account"]),
+    ("connection", &["access", "account", "stop"]),
     ("config", &["access", "account", "stop"]),
     ("client", &["account", "clock", "connection", "proof", "protocol", "stop"]),
     // From a message to its proofs.

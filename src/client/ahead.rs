@@ -5,7 +5,8 @@
 
 use super::error::Error;
 use super::line::Line;
-use super::{Client, Transaction, login};
+use super::server_facts::read_capabilities;
+use super::{Client, Transaction};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
 use crate::protocol::session::{Event, Sent};
@@ -96,7 +97,7 @@ impl Client<Transaction> {
     pub fn ask_listing(&mut self, drop_listing: bool, sizes: bool) -> Result<(), Error> {
         let ahead = Ahead::Listing { drop_listing, headers: [None; 2], sizes };
         ahead.send(&mut self.line)?;
-        self.state.capabilities = login::read_capabilities(&mut self.line)?;
+        self.state.capabilities = read_capabilities(&mut self.line)?;
         self.state.ahead = Some(ahead);
         Ok(())
     }

@@ -4,9 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 
-use super::{Call, Client, Credentials, Flight, Next, Pipelining};
+use super::{Call, Client, Flight, Login, Next, Pipelining};
 use crate::account::{Auth, Tls, Trust};
 use crate::connection::Connectors;
+use crate::protocol::sasl::Credentials;
 use crate::protocol::session::{Event, Sent};
 use crate::secret::Secret;
 use crate::stop::Stop;
@@ -50,31 +51,27 @@ fn played(script: &[u8]) -> Option<()> {
 fn session(port: u16) -> Option<()> {
     let secret = Secret::new("pencil");
     let (trust, connectors, stop) = (Trust::default(), Connectors::default(), Stop::new().ok()?);
+    let credentials = Credentials { user: "user", secret: &secret, host: "127.0.0.1", port };
     let call = Call {
-        host: "127.0.0.1",
-        port,
+        credentials,
         tls: Tls::None,
         trust: &trust,
         timeout: Duration::from_secs(5),
         connectors: &connectors,
         stop: &stop,
-        secret: &secret,
         remembered: None,
         utf8: false,
         dialogue: None,
     };
-    let credentials = Credentials {
-        host: "127.0.0.1",
-        port,
-        user: "user",
-        secret: &secret,
+    let login = Login {
+        credentials,
         auth: Auth::UserPass,
         strongest_ever: None,
         pipelining: true,
         ahead: None,
         flight: Flight::Two,
     };
-    let mut client = Client::open(&call).ok()?.login(&credentials).ok()?;
+    let mut client = Client::open(&call).ok()?.login(&login).ok()?;
     client.set_pipelining(Pipelining::On);
     let _ = client.unique_ids(|_, _| Ok::<(), super::Error>(())).ok()?;
     let _ = client.sizes(|_, _| {}).ok()?;

@@ -10,32 +10,27 @@ use std::time::Duration;
 use super::ahead::Ahead;
 use super::error::Error;
 use super::line::{Dialogue, Line};
+use super::server_facts::{capabilities, greeting, read_capabilities};
 use super::{Authorization, Client, Pipelining, Transaction};
 use crate::account::{Auth, Tls, Trust};
 use crate::clock;
-use crate::connection::{self, Connection, Connectors, Security, Target};
-use crate::protocol::auth::{
-    self, ApopChallenge, Channel, Circumstances, Method, Offer, Wanted, after_refusal, methods,
-};
+use crate::connection::{self, Connection, Connectors, Target};
+use crate::protocol::auth::{self, ApopChallenge, Circumstances, Method, Offer, after_refusal, methods};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::redact::Redactor;
 use crate::protocol::response::ResponseCode;
-use crate::protocol::sasl::{self, Binding, Exchange, Mechanism, Nonce, Text};
+use crate::protocol::sasl::{self, Binding, Credentials, Exchange, Mechanism, Nonce, Text};
 use crate::protocol::session::{Event, Sent};
 use crate::secret::Secret;
 use crate::stop::Stop;
-
-/// As many addresses of one server are given up as are tried.
-const MOST_ADDRESSES: usize = 32;
+use crate::types::Channel;
 
 /// Whom to call, and how.
 pub struct Call<'a> {
-    /// An A-label without final dot, or an address literal.
-    pub host: &'a str,
-    /// TCP port.
-    pub port: u16,
-    /// How the line is protected.
+    /// Which server, and who logs in there.  Whatever the server says, the password is not shown.
+    pub credentials: Credentials<'a>,
+    /// How the connection is protected.
     pub tls: Tls,
     /// What is trusted.
     pub trust: &'a Trust,
@@ -45,8 +40,6 @@ pub struct Call<'a> {
     pub connectors: &'a Connectors,
     /// Raised by a signal.
     pub stop: &'a Stop,
-    /// The password or token: whatever the server says, it isn't shown.
-    pub secret: &'a Secret,
     /// What the server offered before login not long ago, the same way: saves asking, where the line can be trusted.
     pub remembered: Option<&'a Capabilities>,
     /// Whether `UTF8` is sent where the server lists it (RFC 6856 §2.1).  Then a remembered list that has it isn't
@@ -58,21 +51,15 @@ pub struct Call<'a> {
 
 impl std::fmt::Debug for Call<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Call").field("credentials", &self.credentials).finish_non_exhaustive()
     }
 }
 
-/// Who logs in.
+/// Who logs in, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Credentials<'a> {
-    /// The server's host, as configured (OAUTHBEARER says it).
-    pub host: &'a str,
-    /// Its port.
-    pub port: u16,
-    /// The user's name.
-    pub user: &'a str,
-    /// Password or token.
-    pub secret: &'a Secret,
+pub struct Login<'a> {
+    /// User name, and password or token.
+    pub credentials: Credentials<'a>,
     /// How, as configured.
     pub auth: Auth,
     /// The strongest method that `auto` ever used here.
@@ -148,7 +135,9 @@ impl Client<Authorization> {
                 // Some old servers hang up on CAPA.  Without it nothing but USER and PASS is known, so this is only for
                 // lines whose protection doesn't depend on it.
                 Err(Error::HungUpOnCapa(_)) if ask => ask = false,
-                Err(Error::HungUpBeforeGreeting { peer, source }) if without.len() < MOST_ADDRESSES => {
+                Err(Error::HungUpBeforeGreeting { peer, source })
+                    if without.len() < connection::MOST_ADDRESSES =>
+                {
                     without.push(peer);
                     first_fault.get_or_insert(source);
                 }
@@ -162,25 +151,15 @@ impl Client<Authorization> {
     }
 
     fn open_once(call: &Call<'_>, ask: bool, without: &[SocketAddr]) -> Result<Self, Error> {
-        let trust = connection::Trust {
-            ca_file: call.trust.ca_file.clone(),
-            fingerprints: call.trust.fingerprints.clone(),
-            client_certificate: call.trust.client_certificate.clone(),
-        };
-        let security = match call.tls {
-            Tls::Implicit => Security::Implicit,
-            Tls::StartTls => Security::StartTls,
-            Tls::None => Security::None,
-        };
         let target = Target {
-            host: call.host,
-            port: call.port,
-            security,
-            trust: &trust,
+            host: call.credentials.host,
+            port: call.credentials.port,
+            tls: call.tls,
+            trust: call.trust,
             timeout: call.timeout,
             without,
         };
-        let redactor = Redactor::new(call.secret);
+        let redactor = Redactor::new(call.credentials.secret);
         let connection = Connection::open(&target, call.connectors, call.stop)
             .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
         let server = connection.server().to_owned();
@@ -202,7 +181,7 @@ impl Client<Authorization> {
             // The greeting came in clear: its timestamp is void.
             apop = None;
         }
-        let trustworthy = line.connection.channel() != connection::Channel::Clear;
+        let trustworthy = line.connection.channel() != Channel::Clear;
         let enough = |remembered: &&Capabilities| trustworthy && ask && !(call.utf8 && remembered.utf8());
         if let Some(remembered) = call.remembered.filter(enough) {
             let capabilities = Some(remembered.clone());
@@ -228,32 +207,34 @@ impl Client<Authorization> {
     /// # Errors
     /// When there is none, or the server refuses: no second attempt is made once anything that depends on the secret has
     /// been sent.
-    pub fn login(self, credentials: &Credentials<'_>) -> Result<Client<Transaction>, Error> {
+    pub fn login(self, login: &Login<'_>) -> Result<Client<Transaction>, Error> {
         let Self { mut line, state: Authorization { capabilities: before, apop, asked, utf8: wants_utf8 } } =
             self;
-        let offer = before.as_ref().map(|capabilities| offered(capabilities, credentials));
+        let offer = before.as_ref().map(|capabilities| offered(capabilities, login));
         let binding = line.connection.end_point_binding().map(<[u8]>::to_vec);
         let circumstances = Circumstances {
-            wanted: wanted(credentials.auth),
-            channel: channel(line.connection.channel()),
+            wanted: login.auth,
+            channel: line.connection.channel(),
             offer,
             apop: apop.is_some(),
             can_bind: binding.is_some(),
-            user: credentials.user,
-            secret: credentials.secret,
-            strongest_ever: credentials.strongest_ever,
+            credentials: login.credentials,
+            strongest_ever: login.strongest_ever,
         };
         let methods = methods(&circumstances)
             .map_err(|source| Error::NoMethod { server: line.server.clone(), source })?;
         let auth_resp_code = before.as_ref().is_some_and(Capabilities::auth_resp_code);
         let together = circumstances.offer.as_ref().is_some_and(|offer| offer.pipelining);
-        let ahead = credentials.ahead.filter(|_| together);
+        let ahead = login.ahead.filter(|_| together);
         let mut utf8 = Utf8::Off;
         if wants_utf8 {
             line.send(Command::Utf8)?;
             utf8 = Utf8::Asked;
             // What depends on its answer, as names and passwords beyond ASCII may, doesn't follow in the same flight.
-            if !together || !credentials.user.is_ascii() || !credentials.secret.expose().is_ascii() {
+            if !together
+                || !login.credentials.user.is_ascii()
+                || !login.credentials.secret.expose().is_ascii()
+            {
                 utf8.settle(&mut line)?;
             }
         }
@@ -262,7 +243,7 @@ impl Client<Authorization> {
             let attempt = match method {
                 Method::UserPass => {
                     let prepared = Prepared::new(&mut line, &circumstances)?;
-                    let with_it = ahead.filter(|_| credentials.flight != Flight::Two);
+                    let with_it = ahead.filter(|_| login.flight != Flight::Two);
                     user_pass(&mut line, &prepared, together, with_it, &mut utf8)
                 }
                 Method::Apop => {
@@ -272,7 +253,14 @@ impl Client<Authorization> {
                 }
                 Method::Sasl(mechanism) => {
                     let announced = circumstances.announces(mechanism);
-                    exchange(&mut line, credentials, mechanism, announced, binding.as_deref(), &mut utf8)
+                    exchange(
+                        &mut line,
+                        &login.credentials,
+                        mechanism,
+                        announced,
+                        binding.as_deref(),
+                        &mut utf8,
+                    )
                 }
             };
             let attempt = match attempt {
@@ -284,8 +272,8 @@ impl Client<Authorization> {
             };
             match attempt {
                 Attempt::Accepted => {
-                    let trustworthy = line.connection.channel() != connection::Channel::Clear;
-                    let one_flight = method == Method::UserPass && credentials.flight != Flight::Two;
+                    let trustworthy = line.connection.channel() != Channel::Clear;
+                    let one_flight = method == Method::UserPass && login.flight != Flight::Two;
                     if let (Some(ahead), false) = (ahead, one_flight) {
                         ahead.send(&mut line)?;
                     }
@@ -293,7 +281,7 @@ impl Client<Authorization> {
                     let mut answered = false;
                     match ahead {
                         Some(Ahead::Listing { .. }) if one_flight => {
-                            if credentials.flight == Flight::Unproven {
+                            if login.flight == Flight::Unproven {
                                 line.be_brief();
                             }
                             after = read_capabilities(&mut line).map_err(cut_flight)?;
@@ -338,7 +326,7 @@ impl Client<Authorization> {
                         if !asked && matches!(method, Method::Sasl(_)) {
                             // It may offer this no more: then that's what there is to say.
                             let fresh = capabilities(&mut line).ok().flatten();
-                            let offer = fresh.as_ref().map(|capabilities| offered(capabilities, credentials));
+                            let offer = fresh.as_ref().map(|capabilities| offered(capabilities, login));
                             auth::methods(&Circumstances { offer, ..circumstances })
                                 .map_err(|source| Error::NoMethod { server: line.server.clone(), source })?;
                         }
@@ -375,11 +363,11 @@ enum Attempt {
 }
 
 /// What these capabilities come to for a login.
-fn offered<'a>(capabilities: &'a Capabilities, credentials: &Credentials<'_>) -> Offer<'a> {
+fn offered<'a>(capabilities: &'a Capabilities, login: &Login<'_>) -> Offer<'a> {
     Offer {
         sasl: capabilities.sasl().collect(),
         user: capabilities.user(),
-        pipelining: capabilities.pipelining() && credentials.pipelining,
+        pipelining: capabilities.pipelining() && login.pipelining,
         utf8_user: capabilities.utf8_user(),
     }
 }
@@ -408,7 +396,7 @@ struct Prepared {
 impl Prepared {
     /// By SASLprep where the server takes UTF-8 (RFC 6856 §2.2), else as they are.
     fn new(line: &mut Line, circumstances: &Circumstances<'_>) -> Result<Self, Error> {
-        let (user, secret) = (circumstances.user, circumstances.secret);
+        let Credentials { user, secret, .. } = circumstances.credentials;
         if !circumstances.offer.as_ref().is_some_and(|offer| offer.utf8_user) {
             return Ok(Self { user: user.to_owned(), secret: secret.clone() });
         }
@@ -420,57 +408,19 @@ impl Prepared {
     }
 }
 
-fn wanted(auth: Auth) -> Wanted {
-    match auth {
-        Auth::Auto => Wanted::Auto,
-        Auth::UserPass => Wanted::UserPass,
-        Auth::Apop => Wanted::Apop,
-        Auth::Plain => Wanted::Plain,
-        Auth::Login => Wanted::Login,
-        Auth::CramMd5 => Wanted::CramMd5,
-        Auth::ScramSha1 => Wanted::ScramSha1,
-        Auth::ScramSha256 => Wanted::ScramSha256,
-        Auth::XOAuth2 => Wanted::XOAuth2,
-        Auth::OAuthBearer => Wanted::OAuthBearer,
-        Auth::External => Wanted::External,
-    }
-}
-
-fn channel(channel: connection::Channel) -> Channel {
-    match channel {
-        connection::Channel::Tls => Channel::Tls,
-        connection::Channel::Loopback => Channel::Loopback,
-        connection::Channel::Clear => Channel::Clear,
-    }
-}
-
 /// Whether a server that says nothing in clear text waits for a TLS handshake: asked on a connection of its own, on which
 /// nothing else is said, and to which no certificate of ours is shown.
 fn answers_to_tls(peer: SocketAddr, call: &Call<'_>) -> bool {
-    let trust = connection::Trust::default();
+    let trust = Trust::default();
     let target = Target {
-        host: call.host,
-        port: call.port,
-        security: Security::Implicit,
+        host: call.credentials.host,
+        port: call.credentials.port,
+        tls: Tls::Implicit,
         trust: &trust,
         timeout: call.timeout,
         without: &[],
     };
     connection::shows_certificate(peer, &target, call.stop)
-}
-
-/// Reads the greeting; its timestamp, if it has one that may be answered.
-fn greeting(line: &mut Line) -> Result<Option<ApopChallenge>, Error> {
-    line.event()?;
-    match line.session.event() {
-        Event::Greeting(reply) if reply.ok => Ok(ApopChallenge::from_greeting(reply.text)),
-        Event::Greeting(reply) => Err(Error::GreetingRefused {
-            server: line.server.clone(),
-            code: reply.code,
-            text: line.quote(reply.text),
-        }),
-        _ => Err(line.farewell(b"")),
-    }
 }
 
 /// `STLS`, required: sent whatever CAPA would say, because whoever could strip it from there stands in clear.
@@ -488,33 +438,6 @@ fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Lin
     let mut secured = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
     secured.session = session;
     Ok(secured)
-}
-
-/// What the server says it can do in this state; `None` where it has no `CAPA`.
-fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
-    line.send(Command::Capa)?;
-    read_capabilities(line)
-}
-
-/// The answer to a `CAPA` that has been sent.
-pub(super) fn read_capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
-    let mut capabilities = Capabilities::default();
-    // They are remembered in a file, where no secret may stand.
-    let redactor = line.redactor.clone();
-    let secret = redactor.searcher();
-    loop {
-        line.event()?;
-        match line.session.event() {
-            Event::Line { line: capability, .. } if secret.finds(capability) => {}
-            Event::Line { line: capability, .. } => {
-                capabilities.add(capability).map_err(|e| line.protocol(e))?;
-            }
-            Event::Reply { reply, .. } if !reply.ok => return Ok(None),
-            Event::End { .. } => return Ok(Some(capabilities)),
-            Event::Farewell(reply) => return Err(line.farewell(reply.text)),
-            _ => {}
-        }
-    }
 }
 
 /// The single-line answer to `to`.
@@ -593,17 +516,10 @@ fn exchange(
     utf8: &mut Utf8,
 ) -> Result<Attempt, Error> {
     let nonce = Nonce::new(clock::random().map_err(Error::Random)?);
-    let proof = sasl::Credentials {
-        user: credentials.user,
-        secret: credentials.secret,
-        host: credentials.host,
-        port: credentials.port,
-        nonce,
-        binding: binding.map(|octets| Binding { name: Binding::END_POINT, octets }),
-    };
+    let binding = binding.map(|octets| Binding { name: Binding::END_POINT, octets });
     let server = line.server.clone();
     let failed = |source| Error::Sasl { server: server.clone(), mechanism: mechanism.name(), source };
-    let mut exchange = Exchange::new(mechanism, &proof).map_err(failed)?;
+    let mut exchange = Exchange::new(mechanism, credentials, nonce, binding).map_err(failed)?;
     let initial = exchange.initial_response(announced);
     line.redactor = exchange.redactor().clone();
     line.send(Command::Auth { mechanism: mechanism.name(), initial })?;

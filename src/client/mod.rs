@@ -11,6 +11,7 @@ mod error;
 mod fuzz;
 mod line;
 mod login;
+mod server_facts;
 #[cfg(test)]
 mod tests;
 
@@ -22,23 +23,17 @@ pub use ahead::{Ahead, Glance};
 pub use error::Error;
 pub use fuzz::fuzz_client;
 pub use line::{Dialogue, Next};
-pub use login::{Call, Credentials, Flight, LoginFacts};
+pub use login::{Call, Flight, Login, LoginFacts};
 
 use crate::proof::{Delivered, Recognised, SessionId};
 use crate::protocol::auth::{self, ApopChallenge};
 use crate::protocol::command::Command;
+use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
 use crate::protocol::listing;
 use crate::protocol::session::{Event, ResponseCode, Sent};
 use crate::protocol::{self, capability::Capabilities};
 use crate::types::{MessageNumber, Octets, UniqueId};
 use line::Line;
-
-/// Octets of unanswered commands in flight at most: some 2,000 `RETR`s.  Far below what any
-/// socket buffers, so that neither side can be stuck writing while the other one doesn't read.
-const WINDOW: usize = 24 << 10;
-
-/// The longest header.  Those of real mail have some KiB, with many recipients some hundred.
-pub const LONGEST_HEADER: usize = 16 << 20;
 
 /// After the answer to `QUIT`, or a farewell, the server closes the connection, or at least says nothing for this long.
 const AFTER_QUIT: Duration = Duration::from_secs(1);
@@ -324,7 +319,7 @@ impl Client<Transaction> {
     pub fn has_window(&self) -> bool {
         match self.state.pipelining {
             Pipelining::Off => self.line.session.outstanding() == 0,
-            Pipelining::On => self.line.session.outstanding_octets() < WINDOW,
+            Pipelining::On => self.line.session.outstanding_octets() < FLIGHT_OCTETS,
         }
     }
 
@@ -332,7 +327,7 @@ impl Client<Transaction> {
     /// would cost more than the command.
     #[must_use]
     pub fn is_low(&self) -> bool {
-        !self.pipelines() || self.line.session.outstanding_octets() <= WINDOW / 2
+        !self.pipelines() || self.line.session.outstanding_octets() <= FLIGHT_OCTETS / 2
     }
 
     /// Whether commands are pipelined.

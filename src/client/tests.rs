@@ -5,9 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Call, Client, Credentials, Error, Flight, Next, Transaction};
+use super::{Call, Client, Error, Flight, Login, Next, Transaction};
 use crate::account::{Auth, Tls, Trust};
 use crate::connection::Connectors;
+use crate::protocol::sasl::Credentials;
 use crate::protocol::session::Event;
 use crate::secret::Secret;
 use crate::stop::Stop;
@@ -36,31 +37,27 @@ fn serve(then: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> (u16, Join
 
 fn log_in(port: u16, timeout: Duration, stop: &Stop) -> Result<Client<Transaction>, Error> {
     let (connectors, trust, secret) = (Connectors::new(), Trust::default(), Secret::new("tanstaaf"));
+    let credentials = Credentials { user: "me", secret: &secret, host: "127.0.0.1", port };
     let call = Call {
-        host: "127.0.0.1",
-        port,
+        credentials,
         tls: Tls::None,
         trust: &trust,
         timeout,
         connectors: &connectors,
         stop,
-        secret: &secret,
         remembered: None,
         utf8: false,
         dialogue: None,
     };
-    let credentials = Credentials {
-        host: "127.0.0.1",
-        port,
-        user: "me",
-        secret: &secret,
+    let login = Login {
+        credentials,
         auth: Auth::UserPass,
         strongest_ever: None,
         pipelining: false,
         ahead: None,
         flight: Flight::Two,
     };
-    Client::open(&call)?.login(&credentials)
+    Client::open(&call)?.login(&login)
 }
 
 const LONG: Duration = Duration::from_secs(60);

@@ -20,7 +20,7 @@ use crate::access::{self, Owner};
 use crate::account::{Account, Auth, PasswordSource};
 use crate::secret::Secret;
 use crate::stop::Stop;
-use crate::text::printable;
+use crate::text::{one_line, printable};
 
 /// How long a password-command may take; some ask a person for a passphrase.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -64,13 +64,13 @@ pub fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Resu
     Ok(password)
 }
 
-/// Refuses what no command can carry (docs/protocol.md §1), and what cannot be meant.
+/// Refuses what no command can carry (docs/protocol.md §1), and an empty password, which cannot be meant.
 pub(super) fn check(password: &Secret) -> Result<(), Mistake> {
     let octets = password.expose();
     if octets.is_empty() {
         return Err(Mistake::new("it is empty"));
     }
-    if octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+    if !one_line(octets) {
         return Err(Mistake::new("it holds a line end or NUL, which no command can carry"));
     }
     Ok(())

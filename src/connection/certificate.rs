@@ -1,7 +1,6 @@
 //! Whether a certificate is for the server that was meant (RFC 9525; RFC 7817 §3), and what its fingerprint is.
 //!
-//! This is the only check of names: OpenSSL's own falls back to the common name, accepts partial wildcards, and keeps the
-//! names it has seen to itself.  Chain, dates and purpose are OpenSSL's part, before this.
+//! This is the only check of names: OpenSSL's own falls back to the common name, and keeps the names it has seen to itself.  Chain, dates and purpose are OpenSSL's part, before this.
 
 use std::net::IpAddr;
 

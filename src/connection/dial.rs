@@ -24,7 +24,7 @@ use crate::stop::Stop;
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// More addresses of one name than this are not tried: what a name server sends has a bound, too.
-const MOST_ADDRESSES: usize = 32;
+pub const MOST_ADDRESSES: usize = 32;
 
 /// Connects to the target; `waiting` is called once, if and when there is something to wait for.
 pub(super) fn dial(
@@ -229,8 +229,9 @@ mod tests {
     use rustix::net::{AddressFamily, SocketType};
 
     use super::{Lost, interleave, look_up, race, start};
+    use crate::account::{Tls, Trust};
+    use crate::connection::Target;
     use crate::connection::error::Error;
-    use crate::connection::{Security, Target, Trust};
     use crate::stop::Stop;
 
     const LONG: Duration = Duration::from_secs(30);
@@ -322,7 +323,7 @@ mod tests {
         let target = Target {
             host: "pop.example.com",
             port: 110,
-            security: Security::None,
+            tls: Tls::None,
             trust: &trust,
             timeout: LONG,
             without: &[],

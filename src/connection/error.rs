@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Security;
 use super::certificate::Seen;
+use crate::account::Tls;
 use crate::exit::ExitCode;
 use crate::text;
 
@@ -66,7 +66,7 @@ pub enum Error {
         /// Which server.
         server: String,
         /// When TLS was to begin.
-        security: Security,
+        tls: Tls,
         /// Its first octets.
         said: Vec<u8>,
     },
@@ -266,7 +266,7 @@ impl Error {
         match self {
             Self::Lookup { .. } => Some("check the spelling of `server`, and that the network is up".to_owned()),
             Self::Connect { .. } => Some("check `server` and `port`".to_owned()),
-            Self::NotTls { security: Security::StartTls, .. } => Some(
+            Self::NotTls { tls: Tls::StartTls, .. } => Some(
                 "after STLS nothing may come in clear: another program on the way may have put it there".to_owned(),
             ),
             Self::NotTls { said, .. } if said.starts_with(b"+OK") || said.starts_with(b"-ERR") => Some(
@@ -387,4 +387,10 @@ pub(super) fn plain(error: &io::Error) -> String {
         Some((words, _)) => words.to_owned(),
         None => words,
     }
+}
+
+/// The reason alone of OpenSSL's `error:CODE:library:function:reason:file:line:data, error:…`.
+pub(super) fn reason(text: &str) -> String {
+    let words = text.strip_prefix("error:").and_then(|fields| fields.split(':').nth(3));
+    words.filter(|words| !words.is_empty()).unwrap_or(text).to_owned()
 }

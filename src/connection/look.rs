@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use native_tls::TlsConnector;
 use rustix::event::{PollFd, PollFlags};
 
+use super::Target;
 use super::poll::poll;
 use super::tls::handshake;
 use super::wire::Wire;
-use super::{Security, Target};
+use crate::account::Tls;
 use crate::stop::Stop;
 
 /// For all of it, at most.
@@ -29,7 +30,7 @@ pub(super) fn leaf(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> Option
     let until = Instant::now().checked_add(limit)?;
     let mut socket = TcpStream::connect_timeout(&peer, limit).ok()?;
     socket.set_nonblocking(true).ok()?;
-    if target.security == Security::StartTls {
+    if target.tls == Tls::StartTls {
         // The greeting, and the answer to STLS (RFC 2595 §4).
         line(&mut socket, until, stop)?;
         socket.write_all(b"STLS\r\n").ok()?;

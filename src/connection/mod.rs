@@ -29,17 +29,19 @@ use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
 pub use certificate::Seen;
+pub use dial::MOST_ADDRESSES;
 pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
 pub use patience::{Pace, Patience};
 pub use trust::Connectors;
 
+use crate::account::{Tls, Trust};
 use crate::stop::Stop;
+use crate::types::Channel;
 use error::plain;
 use tls::Secured;
 
@@ -50,36 +52,14 @@ pub struct Target<'a> {
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
-    /// Whether there is TLS.
-    pub security: Security,
-    /// Whom TLS trusts.
+    /// Whether TLS begins with the first octet, when [`Connection::starttls`] is called, or never.
+    pub tls: Tls,
+    /// Which servers TLS trusts, and what it shows them.
     pub trust: &'a Trust,
     /// For the TLS handshake; half of it for the look-up and for each address.
     pub timeout: Duration,
     /// Addresses that are not tried: they took a connection, and ended it.
     pub without: &'a [SocketAddr],
-}
-
-/// Whether, and when, TLS begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
-    /// With the first octet (RFC 8314 §3).
-    Implicit,
-    /// When [`Connection::starttls`] is called (RFC 2595 §4).
-    StartTls,
-    /// Never.
-    None,
-}
-
-/// Whom TLS trusts, and what it shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Trust {
-    /// PEM file of certificate authorities, besides the system's.
-    pub ca_file: Option<PathBuf>,
-    /// SHA-256 digests of leaf certificates (DER); any given replaces chain, dates and name.
-    pub fingerprints: Vec<[u8; 32]>,
-    /// PEM chain and PEM PKCS#8 key to show to a server that asks.
-    pub client_certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// An open line to a server.
@@ -113,19 +93,8 @@ pub enum Wake {
     TimedOut,
 }
 
-/// How well what is said on the line is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
-    /// TLS, and the server is the one that was meant (chain and name, or a pinned fingerprint).
-    Tls,
-    /// Clear text to a loopback address, which the user has named as such.
-    Loopback,
-    /// Clear text.
-    Clear,
-}
-
 impl Connection {
-    /// Looks the host up, connects to the first of its addresses that answers, and, with [`Security::Implicit`], makes
+    /// Looks the host up, connects to the first of its addresses that answers, and, with [`Tls::Implicit`], makes
     /// it TLS and verifies the server.  Meanwhile the TLS connector is built, if `connectors` has none for this trust.
     ///
     /// # Errors
@@ -137,7 +106,7 @@ impl Connection {
         loop {
             let left = Target { without: &without, ..*target };
             let dialled = dial::dial(&left, stop, || {
-                if target.security != Security::None {
+                if target.tls != Tls::None {
                     connectors.warm(target.trust);
                 }
             });
@@ -146,8 +115,8 @@ impl Connection {
                 // Of several faults the first is the one to tell.
                 Err(e) => return Err(first_fault.unwrap_or(e)),
             };
-            let line = match target.security {
-                Security::Implicit => match secured(socket, peer, target, connectors, stop) {
+            let line = match target.tls {
+                Tls::Implicit => match secured(socket, peer, target, connectors, stop) {
                     Ok(secured) => Line::Tls(secured),
                     // A balancer without a server behind it takes a connection and ends it: another address may do.
                     Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
@@ -157,7 +126,7 @@ impl Connection {
                     }
                     Err(e) => return Err(e),
                 },
-                Security::StartTls | Security::None => Line::Clear(socket),
+                Tls::StartTls | Tls::None => Line::Clear(socket),
             };
             let (server, names_loopback) = (server(target), names_loopback(target.host));
             return Ok(Self { line, server, peer, names_loopback, stop: stop.clone(), drained: false });

@@ -14,12 +14,13 @@ use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use rustix::event::{PollFd, PollFlags};
 
 use super::certificate::{Seen, check_name, fingerprint};
-use super::error::{CertificateProblem, Error, Step, plain};
+use super::error::{CertificateProblem, Error, Step, plain, reason};
 use super::patience::after;
 use super::poll::poll;
 use super::trust::Connectors;
 use super::wire::{Direction, Memory, Wire};
-use super::{Security, Target, server};
+use super::{Target, server};
+use crate::account::Tls;
 use crate::stop::Stop;
 
 /// A TLS session with a server that is the one that was meant.
@@ -231,7 +232,7 @@ fn judge(leaf: Option<Vec<u8>>, target: &Target<'_>) -> Result<(), Error> {
 
 fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>) -> Error {
     let server = server(target);
-    let starttls = if target.security == Security::StartTls { " -starttls pop3" } else { "" };
+    let starttls = if target.tls == Tls::StartTls { " -starttls pop3" } else { "" };
     let look = format!(
         "openssl s_client -connect {server}{starttls} </dev/null | openssl x509 -noout -issuer -dates -ext subjectAltName -fingerprint -sha256"
     );
@@ -248,7 +249,7 @@ fn explain(target: &Target<'_>, memory: &Memory, error: &native_tls::Error) -> E
     if let Some(first) = memory.began().first()
         && !(20..=23).contains(first)
     {
-        return Error::NotTls { server, security: target.security, said: memory.began().to_vec() };
+        return Error::NotTls { server, tls: target.tls, said: memory.began().to_vec() };
     }
     let text = error.to_string();
     if text.contains("certificate verify failed") {
@@ -305,12 +306,6 @@ fn about_our_certificate(reason: &str) -> bool {
         "alert access denied",
     ];
     ALERTS.iter().any(|alert| reason.contains(alert))
-}
-
-/// The reason alone of `error:CODE:library:function:reason:file:line:data, error:…`.
-pub(super) fn reason(text: &str) -> String {
-    let words = text.strip_prefix("error:").and_then(|fields| fields.split(':').nth(3));
-    words.filter(|words| !words.is_empty()).unwrap_or(text).to_owned()
 }
 
 #[cfg(test)]

@@ -10,10 +10,9 @@ use std::thread;
 
 use native_tls::{Certificate, Identity, Protocol, TlsConnector};
 
-use super::Trust;
-use super::error::{TrustProblem, plain};
-use super::tls::reason;
+use super::error::{TrustProblem, plain, reason};
 use crate::access;
+use crate::account::Trust;
 use crate::secret::Secret;
 
 /// One TLS connector for each set of trust settings, built when it is first needed: each reads the system's

@@ -1,13 +1,15 @@
 //! What CAPA says a server can do.
 //!
 //! A list holds for the state it was asked in: it's void after STLS, may grow or shrink at the login, and lists of two
-//! states are never merged.  It must not know which server it is: IMPLEMENTATION is for logs (RFC 2449 §6.9).
+//! states are never merged.  Nothing depends on which server it is (IMPLEMENTATION, RFC 2449 §6.9), nor on STLS being
+//! listed: whoever can take it off the list will.
 //! RFC 2449 §5-§6; RFC 2595 §4; RFC 3206 §6; RFC 5034 §3.
 
 use std::time::Duration;
 
-use super::command::{CAPABILITY_LIMIT, Sent};
+use super::command::Sent;
 use super::error::Error;
+use super::limits::CAPABILITY_LIMIT;
 use crate::types::parse_decimal;
 
 /// The capabilities that say something to us, and what is remembered of a list.
@@ -100,12 +102,6 @@ impl Capabilities {
         self.has("USER")
     }
 
-    /// Whether STLS is accepted (RFC 2595 §4).  TLS must never depend on it: who can strip it will.
-    #[must_use]
-    pub fn stls(&self) -> bool {
-        self.has("STLS")
-    }
-
     /// Whether the server has UTF8 (RFC 6856 §2.1).
     #[must_use]
     pub fn utf8(&self) -> bool {
@@ -122,12 +118,6 @@ impl Capabilities {
     #[must_use]
     pub fn pipelining(&self) -> bool {
         self.has("PIPELINING")
-    }
-
-    /// Whether a bracket after a status indicator is a response code (RFC 2449 §6.4).
-    #[must_use]
-    pub fn resp_codes(&self) -> bool {
-        self.has("RESP-CODES")
     }
 
     /// Whether every failure of credentials carries `[AUTH]` (RFC 3206 §6).
@@ -147,12 +137,6 @@ impl Capabilities {
         self.arguments("SASL").unwrap_or_default().iter().map(String::as_str)
     }
 
-    /// Whether SASL lists `mechanism`.
-    #[must_use]
-    pub fn has_mechanism(&self, mechanism: &str) -> bool {
-        self.sasl().any(|offered| offered.eq_ignore_ascii_case(mechanism))
-    }
-
     /// How long mail may stay, when that is said and can be read.
     #[must_use]
     pub fn expire(&self) -> Option<Expire> {
@@ -168,17 +152,6 @@ impl Capabilities {
     pub fn login_delay(&self) -> Option<Duration> {
         let seconds = self.arguments("LOGIN-DELAY")?.first()?;
         parse_decimal(seconds.as_bytes()).map(Duration::from_secs)
-    }
-
-    /// What the server calls itself, for logs; to be made printable before it's shown.
-    #[must_use]
-    pub fn implementation(&self) -> Option<String> {
-        self.arguments("IMPLEMENTATION").map(|words| words.join(" "))
-    }
-
-    /// Every capability with its arguments, in the server's order, for a person to read.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.entries.iter().map(|entry| (entry.tag.as_str(), entry.arguments.as_slice()))
     }
 
     /// The known ones, one a line, in printable ASCII: a form for a file, read back by [`Self::from_lines`].
@@ -245,9 +218,8 @@ mod tests {
         // C3
         let capabilities = list("top\nSasl plain Cram-Md5\nPIPELINING  \n.foo\nX-WHAT ever\n\nSASL LOGIN");
         assert!(capabilities.top() && capabilities.pipelining() && capabilities.has(".foo"));
-        assert!(!capabilities.uidl() && !capabilities.user() && !capabilities.stls());
+        assert!(!capabilities.uidl() && !capabilities.user());
         assert_eq!(capabilities.sasl().collect::<Vec<_>>(), ["plain", "Cram-Md5", "LOGIN"]);
-        assert!(capabilities.has_mechanism("PLAIN") && !capabilities.has_mechanism("SCRAM-SHA-1"));
     }
 
     #[test]
@@ -255,15 +227,13 @@ mod tests {
         let gmail = list(
             "USER\nRESP-CODES\nEXPIRE 0\nLOGIN-DELAY 300\nTOP\nUIDL\nX-GOOGLE-RICO\nSASL PLAIN XOAUTH2 OAUTHBEARER",
         );
-        assert!(gmail.google_rico() && gmail.user() && gmail.resp_codes() && !gmail.pipelining());
+        assert!(gmail.google_rico() && gmail.user() && !gmail.pipelining());
         assert_eq!(gmail.expire(), Some(Expire::Days(0)));
         assert_eq!(gmail.login_delay(), Some(Duration::from_secs(300)));
         let dovecot = list(
             "CAPA\nTOP\nUIDL\nRESP-CODES\nPIPELINING\nAUTH-RESP-CODE\nSTLS\nUSER\nSASL PLAIN\nIMPLEMENTATION Dovecot 2.3",
         );
-        assert!(dovecot.pipelining() && dovecot.auth_resp_code() && dovecot.stls());
-        assert_eq!(dovecot.implementation().as_deref(), Some("Dovecot 2.3"));
-        assert_eq!(dovecot.iter().count(), 10);
+        assert!(dovecot.pipelining() && dovecot.auth_resp_code());
     }
 
     #[test]

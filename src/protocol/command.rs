@@ -5,28 +5,10 @@
 
 use std::fmt;
 
+use super::limits::{CAPABILITY_LIMIT, COMMAND_LINE_LIMIT, LISTING_LIMIT};
 use crate::secret::Secret;
-use crate::text::printable;
+use crate::text::{one_line, printable};
 use crate::types::MessageNumber;
-
-/// The longest command line, CRLF included (RFC 2449 §4).  Servers cut or refuse longer ones, so what they would
-/// take for the user's name or password isn't known.
-pub const COMMAND_LINE_LIMIT: usize = 255;
-
-/// The most capabilities in one answer: servers list about fifteen, and each is kept in memory.
-pub const CAPABILITY_LIMIT: usize = 1_000;
-
-/// The most entries of one listing.  A maildrop of that size is no mailbox but an error or an attack, and memory for
-/// a listing is counted in its entries.
-pub const LISTING_LIMIT: usize = 1_000_000;
-
-/// The most octets of one listing: [`LISTING_LIMIT`] entries with unique-ids as long as RFC 1939 §7 allows.  Every
-/// unique-id is kept in memory, and servers may make them longer.
-pub const LISTING_OCTETS: u64 = 96 << 20;
-
-/// The most octets of an answer to TOP.  Some servers ignore how many lines are asked for, and send the whole message:
-/// no more than of one whose size isn't known.
-pub const TOP_OCTETS: u64 = 64 << 20;
 
 /// A command with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -332,8 +314,7 @@ impl Command {
 
 /// The parts as one line.  It's made in one piece: growing would leave copies of a secret behind.
 fn joined(parts: &[&[u8]]) -> Result<Secret, Refusal> {
-    let forbidden = |octet: &u8| matches!(octet, b'\r' | b'\n' | 0);
-    if parts.iter().any(|part| part.iter().any(forbidden)) {
+    if !parts.iter().all(|part| one_line(part)) {
         return Err(Refusal::ForbiddenOctet);
     }
     let length: usize = parts.iter().map(|part| part.len()).sum();

@@ -6,15 +6,9 @@
 use std::fmt;
 
 use super::command::{Answer, Refusal, Sent};
+use super::limits::{KEPT_OCTETS, QUOTED_CHARACTERS};
 use crate::exit::ExitCode;
 use crate::text::{printable, size};
-
-/// The longest quotation in an error: enough to recognise who is speaking.
-const QUOTED_CHARACTERS: usize = 80;
-
-/// Octets kept of what a server sent: any line within the limits whole.  Many more than are shown, because a secret can
-/// only be recognised, and taken out, before anything is cut.
-const KEPT_OCTETS: usize = 16 * 1024;
 
 /// Why the dialogue cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 //! One line at a time: a whole listing is the caller's, and so is what two lines say together (a number twice).
 //! RFC 1939 §5, §7 and §11, and what servers make of them.
 
-use super::command::LISTING_LIMIT;
 use super::error::{Error, Words};
+use super::limits::LISTING_LIMIT;
 use crate::types::{MessageNumber, Octets, UniqueId, parse_decimal};
 
 /// What STAT says.

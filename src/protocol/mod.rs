@@ -17,8 +17,7 @@
 //! - No answer is taken for that of a command whose line was not yet written: `wrote` comes before the next `received`.
 //! - A terminator is only where a message seems to end: whoever stores messages waits for an answer that names one.
 //! - Memory is bounded by the read buffer, 256 KiB at most, and by what the driver itself sends. Every other limit is a
-//!   named constant: [`session::STATUS_LINE_LIMIT`], [`session::CHALLENGE_LIMIT`], [`session::LISTING_LINE_LIMIT`],
-//!   [`command::CAPABILITY_LIMIT`], [`command::LISTING_LIMIT`], [`command::COMMAND_LINE_LIMIT`].
+//!   named constant in [`limits`].
 //! - No argument can break out of its command, and no secret has a path into a trace or a `Debug` output. Into an error
 //!   it has one, a server that echoes it: [`error::Error::redacted`] closes it.
 //!
@@ -90,6 +89,7 @@ pub mod capability;
 pub mod command;
 pub mod error;
 pub mod framing;
+pub mod limits;
 pub mod listing;
 pub mod redact;
 pub mod response;

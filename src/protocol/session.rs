@@ -7,25 +7,15 @@
 use std::collections::VecDeque;
 
 use super::buffer::{Input, Output, Span};
-use super::command::{Answer, Command, LISTING_OCTETS, Refusal, TOP_OCTETS};
+use super::command::{Answer, Command, Refusal};
 use super::error::{Awaiting, Error, Words};
 use super::framing::{Body, Front, LineEnd, front, unstuffed};
+use super::limits::{CHALLENGE_LIMIT, LISTING_LINE_LIMIT, LISTING_OCTETS, STATUS_LINE_LIMIT, TOP_OCTETS};
 use super::response::{StatusLine, status_line};
 use crate::types::MessageNumber;
 
 pub use super::command::Sent;
 pub use super::response::{Reply, ResponseCode};
-
-/// The longest status line, its end included.  RFC 2449 §4 allows 512 octets; servers put whole explanations there.
-pub const STATUS_LINE_LIMIT: usize = 8 * 1024;
-
-/// The longest line where a SASL challenge may come.  RFC 5034 sets no limit; the longest in use are JSON error texts
-/// and keys of some KiB.
-pub const CHALLENGE_LIMIT: usize = 16 * 1024;
-
-/// The longest line of CAPA, LIST and UIDL, its end included: a number, blanks and the longest unique-id that
-/// [`UniqueId`](crate::types::UniqueId) takes, twice over.  A message's lines have no limit.
-pub const LISTING_LINE_LIMIT: usize = 2 * 1024;
 
 /// What a TLS record begins with when it's an alert or a handshake (RFC 8446 §5.1).
 const TLS_RECORDS: [u8; 2] = [0x15, 0x16];
@@ -242,12 +232,6 @@ impl Session {
     #[must_use]
     pub fn is_in_text(&self) -> bool {
         matches!(self.reading, Reading::Text { .. })
-    }
-
-    /// Whether every command is answered, and nothing else was said.
-    #[must_use]
-    pub fn is_resting(&self) -> bool {
-        matches!(self.state, State::Open | State::Over) && self.outstanding() == 0 && self.input.is_empty()
     }
 
     /// Where the next read goes.  Ends the loan of the last event.  There is room whenever [`Session::poll`] has said

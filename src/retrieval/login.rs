@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::error::Error;
 use super::run::Run;
 use crate::account::{Account, Auth, Switch};
-use crate::client::{self, Ahead, Call, Client, Credentials, LoginFacts, Pipelining, Transaction};
+use crate::client::{self, Ahead, Call, Client, Login, LoginFacts, Pipelining, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
+use crate::protocol::sasl::Credentials;
 use crate::report::Event;
 use crate::secret::Secret;
 use crate::types::Time;
@@ -175,24 +176,20 @@ fn attempt(
     let account = run.account;
     let utf8 = sends_utf8(run, memory, now);
     let remembered = remembered(memory, account, now);
+    let credentials = Credentials { user: &account.user, secret, host: &account.host, port: account.port };
     let call = Call {
-        host: &account.host,
-        port: account.port,
+        credentials,
         tls: account.tls,
         trust: &account.trust,
         timeout: account.timeout,
         connectors: run.context.connectors,
         stop: &run.context.stop,
-        secret,
         remembered: remembered.as_ref(),
         utf8,
         dialogue: run.dialogue(),
     };
-    let credentials = Credentials {
-        host: &account.host,
-        port: account.port,
-        user: &account.user,
-        secret,
+    let login = Login {
+        credentials,
         auth: account.auth,
         strongest_ever: memory.strongest.as_deref().and_then(Method::from_name),
         pipelining: account.pipelining != Switch::Off && !matches!(memory.pipelining, Verdict::Broken(_)),
@@ -203,7 +200,7 @@ fn attempt(
             Flight::Two(_) => client::Flight::Two,
         },
     };
-    let mut client = Client::open(&call)?.login(&credentials)?;
+    let mut client = Client::open(&call)?.login(&login)?;
     agree_on_pipelining(run, memory, &mut client);
     Ok(client)
 }

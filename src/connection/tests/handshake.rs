@@ -14,9 +14,11 @@ use super::{
     CONNECTORS, LONG, Leaf, SHORT, by_authority, dns, give, good, open, says_hello, serve, serve_tls, take,
     target,
 };
-use crate::connection::{Channel, Connection, Error, Security, Target, Trust};
+use crate::account::{Tls, Trust};
+use crate::connection::{Connection, Error, Target};
 use crate::exit::ExitCode;
 use crate::stop::Stop;
+use crate::types::Channel;
 
 #[test]
 fn t6_t7_certificates() {
@@ -102,7 +104,7 @@ fn a_refused_certificate_can_be_seen_and_pinned() {
         };
         Leaf::make(KeyPair::generate().unwrap(), change, signed)
     };
-    for security in [Security::Implicit, Security::StartTls] {
+    for tls in [Tls::Implicit, Tls::StartTls] {
         for (leaf, last) in [
             (days("localhost", false, 2199), "2199-03-04"),
             (days("localhost", true, 2001), "2001-03-04"),
@@ -115,7 +117,7 @@ fn a_refused_certificate_can_be_seen_and_pinned() {
             let server = move || {
                 for mut socket in listener.incoming().map_while(Result::ok) {
                     let mut stls = [0; 6];
-                    if security == Security::StartTls {
+                    if tls == Tls::StartTls {
                         let _ = socket.write_all(b"+OK hello\r\n");
                         if socket.read_exact(&mut stls).is_err() || socket.write_all(b"+OK\r\n").is_err() {
                             continue;
@@ -126,10 +128,10 @@ fn a_refused_certificate_can_be_seen_and_pinned() {
             };
             std::thread::spawn(server);
             let trust = by_authority();
-            let target = target("localhost", port, security, &trust);
+            let target = target("localhost", port, tls, &trust);
             let opened = Connection::open(&target, &CONNECTORS, &Stop::new().unwrap());
-            let outcome = match security {
-                Security::StartTls => {
+            let outcome = match tls {
+                Tls::StartTls => {
                     let mut clear = opened.unwrap();
                     assert_eq!(take(&mut clear, 11), b"+OK hello\r\n");
                     give(&mut clear, b"STLS\r\n");
@@ -288,7 +290,7 @@ fn a_reset_during_the_handshake_is_passing() {
 fn t5_a_stalled_handshake_times_out() {
     let (port, server) = serve(|mut socket| socket.read_to_end(&mut Vec::new()).unwrap());
     let trust = by_authority();
-    let target = Target { timeout: SHORT, ..target("127.0.0.1", port, Security::Implicit, &trust) };
+    let target = Target { timeout: SHORT, ..target("127.0.0.1", port, Tls::Implicit, &trust) };
     let error = Connection::open(&target, &CONNECTORS, &Stop::new().unwrap()).unwrap_err();
     assert_eq!(error.to_string(), format!("127.0.0.1:{port}: the TLS handshake took longer than 300ms"));
     assert_eq!(error.exit_code(), ExitCode::Later);
@@ -304,7 +306,7 @@ fn a_signal_ends_a_handshake() {
         let _ = socket.read_to_end(&mut Vec::new());
     });
     let trust = by_authority();
-    let target = target("127.0.0.1", port, Security::Implicit, &trust);
+    let target = target("127.0.0.1", port, Tls::Implicit, &trust);
     let error = Connection::open(&target, &CONNECTORS, &stop).unwrap_err();
     assert!(matches!(error, Error::Stopped { .. }), "{error}");
     server.join().unwrap();
@@ -338,7 +340,7 @@ fn starttls_makes_a_clear_line_safe() {
         says_hello(acceptor.accept(socket).unwrap());
     });
     let trust = by_authority();
-    let target = target("localhost", port, Security::StartTls, &trust);
+    let target = target("localhost", port, Tls::StartTls, &trust);
     let mut connection = Connection::open(&target, &CONNECTORS, &Stop::new().unwrap()).unwrap();
     assert_eq!(connection.channel(), Channel::Loopback);
     assert_eq!(connection.end_point_binding(), None);
@@ -360,7 +362,7 @@ fn t1_clear_text_after_stls_is_told_from_other_failures() {
         let _ = socket.read_to_end(&mut Vec::new());
     });
     let trust = by_authority();
-    let target = target("127.0.0.1", port, Security::StartTls, &trust);
+    let target = target("127.0.0.1", port, Tls::StartTls, &trust);
     let connection = Connection::open(&target, &CONNECTORS, &Stop::new().unwrap()).unwrap();
     let error = connection.starttls(&target, &CONNECTORS).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Protocol);

@@ -12,9 +12,11 @@ use super::{
     CONNECTORS, LONG, SHORT, by_authority, give, good, open, open_clear, says_hello, serve, serve_tls, take,
     target,
 };
-use crate::connection::{Channel, Connection, Security, Trust, Wake};
+use crate::account::{Tls, Trust};
+use crate::connection::{Connection, Wake};
 use crate::exit::ExitCode;
 use crate::stop::Stop;
+use crate::types::Channel;
 
 #[test]
 fn a_connection_may_move_to_another_thread() {
@@ -202,7 +204,7 @@ fn what_ends_a_wait() {
     });
     let trust = Trust::default();
     let stop = Stop::new().unwrap();
-    let target = target("127.0.0.1", port, Security::None, &trust);
+    let target = target("127.0.0.1", port, Tls::None, &trust);
     let mut connection = Connection::open(&target, &CONNECTORS, &stop).unwrap();
     let (other, mut waker) = UnixStream::pair().unwrap();
     let other = Some(other.as_fd());

@@ -14,7 +14,8 @@ use native_tls::{Identity, TlsAcceptor, TlsStream};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use sha2::{Digest, Sha256};
 
-use super::{Connection, Connectors, Error, Security, Target, Trust, Wake};
+use super::{Connection, Connectors, Error, Target, Wake};
+use crate::account::{Tls, Trust};
 use crate::stop::Stop;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -101,17 +102,17 @@ fn serve_tls(leaf: &Leaf, work: impl FnOnce(TlsStream<TcpStream>) + Send + 'stat
     })
 }
 
-fn target<'a>(host: &'a str, port: u16, security: Security, trust: &'a Trust) -> Target<'a> {
-    Target { host, port, security, trust, timeout: LONG, without: &[] }
+fn target<'a>(host: &'a str, port: u16, tls: Tls, trust: &'a Trust) -> Target<'a> {
+    Target { host, port, tls, trust, timeout: LONG, without: &[] }
 }
 
 fn open(host: &str, port: u16, trust: &Trust) -> Result<Connection, Error> {
-    Connection::open(&target(host, port, Security::Implicit, trust), &CONNECTORS, &Stop::new().unwrap())
+    Connection::open(&target(host, port, Tls::Implicit, trust), &CONNECTORS, &Stop::new().unwrap())
 }
 
 fn open_clear(port: u16) -> Connection {
     let trust = Trust::default();
-    let target = target("127.0.0.1", port, Security::None, &trust);
+    let target = target("127.0.0.1", port, Tls::None, &trust);
     Connection::open(&target, &CONNECTORS, &Stop::new().unwrap()).unwrap()
 }
 

@@ -4,6 +4,7 @@
 //! colliding blocks of MD5 need octets that no msg-id has.  Hence the grammar is checked to the letter, which hinders
 //! the attack and doesn't cure it.
 
+use crate::protocol::limits::TIMESTAMP_LIMIT;
 use crate::protocol::sasl::digest;
 use crate::secret::Secret;
 
@@ -14,9 +15,6 @@ use crate::secret::Secret;
 pub struct ApopChallenge(Vec<u8>);
 
 impl ApopChallenge {
-    /// The longest timestamp answered, with its brackets: as long as a greeting should be (RFC 2449 §4).
-    const LONGEST: usize = 512;
-
     /// The last timestamp of a greeting's text that is a msg-id.
     #[must_use]
     pub fn from_greeting(text: &[u8]) -> Option<Self> {
@@ -45,7 +43,7 @@ fn is_msg_id(id: &[u8]) -> bool {
     let dot_atom =
         |text: &[u8]| text.split(|octet| *octet == b'.').all(|run| !run.is_empty() && run.iter().all(atom));
     let mut sides = id.split(|octet| *octet == b'@');
-    id.len() + 2 <= ApopChallenge::LONGEST
+    id.len() + 2 <= TIMESTAMP_LIMIT
         && sides.next().is_some_and(dot_atom)
         && sides.next().is_some_and(dot_atom)
         && sides.next().is_none()

@@ -5,48 +5,12 @@
 //! pipeline, are preferred to PLAIN and LOGIN where nothing is lost by it.
 
 use super::Method;
+use crate::account::Auth;
 use crate::exit::ExitCode;
+use crate::protocol::limits::COMMAND_LINE_LIMIT;
 use crate::protocol::redact::Redactor;
-use crate::protocol::sasl::{ChannelBinding, Hash, LONGEST_COMMAND, Mechanism, SaslError, Text, sendable};
-use crate::secret::Secret;
-
-/// What the user asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// The strongest offered that keeps the password safe.
-    Auto,
-    /// USER and PASS.
-    UserPass,
-    /// APOP.
-    Apop,
-    /// PLAIN.
-    Plain,
-    /// LOGIN.
-    Login,
-    /// CRAM-MD5.
-    CramMd5,
-    /// SCRAM-SHA-1 without channel binding.
-    ScramSha1,
-    /// SCRAM-SHA-256 without channel binding: the way out where the server's binding doesn't work.
-    ScramSha256,
-    /// XOAUTH2.
-    XOAuth2,
-    /// OAUTHBEARER.
-    OAuthBearer,
-    /// EXTERNAL.
-    External,
-}
-
-/// How well what is said on the line is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
-    /// TLS, and the server is the one that was meant.
-    Tls,
-    /// Clear text, straight to a loopback address.
-    Loopback,
-    /// Clear text.
-    Clear,
-}
+use crate::protocol::sasl::{ChannelBinding, Credentials, Hash, Mechanism, SaslError, Text, sendable};
+use crate::types::Channel;
 
 /// What `CAPA` said in this state (before login, and after STLS if there was one).
 #[derive(Debug, Clone, Default)]
@@ -65,7 +29,7 @@ pub struct Offer<'a> {
 #[derive(Debug)]
 pub struct Circumstances<'a> {
     /// What the user asked for.
-    pub wanted: Wanted,
+    pub wanted: Auth,
     /// The line.
     pub channel: Channel,
     /// What the server offers; `None` if it has no CAPA.
@@ -74,10 +38,8 @@ pub struct Circumstances<'a> {
     pub apop: bool,
     /// Whether an end-point binding could be computed.
     pub can_bind: bool,
-    /// The user's name.
-    pub user: &'a str,
-    /// Password or token.
-    pub secret: &'a Secret,
+    /// User name, and password or token.
+    pub credentials: Credentials<'a>,
     /// The strongest method that `auto` ever chose at this server for this user: it never accepts less.
     pub strongest_ever: Option<Method>,
 }
@@ -163,27 +125,27 @@ impl AuthError {
 /// # Errors
 /// When there is none, with what the server offers.
 pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthError> {
-    if circumstances.wanted != Wanted::External {
-        sendable(Text::User, circumstances.user.as_bytes())?;
-        sendable(Text::Secret, circumstances.secret.expose())?;
+    if circumstances.wanted != Auth::External {
+        sendable(Text::User, circumstances.credentials.user.as_bytes())?;
+        sendable(Text::Secret, circumstances.credentials.secret.expose())?;
     }
     let unbound = |hash| Mechanism::Scram(hash, ChannelBinding::Unused);
     match circumstances.wanted {
-        Wanted::Auto => circumstances.automatic(),
-        Wanted::UserPass => match circumstances.too_long() {
+        Auth::Auto => circumstances.automatic(),
+        Auth::UserPass => match circumstances.too_long() {
             Some(which) => Err(AuthError::TooLong(which)),
             None => Ok(vec![Method::UserPass]),
         },
-        Wanted::Apop if circumstances.apop => Ok(vec![Method::Apop]),
-        Wanted::Apop => Err(AuthError::NoTimestamp),
-        Wanted::Plain => circumstances.named(Mechanism::Plain),
-        Wanted::Login => circumstances.named(Mechanism::Login),
-        Wanted::CramMd5 => circumstances.named(Mechanism::CramMd5),
-        Wanted::ScramSha1 => circumstances.named(unbound(Hash::Sha1)),
-        Wanted::ScramSha256 => circumstances.named(unbound(Hash::Sha256)),
-        Wanted::XOAuth2 => circumstances.named(Mechanism::XOAuth2),
-        Wanted::OAuthBearer => circumstances.named(Mechanism::OAuthBearer),
-        Wanted::External => circumstances.named(Mechanism::External),
+        Auth::Apop if circumstances.apop => Ok(vec![Method::Apop]),
+        Auth::Apop => Err(AuthError::NoTimestamp),
+        Auth::Plain => circumstances.named(Mechanism::Plain),
+        Auth::Login => circumstances.named(Mechanism::Login),
+        Auth::CramMd5 => circumstances.named(Mechanism::CramMd5),
+        Auth::ScramSha1 => circumstances.named(unbound(Hash::Sha1)),
+        Auth::ScramSha256 => circumstances.named(unbound(Hash::Sha256)),
+        Auth::XOAuth2 => circumstances.named(Mechanism::XOAuth2),
+        Auth::OAuthBearer => circumstances.named(Mechanism::OAuthBearer),
+        Auth::External => circumstances.named(Mechanism::External),
     }
 }
 
@@ -245,7 +207,7 @@ impl Circumstances<'_> {
 
     /// Those that give the password to whoever listens or has the other end: for a line on which nobody does.
     fn add_those_for_a_safe_line(&self, methods: &mut Vec<Method>) {
-        let ascii = self.user.is_ascii() && self.secret.expose().is_ascii();
+        let ascii = self.credentials.user.is_ascii() && self.credentials.secret.expose().is_ascii();
         let user_pass = self.takes_user() && self.too_long().is_none();
         // What UTF8 USER allows is no last resort.
         let plain_strings = ascii || self.offer.as_ref().is_some_and(|offer| offer.utf8_user);
@@ -270,7 +232,7 @@ impl Circumstances<'_> {
             methods.push(Method::UserPass);
         }
         // Its argument ends at the first space, and so would a name.
-        if self.apop && plain_strings && !self.user.contains(' ') {
+        if self.apop && plain_strings && !self.credentials.user.contains(' ') {
             methods.push(Method::Apop);
         }
     }
@@ -282,10 +244,10 @@ impl Circumstances<'_> {
 
     /// Which of the strings doesn't fit into its line, `USER x` or `PASS x` with CRLF.
     fn too_long(&self) -> Option<Text> {
-        let fits = |octets: usize| octets + b"USER \r\n".len() <= LONGEST_COMMAND;
-        if !fits(self.user.len()) {
+        let fits = |octets: usize| octets + b"USER \r\n".len() <= COMMAND_LINE_LIMIT;
+        if !fits(self.credentials.user.len()) {
             Some(Text::User)
-        } else if !fits(self.secret.expose().len()) {
+        } else if !fits(self.credentials.secret.expose().len()) {
             Some(Text::Secret)
         } else {
             None
@@ -296,7 +258,7 @@ impl Circumstances<'_> {
     fn offered(&self) -> String {
         const MOST: usize = 20;
         let Some(offer) = &self.offer else { return "it has no CAPA".to_owned() };
-        let redactor = Redactor::new(self.secret);
+        let redactor = Redactor::new(self.credentials.secret);
         let mut words: Vec<String> = Vec::new();
         if offer.user {
             words.push("USER".to_owned());
@@ -319,8 +281,11 @@ impl Circumstances<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AuthError, Channel, Circumstances, ExitCode, Method, Offer, Secret, Text, Wanted, methods};
+    use super::{
+        Auth, AuthError, Channel, Circumstances, Credentials, ExitCode, Method, Offer, Text, methods,
+    };
     use crate::protocol::sasl::SaslError;
+    use crate::secret::Secret;
 
     /// `USER` and `PIPELINING` in a list of mechanisms are those capabilities.
     fn offer(words: &str) -> Offer<'_> {
@@ -336,15 +301,18 @@ mod tests {
         offer
     }
 
+    fn as_user<'a>(user: &'a str, secret: &'a Secret) -> Credentials<'a> {
+        Credentials { user, secret, host: "pop.example.com", port: 995 }
+    }
+
     fn on<'a>(channel: Channel, words: &'a str, secret: &'a Secret) -> Circumstances<'a> {
         Circumstances {
-            wanted: Wanted::Auto,
+            wanted: Auth::Auto,
             channel,
             offer: Some(offer(words)),
             apop: false,
             can_bind: false,
-            user: "user",
-            secret,
+            credentials: as_user("user", secret),
             strongest_ever: None,
         }
     }
@@ -405,7 +373,7 @@ mod tests {
         assert_eq!(chosen(Channel::Tls, "SCRAM-SHA-1-PLUS SCRAM-SHA-256", true), scram(Hash::Sha1, Used));
         // Named, it's the way out where binding fails.
         let named =
-            Circumstances { wanted: Wanted::ScramSha256, can_bind: true, ..on(Channel::Tls, both, &secret) };
+            Circumstances { wanted: Auth::ScramSha256, can_bind: true, ..on(Channel::Tls, both, &secret) };
         assert_eq!(methods(&named).unwrap().into_iter().next(), scram(Hash::Sha256, Unused));
     }
 
@@ -429,9 +397,9 @@ mod tests {
         // No CAPA at all.
         assert!(methods(&Circumstances { offer: None, ..clear("") }).is_err());
         // The user's word.
-        let named = Circumstances { wanted: Wanted::UserPass, ..clear("") };
+        let named = Circumstances { wanted: Auth::UserPass, ..clear("") };
         assert_eq!(names(&named), "USER");
-        let named = Circumstances { wanted: Wanted::Plain, ..clear("PLAIN") };
+        let named = Circumstances { wanted: Auth::Plain, ..clear("PLAIN") };
         assert_eq!(names(&named), "PLAIN");
     }
 
@@ -460,10 +428,10 @@ mod tests {
         assert_eq!(names(&with("PLAIN")), "PLAIN APOP");
         assert_eq!(names(&with("")), "APOP");
         assert_eq!(
-            methods(&Circumstances { user: "a b", ..with("") }).unwrap_err(),
+            methods(&Circumstances { credentials: as_user("a b", &secret), ..with("") }).unwrap_err(),
             AuthError::Nothing("it offers APOP".to_owned())
         );
-        let forced = Circumstances { wanted: Wanted::Apop, ..on(Channel::Tls, "PLAIN", &secret) };
+        let forced = Circumstances { wanted: Auth::Apop, ..on(Channel::Tls, "PLAIN", &secret) };
         assert_eq!(methods(&forced).unwrap_err(), AuthError::NoTimestamp);
     }
 
@@ -472,21 +440,21 @@ mod tests {
         let secret = Secret::new("pencil");
         let named = |wanted, words| Circumstances { wanted, ..on(Channel::Tls, words, &secret) };
         let cases = [
-            (Wanted::XOAuth2, "PLAIN xoauth2", "XOAUTH2"),
-            (Wanted::OAuthBearer, "OAUTHBEARER", "OAUTHBEARER"),
-            (Wanted::External, "EXTERNAL PLAIN", "EXTERNAL"),
-            (Wanted::Login, "LOGIN PLAIN", "LOGIN"),
-            (Wanted::CramMd5, "CRAM-MD5", "CRAM-MD5"),
-            (Wanted::ScramSha1, "SCRAM-SHA-1 SCRAM-SHA-256", "SCRAM-SHA-1"),
-            (Wanted::UserPass, "PLAIN", "USER"),
-            (Wanted::Plain, "LOGIN USER", "the server doesn't offer PLAIN here (it offers USER, LOGIN)"),
-            (Wanted::Plain, "", "the server doesn't offer PLAIN here (it offers nothing)"),
+            (Auth::XOAuth2, "PLAIN xoauth2", "XOAUTH2"),
+            (Auth::OAuthBearer, "OAUTHBEARER", "OAUTHBEARER"),
+            (Auth::External, "EXTERNAL PLAIN", "EXTERNAL"),
+            (Auth::Login, "LOGIN PLAIN", "LOGIN"),
+            (Auth::CramMd5, "CRAM-MD5", "CRAM-MD5"),
+            (Auth::ScramSha1, "SCRAM-SHA-1 SCRAM-SHA-256", "SCRAM-SHA-1"),
+            (Auth::UserPass, "PLAIN", "USER"),
+            (Auth::Plain, "LOGIN USER", "the server doesn't offer PLAIN here (it offers USER, LOGIN)"),
+            (Auth::Plain, "", "the server doesn't offer PLAIN here (it offers nothing)"),
         ];
         for (wanted, words, expected) in cases {
             assert_eq!(names(&named(wanted, words)), expected);
         }
         // Without CAPA there is nothing to go by: tried, without an initial response.
-        let blind = Circumstances { offer: None, ..named(Wanted::Plain, "") };
+        let blind = Circumstances { offer: None, ..named(Auth::Plain, "") };
         assert_eq!(names(&blind), "PLAIN");
         assert!(!blind.announces(crate::protocol::sasl::Mechanism::Plain));
     }
@@ -504,7 +472,7 @@ mod tests {
         assert!(matches!(error, AuthError::Weaker { before: "SCRAM-SHA-256", .. }), "{error}");
         assert_eq!(error.exit_code(), ExitCode::Refused);
         // What the user names is above it.
-        let named = Circumstances { wanted: Wanted::Plain, ..pinned("SCRAM-SHA-256", "PLAIN") };
+        let named = Circumstances { wanted: Auth::Plain, ..pinned("SCRAM-SHA-256", "PLAIN") };
         assert_eq!(names(&named), "PLAIN");
     }
 
@@ -518,9 +486,10 @@ mod tests {
         assert_eq!(names(&on(Channel::Tls, "USER", &fits)), "USER");
         let error = methods(&on(Channel::Tls, "USER", &over)).unwrap_err();
         assert_eq!(error, AuthError::TooLong(Text::Secret));
-        let too_long = Circumstances { user: &long, ..on(Channel::Tls, "USER", &plain) };
+        let too_long =
+            Circumstances { credentials: as_user(&long, &plain), ..on(Channel::Tls, "USER", &plain) };
         assert_eq!(methods(&too_long).unwrap_err(), AuthError::TooLong(Text::User));
-        let named = Circumstances { wanted: Wanted::UserPass, ..too_long };
+        let named = Circumstances { wanted: Auth::UserPass, ..too_long };
         assert_eq!(methods(&named).unwrap_err().exit_code(), ExitCode::Refused);
         assert_eq!(names(&on(Channel::Tls, "USER PIPELINING PLAIN", &over)), "PLAIN");
 
@@ -536,7 +505,8 @@ mod tests {
             assert_eq!(error, AuthError::Unsendable(SaslError::LineEnd(Text::Secret)));
             assert_eq!(error.exit_code(), ExitCode::Configuration);
             let user = std::str::from_utf8(bad).unwrap();
-            let circumstances = Circumstances { user, ..on(Channel::Tls, "PLAIN", &plain) };
+            let circumstances =
+                Circumstances { credentials: as_user(user, &plain), ..on(Channel::Tls, "PLAIN", &plain) };
             assert_eq!(
                 methods(&circumstances).unwrap_err(),
                 AuthError::Unsendable(SaslError::LineEnd(Text::User))

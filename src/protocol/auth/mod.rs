@@ -10,7 +10,7 @@ mod refusal;
 use super::sasl::{ChannelBinding, Hash, Mechanism};
 
 pub use apop::ApopChallenge;
-pub use choice::{AuthError, Channel, Circumstances, Offer, Wanted, methods};
+pub use choice::{AuthError, Circumstances, Offer, methods};
 pub use refusal::{Refusal, passes, refusal, speaks_of_a_lock};
 
 /// A way to log in.

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::exit::ExitCode;
+use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
+use crate::text::one_line;
 
 /// Which of the two texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +61,10 @@ pub enum SaslError {
     #[error("the server's SCRAM message is wrong: {0}")]
     Malformed(&'static str),
     /// SCRAM: too few rounds protect the password badly.
-    #[error("the server asks for {0} rounds of hashing: fewer than {least}, which gives the password away too easily", least = super::scram::FEWEST_ROUNDS)]
+    #[error("the server asks for {0} rounds of hashing: fewer than {least}, which gives the password away too easily", least = FEWEST_ROUNDS)]
     TooFewRounds(u64),
     /// SCRAM: too many rounds would keep this machine busy.
-    #[error("the server asks for more than {most} rounds of hashing", most = super::scram::MOST_ROUNDS)]
+    #[error("the server asks for more than {most} rounds of hashing", most = MOST_ROUNDS)]
     TooManyRounds,
     /// SCRAM: the server doesn't know the password, and so is another than it claims to be.
     #[error("the server failed to prove that it knows the password")]
@@ -143,7 +145,7 @@ impl SaslError {
 pub(in crate::protocol) fn sendable(what: Text, octets: &[u8]) -> Result<(), SaslError> {
     if octets.is_empty() {
         Err(SaslError::Empty(what))
-    } else if octets.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+    } else if !one_line(octets) {
         Err(SaslError::LineEnd(what))
     } else {
         Ok(())

@@ -25,6 +25,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::protocol::limits::{CHALLENGE_LIMIT, COMMAND_LINE_LIMIT};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 
@@ -32,12 +33,6 @@ pub use digest::Hash;
 pub(in crate::protocol) use error::sendable;
 pub use error::{SaslError, Text};
 pub use oauth::TokenFailure;
-
-/// The longest command line, with its CRLF (RFC 2449 §4).  An initial response counts, later lines of an exchange don't.
-pub const LONGEST_COMMAND: usize = 255;
-
-/// The longest challenge taken, in octets of base64: RFC 5034 sets no limit, and no honest one comes near.
-const LONGEST_CHALLENGE: usize = 16 * 1024;
 
 /// A SASL mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,21 +84,17 @@ impl Mechanism {
     }
 }
 
-/// What an exchange proves, and with what.
-#[derive(Debug)]
+/// Who logs in, where, and with what.
+#[derive(Debug, Clone, Copy)]
 pub struct Credentials<'a> {
     /// The user's name at the server.
     pub user: &'a str,
     /// The password, or the token of the OAuth mechanisms.
     pub secret: &'a Secret,
-    /// The server's host, as configured (OAUTHBEARER says it).
+    /// The server's host, as configured: an A-label without final dot, or an address literal without brackets.
     pub host: &'a str,
-    /// The server's port, as configured.
+    /// The server's TCP port, as configured.
     pub port: u16,
-    /// A fresh one for each exchange.
-    pub nonce: Nonce,
-    /// Needed for -PLUS only.
-    pub binding: Option<Binding<'a>>,
 }
 
 /// Data that identify the TLS channel.
@@ -157,11 +148,16 @@ enum Dialogue {
 }
 
 impl Exchange {
-    /// Prepares an exchange; nothing is said yet.
+    /// Prepares an exchange; nothing is said yet.  Every exchange needs a fresh `nonce`; the -PLUS mechanisms need `binding`.
     ///
     /// # Errors
     /// When user name or secret hold what the mechanism can't carry (78), or -PLUS lacks its data (77).
-    pub fn new(mechanism: Mechanism, credentials: &Credentials<'_>) -> Result<Self, SaslError> {
+    pub fn new(
+        mechanism: Mechanism,
+        credentials: &Credentials<'_>,
+        nonce: Nonce,
+        binding: Option<Binding<'_>>,
+    ) -> Result<Self, SaslError> {
         // EXTERNAL sends neither; whatever stands there doesn't matter.
         if mechanism != Mechanism::External {
             sendable(Text::User, credentials.user.as_bytes())?;
@@ -172,8 +168,9 @@ impl Exchange {
             Mechanism::External => (Some(Secret::new("")), Dialogue::Nothing),
             Mechanism::Login => (None, Dialogue::Login(plain::Login::new(credentials))),
             Mechanism::CramMd5 => (None, Dialogue::Cram(cram::Cram::new(credentials))),
-            Mechanism::Scram(hash, binding) => {
-                let scram = scram::Scram::new(hash, binding, credentials)?;
+            Mechanism::Scram(hash, flag) => {
+                let channel = scram::Channel::new(flag, binding)?;
+                let scram = scram::Scram::new(hash, channel, credentials, nonce)?;
                 (Some(scram.client_first()), Dialogue::Scram(scram))
             }
             Mechanism::XOAuth2 => {
@@ -195,7 +192,7 @@ impl Exchange {
 
     /// What the `AUTH` command carries besides the mechanism's name, in base64; perhaps of no octets, which is written
     /// `=`.  `None` when the client doesn't speak first, when the server hasn't `announced` the mechanism (RFC 5034
-    /// §3), and when the line would go beyond [`LONGEST_COMMAND`]: then what is to be said first answers an empty
+    /// §3), and when the line would go beyond [`COMMAND_LINE_LIMIT`]: then what is to be said first answers an empty
     /// challenge.
     ///
     /// The OAuth mechanisms always take two steps: a token seldom fits, and Exchange Online hangs up on one step.
@@ -206,7 +203,7 @@ impl Exchange {
         }
         let encoded = encode(self.initial.as_ref()?);
         let around = b"AUTH  \r\n".len() + self.mechanism.name().len();
-        if around + encoded.expose().len().max(b"=".len()) > LONGEST_COMMAND {
+        if around + encoded.expose().len().max(b"=".len()) > COMMAND_LINE_LIMIT {
             return None;
         }
         // No other mechanism's first message may go out twice.
@@ -312,7 +309,7 @@ impl fmt::Debug for Exchange {
 /// Strict base64 with its padding (RFC 4648 §4); `+`, `+ ` and `+  ` are all an empty challenge.
 fn decode(challenge: &[u8]) -> Result<Vec<u8>, SaslError> {
     let challenge = challenge.trim_ascii();
-    if challenge.len() > LONGEST_CHALLENGE {
+    if challenge.len() > CHALLENGE_LIMIT {
         return Err(SaslError::TooLong);
     }
     STANDARD.decode(challenge).map_err(|_| SaslError::NotBase64)
@@ -344,14 +341,8 @@ fn joined(parts: &[&[u8]]) -> Secret {
 pub fn fuzz_exchange(data: &[u8]) {
     let Some((choice, challenges)) = data.split_first() else { return };
     let secret = Secret::new("pencil");
-    let credentials = Credentials {
-        user: "user",
-        secret: &secret,
-        host: "pop.example.com",
-        port: 995,
-        nonce: Nonce::new([7; 18]),
-        binding: Some(Binding { name: Binding::END_POINT, octets: b"digest" }),
-    };
+    let credentials = Credentials { user: "user", secret: &secret, host: "pop.example.com", port: 995 };
+    let binding = Some(Binding { name: Binding::END_POINT, octets: b"digest" });
     let mechanisms = [
         Mechanism::Plain,
         Mechanism::Login,
@@ -363,7 +354,9 @@ pub fn fuzz_exchange(data: &[u8]) {
         Mechanism::External,
     ];
     let mechanism = mechanisms.get(usize::from(choice & 7)).copied().unwrap_or(Mechanism::Plain);
-    let Ok(mut exchange) = Exchange::new(mechanism, &credentials) else { return };
+    let Ok(mut exchange) = Exchange::new(mechanism, &credentials, Nonce::new([7; 18]), binding) else {
+        return;
+    };
     let _ = exchange.initial_response(choice & 8 != 0);
     for challenge in challenges.split(|octet| *octet == b'\n') {
         // Half of the fuzzer's challenges come through base64, which it could hardly hit upon.

@@ -8,11 +8,9 @@ use std::fmt;
 
 use super::scram::escaped;
 use super::{Credentials, SaslError, joined};
+use crate::protocol::limits::TOKEN_STATUS_CHARACTERS;
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
-
-/// A server's words are shown up to here.
-const LONGEST_SHOWN: usize = 200;
 
 /// What the server said of the token it refused; escaped, the token masked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -94,7 +92,7 @@ impl OAuth {
         let shown = |name| {
             member(challenge, name).map(|value| {
                 // Masked and escaped before it's cut.
-                redactor.printable(&value).chars().take(LONGEST_SHOWN).collect::<String>()
+                redactor.printable(&value).chars().take(TOKEN_STATUS_CHARACTERS).collect::<String>()
             })
         };
         self.failure = Some(TokenFailure { status: shown(b"status"), scope: shown(b"scope") });

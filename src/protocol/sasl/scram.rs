@@ -18,18 +18,32 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{ChannelBinding, Credentials, Hash, SaslError, Text, joined};
+use super::{Binding, ChannelBinding, Credentials, Hash, Nonce, SaslError, Text, joined};
+use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 use crate::types::parse_decimal;
 
-/// Fewer rounds are refused: RFC 5802 §5.1 says that a client should.  A server that asks for one round gets a proof
-/// from which the password is guessed quickly.
-pub(super) const FEWEST_ROUNDS: u32 = 4096;
+/// What the client says of the channel.
+pub(super) struct Channel {
+    /// The gs2 header.
+    gs2: String,
+    /// The gs2 header and the channel binding data: what `c=` encodes.
+    bound: Vec<u8>,
+}
 
-/// More rounds are refused: these take about a second, and the server has not proved anything yet.  Reached at most once
-/// in an exchange, and an exchange that has responded is the last of its login.
-pub(super) const MOST_ROUNDS: u32 = 2_000_000;
+impl Channel {
+    pub(super) fn new(flag: ChannelBinding, binding: Option<Binding<'_>>) -> Result<Self, SaslError> {
+        let (gs2, data) = match (flag, binding) {
+            (ChannelBinding::Unused, _) => ("n,,".to_owned(), &[][..]),
+            (ChannelBinding::NotOffered, _) => ("y,,".to_owned(), &[][..]),
+            (ChannelBinding::Used, Some(binding)) => (format!("p={},,", binding.name), binding.octets),
+            (ChannelBinding::Used, None) => return Err(SaslError::NoBinding),
+        };
+        let bound = [gs2.as_bytes(), data].concat();
+        Ok(Self { gs2, bound })
+    }
+}
 
 pub(super) struct Scram {
     hash: Hash,
@@ -56,19 +70,14 @@ enum Stage {
 impl Scram {
     pub(super) fn new(
         hash: Hash,
-        binding: ChannelBinding,
+        channel: Channel,
         credentials: &Credentials<'_>,
+        nonce: Nonce,
     ) -> Result<Self, SaslError> {
-        let (gs2, data) = match (binding, credentials.binding) {
-            (ChannelBinding::Unused, _) => ("n,,".to_owned(), &[][..]),
-            (ChannelBinding::NotOffered, _) => ("y,,".to_owned(), &[][..]),
-            (ChannelBinding::Used, Some(binding)) => (format!("p={},,", binding.name), binding.octets),
-            (ChannelBinding::Used, None) => return Err(SaslError::NoBinding),
-        };
-        let bound = [gs2.as_bytes(), data].concat();
+        let Channel { gs2, bound } = channel;
         let user = prepared(Text::User, credentials.user.as_bytes())?;
         let password = prepared(Text::Secret, credentials.secret.expose())?;
-        let nonce = credentials.nonce.0.clone();
+        let nonce = nonce.0;
         let bare = format!("n={},r={nonce}", escaped(&user));
         Ok(Self { hash, gs2, bound, bare, nonce, stage: Stage::First(Secret::new(password.as_bytes())) })
     }

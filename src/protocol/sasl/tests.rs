@@ -32,7 +32,9 @@ fn bound(
     let nonce = Nonce(nonce.to_owned());
     Exchange::new(
         mechanism,
-        &Credentials { user, secret, host: "pop.example.com", port: 995, nonce, binding },
+        &Credentials { user, secret, host: "pop.example.com", port: 995 },
+        nonce,
+        binding,
     )
 }
 
@@ -496,10 +498,7 @@ fn nothing_that_would_break_a_line_or_a_field() {
     let secret = Secret::new(&b"\xff\xfe"[..]);
     let credentials = |mechanism| {
         let nonce = Nonce::new([0; 18]);
-        Exchange::new(
-            mechanism,
-            &Credentials { user: "u", secret: &secret, host: "h", port: 1, nonce, binding: None },
-        )
+        Exchange::new(mechanism, &Credentials { user: "u", secret: &secret, host: "h", port: 1 }, nonce, None)
     };
     assert_eq!(credentials(Plain).unwrap_err(), SaslError::NotUtf8(Text::Secret));
     assert_eq!(credentials(Scram(Hash::Sha1, Unused)).unwrap_err(), SaslError::NotUtf8(Text::Secret));
@@ -512,8 +511,7 @@ fn g19_debug_shows_nothing() {
     let opening = exchange.initial_response(true).unwrap();
     let line = exchange.step(STANDARD.encode(SHA1_FIRST).as_bytes()).unwrap();
     let secret = Secret::new("pencil");
-    let nonce = Nonce::new([0; 18]);
-    let credentials = Credentials { user: "user", secret: &secret, host: "h", port: 1, nonce, binding: None };
+    let credentials = Credentials { user: "user", secret: &secret, host: "h", port: 1 };
     let shown = format!("{exchange:?} {opening:?} {line:?} {credentials:?}");
     for part in ["pencil", "cGVuY2ls", "v0X8v3Bz", "biws"] {
         assert!(!shown.contains(part), "{shown}");

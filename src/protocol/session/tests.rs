@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::{Event, LISTING_LINE_LIMIT, STATUS_LINE_LIMIT, Sent, Session};
-use crate::protocol::command::{CAPABILITY_LIMIT, Command, LISTING_LIMIT, Refusal};
+use super::{Event, Sent, Session};
+use crate::protocol::command::{Command, Refusal};
 use crate::protocol::error::{Awaiting, Error};
+use crate::protocol::limits::{CAPABILITY_LIMIT, LISTING_LIMIT, LISTING_LINE_LIMIT, STATUS_LINE_LIMIT};
 use crate::protocol::response::ResponseCode;
 use crate::secret::Secret;
 use crate::types::MessageNumber;
@@ -283,7 +284,6 @@ fn what_may_be_sent_when() {
     assert_eq!(refusal(&mut session, auth()), None);
     assert_eq!(refusal(&mut session, response()), Some(Refusal::NoChallenge), "before the challenge");
     assert_eq!(feed(&mut session, b"+ \r\n"), ["challenge "]);
-    assert!(!session.is_resting());
     assert_eq!(refusal(&mut session, Command::Noop), Some(Refusal::ChallengeDue));
     assert_eq!(refusal(&mut session, response()), None);
     assert_eq!(refusal(&mut session, Command::SaslCancel), Some(Refusal::NoChallenge));
@@ -295,7 +295,7 @@ fn what_may_be_sent_when() {
     other.send(Command::SaslCancel).unwrap();
     assert!(feed(&mut other, b"+ \r\n")[0].starts_with("76 "));
     assert_eq!(feed(&mut session, b"-ERR cancelled\r\n"), ["AUTH -ERR cancelled"]);
-    assert!(session.is_resting());
+    assert_eq!(session.outstanding(), 0);
     // A refused command leaves no trace, and the session goes on.
     assert_eq!(refusal(&mut session, Command::User("a\r\nb".into())), Some(Refusal::ForbiddenOctet));
     assert_eq!(session.outstanding(), 0);
@@ -361,7 +361,6 @@ fn the_window_is_measured_in_unanswered_octets() {
     assert_eq!((session.outstanding(), session.outstanding_octets()), (2, 15));
     feed(&mut session, b"-ERR gone\r\n+OK\r\n");
     assert_eq!((session.outstanding(), session.outstanding_octets()), (0, 0));
-    assert!(session.is_resting());
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::refusal::{Refusal, Refused};
 use super::{Ask, CompareResult, Fetch, Held, Job, Lacking};
-use crate::client::LONGEST_HEADER;
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::Match;
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Listed, Who};
 use crate::proof::{Arrival, DestinationId, EntryId, Key};
+use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};

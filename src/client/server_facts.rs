@@ -1,0 +1,49 @@
+//! What a server says of itself: the greeting, and what it can do (RFC 1939 §4; RFC 2449 §5).
+
+use super::error::Error;
+use super::line::Line;
+use crate::protocol::auth::ApopChallenge;
+use crate::protocol::capability::Capabilities;
+use crate::protocol::command::Command;
+use crate::protocol::session::Event;
+
+/// Reads the greeting; its timestamp, if it has one that may be answered.
+pub(super) fn greeting(line: &mut Line) -> Result<Option<ApopChallenge>, Error> {
+    line.event()?;
+    match line.session.event() {
+        Event::Greeting(reply) if reply.ok => Ok(ApopChallenge::from_greeting(reply.text)),
+        Event::Greeting(reply) => Err(Error::GreetingRefused {
+            server: line.server.clone(),
+            code: reply.code,
+            text: line.quote(reply.text),
+        }),
+        _ => Err(line.farewell(b"")),
+    }
+}
+
+/// What the server says it can do in this state; `None` where it has no `CAPA`.
+pub(super) fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
+    line.send(Command::Capa)?;
+    read_capabilities(line)
+}
+
+/// The answer to a `CAPA` that has been sent.
+pub(super) fn read_capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
+    let mut capabilities = Capabilities::default();
+    // They are remembered in a file, where no secret may stand.
+    let redactor = line.redactor.clone();
+    let secret = redactor.searcher();
+    loop {
+        line.event()?;
+        match line.session.event() {
+            Event::Line { line: capability, .. } if secret.finds(capability) => {}
+            Event::Line { line: capability, .. } => {
+                capabilities.add(capability).map_err(|e| line.protocol(e))?;
+            }
+            Event::Reply { reply, .. } if !reply.ok => return Ok(None),
+            Event::End { .. } => return Ok(Some(capabilities)),
+            Event::Farewell(reply) => return Err(line.farewell(reply.text)),
+            _ => {}
+        }
+    }
+}
