@@ -117,7 +117,7 @@ fn mail_for_a_user_belongs_to_that_user() {
 }
 
 #[test]
-fn a_users_mail_survives_a_crash_at_every_step_and_stays_the_users() {
+fn mail_of_an_owner_survives_a_crash_at_every_step() {
     let lines = "owner = \"nobody\"\ndeliver = [{ maildir = \"~/anna/Mail\" }, { mbox = \"~/anna/box\" }]";
     for step in 1.. {
         let Some((_server, sandbox)) = with_anna(lines) else { return };
@@ -315,7 +315,7 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
 }
 
 #[test]
-fn a_containers_secret_whose_mode_cannot_be_changed_has_another_way_in() {
+fn container_secret_with_a_fixed_mode_is_accepted() {
     let Some(sandbox) = of_nobody() else { return };
     let server = Server::with("me", "secret", numbered([message("a")]));
     let folder = sandbox.path("secrets");

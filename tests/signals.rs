@@ -43,7 +43,7 @@ fn the_first_signal_ends_a_password_command() {
 }
 
 #[test]
-fn the_first_signal_ends_a_prompt_and_the_terminal_echoes_again() {
+fn signal_ends_a_prompt_and_restores_the_terminal() {
     let sandbox = Sandbox::new();
     sandbox.config(named_account("work", 9, "tls = \"none\""));
     let program = env!("CARGO_BIN_EXE_popfetch");
@@ -73,7 +73,7 @@ fn threads(pid: i32) -> usize {
 }
 
 #[test]
-fn ignored_children_and_blocked_signals_of_who_started_it_change_nothing() {
+fn inherited_signal_settings_change_nothing() {
     // Some supervisors ignore SIGCHLD: then the kernel keeps no exit status of any program.
     let pipe = "leave-on-server = false\ndeliver = { pipe = \"cat >> ~/delivered\" }";
     let served = serve(good(messages()), pipe);

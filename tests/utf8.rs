@@ -51,7 +51,7 @@ fn a_refusal_is_gone_on_without() {
 }
 
 #[test]
-fn a_server_that_ends_the_connection_at_it_is_asked_without_and_this_is_reported_once() {
+fn connection_closed_on_utf8_is_reported_once() {
     for (answer, end) in [("", Step::Close), ("", Step::Reset), ("-ERR what?\r\n", Step::Close)] {
         let drops = after("USER\r\nUTF8\r\n", [expect("UTF8"), send(answer), end]);
         let steps = [expect("USER me"), send("+OK\r\n"), expect("PASS tanstaaf"), send("+OK\r\n")];
@@ -87,7 +87,7 @@ fn before_starttls_it_is_never_sent() {
 }
 
 #[test]
-fn a_name_and_a_password_beyond_ascii_go_by_user_and_pass_where_the_server_takes_them() {
+fn non_ascii_credentials_by_user_and_pass() {
     // U+FF42 FULLWIDTH b and U+00AA: SASLprep makes plain letters of them (RFC 4013 §3).
     let server = Scripted::start(vec![after(
         "USER\r\nPIPELINING\r\nUTF8 USER\r\n",
@@ -150,7 +150,7 @@ fn a_remembered_list_is_not_enough_to_send_it() {
 
 /// Without the command such a server may give a substitute for a message, and the original would be deleted.
 #[test]
-fn a_server_that_has_taken_it_is_not_asked_without_because_a_connection_broke() {
+fn broken_connection_does_not_turn_utf8_off() {
     let works = || after(PIPELINED, [vec![expect("UTF8")], login("+OK\r\n+OK\r\n+OK\r\n")].concat());
     let breaks = || after(PIPELINED, [expect("UTF8"), Step::Reset]);
     let server = Scripted::start(vec![works(), breaks(), breaks(), works()]);

@@ -80,7 +80,7 @@ fn a_maildir_that_is_gone_for_good_is_given_up() {
 /// As a backup that is restored: other inodes, the same names.
 #[cfg(feature = "crash-points")]
 #[test]
-fn a_maildir_that_was_restored_after_a_crash_is_known_again() {
+fn restored_maildir_is_recognised_after_a_crash() {
     let lines = "leave-on-server = false\ndeliver = { maildir = \"~/Mail\" }";
     let scene = || set_up(numbered([small("a"), small("b")]), lines);
     let (_server, trial) = scene();
