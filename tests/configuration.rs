@@ -3,15 +3,6 @@
 //!
 //! Cases of docs/protocol.md §9: H4 to H7.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
-
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,14 +1,4 @@
 //! Where messages go: cases M1-M12, M17 and M18, each through the real binary.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking"
-)]
-
 mod fidelity;
 mod maildir;
 mod mbox;

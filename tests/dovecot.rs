@@ -1,15 +1,6 @@
 //! Against a real server, Debian's Dovecot: every mechanism it has, clear, by STLS and with TLS from the start; mail read
 //! back by other programs; what it keeps and deletes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
-
 use std::fs;
 use std::path::Path;
 

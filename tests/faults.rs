@@ -2,16 +2,6 @@
 //! partial is visible, the exit code says it, and the next good run puts everything right by itself.
 //!
 //! Cases of docs/protocol.md §9: D3.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    reason = "tests fail loudly, and do to files and clocks what the world does"
-)]
-
 use crate::crash::case::Kind::{Maildir, Mbox, Pipe};
 use crate::crash::case::{Case, Kind, Plan};
 use crate::support::mailboxes::assert_same;

@@ -1,14 +1,6 @@
 //! What is wrong although a run goes on, run after run: it counts in the exit code, stands in the account's line, and
 //! `--quiet` reports it once it has lasted, again after `remind-after`, and when it is over.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and does to clocks what the world does"
-)]
-
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};

@@ -3,15 +3,6 @@
 //!
 //! Cases of docs/protocol.md §9: A1 to A6, C1 to C10, G1 to G18.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
-
 use crate::support::mail;
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, Transcript, expect, send};

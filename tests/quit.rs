@@ -1,16 +1,6 @@
 //! Deleting and QUIT: what the next session makes of an answer that was lost, refused or untrue.
 //!
 //! Cases of docs/protocol.md §9: D4 to D10.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    reason = "tests fail loudly, and do to files and clocks what the world does"
-)]
-
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 

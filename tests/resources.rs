@@ -1,7 +1,5 @@
 //! What one account, or one server, can take from the others: files, time, places.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fmt::Write as _;
 use std::time::Duration;
 

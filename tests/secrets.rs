@@ -3,15 +3,6 @@
 //!
 //! Cases of docs/protocol.md §9: F19, G19.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
-
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 

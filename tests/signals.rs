@@ -1,7 +1,5 @@
 //! Signals, and what is inherited of them: heard whatever popfetch waits for, and never a reason to lose or repeat mail.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 

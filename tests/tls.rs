@@ -3,15 +3,6 @@
 //!
 //! Cases of docs/protocol.md §9: T1 to T11, T13.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
-
 use crate::login::named_account;
 use crate::support::certificates::{Authority, Certified, Leaf};
 use crate::support::mail;

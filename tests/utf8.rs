@@ -1,7 +1,5 @@
 //! `UTF8` (RFC 6856): sent where it's listed, before the login and after TLS, and gone on without where it isn't taken.
 
-#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use crate::login::{after, named_account, run};
 use crate::mailbox::{good, serve};
 use crate::support::certificates::{Authority, Leaf};
