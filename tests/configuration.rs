@@ -6,23 +6,18 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::login::{account, named_account};
+use crate::mailbox::{PASSWORD, account, named_account, stored};
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same, mbox_messages, split_mbox};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect_start, send};
 use crate::support::server::{Message, Options, Server};
 
-const PASSWORD: &str = "tanstaaf";
 /// The least that an account needs.
 const LEAST: &str = "[accounts.work]\nserver = \"h.invalid\"\nuser = \"me\"\ndeliver.maildir = \"~/in\"\n";
 
 fn server(numbers: std::ops::RangeInclusive<u64>) -> Server {
     Server::with("me", PASSWORD, numbers.map(|n| Message::new(format!("uid-{n}"), mail::message(n, 400))))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbers.into_iter().map(|n| mail::stored(&mail::message(n, 400))).collect()
 }
 
 /// Runs with this configuration; nothing but it may be in the home folder afterwards.

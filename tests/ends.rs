@@ -4,26 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, Served, good, names, plain_login, serve};
-use crate::support::mail;
+use crate::mailbox::{DELETE, KEEP, Mailbox, Served, body, good, names, plain_login, serve, small, stored};
 use crate::support::relay::Line;
 use crate::support::scripted::{Scripted, Step, expect, send};
 use crate::support::server::{Message, Options, Retrieved, numbered};
-
-const DELETE: &str = "leave-on-server = false";
-const KEEP: &str = "leave-on-server = true";
-
-fn body(number: u64) -> Vec<u8> {
-    mail::message(number, 400)
-}
-
-fn small(count: u64) -> Vec<Message> {
-    numbered((1..=count).map(body))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
-}
 
 fn count(served: &Served, session: usize, verb: &str) -> usize {
     let commands = served.server.commands(session);

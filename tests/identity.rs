@@ -3,25 +3,9 @@
 //!
 //! Cases of docs/protocol.md §9: L4, L10, L14, L17.
 
-use crate::mailbox::{Served, good, serve};
+use crate::mailbox::{DELETE, KEEP, Served, body, good, serve, small, stored};
 use crate::support::mail;
-use crate::support::server::{Cut, Message, Options, Retrieved, numbered};
-
-fn body(number: u64) -> Vec<u8> {
-    mail::message(number, 400)
-}
-
-fn small(count: u64) -> Vec<Message> {
-    numbered((1..=count).map(body))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
-}
-
-/// The policies under which something is left, and deleted.
-const KEEP: &str = "leave-on-server = true";
-const DELETE: &str = "leave-on-server = false";
+use crate::support::server::{Cut, Message, Options, Retrieved};
 
 // ---- a unique-id used again -------------------------------------------------------------------------------------------
 

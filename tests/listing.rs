@@ -4,21 +4,8 @@
 
 use std::fmt::Write as _;
 
-use crate::mailbox::{good, serve};
-use crate::support::mail;
-use crate::support::server::{Cut, Message, Options, numbered};
-
-fn body(number: u64) -> Vec<u8> {
-    mail::message(number, 400)
-}
-
-fn small(count: u64) -> Vec<Message> {
-    numbered((1..=count).map(body))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
-}
+use crate::mailbox::{body, good, serve, small, stored};
+use crate::support::server::{Cut, Message, Options};
 
 /// A server whose listings are these texts, of one command at a time.
 fn listing(unique_ids: &[u8], sizes: Option<&str>, count: u64) -> Options {

@@ -3,53 +3,11 @@
 //!
 //! Cases of docs/protocol.md §9: A1 to A6, C1 to C10, G1 to G18.
 
+use crate::mailbox::{PASSWORD, account, after, greeted, named_account, run};
 use crate::support::mail;
 use crate::support::sandbox::{Run, Sandbox};
-use crate::support::scripted::{Scripted, Step, Transcript, expect, send};
+use crate::support::scripted::{Scripted, Step, expect, send};
 use crate::support::server::{Message, Options, Server, Tls};
-
-/// The user and the password of every test here.
-const PASSWORD: &str = "tanstaaf";
-
-/// An account `work` of `me` on loopback, in clear, that delivers to `~/Mail`; with more lines.
-pub(crate) fn account(port: u16, more: &str) -> String {
-    named_account("work", port, &format!("tls = \"none\"\npassword = \"{PASSWORD}\"\n{more}"))
-}
-
-/// An account without TLS mode and password.
-pub(crate) fn named_account(name: &str, port: u16, more: &str) -> String {
-    format!(
-        "[accounts.{name}]\nserver = \"127.0.0.1\"\nport = {port}\nuser = \"me\"\n\
-         deliver = {{ maildir = \"~/{name}\" }}\n{more}\n"
-    )
-}
-
-/// What a server says before the login, with these capabilities.
-pub(crate) fn greeted(capabilities: &str) -> Vec<Step> {
-    vec![send("+OK ready\r\n"), expect("CAPA"), send(format!("+OK\r\n{capabilities}.\r\n"))]
-}
-
-/// [`greeted`], and then these steps.
-pub(crate) fn after(capabilities: &str, steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
-    let mut script = greeted(capabilities);
-    script.extend(steps);
-    script
-}
-
-/// One run against one script for each connection; the script must be followed to its end.
-#[track_caller]
-pub(crate) fn run(more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
-    run_with(&[], more, scripts)
-}
-
-#[track_caller]
-pub(crate) fn run_with(args: &[&str], more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
-    let server = Scripted::start(scripts);
-    let sandbox = Sandbox::new();
-    sandbox.config(account(server.port(), more));
-    let run = sandbox.run(args);
-    (run, server.finish())
-}
 
 /// A failure's text names the account and the server.
 #[track_caller]

@@ -347,7 +347,7 @@ fn nobody_else_looks_into_the_memory() {
     let Some(sandbox) = of_nobody() else { return };
     let server = Scripted::start(vec![vec![Step::Stall]]);
     let more = "tls = \"none\"\npassword = \"secret\"\ntimeout = \"50s\"";
-    sandbox.config(crate::login::named_account("work", server.port(), more));
+    sandbox.config(crate::mailbox::named_account("work", server.port(), more));
     all_to_nobody(&sandbox);
     let running = sandbox.popfetch([""; 0]).start();
     let process = Path::new("/proc").join(running.pid().as_raw_nonzero().to_string());

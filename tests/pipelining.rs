@@ -3,22 +3,10 @@
 //!
 //! Cases of docs/protocol.md §9: P1 to P6.
 
-use crate::mailbox::{Mailbox, Served, good, serve};
+use crate::mailbox::{Mailbox, Served, body, good, serve, small, stored};
 use crate::support::mail;
 use crate::support::scripted::{Scripted, Step, expect, send};
 use crate::support::server::{Cut, Ending, Message, Options, numbered};
-
-fn body(number: u64) -> Vec<u8> {
-    mail::message(number, 400)
-}
-
-fn small(count: u64) -> Vec<Message> {
-    numbered((1..=count).map(body))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbered_stored(numbers, 400)
-}
 
 fn numbered_stored(numbers: impl IntoIterator<Item = u64>, size: usize) -> Vec<Vec<u8>> {
     numbers.into_iter().map(|number| mail::stored(&mail::message(number, size))).collect()

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::login::{after, named_account};
+use crate::mailbox::{after, named_account};
 use crate::support::mail;
 use crate::support::sandbox::Sandbox;
 use crate::support::scripted::{Scripted, Step, expect, send};

@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::login::{account, after, named_account};
+use crate::mailbox::{PASSWORD, account, after, named_account};
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect, reply, send};
 use crate::support::server::{Hook, Message, Options, Server};
-
-const PASSWORD: &str = "tanstaaf";
 
 fn messages(numbers: std::ops::RangeInclusive<u64>) -> Vec<Message> {
     numbers.map(|n| Message::new(format!("uid-{n}"), mail::message(n, 400))).collect()

@@ -10,14 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::login::{account, after, greeted, named_account, run, run_with};
+use crate::mailbox::{PASSWORD, account, after, greeted, named_account, run, run_with};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect, expect_start, reply, send};
 use crate::support::server::{Options, Server};
 use crate::support::show;
-
-const PASSWORD: &str = "tanstaaf";
 
 /// `+` and what is encoded after it.
 fn challenge(octets: impl AsRef<[u8]>) -> Step {

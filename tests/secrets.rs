@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::login::{account, after, greeted, named_account};
+use crate::mailbox::{account, after, greeted, named_account};
 use crate::support::mail;
 use crate::support::mailboxes::Maildir;
 use crate::support::sandbox::{Run, Sandbox};

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::login::named_account;
-use crate::mailbox::{good, serve};
+use crate::mailbox::{good, named_account, serve};
 use crate::support::sandbox::Sandbox;
 use crate::support::server::Message;
 

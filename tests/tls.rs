@@ -3,15 +3,13 @@
 //!
 //! Cases of docs/protocol.md §9: T1 to T11, T13.
 
-use crate::login::named_account;
+use crate::mailbox::{PASSWORD, named_account};
 use crate::support::certificates::{Authority, Certified, Leaf};
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, Transcript, expect, send};
 use crate::support::server::{Cut, Message, Options, Server, Tls};
-
-const PASSWORD: &str = "tanstaaf";
 
 /// A sandbox whose account `work` trusts this authority; `host` stands in the place of 127.0.0.1.
 fn sandbox(authority: &Authority, host: &str, port: u16, more: &str) -> Sandbox {

@@ -1,7 +1,6 @@
 //! `UTF8` (RFC 6856): sent where it's listed, before the login and after TLS, and gone on without where it isn't taken.
 
-use crate::login::{after, named_account, run};
-use crate::mailbox::{good, serve};
+use crate::mailbox::{after, good, named_account, run, serve};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::sandbox::Sandbox;
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -58,7 +57,7 @@ fn connection_closed_on_utf8_is_reported_once() {
         let remembered = [vec![send("+OK ready\r\n")], steps].concat();
         let server = Scripted::start(vec![drops, asked, remembered]);
         let sandbox = Sandbox::new();
-        sandbox.config(crate::login::account(server.port(), ""));
+        sandbox.config(crate::mailbox::account(server.port(), ""));
         sandbox.run([""; 0]).succeeds().complains("UTF8");
         sandbox.run([""; 0]).succeeds().never_says("UTF8");
         server.finish();
@@ -153,7 +152,7 @@ fn broken_connection_does_not_turn_utf8_off() {
     let breaks = || after(PIPELINED, [expect("UTF8"), Step::Reset]);
     let server = Scripted::start(vec![works(), breaks(), breaks(), works()]);
     let sandbox = Sandbox::new();
-    sandbox.config(crate::login::account(server.port(), ""));
+    sandbox.config(crate::mailbox::account(server.port(), ""));
     sandbox.run([""; 0]).succeeds();
     for _ in 0..2 {
         sandbox.run([""; 0]).exits(75);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{account, poll, set_up, small};
 use crate::support::installed;
 use crate::support::mail::{self, stored};
-use crate::support::mailboxes::{Maildir, assert_same, mbox, python_maildir, python_mbox};
+use crate::support::mailboxes::{Maildir, MboxMessage, assert_same, mbox, python_maildir, python_mbox};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::{Message, Server, numbered};
 
@@ -333,6 +333,12 @@ fn ordinary() -> Vec<Vec<u8>> {
     ]
 }
 
+/// The senders in the From_ lines.
+fn senders(mbox: &[MboxMessage]) -> Vec<String> {
+    let sender = |from: &[u8]| String::from_utf8_lossy(from).split(' ').nth(1).unwrap().to_owned();
+    mbox.iter().map(|entry| sender(&entry.from)).collect()
+}
+
 #[test]
 fn procmail_delivers_to_maildir_and_mbox() {
     if installed("procmail").is_none() {
@@ -357,11 +363,7 @@ fn procmail_delivers_to_maildir_and_mbox() {
             }
         } else {
             let found = mbox(&home.join("inbox"));
-            let senders: Vec<_> = found
-                .iter()
-                .map(|m| String::from_utf8_lossy(&m.from).split(' ').nth(1).unwrap().to_owned())
-                .collect();
-            assert_eq!(senders[..2], ["ada@example.org", "MAILER-DAEMON"]);
+            assert_eq!(senders(&found)[..2], ["ada@example.org", "MAILER-DAEMON"]);
             assert_eq!(found.len(), messages.len(), "each has its From_ line");
             if let Some(read) = python_mbox(&home.join("inbox")) {
                 assert_eq!(read.len(), messages.len());
@@ -422,11 +424,7 @@ fn maildrop_delivers_to_maildir_and_mbox() {
             assert!(python_maildir(&home.join("Mail")).is_none_or(|read| read.len() == found.len()));
         } else {
             let found = mbox(&home.join("inbox"));
-            let senders: Vec<_> = found
-                .iter()
-                .map(|m| String::from_utf8_lossy(&m.from).split(' ').nth(1).unwrap().to_owned())
-                .collect();
-            assert_eq!(senders[..2], ["ada@example.org", "MAILER-DAEMON"]);
+            assert_eq!(senders(&found)[..2], ["ada@example.org", "MAILER-DAEMON"]);
             assert_eq!(found.len(), messages.len());
         }
     }
