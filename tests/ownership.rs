@@ -223,6 +223,18 @@ fn a_users_link_leads_nowhere_but_to_the_users_own() {
         let run = sandbox.run([""; 0]);
         assert!(matches!(run.code(), Some(73 | 78)), "{} to {to}: {}", link.display(), run.shown());
         assert!(sandbox.files_with("body of a").is_empty(), "{} to {to}", link.display());
+        // It was the link: in its place, the user's own folder or file takes the mail.
+        fs::remove_file(&link).unwrap();
+        if link.ends_with("folder") {
+            fs::create_dir(&link).unwrap();
+        } else if !link.ends_with("box") {
+            create_maildir(&sandbox.path("anna/Mail"));
+        }
+        for (path, _) in owners(&sandbox.path("anna")) {
+            give_away(Path::new(&path));
+        }
+        sandbox.run([""; 0]).succeeds();
+        assert_eq!(sandbox.files_with("body of a").len(), 1, "{}", link.display());
     }
 }
 
