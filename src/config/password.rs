@@ -64,7 +64,7 @@ pub fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Resu
     Ok(password)
 }
 
-/// Refuses what no command can carry (docs/protocol.md §1), and an empty password, which cannot be meant.
+/// Refuses what no command can carry, and an empty password, which cannot be meant.
 pub(super) fn check(password: &Secret) -> Result<(), Mistake> {
     let octets = password.expose();
     if octets.is_empty() {

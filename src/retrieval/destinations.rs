@@ -83,13 +83,8 @@ pub(super) fn are_there(run: &Run<'_>) -> bool {
 pub(super) fn allowed(name: &DestinationName, owner: Option<&Owner>) -> Result<(), access::Error> {
     let path = Path::new(OsStr::from_bytes(&name.address));
     match name.kind {
-        DestinationKind::Maildir => {
-            access::check_destination(path, owner)?;
-            ["cur", "new", "tmp"]
-                .iter()
-                .try_for_each(|name| access::check_destination(&path.join(name), owner))
-        }
-        DestinationKind::Mbox => access::check_destination(path, owner),
+        DestinationKind::Maildir => access::check_destination(path, &["cur", "new", "tmp"], owner),
+        DestinationKind::Mbox => access::check_destination(path, &[], owner),
         DestinationKind::Pipe | DestinationKind::Stdout => Ok(()),
     }
 }
