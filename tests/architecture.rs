@@ -4,14 +4,6 @@
 //! This reads the source as text, without test modules, comments and strings: enough for code that rustfmt has laid
 //! out, and a stranger's `use` can't slip by unseen.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
