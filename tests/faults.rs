@@ -125,7 +125,10 @@ fn a_disk_that_fails_while_published_messages_are_recorded_loses_and_doubles_not
 #[cfg(feature = "crash-points")]
 fn a_disk_that_fails_while_a_torn_mbox_is_repaired_loses_and_doubles_nothing() {
     let plan = plan(&[Mbox]).primed();
-    while_settling(&Case::crashed_at(&plan, 1, |step| step == "Write ~/mail/box"), &["EIO", "ENOENT", "ENOSPC"]);
+    while_settling(
+        &Case::crashed_at(&plan, 1, |step| step == "Write ~/mail/box"),
+        &["EIO", "ENOENT", "ENOSPC"],
+    );
 }
 
 /// A file whose sync has failed is not synced again, which would succeed over what was lost: it is given up, and its
