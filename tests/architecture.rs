@@ -92,7 +92,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
-    ("idna", &["config::resolve"]),
+    ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
     ("mail-parser", &["message::date", "message::header"]),
     ("md-5", &["protocol::sasl"]),
@@ -127,6 +127,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         "thiserror",
         &[
             "access",
+            "account",
             "client",
             "config",
             "connection",

@@ -15,12 +15,12 @@ use rustix::termios::{OptionalActions, Termios};
 
 use super::error::{ConfigError, Mistake, quoted, shown_path};
 use super::locate::{Environment, read, read_as, read_private};
-use super::{netrc, resolve};
+use super::{names, netrc};
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, PasswordSource};
+use crate::account::{Account, Auth, PasswordSource, one_line};
 use crate::secret::Secret;
 use crate::stop::Stop;
-use crate::text::{one_line, printable};
+use crate::text::printable;
 
 /// How long a password-command may take; some ask a person for a passphrase.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -60,20 +60,8 @@ pub fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Resu
             ..mistake
         },
     };
-    check(&password).map_err(fault)?;
+    one_line(password.expose()).map_err(|e| fault(e.into()))?;
     Ok(password)
-}
-
-/// Refuses what no command can carry, and an empty password, which cannot be meant.
-pub(super) fn check(password: &Secret) -> Result<(), Mistake> {
-    let octets = password.expose();
-    if octets.is_empty() {
-        return Err(Mistake::new("it is empty"));
-    }
-    if !one_line(octets) {
-        return Err(Mistake::new("it holds a line end or NUL, which no command can carry"));
-    }
-    Ok(())
 }
 
 /// The first line, without its end, nor a byte order mark before it, which some editors put there unseen.
@@ -99,7 +87,7 @@ fn from_netrc(path: &Path, account: &Account) -> Result<Secret, ConfigError> {
     if netrc::holds_password(content.expose()) {
         access::check_private(path, &metadata, owner)?;
     }
-    let same_host = |machine: &str| resolve::host(machine).is_ok_and(|host| host == account.host);
+    let same_host = |machine: &str| names::host(machine).is_ok_and(|host| host == account.host);
     netrc::find(content.expose(), &account.user, same_host).ok_or_else(|| {
         let what = format!(
             "{} has no password for {} at {}",
