@@ -87,7 +87,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
-    ("idna", &["config::resolve"]),
+    ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
     ("mail-parser", &["message::date", "message::header"]),
     ("md-5", &["protocol::sasl"]),
