@@ -109,7 +109,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     out
 }
 
-/// Why nobody won.
+/// Why no address won.
 #[derive(Debug)]
 enum Lost {
     /// Every address, and why.
@@ -212,7 +212,7 @@ fn start(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// What came of an attempt that poll(2) says is over.
+/// What came of an attempt that is over by poll(2).
 fn outcome(socket: &TcpStream) -> io::Result<()> {
     sockopt::socket_error(socket)??;
     Ok(())

@@ -63,7 +63,7 @@ pub enum Error {
         server: String,
     },
     /// Clear text where a TLS handshake was due: typically the port of another `tls` setting, or of another service.
-    #[error("{server} does not speak TLS: it said \"{}\"", text::printable(said.trim_ascii_end()))]
+    #[error("{server} does not speak TLS: it sent \"{}\"", text::printable(said.trim_ascii_end()))]
     NotTls {
         /// Which server.
         server: String,
@@ -97,7 +97,7 @@ pub enum Error {
         problem: CertificateProblem,
         /// A command that shows it.
         look: String,
-        /// What it says, where it could be read.
+        /// What it holds, where it could be read.
         seen: Option<Box<Seen>>,
     },
     /// The server refused our certificate, or asks for one.
@@ -205,7 +205,7 @@ impl Error {
         }
     }
 
-    /// Passes what the server said through `redact`, which takes a secret out.
+    /// Passes what the server sent through `redact`, which takes a secret out.
     #[must_use]
     pub fn redacted(mut self, redact: impl Fn(&[u8]) -> Vec<u8>) -> Self {
         let words =

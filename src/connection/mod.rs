@@ -141,7 +141,7 @@ impl Connection {
     }
 
     /// Makes a clear line TLS and verifies the server.  To be called when the `+OK` to STLS has been read, and nothing
-    /// behind it: whoever reads ahead must see to it that his buffer is empty.
+    /// behind it: a caller that reads ahead must check that its buffer is empty.
     ///
     /// # Errors
     /// As with [`Connection::open`]; the line is closed then.
@@ -221,7 +221,7 @@ impl Connection {
         if !more {
             socket.acknowledge_at_once();
         }
-        // With something in a buffer there is nothing to wait for, but the others still have their say.
+        // With something in a buffer there is nothing to wait for, but the other descriptors still count.
         let until = if more { Instant::now() } else { until };
         let happened = poll::poll(&mut descriptors, until)
             .map_err(|source| Error::Local { action: "wait for the server", source })?;
@@ -311,8 +311,8 @@ fn secured(
     begun.map(Box::new).map_err(|error| error.with_leaf(|| look::leaf(peer, target, stop)))
 }
 
-/// Whether the server at `peer` shows a certificate, whoever's it is: asked on a connection of its own, on which nothing of
-/// ours is said.
+/// Whether the server at `peer` shows a certificate of any kind: asked on a connection of its own, on which nothing of ours
+/// is sent.
 pub fn shows_certificate(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> bool {
     look::leaf(peer, target, stop).is_some()
 }

@@ -33,7 +33,7 @@ pub(super) struct Secured {
     more: bool,
     read_blocked: Direction,
     write_blocked: Direction,
-    // OpenSSL must not be asked again after an end or a fault: what is to be told of it waits here.
+    // OpenSSL must not be asked again after an end or a fault: what is to be reported of it waits here.
     over: bool,
     fault: Option<io::Error>,
 }
@@ -108,7 +108,7 @@ impl Secured {
             }
         }
         self.more = true;
-        // What came before a fault is good, and told first.
+        // What came before a failure is good, and reported first.
         match self.fault.take() {
             Some(fault) if filled == 0 => Err(fault),
             fault => {

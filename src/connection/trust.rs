@@ -30,7 +30,7 @@ impl Connectors {
         Self::default()
     }
 
-    /// The connector for these settings; whoever comes while it is being built waits for it.
+    /// The connector for these settings; a caller that comes while it is being built waits for it.
     pub(super) fn get(&self, trust: &Trust) -> Result<TlsConnector, TrustProblem> {
         self.slot(trust).get_or_init(|| build(trust)).clone()
     }
@@ -106,7 +106,7 @@ fn certificates(setting: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<Ce
 /// Octets of a file at most: the authorities of the whole world have less than one million.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// Everybody may read it, but nobody may change what we trust.
+/// Everybody may read it, but no other user may change what we trust.
 fn open_to_all(path: &Path, _: &Metadata) -> Result<(), access::Error> {
     access::check_path(path)
 }

@@ -7,7 +7,7 @@ use crate::secret::Secret;
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The password for `user` at `host`: of the first matching entry whose `login` is `user`, or which names none.
-/// `same_host` says whether a `machine` is the host meant; `default` matches every host, when no machine does.
+/// `same_host` is whether a `machine` is the host meant; `default` matches every host, when no machine does.
 pub(super) fn find(text: &[u8], user: &str, same_host: impl Fn(&str) -> bool) -> Option<Secret> {
     let fits =
         |entry: &Entry, login: Option<&str>| entry.password.is_some() && entry.login.as_deref() == login;
@@ -21,7 +21,7 @@ pub(super) fn find(text: &[u8], user: &str, same_host: impl Fn(&str) -> bool) ->
     found.and_then(|entry| entry.password.clone())
 }
 
-/// Whether any entry holds a password: then nobody else may read the file.
+/// Whether any entry holds a password: then no other user may read the file.
 pub(super) fn holds_password(text: &[u8]) -> bool {
     entries(text).iter().any(|entry| entry.password.is_some())
 }

@@ -1,4 +1,4 @@
-//! What the client says: commands with typed arguments, their bytes, and their rendering for a trace.
+//! What the client sends: commands with typed arguments, their bytes, and their rendering for a trace.
 //!
 //! It must not know what was answered.  RFC 1939 §3, §5-§7; RFC 2449 §4 (length), §5 (CAPA); RFC 2595 §4 (STLS);
 //! RFC 5034 §4 (AUTH).
@@ -49,7 +49,7 @@ pub enum Command {
     Uidl(Option<MessageNumber>),
     /// The message.
     Retr(MessageNumber),
-    /// Its header, a blank line and so many lines of its body.
+    /// Its header, a blank line and this many lines of its body.
     Top(MessageNumber, u32),
     /// Marks the message as deleted.
     Dele(MessageNumber),
@@ -111,7 +111,7 @@ pub enum Sent {
 pub enum Answer {
     /// The status line is all.
     Single,
-    /// Lines follow, at most so many.
+    /// Lines follow, at most this many.
     Lines(usize),
     /// The text of a message follows.
     Text(MessageNumber),
@@ -150,7 +150,7 @@ impl Sent {
     }
 
     /// Whether nothing may be sent before this one is answered: what follows would be read as something else, by
-    /// another layer, or by nobody.
+    /// another layer, or not at all.
     #[must_use]
     pub fn is_barrier(self) -> bool {
         matches!(self, Self::Auth | Self::SaslResponse | Self::SaslCancel | Self::Stls | Self::Quit)
@@ -242,7 +242,7 @@ impl Command {
         }
     }
 
-    /// Whether its line holds what nobody else may see.
+    /// Whether its line holds a secret.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         matches!(

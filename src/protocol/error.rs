@@ -1,4 +1,4 @@
-//! How a server can break the protocol, and what can't be said to it.
+//! How a server can break the protocol, and what can't be sent to it.
 //!
 //! Errors know nothing of hosts, accounts or retries: the room that opened the connection adds them.  Words of the server are kept
 //! as octets and become printable only when shown, so that a secret it echoed can be taken out first.
@@ -51,7 +51,7 @@ pub enum Error {
         /// The limit, in octets.
         limit: u64,
     },
-    /// Something came though nothing was asked; later answers could no longer be told apart.
+    /// Something came though nothing was asked; later answers could no longer be matched to their commands.
     #[error("the server sent {came} without having been asked")]
     Unsolicited {
         /// What came.
@@ -81,7 +81,7 @@ pub enum Error {
         /// What was still due.
         during: Awaiting,
     },
-    /// A line of STAT, LIST or UIDL that says nothing usable.
+    /// A line of STAT, LIST or UIDL that can't be used.
     #[error("the server's {listing} is malformed: {line}")]
     MalformedListing {
         /// Which one, by its name in RFC 1939.
@@ -92,7 +92,7 @@ pub enum Error {
     /// A maildrop of more messages than are believed.
     #[error("the server speaks of {messages} messages, and the limit is {limit}")]
     TooManyMessages {
-        /// What it said.
+        /// The number it gave.
         messages: u64,
         /// The limit.
         limit: usize,
@@ -197,7 +197,7 @@ impl fmt::Display for Awaiting {
         match self {
             Self::Greeting => f.write_str("the greeting"),
             Self::Answer(sent) => write!(f, "the answer to {sent}"),
-            // Some servers forget the terminator when the text lacks a last line end: say what is missing.
+            // Some servers forget the terminator when the text lacks a last line end: name what is missing.
             Self::Rest(sent) if sent.answer() != Answer::Single => {
                 write!(f, "the rest of the answer to {sent}, up to the dot on a line of its own that ends it")
             }

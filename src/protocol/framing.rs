@@ -47,7 +47,7 @@ impl LineEnd {
 /// What stands at the front of unread octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Front {
-    /// A line of so many octets, and with its end so many more.
+    /// A line of this many octets, and its end of this many more.
     Line {
         /// Without its end.
         length: usize,
@@ -108,7 +108,7 @@ impl Body {
         Self { line_end, at_line_start: true }
     }
 
-    /// Makes text of as many unread octets as can be told to be text: dots unstuffed, line ends LF.  It's moved
+    /// Makes text of as many unread octets as are known to be text: dots unstuffed, line ends LF.  It's moved
     /// together at their front, in one pass.  Nothing used and not ended: more octets are needed.
     ///
     /// Up to two octets may stay unused, whose meaning the next one decides (`.`, `.` CR, CR): so no other state than
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn bodies_at_every_split() {
-        // Name, wire form up to and with the terminator, text.  `+OK` stands behind each and must be left.
+        // Name, wire form up to and with the terminator, text.  `+OK` follows each and must be left.
         let cases: [(&str, &[u8], &[u8]); 26] = [
             ("F1 empty", b".\r\n", b""),
             ("F2", b"..\r\n.\r\n", b".\n"),

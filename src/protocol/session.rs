@@ -86,10 +86,10 @@ struct Status {
     text: Span,
 }
 
-/// What the server said, lent from the session's buffer.
+/// What the server sent, lent from the session's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// The greeting; not ok: the server refuses to serve, its code says why.
+    /// The greeting; not ok: the server refuses to serve, its code gives the reason.
     Greeting(Reply<'a>),
     /// The answer to a command, or the first line of a multi-line one.  Lines or text follow only if it's ok.
     Reply {
@@ -116,7 +116,7 @@ pub enum Event<'a> {
         /// At least one octet.
         text: &'a [u8],
     },
-    /// The end of a multi-line answer.  After RETR and TOP it isn't to be trusted by itself: a server that forgets to stuff
+    /// The end of a multi-line answer.  After RETR and TOP it isn't to be trusted on its own: a server that forgets to stuff
     /// a dot ends a message too early, and its rest is read as answers, which the sender of the mail may have written.
     End {
         /// The command.
@@ -155,8 +155,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::CommandRefusedLocally`] when the command can't be sent, or not now; the session may go on.
-    /// [`Error::Unsolicited`] or [`Error::Farewell`] when the server has said something that was not asked for and has
-    /// not been read: the answers could no longer be told apart.
+    /// [`Error::Unsolicited`] or [`Error::Farewell`] when the server has sent something that was not asked for and has
+    /// not been read: the answers could no longer be matched to their commands.
     pub fn send(&mut self, command: Command) -> Result<(), Error> {
         let to = command.sent();
         let refused = |why| Error::CommandRefusedLocally { command: to, why };
@@ -198,7 +198,7 @@ impl Session {
         self.output.unwritten()
     }
 
-    /// So many of them were written.  To be said before what the server sends next is read.
+    /// This many of them were written.  To be called before what the server sends next is read.
     pub fn wrote(&mut self, octets: usize) {
         self.output.wrote(octets);
     }
@@ -234,8 +234,8 @@ impl Session {
         matches!(self.reading, Reading::Text { .. })
     }
 
-    /// Where the next read goes.  Ends the loan of the last event.  There is room whenever [`Session::poll`] has said
-    /// `false`.
+    /// Where the next read goes.  Ends the loan of the last event.  There is room whenever [`Session::poll`] has
+    /// returned `false`.
     pub fn room(&mut self) -> &mut [u8] {
         self.found = None;
         self.input.room()
@@ -244,7 +244,7 @@ impl Session {
     /// So many octets were read into [`Session::room`].
     ///
     /// # Errors
-    /// [`Error::InjectionAfterStls`] when TLS was about to begin: they are not TLS's, and nobody may read them.
+    /// [`Error::InjectionAfterStls`] when TLS was about to begin: they are not TLS's, and must not be read.
     pub fn received(&mut self, octets: usize) -> Result<(), Error> {
         self.input.received(octets);
         self.check_injection()
@@ -258,7 +258,7 @@ impl Session {
         Ok(())
     }
 
-    /// What the end of the stream means here.  After [`Session::poll`] has said `false`.
+    /// What the end of the stream means here.  After [`Session::poll`] has returned `false`.
     pub fn end_of_stream(&mut self) -> Error {
         let during = self.awaiting();
         self.state = State::Over;
@@ -473,7 +473,7 @@ fn may_become_status_line(octets: &[u8]) -> bool {
     begins(b"+OK") || begins(b"-ERR") || begins(b"+ERR") || status_line(octets).is_some()
 }
 
-/// A length in memory as one on the wire.
+/// A length in memory as one of the protocol.
 fn widened(octets: usize) -> u64 {
     u64::try_from(octets).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! How to log in: which method, and why; APOP; what a refusal means.
 //!
 //! Pure functions of what is known.  RFC 1939 §7 (USER, PASS, APOP), RFC 5034 §3-4 (AUTH), RFC 2449 §6.2-6.3 and RFC
-//! 3206 (what a server says of them).  The SASL exchanges themselves are in [`crate::protocol::sasl`].
+//! 3206 (what a server reports of them).  The SASL exchanges themselves are in [`crate::protocol::sasl`].
 
 mod apop;
 mod choice;
@@ -54,7 +54,7 @@ impl Method {
         }
     }
 
-    /// What [`Method::name`] said, in any case.
+    /// From [`Method::name`], in upper or lower case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
@@ -112,7 +112,7 @@ impl Method {
 /// Whether another method may be tried after `-ERR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Nothing was said but the method's name: try the next one.
+    /// Nothing was sent but the method's name: try the next one.
     MoveOn,
     /// The refusal is the last word: a second attempt with the same password would lock accounts, and a server could
     /// lead a client down to the weakest method.
@@ -120,7 +120,7 @@ pub enum Next {
 }
 
 /// What follows a refused method.  `responded`: PASS was written, or [`super::sasl::Exchange::responded`]; an initial
-/// response counts.  The code of the refusal doesn't matter: Dovecot says `[AUTH]` of a mechanism that it doesn't have.
+/// response counts.  The code of the refusal doesn't matter: Dovecot answers `[AUTH]` to a mechanism that it doesn't have.
 #[must_use]
 pub fn after_refusal(method: Method, responded: bool) -> Next {
     match method {

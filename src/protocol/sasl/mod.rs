@@ -53,10 +53,10 @@ pub enum Mechanism {
     External,
 }
 
-/// What a SCRAM client says about channel binding (RFC 5802 §6).
+/// What a SCRAM client states about channel binding (RFC 5802 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChannelBinding {
-    /// `n`: the client can't, or was told not to.
+    /// `n`: the client can't, or isn't to.
     Unused,
     /// `y`: the client could, but the server offers no -PLUS.  A server that did offer it now knows that it was stripped.
     NotOffered,
@@ -126,7 +126,7 @@ impl Nonce {
 /// One run of a mechanism, from `AUTH` to `+OK`.
 pub struct Exchange {
     mechanism: Mechanism,
-    /// What the client says first, until it has been said.
+    /// What the client sends first, until it has been sent.
     initial: Option<Secret>,
     /// PLAIN's message, when it went out with `AUTH`, until the server has shown whether it read it.
     repeatable: Option<Secret>,
@@ -148,7 +148,7 @@ enum Dialogue {
 }
 
 impl Exchange {
-    /// Prepares an exchange; nothing is said yet.  Every exchange needs a fresh `nonce`; the -PLUS mechanisms need `binding`.
+    /// Prepares an exchange; nothing is sent yet.  Every exchange needs a fresh `nonce`; the -PLUS mechanisms need `binding`.
     ///
     /// # Errors
     /// When user name or secret hold what the mechanism can't carry (78), or -PLUS lacks its data (77).
@@ -192,10 +192,10 @@ impl Exchange {
 
     /// What the `AUTH` command carries besides the mechanism's name, in base64; perhaps of no octets, which is written
     /// `=`.  `None` when the client doesn't speak first, when the server hasn't `announced` the mechanism (RFC 5034
-    /// §3), and when the line would go beyond [`COMMAND_LINE_LIMIT`]: then what is to be said first answers an empty
+    /// §3), and when the line would go beyond [`COMMAND_LINE_LIMIT`]: then what is to be sent first answers an empty
     /// challenge.
     ///
-    /// The OAuth mechanisms always take two steps: a token seldom fits, and Exchange Online hangs up on one step.
+    /// The OAuth mechanisms always take two steps: a token seldom fits, and Exchange Online closes the connection on one step.
     #[must_use]
     pub fn initial_response(&mut self, announced: bool) -> Option<Secret> {
         if !announced || matches!(self.mechanism, Mechanism::XOAuth2 | Mechanism::OAuthBearer) {
@@ -218,12 +218,12 @@ impl Exchange {
     ///
     /// # Errors
     /// When the challenge isn't one that this exchange can go on with.  Then `*` is to be sent, one answer to be
-    /// read, and, whatever that says, the login has failed.
+    /// read, and, whatever that is, the login has failed.
     pub fn step(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
         let response = if self.responded || !self.speaks_first_or_by_turns() {
             decode(challenge).and_then(|challenge| self.answer(&challenge))
         } else {
-            // It says nothing that is needed: some servers write a prompt there (`+ go ahead`), in no base64.
+            // It holds nothing that is needed: some servers write a prompt there (`+ go ahead`), in no base64.
             self.answer(b"")
         };
         self.failed |= response.is_err();
@@ -263,7 +263,7 @@ impl Exchange {
     ///
     /// # Errors
     /// When the mechanism hadn't come to its end: the server took nothing that proves who we are, or (SCRAM) hasn't
-    /// proved who *it* is.  Then hang up.
+    /// proved who *it* is.  Then close the connection.
     pub fn on_ok(&self) -> Result<(), SaslError> {
         let complete = !self.failed
             && self.initial.is_none()
@@ -284,7 +284,7 @@ impl Exchange {
         self.responded
     }
 
-    /// Why the server refused the token, if it said so before its `-ERR`.
+    /// Why the server refused the token, if it explained that before its `-ERR`.
     #[must_use]
     pub fn token_failure(&self) -> Option<&TokenFailure> {
         match &self.dialogue {

@@ -24,7 +24,7 @@ use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 use crate::types::parse_decimal;
 
-/// What the client says of the channel.
+/// What the client states about channel binding.
 pub(super) struct Channel {
     /// The gs2 header.
     gs2: String,
@@ -133,7 +133,7 @@ impl Scram {
     }
 }
 
-/// What the server's first message says.
+/// The server's first message.
 struct ServerFirst<'a> {
     nonce: &'a [u8],
     salt: Vec<u8>,
