@@ -28,7 +28,7 @@ use rustix::fs::OFlags;
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::text::printable;
-pub use file::{read, read_as, read_private};
+pub use file::{contents, read, read_as, read_private};
 
 /// Symbolic links that are followed on one path, at most: as many as Linux does.
 const MOST_LINKS: u32 = 40;

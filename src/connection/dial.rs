@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::error::{Attempt, Error, Step, plain};
+use super::error::{FailedAddress, Error, ConnectStep, plain};
 use super::patience::after;
 use super::poll::poll;
 use super::{Target, server};
@@ -77,7 +77,7 @@ fn look_up(
         return Err(Error::Stopped { server: server(target) });
     }
     if !ready {
-        return Err(Error::TimedOut { server: server(target), step: Step::Lookup, limit });
+        return Err(Error::TimedOut { server: server(target), step: ConnectStep::Lookup, limit });
     }
     let failed = |reason| Error::Lookup { host: target.host.to_owned(), reason };
     match receiver.recv() {
@@ -113,7 +113,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 #[derive(Debug)]
 enum Lost {
     /// Every address, and why.
-    Refused(Vec<Attempt>),
+    Refused(Vec<FailedAddress>),
     Stopped,
     /// poll(2) failed.
     Local(io::Error),
@@ -149,7 +149,7 @@ fn race(
                         break;
                     }
                     // No route, no such family: the next one need not wait.
-                    Err(error) => lost.push(Attempt { address, reason: plain(&error) }),
+                    Err(error) => lost.push(FailedAddress { address, reason: plain(&error) }),
                 }
             }
             next_start = after(now, STAGGER);
@@ -182,13 +182,13 @@ fn race(
                 Ok(()) if arrived => return Ok((runner.socket, runner.address)),
                 Ok(()) if now < runner.until => still.push(runner),
                 Ok(()) => {
-                    lost.push(Attempt {
+                    lost.push(FailedAddress {
                         address: runner.address,
                         reason: format!("no answer within {limit:?}"),
                     });
                 }
                 Err(error) => {
-                    lost.push(Attempt { address: runner.address, reason: plain(&error) });
+                    lost.push(FailedAddress { address: runner.address, reason: plain(&error) });
                     next_start = now;
                 }
             }

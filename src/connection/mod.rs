@@ -37,7 +37,7 @@ use rustix::event::{PollFd, PollFlags};
 
 pub use certificate::Seen;
 pub use dial::MOST_ADDRESSES;
-pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
+pub use error::{FailedAddress, CertificateProblem, Error, ConnectStep, TrustProblem};
 pub use patience::{Pace, Patience};
 pub use route::Route;
 pub use trust::Connectors;
@@ -71,7 +71,7 @@ pub struct Target<'a> {
 
 /// An open line to a server.
 pub struct Connection {
-    line: Line,
+    line: Stream,
     server: String,
     peer: SocketAddr,
     /// Whether clear text stays on this machine.
@@ -81,7 +81,7 @@ pub struct Connection {
     drained: bool,
 }
 
-enum Line {
+enum Stream {
     Clear(Socket),
     // Boxed: the TLS session's state is several times as large as a socket.
     Tls(Box<Secured>),
@@ -124,7 +124,7 @@ impl Connection {
             };
             let line = match target.tls {
                 Tls::Implicit => match secured(socket, peer, target, connectors, stop) {
-                    Ok(secured) => Line::Tls(secured),
+                    Ok(secured) => Stream::Tls(secured),
                     // A balancer without a server behind it takes a connection and ends it: another address may do.
                     Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
                         first_error.get_or_insert(e);
@@ -133,7 +133,7 @@ impl Connection {
                     }
                     Err(e) => return Err(e),
                 },
-                Tls::StartTls | Tls::None => Line::Clear(socket),
+                Tls::StartTls | Tls::None => Stream::Clear(socket),
             };
             let (server, stays_here) = (server(target), target.route.stays_here(target.host, peer));
             return Ok(Self { line, server, peer, stays_here, stop: stop.clone(), drained: false });
@@ -147,10 +147,10 @@ impl Connection {
     /// As with [`Connection::open`]; the line is closed then.
     pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
         let Self { line, server, peer, stays_here, stop, drained: _ } = self;
-        let Line::Clear(socket) = line else {
+        let Stream::Clear(socket) = line else {
             return Err(Error::Nested { server });
         };
-        let line = Line::Tls(secured(socket, peer, target, connectors, &stop)?);
+        let line = Stream::Tls(secured(socket, peer, target, connectors, &stop)?);
         Ok(Self { line, server, peer, stays_here, stop, drained: false })
     }
 
@@ -169,12 +169,12 @@ impl Connection {
             return Ok(None);
         }
         match &mut self.line {
-            Line::Clear(socket) => {
+            Stream::Clear(socket) => {
                 let read = transferred(|| socket.read(into)).map_err(|error| broken(&self.server, &error))?;
                 self.drained = read.is_some_and(|octets| (1..into.len()).contains(&octets));
                 Ok(read)
             }
-            Line::Tls(secured) => secured.read(into).map_err(|error| Secured::failure(&self.server, &error)),
+            Stream::Tls(secured) => secured.read(into).map_err(|error| Secured::failure(&self.server, &error)),
         }
     }
 
@@ -185,10 +185,10 @@ impl Connection {
     /// When the line broke, or the server refuses our certificate.
     pub fn write(&mut self, octets: &[u8]) -> Result<Option<usize>, Error> {
         match &mut self.line {
-            Line::Clear(socket) => {
+            Stream::Clear(socket) => {
                 transferred(|| socket.write(octets)).map_err(|error| broken(&self.server, &error))
             }
-            Line::Tls(secured) => {
+            Stream::Tls(secured) => {
                 secured.write(octets).map_err(|error| Secured::failure(&self.server, &error))
             }
         }
@@ -208,9 +208,9 @@ impl Connection {
         other: Option<BorrowedFd<'_>>,
     ) -> Result<Wake, Error> {
         let (socket, interest, more) = match &self.line {
-            Line::Clear(socket) if write => (socket, PollFlags::IN | PollFlags::OUT, false),
-            Line::Clear(socket) => (socket, PollFlags::IN, false),
-            Line::Tls(secured) => (secured.socket(), secured.interest(write), secured.more()),
+            Stream::Clear(socket) if write => (socket, PollFlags::IN | PollFlags::OUT, false),
+            Stream::Clear(socket) => (socket, PollFlags::IN, false),
+            Stream::Tls(secured) => (secured.socket(), secured.interest(write), secured.more()),
         };
         let mut descriptors = Vec::with_capacity(3);
         descriptors.push(PollFd::new(socket, interest));
@@ -244,9 +244,9 @@ impl Connection {
     #[must_use]
     pub fn channel(&self) -> Channel {
         match &self.line {
-            Line::Tls(_) => Channel::Tls,
-            Line::Clear(_) if self.stays_here => Channel::Loopback,
-            Line::Clear(_) => Channel::Clear,
+            Stream::Tls(_) => Channel::Tls,
+            Stream::Clear(_) if self.stays_here => Channel::Loopback,
+            Stream::Clear(_) => Channel::Clear,
         }
     }
 
@@ -254,8 +254,8 @@ impl Connection {
     #[must_use]
     pub fn end_point_binding(&self) -> Option<&[u8]> {
         match &self.line {
-            Line::Clear(_) => None,
-            Line::Tls(secured) => secured.binding(),
+            Stream::Clear(_) => None,
+            Stream::Tls(secured) => secured.binding(),
         }
     }
 
@@ -263,8 +263,8 @@ impl Connection {
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
         match &self.line {
-            Line::Clear(_) => None,
-            Line::Tls(secured) => Some(secured.certificate()),
+            Stream::Clear(_) => None,
+            Stream::Tls(secured) => Some(secured.certificate()),
         }
     }
 
@@ -282,7 +282,7 @@ impl Connection {
 
     /// Closes the line, over TLS with close_notify if the socket takes it.  Never waits.
     pub fn close(self) {
-        if let Line::Tls(secured) = self.line {
+        if let Stream::Tls(secured) = self.line {
             secured.close();
         }
     }

@@ -21,7 +21,7 @@ const QUOTED: usize = 80;
 #[derive(Debug)]
 pub(super) struct Wire {
     socket: BufReader<Socket>,
-    memory: Arc<Memory>,
+    memory: Arc<PeerRecord>,
     blocked: Direction,
     /// The last read from the socket took all there was: the next one would only hear that.
     drained: bool,
@@ -112,7 +112,7 @@ fn leaf(mut heard: &[u8]) -> Option<Vec<u8>> {
 
 /// What the peer did, seen from below TLS.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct PeerRecord {
     began: OnceLock<Vec<u8>>,
     ended: AtomicBool,
 }
@@ -126,7 +126,7 @@ pub(super) enum Direction {
     Out,
 }
 
-impl Memory {
+impl PeerRecord {
     /// The first octets the peer sent; empty if it sent none.
     pub(super) fn began(&self) -> &[u8] {
         self.began.get().map_or(&[], Vec::as_slice)
@@ -154,7 +154,7 @@ impl Wire {
     }
 
     /// What the peer did.
-    pub(super) fn memory(&self) -> Arc<Memory> {
+    pub(super) fn memory(&self) -> Arc<PeerRecord> {
         Arc::clone(&self.memory)
     }
 

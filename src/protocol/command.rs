@@ -108,7 +108,7 @@ pub enum Sent {
 
 /// The form of the answer that `+OK` begins; `-ERR` is always a single line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum AnswerForm {
     /// The status line is all.
     Single,
     /// Lines follow, at most this many.
@@ -120,11 +120,11 @@ pub enum Answer {
 impl Sent {
     /// Which commands have multi-line answers: the one table of it.
     #[must_use]
-    pub fn answer(self) -> Answer {
+    pub fn answer(self) -> AnswerForm {
         match self {
-            Self::Capa => Answer::Lines(CAPABILITY_LIMIT),
-            Self::List | Self::UniqueIds => Answer::Lines(LISTING_LIMIT),
-            Self::Retr(number) | Self::Top(number) => Answer::Text(number),
+            Self::Capa => AnswerForm::Lines(CAPABILITY_LIMIT),
+            Self::List | Self::UniqueIds => AnswerForm::Lines(LISTING_LIMIT),
+            Self::Retr(number) | Self::Top(number) => AnswerForm::Text(number),
             Self::User
             | Self::Pass
             | Self::Apop
@@ -139,7 +139,7 @@ impl Sent {
             | Self::Dele(_)
             | Self::Rset
             | Self::Noop
-            | Self::Quit => Answer::Single,
+            | Self::Quit => AnswerForm::Single,
         }
     }
 
@@ -328,7 +328,7 @@ fn joined(parts: &[&[u8]]) -> Result<Secret, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Command, Refusal, Sent};
+    use super::{AnswerForm, Command, Refusal, Sent};
     use crate::secret::Secret;
     use crate::types::MessageNumber;
 
@@ -435,10 +435,10 @@ mod tests {
 
     #[test]
     fn multi_line_answers() {
-        let lines = |sent: Sent| matches!(sent.answer(), Answer::Lines(_));
+        let lines = |sent: Sent| matches!(sent.answer(), AnswerForm::Lines(_));
         assert!(lines(Sent::Capa) && lines(Sent::List) && lines(Sent::UniqueIds));
         assert!(!lines(Sent::ListOne(n(1))) && !lines(Sent::UniqueIdOf(n(1))) && !lines(Sent::Stat));
-        assert_eq!(Sent::Retr(n(2)).answer(), Answer::Text(n(2)));
-        assert_eq!(Sent::Top(n(3)).answer(), Answer::Text(n(3)));
+        assert_eq!(Sent::Retr(n(2)).answer(), AnswerForm::Text(n(2)));
+        assert_eq!(Sent::Top(n(3)).answer(), AnswerForm::Text(n(3)));
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::buffer::{Input, Output, Span};
-use super::command::{Answer, Command, Refusal};
+use super::command::{AnswerForm, Command, Refusal};
 use super::error::{Awaiting, Error, Words};
 use super::framing::{Body, Front, LineEnd, front, unstuffed};
 use super::limits::{CHALLENGE_LIMIT, LISTING_LINE_LIMIT, LISTING_OCTETS, STATUS_LINE_LIMIT, TOP_OCTETS};
@@ -396,9 +396,9 @@ impl Session {
         }
         if ok {
             self.reading = match due.to.answer() {
-                Answer::Single => Reading::Status,
-                Answer::Lines(limit) => Reading::Lines { to: due.to, limit, lines: 0, octets: 0 },
-                Answer::Text(number) => {
+                AnswerForm::Single => Reading::Status,
+                AnswerForm::Lines(limit) => Reading::Lines { to: due.to, limit, lines: 0, octets: 0 },
+                AnswerForm::Text(number) => {
                     Reading::Text { to: due.to, number, body: Body::new(self.line_end), octets: 0 }
                 }
             };
