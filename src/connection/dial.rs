@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::error::{FailedAddress, Error, ConnectStep, plain};
+use super::error::{ConnectStep, Error, FailedAddress, plain};
 use super::patience::after;
 use super::poll::poll;
 use super::{Target, server};
@@ -174,27 +174,36 @@ fn race(
             return Err(Lost::Stopped);
         }
         let arrived: Vec<_> = descriptors.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let now = Instant::now();
-        let mut still = Vec::new();
-        for (runner, arrived) in running.into_iter().zip(arrived) {
-            let outcome = if arrived { outcome(&runner.socket) } else { Ok(()) };
-            match outcome {
-                Ok(()) if arrived => return Ok((runner.socket, runner.address)),
-                Ok(()) if now < runner.until => still.push(runner),
-                Ok(()) => {
-                    lost.push(FailedAddress {
-                        address: runner.address,
-                        reason: format!("no answer within {limit:?}"),
-                    });
-                }
-                Err(error) => {
-                    lost.push(FailedAddress { address: runner.address, reason: plain(&error) });
-                    next_start = now;
-                }
-            }
+        let before = lost.len();
+        match sort(running, arrived, limit, &mut lost) {
+            Ok(won) => return Ok((won.socket, won.address)),
+            Err(still) => running = still,
         }
-        running = still;
+        if lost.len() > before {
+            next_start = Instant::now();
+        }
     }
+}
+
+/// The attempt that has connected; else those that are still on their way, while those that failed are `lost`.
+fn sort(
+    running: Vec<Runner>,
+    arrived: Vec<bool>,
+    limit: Duration,
+    lost: &mut Vec<FailedAddress>,
+) -> Result<Runner, Vec<Runner>> {
+    let now = Instant::now();
+    let mut still = Vec::new();
+    for (runner, arrived) in running.into_iter().zip(arrived) {
+        let address = runner.address;
+        match if arrived { outcome(&runner.socket) } else { Ok(()) } {
+            Ok(()) if arrived => return Ok(runner),
+            Ok(()) if now < runner.until => still.push(runner),
+            Ok(()) => lost.push(FailedAddress { address, reason: format!("no answer within {limit:?}") }),
+            Err(error) => lost.push(FailedAddress { address, reason: plain(&error) }),
+        }
+    }
+    Err(still)
 }
 
 /// Starts connecting, without waiting.

@@ -37,7 +37,7 @@ use rustix::event::{PollFd, PollFlags};
 
 pub use certificate::Seen;
 pub use dial::MOST_ADDRESSES;
-pub use error::{FailedAddress, CertificateProblem, Error, ConnectStep, TrustProblem};
+pub use error::{CertificateProblem, ConnectStep, Error, FailedAddress, TrustProblem};
 pub use patience::{Pace, Patience};
 pub use route::Route;
 pub use trust::Connectors;
@@ -174,7 +174,9 @@ impl Connection {
                 self.drained = read.is_some_and(|octets| (1..into.len()).contains(&octets));
                 Ok(read)
             }
-            Stream::Tls(secured) => secured.read(into).map_err(|error| Secured::failure(&self.server, &error)),
+            Stream::Tls(secured) => {
+                secured.read(into).map_err(|error| Secured::failure(&self.server, &error))
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use rustix::event::{PollFd, PollFlags};
 
 use super::certificate::{Seen, check_name, fingerprint};
-use super::error::{CertificateProblem, Error, ConnectStep, plain, reason};
+use super::error::{CertificateProblem, ConnectStep, Error, plain, reason};
 use super::patience::after;
 use super::poll::poll;
 use super::socket::Socket;

@@ -31,11 +31,11 @@ const KNOWN: [&str; 12] = [
 /// One list of capabilities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    entries: Vec<Entry>,
+    entries: Vec<Capability>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+struct Capability {
     /// Upper case.
     tag: String,
     arguments: Vec<String>,
@@ -69,7 +69,7 @@ impl Capabilities {
         if self.entries.len() >= CAPABILITY_LIMIT {
             return Err(Error::TooManyLines { to: Sent::Capa, limit: CAPABILITY_LIMIT });
         }
-        self.entries.push(Entry { tag, arguments: arguments.collect() });
+        self.entries.push(Capability { tag, arguments: arguments.collect() });
         Ok(())
     }
 

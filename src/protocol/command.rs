@@ -184,7 +184,7 @@ impl fmt::Display for Sent {
 
 /// Why a command was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum NotSent {
     /// It would have ended the line and begun another command.
     #[error("an argument holds a line break or a NUL")]
     ForbiddenOctet,
@@ -254,8 +254,8 @@ impl Command {
     /// Its line, CRLF included.
     ///
     /// # Errors
-    /// [`Refusal::ForbiddenOctet`] for CR, LF or NUL in an argument, and [`Refusal::TooLong`].
-    pub fn line(&self) -> Result<Secret, Refusal> {
+    /// [`NotSent::ForbiddenOctet`] for CR, LF or NUL in an argument, and [`NotSent::TooLong`].
+    pub fn line(&self) -> Result<Secret, NotSent> {
         let line = match self {
             Self::User(user) => joined(&[b"USER ", user.as_bytes()])?,
             Self::Pass(password) => joined(&[b"PASS ", password.expose()])?,
@@ -282,7 +282,7 @@ impl Command {
             | Self::Quit => joined(&[self.sent().to_string().as_bytes()])?,
         };
         let length = line.expose().len();
-        if length > COMMAND_LINE_LIMIT { Err(Refusal::TooLong(length)) } else { Ok(line) }
+        if length > COMMAND_LINE_LIMIT { Err(NotSent::TooLong(length)) } else { Ok(line) }
     }
 
     /// Its line for a trace: no secret has a path into it, and the user's name is made safe to print.
@@ -313,9 +313,9 @@ impl Command {
 }
 
 /// The parts as one line.  It's made in one piece: growing would leave copies of a secret behind.
-fn joined(parts: &[&[u8]]) -> Result<Secret, Refusal> {
+fn joined(parts: &[&[u8]]) -> Result<Secret, NotSent> {
     if !parts.iter().all(|part| one_line(part)) {
-        return Err(Refusal::ForbiddenOctet);
+        return Err(NotSent::ForbiddenOctet);
     }
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut line = Vec::with_capacity(length.saturating_add(2));
@@ -328,7 +328,7 @@ fn joined(parts: &[&[u8]]) -> Result<Secret, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AnswerForm, Command, Refusal, Sent};
+    use super::{AnswerForm, Command, NotSent, Sent};
     use crate::secret::Secret;
     use crate::types::MessageNumber;
 
@@ -401,7 +401,7 @@ mod tests {
                 Command::SaslResponse(Secret::new(bad)),
             ];
             for command in commands {
-                assert_eq!(command.line(), Err(Refusal::ForbiddenOctet), "{command:?}");
+                assert_eq!(command.line(), Err(NotSent::ForbiddenOctet), "{command:?}");
             }
         }
     }
@@ -410,12 +410,12 @@ mod tests {
     fn only_sasl_responses_pass_the_limit() {
         let user = |length: usize| Command::User("u".repeat(length - 7)).line();
         assert_eq!(user(255).unwrap().expose().len(), 255);
-        assert_eq!(user(256), Err(Refusal::TooLong(256)), "G10");
+        assert_eq!(user(256), Err(NotSent::TooLong(256)), "G10");
         // S1: 243 characters and the command make 256, 242 fit.
         let plain = |length: usize| {
             Command::Auth { mechanism: "PLAIN", initial: Some(Secret::new("A".repeat(length))) }.line()
         };
-        assert_eq!(plain(243), Err(Refusal::TooLong(256)));
+        assert_eq!(plain(243), Err(NotSent::TooLong(256)));
         assert!(plain(242).is_ok());
         assert!(Command::SaslResponse(Secret::new("A".repeat(9_000))).line().is_ok());
     }

@@ -90,7 +90,7 @@ pub struct Body {
 
 /// What one look at unread octets gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Piece {
+pub struct Unstuffed {
     /// So many octets at their front are text now.
     pub text: usize,
     /// So many of them are used up; the rest must be there again, at the front, next time.
@@ -113,8 +113,8 @@ impl Body {
     ///
     /// Up to two octets may stay unused, whose meaning the next one decides (`.`, `.` CR, CR): so no other state than
     /// "at the beginning of a line" is carried over, and every split is right.
-    pub fn unstuff(&mut self, unread: &mut [u8]) -> Piece {
-        let mut piece = Piece::default();
+    pub fn unstuff(&mut self, unread: &mut [u8]) -> Unstuffed {
+        let mut piece = Unstuffed::default();
         loop {
             let rest = unread.get_mut(piece.used..).unwrap_or_default();
             let mut dot = 0;
@@ -156,9 +156,9 @@ impl Body {
 }
 
 /// The terminator is only taken when there's no text before it to be lent first.
-fn terminated(piece: Piece, length: usize) -> Piece {
+fn terminated(piece: Unstuffed, length: usize) -> Unstuffed {
     if piece.text == 0 {
-        Piece { used: piece.used.saturating_add(length), ended: true, ..piece }
+        Unstuffed { used: piece.used.saturating_add(length), ended: true, ..piece }
     } else {
         piece
     }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::buffer::{Input, Output, Span};
-use super::command::{AnswerForm, Command, Refusal};
+use super::command::{AnswerForm, Command, NotSent};
 use super::error::{Awaiting, Error, Words};
 use super::framing::{Body, Front, LineEnd, front, unstuffed};
 use super::limits::{CHALLENGE_LIMIT, LISTING_LINE_LIMIT, LISTING_OCTETS, STATUS_LINE_LIMIT, TOP_OCTETS};
@@ -176,18 +176,18 @@ impl Session {
         Ok(())
     }
 
-    fn may_send(&self, to: Sent) -> Result<(), Refusal> {
+    fn may_send(&self, to: Sent) -> Result<(), NotSent> {
         let answers_challenge = matches!(to, Sent::SaslResponse | Sent::SaslCancel);
         match self.state {
-            State::Greeting => return Err(Refusal::NoGreeting),
-            State::Securing => return Err(Refusal::HandshakeDue),
-            State::Over => return Err(Refusal::Over),
-            State::Challenged if !answers_challenge => return Err(Refusal::ChallengeDue),
-            State::Open if answers_challenge => return Err(Refusal::NoChallenge),
+            State::Greeting => return Err(NotSent::NoGreeting),
+            State::Securing => return Err(NotSent::HandshakeDue),
+            State::Over => return Err(NotSent::Over),
+            State::Challenged if !answers_challenge => return Err(NotSent::ChallengeDue),
+            State::Open if answers_challenge => return Err(NotSent::NoChallenge),
             State::Challenged | State::Open => {}
         }
         match self.expected.back() {
-            Some(last) if last.to.is_barrier() => Err(Refusal::Unanswered(last.to)),
+            Some(last) if last.to.is_barrier() => Err(NotSent::Unanswered(last.to)),
             _ => Ok(()),
         }
     }
@@ -281,7 +281,7 @@ impl Session {
     /// was not accepted.
     pub fn starttls_done(&mut self) -> Result<(), Error> {
         if self.state != State::Securing {
-            return Err(Error::CommandRefusedLocally { command: Sent::Stls, why: Refusal::NoHandshake });
+            return Err(Error::CommandRefusedLocally { command: Sent::Stls, why: NotSent::NoHandshake });
         }
         self.check_injection()?;
         *self = Self { state: State::Open, ..Self::new() };

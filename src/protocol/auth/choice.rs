@@ -17,7 +17,7 @@ use crate::types::Channel;
 
 /// What `CAPA` lists in this state (before login, and after STLS if there was one).
 #[derive(Debug, Clone, Default)]
-pub struct Offer<'a> {
+pub struct LoginOffer<'a> {
     /// The arguments of SASL, in any case.
     pub sasl: Vec<&'a str>,
     /// Whether USER is there.
@@ -36,7 +36,7 @@ pub struct Circumstances<'a> {
     /// The line.
     pub channel: Channel,
     /// What the server offers; `None` if it has no CAPA.
-    pub offer: Option<Offer<'a>>,
+    pub offer: Option<LoginOffer<'a>>,
     /// Whether the greeting held a timestamp, and didn't come before TLS.
     pub apop: bool,
     /// Whether an end-point binding could be computed.
@@ -282,15 +282,15 @@ impl Circumstances<'_> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Auth, AuthError, Channel, Circumstances, Credentials, ExitCode, Method, Offer, Text, methods,
+        Auth, AuthError, Channel, Circumstances, Credentials, ExitCode, LoginOffer, Method, Text, methods,
     };
     use crate::problem::Problem as _;
     use crate::protocol::sasl::SaslError;
     use crate::secret::Secret;
 
     /// `USER` and `PIPELINING` in a list of mechanisms are those capabilities.
-    fn offer(words: &str) -> Offer<'_> {
-        let mut offer = Offer::default();
+    fn offer(words: &str) -> LoginOffer<'_> {
+        let mut offer = LoginOffer::default();
         for word in words.split_whitespace() {
             match word {
                 "USER" => offer.user = true,

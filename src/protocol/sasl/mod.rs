@@ -130,7 +130,7 @@ pub struct Exchange {
     initial: Option<Secret>,
     /// PLAIN's message, when it went out with `AUTH`, until the server has shown whether it read it.
     repeatable: Option<Secret>,
-    dialogue: Dialogue,
+    steps: Steps,
     responded: bool,
     /// A challenge was wrong: no `+OK` is believed any more.
     failed: bool,
@@ -138,10 +138,10 @@ pub struct Exchange {
 }
 
 /// What comes after the client's first message.
-enum Dialogue {
+enum Steps {
     /// Nothing: PLAIN, EXTERNAL.
     Nothing,
-    Login(plain::Login),
+    Login(plain::LoginSteps),
     Cram(cram::Cram),
     Scram(scram::Scram),
     OAuth(oauth::OAuth),
@@ -163,25 +163,23 @@ impl Exchange {
             sendable(Text::User, credentials.user.as_bytes())?;
             sendable(Text::Secret, credentials.secret.expose())?;
         }
-        let (initial, dialogue) = match mechanism {
-            Mechanism::Plain => (Some(plain::message(credentials)?), Dialogue::Nothing),
-            Mechanism::External => (Some(Secret::new("")), Dialogue::Nothing),
-            Mechanism::Login => (None, Dialogue::Login(plain::Login::new(credentials))),
-            Mechanism::CramMd5 => (None, Dialogue::Cram(cram::Cram::new(credentials))),
+        let (initial, steps) = match mechanism {
+            Mechanism::Plain => (Some(plain::message(credentials)?), Steps::Nothing),
+            Mechanism::External => (Some(Secret::new("")), Steps::Nothing),
+            Mechanism::Login => (None, Steps::Login(plain::LoginSteps::new(credentials))),
+            Mechanism::CramMd5 => (None, Steps::Cram(cram::Cram::new(credentials))),
             Mechanism::Scram(hash, flag) => {
-                let channel = scram::Channel::new(flag, binding)?;
+                let channel = scram::Gs2::new(flag, binding)?;
                 let scram = scram::Scram::new(hash, channel, credentials, nonce)?;
-                (Some(scram.client_first()), Dialogue::Scram(scram))
+                (Some(scram.client_first()), Steps::Scram(scram))
             }
-            Mechanism::XOAuth2 => {
-                (Some(oauth::xoauth2(credentials)?), Dialogue::OAuth(oauth::OAuth::google()))
-            }
+            Mechanism::XOAuth2 => (Some(oauth::xoauth2(credentials)?), Steps::OAuth(oauth::OAuth::google())),
             Mechanism::OAuthBearer => {
-                (Some(oauth::oauthbearer(credentials)?), Dialogue::OAuth(oauth::OAuth::standard()))
+                (Some(oauth::oauthbearer(credentials)?), Steps::OAuth(oauth::OAuth::standard()))
             }
         };
         let redactor = Redactor::new(credentials.secret);
-        Ok(Self { mechanism, initial, repeatable: None, dialogue, responded: false, failed: false, redactor })
+        Ok(Self { mechanism, initial, repeatable: None, steps, responded: false, failed: false, redactor })
     }
 
     /// The mechanism.
@@ -249,12 +247,12 @@ impl Exchange {
         match self.initial.take() {
             Some(initial) if challenge.is_empty() => Ok(initial),
             Some(_) => Err(SaslError::Unexpected),
-            None => match &mut self.dialogue {
-                Dialogue::Nothing => Err(SaslError::Unexpected),
-                Dialogue::Login(login) => login.answer(),
-                Dialogue::Cram(cram) => cram.answer(challenge, &mut self.redactor),
-                Dialogue::Scram(scram) => scram.answer(challenge, &mut self.redactor),
-                Dialogue::OAuth(oauth) => oauth.answer(challenge, &self.redactor),
+            None => match &mut self.steps {
+                Steps::Nothing => Err(SaslError::Unexpected),
+                Steps::Login(login) => login.answer(),
+                Steps::Cram(cram) => cram.answer(challenge, &mut self.redactor),
+                Steps::Scram(scram) => scram.answer(challenge, &mut self.redactor),
+                Steps::OAuth(oauth) => oauth.answer(challenge, &self.redactor),
             },
         }
     }
@@ -267,12 +265,12 @@ impl Exchange {
     pub fn on_ok(&self) -> Result<(), SaslError> {
         let complete = !self.failed
             && self.initial.is_none()
-            && match &self.dialogue {
-                Dialogue::Nothing => true,
-                Dialogue::Login(login) => login.is_complete(),
-                Dialogue::Cram(cram) => cram.is_complete(),
-                Dialogue::Scram(scram) => scram.is_complete(),
-                Dialogue::OAuth(oauth) => oauth.failure().is_none(),
+            && match &self.steps {
+                Steps::Nothing => true,
+                Steps::Login(login) => login.is_complete(),
+                Steps::Cram(cram) => cram.is_complete(),
+                Steps::Scram(scram) => scram.is_complete(),
+                Steps::OAuth(oauth) => oauth.failure().is_none(),
             };
         if complete { Ok(()) } else { Err(SaslError::Premature) }
     }
@@ -287,9 +285,9 @@ impl Exchange {
     /// Why the server refused the token, if it explained that before its `-ERR`.
     #[must_use]
     pub fn token_failure(&self) -> Option<&TokenFailure> {
-        match &self.dialogue {
-            Dialogue::OAuth(oauth) => oauth.failure(),
-            Dialogue::Nothing | Dialogue::Login(_) | Dialogue::Cram(_) | Dialogue::Scram(_) => None,
+        match &self.steps {
+            Steps::OAuth(oauth) => oauth.failure(),
+            Steps::Nothing | Steps::Login(_) | Steps::Cram(_) | Steps::Scram(_) => None,
         }
     }
 

@@ -13,12 +13,12 @@ pub(super) fn message(credentials: &Credentials<'_>) -> Result<Secret, SaslError
 }
 
 /// LOGIN: two challenges, answered by position; their text varies between servers.
-pub(super) struct Login {
+pub(super) struct LoginSteps {
     /// What is still to be sent, the last first.
     answers: Vec<Secret>,
 }
 
-impl Login {
+impl LoginSteps {
     pub(super) fn new(credentials: &Credentials<'_>) -> Self {
         Self { answers: vec![credentials.secret.clone(), Secret::new(credentials.user)] }
     }
