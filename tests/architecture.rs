@@ -138,7 +138,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("unicode-properties", &["text"]),
     ("x509-parser", &["connection::certificate"]),
-    ("xxhash-rust", &["ledger"]),
+    ("xxhash-rust", &["ledger", "message::sum"]),
     ("zeroize", &["protocol", "secret"]),
 ];
 
