@@ -1,15 +1,7 @@
-//! The disk refuses (D3): at each durable step once, or from there on.  Nothing is deleted that isn't stored, nothing
+//! The disk refuses: at each durable step once, or from there on.  Nothing is deleted that isn't stored, nothing
 //! partial is visible, the exit code says it, and the next good run puts everything right by itself.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    reason = "tests fail loudly, and do to files and clocks what the world does"
-)]
-
+//!
+//! Cases of docs/protocol.md §9: D3.
 use crate::crash::case::Kind::{Maildir, Mbox, Pipe};
 use crate::crash::case::{Case, Kind, Plan};
 use crate::support::mailboxes::assert_same;
@@ -51,37 +43,37 @@ fn plan(kinds: &'static [Kind]) -> Plan {
 }
 
 #[test]
-fn d3_maildir_once() {
+fn maildir_each_step_fails_once() {
     at_every_step(&plan(&[Maildir]), false);
 }
 
 #[test]
-fn d3_maildir_from_there_on() {
+fn maildir_every_step_from_one_on_fails() {
     at_every_step(&plan(&[Maildir]).primed(), true);
 }
 
 #[test]
-fn d3_mbox_once() {
+fn mbox_each_step_fails_once() {
     at_every_step(&plan(&[Mbox]).primed(), false);
 }
 
 #[test]
-fn d3_mbox_from_there_on() {
+fn mbox_every_step_from_one_on_fails() {
     at_every_step(&plan(&[Mbox]), true);
 }
 
 #[test]
-fn d3_pipe_once() {
+fn pipe_each_step_fails_once() {
     at_every_step(&plan(&[Pipe]), false);
 }
 
 #[test]
-fn d3_pipe_from_there_on() {
+fn pipe_every_step_from_one_on_fails() {
     at_every_step(&plan(&[Pipe]).primed(), true);
 }
 
 #[test]
-fn d3_several_destinations_once() {
+fn several_destinations_each_step_fails_once() {
     at_every_step(&plan(&[Maildir, Mbox]).primed(), false);
 }
 
