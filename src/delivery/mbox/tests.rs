@@ -740,3 +740,16 @@ fn nothing_is_concluded_while_the_directory_is_gone() {
     assert!(outcome.is_err_and(|e| e.is_out_of_reach() && e.hint().is_some()));
     assert!(told.delivered.is_empty() && told.dropped.is_empty());
 }
+
+#[test]
+fn a_dotlock_that_another_program_has_put_in_place_of_ours_is_left_to_it() {
+    let home = Home::new();
+    let lock = home.directory.path().join("mail/mbox.lock");
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    fs::remove_file(&lock).unwrap();
+    fs::write(&lock, "of another").unwrap();
+    let _ = outlet.publish(noted(staged), &mut Told::default());
+    drop(outlet);
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "of another");
+}
