@@ -16,6 +16,7 @@ mod cli;
 mod configuration;
 mod crash;
 mod destinations;
+mod docs;
 mod dovecot;
 mod ends;
 mod faults;

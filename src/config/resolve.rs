@@ -259,7 +259,7 @@ pub fn host(text: &str) -> Result<String, Mistake> {
     if name.bytes().all(letters) && !numeric { Ok(name.to_owned()) } else { Err(wrong()) }
 }
 
-/// A user's name: any text that fits on a line (protocol.md §1: anything else is command injection).
+/// A user's name: any text that fits on a line (docs/protocol.md §1: anything else is command injection).
 pub(super) fn user(text: &str) -> Result<String, Mistake> {
     if text.is_empty() {
         return Err(Mistake::new("it is empty"));

@@ -1,4 +1,5 @@
-//! Accounts from the command line: POP URLs (RFC 2384; protocol.md §6) and flags, into the same table as the file's.
+//! Accounts from the command line: POP URLs (RFC 2384; docs/protocol.md §6) and flags, into the same table as the
+//! file's.
 
 use super::error::{ConfigError, Mistake, Place, nearest, quoted};
 use super::file::{AccountTable, DestinationTable, Setting};

@@ -1,5 +1,5 @@
 //! A batch's way through the ledger: staged pieces in, noted pieces out, then what became of each.  Whoever changes the
-//! order of the steps here should first read "Crash-safe delivery" in the design.
+//! order of the steps here should first read `docs/design.md` §4.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};

@@ -50,7 +50,7 @@
 //! | 2595 | STLS | [`session`] |
 //! | 3206 | `[SYS/…]`, `[AUTH]`, AUTH-RESP-CODE | [`response`], [`capability`] |
 //! | 5034 | AUTH: challenges, responses, cancelling | [`command`], [`session`] |
-//! | 6856 | `[UTF8]` only; the mode is never asked for | [`response`] |
+//! | 6856 | UTF8, `[UTF8]` | [`command`], [`response`] |
 //!
 //! # Quirks
 //!

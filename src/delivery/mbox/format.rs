@@ -1,5 +1,5 @@
 //! The form of an mbox entry (mboxrd): a From_ line, the message with every `>*From ` line quoted by one more `>`, and
-//! an empty line (RFC 4155; `protocol.md` §9).
+//! an empty line (RFC 4155; `docs/protocol.md` §8.2).
 //!
 //! Everything here streams, in whatever pieces the text comes; the pieces never show in what comes out.  It must not
 //! know files or locks.
@@ -576,7 +576,7 @@ mod tests {
         }
     }
 
-    /// H6: with a line of ours above it, a From_ line is as much on top of the message as without.
+    /// With a line of ours above it, a From_ line is as much on top of the message as without.
     #[test]
     fn a_line_of_ours_stands_above_the_message() {
         let ours = "Received: from a by b\n\twith POP3; now\n";

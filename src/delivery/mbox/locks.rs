@@ -1,6 +1,6 @@
 //! The locks on an mbox: within the process one holder per file (fcntl locks are the process's), then fcntl, then the
 //! dotlock `FILE.lock` without waiting.  Programs that take them in the opposite order would wait for each other for
-//! ever if either waited while it held one: so both are let go whenever one is busy (`protocol.md` §9).
+//! ever if either waited while it held one, so both are released whenever one is busy (`docs/protocol.md` §8.2).
 //!
 //! A process loses its fcntl locks on a file when it closes *any* descriptor of it.  Nothing else here may therefore
 //! open an mbox, not even to read, without holding its [`Claim`].
@@ -631,7 +631,7 @@ mod tests {
     use super::{is_dead_since, resolve};
     use std::fs;
 
-    /// C12: a power failure takes what is only in the page cache, and leaves the name.
+    /// A power failure takes what is only in the page cache, and leaves the name.
     #[test]
     fn a_dotlock_from_before_the_machines_start_is_dead_whatever_it_holds() {
         let home = tempfile::tempdir().unwrap();

@@ -478,7 +478,7 @@ fn what_another_ledger_left_is_settled_first() {
 }
 
 /// Wherever an append broke off: what is whole is delivered, what isn't is cut off and comes again.
-/// C1: whatever a neighbour's leavings are, they are neither looked at without end nor at full speed.
+/// Whatever a neighbour's leavings are, they are neither looked at without end nor at full speed.
 #[test]
 fn a_neighbour_that_stays_open_is_not_asked_at_full_speed() {
     for answer in [|| Ok(true), || Ok(false), || Err(Error::later("the mbox is locked", "wait"))] {
@@ -495,7 +495,7 @@ fn a_neighbour_that_stays_open_is_not_asked_at_full_speed() {
     }
 }
 
-/// C2: a neighbour's damaged ledger is the neighbour's trouble.
+/// A neighbour's damaged ledger does not stop others.
 #[test]
 fn a_neighbour_that_cannot_be_settled_is_passed_over() {
     let (home, asked) = (Home::new(), Arc::default());
@@ -512,7 +512,7 @@ fn a_neighbour_that_cannot_be_settled_is_passed_over() {
     assert_eq!(neighbours(&home.root(), &home.mbox(), "aa").unwrap().len(), 1, "for its own run");
 }
 
-/// C1: its ledger was moved away, and another one begun in its place: nobody has intents there.
+/// Its ledger was moved away, and another one begun in its place: nobody has intents there.
 #[test]
 fn what_a_ledger_left_that_was_moved_away_is_forgotten() {
     let (home, asked) = (Home::new(), Arc::default());
@@ -523,7 +523,6 @@ fn what_a_ledger_left_that_was_moved_away_is_forgotten() {
     assert_eq!(home.names("state/mbox-open").len(), 1, "only ours");
 }
 
-/// J
 #[test]
 fn a_foreign_lock_is_waited_for_once_and_not_for_each_batch() {
     let home = Home::new();
@@ -539,7 +538,7 @@ fn a_foreign_lock_is_waited_for_once_and_not_for_each_batch() {
     assert_eq!(outlet.patience, outlet.settings.patience);
 }
 
-/// H2: in a directory where others can write, anything may stand under the lock's name.
+/// In a directory where others can write, anything may stand under the lock's name.
 #[test]
 fn a_dotlock_that_is_no_file_is_not_waited_for() {
     let fifo = |path: &Path| {
@@ -564,7 +563,7 @@ fn a_dotlock_that_is_no_file_is_not_waited_for() {
     }
 }
 
-/// C10: a link to a file that is still to be made, and a dotlock dated by a clock that ran ahead.
+/// A link to a file that is still to be made, and a dotlock dated by a clock that ran ahead.
 #[test]
 fn a_dangling_link_is_followed_and_tomorrows_dotlock_is_dead() {
     let home = Home::new();
