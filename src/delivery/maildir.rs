@@ -30,7 +30,8 @@ use crate::delivery::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
 use crate::message::{Examiner, Facts};
-use crate::proof::{Noted, Piece, Place, Published, Staged};
+use crate::place::Place;
+use crate::proof::{Noted, Piece, Published, Staged};
 
 /// How a Maildir is used.
 #[derive(Debug, Clone)]

@@ -20,8 +20,9 @@ use crate::access;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::{Digest, Facts};
+use crate::place::Place;
 use crate::problem::{Problem, REPORT_BUG};
-use crate::proof::{DestinationRecord, Intent, IntentId, Noted, Piece, Place, Published, Staged};
+use crate::proof::{DestinationRecord, Intent, IntentId, Noted, Piece, Published, Staged};
 
 /// The network's end of a destination.
 pub trait Inlet: Send {

@@ -19,7 +19,8 @@ use super::{Error, Inlet, Intake, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};
 use crate::message::date::asctime;
 use crate::message::{Digest, Facts};
-use crate::proof::{Noted, Piece, Place, Published, Spooled, Staged};
+use crate::place::{Place, Spooled};
+use crate::proof::{Noted, Piece, Published, Staged};
 use crate::text;
 use crate::types::Time;
 

@@ -12,7 +12,8 @@ use super::folders::{Folders, holds, is_absent, not_there, shown};
 use super::{discard, is_settled_by_looking, name};
 use crate::delivery::{Error, Settler, Unsettled};
 use crate::durable::{self, Step};
-use crate::proof::{Intent, NotedPlace};
+use crate::place::NotedPlace;
+use crate::proof::Intent;
 use crate::types::Time;
 
 /// What became of open intents.
@@ -270,10 +271,10 @@ mod tests {
     use crate::delivery::trial::broken_ledger;
     use crate::delivery::{Error, Settler, Unsettled};
     use crate::exit::ExitCode;
+    use crate::place::NotedPlace;
     use crate::problem::Problem as _;
     use crate::proof::{
-        DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Key,
-        NotedPlace, Piece,
+        DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Key, Piece,
     };
     use crate::types::Time;
     use crate::types::UniqueId;

@@ -12,8 +12,9 @@ use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::message::Examiner;
+use crate::place::Place;
 use crate::problem::Problem as _;
-use crate::proof::{Arrival, DestinationId, Key, Noted, Piece, Place, Published, Staged};
+use crate::proof::{Arrival, DestinationId, Key, Noted, Piece, Published, Staged};
 use crate::types::{MessageNumber, UniqueId};
 
 pub(super) const ID: &str = "0123456789abcdef";

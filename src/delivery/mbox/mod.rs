@@ -45,8 +45,9 @@ use super::{Error, Inlet, Intake, Outlet, Recorder};
 use crate::access::{self, Owner};
 use crate::durable::{self, Step};
 use crate::message::date::asctime;
+use crate::place::{MboxSpool, NotedPlace, Place};
 use crate::problem::TRY_AGAIN;
-use crate::proof::{Intent, MboxSpool, Noted, NotedPlace, Piece, Place, Published, Staged};
+use crate::proof::{Intent, Noted, Piece, Published, Staged};
 use crate::stop::Stop;
 use crate::types::Time;
 

@@ -33,7 +33,8 @@ use crate::access::{self, Owner};
 use crate::delivery::{Error, Settler, Unsettled};
 use crate::durable::{self, Step};
 use crate::message::Digest;
-use crate::proof::{Intent, IntentId, NotedPlace, Piece, Place};
+use crate::place::{NotedPlace, Place};
+use crate::proof::{Intent, IntentId, Piece};
 use crate::stop::Stop;
 use crate::types::Time;
 

@@ -7,10 +7,10 @@ use super::{
 use crate::delivery::trial::{Told, broken_ledger, facts, noted, pieces};
 use crate::delivery::{Error, Inlet as _, Outlet as _, Unsettled};
 use crate::exit::ExitCode;
+use crate::place::{NotedPlace, Place};
 use crate::problem::Problem as _;
 use crate::proof::{
-    DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, NotedPlace, Piece,
-    Place,
+    DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Piece,
 };
 use crate::stop::Stop;
 use crate::types::Time;

@@ -30,8 +30,9 @@ use crate::access::Owner;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::Facts;
+use crate::place::{Place, Spooled};
 use crate::problem::TRY_AGAIN;
-use crate::proof::{IntentId, Noted, Piece, Place, Published, Spooled, Staged};
+use crate::proof::{IntentId, Noted, Piece, Published, Staged};
 use crate::text;
 
 /// So much of a batch may stay in memory; what comes then goes to files.
