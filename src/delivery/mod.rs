@@ -5,6 +5,7 @@
 //! [`Outlet`] is the committer thread's: it syncs, waits for the ledger's note, and publishes.  Neither knows servers,
 //! ledgers or policies; text form (LF line ends) is all they see.
 
+mod destination;
 pub mod maildir;
 pub mod mbox;
 pub mod owned;
@@ -13,6 +14,10 @@ pub mod spool;
 pub mod stdout;
 #[cfg(test)]
 mod trial;
+
+pub use destination::{
+    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, named,
+};
 
 use std::borrow::Cow;
 

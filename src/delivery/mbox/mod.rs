@@ -17,6 +17,7 @@
 
 mod batch;
 mod boot;
+mod destination;
 mod format;
 mod from_line;
 mod fuzz;
@@ -33,12 +34,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch::{Batch, MboxIntake, mark_appended};
+pub(super) use destination::MboxDestination;
 pub(crate) use format::{Formatter, Sink};
 pub use fuzz::fuzz_quoting;
 use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, read_up_to, resolve};
 use neighbours::Marker;
 pub use neighbours::{Neighbour, Neighbours, forget, neighbours};
-pub use recover::{Recovered, recover};
+pub use recover::recover;
 use recover::{Stretch, is_torn};
 
 use super::{Error, Inlet, Intake, Outlet, Recorder};

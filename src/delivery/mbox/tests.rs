@@ -1,11 +1,10 @@
 //! Deliveries into real files, and what recovery makes of every way in which one can break off.
 
 use super::{
-    MboxInlet, MboxOutlet, Neighbour, Neighbours, Recovered, Settings, boot, check, clean_up, neighbours,
-    recover,
+    MboxInlet, MboxOutlet, Neighbour, Neighbours, Settings, boot, check, clean_up, neighbours, recover,
 };
 use crate::delivery::trial::{Told, broken_ledger, facts, noted, pieces};
-use crate::delivery::{Error, Inlet as _, Outlet as _, Unsettled};
+use crate::delivery::{Error, Inlet as _, Outlet as _, Recovered, Unsettled};
 use crate::exit::ExitCode;
 use crate::place::{NotedPlace, Place};
 use crate::problem::Problem as _;
