@@ -7,6 +7,31 @@ use crate::access::Owner;
 use crate::secret::Secret;
 use crate::types::Octets;
 
+/// Why a text cannot be an argument of a command, such as a user's name or a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOneLine {
+    /// A required setting was left empty, or a program printed nothing.
+    #[error("it is empty")]
+    Empty,
+    /// CR or LF would end the command and begin another one; NUL ends a field of SASL PLAIN.
+    #[error("it holds a line end or NUL, which no command can carry")]
+    LineEnd,
+}
+
+/// Checks that a text can be an argument of a command: not empty, and without CR, LF and NUL (RFC 1939 §3).
+///
+/// # Errors
+/// [`NotOneLine`], typically for a password file or a user's name that was pasted with its line end.
+pub fn one_line(text: &[u8]) -> Result<(), NotOneLine> {
+    if text.is_empty() {
+        return Err(NotOneLine::Empty);
+    }
+    if !crate::text::one_line(text) {
+        return Err(NotOneLine::LineEnd);
+    }
+    Ok(())
+}
+
 /// One maildrop to retrieve from, and what to do with its mail.
 #[derive(Debug, Clone)]
 pub struct Account {

@@ -3,14 +3,6 @@
 //!
 //! The pages' prose stands in `man/*.in`; options, keys and exit codes are put in where it says `@NAME@`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking"
-)]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

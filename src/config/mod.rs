@@ -1,4 +1,4 @@
-//! Configuration: from a file, flags and URLs to [`Account`]s that are valid and complete; and the passwords they name.
+//! Configuration: from a file, flags and URLs to [`Account`]s that are valid and complete.
 //!
 //! ```text
 //! file.rs   TOML as written ─┐
@@ -12,11 +12,8 @@
 
 mod error;
 pub mod file;
-pub mod fingerprint;
 pub mod keys;
 pub mod locate;
-mod netrc;
-pub mod password;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -245,7 +242,7 @@ impl<'a> Loaded<'a> {
             let hint = if e.hint.ends_with(&word) { format!("chmod 600 {word}") } else { e.hint };
             ConfigError::file(format!("others could make popfetch run programs: {}", e.what), hint)
         })?;
-        let (text, metadata) = locate::read(path, "configuration", LARGEST_FILE)?;
+        let (text, metadata) = access::read(path, "configuration", LARGEST_FILE)?;
         let file = parse(path, text.expose())?;
         let holds_password = |table: &AccountTable| table.password.is_some();
         if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
@@ -434,12 +431,11 @@ fn shown_argument(arguments: &[String]) -> String {
     }
 }
 
-/// For fuzzers: any octets as a configuration file, a URL and a netrc file.  None may panic, whatever they are.
+/// For fuzzers: any octets as a configuration file and a URL.  None may panic, whatever they are.
 pub fn fuzz_config(octets: &[u8]) {
     let environment = Environment::default();
     let path = Path::new("config.toml");
     let context = Context { environment: &environment, folder: path };
-    let _ = netrc::find(octets, "user", |machine| host(machine).is_ok_and(|host| host == "localhost"));
     let outcome = parse(path, octets).and_then(|file| {
         let text = std::str::from_utf8(octets).unwrap_or_default();
         resolved(&file, context).map_err(|fault| fault.into_error(path, text))

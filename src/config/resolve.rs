@@ -16,7 +16,7 @@ use super::units;
 use crate::access::{self, Owner};
 use crate::account::{
     Account, Auth, Deliver, Limits, ListingMode, PasswordSource, Pipe, PipeCommand, Retention, Switch,
-    SyncMode, Tls, Trust,
+    SyncMode, Tls, Trust, one_line,
 };
 use crate::types::Octets;
 
@@ -261,12 +261,7 @@ pub fn host(text: &str) -> Result<String, Mistake> {
 
 /// A user's name: any text that fits on a line (docs/protocol.md §1: anything else is command injection).
 pub(super) fn user(text: &str) -> Result<String, Mistake> {
-    if text.is_empty() {
-        return Err(Mistake::new("it is empty"));
-    }
-    if text.contains(['\r', '\n', '\0']) {
-        return Err(Mistake::new("it holds a line end or NUL, which no command can carry"));
-    }
+    one_line(text.as_bytes())?;
     Ok(text.to_owned())
 }
 
@@ -333,7 +328,7 @@ fn digest(text: &str) -> Result<[u8; 32], Mistake> {
 
 fn password(table: &AccountTable, context: Context<'_>) -> Result<PasswordSource, Fault> {
     if let Some(password) = &table.password {
-        super::password::check(&password.value).map_err(|mistake| password.fault(mistake))?;
+        one_line(password.value.expose()).map_err(|e| password.fault(e.into()))?;
         return Ok(PasswordSource::Inline(password.value.clone()));
     }
     if let Some(command) = &table.password_command {

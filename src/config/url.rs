@@ -5,6 +5,7 @@ use super::error::{ConfigError, Mistake, Place, nearest, quoted};
 use super::file::{AccountTable, DestinationTable, Setting};
 use super::keys::{self, DESTINATION_KEYS, KEYS, Key};
 use super::resolve;
+use crate::account::one_line;
 use crate::secret::Secret;
 
 /// What flags say of an account: every key that [`keys::Key::is_flag`], by its name.
@@ -153,8 +154,7 @@ impl PopUrl {
             table.auth = mechanism.map(auth).transpose()?.flatten().and_then(|name| setting("auth", name));
             if let Some(password) = password {
                 let password = Secret::new(decoded(password)?);
-                super::password::check(&password)
-                    .map_err(|m| Mistake::new(format!("password: {}", m.what)))?;
+                one_line(password.expose()).map_err(|e| Mistake::new(format!("password: {e}")))?;
                 table.password = setting("password", password);
             }
         }

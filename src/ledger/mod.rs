@@ -53,13 +53,13 @@ use crate::clock;
 use crate::durable::{self, Step};
 use crate::message::Digest;
 use crate::proof::{
-    Arrival, Delivered, DestinationId, DestinationName, DestinationRecord, EntryId, Intent, Key,
+    Arrival, BegunId, Delivered, DestinationId, DestinationName, DestinationRecord, EntryId, Intent, Key,
 };
 use crate::text;
 use crate::types::{MessageNumber, Time, UniqueId};
 
 pub use error::Error;
-pub use facts::{Entry, Extent, Record, State};
+pub use facts::{Begun, Entry, Extent, Record, State};
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
 pub use maildrop::{Asked, Match};
@@ -69,6 +69,7 @@ use compaction::{Heading, Shape, key_and_digests};
 use index::{Index, leaves_working};
 use journal::{Journal, Window};
 use line::{KeyField, Line, VERSION};
+use messages::Message;
 
 /// The ledger's name in the mailbox's directory.
 const FILE: &str = "ledger";
@@ -181,7 +182,8 @@ impl Ledger {
     /// [`Error::Shortened`].
     pub fn check_extent(directory: &Path, known: Option<Extent>) -> Result<(), Error> {
         let path = directory.join(FILE);
-        let (Some(known), Ok(file)) = (known, durable::open_to_read(&path)) else { return Ok(()) };
+        let Some(known) = known else { return Ok(()) };
+        let Ok(file) = durable::open_to_read(&path) else { return Ok(()) };
         let octets = file.metadata().map_err(|e| durable::Error::new(Step::Read, &path, e))?.len();
         let generation = journal::generation(&file).map_err(|e| durable::Error::new(Step::Read, &path, e))?;
         // One that was rewritten since may well be shorter.
@@ -343,6 +345,7 @@ impl Ledger {
     }
 
     /// What is known of it.
+    #[inline(always)]
     #[must_use]
     pub fn entry(&self, id: EntryId) -> Entry {
         self.index.entry(id)
@@ -457,6 +460,22 @@ impl Ledger {
     pub fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
         let lacking = self.set(id)?.iter().filter(|(_, has)| !has);
         Some(lacking.map(|(destination, _)| *destination).collect())
+    }
+
+    /// The messages that some destinations of their sets have, and others lack, oldest first.
+    #[must_use]
+    pub fn begun(&self) -> Vec<Begun> {
+        let begun = |(number, message): (u32, &Message)| {
+            let some_have = message.set.iter().any(|(_, has)| *has);
+            (some_have && message.intents.is_empty()).then(|| Begun {
+                id: BegunId(number),
+                entry: message.entry,
+                nameless: matches!(message.key, Key::Header(_)),
+                digests: message.digests,
+                set: message.set.clone(),
+            })
+        };
+        self.index.messages.iter().filter_map(begun).collect()
     }
 
     /// The number of a destination, entered (written, synced with the next note) if it is new or its inode changed.

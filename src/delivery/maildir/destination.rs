@@ -40,11 +40,7 @@ impl Destination for MaildirDestination<'_> {
     }
 
     fn allowed(&self) -> Result<(), access::Error> {
-        let owner = self.around.owner;
-        access::check_destination(&self.path, owner)?;
-        ["cur", "new", "tmp"]
-            .iter()
-            .try_for_each(|name| access::check_destination(&self.path.join(name), owner))
+        access::check_destination(&self.path, &["cur", "new", "tmp"], self.around.owner)
     }
 
     fn check(&self) -> Result<(), Error> {

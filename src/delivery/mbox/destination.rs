@@ -43,7 +43,7 @@ impl Destination for MboxDestination<'_> {
     }
 
     fn allowed(&self) -> Result<(), access::Error> {
-        access::check_destination(&self.path, self.around.owner)
+        access::check_destination(&self.path, &[], self.around.owner)
     }
 
     fn check(&self) -> Result<(), Error> {
