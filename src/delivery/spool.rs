@@ -9,7 +9,7 @@ use super::mbox::Sink;
 use crate::delivery::Error;
 use crate::durable;
 use crate::message::{Facts, Summing};
-use crate::proof::Spooled;
+use crate::place::Spooled;
 
 /// Larger messages go to a file.
 const IN_MEMORY: usize = 256 * 1024;
@@ -127,7 +127,7 @@ impl Sink for Spool {
 #[cfg(test)]
 mod tests {
     use super::{IN_MEMORY, Spool};
-    use crate::proof::Spooled;
+    use crate::place::Spooled;
     use std::io::{Read as _, Seek as _};
 
     #[test]
