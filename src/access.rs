@@ -1,9 +1,9 @@
 //! Whose a file is, who else can change it, and as whom popfetch acts: the one place that looks at owners and modes.
 //!
 //! Two questions are answered here.  *May this file be believed?*  A configuration, a file of secrets or a state
-//! directory that somebody else can replace is somebody else's word: [`check_path`] follows a path from `/`, through its
+//! directory that another user can replace holds what that user wants: [`check_path`] follows a path from `/`, through its
 //! symbolic links, and finds who could lead it elsewhere.  *May this file be written?*  Root may write everywhere, so
-//! root must not walk where others lay the links: with [`Owner`] each step on such a path is taken with that user's
+//! root must not follow links that others can set: with [`Owner`] each step on such a path is taken with that user's
 //! rights, and the system itself refuses what the user couldn't do.  (Looking first and acting as root afterwards would
 //! leave a moment in between.)
 //!
@@ -27,7 +27,7 @@ use crate::text::printable;
 /// Symbolic links that are followed on one path, at most: as many as Linux does.
 const MOST_LINKS: u32 = 40;
 
-/// A file or directory that is not to be used as it is.
+/// A file or directory that is refused because of its owner or mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct Error {
@@ -55,7 +55,7 @@ pub struct Owner {
 }
 
 impl std::fmt::Debug for Owner {
-    /// Without the environment.
+    /// Leaves the environment out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { name, uid, gid, groups, home, environment: _ } = self;
         let mut debug = f.debug_struct("Owner");
@@ -108,8 +108,8 @@ impl Owner {
         self.uid
     }
 
-    /// This thread acts as the user until the value is dropped (if it does already, until then).  Files that are open already stay usable, whoever opened
-    /// them.
+    /// This thread acts as the user until the value is dropped (if it does already, until then).  Files that are open
+    /// already stay usable.
     ///
     /// # Errors
     /// Where the system doesn't allow it: without the right to change users.
@@ -155,7 +155,7 @@ pub struct Acting(
 pub struct AsRoot(Option<Owner>);
 
 impl AsRoot {
-    /// `owner` is whom the thread acts as, if anybody.
+    /// `owner` is the user as whom the thread acts now, if any.
     pub fn while_acting_as(owner: Option<&Owner>) -> Self {
         if owner.is_some() {
             switch::back();
@@ -379,7 +379,7 @@ pub fn check_private(path: &Path, metadata: &Metadata, owner: Option<&Owner>) ->
     let hint = if ours || is_root() && !is_read_only(path) {
         format!("chmod 600 {}", shell_word(path))
     } else {
-        // Docker, Kubernetes and their like lay secrets down so, and nobody inside can change that.
+        // Docker, Kubernetes and others mount secrets like this, and nothing inside can change that.
         let name = path.file_name().map_or_else(String::new, |name| printable(name.as_bytes()));
         format!(
             "where its mode can't be changed, as for a container's secret, use credential = \"{name}\" with \
@@ -395,15 +395,15 @@ fn is_read_only(path: &Path) -> bool {
         .is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
-/// Refuses a path that another user can lead elsewhere, or whose end another user can change: whoever can do that says
-/// what is in it.  Each directory and each link on it must be ours or root's, and not open to everybody (but for
+/// Refuses a path that another user can lead elsewhere, or whose end another user can change: that user decides what is
+/// in it.  Each directory and each link on it must be ours or root's, and not open to everybody (but for
 /// directories such as `/tmp`, where nobody can touch another's files).  A directory on the way that a group can change
 /// is that group's trust; the end itself may be open only to a group that is ours alone.  What isn't there isn't checked.
 ///
 /// # Errors
 /// Naming the first file or directory in question.
 pub fn check_path(path: &Path) -> Result<(), Error> {
-    // What can't be followed is for whoever opens it to report.
+    // What can't be followed is reported by the caller that opens it.
     let Ok(way) = std::path::absolute(path) else { return Ok(()) };
     let us = us();
     walk(Path::new("/"), &way, |at, metadata, is_end| {
@@ -434,12 +434,12 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
     .map(drop)
 }
 
-/// Refuses to go on as root where others lay the way to a destination, or to one of `parts` of it: one that belongs to
-/// somebody else, or that somebody else could lead elsewhere.  With `owner` the system watches over that (see
-/// [`Owner::act`]), and what the path leads to must be that user's.  Not as root: everybody's rights are what they are.
+/// Refuses, as root, a destination (or one of its `parts`) that belongs to another user, or whose path another user could
+/// lead elsewhere.  With `owner` the system refuses that (see
+/// [`Owner::act`]), and what the path leads to must be that user's.  Where popfetch isn't root, nothing is checked.
 ///
 /// # Errors
-/// With whom to run as.
+/// The hint names the user to run as.
 pub fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owner>) -> Result<(), Error> {
     if let Some(owner) = owner {
         let _acting = owner.act()?;
@@ -451,7 +451,7 @@ pub fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owner>) -> 
     }
     let Ok(way) = std::path::absolute(path) else { return Ok(()) };
     let Some(place) = check_way_of_root(Path::new("/"), &way, path)? else { return Ok(()) };
-    // The way to the whole has been looked at: of each part, only what comes behind it.
+    // The path to the whole has been checked: of each part, only what follows it.
     parts.iter().try_for_each(|part| check_way_of_root(&place, Path::new(part), &path.join(part)).map(drop))
 }
 
@@ -467,12 +467,12 @@ fn belongs_to(path: &Path, owner: &Owner) -> Result<(), Error> {
             );
             Err(Error::new(what, format!("set owner = \"{}\", or another path", name_of(metadata.uid()))))
         }
-        // What isn't there, or can't be seen, is reported by whoever opens it.
+        // What isn't there, or can't be seen, is reported by the caller that opens it.
         _ => Ok(()),
     }
 }
 
-/// The way of [`walk`], of which root must not leave any step to others; `path` is what the user calls its end.
+/// The steps of [`walk`], none of which may belong to others where popfetch is root; `path` is how the user names the end.
 fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
     walk(start, way, |at, metadata, _| {
         let mode = metadata.mode();
@@ -482,7 +482,7 @@ fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<Pat
                 format!("{} belongs to {name}, and popfetch runs as root", shown(path))
             } else {
                 format!(
-                    "{} is in the hands of {name}, who owns {}, and popfetch runs as root",
+                    "{} can be replaced by {name}, who owns {}, and popfetch runs as root",
                     shown(path),
                     shown(at)
                 )
@@ -565,7 +565,7 @@ fn walk(
     Ok(Some(at))
 }
 
-/// A path for people.
+/// A path as messages show it.
 fn shown(path: &Path) -> String {
     printable(path.as_os_str().as_bytes())
 }

@@ -1,5 +1,5 @@
-//! Which message is which: unique-ids used again, listed twice, renumbered, missing; and servers that show only a window
-//! of the maildrop.
+//! Which message is which: unique-ids used again, listed twice, renumbered, missing; and servers that show only a
+//! window of the maildrop.
 //!
 //! Cases of docs/protocol.md §9: L4, L10, L14, L17.
 
@@ -7,7 +7,8 @@ use crate::mailbox::{DELETE, KEEP, Served, body, good, serve, small, stored};
 use crate::support::mail;
 use crate::support::server::{Cut, Message, Options, Retrieved};
 
-// ---- a unique-id used again -------------------------------------------------------------------------------------------
+// ---- a unique-id used again
+// -------------------------------------------------------------------------------------------
 
 #[test]
 fn changed_size_is_another_message() {
@@ -20,7 +21,7 @@ fn changed_size_is_another_message() {
     served.fetch().succeeds();
     served.holds([stored([1, 2, 4]), vec![mail::stored(&other)]].concat());
     served.fetch().succeeds();
-    // What isn't what its unique-id says is looked at once more, when everything that is known has been.
+    // What isn't what its unique-id stands for is looked at again, when everything that is known has been.
     assert_eq!(served.server.count("RETR"), 5);
 }
 
@@ -107,7 +108,8 @@ fn what_comes_back_after_its_deletion_is_looked_at() {
     }
 }
 
-// ---- a unique-id listed twice -----------------------------------------------------------------------------------------
+// ---- a unique-id listed twice
+// -----------------------------------------------------------------------------------------
 
 #[test]
 fn two_messages_with_one_unique_id() {
@@ -160,7 +162,8 @@ fn duplicate_unique_id_is_compared_before_deletion() {
     served.holds(stored(1..=2));
 }
 
-// ---- renumbering ------------------------------------------------------------------------------------------------------
+// ---- renumbering
+// ------------------------------------------------------------------------------------------------------
 
 /// The same messages under other unique-ids.
 fn renumbered(messages: &[Message]) -> Vec<Message> {
@@ -238,7 +241,7 @@ fn renumbering_with_a_missing_answer() {
 
 #[test]
 fn similar_headers_are_not_confused() {
-    // The first one is new, the server forgets to answer for it, and what it says next is the header of a known one.
+    // The first one is new, the server forgets to answer for it, and what it sends next is the header of a known one.
     let mut options = good(small(2)).instead("TOP 1", "");
     options.after_login.retain(|line| line != "PIPELINING");
     let served = serve(options, &format!("{KEEP}\ntimeout = \"1s\""));
@@ -263,7 +266,8 @@ fn renumbered_messages_without_trace_fields_come_again() {
     assert_eq!(served.messages().len(), 2);
 }
 
-// ---- no unique-ids ----------------------------------------------------------------------------------------------------
+// ---- no unique-ids
+// ----------------------------------------------------------------------------------------------------
 
 #[test]
 fn no_uidl_deleting() {
@@ -354,7 +358,8 @@ fn uidl_refused_for_a_known_maildrop_is_temporary() {
     }
 }
 
-// ---- windows ----------------------------------------------------------------------------------------------------------
+// ---- windows
+// ----------------------------------------------------------------------------------------------------------
 
 /// Gmail: three messages a session, what was retrieved is listed no more after a clean QUIT, and nothing is deleted.
 fn gmail(messages: Vec<Message>) -> Options {
