@@ -10,6 +10,9 @@
 //! The rights are those of one thread (Linux has them per thread): its effective user and group, and its groups.  The
 //! real and the saved user stay root's, so that the user can neither signal nor trace the process.
 
+mod file;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -22,12 +25,16 @@ use std::process::{Child, Command};
 use nix::unistd::{Group, User};
 use rustix::fs::OFlags;
 
+use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::text::printable;
+pub use file::{read, read_as, read_private};
 
 /// Symbolic links that are followed on one path, at most: as many as Linux does.
 const MOST_LINKS: u32 = 40;
 
-/// A file or directory that is refused because of its owner or mode.
+/// A file or directory that is refused because of its owner or mode: typically another user can change it, or the
+/// directory in which it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct Error {
@@ -40,6 +47,16 @@ pub struct Error {
 impl Error {
     fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { what: what.into(), hint: hint.into() }
+    }
+}
+
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.hint))
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Configuration
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The floor: no room below but one another, and every room above may know them.
     ("exit", &[]),
+    ("problem", &[]),
     ("secret", &[]),
     ("text", &[]),
     ("types", &[]),
@@ -26,7 +27,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The protocol knows no socket, file, clock, or thread.
     ("protocol", &["account"]),
     ("connection", &["access", "account", "stop"]),
-    ("config", &["access", "account", "stop"]),
+    ("config", &["access", "account"]),
+    ("credentials", &["access", "account", "config", "stop"]),
     ("client", &["account", "clock", "connection", "proof", "protocol", "stop"]),
     // From a message to its proofs.
     ("message", &[]),
@@ -46,6 +48,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "connection",
+            "credentials",
             "delivery",
             "durable",
             "ledger",
@@ -65,7 +68,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What every room may import: words that all share.
-pub(crate) const FLOOR: &[&str] = &["exit", "secret", "text", "types"];
+pub(crate) const FLOOR: &[&str] = &["exit", "problem", "secret", "text", "types"];
 
 /// What only the rooms named may import, though they lie inside of others.
 const PRIVATE: &[(&str, &[&str])] = &[
@@ -78,13 +81,13 @@ const PRIVATE: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("base64", &["message", "protocol"]),
-    ("blake3", &["config::fingerprint", "delivery", "message"]),
+    ("blake3", &["credentials::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
     ("directories", &["config::locate"]),
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
-    ("idna", &["config::resolve"]),
+    ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
     ("mail-parser", &["message::date", "message::header"]),
     ("md-5", &["protocol::sasl"]),
@@ -92,14 +95,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("native-tls", &["connection"]),
     ("nix", &["access", "stop"]),
     ("pbkdf2", &["protocol::sasl"]),
-    ("rpassword", &["config::password"]),
+    ("rpassword", &["credentials::prompt"]),
     (
         "rustix",
         &[
             "access",
             "clock",
-            "config::password",
             "connection",
+            "credentials::prompt",
             "delivery",
             "durable",
             "report::progress",
@@ -107,8 +110,8 @@ const OWNERS: &[(&str, &[&str])] = &[
             "stop",
         ],
     ),
-    ("serde", &["report::json"]),
-    ("serde_json", &["report::json"]),
+    ("serde", &["protocol::sasl::oauth", "report::json"]),
+    ("serde_json", &["protocol::sasl::oauth", "report::json"]),
     ("sha1", &["protocol::sasl"]),
     ("sha2", &["connection::certificate", "protocol::sasl"]),
     ("signal-hook", &["stop"]),
@@ -119,9 +122,11 @@ const OWNERS: &[(&str, &[&str])] = &[
         "thiserror",
         &[
             "access",
+            "account",
             "client",
             "config",
             "connection",
+            "credentials",
             "delivery",
             "durable",
             "ledger",

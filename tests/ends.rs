@@ -205,6 +205,34 @@ fn the_question_is_one_that_the_server_can_answer() {
     }
 }
 
+/// Servers don't agree on what `STAT` counts when messages are marked as deleted: nothing is asked behind a `DELE`.
+#[test]
+fn where_only_stat_answers_deletions_come_last() {
+    for pipelining in ["auto", "off"] {
+        let mut options = good(small(5));
+        options.stat_counts_deleted = true;
+        for number in 1..=8 {
+            for verb in ["UIDL", "LIST"] {
+                options = options.instead(&format!("{verb} {number}"), "-ERR no\r\n");
+            }
+        }
+        let served = serve(options, &format!("{KEEP}\npipelining = \"{pipelining}\""));
+        served.fetch().succeeds();
+        let sessions = served.server.sessions();
+        // Some that are known and recognised, and some that are new.
+        served.configure(served.server.port(), &format!("{DELETE}\npipelining = \"{pipelining}\""));
+        served.server.add("me", (6..=8).map(|n| Message::new(format!("uid-{n}"), body(n))));
+        served.fetch().succeeds();
+        served.holds(stored(1..=8));
+        assert_eq!(served.server.unique_ids("me"), [""; 0], "{pipelining}");
+        assert_eq!(served.server.sessions(), sessions + 1, "{pipelining}");
+        let commands = served.server.commands(sessions + 1);
+        let first = commands.iter().position(|command| command.starts_with("DELE")).unwrap();
+        let behind: Vec<&String> = commands[first..].iter().filter(|c| !c.starts_with("DELE")).collect();
+        assert_eq!(behind, ["QUIT"], "{pipelining}");
+    }
+}
+
 #[test]
 fn without_naming_answers_each_session_gets_one_message() {
     for pipelining in ["auto", "off"] {

@@ -7,8 +7,7 @@ use crate::mailbox::{DELETE, KEEP, Served, body, good, serve, small, stored};
 use crate::support::mail;
 use crate::support::server::{Cut, Message, Options, Retrieved};
 
-// ---- a unique-id used again
-// -------------------------------------------------------------------------------------------
+// ---- a unique-id used again -------------------------------------------------------------------------------------------
 
 #[test]
 fn changed_size_is_another_message() {
@@ -108,8 +107,22 @@ fn what_comes_back_after_its_deletion_is_looked_at() {
     }
 }
 
-// ---- a unique-id listed twice
-// -----------------------------------------------------------------------------------------
+/// Without an identity, what differs each time can't be compared; as long as it has never left, it is no new mail.
+#[test]
+fn what_differs_each_time_and_is_never_deleted_comes_twice_at_most() {
+    let copy = |n: u32| format!("From: me@example.org\r\nX-Copy: {n}\r\n\r\nbody\r\n");
+    let served = serve(good([Message::new("x", copy(0))]).instead("DELE", "+OK gone\r\n"), DELETE);
+    let mut warnings = 0;
+    for n in 1..7 {
+        let run = served.fetch();
+        warnings += run.err().matches("comes with other contents each time").count();
+        assert!(served.messages().len() <= 2, "after run {n}: {}", run.shown());
+        served.server.replace("me", [Message::new("x", copy(n))]);
+    }
+    assert_eq!(warnings, 1);
+}
+
+// ---- a unique-id listed twice -----------------------------------------------------------------------------------------
 
 #[test]
 fn two_messages_with_one_unique_id() {
@@ -162,8 +175,7 @@ fn duplicate_unique_id_is_compared_before_deletion() {
     served.holds(stored(1..=2));
 }
 
-// ---- renumbering
-// ------------------------------------------------------------------------------------------------------
+// ---- renumbering ------------------------------------------------------------------------------------------------------
 
 /// The same messages under other unique-ids.
 fn renumbered(messages: &[Message]) -> Vec<Message> {
@@ -266,8 +278,7 @@ fn renumbered_messages_without_trace_fields_come_again() {
     assert_eq!(served.messages().len(), 2);
 }
 
-// ---- no unique-ids
-// ----------------------------------------------------------------------------------------------------
+// ---- no unique-ids ----------------------------------------------------------------------------------------------------
 
 #[test]
 fn no_uidl_deleting() {
@@ -358,8 +369,7 @@ fn uidl_refused_for_a_known_maildrop_is_temporary() {
     }
 }
 
-// ---- windows
-// ----------------------------------------------------------------------------------------------------------
+// ---- windows ----------------------------------------------------------------------------------------------------------
 
 /// Gmail: three messages a session, what was retrieved is listed no more after a clean QUIT, and nothing is deleted.
 fn gmail(messages: Vec<Message>) -> Options {

@@ -275,6 +275,35 @@ fn a_policy_that_a_refused_list_stops_is_reported() {
     });
 }
 
+/// Nothing can be deleted that is believed only when its session has ended.
+#[test]
+fn a_policy_that_no_answer_of_the_server_allows_is_reported() {
+    for policy in ["false", "{ newest = 1 }"] {
+        let mut options = good(messages(3)).instead("STAT", "-ERR no\r\n");
+        for number in 1..=3 {
+            for verb in ["UIDL", "LIST"] {
+                options = options.instead(&format!("{verb} {number}"), "-ERR no\r\n");
+            }
+        }
+        let served = serve(options, &format!("leave-on-server = {policy}"));
+        for _ in 0..2 {
+            served.fetch().exits(75).complains("leave-on-server has no effect: ").complains("hint: ");
+            assert_eq!((served.messages().len(), served.server.maildrop("me").len()), (3, 3), "{policy}");
+        }
+        served.configure(served.server.port(), "leave-on-server = true");
+        served.fetch().succeeds();
+    }
+}
+
+/// No size is known before the message comes: it comes, rather than stay for ever.
+#[test]
+fn a_max_message_size_that_a_refused_list_stops_is_reported() {
+    let served = serve(good(messages(3)).instead("LIST", "-ERR no\r\n"), "max-message-size = \"10\"");
+    served.fetch().exits(75).complains("max-message-size has no effect: ").complains("hint: ");
+    assert_eq!(served.messages().len(), 3);
+    served.fetch().succeeds();
+}
+
 /// A newer version's, or what is reported once in a mailbox's life.
 #[test]
 fn what_is_no_failure_is_not_reported_to_be_over() {

@@ -315,7 +315,7 @@ fn what_needs_a_person_is_never_silent() {
     }
     sandbox.config(named_account("work", server.port(), "tls = \"none\""));
     for _ in 0..2 {
-        sandbox.run(["-q"]).exits(77).complains("no password").complains("password-command");
+        sandbox.run(["-q"]).exits(77).complains("cannot get a password").complains("password-command");
     }
 }
 

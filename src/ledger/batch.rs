@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use crate::proof::{
-    Arrival, Delivered, DestinationId, IntentId, Noted, NotedPlace, Piece, Place, Published, Staged,
+    Arrival, BegunId, Delivered, DestinationId, IntentId, Noted, NotedPlace, Piece, Place, Published, Staged,
 };
 use crate::types::Time;
 
@@ -66,17 +66,20 @@ impl Ledger {
             let message = match noted.or_else(|| self.number_of(arrival)) {
                 Some(number) => number,
                 None => {
-                    // A message that part of its set has already is gone on with, unless that is spoken for.
-                    let begun = self.find_key(&arrival.key).and_then(|entry| {
-                        let mut open = self.index.open_messages(entry).into_iter();
-                        open.find(|(number, message)| message.intents.is_empty() && taken.insert(*number))
+                    let begun = arrival.continues.and_then(|BegunId(number)| {
+                        let message = self.index.messages.get(number)?;
+                        (message.intents.is_empty() && taken.insert(number)).then_some((number, message))
                     });
-                    // The same message by content: proxies add a line to each copy that they pass on.
-                    let has = |destination: &DestinationId| {
-                        begun.is_some_and(|(_, message)| {
-                            message.digests.is_same(&arrival.digests)
-                                && message.set.contains(&(*destination, true))
+                    // A destination that gets it now, though it has it, doesn't have this copy yet.
+                    let gets = |destination: &DestinationId| {
+                        let mut pieces = staged.iter().map(Staged::piece);
+                        pieces.any(|piece| {
+                            piece.destination == *destination && Arc::ptr_eq(&piece.message, arrival)
                         })
+                    };
+                    let has = |destination: &DestinationId| {
+                        begun.is_some_and(|(_, message)| message.set.contains(&(*destination, true)))
+                            && !gets(destination)
                     };
                     let number = next_message;
                     next_message = number.checked_add(1).ok_or(Error::Contradiction("too many messages"))?;

@@ -249,7 +249,7 @@ impl Index {
                 let (entry, fresh) = self.insert(key, offset)?;
                 self.hold(entry, State::Recorded, offset, *delivered, *listed);
                 self.flag(entry, UTF8, notes.utf8);
-                self.settle(entry, true);
+                self.settle(entry);
                 if fresh {
                     // It wasn't in the last complete listing under this key: the rule for renumbered maildrops must
                     // still apply if the run dies before all of them are recognised.
@@ -278,7 +278,7 @@ impl Index {
                     State::Open if slot.is(HELD) => slot.set_state(State::Delivered),
                     _ => {}
                 });
-                self.settle(entry, true);
+                self.settle(entry);
                 self.saw(*time);
             }
             Line::Listed { key, octets } => {
@@ -605,7 +605,7 @@ impl Index {
             let state = if printed { State::Seen } else { State::Delivered };
             self.hold(message.entry, state, message.offset, time, message.listed);
             self.flag(message.entry, UTF8, message.utf8);
-            self.settle(message.entry, false);
+            self.settle(message.entry);
         }
     }
 
@@ -620,23 +620,17 @@ impl Index {
         Ok(entry)
     }
 
-    /// What went wrong with an entry before has been made good.  With `wholly`, messages that no destination is about to get
-    /// are forgotten; while any is left, the entry is open.
-    fn settle(&mut self, entry: EntryId, wholly: bool) {
+    /// What went wrong with an entry before is repaired.  While another message of it is on its way, or only some
+    /// destinations have that one, the entry is open.
+    fn settle(&mut self, entry: EntryId) {
         self.flag(entry, LARGE, false);
         if self.rare(entry).is_none() {
             return;
         }
         let rare = self.rare_mut(entry);
         (rare.failures, rare.retry_after) = (0, None);
-        let open = rare.messages.clone();
-        for number in open {
-            let idle = self.messages.get(number).is_none_or(|message| message.intents.is_empty());
-            if wholly && idle {
-                self.forget_message(number);
-            } else {
-                self.change(entry, |slot| slot.set_state(State::Open));
-            }
+        if !rare.messages.is_empty() {
+            self.change(entry, |slot| slot.set_state(State::Open));
         }
         self.tidy(entry);
     }

@@ -53,13 +53,13 @@ use crate::clock;
 use crate::durable::{self, Step};
 use crate::message::Digest;
 use crate::proof::{
-    Arrival, Delivered, DestinationId, DestinationName, DestinationRecord, EntryId, Intent, Key,
+    Arrival, BegunId, Delivered, DestinationId, DestinationName, DestinationRecord, EntryId, Intent, Key,
 };
 use crate::text;
 use crate::types::{MessageNumber, Time, UniqueId};
 
 pub use error::Error;
-pub use facts::{Entry, Extent, Record, State};
+pub use facts::{Begun, Entry, Extent, Record, State};
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
 pub use maildrop::{Asked, Match};
@@ -69,6 +69,7 @@ use compaction::{Heading, Shape, key_and_digests};
 use index::{Index, leaves_working};
 use journal::{Journal, Window};
 use line::{KeyField, Line, VERSION};
+use messages::Message;
 
 /// The ledger's name in the mailbox's directory.
 const FILE: &str = "ledger";
@@ -459,6 +460,22 @@ impl Ledger {
     pub fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
         let lacking = self.set(id)?.iter().filter(|(_, has)| !has);
         Some(lacking.map(|(destination, _)| *destination).collect())
+    }
+
+    /// The messages that some destinations of their sets have, and others lack, oldest first.
+    #[must_use]
+    pub fn begun(&self) -> Vec<Begun> {
+        let begun = |(number, message): (u32, &Message)| {
+            let some_have = message.set.iter().any(|(_, has)| *has);
+            (some_have && message.intents.is_empty()).then(|| Begun {
+                id: BegunId(number),
+                entry: message.entry,
+                nameless: matches!(message.key, Key::Header(_)),
+                digests: message.digests,
+                set: message.set.clone(),
+            })
+        };
+        self.index.messages.iter().filter_map(begun).collect()
     }
 
     /// The number of a destination, entered (written, synced with the next note) if it is new or its inode changed.

@@ -111,6 +111,7 @@ pub fn fuzz_listing(line: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::{DropListing, drop_listing, scan_line, unique_id_line};
+    use crate::problem::Problem as _;
     use crate::types::Octets;
 
     #[test]

@@ -9,10 +9,12 @@ pub mod plain;
 pub mod progress;
 pub mod reasons;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::exit::ExitCode;
 use crate::plan::Why;
+use crate::problem::Problem;
 use crate::types::{MessageNumber, Octets};
 
 /// Something that happened in one account's run.
@@ -264,6 +266,15 @@ pub struct Trouble {
     pub hint: Option<String>,
     /// Whether `--quiet` should report it: false while a temporary failure is recent, or once a refusal was reported.
     pub news: bool,
+}
+
+impl Trouble {
+    /// An error as the user sees it.
+    #[must_use]
+    pub fn of(problem: &dyn Problem, news: bool) -> Self {
+        let hint = problem.hint().map(Cow::into_owned);
+        Self { exit: problem.exit_code(), message: problem.to_string(), hint, news }
+    }
 }
 
 /// Renders events.

@@ -113,11 +113,11 @@ fn one_name_each(sorted: &[&Deliver], owner: Option<&Owner>) -> Result<(), deliv
             && mbox::real_path(one, owner) == mbox::real_path(other, owner)
         {
             let [one, other] = [one, other].map(|path| text::printable(path.as_os_str().as_bytes()));
-            return Err(delivery::Error::Unfit {
-                message: format!("mbox {one} and mbox {other} are one file"),
-                exit: ExitCode::Configuration,
-            }
-            .hinted("leave one of them out"));
+            return Err(delivery::Error::unfit(
+                ExitCode::Configuration,
+                format!("mbox {one} and mbox {other} are one file"),
+                "leave one of them out",
+            ));
         }
     }
     Ok(())

@@ -33,6 +33,25 @@ fn damaged_ledger_stops_the_run_and_names_the_line() {
     }
 }
 
+/// An older copy of the ledger looks whole: only that it was longer shows what is missing.
+#[test]
+fn a_ledger_from_before_the_last_run_stops_everything() {
+    let case = Case::new(Plan::new(&[Maildir], false).of(tiny(3)).primed());
+    let older = std::fs::read(case.ledger()).unwrap();
+    case.run().succeeds();
+    let ledger = std::fs::read(case.ledger()).unwrap();
+    assert!(ledger.starts_with(&older), "rewritten");
+    std::fs::write(case.ledger(), &older).unwrap();
+    case.server.add("me", numbered(tiny(4)).split_off(3));
+    let (mail, retrieved) = (case.delivered(Maildir), case.server.count("RETR"));
+    case.run().exits(74).complains("at the end of the last run").complains("hint: ");
+    assert_eq!(case.server.count("RETR"), retrieved);
+    assert_eq!(case.delivered(Maildir), mail);
+    std::fs::write(case.ledger(), &ledger).unwrap();
+    case.run().succeeds();
+    assert_eq!(case.delivered(Maildir).len(), 5);
+}
+
 #[test]
 fn state_directory_that_cannot_be_made() {
     let case = Case::new(Plan::new(&[Maildir], true).of(tiny(2)));

@@ -12,6 +12,7 @@ use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::message::Examiner;
+use crate::problem::Problem as _;
 use crate::proof::{Arrival, DestinationId, Key, Noted, Piece, Place, Published, Staged};
 use crate::types::{MessageNumber, UniqueId};
 
@@ -58,6 +59,7 @@ impl Home {
             utf8: false,
             again: false,
             set: vec![DestinationId(0)],
+            continues: None,
         };
         Piece { message: Arc::new(message), destination: DestinationId(0), octets, digest, place }
     }
