@@ -148,7 +148,8 @@ mod torn {
         for step in 1.. {
             let account = |user: &str| {
                 let messages = [0, 1].map(|number| {
-                    Message::new(format!("uid-{number}"), format!("Subject: {user}\r\n\r\nFrom {number}\r\n"))
+                    let body = format!("From {number}\r\n").repeat(1 + 5 * number);
+                    Message::new(format!("uid-{number}"), format!("Subject: {user}\r\n\r\n{body}"))
                 });
                 Account::new(user, "secret", messages)
             };
@@ -164,8 +165,12 @@ mod torn {
                 )
             });
             sandbox.config(config.concat());
-            let of =
-                |user: &str| [0, 1].map(|number| format!("Subject: {user}\n\nFrom {number}\n").into_bytes());
+            let of = |user: &str| {
+                [0, 1].map(|number| {
+                    let body = format!("From {number}\n").repeat(1 + 5 * number);
+                    format!("Subject: {user}\n\n{body}").into_bytes()
+                })
+            };
             let crashed = sandbox.popfetch(["first"]).crash_at(step).run().crashed();
             if step % 3 != 0 {
                 sandbox.run(["second"]).succeeds();
