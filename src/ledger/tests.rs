@@ -12,10 +12,11 @@ use super::lock::Lock;
 use super::{Error, Ledger, Match, State};
 use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
+use crate::place::{NotedPlace, Place, Spooled};
 use crate::problem::Problem as _;
 use crate::proof::{
-    Arrival, BegunId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted,
-    NotedPlace, Piece, Place, Published, Spooled, Staged,
+    Arrival, BegunId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece,
+    Published, Staged,
 };
 use crate::stop::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
