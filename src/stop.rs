@@ -53,10 +53,11 @@ impl Stop {
     /// When no handler can be installed.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::new()?;
+        let is_first_process = is_first_process();
         for signal in [SIGINT, SIGTERM] {
             // The order of registration is the order of execution: this kills only when the flag was up before.
             let raised = Arc::clone(&stop.0.raised);
-            if is_first_process() {
+            if is_first_process {
                 signal_hook::flag::register_conditional_shutdown(signal, shown_by_shells(signal), raised)?;
             } else {
                 signal_hook::flag::register_conditional_default(signal, raised)?;

@@ -88,7 +88,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
-    ("idna", &["config::resolve"]),
+    ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
     ("mail-parser", &["message::date", "message::header"]),
     ("md-5", &["protocol::sasl"]),
@@ -139,7 +139,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("unicode-properties", &["text"]),
     ("x509-parser", &["connection::certificate"]),
-    ("xxhash-rust", &["ledger"]),
+    ("xxhash-rust", &["ledger", "message::sum"]),
     ("zeroize", &["protocol", "secret"]),
 ];
 

@@ -376,3 +376,21 @@ fn nobody_else_looks_into_the_memory() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn a_users_mail_gets_its_received_line_and_is_synced_like_anybodys() {
+    let lines = "owner = \"nobody\"\nreceived-header = true\nleave-on-server = false\n\
+        deliver = [{ maildir = \"~/anna/Mail\" }, { pipe = \"cat > HERE/anna/copy\" }]";
+    let Some((server, sandbox)) = with_anna("") else { return };
+    let lines = lines.replace("HERE", sandbox.home().to_str().unwrap());
+    sandbox.config(account(&server, &lines));
+    let run = sandbox.popfetch([""; 0]).record_steps().run();
+    run.succeeds();
+    let message = Maildir::read(&sandbox.path("anna/Mail")).messages().remove(0);
+    for found in [message, fs::read(sandbox.path("anna/copy")).unwrap()] {
+        assert!(found.starts_with(b"Received: "), "{}", String::from_utf8_lossy(&found));
+    }
+    // A program has taken it: everything is synced before it is deleted.
+    assert!(run.steps.iter().any(|step| step.contains("every file system")), "{:#?}", run.steps);
+    assert_eq!(server.unique_ids("me"), [""; 0]);
+}

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::keys;
+use super::settings;
 use crate::access;
 use crate::account::NotOneLine;
 use crate::exit::ExitCode;
@@ -228,7 +228,10 @@ fn shown_part<'a>(before: &str, line: &'a str) -> Option<&'a str> {
         "deliver" | "leave-on-server" => !value.contains("pass"),
         "user" => !["pass", "="].iter().any(|part| value.contains(part)),
         // A URL where a host belongs may hold a password, and so may an inline table or a second setting.
-        _ => keys::is_public(name) && !["pass", "://", "@", "{", "="].iter().any(|part| value.contains(part)),
+        _ => {
+            settings::is_public(name)
+                && !["pass", "://", "@", "{", "="].iter().any(|part| value.contains(part))
+        }
     };
     if harmless { Some(line) } else { line.get(..head.len().saturating_add(1)) }
 }

@@ -31,7 +31,7 @@ use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Inlet, Intake, Opened, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
-use crate::message::{Examiner, Facts};
+use crate::message::{Facts, Summing};
 use crate::place::Place;
 use crate::proof::{Noted, Piece, Published, Staged};
 
@@ -157,7 +157,7 @@ impl Inlet for MaildirInlet {
             held: Vec::new(),
             written: 0,
             hastened: 0,
-            examiner: Examiner::new(b""),
+            sum: Summing::default(),
         }))
     }
 
@@ -181,7 +181,7 @@ struct MaildirIntake {
     written: u64,
     hastened: u64,
     /// What has been written, to be compared with what came.
-    examiner: Examiner,
+    sum: Summing,
 }
 
 impl MaildirIntake {
@@ -200,7 +200,7 @@ impl MaildirIntake {
 
     fn put(&mut self, text: &[u8]) -> Result<(), Error> {
         durable::write(&self.file, &self.path, text)?;
-        self.examiner.update(text);
+        self.sum.update(text);
         self.written = self.written.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
         if self.written.saturating_sub(self.hastened) >= Self::WORTH_HASTENING {
             durable::hasten(&self.file, self.hastened, self.written);
@@ -229,8 +229,7 @@ impl Intake for MaildirIntake {
             self.abandon();
             return Err(e);
         }
-        let written = std::mem::replace(&mut self.examiner, Examiner::new(b"")).finish();
-        if (written.stored_octets, written.stored) != (facts.stored_octets, facts.stored) {
+        if self.sum.sum() != facts.sum {
             self.abandon();
             return Err(Error::differs());
         }

@@ -11,7 +11,7 @@ use blake3::Hasher;
 
 use super::header::{Field, Fields};
 use super::header_lines::{HeaderLines, HeaderSink};
-use super::{Digest, Digests, Facts};
+use super::{Digest, Digests, Facts, Summing};
 
 /// Takes a message in text form, in pieces of any size, and finds its [`Facts`].
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct Examiner {
     header: Header,
     stored_header: Bulk,
     body: Body,
+    sum: Summing,
 }
 
 impl Examiner {
@@ -31,6 +32,8 @@ impl Examiner {
     pub fn new(prefix: &[u8]) -> Self {
         let mut stored_header = Bulk::default();
         stored_header.update(prefix);
+        let mut sum = Summing::default();
+        sum.update(prefix);
         Self {
             prefix_octets: count(prefix),
             octets: 0,
@@ -38,12 +41,14 @@ impl Examiner {
             header: Header::default(),
             stored_header,
             body: Body::default(),
+            sum,
         }
     }
 
     /// More of the message.
     pub fn update(&mut self, text: &[u8]) {
         self.octets = self.octets.saturating_add(count(text));
+        self.sum.update(text);
         let mut body = text;
         if self.in_header {
             let (header, rest) = self.header.take(text);
@@ -64,6 +69,7 @@ impl Examiner {
             octets: self.octets,
             stored_octets: self.octets.saturating_add(self.prefix_octets),
             stored: joined(&self.stored_header.finish(), &stored_body),
+            sum: self.sum.sum(),
             digests: Digests {
                 message: joined(&filtered, &body),
                 header: Digest::from_hasher(&filtered),
@@ -111,7 +117,7 @@ fn joined(header: &Hasher, body: &Hasher) -> Digest {
     Digest::from_hasher(&hasher)
 }
 
-fn count(octets: &[u8]) -> u64 {
+pub(super) fn count(octets: &[u8]) -> u64 {
     u64::try_from(octets.len()).unwrap_or(u64::MAX)
 }
 

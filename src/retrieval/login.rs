@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::run::Run;
-use crate::account::{Account, Auth, Switch};
+use crate::account::{Account, Auth, Switch, Utf8Mode};
 use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage, Utf8};
@@ -154,7 +154,7 @@ pub(super) fn log_in(
 }
 
 fn account_wants_utf8(run: &Run<'_>) -> bool {
-    run.account.utf8 == Switch::Auto
+    run.account.utf8 == Utf8Mode::Auto
 }
 
 /// Whether `UTF8` is to be sent where it is listed: not for a week to a server that ended the line at it.

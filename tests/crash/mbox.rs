@@ -153,6 +153,9 @@ mod torn {
                 assert!(!sandbox.path("box.lock").exists());
                 let found = mbox_messages(&sandbox.path("box"));
                 assert!(of("second").iter().all(|message| found.contains(message)));
+                // What the first has left half written is gone before the second appends.
+                let whole = users.map(of).concat();
+                assert!(found.iter().all(|message| whole.contains(message)), "step {step}: {found:?}");
             }
             sandbox.run([] as [&str; 0]).succeeds();
             assert_same(mbox_messages(&sandbox.path("box")), users.map(of).concat());

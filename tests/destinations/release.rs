@@ -112,3 +112,31 @@ fn restored_maildir_is_recognised_after_a_crash() {
         ["a", "b"].map(|s| stored(&small(s))).to_vec(),
     );
 }
+
+/// Only what is named is given up: the other may only be unmounted.
+#[cfg(feature = "crash-points")]
+#[test]
+fn of_two_maildirs_that_are_gone_only_the_named_one_is_given_up() {
+    let lines = "leave-on-server = false\ndeliver = [{ maildir = \"~/One\" }, { maildir = \"~/Two\" }]";
+    let scene = || set_up(numbered([small("a"), small("b")]), lines);
+    let (_server, trial) = scene();
+    let steps = trial.popfetch([""; 0]).record_steps().run().steps;
+    let rename = steps.iter().find(|step| step.contains(" Rename ") && step.contains("/new/")).unwrap();
+    let (server, sandbox) = scene();
+    let number = rename.split(' ').next().unwrap().parse().unwrap();
+    assert!(sandbox.popfetch([""; 0]).crash_at(number).run().crashed());
+    #[expect(clippy::disallowed_methods, reason = "as one does who unmounts it")]
+    std::fs::rename(sandbox.path("Two"), sandbox.path("away")).unwrap();
+    std::fs::remove_dir_all(sandbox.path("One")).unwrap();
+    sandbox.run(["state", "release", "work", "--destination", "One", "-y"]);
+    let ledger = sandbox.files_with("staged 0");
+    assert_eq!(ledger.len(), 1, "{ledger:?}");
+    poll(&sandbox).exits(75).complains("Two");
+    #[expect(clippy::disallowed_methods, reason = "as one does who mounts it again")]
+    std::fs::rename(sandbox.path("away"), sandbox.path("Two")).unwrap();
+    poll(&sandbox).succeeds();
+    assert_eq!(server.unique_ids("me"), [""; 0]);
+    let expected = || ["a", "b"].map(|subject| stored(&small(subject))).to_vec();
+    assert_same(Maildir::read(&sandbox.path("Two")).messages(), expected());
+    assert_same(Maildir::read(&sandbox.path("One")).messages(), expected());
+}

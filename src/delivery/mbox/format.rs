@@ -131,7 +131,9 @@ impl Formatter {
         let fit = !sender.is_empty() && !sender.chars().any(|c| c.is_whitespace() || c.is_control());
         let sender = if fit { sender.as_str() } else { "MAILER-DAEMON" };
         sink.put(format!("From {sender} {}\n", self.date).as_bytes())?;
-        sink.put(&std::mem::take(&mut self.prefix))
+        let prefix = std::mem::take(&mut self.prefix);
+        self.read_back.verbatim(&prefix);
+        sink.put(&prefix)
     }
 
     fn pass<S: Sink + ?Sized>(&mut self, text: &[u8], sink: &mut S) -> Result<(), Error> {

@@ -164,3 +164,16 @@ fn a_dangling_link_is_followed_and_tomorrows_dotlock_is_dead() {
     assert_eq!(fs::read_to_string(&real).unwrap(), entries().concat());
     assert!(home.mbox().is_symlink() && !lock.exists());
 }
+
+#[test]
+fn a_dotlock_that_another_program_has_put_in_place_of_ours_is_left_to_it() {
+    let home = Home::new();
+    let lock = home.directory.path().join("mail/mbox.lock");
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    fs::remove_file(&lock).unwrap();
+    fs::write(&lock, "of another").unwrap();
+    let _ = outlet.publish(noted(staged), &mut Told::default());
+    drop(outlet);
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "of another");
+}
