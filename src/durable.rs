@@ -8,11 +8,12 @@
 //! A sync that failed must not be repeated on the same file: the kernel reports the loss once, and a second call
 //! succeeds over it.  Callers drop what depended on it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -20,6 +21,7 @@ use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 
 /// What was being done when the disk refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,33 +81,6 @@ impl Error {
         Self { step, path: path.to_owned(), source: source.into() }
     }
 
-    /// 73 when something could not be created, 74 when it could not be read, written or synced.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self.step {
-            Step::Open | Step::MakeDirectory | Step::Rename => ExitCode::CannotCreate,
-            Step::Read | Step::Write | Step::Reserve | Step::Sync | Step::Truncate | Step::Remove => {
-                ExitCode::LocalIo
-            }
-        }
-    }
-
-    /// What to do about it, where the system's word tells.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.source.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
-                Some("make room on that disk, or raise the quota")
-            }
-            Some(Errno::ACCESS | Errno::PERM) => Some(
-                "the user that runs popfetch lacks the permission for it: change the owner or the mode (ls -ld shows \
-                 them), or name another place",
-            ),
-            Some(Errno::ROFS) => Some("that file system can only be read: name another place"),
-            _ => None,
-        }
-    }
-
     /// Whether the disk or the user's quota is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -113,6 +88,32 @@ impl Error {
             self.source.raw_os_error().map(Errno::from_raw_os_error),
             Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG)
         )
+    }
+}
+
+impl Problem for Error {
+    /// Where the system's reason suggests something.
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self.source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => "make room on that disk, or raise the quota",
+            Some(Errno::ACCESS | Errno::PERM) => {
+                "the user that runs popfetch lacks the permission for it: change the owner or the mode (ls -ld shows \
+                 them), or name another place"
+            }
+            Some(Errno::ROFS) => "that file system can only be read: name another place",
+            _ => return None,
+        };
+        Some(hint.into())
+    }
+
+    /// 73 when something could not be created, 74 when it could not be read, written or synced.
+    fn exit_code(&self) -> ExitCode {
+        match self.step {
+            Step::Open | Step::MakeDirectory | Step::Rename => ExitCode::CannotCreate,
+            Step::Read | Step::Write | Step::Reserve | Step::Sync | Step::Truncate | Step::Remove => {
+                ExitCode::LocalIo
+            }
+        }
     }
 }
 
@@ -132,6 +133,24 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
         .mode(mode)
         .open(path)
         .map_err(|e| Error::new(Step::Open, path, e))
+}
+
+/// Fills as much of `buffer` as the file has from `offset` on, and gives how much that is.
+///
+/// # Errors
+/// The system's.
+pub fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        match file.read_at(rest, at) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
 }
 
 /// Opens `path` for reading and writing, creating it when it isn't there.  Whether it was created is the second value:
@@ -198,13 +217,10 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
 /// # Errors
 /// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
 pub fn may_write(directory: &Path) -> io::Result<()> {
-    use rustix::process::{getegid, geteuid, getgid, getuid};
-    // access(2) asks for whoever has started us; a thread that acts as somebody else must ask for them.
-    let acts = (getuid(), getgid()) != (geteuid(), getegid());
-    let flags = if acts { AtFlags::EACCESS } else { AtFlags::empty() };
-    match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, flags) {
+    // For whom this thread acts as, which need not be who has started us.
+    match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
         // An old kernel can't tell: it is seen when the file is made.
-        Err(Errno::NOSYS) if acts => Ok(()),
+        Err(Errno::NOSYS) => Ok(()),
         answer => Ok(answer?),
     }
 }

@@ -94,7 +94,7 @@ fn new_mail_in_an_emptied_maildrop_waits_four_times() {
     let commands = poll(&served);
     let waits = relay.waits() - before;
     assert_eq!(commands[..6], ["USER me", "PASS secret", "CAPA", "STAT", "UIDL", "LIST"]);
-    // Five, if LIST waited for what UIDL says.
+    // Five, if LIST waited for UIDL's answer.
     assert!(waits <= 4, "{waits} waits");
     holds(&served, &["a", "b"]);
 }
@@ -113,7 +113,7 @@ fn what_is_new_at_the_end_is_seen_at_once() {
     assert!(is_quick(&poll(&served)));
 }
 
-/// As many as before, but other ones: each is told from what was left by the octets, or by the first or the last.
+/// As many as before, but other ones: each differs from what was left by the octets, or by the first or the last.
 #[test]
 fn what_takes_the_place_of_another_is_seen_at_once() {
     for (left, expected) in [
@@ -129,7 +129,7 @@ fn what_takes_the_place_of_another_is_seen_at_once() {
     }
 }
 
-/// As many octets as before: only the first, or the last, unique-id says that it's another.
+/// As many octets as before: only the first, or the last, unique-id shows that it's another.
 #[test]
 fn another_message_of_the_same_size_is_seen_at_once() {
     for left in [["d", "b", "c"], ["a", "b", "d"]] {
@@ -144,7 +144,7 @@ fn another_message_of_the_same_size_is_seen_at_once() {
     }
 }
 
-/// When its last full listing was taken, as it remembers, becomes so many seconds ago.
+/// Moves the remembered time of its last full listing back by this many seconds.
 fn age_listing(served: &Served, seconds: i64) {
     let files = served.sandbox.files();
     let (memory, text) = files.iter().find(|(path, _)| path.ends_with("memory")).unwrap();
@@ -166,7 +166,7 @@ fn age_listing(served: &Served, seconds: i64) {
 }
 
 #[test]
-fn a_full_listing_is_due_when_the_last_one_is_as_old_as_configured() {
+fn full_listing_every() {
     for (keys, oldest) in [("full-listing-every = \"1h\"", 3_600), ("full-listing-every = \"2d\"", 172_800)] {
         let served = settled(&["a", "b"], keys);
         for (age, quick) in [(oldest - 300, true), (oldest, false), (oldest + 300, false), (-300, false)] {
@@ -177,9 +177,10 @@ fn a_full_listing_is_due_when_the_last_one_is_as_old_as_configured() {
     }
 }
 
-/// The one change that a quick poll cannot see waits for a full listing, which then tells on the server for good.
+/// The one change that a quick poll cannot see waits for a full listing, after which this server gets no more quick
+/// polls.
 #[test]
-fn one_deleted_and_one_added_in_the_middle_waits_for_a_full_listing() {
+fn replacement_in_the_middle_waits_for_a_full_listing() {
     let served = settled(&["a", "b", "c"], "");
     served.server.replace("me", messages(&["a", "x", "c"]));
     assert!(is_quick(&poll(&served)));
@@ -235,7 +236,7 @@ fn a_poll_after_the_first_run_is_quick_already() {
     assert!(is_quick(&poll(&served)));
 }
 
-/// Whatever the memory says: a ledger that ends otherwise than in order is read, and put right, before anything is asked.
+/// Whatever the memory holds: a ledger that doesn't end in order is read, and repaired, before anything is asked.
 #[test]
 fn a_ledger_that_was_broken_off_is_read_first() {
     let served = settled(&["a", "b"], "");
@@ -253,7 +254,7 @@ fn a_ledger_that_was_broken_off_is_read_first() {
 
 /// That nothing is new is no reason to be silent about a Maildir that isn't mounted.
 #[test]
-fn a_maildir_that_has_gone_is_told_though_nothing_is_new() {
+fn missing_maildir_is_reported_though_nothing_is_new() {
     let served = settled(&["a"], "");
     std::fs::rename(served.path(), served.sandbox.path("elsewhere")).unwrap();
     served.fetch().exits(75);
@@ -278,7 +279,7 @@ fn what_was_put_off_is_no_idle_maildrop() {
 }
 
 #[test]
-fn another_configuration_or_the_hour_brings_a_full_listing() {
+fn changed_configuration_or_an_hour_brings_a_full_listing() {
     let served = settled(&["a", "b"], "");
     assert!(is_quick(&poll(&served)));
     for (keys, args, quick) in [
@@ -447,7 +448,8 @@ mod left_half_way {
     }
 }
 
-/// The program put off two messages, and then the line broke: that is to be done again, though the maildrop is as it was.
+/// The program put off two messages, and then the line broke: that is to be done again, though the maildrop is as it
+/// was.
 #[test]
 fn a_session_that_broke_is_not_taken_for_idle() {
     let keys = "deliver = { pipe = [\"/bin/sh\", \"-c\", \"cat >/dev/null; exit $(cat $HOME/code)\"] }";

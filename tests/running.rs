@@ -1,14 +1,7 @@
-//! Run after run: what is told and when, pauses after refused logins, accounts side by side, signals, and two popfetches
-//! that want one mailbox (D9, D10).
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+//! Run after run: what is reported and when, pauses after refused logins, accounts in parallel, signals, and two
+//! popfetches that want one mailbox.
+//!
+//! Cases of docs/protocol.md §9: D9, D10.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,14 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::login::{account, after, named_account};
+use crate::mailbox::{PASSWORD, account, after, named_account};
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect, reply, send};
 use crate::support::server::{Hook, Message, Options, Server};
-
-const PASSWORD: &str = "tanstaaf";
 
 fn messages(numbers: std::ops::RangeInclusive<u64>) -> Vec<Message> {
     numbers.map(|n| Message::new(format!("uid-{n}"), mail::message(n, 400))).collect()
@@ -53,7 +44,7 @@ fn remembered(sandbox: &Sandbox, kind: &str) -> Option<Vec<String>> {
     Some(line.split(' ').map(str::to_owned).collect())
 }
 
-/// Puts the times of a line back by so many seconds, as if so long had passed.
+/// Moves the times of a line back, as if these seconds had passed.
 fn age(sandbox: &Sandbox, kind: &str, times: std::ops::Range<usize>, seconds: i64) {
     let text = std::fs::read_to_string(memory(sandbox)).unwrap();
     let aged = text.lines().map(|line| {
@@ -73,7 +64,7 @@ fn age(sandbox: &Sandbox, kind: &str, times: std::ops::Range<usize>, seconds: i6
 // ---- refused logins --------------------------------------------------------------------------------------------
 
 #[test]
-fn a_refused_login_is_told_once_and_not_tried_at_each_run() {
+fn refused_login_is_reported_once_and_pauses() {
     let server = Server::with("me", "another", messages(1..=1));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -92,7 +83,7 @@ fn a_refused_login_is_told_once_and_not_tried_at_each_run() {
     let pause = remembered(&sandbox, "pause").unwrap();
     let seconds = |word: &str| word.parse::<i64>().unwrap();
     assert_eq!((pause[1].as_str(), seconds(&pause[3]) - seconds(&pause[2])), ("3", 4 * 15 * 60));
-    // When it's over, one more attempt; the person has been told already.
+    // When it's over, one more attempt; it was reported already.
     age(&sandbox, "pause", 2..4, 3601);
     quiet().exits(77).is_silent();
     assert_eq!(server.sessions(), 4);
@@ -101,7 +92,7 @@ fn a_refused_login_is_told_once_and_not_tried_at_each_run() {
 }
 
 #[test]
-fn the_pause_grows_to_a_day_and_a_clock_set_back_doesnt_stretch_it() {
+fn pause_grows_to_a_day_at_most() {
     let server = Server::with("me", "another", []);
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -213,7 +204,7 @@ fn what_is_no_refusal_doesnt_pause() {
         ("-ERR [LOGIN-DELAY] x\r\n", 75, true),
         ("-ERR [SYS/TEMP] x\r\n", 75, true),
         ("-ERR lock busy\r\n", 75, true),
-        // It needs a person there, each time.
+        // The server's administrator must act: reported each time.
         ("-ERR [SYS/PERM] x\r\n", 69, false),
     ] {
         let server = Server::start(Options::with("me", PASSWORD, []).instead("PASS", answer));
@@ -249,7 +240,7 @@ fn a_passing_failure_is_silent_until_it_has_lasted() {
     age(&sandbox, "alert", 2..4, 700);
     quiet().exits(75).complains("refused the login");
     quiet().exits(75).is_silent();
-    // Who doesn't ask for quiet is told each time.
+    // Without --quiet it is reported each time.
     sandbox.run([""; 0]).exits(75).complains("refused the login");
     server.change(|options| options.instead.clear());
     quiet().exits(0).complains("work: ").complains("is over");
@@ -257,7 +248,7 @@ fn a_passing_failure_is_silent_until_it_has_lasted() {
 }
 
 #[test]
-fn a_failure_that_was_never_told_of_is_never_told_to_be_over() {
+fn unreported_failure_is_not_reported_as_over() {
     let server = Server::start(Options::with("me", PASSWORD, []).instead("PASS", "-ERR [SYS/TEMP] x\r\n"));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -324,7 +315,7 @@ fn what_needs_a_person_is_never_silent() {
     }
     sandbox.config(named_account("work", server.port(), "tls = \"none\""));
     for _ in 0..2 {
-        sandbox.run(["-q"]).exits(77).complains("no password").complains("password-command");
+        sandbox.run(["-q"]).exits(77).complains("cannot get a password").complains("password-command");
     }
 }
 
@@ -353,7 +344,7 @@ fn one_account_that_fails_keeps_no_other_from_its_mail() {
     }
     sandbox.run(["good", "also-good"]).exits(0);
     sandbox.run(["good", "dead"]).exits(75);
-    // What needs a person outranks what passes.
+    // What needs the user outranks what is temporary.
     let missing = named_account("missing", good.port(), &plain.replace("tanstaaf", "x"))
         .replace("\"me\"", "\"other\"")
         .replace("maildir = \"~/missing\"", "pipe = [\"/nonexistent/mda\"]");
@@ -470,7 +461,7 @@ fn taken(pid: Pid) {
 }
 
 #[test]
-fn d9_at_a_signal_what_has_arrived_is_committed_and_deleted() {
+fn signal_commits_and_deletes_what_arrived() {
     for signal in [Signal::TERM, Signal::INT] {
         for pipelining in [false, true] {
             let (arrived, at_second) = channel();
@@ -508,7 +499,7 @@ fn d9_at_a_signal_what_has_arrived_is_committed_and_deleted() {
 }
 
 #[test]
-fn d9_a_second_signal_ends_it_at_once() {
+fn second_signal_ends_it_at_once() {
     let (arrived, at_second) = channel();
     let (go, go_on) = channel();
     let mut options = Options::with("me", PASSWORD, messages(1..=3)).without("PIPELINING");
@@ -521,7 +512,7 @@ fn d9_a_second_signal_ends_it_at_once() {
     running.signal(Signal::TERM);
     taken(running.pid());
     running.signal(Signal::INT);
-    // The server says nothing more: only dying ends it.
+    // The server sends nothing more: only a kill ends it.
     let run = running.finish();
     run.dies_by(Signal::INT);
     assert!(run.elapsed < Duration::from_secs(8), "{:?}", run.elapsed);
@@ -533,7 +524,7 @@ fn d9_a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn d9_every_account_stops() {
+fn signal_stops_every_account() {
     let (arrived, at_retr) = channel();
     let (go, go_on) = channel();
     let held = |arrived: &Sender<()>| {
@@ -573,7 +564,7 @@ fn d9_every_account_stops() {
 }
 
 #[test]
-fn d9_a_signal_before_the_handshake_ends() {
+fn signal_before_the_handshake_ends() {
     // A stop, not a failure: nothing is complained of, and quickly.
     let (arrived, connected) = channel();
     let arrived = Mutex::new(arrived);
@@ -599,7 +590,7 @@ fn busy(server: &Server) -> (std::sync::mpsc::Receiver<()>, Sender<()>) {
 }
 
 #[test]
-fn d10_a_second_popfetch_leaves_the_mailbox_alone() {
+fn second_popfetch_leaves_the_mailbox_alone() {
     let server = Server::with("me", PASSWORD, messages(1..=2));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), "leave-on-server = false"));
@@ -622,7 +613,7 @@ fn d10_a_second_popfetch_leaves_the_mailbox_alone() {
 }
 
 #[test]
-fn d10_wait_takes_its_turn() {
+fn wait_takes_its_turn() {
     let server = Server::with("me", PASSWORD, messages(1..=2));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -642,7 +633,7 @@ fn d10_wait_takes_its_turn() {
 }
 
 #[test]
-fn d10_a_signal_ends_the_waiting() {
+fn signal_ends_the_wait() {
     let server = Server::with("me", PASSWORD, messages(1..=1));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -674,7 +665,7 @@ fn opens(pid: Pid, name: &str) -> bool {
 }
 
 #[test]
-fn d10_the_lock_dies_with_its_holder_and_a_dry_run_needs_none() {
+fn lock_ends_with_its_holder() {
     let server = Server::with("me", PASSWORD, messages(1..=2));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));

@@ -17,6 +17,7 @@ use crate::access;
 use crate::config::ConfigError;
 use crate::config::locate::Environment;
 use crate::exit;
+use crate::problem::Problem;
 use crate::report::plain::Printer;
 
 /// Runs popfetch with the arguments of this process.
@@ -54,9 +55,9 @@ fn command(arguments: &Arguments, environment: &Environment, printer: &Arc<Print
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             let config = error.downcast_ref::<ConfigError>();
-            printer.complain(&format!("{error:#}"), config.and_then(ConfigError::hint));
+            printer.complain(&format!("{error:#}"), config.and_then(Problem::hint).as_deref());
             // What isn't about the configuration is about the system: no descriptor, no signal handler to be had.
-            config.map_or(exit::ExitCode::LocalIo, ConfigError::exit_code)
+            config.map_or(exit::ExitCode::LocalIo, Problem::exit_code)
         }
         // The panic hook has told it.
         Err(_) => exit::ExitCode::Bug,
@@ -69,7 +70,7 @@ fn answer_to(answer: &clap::Error, environment: &Environment) -> exit::ExitCode 
     if answer.use_stderr() {
         let printer = Printer::new(wants_color(Color::Auto, environment, io::stderr().is_terminal()));
         let text = text.to_string();
-        printer.complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end(), None);
+        printer.complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end(), args::hint(answer));
         return exit::ExitCode::Usage;
     }
     let printer = Printer::new(false);

@@ -1,23 +1,26 @@
-//! What can be wrong with a configuration, told so that the user can put it right: what, where (file and line, the
+//! What can be wrong with a configuration, reported so that the user can correct it: what, where (file and line, the
 //! line itself with a caret), and what to do.
 //!
 //! The line is shown only as far as it cannot hold a secret: see [`shown_part`].  Values of settings are quoted by the
 //! rooms that know them to be harmless, never here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::keys;
+use super::settings;
 use crate::access;
+use crate::account::NotOneLine;
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::text::printable;
 
-/// Why there is no configuration, account or password.
+/// Why there is no configuration, or no account.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file says something that has no meaning.
+    /// A value in the file has no meaning: typically an unknown key, a misspelt word, or broken TOML.
     #[error("{}\n{location}", mistake.what)]
     FileWrong {
         /// What is wrong.
@@ -31,28 +34,10 @@ pub enum ConfigError {
         /// What is wrong.
         mistake: Mistake,
     },
-    /// The configuration, or a file of secrets, is missing, unreadable, or open to others.
+    /// The configuration is missing, unreadable, or open to others.
     #[error("{}", mistake.what)]
     FileUnusable {
         /// What is wrong, naming the file.
-        mistake: Mistake,
-    },
-    /// The password cannot be had.
-    #[error("no password to be had: {}", mistake.what)]
-    PasswordMissing {
-        /// Why not.
-        mistake: Mistake,
-    },
-    /// A signal came while a program or a person was asked for the password.
-    #[error("stopped by a signal while {waiting_for}")]
-    Stopped {
-        /// What was waited for.
-        waiting_for: &'static str,
-    },
-    /// There is a password, but none that can be sent.
-    #[error("{}", mistake.what)]
-    PasswordUnusable {
-        /// Why not.
         mistake: Mistake,
     },
 }
@@ -64,38 +49,6 @@ impl From<access::Error> for ConfigError {
 }
 
 impl ConfigError {
-    /// 64 for what stands on the command line, 77 where there is no password, 75 after a signal, else 78.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::ArgumentsWrong { .. } => ExitCode::Usage,
-            Self::PasswordMissing { .. } => ExitCode::Refused,
-            Self::Stopped { .. } => ExitCode::Later,
-            Self::FileWrong { .. } | Self::FileUnusable { .. } | Self::PasswordUnusable { .. } => {
-                ExitCode::Configuration
-            }
-        }
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::FileWrong { mistake, .. }
-            | Self::ArgumentsWrong { mistake }
-            | Self::FileUnusable { mistake }
-            | Self::PasswordMissing { mistake }
-            | Self::PasswordUnusable { mistake } => mistake.hint.as_deref(),
-            Self::Stopped { .. } => None,
-        }
-    }
-
-    /// The whole of it: what is wrong, and the hint.
-    #[cfg(test)]
-    pub(crate) fn told(&self) -> String {
-        self.hint().map_or_else(|| self.to_string(), |hint| format!("{self}\n\nhint: {hint}"))
-    }
-
     /// A mistake on the command line.
     pub(super) fn arguments(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::ArgumentsWrong { mistake: Mistake::new(what).hint(hint) }
@@ -105,10 +58,23 @@ impl ConfigError {
     pub(super) fn file(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::FileUnusable { mistake: Mistake::new(what).hint(hint) }
     }
+}
 
-    /// No password.
-    pub(super) fn no_password(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::PasswordMissing { mistake: Mistake::new(what).hint(hint) }
+impl Problem for ConfigError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::FileWrong { mistake, .. }
+            | Self::ArgumentsWrong { mistake }
+            | Self::FileUnusable { mistake } => mistake.hint.as_deref().map(Cow::Borrowed),
+        }
+    }
+
+    /// 64 for what stands on the command line, else 78.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::ArgumentsWrong { .. } => ExitCode::Usage,
+            Self::FileWrong { .. } | Self::FileUnusable { .. } => ExitCode::Configuration,
+        }
     }
 }
 
@@ -130,6 +96,12 @@ impl Mistake {
     /// The same with one.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl From<NotOneLine> for Mistake {
+    fn from(e: NotOneLine) -> Self {
+        Self::new(e.to_string())
     }
 }
 
@@ -256,7 +228,10 @@ fn shown_part<'a>(before: &str, line: &'a str) -> Option<&'a str> {
         "deliver" | "leave-on-server" => !value.contains("pass"),
         "user" => !["pass", "="].iter().any(|part| value.contains(part)),
         // A URL where a host belongs may hold a password, and so may an inline table or a second setting.
-        _ => keys::is_public(name) && !["pass", "://", "@", "{", "="].iter().any(|part| value.contains(part)),
+        _ => {
+            settings::is_public(name)
+                && !["pass", "://", "@", "{", "="].iter().any(|part| value.contains(part))
+        }
     };
     if harmless { Some(line) } else { line.get(..head.len().saturating_add(1)) }
 }

@@ -4,9 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
-use crate::proof::{
-    Arrival, BegunId, Delivered, DestinationId, IntentId, Noted, NotedPlace, Piece, Place, Published, Staged,
-};
+use crate::place::{NotedPlace, Place};
+use crate::proof::{Arrival, BegunId, Delivered, DestinationId, IntentId, Noted, Piece, Published, Staged};
 use crate::types::Time;
 
 use super::line::{DigestsField, KeyField, LONGEST_HEADER, LONGEST_OUTCOME, Line, Notes};

@@ -12,9 +12,11 @@ use super::lock::Lock;
 use super::{Error, Ledger, Match, State};
 use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
+use crate::place::{NotedPlace, Place, Spooled};
+use crate::problem::Problem as _;
 use crate::proof::{
-    Arrival, BegunId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted,
-    NotedPlace, Piece, Place, Published, Spooled, Staged,
+    Arrival, BegunId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece,
+    Published, Staged,
 };
 use crate::stop::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
@@ -462,6 +464,31 @@ fn clocks() {
     }
 }
 
+/// A clock that ran ahead has left times that are still to come: given up, they are the day of the correction, and so they
+/// stay.
+#[test]
+fn times_from_a_clock_that_ran_ahead_are_given_up() {
+    let home = tempfile::tempdir().unwrap();
+    let ahead = Time(NOW.0 + 40 * DAY);
+    let mut ledger = open_at(home.path(), ahead).unwrap();
+    let id = deliver(&mut ledger, "a", "a");
+    ledger.complete_listing(&mut [id].into_iter()).unwrap();
+    ledger.fail(&key("b"), None, Some(ahead)).unwrap();
+    ledger.close().unwrap();
+    let mut ledger = open(home.path());
+    assert_eq!((ledger.ahead_of_clock(), ledger.trusted_now()), (40 * DAY, None));
+    ledger.correct_clock().unwrap();
+    for _ in 0..2 {
+        assert_eq!((ledger.ahead_of_clock(), ledger.trusted_now()), (0, Some(NOW)));
+        assert_eq!(ledger.entry(id).delivered, Some(NOW));
+        assert!(ledger.index.listings.iter().all(|time| *time <= NOW));
+        let other = ledger.find(UniqueId::new(b"b").unwrap()).unwrap();
+        assert_eq!((ledger.entry(other).failures, ledger.entry(other).retry_after), (1, None));
+        ledger.close().unwrap();
+        ledger = open(home.path());
+    }
+}
+
 #[test]
 fn several_destinations() {
     let home = tempfile::tempdir().unwrap();
@@ -759,7 +786,7 @@ fn a_ledger_is_never_silently_begun_afresh() {
             Ok(_) => "fresh, with a warning",
             Err(Error::Missing { .. }) => "missing",
             Err(e @ Error::Damaged { .. }) => {
-                assert!(e.suggestion().unwrap().contains("mv "), "{e}");
+                assert!(e.hint().unwrap().contains("mv "), "{e}");
                 "damaged"
             }
             Err(e) => panic!("{e}"),

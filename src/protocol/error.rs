@@ -1,13 +1,15 @@
-//! How a server can break the protocol, and what can't be said to it.
+//! How a server can break the protocol, and what can't be sent to it.
 //!
-//! Errors know nothing of hosts, accounts or retries: whoever opened the line adds them.  Words of the server are kept
+//! Errors know nothing of hosts, accounts or retries: the room that opened the connection adds them.  Words of the server are kept
 //! as octets and become printable only when shown, so that a secret it echoed can be taken out first.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::command::{Answer, Refusal, Sent};
+use super::command::{AnswerForm, NotSent, Sent};
 use super::limits::{KEPT_OCTETS, QUOTED_CHARACTERS};
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::text::{printable, size};
 
 /// Why the dialogue cannot go on.
@@ -25,7 +27,7 @@ pub enum Error {
     /// The first octets are a TLS record, though the line is in clear.
     #[error("the server speaks TLS here, not clear text")]
     LooksLikeTls,
-    /// A line without an end within the limit.
+    /// A line without an end within the limit: not POP3, or a hostile server.
     #[error("a line longer than {limit} octets came in {awaiting}")]
     LineTooLong {
         /// Where.
@@ -49,37 +51,37 @@ pub enum Error {
         /// The limit, in octets.
         limit: u64,
     },
-    /// Something came though nothing was asked; later answers could no longer be told apart.
+    /// Something came though nothing was asked; later answers could no longer be matched to their commands.
     #[error("the server sent {came} without having been asked")]
     Unsolicited {
         /// What came.
         came: Words,
     },
-    /// The server said goodbye by itself, for instance after too long a silence.
+    /// The server ended the session on its own, for instance after too long a silence.
     #[error("the server ended the session: {said}")]
     Farewell {
         /// Its words.
         said: Words,
     },
-    /// Octets came between the `+OK` to STLS and the handshake: somebody on the way tries to put answers into the
-    /// mouth of the server.
+    /// Octets came between the `+OK` to STLS and the handshake: typically an attacker on the way who answers in the
+    /// server's place.
     #[error("octets in clear text followed the server's agreement to start TLS: this may be an attack")]
     InjectionAfterStls,
-    /// A command that was not sent.
+    /// A command that was not sent: typically a user name or password with a line break in it.
     #[error("{command} was not sent: {why}")]
     CommandRefusedLocally {
         /// The command.
         command: Sent,
         /// What forbids it.
-        why: Refusal,
+        why: NotSent,
     },
-    /// The stream ended.
+    /// The stream ended before what was due: the server crashed or stopped, or gave up on the session.
     #[error("{}", closed(.during))]
     Closed {
         /// What was still due.
         during: Awaiting,
     },
-    /// A line of STAT, LIST or UIDL that says nothing usable.
+    /// A line of STAT, LIST or UIDL that can't be used.
     #[error("the server's {listing} is malformed: {line}")]
     MalformedListing {
         /// Which one, by its name in RFC 1939.
@@ -90,7 +92,7 @@ pub enum Error {
     /// A maildrop of more messages than are believed.
     #[error("the server speaks of {messages} messages, and the limit is {limit}")]
     TooManyMessages {
-        /// What it said.
+        /// The number it gave.
         messages: u64,
         /// The limit.
         limit: usize,
@@ -98,69 +100,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code it comes to.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::NotPop3 { .. }
-            | Self::LooksLikeTls
-            | Self::LineTooLong { .. }
-            | Self::TooManyLines { .. }
-            | Self::AnswerTooLarge { .. }
-            | Self::Unsolicited { .. }
-            | Self::InjectionAfterStls
-            | Self::MalformedListing { .. }
-            | Self::TooManyMessages { .. } => ExitCode::Protocol,
-            Self::CommandRefusedLocally { why, .. } => match why {
-                // Only credentials can hold any octet.
-                Refusal::ForbiddenOctet => ExitCode::Configuration,
-                Refusal::TooLong(_)
-                | Refusal::NoGreeting
-                | Refusal::Unanswered(_)
-                | Refusal::ChallengeDue
-                | Refusal::NoChallenge
-                | Refusal::HandshakeDue
-                | Refusal::NoHandshake
-                | Refusal::Over => ExitCode::Protocol,
-            },
-            Self::Farewell { .. } | Self::Closed { .. } => ExitCode::Later,
-        }
-    }
-
-    /// Whether it may pass by itself.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.exit_code() == ExitCode::Later
-    }
-
-    /// What a person can do about it, where that is known.
-    #[must_use]
-    pub fn suggestion(&self) -> Option<&'static str> {
-        match self {
-            Self::LooksLikeTls => Some("set tls = \"implicit\" for this account"),
-            Self::NotPop3 { awaiting: Awaiting::Greeting, .. } => {
-                Some("check server and port: something other than POP3 listens there")
-            }
-            Self::CommandRefusedLocally { why: Refusal::ForbiddenOctet, .. } => {
-                Some("check the user name and the password for line breaks")
-            }
-            Self::CommandRefusedLocally { why: Refusal::TooLong(_), .. } => {
-                Some("a name or password of that length needs auth = \"plain\", if the server offers it")
-            }
-            Self::NotPop3 { .. }
-            | Self::LineTooLong { .. }
-            | Self::TooManyLines { .. }
-            | Self::AnswerTooLarge { .. }
-            | Self::Unsolicited { .. }
-            | Self::Farewell { .. }
-            | Self::InjectionAfterStls
-            | Self::CommandRefusedLocally { .. }
-            | Self::Closed { .. }
-            | Self::MalformedListing { .. }
-            | Self::TooManyMessages { .. } => None,
-        }
-    }
-
     /// Passes the server's words through `redact`: servers echo commands they don't understand, passwords with them.
     #[must_use]
     pub fn redacted(mut self, redact: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
@@ -179,6 +118,62 @@ impl Error {
             | Self::TooManyMessages { .. } => {}
         }
         self
+    }
+}
+
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::LooksLikeTls => "set tls = \"implicit\" for this account",
+            Self::NotPop3 { awaiting: Awaiting::Greeting, .. } => {
+                "check server and port: something other than POP3 listens there"
+            }
+            Self::CommandRefusedLocally { why: NotSent::ForbiddenOctet, .. } => {
+                "check the user name and the password for line breaks"
+            }
+            Self::CommandRefusedLocally { why: NotSent::TooLong(_), .. } => {
+                "a name or password of that length needs auth = \"plain\", if the server offers it"
+            }
+            Self::NotPop3 { .. }
+            | Self::LineTooLong { .. }
+            | Self::TooManyLines { .. }
+            | Self::AnswerTooLarge { .. }
+            | Self::Unsolicited { .. }
+            | Self::Farewell { .. }
+            | Self::InjectionAfterStls
+            | Self::CommandRefusedLocally { .. }
+            | Self::Closed { .. }
+            | Self::MalformedListing { .. }
+            | Self::TooManyMessages { .. } => return None,
+        };
+        Some(hint.into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NotPop3 { .. }
+            | Self::LooksLikeTls
+            | Self::LineTooLong { .. }
+            | Self::TooManyLines { .. }
+            | Self::AnswerTooLarge { .. }
+            | Self::Unsolicited { .. }
+            | Self::InjectionAfterStls
+            | Self::MalformedListing { .. }
+            | Self::TooManyMessages { .. } => ExitCode::Protocol,
+            Self::CommandRefusedLocally { why, .. } => match why {
+                // Only credentials can hold any octet.
+                NotSent::ForbiddenOctet => ExitCode::Configuration,
+                NotSent::TooLong(_)
+                | NotSent::NoGreeting
+                | NotSent::Unanswered(_)
+                | NotSent::ChallengeDue
+                | NotSent::NoChallenge
+                | NotSent::HandshakeDue
+                | NotSent::NoHandshake
+                | NotSent::Over => ExitCode::Protocol,
+            },
+            Self::Farewell { .. } | Self::Closed { .. } => ExitCode::Later,
+        }
     }
 }
 
@@ -202,8 +197,8 @@ impl fmt::Display for Awaiting {
         match self {
             Self::Greeting => f.write_str("the greeting"),
             Self::Answer(sent) => write!(f, "the answer to {sent}"),
-            // Some servers forget the terminator when the text lacks a last line end: say what is missing.
-            Self::Rest(sent) if sent.answer() != Answer::Single => {
+            // Some servers forget the terminator when the text lacks a last line end: name what is missing.
+            Self::Rest(sent) if sent.answer() != AnswerForm::Single => {
                 write!(f, "the rest of the answer to {sent}, up to the dot on a line of its own that ends it")
             }
             Self::Rest(sent) => write!(f, "the rest of the answer to {sent}"),
@@ -261,7 +256,8 @@ impl fmt::Debug for Words {
 #[cfg(test)]
 mod tests {
     use super::{Awaiting, Error, Words};
-    use crate::protocol::command::{Refusal, Sent};
+    use crate::problem::Problem as _;
+    use crate::protocol::command::{NotSent, Sent};
     use crate::types::MessageNumber;
 
     #[test]
@@ -305,17 +301,17 @@ mod tests {
                 76,
             ),
             (
-                Error::CommandRefusedLocally { command: Sent::Pass, why: Refusal::ForbiddenOctet },
+                Error::CommandRefusedLocally { command: Sent::Pass, why: NotSent::ForbiddenOctet },
                 "PASS was not sent: an argument holds a line break or a NUL",
                 78,
             ),
             (
-                Error::CommandRefusedLocally { command: Sent::User, why: Refusal::TooLong(256) },
+                Error::CommandRefusedLocally { command: Sent::User, why: NotSent::TooLong(256) },
                 "USER was not sent: its line would have 256 octets, and POP3 allows 255",
                 76,
             ),
             (
-                Error::CommandRefusedLocally { command: Sent::Noop, why: Refusal::Unanswered(Sent::Stls) },
+                Error::CommandRefusedLocally { command: Sent::Noop, why: NotSent::Unanswered(Sent::Stls) },
                 "NOOP was not sent: STLS is still unanswered",
                 76,
             ),
@@ -342,7 +338,7 @@ mod tests {
             assert_eq!(error.exit_code().number(), code, "{sentence}");
             assert_eq!(error.is_transient(), code == 75, "{sentence}");
         }
-        let hint = Error::LooksLikeTls.suggestion().unwrap();
+        let hint = Error::LooksLikeTls.hint().unwrap();
         assert!(hint.contains("tls = \"implicit\""), "G7");
     }
 

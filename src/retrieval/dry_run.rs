@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use super::compare::{self, Comparison, Search};
-use super::destinations;
+use super::destinations::Configured;
 use super::doubts;
 use super::error::Error;
 use super::login::log_in;
 use super::run::Run;
 use super::survey::{Headers, decide, list, policy};
 use crate::client::{Client, Transaction};
-use crate::config::password;
+use crate::credentials;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::message::Facts;
@@ -21,9 +21,9 @@ use crate::types::MessageNumber;
 
 /// Shows what a run would do, and changes nothing: no lock, no recovery, no file.
 pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
-    destinations::all_allowed(run)?;
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
+    Configured::of(run.account, run.context, &directory).allowed()?;
     let mut ledger = Ledger::read(&directory, &mailbox, run.now)?;
     match u64::try_from(ledger.intents().len()) {
         Ok(0) => {}
@@ -34,7 +34,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     }
     // What it learns is this run's alone.
     let mut memory = Memory::load(&directory);
-    let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
     let mut client = log_in(run, &mut memory, &secret, None)?;
     ledger.pretend();
     let policy = policy(run, &ledger, &client);
@@ -65,7 +65,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
         };
         run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
     }
-    client.quit(false)?;
+    client.quit_without_answer()?;
     Ok(())
 }
 

@@ -39,11 +39,12 @@ use crate::access;
 use crate::account::{Account, SyncMode};
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::config::password;
-use crate::delivery::mbox;
+use crate::credentials;
+use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
+use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
 use alerts::Alerts;
 use destinations::Destinations;
@@ -70,8 +71,7 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
             mailbox(&mut run, &mut summary)
         };
     if let Err(e) = result {
-        let (message, hint) = e.told(&run.server());
-        summary.trouble = Some(Trouble { exit: e.exit_code(), message, hint, news });
+        summary.trouble = Some(Trouble::of(&e.at(&run.server()), news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
@@ -123,7 +123,7 @@ fn with_lock(
         );
     }
     if let Some(question) = quick::question(run, memory, directory) {
-        let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
+        let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
@@ -135,7 +135,7 @@ fn with_lock(
         return finish(sessions, held, begun, directory);
     }
     let held = open(run, summary, directory, lock, memory)?;
-    let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
 }
 
@@ -178,7 +178,8 @@ fn open(
 fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Memory) -> Result<(), Error> {
     // A spool has served only when what became of its messages is on disk.
     ledger.sync()?;
-    let cleaned = mbox::clean_up(&run.context.state, directory, ledger.id(), &ledger.intents());
+    let around = destinations::surroundings(run.account, run.context, directory);
+    let cleaned = delivery::clean_up(around, ledger.id(), &ledger.intents());
     if let Some(extent) = ledger.close()? {
         memory.extent = Some(extent);
     }

@@ -8,12 +8,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::account::{Account, Deliver, Retention};
+use super::destinations::Configured;
+use crate::account::{Account, Retention};
 use crate::client::Dialogue;
 use crate::clock;
-use crate::config::fingerprint::fingerprint;
 use crate::config::locate::Environment;
 use crate::connection::Connectors;
+use crate::credentials::fingerprint;
+use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
 use crate::stop::Stop;
@@ -80,7 +82,8 @@ impl<'a> Run<'a> {
         context: &'a Context<'a>,
         now: Time,
     ) -> Self {
-        let hands_over = account.deliver.iter().any(|to| matches!(to, Deliver::Pipe(_) | Deliver::Stdout));
+        let directory = ledger::directory(&context.state, &account.mailbox());
+        let hands_over = Configured::of(account, context, &directory).hand_over();
         let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
         Self { account, options, context, now, hands_over, fingerprint, logged_in }
     }

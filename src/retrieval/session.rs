@@ -464,7 +464,7 @@ impl Session<'_, '_> {
         }
         let died = tally.standing.died.clone();
         let queue = Queue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
-        let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
+        let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
         let mut fetch = Fetch {
@@ -488,7 +488,7 @@ impl Session<'_, '_> {
                 .name("committer".to_owned())
                 // It owns the reports, which end with it, however it ends.
                 .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports))
-                .map_err(Error::Pipe)?;
+                .map_err(Error::NoThread)?;
             let fetched = fetch.run();
             drop(fetch.work.take());
             let committed = committer.join().map_err(|_| Error::Bug)?;
@@ -561,7 +561,13 @@ impl Session<'_, '_> {
             self.memory.pipelining = Verdict::InStep;
         }
         let matters = tally.retrieved || deleted > 0;
-        match client.quit(matters)? {
+        let farewell = if matters {
+            client.quit()?
+        } else {
+            client.quit_without_answer()?;
+            Farewell::Unanswered
+        };
+        match farewell {
             Farewell::Confirmed => {
                 let deleted = u64::try_from(deleted).unwrap_or(u64::MAX);
                 self.summary.deleted = self.summary.deleted.saturating_add(deleted);
@@ -651,7 +657,7 @@ fn is_due(entry: &ledger::Entry, policy: &Policy) -> bool {
 
 /// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.
 pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
-    let before = client.login_facts().capabilities_before.as_ref();
+    let before = client.server_facts().capabilities.as_ref();
     [before, client.capabilities()]
         .into_iter()
         .flatten()

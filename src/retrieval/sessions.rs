@@ -8,7 +8,7 @@ use super::run::Run;
 use super::session::{Held, Session};
 use super::{conditions, quick, survey};
 use crate::account::Switch;
-use crate::client::{Ahead, Client, Transaction};
+use crate::client::{Client, Prefetch, Transaction};
 use crate::ledger::memory::{Flight, Limit, Memory, Pipelining};
 use crate::report::{Event, Summary};
 use crate::secret::Secret;
@@ -177,9 +177,9 @@ impl<'a, 'b> Sessions<'a, 'b> {
 
     /// A session that begins with a quick poll's question.  Mostly it ends with it, the maildrop being as it was left;
     /// else it goes on, with the listings on their way.
-    pub(super) fn glance(&mut self, question: Ahead) -> Result<Option<Client<Transaction>>, Error> {
+    pub(super) fn glance(&mut self, question: Prefetch) -> Result<Option<Client<Transaction>>, Error> {
         let mut client = log_in(self.run, self.memory, self.secret, Some(question))?;
-        let glance = match client.glance() {
+        let glance = match client.quick_poll() {
             Ok(glance) => glance,
             Err(e) => {
                 // The server may no longer answer what comes behind the password: the next run doesn't count on it.
@@ -195,10 +195,10 @@ impl<'a, 'b> Sessions<'a, 'b> {
             self.run.report(&Event::Listed { messages: self.summary.listed });
             self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
             conditions::carry(self.memory, self.summary);
-            client.quit(false)?;
+            client.quit_without_answer()?;
             return Ok(None);
         }
-        client.ask_listing(true, true)?;
+        client.ask_listing()?;
         agree_on_pipelining(self.run, self.memory, &mut client);
         Ok(Some(client))
     }
@@ -237,7 +237,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
 
     /// Logs in, and asks for the listings in the same flight.
     fn open(&mut self, held: &Held) -> Result<Client<Transaction>, Error> {
-        let listing = Ahead::Listing {
+        let listing = Prefetch::Listing {
             drop_listing: true,
             headers: match (survey::spot_checks(self.memory), self.memory.limit) {
                 // Where commands are few, one must do.

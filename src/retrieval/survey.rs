@@ -1,7 +1,7 @@
 //! What a maildrop holds, and what is to do with it: the listings, what they put in doubt, and the plan.  A session goes
 //! on from here; `--dry-run` ends here.
 
-use super::destinations;
+use super::destinations::Configured;
 use super::doubts;
 use super::error::Error;
 use super::quick;
@@ -44,7 +44,7 @@ pub(super) fn survey(
 ) -> Result<Survey, Error> {
     let mut policy = policy(run, ledger, client);
     policy.taken = taken;
-    let drop_listing = client.drop_listing_ahead()?;
+    let drop_listing = client.prefetched_drop_listing()?;
     let mut spot_checks = Headers::default();
     spot_checks.take_ahead(client)?;
     let expected = self::spot_checks(memory);
@@ -80,7 +80,10 @@ pub(super) fn survey(
 /// `TOP`.
 pub(super) fn spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
     let Habits { listed, top, .. } = memory.habits;
-    let (Ok(random), true, None) = (clock::random(), top, &memory.pause) else { return [None; 2] };
+    if !top || memory.pause.is_some() {
+        return [None; 2];
+    }
+    let Ok(random) = clock::random() else { return [None; 2] };
     let [a, b, c, d, e, f, g, h]: [u8; 8] = random;
     let draw = |octets: [u8; 4], from: u32| {
         let place = u32::from_le_bytes(octets).checked_rem(from)?;
@@ -126,20 +129,21 @@ impl Headers {
     fn take_ahead(&mut self, client: &mut Client<Transaction>) -> Result<(), Error> {
         let this = std::cell::RefCell::new(self);
         let text = |_, text: &[u8]| this.borrow_mut().take(text);
-        Ok(client.headers_ahead(text, |number, given| this.borrow_mut().end(number, given))?)
+        Ok(client.prefetched_headers(text, |number, given| this.borrow_mut().end(number, given))?)
     }
 }
 
 /// What this run's policies come to.
 pub(super) fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Policy {
-    let destinations = destinations::numbers(run, ledger);
+    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
+    let destinations = Configured::of(run.account, run.context, &directory).numbers(ledger);
     let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
     let utf8 = client.login_facts().utf8;
     Policy { insist: run.options.insist, utf8, window: is_window(client), ..policy }
 }
 
 fn is_window(client: &Client<Transaction>) -> bool {
-    let before = client.login_facts().capabilities_before.as_ref();
+    let before = client.server_facts().capabilities.as_ref();
     [before, client.capabilities()].into_iter().flatten().any(|capabilities| capabilities.google_rico())
 }
 
@@ -202,7 +206,7 @@ pub(super) fn decide(
         // Not asked: that there is nothing at all deserves a second look.
         None => maildrop.is_empty(),
     };
-    let needed = client.has_sizes_ahead()
+    let needed = client.has_prefetched_sizes()
         || lacks
         || (!maildrop.has_sizes() && needs_sizes(&decisions, maildrop, ledger, policy, sizes));
     let mut nameless = Vec::new();

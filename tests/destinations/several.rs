@@ -1,4 +1,6 @@
-//! M18: several destinations of one account.
+//! Several destinations of one account.
+//!
+//! Cases of docs/protocol.md §9: D7, M18.
 
 use super::{account, poll, set_up, small};
 use crate::mailbox::{Served, good, serve};
@@ -39,7 +41,7 @@ fn taken(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn m18_d7_a_retry_serves_only_who_lacks_it() {
+fn retry_serves_only_the_destination_that_lacks_the_message() {
     let (server, sandbox) = scene();
     poll(&sandbox).exits(75).complains("message 2");
     assert_eq!(server.unique_ids("me"), ["uid-2"], "D7: the others are deleted");
@@ -59,7 +61,7 @@ fn m18_d7_a_retry_serves_only_who_lacks_it() {
 }
 
 #[test]
-fn m18_the_message_goes_when_all_have_it() {
+fn message_is_deleted_when_all_destinations_have_it() {
     let (server, sandbox) = scene();
     poll(&sandbox).exits(75);
     std::fs::remove_file(sandbox.path("broken")).unwrap();
@@ -70,7 +72,7 @@ fn m18_the_message_goes_when_all_have_it() {
 }
 
 #[test]
-fn m18_a_destination_out_of_reach_does_not_keep_the_others_waiting() {
+fn unreachable_destination_does_not_block_the_others() {
     // A path of an mbox that is a lock away: the dotlock can't be taken, nor can it be waited for here, so a full one
     // of another sort stands in: an mbox whose folder went away after the first mail.
     let (server, sandbox) = set_up(
@@ -93,7 +95,7 @@ fn m18_a_destination_out_of_reach_does_not_keep_the_others_waiting() {
 /// The program isn't configured, perhaps for this run only, while it lacks a message: who has it doesn't get it again,
 /// and as long as not all have it, it stays.
 #[test]
-fn m18_who_is_not_configured_now_is_waited_for() {
+fn removed_destination_is_waited_for() {
     let (server, sandbox) = scene();
     let config = std::fs::read(sandbox.path(".config/popfetch/config.toml")).unwrap();
     poll(&sandbox).exits(75);
@@ -118,7 +120,7 @@ fn m18_who_is_not_configured_now_is_waited_for() {
 
 /// The set of a message is fixed when it is first staged: a destination that came later has no part in it.
 #[test]
-fn m18_who_is_configured_later_is_not_served_with_what_was_under_way() {
+fn later_added_destination_gets_only_new_mail() {
     let (server, sandbox) = scene();
     poll(&sandbox).exits(75);
     std::fs::remove_file(sandbox.path("broken")).unwrap();

@@ -17,6 +17,7 @@ use super::{
 use crate::account::{Tls, Trust};
 use crate::connection::{Connection, Error, Target};
 use crate::exit::ExitCode;
+use crate::problem::Problem as _;
 use crate::stop::Stop;
 use crate::types::Channel;
 
@@ -140,7 +141,7 @@ fn a_refused_certificate_can_be_seen_and_pinned() {
                 }
                 _ => opened,
             };
-            let hint = outcome.unwrap_err().hint().unwrap();
+            let hint = outcome.unwrap_err().hint().unwrap().into_owned();
             let hex: String = leaf.fingerprint().iter().map(|octet| format!("{octet:02x}")).collect();
             assert!(hint.contains(&format!("it is valid from 2000-01-02 to {last}\n")), "{hint}");
             assert!(hint.contains(&format!("tls-fingerprint = \"sha256:{hex}\"\n")), "{hint}");
@@ -215,7 +216,7 @@ fn handshakes_that_fail() {
             "G7 POP3 in clear",
             b"+OK Dovecot \x1bready.\r\n",
             ExitCode::Protocol,
-            "does not speak TLS: it said \"+OK Dovecot \\x1bready.\"",
+            "does not speak TLS: it sent \"+OK Dovecot \\x1bready.\"",
             Some("starttls"),
         ),
         (
@@ -343,12 +344,13 @@ fn starttls_makes_a_clear_line_safe() {
     let target = target("localhost", port, Tls::StartTls, &trust);
     let mut connection = Connection::open(&target, &CONNECTORS, &Stop::new().unwrap()).unwrap();
     assert_eq!(connection.channel(), Channel::Loopback);
-    assert_eq!(connection.end_point_binding(), None);
+    assert_eq!((connection.end_point_binding(), connection.certificate()), (None, None));
     assert_eq!(take(&mut connection, 5), b"+OK\r\n");
     give(&mut connection, b"STLS\r\n");
     assert_eq!(take(&mut connection, 5), b"+OK\r\n");
     let mut connection = connection.starttls(&target, &CONNECTORS).unwrap();
     assert_eq!(connection.channel(), Channel::Tls);
+    assert!(connection.certificate().is_some_and(|leaf| !leaf.is_empty()));
     assert_eq!(take(&mut connection, 11), b"+OK hello\r\n");
     give(&mut connection, b"QUIT\r\n");
     server.join().unwrap();

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::{DigestsField, KeyField, Notes};
 use crate::message::Digest;
-use crate::proof::{DestinationId, NotedPlace};
+use crate::place::NotedPlace;
+use crate::proof::DestinationId;
 use crate::text;
 use crate::types::{Time, UniqueId, parse_decimal, split_decimal};
 

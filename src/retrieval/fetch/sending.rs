@@ -124,9 +124,9 @@ impl Fetch<'_> {
     fn send(&mut self, next: Send<Delivered>) -> Result<(), Error> {
         match next {
             Send::Question(Question { expected, number }) => match (expected, number) {
-                (Expected::UniqueId(_), Some(number)) => self.client.identify(number)?,
-                (Expected::Size(_), Some(number)) => self.client.weigh(number)?,
-                (Expected::DropListing, _) | (_, None) => self.client.count()?,
+                (Expected::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
+                (Expected::Size(_), Some(number)) => self.client.list_one(number)?,
+                (Expected::DropListing, _) | (_, None) => self.client.drop_listing()?,
             },
             Send::Ask(Job { ask: Ask::Header, number, .. }) => self.client.top(number)?,
             Send::Ask(Job { ask: Ask::Whole, number, .. }) => {

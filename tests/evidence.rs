@@ -1,0 +1,381 @@
+//! What only the server, in this very session, can prove: unique-ids that are the message numbers, copies that differ
+//! each time, many messages that come back together, deletions that the server forgets.
+
+use crate::mailbox::{Served, good, serve};
+use crate::support::mail;
+use crate::support::server::Message;
+
+const KEEP: &str = "leave-on-server = true";
+const DELETE: &str = "leave-on-server = false";
+
+fn body(number: u64) -> Vec<u8> {
+    mail::message(number, 400)
+}
+
+fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
+    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
+}
+
+/// Messages under unique-ids that are their numbers.
+fn counted(numbers: &[u64]) -> Vec<Message> {
+    (1..).zip(numbers).map(|(at, number): (u64, _)| Message::new(at.to_string(), body(*number))).collect()
+}
+
+/// How many commands of this kind the last session sent.
+fn asked(served: &Served, verb: &str) -> usize {
+    let commands = served.server.commands(served.server.sessions());
+    commands.iter().filter(|command| command.split(' ').next() == Some(verb)).count()
+}
+
+#[track_caller]
+fn lists(served: &Served, messages: impl IntoIterator<Item = Message>) {
+    served.server.replace("me", messages);
+    served.fetch().succeeds();
+}
+
+// ---- unique-ids that are the message numbers --------------------------------------------------------------------------
+
+#[test]
+fn where_unique_ids_are_numbers_other_mail_under_a_known_number_is_delivered() {
+    let served = serve(good(counted(&[1, 2, 3])), KEEP);
+    served.fetch().succeeds();
+    served.holds(stored(1..=3));
+    // Another client has deleted the first; as many as before are listed, and as large.
+    lists(&served, counted(&[2, 3, 4]));
+    served.holds(stored(1..=4));
+    lists(&served, counted(&[5, 4, 3]));
+    served.holds(stored(1..=5));
+    served.configure(served.server.port(), DELETE);
+    lists(&served, counted(&[6, 3]));
+    served.holds(stored(1..=6));
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
+#[test]
+fn where_unique_ids_are_numbers_each_poll_looks_at_the_headers() {
+    let served = serve(good(counted(&[1, 2, 3])), KEEP);
+    for _ in 0..4 {
+        served.fetch().succeeds();
+    }
+    assert_eq!(asked(&served, "UIDL"), 1, "{:?}", served.server.commands(4));
+    assert_eq!(asked(&served, "TOP"), 3);
+    // With equal sizes, and the first and the last as they were.
+    lists(&served, counted(&[1, 4, 3]));
+    served.holds(stored(1..=4));
+}
+
+#[test]
+fn nothing_comes_again_when_numbers_become_names() {
+    let served = serve(good(counted(&[1, 2, 3])), KEEP);
+    served.fetch().succeeds();
+    let named = |numbers: &[u64]| -> Vec<Message> {
+        numbers.iter().map(|number| Message::new(format!("name-{number}"), body(*number))).collect()
+    };
+    lists(&served, named(&[1, 2, 3, 4]));
+    served.holds(stored(1..=4));
+    // And back.
+    lists(&served, counted(&[1, 2, 3, 4]));
+    served.holds(stored(1..=4));
+    lists(&served, counted(&[4, 3, 2, 5]));
+    served.holds(stored(1..=5));
+}
+
+#[test]
+fn a_single_message_under_the_unique_id_1_is_no_numbering() {
+    let served = serve(good(counted(&[1])), KEEP);
+    for _ in 0..3 {
+        served.fetch().succeeds();
+    }
+    assert_eq!(served.server.commands(3), ["USER me", "PASS secret", "STAT", "UIDL 1", "QUIT"]);
+}
+
+// ---- copies that differ each time -------------------------------------------------------------------------------------
+
+/// The same message as one more of its copies, which all differ and have nothing that names them.
+fn copy(number: u64) -> Vec<u8> {
+    format!("Subject: a counter\r\n\r\nseen {number:04} times\r\n").into_bytes()
+}
+
+fn copies(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
+    numbers.into_iter().map(|number| mail::stored(&copy(number))).collect()
+}
+
+/// The message is missing from a complete listing, and listed again as its next copy.
+#[track_caller]
+fn comes_back(served: &Served, number: u64) -> crate::support::sandbox::Run {
+    lists(served, []);
+    served.server.replace("me", [Message::new("a", copy(number))]);
+    served.fetch()
+}
+
+/// A mailbox whose one message varies.
+fn varying() -> Served {
+    let served = serve(good([Message::new("a", copy(1))]), KEEP);
+    served.fetch().succeeds();
+    comes_back(&served, 2).succeeds();
+    served.holds(copies(1..=2));
+    served
+}
+
+#[test]
+fn a_message_with_other_contents_each_time_is_delivered_twice_and_no_more() {
+    let served = varying();
+    comes_back(&served, 3).succeeds().complains("comes with other contents each time");
+    served.holds(copies(1..=2));
+    // Reported once, and compared no more.
+    let run = comes_back(&served, 4);
+    run.succeeds().never_says("contents");
+    served.holds(copies(1..=2));
+    assert_eq!(asked(&served, "RETR") + asked(&served, "TOP"), 0);
+}
+
+#[test]
+fn a_message_with_other_contents_each_time_is_delivered_once_more_and_deleted_when_due() {
+    let served = varying();
+    comes_back(&served, 3).succeeds();
+    served.configure(served.server.port(), DELETE);
+    served.server.replace("me", [Message::new("a", copy(4))]);
+    served.fetch().succeeds();
+    served.holds(copies([1, 2, 4]));
+    assert!(served.server.unique_ids("me").is_empty());
+    served.fetch().succeeds();
+    served.holds(copies([1, 2, 4]));
+}
+
+#[test]
+fn a_message_that_varies_is_deleted_when_due_before_it_was_found_out() {
+    let served = varying();
+    served.configure(served.server.port(), DELETE);
+    served.server.replace("me", [Message::new("a", copy(3))]);
+    served.fetch().succeeds();
+    served.holds(copies([1, 2, 3]));
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
+#[test]
+fn a_message_with_other_contents_each_time_goes_when_a_newer_one_makes_it_due() {
+    let served = varying();
+    comes_back(&served, 3).succeeds();
+    served.configure(served.server.port(), "leave-on-server = { newest = 1 }");
+    served.server.replace("me", [Message::new("a", copy(4)), Message::new("b", body(1))]);
+    served.fetch().succeeds();
+    served.holds([copies([1, 2, 4]), stored([1])].concat());
+    assert_eq!(served.server.unique_ids("me"), ["b"]);
+    served.fetch().succeeds();
+    served.holds([copies([1, 2, 4]), stored([1])].concat());
+}
+
+#[test]
+fn a_message_that_says_which_it_is_never_counts_as_varying() {
+    let message = |number| [Message::new("a", body(number))];
+    let served = serve(good(message(1)), KEEP);
+    served.fetch().succeeds();
+    for number in 2..=4 {
+        lists(&served, []);
+        lists(&served, message(number));
+    }
+    served.holds(stored(1..=4));
+}
+
+// ---- many that come back together -------------------------------------------------------------------------------------
+
+const MANY: u64 = 70;
+
+fn many(numbers: impl IntoIterator<Item = u64>) -> Vec<Message> {
+    (1..).zip(numbers).map(|(at, number): (u64, _)| Message::new(format!("uid-{at}"), body(number))).collect()
+}
+
+/// A maildrop of so many that has been empty for a moment, and is back as it was, `times` times; how many were asked for
+/// by `verb` after each.
+#[track_caller]
+fn back_again(served: &Served, times: usize, verb: &str) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for _ in 0..times {
+        lists(served, []);
+        lists(served, many(1..=MANY));
+        counts.push(asked(served, verb));
+    }
+    counts
+}
+
+#[test]
+fn many_that_come_back_are_all_compared_until_they_have_matched_twice() {
+    let served = serve(good(many(1..=MANY)), KEEP);
+    served.fetch().succeeds();
+    let all = MANY as usize;
+    assert_eq!(back_again(&served, 3, "TOP"), [all, all, 16]);
+    let sample = || {
+        let commands = served.server.commands(served.server.sessions()).into_iter();
+        commands.filter(|command| command.starts_with("TOP")).collect::<Vec<_>>()
+    };
+    let before = sample();
+    assert_eq!(back_again(&served, 1, "TOP"), [16]);
+    assert_ne!(sample(), before, "the server could know which are looked at");
+    served.holds(stored(1..=MANY));
+    // All of them other mail, as large: the sixteen show it, and then all are compared.
+    lists(&served, []);
+    lists(&served, many(1001..=1000 + MANY));
+    served.holds(stored((1..=MANY).chain(1001..=1000 + MANY)));
+    // From now on all are compared again.
+    lists(&served, []);
+    lists(&served, many(1001..=1000 + MANY));
+    assert_eq!(asked(&served, "TOP"), all);
+}
+
+#[test]
+fn of_many_that_come_back_without_top_three_are_retrieved() {
+    let served = serve(good(many(1..=MANY)).without("TOP"), KEEP);
+    served.fetch().succeeds();
+    let all = MANY as usize;
+    assert_eq!(back_again(&served, 3, "RETR"), [all, all, 3]);
+    served.holds(stored(1..=MANY));
+}
+
+#[test]
+fn of_many_that_come_back_without_top_the_smallest_are_retrieved() {
+    let message = |number: u64| mail::message(number, 2000 - usize::try_from(number).unwrap() * 20);
+    let messages = || (1..=MANY).map(|number| Message::new(format!("uid-{number}"), message(number)));
+    let served = serve(good(messages()).without("TOP"), KEEP);
+    served.fetch().succeeds();
+    for _ in 0..3 {
+        lists(&served, []);
+        lists(&served, messages());
+    }
+    let mut retrieved = served.server.commands(served.server.sessions());
+    retrieved.retain(|command| command.starts_with("RETR"));
+    retrieved.sort();
+    assert_eq!(retrieved, ["RETR 68", "RETR 69", "RETR 70"]);
+}
+
+#[test]
+fn a_sample_lets_nothing_be_deleted() {
+    let served = serve(good(many(1..=MANY)), KEEP);
+    served.fetch().succeeds();
+    back_again(&served, 3, "TOP");
+    lists(&served, []);
+    served.configure(served.server.port(), DELETE);
+    // One of them is other mail, and the sample may miss it.
+    let mut messages = many(1..=MANY);
+    messages[40] = Message::new("uid-41", body(2000));
+    lists(&served, messages);
+    served.holds(stored((1..=MANY).chain([2000])));
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
+// ---- a listing that is suspect ----------------------------------------------------------------------------------------
+
+/// Each of these listings shows that unique-ids may have moved: all that is known is compared, and so the other mail that is
+/// as large as what it took the place of is found, wherever it stands.
+#[test]
+fn where_a_listing_is_suspect_other_mail_under_a_known_unique_id_is_delivered() {
+    let named = |number: u64| Message::new(format!("uid-{number}"), body(number));
+    let other = || Message::new("uid-30", body(1030));
+    let with_other = |numbers: std::ops::RangeInclusive<u64>| {
+        numbers.map(|number| if number == 30 { other() } else { named(number) }).collect::<Vec<_>>()
+    };
+    let mut reordered = with_other(1..=40);
+    reordered.swap(5, 6);
+    let most_are_gone = [with_other(25..=40), vec![named(41)]].concat();
+    let not_at_the_end = [with_other(1..=39), vec![named(41), named(40)]].concat();
+    for (listing, new) in [(reordered, None), (most_are_gone, Some(41)), (not_at_the_end, Some(41))] {
+        let served = serve(good((1..=40).map(named)), &format!("{KEEP}\nlisting = \"full\""));
+        served.fetch().succeeds();
+        lists(&served, listing);
+        served.fetch().succeeds();
+        served.holds(stored((1..=40).chain(new).chain([1030])));
+    }
+}
+
+// ---- the other mode ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn what_looks_different_in_the_other_mode_comes_again_only_when_it_is_due() {
+    let mut options = good([Message::new("a", copy(1)), Message::new("b", body(2))]);
+    options.before_login.push("UTF8".to_owned());
+    let served = serve(options.instead("UTF8", "+OK\r\n"), &format!("{KEEP}\nutf8 = \"off\""));
+    served.fetch().succeeds();
+    let first = [copies([1]), stored([2])].concat();
+    served.holds(first.clone());
+    // The same mail, larger in the other mode.
+    let other = [&copy(1)[..], b"more\r\n"].concat();
+    served.configure(served.server.port(), &format!("{KEEP}\nlisting = \"full\""));
+    lists(&served, [Message::new("a", &other), Message::new("b", body(2)), Message::new("c", body(3))]);
+    served.fetch().succeeds();
+    let kept = [first, stored([3])].concat();
+    served.holds(kept.clone());
+    served.configure(served.server.port(), DELETE);
+    served.fetch().succeeds();
+    served.holds([kept, vec![mail::stored(&other)]].concat());
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
+#[test]
+fn what_looks_different_in_the_other_mode_puts_nothing_in_doubt() {
+    // As large, and with a header that tells which it is: a spot check may look at it.
+    let mut options = good([Message::new("a", body(1)), Message::new("b", body(2))]);
+    options.before_login.push("UTF8".to_owned());
+    let served = serve(options.instead("UTF8", "+OK\r\n"), &format!("{KEEP}\nutf8 = \"off\""));
+    served.fetch().succeeds();
+    served.configure(served.server.port(), &format!("{KEEP}\nlisting = \"full\""));
+    for _ in 0..4 {
+        lists(&served, [Message::new("a", body(11)), Message::new("b", body(12))]);
+        served.holds(stored(1..=2));
+    }
+    assert_eq!(served.server.count("RETR"), 2);
+}
+
+// ---- what cannot be compared is not deleted ---------------------------------------------------------------------------
+
+#[test]
+fn what_is_too_large_to_be_compared_is_not_deleted() {
+    let large = mail::message(9, 5000);
+    let messages = [Message::new("a", body(1)), Message::new("large", &large), Message::new("b", body(2))];
+    let served = serve(good(messages).without("TOP"), KEEP);
+    served.fetch().succeeds();
+    served.configure(served.server.port(), &format!("{DELETE}\nmax-message-size = 1000"));
+    served.fetch();
+    assert_eq!(served.server.unique_ids("me"), ["large"]);
+    let retrieved = |number: usize| served.server.count(&format!("RETR {number}"));
+    assert_eq!((retrieved(1), retrieved(2), retrieved(3)), (2, 1, 2));
+    served.configure(served.server.port(), DELETE);
+    served.fetch().succeeds();
+    assert!(served.server.unique_ids("me").is_empty());
+    served.holds([stored(1..=2), vec![mail::stored(&large)]].concat());
+}
+
+#[test]
+fn a_message_whose_header_never_ends_is_not_deleted() {
+    let served = serve(good((1..=3).map(|number| Message::new(format!("uid-{number}"), body(number)))), KEEP);
+    served.fetch().succeeds();
+    let endless =
+        [&b"+OK\r\n"[..], &b"X: 0123456789012345678901234567890123456789012345678901\r\n".repeat(320_000)];
+    served.server.change(|options| *options = options.clone().instead("TOP 2", endless.concat()));
+    served.configure(served.server.port(), &format!("{DELETE}\nlisting = \"full\""));
+    assert_ne!(served.fetch().code(), Some(0));
+    assert!(served.server.unique_ids("me").contains(&"uid-2".to_owned()));
+    served.server.change(|options| options.instead.clear());
+    served.fetch();
+    served.fetch().succeeds();
+    assert!(served.server.unique_ids("me").is_empty());
+    served.holds(stored(1..=3));
+}
+
+/// Gmail pops what was retrieved when the session ends in QUIT, and announces that in its own way only.
+#[test]
+fn where_quit_drops_what_was_retrieved_by_googles_word_alone_nothing_is_lost() {
+    let mut messages: Vec<Message> =
+        (1..=3).map(|number| Message::new(format!("uid-{number}"), body(number))).collect();
+    messages[1] = Message::raw("uid-2", &b""[..]).claiming(100);
+    let mut options = good(messages);
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.push("X-GOOGLE-RICO".into());
+    options.retrieved = crate::support::server::Retrieved::Deleted;
+    let served = serve(options, DELETE);
+    served.fetch().exits(75);
+    // Without QUIT nothing was dropped, and nothing deleted; the next run deletes what it recognises.
+    for _ in 0..2 {
+        served.fetch();
+        assert_eq!(served.server.unique_ids("me"), ["uid-2"]);
+    }
+    served.holds(stored([1, 3]));
+}
