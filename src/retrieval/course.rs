@@ -43,7 +43,9 @@ pub(super) struct Course {
 pub(super) struct Ended {
     /// Commands shared a flight.
     pub(super) pipelined: bool,
-    /// Messages asked for since the last answer that named.
+    /// Messages asked for in it.
+    pub(super) asked: usize,
+    /// Of them those since the last answer that named.
     pub(super) void: usize,
     /// One message is certainly the cause.
     pub(super) blamed: bool,

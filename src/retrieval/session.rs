@@ -341,7 +341,7 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         deletes: bool,
     ) -> Result<(), Error> {
-        let Standing { naming, pace, confirmed, answered, .. } = &tally.standing;
+        let Standing { naming, pace, asked, confirmed, answered, .. } = &tally.standing;
         let course = &mut *self.course;
         course.came |= *confirmed > 0;
         course.careful = pace.careful;
@@ -351,6 +351,7 @@ impl Session<'_, '_> {
         brought |= tally.delivered > 0 || !tally.survived.is_empty();
         course.ended = Ended {
             pipelined: course.ended.pipelined,
+            asked: usize::try_from(*asked).unwrap_or(usize::MAX),
             void: tally.void,
             blamed: tally.blamed.is_some(),
             cut_again: tally.cut_again,

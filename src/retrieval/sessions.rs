@@ -162,7 +162,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
         }
         // Before the listing only a server that falls silent is known to have been asked several things at once.
         if self.course.unpipelined || !(ended.pipelined || e.is_silence()) {
-            self.course.careful = ended.void;
+            // What it was is among those that were asked for; what was compared before it is compared again.
+            self.course.careful = ended.asked;
             self.course.disordered = self.course.disordered.saturating_add(1);
             return ended.void > 1 && self.course.disordered < MOST_DISORDERED;
         }
@@ -170,7 +171,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
             self.memory.pipelining = Pipelining::Broken(self.run.now);
         }
         self.course.unpipelined = true;
-        self.course.careful = ended.void;
+        // What it was is among those that were asked for; what was compared before it is compared again.
+        self.course.careful = ended.asked;
         self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
         true
     }

@@ -1,5 +1,6 @@
 //! Plays a story: the server in a thread, the real popfetch in a home of its own, the invariant after each run.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -220,11 +221,14 @@ impl Life {
 
     /// All is well again: every mail that can be delivered must be, and nothing may be left to do.
     fn settle(&mut self, story: &Story) -> Result<(), Violation> {
-        let last = story.steps.iter().rev().find_map(|step| match step {
-            Step::Run(options) => Some(options.destinations.clone()),
+        // All that any run has had: what one of them lacks waits for it.
+        let had = story.steps.iter().filter_map(|step| match step {
+            Step::Run(options) => Some(&options.destinations),
             _ => None,
         });
-        let mut options = Options::plain(last.unwrap_or_else(|| vec![Store::Maildir]));
+        let had: BTreeSet<Store> = had.flatten().copied().collect();
+        let stores = if had.is_empty() { vec![Store::Maildir] } else { had.into_iter().collect() };
+        let mut options = Options::plain(stores);
         let _ = writeln!(self.protocol, "== all is well from here on");
         self.server.lock().world.well = true;
         // First as it is, with everything left on the server.
