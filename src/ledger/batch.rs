@@ -9,7 +9,7 @@ use crate::proof::{
 };
 use crate::types::Time;
 
-use super::line::{DigestsField, KeyField, LONGEST_HEADER, LONGEST_OUTCOME, Line, Notes};
+use super::lines::{DigestsField, KeyField, LONGEST_HEADER, LONGEST_OUTCOME, Line, Notes};
 use super::{Error, Ledger};
 
 /// The lines of a batch, and by the address of its arrival the number of each message that they begin.

@@ -11,9 +11,9 @@ use crate::proof::EntryId;
 use crate::types::Time;
 
 use super::index::Index;
+use super::index::Message;
 use super::journal::{Journal, Window};
-use super::line::{DigestsField, KeyField, Line, Notes, VERSION};
-use super::messages::Message;
+use super::lines::{DigestsField, KeyField, Line, Notes, VERSION};
 use super::{Entry, Error, Extent, FILE, NEW_FILE};
 use crate::account::Mailbox;
 

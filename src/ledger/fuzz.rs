@@ -7,7 +7,7 @@ use crate::types::Time;
 
 use super::index::Index;
 use super::journal;
-use super::line::{self, Line};
+use super::lines::{self, Line};
 use crate::account::Mailbox;
 
 /// Replays arbitrary octets as a ledger: must neither panic nor take more memory than they warrant.
@@ -19,7 +19,7 @@ pub fn fuzz_replay(octets: &[u8]) {
     // The same lines with true checksums come further.
     let mut whole = Vec::new();
     let (user, host) = (Cow::Borrowed(&b"u"[..]), Cow::Borrowed(&b"h"[..]));
-    Line::First { version: line::VERSION, id: "0", user, host, port: 110, generation: 0 }.write(&mut whole);
+    Line::First { version: lines::VERSION, id: "0", user, host, port: 110, generation: 0 }.write(&mut whole);
     Line::Group { number: 1, time: Time(1), clock: Time(1), count: u64::MAX }.write(&mut whole);
     octets.split(|octet| *octet == b'\n').filter_map(Line::parse).for_each(|line| line.write(&mut whole));
     let mut index = Index::new(&[7; 32]);

@@ -4,19 +4,25 @@
 //! What every entry has is packed in [`super::slots`]; what few have lives in a map beside it.  An entry with a message
 //! on its way to its destinations is always open, whatever it was before.
 
+mod destinations;
+mod messages;
+mod slots;
+
 use std::collections::{HashMap, VecDeque};
 
 use crate::message::Digest;
 use crate::proof::{DestinationName, EntryId, Intent, IntentId};
 use crate::types::{Octets, Time};
 
-use super::destinations::Destinations;
-use super::line::{KeyField, Line, Notes};
-use super::messages::{Message, Messages};
-use super::slots::{
+use super::lines::{KeyField, Line, Notes};
+use destinations::Destinations;
+use messages::Messages;
+
+use super::{Entry, State};
+pub(super) use messages::Message;
+use slots::{
     AGAIN, CANDIDATE, DOUBTFUL, Flag, HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, UTF8, VARIES, WEAK,
 };
-use super::{Entry, State};
 
 /// An entry is forgotten when it was missing from complete listings of this many days...
 const FORGET_AFTER_LISTINGS: usize = 10;

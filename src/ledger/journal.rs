@@ -13,7 +13,7 @@ use crate::durable::{self, Step};
 use crate::types::Time;
 
 use super::index::{Index, leaves_working};
-use super::line::{self, LONGEST_HEADER, Line, MAGIC, MAY_BE_PASSED_OVER, VERSION};
+use super::lines::{self, LONGEST_HEADER, Line, MAGIC, MAY_BE_PASSED_OVER, VERSION};
 use super::{Error, Extent};
 use crate::account::Mailbox;
 
@@ -103,7 +103,7 @@ pub(super) fn replay<S: Source + ?Sized>(
                 return Ok(Replayed::nothing());
             }
             Next::Unended(_) => None,
-            Next::Line(line) => line::checked(line),
+            Next::Line(line) => lines::checked(line),
         };
         let Some(content) = content else {
             // The first line was synced under another name before there was a ledger.
@@ -166,7 +166,7 @@ pub(super) fn replay<S: Source + ?Sized>(
 pub(super) fn mailbox(file: &File, path: &Path) -> Result<Option<Mailbox>, Error> {
     let mut lines = Lines::new(file);
     let content = match lines.next().map_err(|e| durable::Error::new(Step::Read, path, e))? {
-        Next::Line(line) => line::checked(line).and_then(Line::parse),
+        Next::Line(line) => lines::checked(line).and_then(Line::parse),
         _ => return Ok(None),
     };
     let name = |octets: &[u8]| String::from_utf8(octets.to_vec()).ok();
@@ -184,7 +184,7 @@ pub(super) fn mailbox(file: &File, path: &Path) -> Result<Option<Mailbox>, Error
 /// When it cannot be read.
 pub(super) fn generation(file: &File) -> io::Result<Option<u64>> {
     Ok(match Lines::new(file).next()? {
-        Next::Line(line) => match line::checked(line).and_then(Line::parse) {
+        Next::Line(line) => match lines::checked(line).and_then(Line::parse) {
             Some(Line::First { generation, .. }) => Some(generation),
             _ => None,
         },
@@ -209,7 +209,7 @@ pub(super) fn ends_in_order<S: Source + ?Sized>(source: &S, octets: u64) -> io::
     let Some(lines) = lines.strip_suffix(b"\n") else { return Ok(false) };
     let mut working = None;
     for line in lines.rsplit(|octet| *octet == b'\n') {
-        let Some(content) = line::checked(line) else { return Ok(false) };
+        let Some(content) = lines::checked(line) else { return Ok(false) };
         if working.is_none() {
             let Some(line) = Line::parse(content) else { return Ok(false) };
             working = leaves_working(&line);
@@ -231,7 +231,7 @@ fn later_group<S: Source + ?Sized>(source: &S, from: u64, group: u64) -> io::Res
         let found = memchr::memmem::find_iter(window, WORD).take_while(|i| *i < CHUNK).find_map(|i| {
             let rest = window.get(i..window.len().min(i + longest))?;
             let line = rest.get(..memchr::memchr(b'\n', rest)?)?;
-            match Line::parse(line::checked(line)?)? {
+            match Line::parse(lines::checked(line)?)? {
                 Line::Group { number, .. } if number > group => Some(number),
                 _ => None,
             }
@@ -551,7 +551,7 @@ impl Journal {
         } else {
             window.line(&self.file, offset).map_err(disk)?
         };
-        match line.and_then(line::checked).and_then(Line::parse).and_then(|line| read(&line)) {
+        match line.and_then(lines::checked).and_then(Line::parse).and_then(|line| read(&line)) {
             Some(value) => Ok(value),
             None => Err(Error::damaged(&self.path, self.number_of(offset), "has changed since it was read")),
         }
@@ -589,7 +589,7 @@ mod tests {
     use super::{CHUNK, Journal, LOOK, Lines, Next, Replayed, Window, ends_in_order, later_group};
     use crate::ledger::Error;
     use crate::ledger::index::Index;
-    use crate::ledger::line::Line;
+    use crate::ledger::lines::Line;
     use crate::types::Time;
 
     const STAMP: (Time, Time) = (Time(1), Time(1));

@@ -5,7 +5,7 @@ use crate::proof::{EntryId, Key};
 use crate::types::{Octets, Time};
 
 use super::journal::Window;
-use super::line::{DigestsField, KeyField, Line, Notes};
+use super::lines::{DigestsField, KeyField, Line, Notes};
 use super::{Entry, Error, Ledger, Record, State};
 
 /// Which of our messages a listed one was recognised as.

@@ -26,20 +26,21 @@
 //! never silently started afresh.
 
 mod batch;
+mod codec;
 mod compaction;
-mod destinations;
+
+mod entry;
 mod error;
-mod facts;
 mod fuzz;
 mod index;
 mod journal;
-mod line;
+mod lines;
 pub mod lock;
 mod maildrop;
 pub mod memory;
-mod messages;
-mod release;
-mod slots;
+
+mod recover;
+
 #[cfg(test)]
 mod tests;
 
@@ -58,17 +59,17 @@ use crate::proof::{
 use crate::text;
 use crate::types::{MessageNumber, Time, UniqueId};
 
+pub use entry::{Entry, Extent, Record, State};
 pub use error::Error;
-pub use facts::{Entry, Extent, Record, State};
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
 pub use maildrop::{Asked, Match};
-pub use release::Unfinished;
+pub use recover::Unfinished;
 
 use compaction::{Heading, Shape, key_and_digests};
 use index::{Index, leaves_working};
 use journal::{Journal, Window};
-use line::{KeyField, Line, VERSION};
+use lines::{KeyField, Line, VERSION};
 
 /// The ledger's name in the mailbox's directory.
 const FILE: &str = "ledger";

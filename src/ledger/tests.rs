@@ -684,13 +684,13 @@ fn a_hundred_thousand_entries_load() {
     text.append(&mut octets(home.path()));
     for i in 0..100_000 {
         let unique_id = format!("{i:016x}");
-        let line = super::line::Line::Known {
+        let line = super::lines::Line::Known {
             state: State::Delivered,
-            key: super::line::KeyField::UniqueId(unique_id.as_bytes().into()),
+            key: super::lines::KeyField::UniqueId(unique_id.as_bytes().into()),
             listed: Some(i),
             delivered: Some(NOW),
-            digests: Some(super::line::DigestsField::Value(digests("same"))),
-            notes: super::line::Notes::default(),
+            digests: Some(super::lines::DigestsField::Value(digests("same"))),
+            notes: super::lines::Notes::default(),
         };
         line.write(&mut text);
     }
@@ -745,7 +745,7 @@ fn another_mailbox_or_version_is_refused() {
     assert!(matches!(Ledger::read(home.path(), &other, NOW), Err(Error::Damaged { line: 1, .. })));
     let mut newer = Vec::new();
     let (user, host) = (b"me@example.com"[..].into(), b"pop.example.com"[..].into());
-    super::line::Line::First { version: 3, id: "0", user, host, port: 110, generation: 1 }.write(&mut newer);
+    super::lines::Line::First { version: 3, id: "0", user, host, port: 110, generation: 1 }.write(&mut newer);
     let refused = load(&newer).unwrap_err();
     assert!(refused.to_string().contains("newer popfetch"), "{refused}");
 }

@@ -17,13 +17,13 @@ use siphasher::sip128::SipHasher13;
 use crate::proof::EntryId;
 use crate::types::Time;
 
-use super::State;
-use super::index::Contradiction;
-use super::line::KeyField;
+use super::Contradiction;
+use crate::ledger::State;
+use crate::ledger::lines::KeyField;
 
 /// An entry.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slot {
+pub(in crate::ledger) struct Slot {
     hash: u64,
     /// The rest of the fingerprint.
     rest: [u8; 7],
@@ -36,7 +36,7 @@ pub(super) struct Slot {
     /// The state in the low three bits, flags above.
     bits: u8,
     /// The day since which complete listings have lacked it, or on which it was deleted; 0 is none.
-    pub(super) absent: u16,
+    pub(in crate::ledger) absent: u16,
 }
 
 /// 120 bits of a key's keyed digest: the hash for the table, and what tells keys of equal hashes apart.
@@ -55,28 +55,28 @@ impl Fingerprint {
 
 /// A property that an entry has or lacks: a bit of [`Slot::bits`] in the low octet, of [`Slot::more`] in the high one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flag(u16);
+pub(in crate::ledger) struct Flag(u16);
 
 /// Something about it is kept elsewhere, as with few others.
-pub(super) const RARE: Flag = Flag(0x08);
+pub(in crate::ledger) const RARE: Flag = Flag(0x08);
 /// It was in the last complete listing, or has come since.
-pub(super) const PRESENT: Flag = Flag(0x10);
+pub(in crate::ledger) const PRESENT: Flag = Flag(0x10);
 /// It was reported as too large.
-pub(super) const LARGE: Flag = Flag(0x20);
+pub(in crate::ledger) const LARGE: Flag = Flag(0x20);
 /// At least one message of this key was delivered, seen or recorded.
-pub(super) const HELD: Flag = Flag(0x40);
+pub(in crate::ledger) const HELD: Flag = Flag(0x40);
 /// The last such was only seen or recorded: no word to delete it by.
-pub(super) const WEAK: Flag = Flag(0x80);
+pub(in crate::ledger) const WEAK: Flag = Flag(0x80);
 /// Its key may stand for another message by now: to be compared before it counts as known.
-pub(super) const DOUBTFUL: Flag = Flag(0x0100);
+pub(in crate::ledger) const DOUBTFUL: Flag = Flag(0x0100);
 /// Its key was delivered again after a comparison had failed.
-pub(super) const AGAIN: Flag = Flag(0x0200);
+pub(in crate::ledger) const AGAIN: Flag = Flag(0x0200);
 /// The server's copies of it differ from one retrieval to the next.
-pub(super) const VARIES: Flag = Flag(0x0400);
+pub(in crate::ledger) const VARIES: Flag = Flag(0x0400);
 /// It was delivered from a session in UTF-8 mode (RFC 6856).
-pub(super) const UTF8: Flag = Flag(0x0800);
+pub(in crate::ledger) const UTF8: Flag = Flag(0x0800);
 /// While the server's renumbering is sorted out: a message that may be listed under another key now.
-pub(super) const CANDIDATE: Flag = Flag(0x1000);
+pub(in crate::ledger) const CANDIDATE: Flag = Flag(0x1000);
 
 const STATE: u8 = 0x07;
 const DELETED: u8 = 4;
@@ -86,7 +86,7 @@ const HUGE: u32 = u32::MAX - 1;
 
 /// A size as a slot holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Listed {
+pub(in crate::ledger) enum Listed {
     /// `LIST` was not asked.
     Unknown,
     /// What it said.
@@ -100,7 +100,7 @@ impl Slot {
         Fingerprint { hash: self.hash, rest: self.rest }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(in crate::ledger) fn state(&self) -> State {
         match self.bits & STATE {
             1 => State::Seen,
             2 => State::Recorded,
@@ -111,18 +111,18 @@ impl Slot {
     }
 
     /// Whether it is deleted, and a listing has lacked it since.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(in crate::ledger) fn is_gone(&self) -> bool {
         self.bits & STATE == GONE
     }
 
     /// Says so, or takes it back, of one that is deleted; of any other it means nothing.
-    pub(super) fn set_gone(&mut self, gone: bool) {
+    pub(in crate::ledger) fn set_gone(&mut self, gone: bool) {
         if self.state() == State::Deleted {
             self.bits = self.bits & !STATE | if gone { GONE } else { DELETED };
         }
     }
 
-    pub(super) fn set_state(&mut self, state: State) {
+    pub(in crate::ledger) fn set_state(&mut self, state: State) {
         self.bits = self.bits & !STATE
             | match state {
                 State::Open => 0,
@@ -137,16 +137,16 @@ impl Slot {
         u16::from_le_bytes([self.bits, self.more])
     }
 
-    pub(super) fn is(&self, flag: Flag) -> bool {
+    pub(in crate::ledger) fn is(&self, flag: Flag) -> bool {
         self.flags() & flag.0 != 0
     }
 
-    pub(super) fn set(&mut self, flag: Flag, up: bool) {
+    pub(in crate::ledger) fn set(&mut self, flag: Flag, up: bool) {
         let flags = if up { self.flags() | flag.0 } else { self.flags() & !flag.0 };
         [self.bits, self.more] = flags.to_le_bytes();
     }
 
-    pub(super) fn listed(&self) -> Listed {
+    pub(in crate::ledger) fn listed(&self) -> Listed {
         match self.listed {
             UNKNOWN => Listed::Unknown,
             HUGE => Listed::Huge,
@@ -154,27 +154,27 @@ impl Slot {
         }
     }
 
-    pub(super) fn set_listed(&mut self, octets: Option<u64>) {
+    pub(in crate::ledger) fn set_listed(&mut self, octets: Option<u64>) {
         let short = |octets| u32::try_from(octets).ok().filter(|short| *short < HUGE).unwrap_or(HUGE);
         self.listed = octets.map_or(UNKNOWN, short);
     }
 
     /// When it was delivered last; meaningless unless it is [`HELD`].
-    pub(super) fn delivered(&self) -> Time {
+    pub(in crate::ledger) fn delivered(&self) -> Time {
         Time(i64::from(self.delivered))
     }
 
-    pub(super) fn set_delivered(&mut self, time: Time) {
+    pub(in crate::ledger) fn set_delivered(&mut self, time: Time) {
         self.delivered = u32::try_from(time.0.max(0)).unwrap_or(u32::MAX);
     }
 
     /// Where its line is: the one with its digests, once it has any.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::ledger) fn offset(&self) -> u64 {
         let [a, b, c, d, e] = self.offset;
         u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
     }
 
-    pub(super) fn set_offset(&mut self, offset: u64) {
+    pub(in crate::ledger) fn set_offset(&mut self, offset: u64) {
         if let Some(packed) = packed(offset) {
             self.offset = packed;
         }
@@ -190,7 +190,7 @@ fn packed(offset: u64) -> Option<[u8; 5]> {
 
 /// All entries, in the order in which they became known.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(in crate::ledger) struct Slots {
     unique_ids: SipHasher13,
     headers: SipHasher13,
     slots: Vec<Slot>,
@@ -199,7 +199,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
+    pub(in crate::ledger) fn new(key: &[u8; 32]) -> Self {
         let (first, second) = key.split_at(16);
         // Two keys: a unique-id that reads like a digest is no header's.
         let hasher = |half: &[u8]| SipHasher13::new_with_key(half.first_chunk().unwrap_or(&[0; 16]));
@@ -208,32 +208,32 @@ impl Slots {
     }
 
     /// Makes room for so many entries.
-    pub(super) fn expect(&mut self, entries: usize) {
+    pub(in crate::ledger) fn expect(&mut self, entries: usize) {
         self.slots.reserve_exact(entries.saturating_sub(self.slots.len()));
     }
 
-    pub(super) fn len(&self) -> u32 {
+    pub(in crate::ledger) fn len(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
-    pub(super) fn get(&self, entry: EntryId) -> Option<&Slot> {
+    pub(in crate::ledger) fn get(&self, entry: EntryId) -> Option<&Slot> {
         self.slots.get(usize::try_from(entry.0).ok()?)
     }
 
-    pub(super) fn get_mut(&mut self, entry: EntryId) -> Option<&mut Slot> {
+    pub(in crate::ledger) fn get_mut(&mut self, entry: EntryId) -> Option<&mut Slot> {
         self.slots.get_mut(usize::try_from(entry.0).ok()?)
     }
 
-    pub(super) fn find(&self, key: &KeyField<'_>) -> Option<EntryId> {
+    pub(in crate::ledger) fn find(&self, key: &KeyField<'_>) -> Option<EntryId> {
         self.find_fingerprint(self.fingerprint(key))
     }
 
-    pub(super) fn find_unique_id(&self, unique_id: &[u8]) -> Option<EntryId> {
+    pub(in crate::ledger) fn find_unique_id(&self, unique_id: &[u8]) -> Option<EntryId> {
         self.find_fingerprint(self.fingerprint_of_unique_id(unique_id))
     }
 
     /// As [`Slots::find_unique_id`], with a look first at the entry that became known behind the one found last.
-    pub(super) fn follow(&self, last: Option<EntryId>, unique_id: &[u8]) -> Option<EntryId> {
+    pub(in crate::ledger) fn follow(&self, last: Option<EntryId>, unique_id: &[u8]) -> Option<EntryId> {
         let fingerprint = self.fingerprint_of_unique_id(unique_id);
         let next = EntryId(last.map_or(0, |last| last.0.saturating_add(1)));
         match self.get(next) {
@@ -264,17 +264,17 @@ impl Slots {
     }
 
     /// Changes every entry.
-    pub(super) fn change_all(&mut self, change: impl FnMut(&mut Slot)) {
+    pub(in crate::ledger) fn change_all(&mut self, change: impl FnMut(&mut Slot)) {
         self.slots.iter_mut().for_each(change);
     }
 
     /// Every entry, oldest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+    pub(in crate::ledger) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter()
     }
 
     /// The entry of a key, and whether it had to be made: open, present, with its line at `offset`.
-    pub(super) fn insert(
+    pub(in crate::ledger) fn insert(
         &mut self,
         key: &KeyField<'_>,
         offset: u64,
@@ -287,7 +287,7 @@ impl Slots {
     }
 
     /// Makes the entry of a key that is known to have none, and lets `fill` say what it is like.
-    pub(super) fn add(
+    pub(in crate::ledger) fn add(
         &mut self,
         key: &KeyField<'_>,
         offset: u64,
@@ -343,7 +343,7 @@ mod tests {
         AGAIN, CANDIDATE, DOUBTFUL, HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, UTF8, VARIES, WEAK,
     };
     use crate::ledger::State;
-    use crate::ledger::line::KeyField;
+    use crate::ledger::lines::KeyField;
 
     #[test]
     fn an_entry_is_32_octets() {

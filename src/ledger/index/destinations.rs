@@ -2,14 +2,14 @@
 
 use crate::proof::{DestinationId, DestinationKind, DestinationName, DestinationRecord};
 
-use super::index::Contradiction;
+use super::Contradiction;
 
 /// Octets of a destination's line without its address, about.
 const LINE_OCTETS: u64 = 80;
 
 /// Destinations by number.
 #[derive(Debug, Default)]
-pub(super) struct Destinations {
+pub(in crate::ledger) struct Destinations {
     records: Vec<DestinationRecord>,
     /// Whether anything was ever delivered there.
     used: Vec<bool>,
@@ -17,12 +17,12 @@ pub(super) struct Destinations {
 
 impl Destinations {
     /// In the order of their numbers.
-    pub(super) fn records(&self) -> &[DestinationRecord] {
+    pub(in crate::ledger) fn records(&self) -> &[DestinationRecord] {
         &self.records
     }
 
     /// Enters a destination, or its new inode; how many octets more a compacted ledger has by that.
-    pub(super) fn enter(
+    pub(in crate::ledger) fn enter(
         &mut self,
         id: DestinationId,
         name: DestinationName,
@@ -48,19 +48,19 @@ impl Destinations {
     }
 
     /// Something was delivered there.
-    pub(super) fn use_now(&mut self, id: DestinationId) {
+    pub(in crate::ledger) fn use_now(&mut self, id: DestinationId) {
         if let Some(used) = self.used.get_mut(usize::from(id.0)) {
             *used = true;
         }
     }
 
     /// Whether anything was ever delivered there.
-    pub(super) fn is_used(&self, id: DestinationId) -> bool {
+    pub(in crate::ledger) fn is_used(&self, id: DestinationId) -> bool {
         self.used.get(usize::from(id.0)).copied().unwrap_or(false)
     }
 
     /// Whether what goes there is printed and gone.
-    pub(super) fn is_stream(&self, id: DestinationId) -> bool {
+    pub(in crate::ledger) fn is_stream(&self, id: DestinationId) -> bool {
         self.records
             .get(usize::from(id.0))
             .is_some_and(|known| known.name.kind == DestinationKind::Stdout && known.name.address == b"-")

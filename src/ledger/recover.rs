@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::proof::{DestinationId, IntentId};
 
-use super::line::{DigestsField, KeyField, Line, Notes};
-use super::messages::Message;
+use super::index::Message;
+use super::lines::{DigestsField, KeyField, Line, Notes};
 use super::{Error, Ledger};
 
 /// A message that is on its way.

@@ -36,8 +36,6 @@
 //! DIGESTS are three fields: message, header, identity.  `-` stands for what is not known.  A line whose word begins with
 //! `also-` may be passed over by a reader that doesn't know it; any other unknown word is damage.
 
-mod fields;
-
 use std::borrow::Cow;
 use std::io::Write as _;
 
@@ -47,7 +45,7 @@ use crate::text;
 use crate::types::{Time, UniqueId, parse_decimal};
 
 use super::State;
-use fields::{Fields, short, shorter, unescape};
+use super::codec::{Fields, short, shorter, unescape};
 
 /// The first word of every ledger.
 pub(super) const MAGIC: &[u8] = b"popfetch-ledger";
@@ -266,7 +264,7 @@ impl<'a> From<&'a Key> for KeyField<'a> {
 }
 
 impl<'a> KeyField<'a> {
-    fn parse(field: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(field: &'a [u8]) -> Option<Self> {
         let (sort, rest) = field.split_at_checked(2)?;
         match sort {
             b"u:" => unescape(rest).filter(|octets| UniqueId::new(octets).is_some()).map(Self::UniqueId),

@@ -1,8 +1,8 @@
-//! A line taken apart, field by field.  Must not know which fields which line has ([`super::Line`]).
+//! A line taken apart, field by field.  Must not know which fields which line has ([`super::lines`]).
 
 use std::borrow::Cow;
 
-use super::{DigestsField, KeyField, Notes};
+use super::lines::{self, DigestsField, KeyField, Notes};
 use crate::message::Digest;
 use crate::proof::{DestinationId, NotedPlace};
 use crate::text;
@@ -149,7 +149,7 @@ impl<'a> Fields<'a> {
                 b"header" => notes.headers.push(Digest::parse(value)?),
                 b"failures" => notes.failures = shorter(value)?,
                 b"retry" => notes.retry_after = Some(time(value)?),
-                _ if name.starts_with(super::MAY_BE_PASSED_OVER) => {}
+                _ if name.starts_with(lines::MAY_BE_PASSED_OVER) => {}
                 _ => return None,
             }
         }
