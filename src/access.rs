@@ -10,6 +10,7 @@
 //! The rights are those of one thread (Linux has them per thread): its effective user and group, and its groups.  The
 //! real and the saved user stay root's, so that the user can neither signal nor trace the process.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -22,12 +23,15 @@ use std::process::{Child, Command};
 use nix::unistd::{Group, User};
 use rustix::fs::OFlags;
 
+use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::text::printable;
 
 /// Symbolic links that are followed on one path, at most: as many as Linux does.
 const MOST_LINKS: u32 = 40;
 
-/// A file or directory that is not to be used as it is.
+/// A file or directory that is not to be used as it is: typically another user can change it, or the directory in which
+/// it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct Error {
@@ -40,6 +44,16 @@ pub struct Error {
 impl Error {
     fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { what: what.into(), hint: hint.into() }
+    }
+}
+
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.hint))
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Configuration
     }
 }
 
@@ -358,7 +372,8 @@ pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
 /// With the command that corrects it.
 pub fn check_private(path: &Path, metadata: &Metadata, owner: Option<&Owner>) -> Result<(), Error> {
     let shown = shown(path);
-    if let Some(stranger) = stranger(metadata).filter(|uid| owner.is_none_or(|owner| owner.uid != *uid)) {
+    if let Some(stranger) = stranger(metadata, us()).filter(|uid| owner.is_none_or(|owner| owner.uid != *uid))
+    {
         return Err(Error::new(
             format!("{shown} holds a secret and belongs to another user (uid {stranger})"),
             format!("make it your own: chown \"$(id -u)\" {}", shell_word(path)),
@@ -402,11 +417,13 @@ fn is_read_only(path: &Path) -> bool {
 /// # Errors
 /// Naming the first file or directory in question.
 pub fn check_path(path: &Path) -> Result<(), Error> {
-    let end = fs::canonicalize(path).ok();
-    walk(path, |at, metadata| {
-        let shown = shown(at);
-        if let Some(uid) = stranger(metadata).filter(|uid| !stands_for_root(*uid)) {
-            let what = if Some(at) == end.as_deref() {
+    // What can't be followed is for whoever opens it to report.
+    let Ok(way) = std::path::absolute(path) else { return Ok(()) };
+    let us = us();
+    walk(Path::new("/"), &way, |at, metadata, is_end| {
+        if let Some(uid) = stranger(metadata, us).filter(|uid| !stands_for_root(*uid)) {
+            let shown = shown(at);
+            let what = if is_end {
                 format!("{shown} belongs to {}", name_of(uid))
             } else {
                 format!("{} can be replaced by {}, who owns {shown}", self::shown(path), name_of(uid))
@@ -419,46 +436,61 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
         let mode = metadata.mode();
         let by_all = mode & 0o002 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0);
         if by_all {
-            let what = format!("everybody can change {shown} (mode {:03o})", mode & 0o7777);
+            let what = format!("everybody can change {} (mode {:03o})", shown(at), mode & 0o7777);
             return Err(Error::new(what, format!("chmod o-w {}", shell_word(at))));
         }
-        if mode & 0o020 != 0 && Some(at) == end.as_deref() && !is_private_group(metadata.gid()) {
-            let what = format!("its group can change {shown} (mode {:03o})", mode & 0o7777);
+        if mode & 0o020 != 0 && is_end && !is_private_group(metadata.gid()) {
+            let what = format!("its group can change {} (mode {:03o})", shown(at), mode & 0o7777);
             return Err(Error::new(what, format!("chmod g-w {}", shell_word(at))));
         }
         Ok(())
     })
+    .map(drop)
 }
 
-/// Refuses to go on as root where others lay the way to a destination: one that belongs to somebody else, or that
-/// somebody else could lead elsewhere.  With `owner` the system watches over that (see [`Owner::act`]), and what the path
-/// leads to must be that user's.  Not as root: everybody's rights are what they are.
+/// Refuses to go on as root where others lay the way to a destination, or to one of `parts` of it: one that belongs to
+/// somebody else, or that somebody else could lead elsewhere.  With `owner` the system watches over that (see
+/// [`Owner::act`]), and what the path leads to must be that user's.  Not as root: everybody's rights are what they are.
 ///
 /// # Errors
 /// With whom to run as.
-pub fn check_destination(path: &Path, owner: Option<&Owner>) -> Result<(), Error> {
+pub fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owner>) -> Result<(), Error> {
     if let Some(owner) = owner {
         let _acting = owner.act()?;
-        return match fs::metadata(path) {
-            Ok(metadata) if metadata.uid() != owner.uid => {
-                let what = format!(
-                    "{} belongs to {}, not to {}",
-                    shown(path),
-                    name_of(metadata.uid()),
-                    name_of(owner.uid)
-                );
-                Err(Error::new(what, format!("set owner = \"{}\", or another path", name_of(metadata.uid()))))
-            }
-            // What isn't there, or can't be seen, is told by whoever opens it.
-            _ => Ok(()),
-        };
+        let mut paths = std::iter::once(path.to_owned()).chain(parts.iter().map(|part| path.join(part)));
+        return paths.try_for_each(|path| belongs_to(&path, owner));
     }
     if !is_root() {
         return Ok(());
     }
-    walk(path, |at, metadata| {
+    let Ok(way) = std::path::absolute(path) else { return Ok(()) };
+    let Some(place) = check_way_of_root(Path::new("/"), &way, path)? else { return Ok(()) };
+    // The way to the whole has been looked at: of each part, only what comes behind it.
+    parts.iter().try_for_each(|part| check_way_of_root(&place, Path::new(part), &path.join(part)).map(drop))
+}
+
+/// Whether what is there, if anything, is that user's.
+fn belongs_to(path: &Path, owner: &Owner) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.uid() != owner.uid => {
+            let what = format!(
+                "{} belongs to {}, not to {}",
+                shown(path),
+                name_of(metadata.uid()),
+                name_of(owner.uid)
+            );
+            Err(Error::new(what, format!("set owner = \"{}\", or another path", name_of(metadata.uid()))))
+        }
+        // What isn't there, or can't be seen, is reported by whoever opens it.
+        _ => Ok(()),
+    }
+}
+
+/// The way of [`walk`], of which root must not leave any step to others; `path` is what the user calls its end.
+fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
+    walk(start, way, |at, metadata, _| {
         let mode = metadata.mode();
-        if let Some(uid) = stranger(metadata).filter(|uid| !stands_for_root(*uid)) {
+        if let Some(uid) = stranger(metadata, 0).filter(|uid| !stands_for_root(*uid)) {
             let name = name_of(uid);
             let what = if at == path {
                 format!("{} belongs to {name}, and popfetch runs as root", shown(path))
@@ -483,8 +515,8 @@ pub fn check_destination(path: &Path, owner: Option<&Owner>) -> Result<(), Error
 }
 
 /// The owner, when it is neither we nor root.
-fn stranger(metadata: &Metadata) -> Option<u32> {
-    Some(metadata.uid()).filter(|&owner| owner != us() && owner != 0)
+fn stranger(metadata: &Metadata, us: u32) -> Option<u32> {
+    Some(metadata.uid()).filter(|&owner| owner != us && owner != 0)
 }
 
 /// In a user namespace (a container, systemd's PrivateUsers=) everybody from outside, root too, shows as one number.
@@ -512,40 +544,39 @@ fn name_of(uid: u32) -> String {
     user.map_or_else(|| uid.to_string(), |user| printable(user.name.as_bytes()))
 }
 
-/// Goes along a path from `/`, link by link, and shows each directory, link, and the end, as far as there is something.
-fn walk(path: &Path, mut visit: impl FnMut(&Path, &Metadata) -> Result<(), Error>) -> Result<(), Error> {
+/// Goes along a path from the directory `start`, link by link, and shows each directory, link, and the end, as far as
+/// there is something, with whether it is the end.  Returns where the path leads; `None` where there's nothing.
+fn walk(
+    start: &Path,
+    path: &Path,
+    mut visit: impl FnMut(&Path, &Metadata, bool) -> Result<(), Error>,
+) -> Result<Option<PathBuf>, Error> {
     let pieces = |path: &Path| -> Vec<OsString> {
         path.components().rev().map(|piece| piece.as_os_str().to_owned()).collect()
     };
-    // What can't be followed is for whoever opens it to tell.
-    let Ok(path) = std::path::absolute(path) else { return Ok(()) };
-    let mut left = pieces(&path);
-    let mut at = PathBuf::from("/");
+    let (mut at, mut left) = (start.to_owned(), pieces(path));
     let mut links = 0_u32;
     while let Some(piece) = left.pop() {
         let next = match Path::new(&piece).components().next() {
-            Some(Component::ParentDir) => {
-                at.pop();
-                continue;
-            }
-            Some(Component::CurDir) | None => continue,
+            Some(Component::ParentDir) => at.parent().unwrap_or(&at).to_owned(),
+            Some(Component::CurDir) | None => at.clone(),
             Some(Component::RootDir | Component::Prefix(_)) => PathBuf::from("/"),
             Some(Component::Normal(name)) => at.join(name),
         };
-        let Ok(metadata) = fs::symlink_metadata(&next) else { return Ok(()) };
-        visit(&next, &metadata)?;
+        let Ok(metadata) = fs::symlink_metadata(&next) else { return Ok(None) };
+        visit(&next, &metadata, left.is_empty() && !metadata.is_symlink())?;
         if metadata.is_symlink() {
             links = links.saturating_add(1);
-            let Ok(target) = fs::read_link(&next) else { return Ok(()) };
+            let Ok(target) = fs::read_link(&next) else { return Ok(None) };
             if links > MOST_LINKS {
-                return Ok(());
+                return Ok(None);
             }
             left.extend(pieces(&target));
         } else {
             at = next;
         }
     }
-    Ok(())
+    Ok(Some(at))
 }
 
 /// A path for people.
@@ -650,12 +681,23 @@ mod tests {
                 chown(&foreign, Some(12_345), None).unwrap();
                 assert!(check_path(&file).unwrap_err().what.contains("12345"), "{path}");
                 assert!(
-                    check_destination(&file, None).unwrap_err().hint.contains("owner = \"12345\""),
+                    check_destination(&file, &[], None).unwrap_err().hint.contains("owner = \"12345\""),
                     "{path}"
                 );
                 us_only(&foreign);
             }
-            assert!(check_path(&file).is_ok() && check_destination(&file, None).is_ok());
+            assert!(check_path(&file).is_ok() && check_destination(&file, &[], None).is_ok());
+            // Of a directory, a part counts as well, and where it leads.
+            symlink(home.join("open"), home.join("ours/part")).unwrap();
+            let parts = |parts: &[&str]| check_destination(&home.join("ours"), parts, None);
+            assert!(parts(&["file", "part", "missing"]).is_ok());
+            for path in ["ours/file", "open"] {
+                let foreign = home.join(path);
+                chown(&foreign, Some(12_345), None).unwrap();
+                let error = parts(&["part", "file"]).unwrap_err();
+                assert!(error.what.contains(path) && error.hint.contains("12345"), "{path}: {error}");
+                us_only(&foreign);
+            }
             mode(&file, 0o660);
             chown(&file, None, Some(12_345)).unwrap();
             assert!(check_path(&file).unwrap_err().what.contains("group"));

@@ -8,6 +8,7 @@
 //! A sync that failed must not be repeated on the same file: the kernel reports the loss once, and a second call
 //! succeeds over it.  Callers drop what depended on it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -20,6 +21,7 @@ use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 
 /// What was being done when the disk refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,33 +81,6 @@ impl Error {
         Self { step, path: path.to_owned(), source: source.into() }
     }
 
-    /// 73 when something could not be created, 74 when it could not be read, written or synced.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self.step {
-            Step::Open | Step::MakeDirectory | Step::Rename => ExitCode::CannotCreate,
-            Step::Read | Step::Write | Step::Reserve | Step::Sync | Step::Truncate | Step::Remove => {
-                ExitCode::LocalIo
-            }
-        }
-    }
-
-    /// What to do about it, where the system's word tells.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.source.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
-                Some("make room on that disk, or raise the quota")
-            }
-            Some(Errno::ACCESS | Errno::PERM) => Some(
-                "the user that runs popfetch lacks the permission for it: change the owner or the mode (ls -ld shows \
-                 them), or name another place",
-            ),
-            Some(Errno::ROFS) => Some("that file system can only be read: name another place"),
-            _ => None,
-        }
-    }
-
     /// Whether the disk or the user's quota is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -113,6 +88,32 @@ impl Error {
             self.source.raw_os_error().map(Errno::from_raw_os_error),
             Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG)
         )
+    }
+}
+
+impl Problem for Error {
+    /// Where the system's reason suggests something.
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self.source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => "make room on that disk, or raise the quota",
+            Some(Errno::ACCESS | Errno::PERM) => {
+                "the user that runs popfetch lacks the permission for it: change the owner or the mode (ls -ld shows \
+                 them), or name another place"
+            }
+            Some(Errno::ROFS) => "that file system can only be read: name another place",
+            _ => return None,
+        };
+        Some(hint.into())
+    }
+
+    /// 73 when something could not be created, 74 when it could not be read, written or synced.
+    fn exit_code(&self) -> ExitCode {
+        match self.step {
+            Step::Open | Step::MakeDirectory | Step::Rename => ExitCode::CannotCreate,
+            Step::Read | Step::Write | Step::Reserve | Step::Sync | Step::Truncate | Step::Remove => {
+                ExitCode::LocalIo
+            }
+        }
     }
 }
 

@@ -39,6 +39,7 @@ pub mod exit;
 pub mod ledger;
 pub mod message;
 pub mod plan;
+pub mod problem;
 pub mod proof;
 pub mod protocol;
 pub mod report;

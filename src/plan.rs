@@ -308,6 +308,9 @@ fn goes_now(entry: &Entry, policy: &Policy) -> bool {
 /// `max-messages` and `max-bytes` count what is delivered, in the order of the listing: what is new first, then what failed
 /// before, so that it never keeps new mail waiting.  What is compared counts only once it proves to be other mail.
 fn limit(decisions: &mut [Decision], maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
+    if policy.max_messages.is_none() && policy.max_bytes.is_none() {
+        return;
+    }
     let mut allowance = Allowance::new(policy);
     let turn = |decision: &Decision, listed: &Listed<'_>| match (decision, listed.who) {
         (Decision::Retrieve(_), Who::Known(id)) if ledger.entry(id).failures > 0 => Some(1),

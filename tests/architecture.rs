@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The floor: no room below but one another, and every room above may know them.
     ("exit", &[]),
+    ("problem", &[]),
     ("secret", &[]),
     ("text", &[]),
     ("types", &[]),
@@ -73,7 +74,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What every room may import: words that all share.
-pub(crate) const FLOOR: &[&str] = &["exit", "secret", "text", "types"];
+pub(crate) const FLOOR: &[&str] = &["exit", "problem", "secret", "text", "types"];
 
 /// What only the rooms named may import, though they lie inside of others.
 const PRIVATE: &[(&str, &[&str])] = &[

@@ -24,6 +24,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use popfetch::problem::Problem as _;
 use popfetch::protocol::command::Command;
 use popfetch::protocol::error::Error;
 use popfetch::protocol::session::{Event, Reply, Session};

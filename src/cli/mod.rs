@@ -17,6 +17,7 @@ use crate::access;
 use crate::config::ConfigError;
 use crate::config::locate::Environment;
 use crate::exit;
+use crate::problem::Problem;
 use crate::report::plain::Printer;
 
 /// Runs popfetch with the arguments of this process.
@@ -54,9 +55,9 @@ fn command(arguments: &Arguments, environment: &Environment, printer: &Arc<Print
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             let config = error.downcast_ref::<ConfigError>();
-            printer.complain(&format!("{error:#}"), config.and_then(ConfigError::hint));
+            printer.complain(&format!("{error:#}"), config.and_then(Problem::hint).as_deref());
             // What isn't about the configuration is about the system: no descriptor, no signal handler to be had.
-            config.map_or(exit::ExitCode::LocalIo, ConfigError::exit_code)
+            config.map_or(exit::ExitCode::LocalIo, Problem::exit_code)
         }
         // The panic hook has told it.
         Err(_) => exit::ExitCode::Bug,

@@ -1,7 +1,10 @@
-//! What can go wrong between two ends of a line: each says which server, which step, and what next.
+//! What can go wrong in a session: each error names the server and the step, and what to do next.
+
+use std::borrow::Cow;
 
 use crate::connection;
 use crate::exit::ExitCode;
+use crate::problem::{Problem, REPORT_BUG, TRY_AGAIN};
 use crate::protocol::auth::{AuthError, Method, Refusal};
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::SaslError;
@@ -10,10 +13,10 @@ use crate::types::MessageNumber;
 /// Why a session failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The line.
+    /// The connection could not be made, or broke: the network, the server's address, TLS.
     #[error(transparent)]
     Connection(#[from] connection::Error),
-    /// The server broke the protocol, or ended the session.
+    /// The server broke the protocol, or ended the session: typically it isn't POP3, or it is stopping.
     #[error("{server}: {source}")]
     Protocol {
         /// Which server.
@@ -21,7 +24,7 @@ pub enum Error {
         /// What happened.
         source: crate::protocol::error::Error,
     },
-    /// Too long a silence.
+    /// The server was silent for too long: typically it is overloaded, or the network lost the connection.
     #[error("{server} kept us waiting too long for {during}")]
     TimedOut {
         /// Which server.
@@ -31,7 +34,7 @@ pub enum Error {
         /// Whether what is missing was asked for in one flight with other things.
         pipelined: bool,
     },
-    /// Too little came for too long, though no answer took too long by itself: a server that holds sessions up, or a line
+    /// Too little came for too long, though no single answer took too long: a server that holds sessions up, or a network
     /// that is hardly there.
     #[error("{server} sent only {} in {}: the session was ended", crate::text::size(*octets), format_args!("{} s", time.as_secs()))]
     TooSlow {
@@ -42,7 +45,7 @@ pub enum Error {
         /// How long was listened.
         time: std::time::Duration,
     },
-    /// The greeting was a refusal.
+    /// The greeting was a refusal: too many sessions, a maildrop in use, maintenance, a blocked address.
     #[error("{server} refused the connection: \"{text}\"")]
     GreetingRefused {
         /// Which server.
@@ -52,7 +55,8 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
-    /// The server took the connection, and ended it before its greeting; another of its addresses is tried.
+    /// The server took the connection and ended it before its greeting, as one does that is starting or full; another of
+    /// its addresses is tried.
     #[error("{source}")]
     HungUpBeforeGreeting {
         /// The address.
@@ -60,7 +64,7 @@ pub enum Error {
         /// What happened.
         source: Box<Self>,
     },
-    /// No greeting came in clear text, and a TLS handshake was answered.
+    /// No greeting came in clear text, and a TLS handshake was answered: the port is one of implicit TLS.
     #[error("{server} sent no greeting: it answers to TLS")]
     SilentButTls {
         /// Which server.
@@ -75,7 +79,7 @@ pub enum Error {
     /// The login was accepted, and nothing of what had been sent behind it was answered: to be tried again in two flights.
     #[error("{0}")]
     FlightCut(Box<Self>),
-    /// No TLS where it is required.
+    /// The server refused STLS, which `tls = "starttls"` requires: it has no certificate, or someone on the way stripped it.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
         /// Which server.
@@ -83,7 +87,7 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
-    /// Nothing to log in with.
+    /// There is no method to log in with: none is offered that may be used here, or the credentials fit none.
     #[error("{server}: {source}")]
     NoMethod {
         /// Which server.
@@ -91,7 +95,7 @@ pub enum Error {
         /// Why.
         source: AuthError,
     },
-    /// The exchange failed on our side.
+    /// The SASL exchange failed on our side: a server that doesn't keep to the mechanism, or a password it can't carry.
     #[error("{server}: {mechanism}: {source}")]
     Sasl {
         /// Which server.
@@ -101,7 +105,7 @@ pub enum Error {
         /// Why.
         source: SaslError,
     },
-    /// The login was refused.
+    /// The login was refused; [`Refusal`] has the causes.
     #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), status.as_ref().map(|s| format!(" ({s})")).unwrap_or_default())]
     LoginRefused {
         /// Which server.
@@ -119,7 +123,7 @@ pub enum Error {
         /// Whether it says that another session holds the maildrop.
         locked: bool,
     },
-    /// An unasked `-ERR`.
+    /// An `-ERR` that answers no command: the server ends the session, typically after a time-out of its own.
     #[error("{server} ended the session: \"{text}\"")]
     Farewell {
         /// Which server.
@@ -127,7 +131,7 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
-    /// The answer to `TOP` goes on and on.
+    /// The answer to `TOP` goes on and on: a broken server, or a message without an end of its header.
     #[error("{server}: the header of message {number} went on beyond every measure")]
     HeaderTooLong {
         /// Which server.
@@ -135,7 +139,7 @@ pub enum Error {
         /// Which message.
         number: MessageNumber,
     },
-    /// A deletion without its proofs, which isn't sent.
+    /// A deletion without its proofs, which isn't sent: a bug of ours.
     #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
     NotRecognised {
         /// Which one.
@@ -144,93 +148,43 @@ pub enum Error {
     /// A signal, and the answers in flight took too long.
     #[error("stopped by a signal")]
     Stopped,
-    /// The system has no random numbers.
+    /// The system has no random numbers: typically a sandbox without `getrandom`.
     #[error("no random numbers to be had: {0}")]
     Random(std::io::Error),
 }
 
 impl Error {
-    /// The exit code of a run that ends with it.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Connection(e) => e.exit_code(),
-            Self::Protocol { source, .. } => source.exit_code(),
-            Self::TimedOut { .. } | Self::TooSlow { .. } | Self::Farewell { .. } | Self::Stopped => {
-                ExitCode::Later
-            }
-            Self::GreetingRefused { code, .. } => match code {
-                Some(ResponseCode::SysPerm) => ExitCode::Unavailable,
-                Some(ResponseCode::Auth) => ExitCode::Refused,
-                Some(
-                    ResponseCode::InUse
-                    | ResponseCode::LoginDelay
-                    | ResponseCode::SysTemp
-                    | ResponseCode::Utf8,
-                )
-                | None => ExitCode::Later,
-            },
-            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
-            Self::HungUpBeforeGreeting { source, .. } => source.exit_code(),
-            Self::StlsRefused { .. } | Self::SilentButTls { .. } | Self::HeaderTooLong { .. } => {
-                ExitCode::Protocol
-            }
-            Self::NoMethod { source, .. } => source.exit_code(),
-            Self::Sasl { source, .. } => source.exit_code(),
-            Self::LoginRefused { meaning, .. } => meaning.exit_code(),
-            Self::Random(_) => ExitCode::LocalIo,
-            Self::NotRecognised { .. } => ExitCode::Bug,
-        }
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        self.own_hint().or_else(|| {
-            let hint = match self.exit_code() {
-                ExitCode::Later => "nothing is lost: the next run tries again",
-                ExitCode::Protocol => "-vv shows the dialogue; its operator should see it",
-                _ => return None,
-            };
-            Some(hint.to_owned())
-        })
-    }
-
-    fn own_hint(&self) -> Option<String> {
-        match self {
-            Self::Connection(e) => e.hint(),
-            Self::Protocol { source, .. } => source.suggestion().map(str::to_owned),
-            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.hint(),
-            Self::HungUpBeforeGreeting { source, .. } => source.hint(),
-            Self::SilentButTls { .. } => Some("set tls = \"implicit\" for this account".to_owned()),
-            Self::StlsRefused { .. } => Some(
+    fn own_hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::Connection(e) => return e.hint(),
+            Self::Protocol { source, .. } => return source.hint(),
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => return e.hint(),
+            Self::HungUpBeforeGreeting { source, .. } => return source.hint(),
+            Self::NoMethod { source, .. } => return source.hint(),
+            Self::Sasl { source, .. } => return source.hint(),
+            Self::SilentButTls { .. } => "set tls = \"implicit\" for this account",
+            Self::StlsRefused { .. } => {
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
-                    .to_owned(),
-            ),
-            Self::NoMethod { source, .. } => source.hint().map(str::to_owned),
-            Self::Sasl { source, .. } => source.hint().map(str::to_owned),
-            Self::LoginRefused { meaning: Refusal::Credentials, method, .. } => {
-                Some(method.hint_when_refused().to_owned())
             }
+            Self::LoginRefused { meaning: Refusal::Credentials, method, .. } => method.hint_when_refused(),
             Self::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
-                Some("set utf8 = \"auto\" if it is off; else ask the provider".to_owned())
+                "set utf8 = \"auto\" if it is off; else ask the provider"
             }
             Self::LoginRefused { meaning: Refusal::SysPerm, .. }
             | Self::GreetingRefused { code: Some(ResponseCode::SysPerm), .. } => {
-                Some("the server needs its operator: ask the provider".to_owned())
+                "the server needs its operator: ask the provider"
             }
-            Self::TimedOut { .. } => {
-                Some("the next run tries again; a slow server may need a longer timeout".to_owned())
-            }
+            Self::TimedOut { .. } => "the next run tries again; a slow server may need a longer timeout",
+            Self::NotRecognised { .. } => REPORT_BUG,
             Self::GreetingRefused { .. }
             | Self::LoginRefused { .. }
             | Self::TooSlow { .. }
             | Self::Farewell { .. }
             | Self::Stopped
             | Self::HeaderTooLong { .. }
-            | Self::NotRecognised { .. }
-            | Self::Random(_) => None,
-        }
+            | Self::Random(_) => return None,
+        };
+        Some(hint.into())
     }
 
     /// Whether the server refused user name or password, in whichever way the method has for it: the same again would be
@@ -326,5 +280,47 @@ impl Error {
     #[must_use]
     pub fn forbids_pipelining(&self) -> bool {
         matches!(self, Self::TimedOut { pipelined: true, .. })
+    }
+}
+
+impl Problem for Error {
+    /// Where the error itself suggests nothing: that the next run tries again, or who should see it.
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        self.own_hint().or_else(|| match self.exit_code() {
+            ExitCode::Later => Some(TRY_AGAIN.into()),
+            ExitCode::Protocol => Some("-vv shows the dialogue; its operator should see it".into()),
+            _ => None,
+        })
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Connection(e) => e.exit_code(),
+            Self::Protocol { source, .. } => source.exit_code(),
+            Self::TimedOut { .. } | Self::TooSlow { .. } | Self::Farewell { .. } | Self::Stopped => {
+                ExitCode::Later
+            }
+            Self::GreetingRefused { code, .. } => match code {
+                Some(ResponseCode::SysPerm) => ExitCode::Unavailable,
+                Some(ResponseCode::Auth) => ExitCode::Refused,
+                Some(
+                    ResponseCode::InUse
+                    | ResponseCode::LoginDelay
+                    | ResponseCode::SysTemp
+                    | ResponseCode::Utf8,
+                )
+                | None => ExitCode::Later,
+            },
+            Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
+            Self::HungUpBeforeGreeting { source, .. } => source.exit_code(),
+            Self::StlsRefused { .. } | Self::SilentButTls { .. } | Self::HeaderTooLong { .. } => {
+                ExitCode::Protocol
+            }
+            Self::NoMethod { source, .. } => source.exit_code(),
+            Self::Sasl { source, .. } => source.exit_code(),
+            Self::LoginRefused { meaning, .. } => meaning.exit_code(),
+            Self::Random(_) => ExitCode::LocalIo,
+            Self::NotRecognised { .. } => ExitCode::Bug,
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Call, Client, Error, Flight, Login, Next, Transaction};
 use crate::account::{Auth, Tls, Trust};
 use crate::connection::Connectors;
+use crate::problem::Problem as _;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::session::Event;
 use crate::secret::Secret;

@@ -1,9 +1,10 @@
-//! What can be wrong with a configuration, told so that the user can put it right: what, where (file and line, the
+//! What can be wrong with a configuration, reported so that the user can correct it: what, where (file and line, the
 //! line itself with a caret), and what to do.
 //!
 //! The line is shown only as far as it cannot hold a secret: see [`shown_part`].  Values of settings are quoted by the
 //! rooms that know them to be harmless, never here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
@@ -12,12 +13,13 @@ use std::path::{Path, PathBuf};
 use super::keys;
 use crate::access;
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::text::printable;
 
 /// Why there is no configuration, account or password.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file says something that has no meaning.
+    /// A value in the file has no meaning: typically an unknown key, a misspelt word, or broken TOML.
     #[error("{}\n{location}", mistake.what)]
     FileWrong {
         /// What is wrong.
@@ -37,19 +39,19 @@ pub enum ConfigError {
         /// What is wrong, naming the file.
         mistake: Mistake,
     },
-    /// The password cannot be had.
+    /// No password is available: typically its command failed, or there is no terminal for a prompt.
     #[error("no password to be had: {}", mistake.what)]
     PasswordMissing {
         /// Why not.
         mistake: Mistake,
     },
-    /// A signal came while a program or a person was asked for the password.
+    /// A signal came while a program or you were asked for the password.
     #[error("stopped by a signal while {waiting_for}")]
     Stopped {
         /// What was waited for.
         waiting_for: &'static str,
     },
-    /// There is a password, but none that can be sent.
+    /// There is a password, but none that can be sent: typically it holds a line break.
     #[error("{}", mistake.what)]
     PasswordUnusable {
         /// Why not.
@@ -64,38 +66,6 @@ impl From<access::Error> for ConfigError {
 }
 
 impl ConfigError {
-    /// 64 for what stands on the command line, 77 where there is no password, 75 after a signal, else 78.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::ArgumentsWrong { .. } => ExitCode::Usage,
-            Self::PasswordMissing { .. } => ExitCode::Refused,
-            Self::Stopped { .. } => ExitCode::Later,
-            Self::FileWrong { .. } | Self::FileUnusable { .. } | Self::PasswordUnusable { .. } => {
-                ExitCode::Configuration
-            }
-        }
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::FileWrong { mistake, .. }
-            | Self::ArgumentsWrong { mistake }
-            | Self::FileUnusable { mistake }
-            | Self::PasswordMissing { mistake }
-            | Self::PasswordUnusable { mistake } => mistake.hint.as_deref(),
-            Self::Stopped { .. } => None,
-        }
-    }
-
-    /// The whole of it: what is wrong, and the hint.
-    #[cfg(test)]
-    pub(crate) fn told(&self) -> String {
-        self.hint().map_or_else(|| self.to_string(), |hint| format!("{self}\n\nhint: {hint}"))
-    }
-
     /// A mistake on the command line.
     pub(super) fn arguments(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::ArgumentsWrong { mistake: Mistake::new(what).hint(hint) }
@@ -109,6 +79,31 @@ impl ConfigError {
     /// No password.
     pub(super) fn no_password(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::PasswordMissing { mistake: Mistake::new(what).hint(hint) }
+    }
+}
+
+impl Problem for ConfigError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::FileWrong { mistake, .. }
+            | Self::ArgumentsWrong { mistake }
+            | Self::FileUnusable { mistake }
+            | Self::PasswordMissing { mistake }
+            | Self::PasswordUnusable { mistake } => mistake.hint.as_deref().map(Cow::Borrowed),
+            Self::Stopped { .. } => None,
+        }
+    }
+
+    /// 64 for what stands on the command line, 77 where there is no password, 75 after a signal, else 78.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::ArgumentsWrong { .. } => ExitCode::Usage,
+            Self::PasswordMissing { .. } => ExitCode::Refused,
+            Self::Stopped { .. } => ExitCode::Later,
+            Self::FileWrong { .. } | Self::FileUnusable { .. } | Self::PasswordUnusable { .. } => {
+                ExitCode::Configuration
+            }
+        }
     }
 }
 

@@ -202,6 +202,7 @@ pub(super) fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metad
 #[cfg(test)]
 mod tests {
     use super::{Environment, read_private};
+    use crate::problem::Problem as _;
     use std::path::{Path, PathBuf};
 
     fn environment() -> Environment {

@@ -351,6 +351,7 @@ mod tests {
     use crate::account::{Account, PasswordSource};
     use crate::config::locate::Environment;
     use crate::config::{ConfigError, load};
+    use crate::problem::Problem as _;
     use crate::secret::Secret;
     use crate::stop::Stop;
     use std::fs::{Permissions, remove_file, set_permissions, write};
@@ -385,7 +386,7 @@ mod tests {
 
     fn outcome(result: Result<Secret, ConfigError>) -> Result<String, (u8, String)> {
         let text = |secret: Secret| String::from_utf8(secret.expose().to_vec()).unwrap();
-        result.map(text).map_err(|e| (e.exit_code().number(), e.told()))
+        result.map(text).map_err(|e| (e.exit_code().number(), e.shown()))
     }
 
     #[test]

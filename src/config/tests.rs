@@ -17,6 +17,7 @@ use super::locate::Environment;
 use super::url::Flags;
 use super::{ConfigError, Configuration, Request, for_run, fuzz_config, load};
 use crate::account::*;
+use crate::problem::Problem as _;
 use crate::types::Octets;
 
 struct Home {
@@ -107,7 +108,7 @@ fn files_of_other_editors() {
     for text in [LEAST.replace('\n', "\r\n"), format!("\u{feff}{LEAST}"), LEAST.trim_end().to_owned()] {
         assert_eq!(only(home.load(&text).unwrap()).host, "pop.example.com");
     }
-    let error = home.load(&format!("{LEAST}x = 1").replace('\n', "\r\n")).unwrap_err().told();
+    let error = home.load(&format!("{LEAST}x = 1").replace('\n', "\r\n")).unwrap_err().shown();
     assert!(error.contains("config.toml:5\n\n  5 | x = …\n    | ^\n\n"), "{error}");
 }
 
@@ -287,7 +288,7 @@ fn what_is_wrong_is_said_with_line_and_remedy() {
     for (setting, what, hint) in BAD {
         let text = format!("{LEAST}{setting}\n");
         let error = home.load(&text).expect_err(setting);
-        let shown = error.told();
+        let shown = error.shown();
         assert_eq!(error.exit_code().number(), 78, "{setting}");
         assert!(shown.starts_with(what), "{setting}: {shown}");
         // The last line of what is wrong: two settings quarrel at the second one.
@@ -305,14 +306,14 @@ fn what_is_wrong_is_said_with_line_and_remedy() {
 #[test]
 fn an_error_in_full() {
     let home = Home::new();
-    let error = home.load(&format!("{LEAST}max-bytes = \"25Q\" # per run\n")).unwrap_err().told();
+    let error = home.load(&format!("{LEAST}max-bytes = \"25Q\" # per run\n")).unwrap_err().shown();
     let expected = format!(
         "max-bytes: \"25Q\" is not a size\n  at {}/config.toml:5\n\n  5 | max-bytes = \"25Q\" # per run\n    |             \
          ^^^^^\n\nhint: octets, or a number with K, M or G (of 1024) behind it: 5000, \"300K\", \"25M\", \"2G\"",
         home.path().display()
     );
     assert_eq!(error, expected);
-    let error = home.load(&format!("{LEAST}passwrod = \"hunter2\"\n")).unwrap_err().told();
+    let error = home.load(&format!("{LEAST}passwrod = \"hunter2\"\n")).unwrap_err().shown();
     let expected = format!(
         "unknown key \"passwrod\"\n  at {}/config.toml:5\n\n  5 | passwrod = …\n    | ^^^^^^^^\n\n\
          hint: did you mean \"password\"?",
@@ -350,8 +351,8 @@ fn whole_files_that_are_wrong() {
     ];
     for (text, line, what) in cases {
         let error = home.load(text).unwrap_err();
-        assert!(error.told().starts_with(what), "{text}: {error}");
-        assert!(error.told().contains(&format!("config.toml:{line}")), "{text}: {error}");
+        assert!(error.shown().starts_with(what), "{text}: {error}");
+        assert!(error.shown().contains(&format!("config.toml:{line}")), "{text}: {error}");
         assert_eq!(error.exit_code().number(), 78);
     }
 }
@@ -377,7 +378,7 @@ fn destinations_that_mean_nothing() {
     ];
     for (deliver, what) in cases {
         let text = format!("[accounts.work]\nserver = \"h\"\nuser = \"u\"\ndeliver = {deliver}\n");
-        let error = home.load(&text).unwrap_err().told();
+        let error = home.load(&text).unwrap_err().shown();
         assert!(error.starts_with(what) && error.contains("config.toml:4\n\n  4 | deliver = "), "{error}");
     }
 }
@@ -396,7 +397,7 @@ fn accounts_inherit() {
     assert!(matches!(&a.password, PasswordSource::Inline(p) if p.expose() == b"p"));
     assert_eq!(a.trust, Trust::default());
     for key in ["ca-file = \"/ca\"", "tls-client-certificate = \"/c\"\ntls-client-key = \"/k\""] {
-        let error = home.load(&format!("{LEAST}tls = \"none\"\n{key}\n")).unwrap_err().told();
+        let error = home.load(&format!("{LEAST}tls = \"none\"\n{key}\n")).unwrap_err().shown();
         assert!(error.contains("it means nothing with tls = \"none\""), "{error}");
     }
 }
@@ -413,7 +414,7 @@ fn one_mailbox_is_one_account() {
         let text = account("a", "pop.example.com", "") + &account("b", server, rest);
         let error = home.load(&text).unwrap_err();
         assert_eq!(error.exit_code().number(), 78);
-        let error = error.told();
+        let error = error.shown();
         assert!(error.starts_with("accounts \"a\" and \"b\" are the same mailbox"), "{error}");
         assert!(error.contains("config.toml:6"), "{error}");
     }
@@ -431,7 +432,7 @@ fn accounts_are_chosen_by_name() {
     for (name, hint) in [("wrok", "did you mean \"work\"?"), ("zzz", "the accounts are \"work\", \"home\"")] {
         let error = home.load(&text).unwrap().select(&names(&[name])).unwrap_err();
         assert_eq!(error.exit_code().number(), 64);
-        assert_eq!(error.told(), format!("there is no account \"{name}\"\n\nhint: {hint}"));
+        assert_eq!(error.shown(), format!("there is no account \"{name}\"\n\nhint: {hint}"));
     }
 }
 
@@ -451,7 +452,7 @@ fn files_with_secrets_are_private() {
             (Ok(_), None) => {}
             (Err(error), Some((why, chmod))) => {
                 assert_eq!(error.exit_code().number(), 78);
-                let error = error.told();
+                let error = error.shown();
                 let hint = format!("hint: chmod {chmod} {}", path.display());
                 assert!(error.contains(why) && error.ends_with(&hint), "{error}");
             }
@@ -463,15 +464,15 @@ fn files_with_secrets_are_private() {
 #[test]
 fn files_that_cannot_be_read() {
     let home = Home::new();
-    let error = home.run(&[], &[]).unwrap_err().told();
+    let error = home.run(&[], &[]).unwrap_err().shown();
     let expected =
         format!("there is no configuration at {}/config.toml\n\nhint: create it", home.path().display());
     assert!(error.starts_with(&expected) && error.contains("--server HOST"), "{error}");
     write(home.path().join("config.toml"), b"a = 1\n\xff").unwrap();
     let error = home.run(&[], &[]).unwrap_err();
-    assert!(error.told().contains("config.toml:2: this is not UTF-8"), "{error}");
+    assert!(error.shown().contains("config.toml:2: this is not UTF-8"), "{error}");
     let error = home.load(&"#".repeat((1 << 20) + 1)).unwrap_err();
-    assert!(error.told().contains("config.toml is larger than 1.0 MiB"), "{error}");
+    assert!(error.shown().contains("config.toml is larger than 1.0 MiB"), "{error}");
     assert_eq!(error.exit_code().number(), 78);
 }
 

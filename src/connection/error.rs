@@ -1,5 +1,6 @@
 //! Why a connection failed, in plain words, and what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use super::certificate::Seen;
 use crate::account::Tls;
 use crate::exit::ExitCode;
+use crate::problem::{Problem, REPORT_BUG};
 use crate::text;
 
 /// Why a connection failed.  `server` is always `host:port`, as configured.
@@ -22,7 +24,7 @@ pub enum Error {
         /// The resolver's words.
         reason: String,
     },
-    /// No address of the server took the connection.
+    /// No address of the server took the connection: a wrong port, a firewall, a server that is down.
     #[error("cannot connect to {server}: {}", List(attempts))]
     Connect {
         /// Which server.
@@ -30,7 +32,7 @@ pub enum Error {
         /// Every address, and what came of it.
         attempts: Vec<Attempt>,
     },
-    /// Something took too long.
+    /// The resolver or the TLS handshake took too long: typically a firewall that drops packets.
     #[error("{server}: {step} took longer than {limit:?}")]
     TimedOut {
         /// Which server.
@@ -40,7 +42,7 @@ pub enum Error {
         /// How long was waited.
         limit: Duration,
     },
-    /// The server closed TCP during the handshake.
+    /// The server closed TCP during the handshake: typically it is overloaded, or doesn't like our TLS versions.
     #[error("{server} closed the connection during the TLS handshake")]
     Closed {
         /// Which server.
@@ -60,7 +62,7 @@ pub enum Error {
         /// Which server.
         server: String,
     },
-    /// Clear text where a TLS handshake was due.
+    /// Clear text where a TLS handshake was due: typically the port of another `tls` setting, or of another service.
     #[error("{server} does not speak TLS: it said \"{}\"", text::printable(said.trim_ascii_end()))]
     NotTls {
         /// Which server.
@@ -70,7 +72,7 @@ pub enum Error {
         /// Its first octets.
         said: Vec<u8>,
     },
-    /// The server has no version of TLS that may be used.
+    /// The server has no version of TLS that may be used: typically an appliance that was never updated.
     #[error("{server} offers no TLS 1.2 or later ({reason})")]
     Version {
         /// Which server.
@@ -78,7 +80,7 @@ pub enum Error {
         /// The TLS library's words.
         reason: String,
     },
-    /// The handshake failed for another reason than the certificate.
+    /// The handshake failed for another reason than the certificate: typically no cipher in common.
     #[error("the TLS handshake with {server} failed: {reason}")]
     Handshake {
         /// Which server.
@@ -86,7 +88,7 @@ pub enum Error {
         /// The TLS library's words.
         reason: String,
     },
-    /// The server's certificate is refused.
+    /// The server's certificate is refused; [`CertificateProblem`] has the causes.
     #[error("{server}: certificate refused: {problem}")]
     Certificate {
         /// Which server.
@@ -106,7 +108,7 @@ pub enum Error {
         /// The TLS library's words.
         reason: String,
     },
-    /// A file that says what to trust, or what to show, is of no use.
+    /// A file with certificates to trust, or with the client's own, is of no use.
     #[error(transparent)]
     Trust(#[from] TrustProblem),
     /// TLS was asked for inside TLS, which only a bug of ours can do.
@@ -115,7 +117,7 @@ pub enum Error {
         /// Which server.
         server: String,
     },
-    /// The operating system refused something that has nothing to do with the server.
+    /// The operating system refused something on this side: typically no descriptor is left.
     #[error("cannot {action}: {}", plain(source))]
     Local {
         /// What was to be done.
@@ -187,8 +189,8 @@ pub struct TrustProblem {
     pub path: PathBuf,
     /// What is wrong with it.
     pub reason: String,
-    /// What to do.
-    pub remedy: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
 }
 
 impl Error {
@@ -200,24 +202,6 @@ impl Error {
                 Self::Certificate { server, problem, look, seen }
             }
             other => other,
-        }
-    }
-
-    /// The code of a run that ends with it.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Lookup { .. }
-            | Self::Connect { .. }
-            | Self::TimedOut { .. }
-            | Self::Closed { .. }
-            | Self::Broken { .. }
-            | Self::Stopped { .. } => ExitCode::Later,
-            Self::NotTls { .. } | Self::Version { .. } | Self::Handshake { .. } => ExitCode::Protocol,
-            Self::Certificate { .. } | Self::ClientCertificate { .. } => ExitCode::Refused,
-            Self::Trust(_) => ExitCode::Configuration,
-            Self::Nested { .. } => ExitCode::Bug,
-            Self::Local { .. } => ExitCode::LocalIo,
         }
     }
 
@@ -238,60 +222,66 @@ impl Error {
         }
         self
     }
+}
 
-    /// Whether it may pass by itself.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::Lookup { .. } => "check the spelling of `server`, and that the network is up",
+            Self::Connect { .. } => "check `server` and `port`",
+            Self::NotTls { tls: Tls::StartTls, .. } => {
+                "after STLS nothing may come in clear: another program on the way may have put it there"
+            }
+            Self::NotTls { said, .. } if said.starts_with(b"+OK") || said.starts_with(b"-ERR") => {
+                "this port speaks POP3 in clear: set `tls = \"starttls\"`, or leave `port` out for TLS on 995"
+            }
+            Self::NotTls { .. } => "this port is no POP3 over TLS: check `port`",
+            Self::Version { .. } => {
+                "TLS 1.0 and 1.1 are no longer safe (RFC 8996): the server has to be updated"
+            }
+            Self::Certificate { problem, look, seen, .. } => {
+                let seen = seen.as_ref().map(ToString::to_string).unwrap_or_default();
+                return Some(format!("{}\n{seen}see it with: {look}", problem.remedy()).into());
+            }
+            Self::ClientCertificate { .. } => {
+                "check `tls-client-certificate` and `tls-client-key` with the server's operator"
+            }
+            Self::Trust(problem) => return problem.hint(),
+            Self::Nested { .. } => REPORT_BUG,
+            Self::TimedOut { .. }
+            | Self::Closed { .. }
+            | Self::Broken { .. }
+            | Self::Stopped { .. }
+            | Self::Handshake { .. }
+            | Self::Local { .. } => return None,
+        };
+        Some(hint.into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Lookup { .. }
             | Self::Connect { .. }
             | Self::TimedOut { .. }
             | Self::Closed { .. }
             | Self::Broken { .. }
-            | Self::Stopped { .. } => true,
-            Self::NotTls { .. }
-            | Self::Version { .. }
-            | Self::Handshake { .. }
-            | Self::Certificate { .. }
-            | Self::ClientCertificate { .. }
-            | Self::Trust(_)
-            | Self::Nested { .. }
-            | Self::Local { .. } => false,
+            | Self::Stopped { .. } => ExitCode::Later,
+            Self::NotTls { .. } | Self::Version { .. } | Self::Handshake { .. } => ExitCode::Protocol,
+            Self::Certificate { .. } | Self::ClientCertificate { .. } => ExitCode::Refused,
+            Self::Trust(problem) => problem.exit_code(),
+            Self::Nested { .. } => ExitCode::Bug,
+            Self::Local { .. } => ExitCode::LocalIo,
         }
     }
+}
 
-    /// What to do next, where there is something to do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Lookup { .. } => Some("check the spelling of `server`, and that the network is up".to_owned()),
-            Self::Connect { .. } => Some("check `server` and `port`".to_owned()),
-            Self::NotTls { tls: Tls::StartTls, .. } => Some(
-                "after STLS nothing may come in clear: another program on the way may have put it there".to_owned(),
-            ),
-            Self::NotTls { said, .. } if said.starts_with(b"+OK") || said.starts_with(b"-ERR") => Some(
-                "this port speaks POP3 in clear: set `tls = \"starttls\"`, or leave `port` out for TLS on 995".to_owned(),
-            ),
-            Self::NotTls { .. } => Some("this port is no POP3 over TLS: check `port`".to_owned()),
-            Self::Version { .. } => {
-                Some("TLS 1.0 and 1.1 are no longer safe (RFC 8996): the server has to be updated".to_owned())
-            }
-            Self::Certificate { problem, look, seen, .. } => {
-                let seen = seen.as_ref().map(ToString::to_string).unwrap_or_default();
-                Some(format!("{}\n{seen}see it with: {look}", problem.remedy()))
-            }
-            Self::ClientCertificate { .. } => {
-                Some("check `tls-client-certificate` and `tls-client-key` with whoever runs the server".to_owned())
-            }
-            Self::Trust(problem) => problem.remedy.clone(),
-            Self::TimedOut { .. }
-            | Self::Closed { .. }
-            | Self::Broken { .. }
-            | Self::Stopped { .. }
-            | Self::Handshake { .. }
-            | Self::Nested { .. }
-            | Self::Local { .. } => None,
-        }
+impl Problem for TrustProblem {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        self.hint.as_deref().map(Cow::Borrowed)
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Configuration
     }
 }
 
@@ -343,7 +333,7 @@ impl CertificateProblem {
     fn remedy(&self) -> &'static str {
         match self {
             Self::SelfSigned | Self::UnknownIssuer => {
-                "name its authority's certificate with `ca-file`, or pin this very one with `tls-fingerprint` after comparing it with whoever runs the server"
+                "name its authority's certificate with `ca-file`, or pin this very one with `tls-fingerprint` after comparing it with the server's operator"
             }
             Self::Expired | Self::NotYetValid => {
                 "check this computer's clock; if it is right, the server's certificate has to be renewed"
@@ -353,7 +343,7 @@ impl CertificateProblem {
                 "the server's certificate has to be renewed with a subjectAltName; until then `tls-fingerprint` can pin it"
             }
             Self::Fingerprint { .. } => {
-                "if whoever runs the server confirms the new certificate, set `tls-fingerprint` to it; if not, somebody listens"
+                "if the server's operator confirms the new certificate, set `tls-fingerprint` to it; otherwise the connection may be intercepted"
             }
             Self::Unreadable | Self::Other(_) => "the server's certificate has to be replaced",
         }

@@ -136,8 +136,8 @@ fn read(
     Ok(content)
 }
 
-fn problem(setting: &'static str, path: &Path, reason: &str, remedy: Option<String>) -> TrustProblem {
-    TrustProblem { setting, path: path.to_owned(), reason: reason.to_owned(), remedy }
+fn problem(setting: &'static str, path: &Path, reason: &str, hint: Option<String>) -> TrustProblem {
+    TrustProblem { setting, path: path.to_owned(), reason: reason.to_owned(), hint }
 }
 
 #[cfg(test)]

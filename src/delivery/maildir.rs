@@ -26,7 +26,7 @@ use std::sync::Arc;
 use self::folders::{Folders, holds, missing};
 pub use self::recovery::{Recovered, clean, recover};
 use crate::account::SyncMode;
-use crate::delivery::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting, differs};
+use crate::delivery::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
 use crate::message::{Examiner, Facts};
@@ -245,7 +245,7 @@ impl Intake for MaildirIntake {
         let written = std::mem::replace(&mut self.examiner, Examiner::new(b"")).finish();
         if (written.stored_octets, written.stored) != (facts.stored_octets, facts.stored) {
             self.abandon();
-            return Err(differs());
+            return Err(Error::differs());
         }
         let Self { name, file, batch, keep_open, .. } = *self;
         let place = Place::Maildir { name, batch, file: keep_open.then_some(file) };
@@ -427,9 +427,6 @@ struct MaildirPlace<'a> {
 fn maildir_place(piece: &Piece) -> Result<MaildirPlace<'_>, Error> {
     match &piece.place {
         Place::Maildir { name, batch, file } => Ok(MaildirPlace { name, batch, file: file.as_ref() }),
-        Place::Mbox { .. } | Place::Spooled(_) => Err(Error::Unfit {
-            message: "a message was handed to a Maildir that waits for another destination".to_owned(),
-            exit: ExitCode::Bug,
-        }),
+        Place::Mbox { .. } | Place::Spooled(_) => Err(Error::misplaced()),
     }
 }

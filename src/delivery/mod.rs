@@ -14,10 +14,13 @@ pub mod stdout;
 #[cfg(test)]
 mod trial;
 
+use std::borrow::Cow;
+
 use crate::access;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::{Digest, Facts};
+use crate::problem::{Problem, REPORT_BUG};
 use crate::proof::{DestinationRecord, Intent, IntentId, Noted, Piece, Place, Published, Staged};
 
 /// The network's end of a destination.
@@ -153,87 +156,84 @@ pub struct Unsettled {
 /// Why a destination failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The disk refused a step.
+    /// The disk refused a step: typically it is full, or the user lacks a permission.
     #[error(transparent)]
     Disk(#[from] durable::Error),
-    /// The ledger could not be written.
-    #[error("{message}")]
-    Ledger {
-        /// The ledger's own words.
-        message: String,
-        /// Its code.
-        exit: ExitCode,
-    },
-    /// Out of reach now: a lock that is held, a directory that isn't mounted.
+    /// The ledger could not be written or read: then no outcome can be recorded, and the run ends.
     #[error("{0}")]
-    Later(String),
-    /// Not what it should be: a file where a Maildir was expected, something that is no mbox, a missing parent.
-    #[error("{message}")]
-    Unfit {
-        /// What.
-        message: String,
-        /// Its code.
-        exit: ExitCode,
-    },
-    /// Any of these, with what to do about it.
-    #[error("{error}")]
-    Hinted {
-        /// What happened.
-        error: Box<Self>,
-        /// What to do.
+    Ledger(Box<dyn Problem>),
+    /// Out of reach now: typically another program holds the lock, or a directory isn't mounted.
+    #[error("{what}")]
+    Later {
+        /// What is out of reach, and why.
+        what: String,
+        /// What to do about it.
         hint: String,
     },
-}
-
-/// What is about to be handed on is not what arrived: a bug of ours, which costs no mail as long as it's seen.
-fn differs() -> Error {
-    Error::Unfit {
-        message: "what was stored of a message is not what had arrived: it stays on the server".to_owned(),
-        exit: ExitCode::Bug,
-    }
+    /// Not what it should be: typically a file where a Maildir was expected, something that is no mbox, a missing parent.
+    #[error("{what}")]
+    Unfit {
+        /// What is wrong.
+        what: String,
+        /// What to do about it.
+        hint: String,
+        /// The code of a run that ends with it.
+        exit: ExitCode,
+    },
 }
 
 impl From<access::Error> for Error {
     fn from(e: access::Error) -> Self {
-        Self::Unfit { message: e.what, exit: ExitCode::Configuration }.hinted(e.hint)
+        Self::Unfit { exit: e.exit_code(), what: e.what, hint: e.hint }
+    }
+}
+
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Disk(e) => e.hint(),
+            Self::Ledger(e) => e.hint(),
+            Self::Later { hint, .. } | Self::Unfit { hint, .. } => Some(hint.into()),
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Disk(e) => e.exit_code(),
+            Self::Ledger(e) => e.exit_code(),
+            Self::Unfit { exit, .. } => *exit,
+            Self::Later { .. } => ExitCode::Later,
+        }
     }
 }
 
 impl Error {
-    /// The code of a run that ends with it.
+    /// [`Error::Later`].
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Disk(e) => e.exit_code(),
-            Self::Ledger { exit, .. } | Self::Unfit { exit, .. } => *exit,
-            Self::Later(_) => ExitCode::Later,
-            Self::Hinted { error, .. } => error.exit_code(),
-        }
+    pub fn later(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Later { what: what.into(), hint: hint.into() }
     }
 
-    /// The same error, with what to do about it.
+    /// [`Error::Unfit`].
     #[must_use]
-    pub fn hinted(self, hint: impl Into<String>) -> Self {
-        Self::Hinted { error: Box::new(self), hint: hint.into() }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Hinted { hint, .. } => Some(hint.clone()),
-            Self::Disk(e) => e.hint().map(str::to_owned),
-            Self::Ledger { .. } | Self::Later(_) | Self::Unfit { .. } => None,
-        }
+    pub fn unfit(exit: ExitCode, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Unfit { what: what.into(), hint: hint.into(), exit }
     }
 
     /// Whether only this destination is out of reach, and only now.
     #[must_use]
     pub fn is_out_of_reach(&self) -> bool {
-        match self {
-            Self::Later(_) => true,
-            Self::Hinted { error, .. } => error.is_out_of_reach(),
-            Self::Disk(_) | Self::Ledger { .. } | Self::Unfit { .. } => false,
-        }
+        matches!(self, Self::Later { .. })
+    }
+
+    /// What is about to be handed on is not what arrived: a bug of ours, which costs no mail as long as it's seen.
+    pub(crate) fn differs() -> Self {
+        let what = "what was stored of a message is not what had arrived: it stays on the server";
+        Self::unfit(ExitCode::Bug, what, REPORT_BUG)
+    }
+
+    /// A piece of another destination, or one that was not staged at this one: a bug of ours.
+    pub(crate) fn misplaced() -> Self {
+        Self::unfit(ExitCode::Bug, "a message was handed to the wrong destination", REPORT_BUG)
     }
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::mbox::Sink;
-use crate::delivery::{Error, differs};
+use crate::delivery::Error;
 use crate::durable;
 use crate::message::{Examiner, Facts};
 use crate::proof::Spooled;
@@ -99,7 +99,7 @@ impl Spool {
         }
         let spooled = std::mem::replace(&mut self.examiner, Examiner::new(b"")).finish();
         if (spooled.stored_octets, spooled.stored) != (facts.stored_octets, facts.stored) {
-            return Err(differs());
+            return Err(Error::differs());
         }
         self.finish()
     }

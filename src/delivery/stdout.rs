@@ -17,7 +17,6 @@ use super::mbox::{Formatter, Sink};
 use super::spool::Spool;
 use super::{Error, Inlet, Intake, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};
-use crate::exit::ExitCode;
 use crate::message::date::asctime;
 use crate::message::{Digest, Facts};
 use crate::proof::{Noted, Piece, Place, Published, Spooled, Staged};
@@ -164,8 +163,13 @@ impl StdoutOutlet {
         for noted in noted {
             match self.print(noted.piece()) {
                 Ok(()) => recorder.published(Published::attest(noted))?,
-                // Its reader has gone: that's one trouble, not one of each message.  What is left comes again.
-                Err(Error::Disk(e)) => return Err(Error::Later(format!("standard output: {}", e.source))),
+                // Its reader has gone: one failure, not one of each message.  What is left comes again.
+                Err(Error::Disk(e)) => {
+                    return Err(Error::later(
+                        format!("standard output: {}", e.source),
+                        "its reader ended early: what it did not get comes at the next run",
+                    ));
+                }
                 Err(e) => return Err(e),
             }
         }
@@ -196,10 +200,7 @@ impl StdoutOutlet {
                     at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
                 }
             }
-            Place::Maildir { .. } | Place::Mbox { .. } => Err(Error::Unfit {
-                message: "a message was handed to the wrong destination".to_owned(),
-                exit: ExitCode::Bug,
-            }),
+            Place::Maildir { .. } | Place::Mbox { .. } => Err(Error::misplaced()),
         }
     }
 }
@@ -238,6 +239,7 @@ mod tests {
     use crate::delivery::trial::{Told, noted, pieces};
     use crate::delivery::{Error, Outlet as _};
     use crate::exit::ExitCode;
+    use crate::problem::Problem as _;
     use crate::types::Time;
     use std::fs::File;
     use std::io::{Read as _, Seek as _, Write as _};

@@ -1,11 +1,19 @@
 //! What the destinations' tests share: messages to deliver, and a ledger that only remembers what it was told.
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Error, Failure, Inlet, Recorder, Settler};
+use crate::durable::{self, Step};
 use crate::message::{Examiner, Facts};
 use crate::proof::{Arrival, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
 use crate::types::MessageNumber;
+
+/// A ledger that can no longer be written.
+pub(super) fn broken_ledger() -> Error {
+    Error::Ledger(Box::new(durable::Error::new(Step::Write, Path::new("ledger"), ErrorKind::StorageFull)))
+}
 
 pub(super) fn facts(text: &[u8], sender: &str, recipient: &str) -> Facts {
     let mut examiner = Examiner::new(b"");
@@ -67,9 +75,7 @@ pub(super) struct Told {
 impl Told {
     fn outcome(&self) -> Result<(), Error> {
         match self.breaks_after {
-            Some(limit) if self.published.len() + self.failed.len() >= limit => {
-                Err(Error::Ledger { message: "broken".to_owned(), exit: crate::exit::ExitCode::LocalIo })
-            }
+            Some(limit) if self.published.len() + self.failed.len() >= limit => Err(broken_ledger()),
             _ => Ok(()),
         }
     }

@@ -1,19 +1,21 @@
 //! What can be wrong with a ledger, and what to do about it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
+use crate::problem::{Problem, REPORT_BUG};
 
 use super::printable;
 
 /// What can be wrong with a ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The disk refused a step.
+    /// The disk refused a step: typically it is full, or the state directory cannot be written.
     #[error(transparent)]
     Disk(#[from] durable::Error),
-    /// A line before the last group is damaged, or says what cannot be.
+    /// A line before the last group is damaged, or contradicts another: typically a failing disk, or an edit by hand.
     #[error("ledger {path}, line {line}: {problem}")]
     Damaged {
         /// Which file.
@@ -41,7 +43,7 @@ pub enum Error {
         /// The version that it names.
         version: u64,
     },
-    /// There was a ledger, and it is gone.
+    /// There was a ledger, and it is gone: typically the state directory was cleaned or not restored whole.
     #[error("the ledger in {directory} {problem}, though there has been one")]
     Missing {
         /// The mailbox's directory.
@@ -49,19 +51,19 @@ pub enum Error {
         /// Missing, or empty.
         problem: &'static str,
     },
-    /// Another popfetch has this mailbox.
+    /// Another popfetch has this mailbox: typically the last run from cron is still at work.
     #[error("another popfetch is at work on this mailbox")]
     Locked,
-    /// It failed before in this run.
+    /// A write of it failed before in this run, so that what is in it is unknown until it is read again.
     #[error("ledger {path}: it could not be written earlier in this run, and is left alone")]
     Broken {
         /// Which file.
         path: String,
     },
-    /// It was opened to be read.
+    /// It was opened to be read, and something was to be written: a bug of ours.
     #[error("the ledger was opened to be read, not to be written")]
     ReadOnly,
-    /// It was told what cannot be.
+    /// A fact was to be recorded that contradicts the ledger: a bug of ours.
     #[error("the ledger was told what cannot be: {0}")]
     Contradiction(&'static str),
 }
@@ -70,10 +72,32 @@ impl Error {
     pub(super) fn damaged(path: &Path, line: u64, problem: &str) -> Self {
         Self::Damaged { path: printable(path), line, problem: problem.to_owned() }
     }
+}
 
-    /// The code of a run that ends with it.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let replace = |directory: &str| {
+            format!(
+                "put the file back from a backup; or begin afresh by moving its directory away: mv '{directory}' \
+                 '{directory}.damaged'.  Then every message that is still on the server is retrieved once more, also \
+                 those delivered before"
+            )
+        };
+        let hint = match self {
+            Self::Newer { .. } => "run the newer popfetch".into(),
+            Self::Damaged { path, .. } | Self::Shortened { path, .. } => {
+                replace(path.rsplit_once('/').map_or(".", |(directory, _)| directory)).into()
+            }
+            Self::Missing { directory, .. } => replace(directory).into(),
+            Self::Locked => "wait for it to end, or use --wait".into(),
+            Self::Disk(e) => return on_disk(e),
+            Self::Broken { .. } => "run popfetch again: it recovers what this run left unfinished".into(),
+            Self::ReadOnly | Self::Contradiction(_) => REPORT_BUG.into(),
+        };
+        Some(hint)
+    }
+
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Disk(e) => e.exit_code(),
             Self::Damaged { .. } | Self::Shortened { .. } | Self::Missing { .. } | Self::Broken { .. } => {
@@ -84,33 +108,11 @@ impl Error {
             Self::ReadOnly | Self::Contradiction(_) => ExitCode::Bug,
         }
     }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn suggestion(&self) -> Option<String> {
-        let afresh = |directory: &str| {
-            format!(
-                "put the file back from a backup; or begin afresh by moving its directory away: mv '{directory}' \
-                 '{directory}.damaged'.  Then every message that is still on the server is retrieved once more, also \
-                 those delivered before"
-            )
-        };
-        match self {
-            Self::Newer { .. } => Some("run the newer popfetch".to_owned()),
-            Self::Damaged { path, .. } | Self::Shortened { path, .. } => {
-                Some(afresh(path.rsplit_once('/').map_or(".", |(directory, _)| directory)))
-            }
-            Self::Missing { directory, .. } => Some(afresh(directory)),
-            Self::Locked => Some("wait for it to end, or use --wait".to_owned()),
-            Self::Disk(e) => on_disk(e),
-            Self::Broken { .. } | Self::ReadOnly | Self::Contradiction(_) => None,
-        }
-    }
 }
 
 /// What to do where the place of the state isn't fit for it: the home directory is `/`, can only be read, or lies on a file
 /// system without locks.
-fn on_disk(e: &durable::Error) -> Option<String> {
+fn on_disk(e: &durable::Error) -> Option<Cow<'_, str>> {
     use std::io::ErrorKind;
     let cannot_be_made = matches!(e.step, Step::Open | Step::MakeDirectory)
         && matches!(
@@ -126,9 +128,9 @@ fn on_disk(e: &durable::Error) -> Option<String> {
         true => Some(
             "what popfetch remembers is kept there: set XDG_STATE_HOME to a directory that can be written, on a file \
              system that has locks"
-                .to_owned(),
+                .into(),
         ),
-        false => e.hint().map(str::to_owned),
+        false => e.hint(),
     }
 }
 
@@ -136,6 +138,7 @@ fn on_disk(e: &durable::Error) -> Option<String> {
 mod tests {
     use super::Error;
     use crate::durable::{self, Step};
+    use crate::problem::Problem as _;
     use std::io::ErrorKind;
     use std::path::Path;
 
@@ -143,8 +146,9 @@ mod tests {
     fn where_the_state_cannot_be_kept_the_variable_is_named() {
         let hint = |step, kind: ErrorKind| {
             Error::Disk(durable::Error::new(step, Path::new("/.local"), kind))
-                .suggestion()
+                .hint()
                 .unwrap_or_default()
+                .into_owned()
         };
         for kind in [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::Unsupported] {
             assert!(hint(Step::MakeDirectory, kind).contains("XDG_STATE_HOME"), "{kind}");

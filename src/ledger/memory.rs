@@ -592,7 +592,8 @@ impl Memory {
 fn read(path: &Path) -> Option<Vec<u8>> {
     use std::io::Read as _;
     let file = durable::open_to_read(path).ok()?;
-    let mut text = Vec::new();
+    // Room for nearly all: a file that has to be felt for is read in pieces of 32 octets, 64, and so on.
+    let mut text = Vec::with_capacity(4096);
     file.take(LONGEST).read_to_end(&mut text).ok()?;
     Some(text)
 }

@@ -182,7 +182,8 @@ impl Ledger {
     /// [`Error::Shortened`].
     pub fn check_extent(directory: &Path, known: Option<Extent>) -> Result<(), Error> {
         let path = directory.join(FILE);
-        let (Some(known), Ok(file)) = (known, durable::open_to_read(&path)) else { return Ok(()) };
+        let Some(known) = known else { return Ok(()) };
+        let Ok(file) = durable::open_to_read(&path) else { return Ok(()) };
         let octets = file.metadata().map_err(|e| durable::Error::new(Step::Read, &path, e))?.len();
         let generation = journal::generation(&file).map_err(|e| durable::Error::new(Step::Read, &path, e))?;
         // One that was rewritten since may well be shorter.
@@ -344,6 +345,7 @@ impl Ledger {
     }
 
     /// What is known of it.
+    #[inline(always)]
     #[must_use]
     pub fn entry(&self, id: EntryId) -> Entry {
         self.index.entry(id)

@@ -12,6 +12,7 @@ use super::lock::Lock;
 use super::{Error, Ledger, Match, State};
 use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
+use crate::problem::Problem as _;
 use crate::proof::{
     Arrival, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, NotedPlace,
     Piece, Place, Published, Spooled, Staged,
@@ -728,7 +729,7 @@ fn a_ledger_is_never_silently_begun_afresh() {
             Ok(_) => "fresh, with a warning",
             Err(Error::Missing { .. }) => "missing",
             Err(e @ Error::Damaged { .. }) => {
-                assert!(e.suggestion().unwrap().contains("mv "), "{e}");
+                assert!(e.hint().unwrap().contains("mv "), "{e}");
                 "damaged"
             }
             Err(e) => panic!("{e}"),

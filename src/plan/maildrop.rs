@@ -1,11 +1,14 @@
 //! One listing, matched with the ledger as it arrives: what is known needs only its entry's number, and what is new its
 //! unique-id, so that a maildrop of a million messages fits into some 40 MiB.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
 
+use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::proof::EntryId;
 use crate::types::{MessageNumber, Octets, UniqueId};
 
@@ -67,10 +70,20 @@ pub struct Listed<'a> {
     pub octets: Option<Octets>,
 }
 
-/// A listing that contradicts itself.
+/// A listing that contradicts itself: typically a server that renumbers while it lists, or a balancer between two of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server listed message {0} twice, with different data")]
 pub struct Contradiction(pub MessageNumber);
+
+impl Problem for Contradiction {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some("-vv shows the dialogue; the server's operator should see it".into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Protocol
+    }
+}
 
 impl Default for Maildrop {
     fn default() -> Self {

@@ -204,6 +204,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{CAPABILITY_LIMIT, Capabilities, Expire};
+    use crate::problem::Problem as _;
 
     fn list(lines: &str) -> Capabilities {
         let mut capabilities = Capabilities::default();

@@ -1,13 +1,15 @@
 //! How a server can break the protocol, and what can't be said to it.
 //!
-//! Errors know nothing of hosts, accounts or retries: whoever opened the line adds them.  Words of the server are kept
+//! Errors know nothing of hosts, accounts or retries: the room that opened the connection adds them.  Words of the server are kept
 //! as octets and become printable only when shown, so that a secret it echoed can be taken out first.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::command::{Answer, Refusal, Sent};
 use super::limits::{KEPT_OCTETS, QUOTED_CHARACTERS};
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::text::{printable, size};
 
 /// Why the dialogue cannot go on.
@@ -25,7 +27,7 @@ pub enum Error {
     /// The first octets are a TLS record, though the line is in clear.
     #[error("the server speaks TLS here, not clear text")]
     LooksLikeTls,
-    /// A line without an end within the limit.
+    /// A line without an end within the limit: not POP3, or a hostile server.
     #[error("a line longer than {limit} octets came in {awaiting}")]
     LineTooLong {
         /// Where.
@@ -55,17 +57,17 @@ pub enum Error {
         /// What came.
         came: Words,
     },
-    /// The server said goodbye by itself, for instance after too long a silence.
+    /// The server ended the session on its own, for instance after too long a silence.
     #[error("the server ended the session: {said}")]
     Farewell {
         /// Its words.
         said: Words,
     },
-    /// Octets came between the `+OK` to STLS and the handshake: somebody on the way tries to put answers into the
-    /// mouth of the server.
+    /// Octets came between the `+OK` to STLS and the handshake: typically an attacker on the way who answers in the
+    /// server's place.
     #[error("octets in clear text followed the server's agreement to start TLS: this may be an attack")]
     InjectionAfterStls,
-    /// A command that was not sent.
+    /// A command that was not sent: typically a user name or password with a line break in it.
     #[error("{command} was not sent: {why}")]
     CommandRefusedLocally {
         /// The command.
@@ -73,7 +75,7 @@ pub enum Error {
         /// What forbids it.
         why: Refusal,
     },
-    /// The stream ended.
+    /// The stream ended before what was due: the server crashed or stopped, or gave up on the session.
     #[error("{}", closed(.during))]
     Closed {
         /// What was still due.
@@ -98,9 +100,56 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code it comes to.
+    /// Passes the server's words through `redact`: servers echo commands they don't understand, passwords with them.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+    pub fn redacted(mut self, redact: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
+        match &mut self {
+            Self::NotPop3 { came: words, .. }
+            | Self::Unsolicited { came: words }
+            | Self::Farewell { said: words }
+            | Self::MalformedListing { line: words, .. } => words.0 = redact(&words.0),
+            Self::LooksLikeTls
+            | Self::LineTooLong { .. }
+            | Self::TooManyLines { .. }
+            | Self::AnswerTooLarge { .. }
+            | Self::InjectionAfterStls
+            | Self::CommandRefusedLocally { .. }
+            | Self::Closed { .. }
+            | Self::TooManyMessages { .. } => {}
+        }
+        self
+    }
+}
+
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::LooksLikeTls => "set tls = \"implicit\" for this account",
+            Self::NotPop3 { awaiting: Awaiting::Greeting, .. } => {
+                "check server and port: something other than POP3 listens there"
+            }
+            Self::CommandRefusedLocally { why: Refusal::ForbiddenOctet, .. } => {
+                "check the user name and the password for line breaks"
+            }
+            Self::CommandRefusedLocally { why: Refusal::TooLong(_), .. } => {
+                "a name or password of that length needs auth = \"plain\", if the server offers it"
+            }
+            Self::NotPop3 { .. }
+            | Self::LineTooLong { .. }
+            | Self::TooManyLines { .. }
+            | Self::AnswerTooLarge { .. }
+            | Self::Unsolicited { .. }
+            | Self::Farewell { .. }
+            | Self::InjectionAfterStls
+            | Self::CommandRefusedLocally { .. }
+            | Self::Closed { .. }
+            | Self::MalformedListing { .. }
+            | Self::TooManyMessages { .. } => return None,
+        };
+        Some(hint.into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::NotPop3 { .. }
             | Self::LooksLikeTls
@@ -125,60 +174,6 @@ impl Error {
             },
             Self::Farewell { .. } | Self::Closed { .. } => ExitCode::Later,
         }
-    }
-
-    /// Whether it may pass by itself.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.exit_code() == ExitCode::Later
-    }
-
-    /// What a person can do about it, where that is known.
-    #[must_use]
-    pub fn suggestion(&self) -> Option<&'static str> {
-        match self {
-            Self::LooksLikeTls => Some("set tls = \"implicit\" for this account"),
-            Self::NotPop3 { awaiting: Awaiting::Greeting, .. } => {
-                Some("check server and port: something other than POP3 listens there")
-            }
-            Self::CommandRefusedLocally { why: Refusal::ForbiddenOctet, .. } => {
-                Some("check the user name and the password for line breaks")
-            }
-            Self::CommandRefusedLocally { why: Refusal::TooLong(_), .. } => {
-                Some("a name or password of that length needs auth = \"plain\", if the server offers it")
-            }
-            Self::NotPop3 { .. }
-            | Self::LineTooLong { .. }
-            | Self::TooManyLines { .. }
-            | Self::AnswerTooLarge { .. }
-            | Self::Unsolicited { .. }
-            | Self::Farewell { .. }
-            | Self::InjectionAfterStls
-            | Self::CommandRefusedLocally { .. }
-            | Self::Closed { .. }
-            | Self::MalformedListing { .. }
-            | Self::TooManyMessages { .. } => None,
-        }
-    }
-
-    /// Passes the server's words through `redact`: servers echo commands they don't understand, passwords with them.
-    #[must_use]
-    pub fn redacted(mut self, redact: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
-        match &mut self {
-            Self::NotPop3 { came: words, .. }
-            | Self::Unsolicited { came: words }
-            | Self::Farewell { said: words }
-            | Self::MalformedListing { line: words, .. } => words.0 = redact(&words.0),
-            Self::LooksLikeTls
-            | Self::LineTooLong { .. }
-            | Self::TooManyLines { .. }
-            | Self::AnswerTooLarge { .. }
-            | Self::InjectionAfterStls
-            | Self::CommandRefusedLocally { .. }
-            | Self::Closed { .. }
-            | Self::TooManyMessages { .. } => {}
-        }
-        self
     }
 }
 
@@ -261,6 +256,7 @@ impl fmt::Debug for Words {
 #[cfg(test)]
 mod tests {
     use super::{Awaiting, Error, Words};
+    use crate::problem::Problem as _;
     use crate::protocol::command::{Refusal, Sent};
     use crate::types::MessageNumber;
 
@@ -342,7 +338,7 @@ mod tests {
             assert_eq!(error.exit_code().number(), code, "{sentence}");
             assert_eq!(error.is_transient(), code == 75, "{sentence}");
         }
-        let hint = Error::LooksLikeTls.suggestion().unwrap();
+        let hint = Error::LooksLikeTls.hint().unwrap();
         assert!(hint.contains("tls = \"implicit\""), "G7");
     }
 

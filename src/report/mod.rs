@@ -10,10 +10,12 @@ pub mod plain;
 pub mod progress;
 pub mod reasons;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::exit::ExitCode;
 use crate::plan::Why;
+use crate::problem::Problem;
 use crate::types::{MessageNumber, Octets};
 
 /// Something that happened in one account's run.
@@ -265,6 +267,15 @@ pub struct Trouble {
     pub hint: Option<String>,
     /// Whether `--quiet` should say it: false while a passing failure is young, or a refusal is old news.
     pub news: bool,
+}
+
+impl Trouble {
+    /// What the user is told of an error.
+    #[must_use]
+    pub fn of(problem: &dyn Problem, news: bool) -> Self {
+        let hint = problem.hint().map(Cow::into_owned);
+        Self { exit: problem.exit_code(), message: problem.to_string(), hint, news }
+    }
 }
 
 /// Who is told.

@@ -426,4 +426,4 @@ fn outcome(summary: &Summary) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -17,6 +17,7 @@ use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Alert, Memory, Pause};
 use crate::message::date;
+use crate::problem::Problem as _;
 use crate::report::{Event, Kind, Summary};
 use crate::types::Time;
 

@@ -350,7 +350,7 @@ impl Recorder for Outcomes<'_, '_> {
 }
 
 pub(super) fn ledger_error(e: ledger::Error) -> delivery::Error {
-    delivery::Error::Ledger { message: e.to_string(), exit: e.exit_code() }
+    delivery::Error::Ledger(Box::new(e))
 }
 
 /// What is still open of each message of a batch: one report goes out for each when all of its pieces are settled.

@@ -83,13 +83,8 @@ pub(super) fn are_there(run: &Run<'_>) -> bool {
 pub(super) fn allowed(name: &DestinationName, owner: Option<&Owner>) -> Result<(), access::Error> {
     let path = Path::new(OsStr::from_bytes(&name.address));
     match name.kind {
-        DestinationKind::Maildir => {
-            access::check_destination(path, owner)?;
-            ["cur", "new", "tmp"]
-                .iter()
-                .try_for_each(|name| access::check_destination(&path.join(name), owner))
-        }
-        DestinationKind::Mbox => access::check_destination(path, owner),
+        DestinationKind::Maildir => access::check_destination(path, &["cur", "new", "tmp"], owner),
+        DestinationKind::Mbox => access::check_destination(path, &[], owner),
         DestinationKind::Pipe | DestinationKind::Stdout => Ok(()),
     }
 }
@@ -118,11 +113,11 @@ fn one_name_each(sorted: &[&Deliver], owner: Option<&Owner>) -> Result<(), deliv
             && mbox::real_path(one, owner) == mbox::real_path(other, owner)
         {
             let [one, other] = [one, other].map(|path| text::printable(path.as_os_str().as_bytes()));
-            return Err(delivery::Error::Unfit {
-                message: format!("mbox {one} and mbox {other} are one file"),
-                exit: ExitCode::Configuration,
-            }
-            .hinted("leave one of them out"));
+            return Err(delivery::Error::unfit(
+                ExitCode::Configuration,
+                format!("mbox {one} and mbox {other} are one file"),
+                "leave one of them out",
+            ));
         }
     }
     Ok(())

@@ -1,5 +1,8 @@
-//! Why one mailbox's run failed: the errors of the rooms below, with the account's server and step where they don't say
-//! them, and what to do next.
+//! Why one mailbox's run failed: the errors of the rooms below, with the account's server where they don't name it, and
+//! what to do next.
+
+use std::borrow::Cow;
+use std::fmt;
 
 use crate::access;
 use crate::client;
@@ -8,27 +11,28 @@ use crate::delivery;
 use crate::exit::ExitCode;
 use crate::ledger;
 use crate::plan::maildrop::Contradiction;
+use crate::problem::{Problem, REPORT_BUG};
 use crate::types::MessageNumber;
 
 /// What ended the run of one mailbox.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No password to be had, or its file is open to others.
+    /// No password is available, or its file is open to others.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The state directory or a destination is in somebody else's hands.
+    /// Another user can change the state directory or a destination.
     #[error(transparent)]
     Access(#[from] access::Error),
-    /// The server, the line, or the login.
+    /// The network, the server, or the login failed.
     #[error(transparent)]
     Client(#[from] client::Error),
-    /// The ledger.
+    /// The ledger cannot be read or written, or another popfetch has it.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
-    /// A destination.
+    /// A destination is out of reach, or unfit.
     #[error(transparent)]
     Delivery(#[from] delivery::Error),
-    /// The listing contradicts itself.
+    /// The listing contradicts itself, so no message of it can be identified.
     #[error(transparent)]
     Listing(#[from] Contradiction),
     /// A listing was refused: typically the server has a failure that passes; or it has neither UIDL nor LIST.
@@ -55,10 +59,11 @@ pub enum Error {
         /// Where the ledger is.
         directory: String,
     },
-    /// Answers that belong to other commands.
+    /// Answers belong to other commands than those sent: typically a server that doesn't really pipeline.
     #[error("the server answered out of step")]
     OutOfStep,
-    /// No answer of this server names a message, so that nothing after it could be believed.
+    /// No answer of this server names a message, so that the end of none is certain: typically a proxy that breaks
+    /// `UIDL n`, `LIST n` and `STAT`.
     #[error("none of the server's answers names a message")]
     NothingNames,
     /// The same, where a session must not end in `QUIT` before what was retrieved is stored.
@@ -66,19 +71,19 @@ pub enum Error {
         "the server deletes at QUIT what was retrieved, and none of its answers shows where a message ends"
     )]
     NotSafe,
-    /// The server refuses what it is asked for, whichever message it is.
+    /// The server refuses whatever message it is asked for: typically a quota, or its storage is away.
     #[error("the server refuses to hand its messages out: \"{text}\"")]
     Refuses {
         /// Its words, fit to print.
         text: String,
     },
-    /// The session that was to go on with the work was refused.
+    /// A further session was refused, after the first: typically a limit of logins in a time.
     #[error("no further session: {0}")]
     NoFurtherSession(client::Error),
     /// The last session had to end early, and another one would bring no more.
     #[error("the server's sessions ended before everything was done")]
     Unfinished,
-    /// A message that goes on and on.
+    /// A message goes on far beyond its listed size: a broken or hostile server.
     #[error("message {number} went on far beyond its listed size: the line was closed")]
     Endless {
         /// Which one.
@@ -90,94 +95,22 @@ pub enum Error {
         /// When it will be.
         until: String,
     },
-    /// No room for what a thread needs.
+    /// The system has no room for another thread: a limit of processes or of memory.
     #[error("cannot start the committer: {0}")]
-    Pipe(std::io::Error),
-    /// A bug of ours.
+    NoThread(std::io::Error),
+    /// A thread of ours ended without a word: a bug in popfetch.
     #[error("a bug in popfetch: the committer died")]
     Bug,
 }
 
 impl Error {
-    /// The exit code of a run that ends with it.
+    /// The same error at `server` (`host:port`), for the user: what happened names it, unless the error already does.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(e) => e.exit_code(),
-            Self::Access(_) => ExitCode::Configuration,
-            Self::Client(e) => e.exit_code(),
-            Self::Ledger(e) => e.exit_code(),
-            Self::Delivery(e) => e.exit_code(),
-            Self::ListingRefused { passes: true, .. } => ExitCode::Later,
-            Self::Listing(_) | Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
-            Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
-            Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,
-            Self::UniqueIdsLost { .. } => ExitCode::Later,
-            Self::Paused { .. } => ExitCode::Refused,
-            Self::Pipe(_) => ExitCode::LocalIo,
-            Self::Bug => ExitCode::Bug,
-        }
+    pub fn at<'a>(&'a self, server: &'a str) -> At<'a> {
+        At { error: self, server }
     }
 
-    /// Whether it passes by itself.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.exit_code() == ExitCode::Later
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Config(e) => e.hint().map(str::to_owned),
-            Self::Access(e) => Some(e.hint.clone()),
-            Self::Client(e) => e.hint(),
-            Self::Ledger(e) => e.suggestion(),
-            Self::NoIdentity { .. } => {
-                Some("set leave-on-server = false, or use a server that has UIDL".to_owned())
-            }
-            Self::UniqueIdsLost { directory, .. } => Some(format!(
-                "the next run asks again; if the server has given up UIDL for good, begin afresh by moving the ledger \
-                 away: mv '{directory}' '{directory}.old'.  Then every message that is still on the server is retrieved \
-                 once more"
-            )),
-            Self::Endless { .. } => Some(
-                "it is tried last from now on; delete it with another client, or set max-message-size"
-                    .to_owned(),
-            ),
-            Self::Paused { .. } => Some(
-                "correct the password, or name the account on the command line to try at once".to_owned(),
-            ),
-            Self::Refuses { .. } => Some(
-                "a quota or a passing failure of the server: nothing is lost, the next run tries again"
-                    .to_owned(),
-            ),
-            Self::NoFurtherSession(_) | Self::Unfinished => {
-                Some("the next run goes on with what is left".to_owned())
-            }
-            Self::NothingNames | Self::NotSafe => {
-                Some("its operator should see it: it answers neither UIDL n nor LIST n nor STAT".to_owned())
-            }
-            Self::OutOfStep => Some("set pipelining = \"off\" for this account".to_owned()),
-            Self::Bug => Some("please report it; nothing is lost, the next run recovers".to_owned()),
-            Self::ListingRefused { passes: true, .. } => {
-                Some("nothing was changed: the next run asks again".to_owned())
-            }
-            Self::Listing(_) | Self::ListingRefused { .. } => {
-                Some("-vv shows the dialogue; the server's operator should see it".to_owned())
-            }
-            Self::Delivery(e) => e.hint(),
-            Self::Pipe(_) => None,
-        }
-    }
-
-    /// What happened, with the server where the error itself doesn't name it; and what to do next.
-    #[must_use]
-    pub fn told(&self, server: &str) -> (String, Option<String>) {
-        (self.what(server), self.hint())
-    }
-
-    fn what(&self, server: &str) -> String {
+    fn names_server(&self) -> bool {
         match self {
             Self::Listing(_)
             | Self::ListingRefused { .. }
@@ -187,9 +120,7 @@ impl Error {
             | Self::Refuses { .. }
             | Self::Unfinished
             | Self::Endless { .. }
-            | Self::Paused { .. } => {
-                format!("{server}: {self}")
-            }
+            | Self::Paused { .. } => false,
             Self::Config(_)
             | Self::Access(_)
             | Self::Client(_)
@@ -198,8 +129,8 @@ impl Error {
             | Self::NoIdentity { .. }
             | Self::UniqueIdsLost { .. }
             | Self::NoFurtherSession(_)
-            | Self::Pipe(_)
-            | Self::Bug => self.to_string(),
+            | Self::NoThread(_)
+            | Self::Bug => true,
         }
     }
 
@@ -223,87 +154,98 @@ impl Error {
     }
 }
 
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::Config(e) => return e.hint(),
+            Self::Access(e) => return e.hint(),
+            Self::Client(e) => return e.hint(),
+            Self::Ledger(e) => return e.hint(),
+            Self::Delivery(e) => return e.hint(),
+            Self::Listing(e) => return e.hint(),
+            Self::UniqueIdsLost { directory, .. } => {
+                return Some(Cow::Owned(format!(
+                    "the next run asks again; if the server has given up UIDL for good, begin again by moving the \
+                     ledger away: mv '{directory}' '{directory}.old'.  Then every message that is still on the server \
+                     is retrieved once more"
+                )));
+            }
+            Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has UIDL",
+            Self::Endless { .. } => {
+                "it is tried last from now on; delete it with another client, or set max-message-size"
+            }
+            Self::Paused { .. } => {
+                "correct the password, or name the account on the command line to try at once"
+            }
+            Self::Refuses { .. } => {
+                "a quota or a passing failure of the server: nothing is lost, the next run tries again"
+            }
+            Self::NoFurtherSession(_) | Self::Unfinished => "the next run goes on with what is left",
+            Self::NothingNames | Self::NotSafe => {
+                "its operator should see it: it answers neither UIDL n nor LIST n nor STAT"
+            }
+            Self::OutOfStep => "set pipelining = \"off\" for this account",
+            Self::ListingRefused { passes: true, .. } => "nothing was changed: the next run asks again",
+            Self::ListingRefused { passes: false, .. } => {
+                "-vv shows the dialogue; the server's operator should see it"
+            }
+            Self::NoThread(_) => "raise the limit of processes and of memory for the user that runs popfetch",
+            Self::Bug => REPORT_BUG,
+        };
+        Some(hint.into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(e) => e.exit_code(),
+            Self::Access(e) => e.exit_code(),
+            Self::Client(e) => e.exit_code(),
+            Self::Ledger(e) => e.exit_code(),
+            Self::Delivery(e) => e.exit_code(),
+            Self::ListingRefused { passes: true, .. } => ExitCode::Later,
+            Self::Listing(e) => e.exit_code(),
+            Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
+            Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
+            Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,
+            Self::UniqueIdsLost { .. } => ExitCode::Later,
+            Self::Paused { .. } => ExitCode::Refused,
+            Self::NoThread(_) => ExitCode::LocalIo,
+            Self::Bug => ExitCode::Bug,
+        }
+    }
+}
+
+/// An [`Error`] and the server at which it came.
+#[derive(Debug)]
+pub struct At<'a> {
+    error: &'a Error,
+    server: &'a str,
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, server } = self;
+        if error.names_server() { error.fmt(f) } else { write!(f, "{server}: {error}") }
+    }
+}
+
+impl std::error::Error for At<'_> {}
+
+impl Problem for At<'_> {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        self.error.hint()
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        self.error.exit_code()
+    }
+}
+
 impl From<super::committer::Error> for Error {
     fn from(e: super::committer::Error) -> Self {
         match e {
             super::committer::Error::Delivery(e) => Self::Delivery(e),
             super::committer::Error::Ledger(e) => Self::Ledger(e),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Error;
-    use crate::config::locate::Environment;
-    use crate::config::{self, Request};
-    use crate::exit::ExitCode;
-    use crate::ledger::Error as LedgerError;
-    use crate::plan::maildrop::Contradiction;
-    use crate::types::MessageNumber;
-    use crate::{access, client, delivery, durable};
-
-    fn text(of: &str) -> String {
-        of.to_owned()
-    }
-
-    /// One of each kind; those that have kinds of their own with some of them.
-    fn all() -> Vec<Error> {
-        let request = Request { file: Some("/no/such/file".into()), ..Request::default() };
-        let no_configuration = config::for_run(&request, &Environment::default()).unwrap_err();
-        let disk = || {
-            let full = std::io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
-            durable::Error::new(durable::Step::Write, std::path::Path::new("/x"), full)
-        };
-        let number = MessageNumber::new(1).unwrap();
-        vec![
-            Error::Config(no_configuration),
-            Error::Client(client::Error::Stopped),
-            Error::Client(client::Error::Farewell { server: text("h:110"), text: text("bye") }),
-            Error::Client(client::Error::TimedOut {
-                server: text("h:110"),
-                during: text("the greeting"),
-                pipelined: false,
-            }),
-            Error::Client(client::Error::StlsRefused { server: text("h:110"), text: text("no") }),
-            Error::Ledger(LedgerError::Locked),
-            Error::Ledger(LedgerError::Disk(disk())),
-            Error::Ledger(LedgerError::Damaged { path: text("/x/ledger"), line: 3, problem: text("torn") }),
-            Error::Ledger(LedgerError::Missing { directory: text("/x"), problem: "is gone" }),
-            Error::Delivery(delivery::Error::Disk(disk())),
-            Error::Access(access::Error { what: text("/x is open to all"), hint: text("chmod 600 /x") }),
-            Error::Delivery(delivery::Error::Later(text("it isn't there")).hinted("mount it")),
-            Error::Delivery(delivery::Error::Unfit {
-                message: text("it is a file"),
-                exit: ExitCode::CannotCreate,
-            }),
-            Error::Delivery(delivery::Error::Ledger { message: text("torn"), exit: ExitCode::LocalIo }),
-            Error::Listing(Contradiction(number)),
-            Error::ListingRefused { command: "LIST", text: text("no"), passes: false },
-            Error::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true },
-            Error::NothingNames,
-            Error::NotSafe,
-            Error::Unfinished,
-            Error::Refuses { text: text("quota") },
-            Error::NoFurtherSession(client::Error::Stopped),
-            Error::NoIdentity { server: text("h:110") },
-            Error::UniqueIdsLost { server: text("h:110"), directory: text("/x") },
-            Error::OutOfStep,
-            Error::Endless { number },
-            Error::Paused { until: text("tomorrow") },
-            Error::Pipe(std::io::ErrorKind::Other.into()),
-            Error::Bug,
-        ]
-    }
-
-    #[test]
-    fn what_happened_and_what_to_do_are_told_apart() {
-        for error in all() {
-            let (what, hint) = error.told("h:110");
-            assert!(!what.contains("hint:") && what == what.trim(), "{what:?}");
-            assert!(hint.as_ref().is_none_or(|hint| !hint.contains("hint:")), "{hint:?}");
-            let must = matches!(error, Error::Config(_) | Error::Access(_));
-            assert!(!must || hint.is_some(), "{error}");
         }
     }
 }

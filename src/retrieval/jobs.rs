@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{Context, Options, retrieve};
 use crate::account::{Account, Deliver};
 use crate::exit::ExitCode;
+use crate::problem::REPORT_BUG;
 use crate::report::{Event, Summary, Trouble};
 
 /// How many sessions there may be at once.
@@ -63,7 +64,7 @@ fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode 
             let trouble = Trouble {
                 exit: ExitCode::Bug,
                 message: "a bug in popfetch ended this account's run".to_owned(),
-                hint: Some("please report it; nothing is lost, the next run recovers".to_owned()),
+                hint: Some(REPORT_BUG.to_owned()),
                 news: true,
             };
             let summary = Summary { trouble: Some(trouble), ..Summary::default() };

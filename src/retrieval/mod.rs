@@ -38,6 +38,7 @@ use crate::delivery::mbox;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Limit, Memory, Pipelining};
 use crate::ledger::{self, Ledger};
+use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
 use crate::secret::Secret;
 use crate::types::Octets;
@@ -78,8 +79,7 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
             mailbox(&run, &mut summary)
         };
     if let Err(e) = result {
-        let (message, hint) = e.told(&run.server());
-        summary.trouble = Some(Trouble { exit: e.exit_code(), message, hint, news });
+        summary.trouble = Some(Trouble::of(&e.at(&run.server()), news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));

@@ -89,7 +89,10 @@ pub(super) fn prepare(
 /// `TOP`.
 pub(super) fn spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
     let Habits { listed, top, .. } = memory.habits;
-    let (Ok(random), true, None) = (clock::random(), top, &memory.pause) else { return [None; 2] };
+    if !top || memory.pause.is_some() {
+        return [None; 2];
+    }
+    let Ok(random) = clock::random() else { return [None; 2] };
     let [a, b, c, d, e, f, g, h]: [u8; 8] = random;
     let draw = |octets: [u8; 4], from: u32| {
         let place = u32::from_le_bytes(octets).checked_rem(from)?;

@@ -46,13 +46,13 @@ pub(super) fn recover(
 
 /// Where a destination is out of reach: how its unfinished deliveries can be given up.
 fn release_hint(run: &Run<'_>, name: &DestinationName, e: delivery::Error) -> delivery::Error {
-    let Some(hint) = e.hint().filter(|_| e.is_out_of_reach()) else { return e };
+    let delivery::Error::Later { what, hint } = e else { return e };
     let account = &run.account.name;
     let command = match destinations::configured(run.account, name) {
         true => format!("popfetch state release {account} --destination '{}'", shown(name)),
         false => format!("popfetch state release {account}"),
     };
-    e.hinted(format!("{hint}; or give up what is unfinished there: {command}"))
+    delivery::Error::later(what, format!("{hint}; or give up what is unfinished there: {command}"))
 }
 
 /// A destination, for people.
@@ -93,7 +93,7 @@ pub(super) fn settle(
                 settled.dropped = settled.dropped.saturating_add(dropped);
             }
             Err(e) => {
-                let broken = matches!(e, delivery::Error::Ledger { .. });
+                let broken = matches!(e, delivery::Error::Ledger(_));
                 settled.failed.push((name, e));
                 if broken {
                     break;

@@ -59,9 +59,8 @@ pub fn release(
         && !failed.iter().any(|(name, _)| *name == wanted.name)
         && is_there(&wanted.name, owner, context)
     {
-        return Err(unfit(format!("{} is configured, and is there", told(&wanted.name)))
-            .hinted("nothing need be given up: the next run delivers to it")
-            .into());
+        let what = format!("{} is configured, and is there", told(&wanted.name));
+        return Err(unfit(what, "nothing need be given up: the next run delivers to it"));
     }
     let given_up: Vec<DestinationRecord> = ledger
         .destinations()
@@ -136,9 +135,8 @@ fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
             let wanted = text::printable(wanted.as_bytes());
             let number = if found.is_empty() { "no destination is" } else { "several destinations are" };
             let names: Vec<String> = known.iter().map(|known| shown(&known.name)).collect();
-            Err(unfit(format!("{number} called {wanted}"))
-                .hinted(format!("the ledger knows: {}", names.join(", ")))
-                .into())
+            let hint = format!("the ledger knows: {}", names.join(", "));
+            Err(unfit(format!("{number} called {wanted}"), hint))
         }
     }
 }
@@ -165,6 +163,6 @@ fn is_there(name: &DestinationName, owner: Option<&Owner>, context: &Context<'_>
     }
 }
 
-fn unfit(message: String) -> delivery::Error {
-    delivery::Error::Unfit { message, exit: ExitCode::Usage }
+fn unfit(what: String, hint: impl Into<String>) -> Error {
+    delivery::Error::unfit(ExitCode::Usage, what, hint).into()
 }

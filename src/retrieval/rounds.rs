@@ -53,6 +53,8 @@ pub(super) struct Rounds {
     /// Messages without unique-ids.
     nameless: HashSet<MessageNumber>,
     count: u32,
+    /// Whether the first round asked for nothing: then what was decided stands.
+    idle: bool,
     retired: bool,
 }
 
@@ -69,6 +71,7 @@ impl Rounds {
             many: false,
             nameless: maildrop.iter().filter_map(nameless).collect(),
             count: 0,
+            idle: false,
             retired: false,
         }
     }
@@ -90,9 +93,10 @@ impl Rounds {
             (*decision == Decision::Leave(Why::BackingOff)).then_some(listed.number)
         };
         self.attempted.extend(maildrop.iter().zip(&decisions).filter_map(left));
+        self.idle = decisions.iter().all(|decision| matches!(decision, Decision::Leave(_)));
         doubts::hold_back_new(maildrop, self.suspected, &mut decisions);
-        if !self.suspected {
-            self.many = doubts::are_many(&decisions);
+        self.many = !self.suspected && doubts::are_many(&decisions);
+        if self.many {
             self.sampled = doubts::sample(maildrop, ledger, habits, has_top, &mut decisions);
         }
         self.begin(decisions, (maildrop, policy), ledger)
@@ -137,32 +141,34 @@ impl Rounds {
         let taken = (messages.saturating_add(tally.delivered), octets.plus(Octets(tally.octets)));
         let policy = &Policy { taken, ..policy.clone() };
         if !self.retired {
-            let mut decisions = plan::decide(maildrop, ledger, policy);
-            for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-                if self.attempted.contains(&listed.number) {
-                    *decision = Decision::Leave(Why::Known);
-                }
-            }
             if self.suspected && self.search == Search::OwnKey {
                 // All that is known has been compared, and is what it was.
                 self.suspected = false;
             }
+            // Of 50,000 known messages the same decisions would take 8 million instructions, 4 % of a poll.
+            let decisions = if self.idle { Vec::new() } else { self.left(maildrop, ledger, policy) };
             if decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
                 return self.begin(decisions, (maildrop, policy), ledger).map(Some);
             }
         } else if !failed.is_empty() {
-            let mut decisions = plan::decide(maildrop, ledger, policy);
-            for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-                if self.attempted.contains(&listed.number) {
-                    *decision = Decision::Leave(Why::Known);
-                }
-            }
+            let decisions = self.left(maildrop, ledger, policy);
             return self.begin(decisions, (maildrop, policy), ledger).map(Some);
         }
         if std::mem::replace(&mut self.retired, true) {
             return Ok(None);
         }
         self.retire(run, (maildrop, policy), ledger, tally).map(Some)
+    }
+
+    /// What is to do now, without what has been asked for.
+    fn left(&self, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
+        let mut decisions = plan::decide(maildrop, ledger, policy);
+        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            if self.attempted.contains(&listed.number) {
+                *decision = Decision::Leave(Why::Known);
+            }
+        }
+        decisions
     }
 
     /// What was kept for the end of the session.

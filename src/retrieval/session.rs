@@ -598,7 +598,7 @@ impl Session<'_, '_> {
                 vacant.insert(ledger.key(id)?);
             }
         }
-        let (reports, inbox) = committer::reports().map_err(Error::Pipe)?;
+        let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
         let mut fetch = Fetch {
@@ -623,7 +623,7 @@ impl Session<'_, '_> {
                 .name("committer".to_owned())
                 // It owns the reports, which end with it, however it ends.
                 .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports))
-                .map_err(Error::Pipe)?;
+                .map_err(Error::NoThread)?;
             let fetched = fetch.run();
             drop(fetch.work.take());
             let (ledger, committed) = committer.join().map_err(|_| Error::Bug)?;

@@ -13,6 +13,7 @@ use crate::config::{self, Request};
 use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
+use crate::problem::Problem as _;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::retrieval::{Context, Offer, release};
 use crate::stop::Stop;

@@ -6,6 +6,7 @@ use super::{Home, LEAST, only};
 use crate::account::{Auth, Deliver, Limits, PasswordSource, Pipe, PipeCommand, Retention, Tls};
 use crate::config::check_stdout;
 use crate::config::url::PopUrl;
+use crate::problem::Problem as _;
 use crate::types::Octets;
 
 #[test]
@@ -81,7 +82,7 @@ fn flags_that_are_wrong() {
     for (accounts, flags, what, hint) in cases {
         let error = home.run(accounts, flags).unwrap_err();
         assert_eq!(error.exit_code().number(), 64, "{error}");
-        let error = error.told();
+        let error = error.shown();
         assert!(
             error.starts_with(what) && error.contains(&format!("\n\nhint: {hint}")) || hint.is_empty(),
             "{error}"
@@ -108,7 +109,7 @@ fn flags_over_a_file() {
     let all = home.run(&[], &[("timeout", "5s")]).unwrap().accounts;
     assert!(all.len() == 2 && all.iter().all(|account| account.timeout == Duration::from_secs(5)));
     let error = home.run(&[], &[("user", "x")]).unwrap_err();
-    assert!(error.told().starts_with("accounts \"work\" and \"home\" are the same mailbox"), "{error}");
+    assert!(error.shown().starts_with("accounts \"work\" and \"home\" are the same mailbox"), "{error}");
     assert_eq!(error.exit_code().number(), 64);
     // A URL beside a name.
     let both = home.run(&["pops://x@h", "home"], &[("maildir", "m")]).unwrap().accounts;
@@ -158,7 +159,7 @@ fn a_password_in_a_url_is_taken_with_a_warning() {
         let account = only(configuration);
         assert!(matches!(&account.password, PasswordSource::Inline(p) if p.expose() == b"hunter@2"), "{url}");
         let error = home.run(&[url], &[("maildir", "m"), ("netrc", "true")]).unwrap_err();
-        assert!(error.told().starts_with("there are two sources of the password"), "{error}");
+        assert!(error.shown().starts_with("there are two sources of the password"), "{error}");
     }
 }
 
@@ -196,7 +197,7 @@ fn urls_that_mean_nothing() {
     ] {
         let error = PopUrl::parse(url).expect_err(url);
         assert_eq!(error.exit_code().number(), 64);
-        let error = error.told();
+        let error = error.shown();
         assert!(error.contains(what) && !error.contains("hunter2"), "{url}: {error}");
     }
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::account::{Tls, Trust};
 use crate::connection::{Connection, Error, Target};
 use crate::exit::ExitCode;
+use crate::problem::Problem as _;
 use crate::stop::Stop;
 use crate::types::Channel;
 
@@ -140,7 +141,7 @@ fn a_refused_certificate_can_be_seen_and_pinned() {
                 }
                 _ => opened,
             };
-            let hint = outcome.unwrap_err().hint().unwrap();
+            let hint = outcome.unwrap_err().hint().unwrap().into_owned();
             let hex: String = leaf.fingerprint().iter().map(|octet| format!("{octet:02x}")).collect();
             assert!(hint.contains(&format!("it is valid from 2000-01-02 to {last}\n")), "{hint}");
             assert!(hint.contains(&format!("tls-fingerprint = \"sha256:{hex}\"\n")), "{hint}");

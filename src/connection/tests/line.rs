@@ -15,6 +15,7 @@ use super::{
 use crate::account::{Tls, Trust};
 use crate::connection::{Connection, Wake};
 use crate::exit::ExitCode;
+use crate::problem::Problem as _;
 use crate::stop::Stop;
 use crate::types::Channel;
 

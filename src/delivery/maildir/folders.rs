@@ -23,8 +23,10 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {
-            return Err(unfit(format!("{shown} is not a directory, so no Maildir"))
-                .hinted("move it away, or deliver to it as an mbox"));
+            return Err(unfit(
+                format!("{shown} is not a directory, so no Maildir"),
+                "move it away, or deliver to it as an mbox",
+            ));
         }
         Err(e) if is_absent(&e) && !may_create => return Err(not_there(path)),
         Err(e) if is_absent(&e) => {
@@ -34,8 +36,10 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
                 return Ok(SUBDIRECTORIES.to_vec());
             }
             let parent = self::shown(parent);
-            return Err(unfit(format!("cannot create Maildir {shown}: there is no directory {parent}"))
-                .hinted(format!("mkdir -p {parent}")));
+            return Err(unfit(
+                format!("cannot create Maildir {shown}: there is no directory {parent}"),
+                format!("mkdir -p {parent}"),
+            ));
         }
         Err(e) => return Err(durable::Error::new(Step::Open, path, e).into()),
     }
@@ -47,7 +51,10 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
                 // Found out before mail comes, not with it.
                 durable::may_write(&directory).map_err(|e| durable::Error::new(Step::Open, &directory, e))?;
             }
-            Ok(_) => return Err(unfit(format!("{} is not a directory", self::shown(&directory)))),
+            Ok(_) => {
+                let directory = self::shown(&directory);
+                return Err(unfit(format!("{directory} is not a directory"), "move it away"));
+            }
             Err(e) if is_absent(&e) => missing.push(name),
             Err(e) => return Err(durable::Error::new(Step::Open, &directory, e).into()),
         }
@@ -62,14 +69,16 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
         let parent = durable::parent_of(path);
         if part && SUBDIRECTORIES.iter().all(|part| parent.join(part).is_dir()) {
             let parent = self::shown(parent);
-            return Err(unfit(format!("{shown} is no Maildir, but a part of the Maildir {parent}"))
-                .hinted(format!("deliver to {parent}, or: mkdir {shown}/cur {shown}/new {shown}/tmp")));
+            return Err(unfit(
+                format!("{shown} is no Maildir, but a part of the Maildir {parent}"),
+                format!("deliver to {parent}, or: mkdir {shown}/cur {shown}/new {shown}/tmp"),
+            ));
         }
         if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(unfit(format!(
-                "{shown} is no Maildir: it has neither cur, new nor tmp, and holds something else"
-            ))
-            .hinted(format!("name another directory, or: mkdir {shown}/cur {shown}/new {shown}/tmp")));
+            return Err(unfit(
+                format!("{shown} is no Maildir: it has neither cur, new nor tmp, and holds something else"),
+                format!("name another directory, or: mkdir {shown}/cur {shown}/new {shown}/tmp"),
+            ));
         }
     }
     Ok(missing)
@@ -80,17 +89,20 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn unfit(message: String) -> Error {
-    Error::Unfit { message, exit: ExitCode::CannotCreate }
+fn unfit(what: String, hint: impl Into<String>) -> Error {
+    Error::unfit(ExitCode::CannotCreate, what, hint)
 }
 
 /// A Maildir that should be there.
 pub(super) fn not_there(path: &Path) -> Error {
     let path = shown(path);
-    Error::Later(format!("Maildir {path} isn't there, though mail was delivered to it")).hinted(format!(
-        "mount it, or move it back (nothing is concluded about its mail until then); or, if it's gone for good, make \
-         another one: mkdir -p {path}/cur {path}/new {path}/tmp"
-    ))
+    Error::later(
+        format!("Maildir {path} isn't there, though mail was delivered to it"),
+        format!(
+            "mount it, or move it back (nothing is concluded about its mail until then); or, if it's gone for good, \
+             make another one: mkdir -p {path}/cur {path}/new {path}/tmp"
+        ),
+    )
 }
 
 /// A path for people.

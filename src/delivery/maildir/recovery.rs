@@ -107,10 +107,10 @@ fn knows_one(folders: &Folders, open: &[Open<'_>], found: &HashMap<&str, PathBuf
 
 fn another(folders: &Folders) -> Error {
     let path = shown(&folders.path);
-    Error::Later(format!(
-        "Maildir {path} is not the one that mail was being delivered to when the last run broke off"
-    ))
-    .hinted("is another file system mounted there?  Bring the former one back, and run again")
+    Error::later(
+        format!("Maildir {path} is not the one that mail was being delivered to when the last run broke off"),
+        "is another file system mounted there?  Bring the former one back, and run again",
+    )
 }
 
 /// What stands in `tmp/`.
@@ -267,8 +267,10 @@ mod tests {
     use super::{Recovered, TMP_IS_SAFE, recover};
     use crate::account::SyncMode;
     use crate::delivery::maildir::tests::{Home, name};
+    use crate::delivery::trial::broken_ledger;
     use crate::delivery::{Error, Settler, Unsettled};
     use crate::exit::ExitCode;
+    use crate::problem::Problem as _;
     use crate::proof::{
         DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Key,
         NotedPlace, Piece,
@@ -296,7 +298,7 @@ mod tests {
             let there: Vec<bool> = self.watch.iter().map(|path| path.exists()).collect();
             self.steps.push(format!("{what} {intents:?} {there:?}"));
             if self.broken {
-                return Err(Error::Ledger { message: "full".to_owned(), exit: ExitCode::LocalIo });
+                return Err(broken_ledger());
             }
             Ok(())
         }

@@ -12,6 +12,7 @@ use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::message::Examiner;
+use crate::problem::Problem as _;
 use crate::proof::{Arrival, DestinationId, Key, Noted, Piece, Place, Published, Staged};
 use crate::types::{MessageNumber, UniqueId};
 

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::delivery::Error;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
+use crate::problem::TRY_AGAIN;
 use crate::stop::Stop;
 use crate::text;
 
@@ -268,24 +269,21 @@ fn may_be_made(path: &Path) -> Result<(), Error> {
 
 pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::NotFound => Error::Unfit {
-            message: format!("mbox {}: its directory does not exist", name_of(path)),
-            exit: ExitCode::CannotCreate,
-        }
-        .hinted("create it, or correct the path"),
+        io::ErrorKind::NotFound => Error::unfit(
+            ExitCode::CannotCreate,
+            format!("mbox {}: its directory does not exist", name_of(path)),
+            "create it, or correct the path",
+        ),
         _ => durable::Error::new(Step::Open, path, error).into(),
     }
 }
 
 pub(super) fn no_mbox(path: &Path) -> Error {
-    Error::Unfit {
-        message: format!(
-            "{} is no mbox: it does not begin with \"From \"; nothing was written to it",
-            name_of(path)
-        ),
-        exit: ExitCode::CannotCreate,
-    }
-    .hinted("name another file")
+    Error::unfit(
+        ExitCode::CannotCreate,
+        format!("{} is no mbox: it does not begin with \"From \"; nothing was written to it", name_of(path)),
+        "name another file",
+    )
 }
 
 /// A path as people may see it.
@@ -294,7 +292,7 @@ pub(super) fn name_of(path: &Path) -> String {
 }
 
 fn busy(path: &Path, holder: &str) -> Error {
-    Error::Later(format!("mbox {} is locked: {holder}", name_of(path)))
+    Error::later(format!("mbox {} is locked: {holder}", name_of(path)), TRY_AGAIN)
 }
 
 fn begins_as_mbox(file: &File, path: &Path) -> Result<bool, Error> {
@@ -329,11 +327,11 @@ fn same_file(file: &File, path: &Path) -> bool {
 fn is_file(path: &Path) -> Result<bool, Error> {
     match path.metadata() {
         Ok(status) if status.is_file() => Ok(true),
-        Ok(_) => Err(Error::Unfit {
-            message: format!("mbox {} is not a regular file", name_of(path)),
-            exit: ExitCode::CannotCreate,
-        }
-        .hinted("name another one")),
+        Ok(_) => Err(Error::unfit(
+            ExitCode::CannotCreate,
+            format!("mbox {} is not a regular file", name_of(path)),
+            "name another one",
+        )),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(durable::Error::new(Step::Open, path, e).into()),
     }
@@ -373,22 +371,23 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
         Err(Errno::AGAIN | Errno::ACCESS) => {
             return Ok(Attempt::Busy("another program holds an fcntl lock on it".to_owned()));
         }
-        // The file system has no locks: that doesn't pass by itself.
+        // The file system has no locks: that doesn't pass on its own.
         Err(
             e @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::IO | Errno::PERM),
         ) => {
             let reason = io::Error::from(e);
-            return Err(Error::Unfit {
-                message: format!("mbox {} cannot be locked: {reason}", name_of(path)),
-                exit: ExitCode::CannotCreate,
-            }
-            .hinted(
+            return Err(Error::unfit(
+                ExitCode::CannotCreate,
+                format!("mbox {} cannot be locked: {reason}", name_of(path)),
                 "its file system refuses locks (fcntl): put the mbox on another one, or deliver to a Maildir",
             ));
         }
         Err(e) => {
             let reason = io::Error::from(e);
-            return Err(Error::Later(format!("mbox {} cannot be locked: {reason}", name_of(path))));
+            return Err(Error::later(
+                format!("mbox {} cannot be locked: {reason}", name_of(path)),
+                TRY_AGAIN,
+            ));
         }
     }
     // Whatever another program appends without a lock, our octets never overwrite it.

@@ -44,8 +44,8 @@ use recover::{Stretch, is_torn};
 use super::{Error, Inlet, Intake, Outlet, Recorder};
 use crate::access::{self, Owner};
 use crate::durable::{self, Step};
-use crate::exit::ExitCode;
 use crate::message::date::asctime;
+use crate::problem::TRY_AGAIN;
 use crate::proof::{Intent, MboxSpool, Noted, NotedPlace, Piece, Place, Published, Staged};
 use crate::stop::Stop;
 use crate::types::Time;
@@ -254,11 +254,14 @@ impl MboxOutlet {
             drop(locked);
             // Whatever they say: never at full speed, nor without end.
             if std::mem::replace(&mut asked, true) && !wait.pause() {
-                return Err(Error::Later(format!(
-                    "deliveries of another account to mbox {} are unsettled (ledger {}), and it is being worked on",
-                    name_of(&path),
-                    name_of(&first.directory)
-                )));
+                return Err(Error::later(
+                    format!(
+                        "deliveries of another account to mbox {} are unsettled (ledger {}), and it is being worked on",
+                        name_of(&path),
+                        name_of(&first.directory)
+                    ),
+                    TRY_AGAIN,
+                ));
             }
             for neighbour in open {
                 match self.neighbours.settle(&neighbour, &path) {
@@ -307,7 +310,7 @@ impl MboxOutlet {
         let lead = lead(&locked, size)?;
         let mut offset = size.saturating_add(octets(lead));
         for piece in &mut pieces {
-            let Place::Mbox { offset: place, .. } = &mut piece.place else { return Err(misplaced()) };
+            let Place::Mbox { offset: place, .. } = &mut piece.place else { return Err(Error::misplaced()) };
             *place = Some(offset);
             offset = offset.saturating_add(piece.octets);
         }
@@ -358,7 +361,7 @@ impl Outlet for MboxOutlet {
 
     fn publish(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error> {
         let Some(mut append) = self.append.take() else {
-            return if noted.is_empty() { Ok(()) } else { Err(misplaced()) };
+            return if noted.is_empty() { Ok(()) } else { Err(Error::misplaced()) };
         };
         // The note was synced, and with it the outcome of all batches before: their spools have served.
         for path in self.recorded.drain(..) {
@@ -443,10 +446,10 @@ impl Append {
             let (Some(stretch), Place::Mbox { offset: Some(offset), .. }) =
                 (Stretch::of(piece), &piece.place)
             else {
-                return Err(misplaced());
+                return Err(Error::misplaced());
             };
             if *offset != end {
-                return Err(misplaced());
+                return Err(Error::misplaced());
             }
             self.copy(stretch, &mut buffer)?;
             end = end.saturating_add(piece.octets);
@@ -522,17 +525,22 @@ fn octets(lead: &[u8]) -> u64 {
 }
 
 fn replaced(path: &Path) -> Error {
-    Error::Later(format!("another program replaced mbox {} without taking its locks", name_of(path)))
+    Error::later(
+        format!("another program replaced mbox {} without taking its locks", name_of(path)),
+        UNLOCKED_WRITER,
+    )
 }
 
 fn meddled(path: &Path) -> Error {
-    Error::Later(format!("another program wrote to mbox {} without taking its locks", name_of(path)))
+    Error::later(
+        format!("another program wrote to mbox {} without taking its locks", name_of(path)),
+        UNLOCKED_WRITER,
+    )
 }
 
-/// A piece of another destination, or one that was not staged here.
-fn misplaced() -> Error {
-    Error::Unfit { message: "a message was handed to the wrong destination".to_owned(), exit: ExitCode::Bug }
-}
+/// What to do about a program that writes to an mbox without its locks.
+const UNLOCKED_WRITER: &str =
+    "nothing is lost: the next run tries again; make that program take the locks, or deliver to a Maildir";
 
 #[cfg(test)]
 mod tests;

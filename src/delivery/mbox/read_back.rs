@@ -4,7 +4,7 @@
 use memchr::memmem;
 
 use super::format::{FROM, Sink};
-use crate::delivery::{Error, differs};
+use crate::delivery::Error;
 use crate::message::{Examiner, Facts};
 
 /// The message that has been written so far.
@@ -89,7 +89,7 @@ impl ReadBack {
         }
         let read = self.examiner.finish();
         let same = (read.octets, read.digests) == (facts.octets, facts.digests);
-        if same { Ok(()) } else { Err(differs()) }
+        if same { Ok(()) } else { Err(Error::differs()) }
     }
 }
 

@@ -71,8 +71,10 @@ pub fn recover(
     let acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| {
         let path = name_of(path);
-        Error::Later(format!("mbox {path} is out of reach ({e}), and deliveries to it are unsettled"))
-            .hinted("is its directory mounted?  Bring it back, and run again")
+        Error::later(
+            format!("mbox {path} is out of reach ({e}), and deliveries to it are unsettled"),
+            "is its directory mounted?  Bring it back, and run again",
+        )
     })?;
     drop(acting);
     let mut locked = Locked::take(&path, owner, false, &mut Wait::new(stop, PATIENCE))?.locked;

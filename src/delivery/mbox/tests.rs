@@ -4,9 +4,10 @@ use super::{
     MboxInlet, MboxOutlet, Neighbour, Neighbours, Recovered, Settings, boot, check, clean_up, neighbours,
     recover,
 };
-use crate::delivery::trial::{Told, facts, noted, pieces};
+use crate::delivery::trial::{Told, broken_ledger, facts, noted, pieces};
 use crate::delivery::{Error, Inlet as _, Outlet as _, Unsettled};
 use crate::exit::ExitCode;
+use crate::problem::Problem as _;
 use crate::proof::{
     DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, NotedPlace, Piece,
     Place,
@@ -304,7 +305,7 @@ fn a_replaced_mbox_gets_nothing_and_the_old_one_loses_it() {
     fs::rename(home.mbox(), &old).unwrap();
     fs::write(home.mbox(), "From y\n\n").unwrap();
     let outcome = outlet.publish(noted(staged), &mut Told::default());
-    assert!(matches!(outcome, Err(Error::Later(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::Later { .. })), "{outcome:?}");
     assert_eq!(
         (home.read().as_str(), fs::read_to_string(old).unwrap().as_str()),
         ("From y\n\n", "From x\n\n")
@@ -335,7 +336,7 @@ fn what_others_wrote_without_locks_is_never_cut() {
     let mut outlet = home.outlet();
     let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
     fs::write(home.mbox(), "From x\n\n").unwrap();
-    assert!(matches!(outlet.publish(noted(staged), &mut Told::default()), Err(Error::Later(_))));
+    assert!(matches!(outlet.publish(noted(staged), &mut Told::default()), Err(Error::Later { .. })));
     assert_eq!(home.read(), "From x\n\n");
     let found = neighbours(&home.root(), &home.mbox(), "bb").unwrap();
     assert_eq!(found.len(), 1, "what was left there is for recovery to find out");
@@ -387,7 +388,7 @@ fn dotlocks() {
             assert_eq!(outcome.unwrap().published, [1, 2, 3], "{content:?}");
             assert_eq!(home.names("mail"), ["mbox"]);
         } else {
-            assert!(matches!(outcome, Err(Error::Later(_))), "{content:?}: {outcome:?}");
+            assert!(matches!(outcome, Err(Error::Later { .. })), "{content:?}: {outcome:?}");
             assert_eq!(home.names("mail"), ["mbox", "mbox.lock"]);
             assert_eq!(fs::read_to_string(&lock).unwrap(), content);
             fs::remove_file(&lock).unwrap();
@@ -423,7 +424,7 @@ fn two_accounts_of_one_run_take_turns() {
     std::os::unix::fs::symlink(home.mbox(), &other).unwrap();
     let mut second = home.outlet();
     second.settings.path = other;
-    assert!(matches!(home.deliver(&mut second, &TEXTS[1..2]), Err(Error::Later(_))));
+    assert!(matches!(home.deliver(&mut second, &TEXTS[1..2]), Err(Error::Later { .. })));
     second.patience = Duration::from_secs(60);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| home.deliver(&mut second, &TEXTS[1..2]).unwrap());
@@ -452,7 +453,7 @@ fn fcntl_locks_are_waited_for() {
     let mut held = [0; 5];
     std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut held).unwrap();
     let mut outlet = home.outlet();
-    assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later(_))));
+    assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later { .. })));
     assert_eq!(home.names("mail"), ["mbox"], "no dotlock is kept while waiting");
     outlet.patience = Duration::from_secs(60);
     drop(holder.stdin.take());
@@ -470,7 +471,7 @@ fn what_another_ledger_left_is_settled_first() {
         super::Marker::new(&home.root(), "bb", &other, &path).open().unwrap();
     };
     open();
-    assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later(_))));
+    assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later { .. })));
     assert_eq!(home.names("mail"), ["mbox"], "unlocked while the other is waited for");
     home.deliver(&mut home.outlet_with(Box::new(Answer(true))), &TEXTS).unwrap();
     assert_eq!(home.read(), entries().concat());
@@ -480,13 +481,13 @@ fn what_another_ledger_left_is_settled_first() {
 /// Whatever a neighbour's leavings are, they are neither looked at without end nor at full speed.
 #[test]
 fn a_neighbour_that_stays_open_is_not_asked_at_full_speed() {
-    for answer in [|| Ok(true), || Ok(false), || Err(Error::Later("the mbox is locked".to_owned()))] {
+    for answer in [|| Ok(true), || Ok(false), || Err(Error::later("the mbox is locked", "wait"))] {
         let (home, asked) = (Home::new(), Arc::default());
         let other = home.root().join("other");
         fs::create_dir(&other).unwrap();
         super::Marker::new(&home.root(), "bb", &other, &home.mbox()).open().unwrap();
         let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), answer)));
-        assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later(_))));
+        assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later { .. })));
         let asked = *asked.lock().unwrap();
         // 10, 20, 40 ms: more don't fit.
         assert!((1..=5).contains(&asked), "{asked}");
@@ -501,7 +502,7 @@ fn a_neighbour_that_cannot_be_settled_is_passed_over() {
     let other = home.root().join("other");
     fs::create_dir(&other).unwrap();
     super::Marker::new(&home.root(), "bb", &other, &home.mbox()).open().unwrap();
-    let damaged = || Err(Error::Ledger { message: "line 3 is damaged".to_owned(), exit: ExitCode::LocalIo });
+    let damaged = || Err(broken_ledger());
     let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), damaged)));
     for _ in 0..2 {
         home.deliver(&mut outlet, &TEXTS).unwrap();
@@ -529,7 +530,7 @@ fn a_foreign_lock_is_waited_for_once_and_not_for_each_batch() {
     fs::write(&lock, format!("{}\n", std::process::id())).unwrap();
     let mut outlet = home.outlet();
     for _ in 0..2 {
-        assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later(_))));
+        assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later { .. })));
         assert_eq!(outlet.patience, Duration::ZERO);
     }
     fs::remove_file(&lock).unwrap();
@@ -558,7 +559,7 @@ fn a_dotlock_that_is_no_file_is_not_waited_for() {
         fs::write(home.mbox(), "").unwrap();
         put(&home.mbox().with_extension("lock"), fifo);
         check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
-        assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later(_))));
+        assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later { .. })));
     }
 }
 

@@ -30,6 +30,7 @@ use crate::access::Owner;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::Facts;
+use crate::problem::TRY_AGAIN;
 use crate::proof::{IntentId, Noted, Piece, Place, Published, Spooled, Staged};
 use crate::text;
 
@@ -42,13 +43,13 @@ const BATCH_IN_MEMORY: usize = 4 * 1024 * 1024;
 /// [`Error::Unfit`] with [`ExitCode::Configuration`].
 pub fn check(command: &Command, search: Option<&OsStr>) -> Result<(), Error> {
     if let Some((placeholder, variable)) = unsafe_placeholder(command) {
-        return Err(Error::Unfit {
-            message: format!(
+        return Err(Error::unfit(
+            ExitCode::Configuration,
+            format!(
                 "{placeholder} can't stand in what a shell or an interpreter runs: its words are a stranger's"
             ),
-            exit: ExitCode::Configuration,
-        }
-        .hinted(format!("use \"{variable}\", with the quotation marks; it's in the environment")));
+            format!("use \"{variable}\", with the quotation marks; it's in the environment"),
+        ));
     }
     let Command::Argv(elements) = command else { return Ok(()) };
     let program = elements.first().map_or("", String::as_str);
@@ -62,8 +63,11 @@ pub fn check(command: &Command, search: Option<&OsStr>) -> Result<(), Error> {
     if found {
         Ok(())
     } else {
-        Err(Error::Unfit { message: not_found(program), exit: ExitCode::Configuration }
-            .hinted("install it, or correct the pipe setting"))
+        Err(Error::unfit(
+            ExitCode::Configuration,
+            not_found(program),
+            "install it, or correct the pipe setting",
+        ))
     }
 }
 
@@ -261,7 +265,7 @@ impl Outlet for PipeOutlet {
             }
             let mut children: Vec<&mut Child> = running.iter_mut().map(|(_, child)| child).collect();
             let waited = wait_for_one(&mut children)
-                .map_err(|e| Error::Later(format!("the program's end cannot be waited for: {e}")))?;
+                .map_err(|e| Error::later(format!("cannot wait for the program's end: {e}"), TRY_AGAIN))?;
             let Some((index, outcome)) = waited else { break };
             let (noted, child) = running.remove(index);
             let recorded = match self.failure(outcome, child.said()) {

@@ -4,6 +4,7 @@ use super::{Command, PipeInlet, PipeOutlet, Settings, check};
 use crate::delivery::trial::{Told, noted, piece, pieces};
 use crate::delivery::{Error, Outlet as _};
 use crate::exit::ExitCode;
+use crate::problem::Problem as _;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
@@ -153,7 +154,7 @@ fn nothing_more_is_handed_over_when_the_ledger_breaks() {
     let mut told = Told { breaks_after: Some(2), ..Told::default() };
     let mut outlet = shell(home.path(), "cat >>HERE/out", 1);
     let texts: [&[u8]; 4] = [b"1\n", b"2\n", b"3\n", b"4\n"];
-    assert!(matches!(publish(home.path(), &mut outlet, &texts, &mut told), Err(Error::Ledger { .. })));
+    assert!(matches!(publish(home.path(), &mut outlet, &texts, &mut told), Err(Error::Ledger(_))));
     assert_eq!(std::fs::read(home.path().join("out")).unwrap(), b"1\n2\n");
 }
 

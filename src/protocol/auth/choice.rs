@@ -4,9 +4,12 @@
 //! verified TLS, or to a loopback address, the order is that of [`Method::strength`], but that USER and PASS, which
 //! pipeline, are preferred to PLAIN and LOGIN where nothing is lost by it.
 
+use std::borrow::Cow;
+
 use super::Method;
 use crate::account::Auth;
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::protocol::limits::COMMAND_LINE_LIMIT;
 use crate::protocol::redact::Redactor;
 use crate::protocol::sasl::{ChannelBinding, Credentials, Hash, Mechanism, SaslError, Text, sendable};
@@ -80,10 +83,29 @@ pub enum AuthError {
     },
 }
 
-impl AuthError {
-    /// The exit code of a run that ends so.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+impl Problem for AuthError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::Unsendable(error) => return error.hint(),
+            Self::NotOffered { .. } => "set auth = \"auto\", or name what is offered",
+            Self::NoTimestamp => "set auth = \"auto\", or another method",
+            Self::TooLong(_) => "set auth = \"plain\" if the server offers it, or use a shorter one",
+            Self::InClear(_) => {
+                "set tls = \"implicit\" or \"starttls\"; only if others on the way may read the password, \
+                 set auth = \"user-pass\""
+            }
+            Self::Nothing(_) => {
+                "POP3 may have to be switched on in the settings of the account at the provider first; \
+                 or the server wants a token: auth = \"xoauth2\" or \"oauthbearer\""
+            }
+            Self::Weaker { .. } => {
+                "if the server's operator confirms that this was changed, name the method to use as `auth`"
+            }
+        };
+        Some(hint.into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unsendable(error) => error.exit_code(),
             Self::NotOffered { .. }
@@ -92,28 +114,6 @@ impl AuthError {
             | Self::InClear(_)
             | Self::Nothing(_)
             | Self::Weaker { .. } => ExitCode::Refused,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Unsendable(error) => error.hint(),
-            Self::NotOffered { .. } => Some("set auth = \"auto\", or name what is offered"),
-            Self::NoTimestamp => Some("set auth = \"auto\", or another method"),
-            Self::TooLong(_) => Some("set auth = \"plain\" if the server offers it, or use a shorter one"),
-            Self::InClear(_) => Some(
-                "set tls = \"implicit\" or \"starttls\"; only if anybody on the way may read the password, \
-                 set auth = \"user-pass\"",
-            ),
-            Self::Nothing(_) => Some(
-                "the server may let nobody in by POP3 before that is switched on in its settings, \
-                 or want a token: auth = \"xoauth2\" or \"oauthbearer\"",
-            ),
-            Self::Weaker { .. } => Some(
-                "if the server's operator confirms that this was changed, name the method to use as `auth`",
-            ),
         }
     }
 }
@@ -284,6 +284,7 @@ mod tests {
     use super::{
         Auth, AuthError, Channel, Circumstances, Credentials, ExitCode, Method, Offer, Text, methods,
     };
+    use crate::problem::Problem as _;
     use crate::protocol::sasl::SaslError;
     use crate::secret::Secret;
 

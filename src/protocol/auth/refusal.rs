@@ -14,9 +14,9 @@ pub enum Refusal {
     InUse,
     /// Too soon after the last login (`[LOGIN-DELAY]`).
     LoginDelay,
-    /// The server's trouble, passing (`[SYS/TEMP]`).
+    /// The server reports a temporary error (`[SYS/TEMP]`).
     SysTemp,
-    /// The server's trouble, needs a person there (`[SYS/PERM]`).
+    /// The server reports a permanent error, which its operator has to clear (`[SYS/PERM]`).
     SysPerm,
     /// The maildrop needs UTF8 mode (`[UTF8]`, RFC 6856 §5).
     NeedsUtf8,
@@ -37,7 +37,7 @@ impl Refusal {
         }
     }
 
-    /// Whether it passes by itself.
+    /// Whether it passes on its own.
     #[must_use]
     pub fn is_transient(self) -> bool {
         self.exit_code() == ExitCode::Later
@@ -49,8 +49,8 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::InUse => "another session holds the maildrop",
             Self::LoginDelay => "the last login was too recent",
-            Self::SysTemp => "the server has a passing trouble",
-            Self::SysPerm => "the server has a trouble that its operator must mend",
+            Self::SysTemp => "the server reports a temporary error",
+            Self::SysPerm => "the server reports a permanent error",
             Self::NeedsUtf8 => "the maildrop needs UTF8, which the server did not offer",
             Self::Credentials => "the credentials were refused",
             Self::Busy => "the server can't serve this maildrop now",

@@ -1,8 +1,10 @@
 //! Why a SASL exchange failed.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::exit::ExitCode;
+use crate::problem::Problem;
 use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
 use crate::text::one_line;
 
@@ -77,10 +79,39 @@ pub enum SaslError {
     NoResources,
 }
 
-impl SaslError {
-    /// The exit code of a run that ends so.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+impl Problem for SaslError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::LineEnd(_) => "check where it comes from: only one line of it is wanted",
+            Self::Empty(Text::User) => "set `user`",
+            Self::Empty(Text::Secret) => "check where the password comes from",
+            Self::NotUtf8(_) => "store it as UTF-8, or set auth = \"user-pass\", which sends it as it is",
+            Self::Unpreparable(_) => {
+                "change it, or set auth = \"plain\" (inside TLS), which sends it as it is"
+            }
+            Self::NotAToken => "`password-command` must print the access token alone on its first line",
+            Self::NoBinding => "set auth = \"scram-sha-256\", which does without channel binding",
+            Self::Refused(reason) if reason.contains("channel-binding") => {
+                "set auth = \"scram-sha-256\", which does without channel binding, \
+                 if you are sure that nothing intercepts the connection"
+            }
+            Self::Refused(_) => "check user name and password",
+            Self::TooFewRounds(_) => {
+                "ask the server's operator to store the password again, or set auth = \"plain\" (inside TLS)"
+            }
+            Self::Impostor => "don't send this server a password in any other way before you know what it is",
+            Self::NotBase64
+            | Self::TooLong
+            | Self::Unexpected
+            | Self::Premature
+            | Self::Malformed(_)
+            | Self::TooManyRounds
+            | Self::NoResources => return None,
+        };
+        Some(hint.into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::LineEnd(_)
             | Self::Empty(Text::User)
@@ -97,42 +128,6 @@ impl SaslError {
             | Self::TooFewRounds(_)
             | Self::TooManyRounds
             | Self::Impostor => ExitCode::Protocol,
-        }
-    }
-
-    /// What to do about it, where there is something.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::LineEnd(_) => Some("check where it comes from: only one line of it is wanted"),
-            Self::Empty(Text::User) => Some("set `user`"),
-            Self::Empty(Text::Secret) => Some("check where the password comes from"),
-            Self::NotUtf8(_) => {
-                Some("store it as UTF-8, or set auth = \"user-pass\", which sends it as it is")
-            }
-            Self::Unpreparable(_) => {
-                Some("change it, or set auth = \"plain\" (inside TLS), which sends it as it is")
-            }
-            Self::NotAToken => Some("`password-command` must print the access token alone on its first line"),
-            Self::NoBinding => Some("set auth = \"scram-sha-256\", which does without channel binding"),
-            Self::Refused(reason) if reason.contains("channel-binding") => Some(
-                "set auth = \"scram-sha-256\", which does without channel binding, \
-                 if you trust that nobody stands between",
-            ),
-            Self::Refused(_) => Some("check user name and password"),
-            Self::TooFewRounds(_) => Some(
-                "ask the server's operator to store the password anew, or set auth = \"plain\" (inside TLS)",
-            ),
-            Self::Impostor => {
-                Some("don't send this server a password in any other way before you know what it is")
-            }
-            Self::NotBase64
-            | Self::TooLong
-            | Self::Unexpected
-            | Self::Premature
-            | Self::Malformed(_)
-            | Self::TooManyRounds
-            | Self::NoResources => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::ChannelBinding::{NotOffered, Unused, Used};
 use super::Mechanism::{CramMd5, External, Login, OAuthBearer, Plain, Scram, XOAuth2};
 use super::{Binding, Credentials, Exchange, Hash, Mechanism, Nonce, SaslError, Secret, Text, fuzz_exchange};
 use crate::exit::ExitCode;
+use crate::problem::Problem as _;
 
 const SHA1_NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
 const SHA1_FIRST: &str = "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096";

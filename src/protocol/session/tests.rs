@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Event, Sent, Session};
+use crate::problem::Problem as _;
 use crate::protocol::command::{Command, Refusal};
 use crate::protocol::error::{Awaiting, Error};
 use crate::protocol::limits::{CAPABILITY_LIMIT, LISTING_LIMIT, LISTING_LINE_LIMIT, STATUS_LINE_LIMIT};
@@ -258,7 +259,7 @@ fn g7_tls_where_clear_text_was_expected() {
         session.room()[..octets.len()].copy_from_slice(octets);
         session.received(octets.len()).unwrap();
         let error = session.poll().unwrap_err();
-        assert!(matches!(error, Error::LooksLikeTls) && error.suggestion().unwrap().contains("implicit"));
+        assert!(matches!(error, Error::LooksLikeTls) && error.hint().unwrap().contains("implicit"));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::types::{MessageNumber, Octets};
 
 /// A stream that can be read back.
 #[derive(Clone, Default)]
-pub(in crate::report) struct Sink(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Sink {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
@@ -22,7 +22,7 @@ impl Write for Sink {
 }
 
 impl Sink {
-    pub(in crate::report) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

@@ -8,6 +8,7 @@ use super::{Fetch, Held, Job, UNKNOWN_SIZE, Whole};
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::plan::{self, Decision, Listed, Who};
+use crate::problem::Problem as _;
 use crate::proof::Delivered;
 use crate::report;
 use crate::retrieval::Error;
