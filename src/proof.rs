@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::message::{Digest, Digests};
 use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
@@ -178,6 +179,8 @@ pub enum DestinationKind {
 /// One message that has arrived whole.  It's committed only when an answer that names a message has followed it.
 #[derive(Debug)]
 pub struct Arrival {
+    /// Which one it is, among all of this process.
+    pub id: ArrivalId,
     /// Its number in this session.
     pub number: MessageNumber,
     /// How the ledger knows it.
@@ -198,6 +201,19 @@ pub struct Arrival {
     pub again: bool,
     /// The destinations that must all have it; fixed when it is first staged.
     pub set: Vec<DestinationId>,
+}
+
+/// Which arrival it is: no two of this process have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ArrivalId(u64);
+
+impl ArrivalId {
+    /// One that no arrival has had yet.
+    #[must_use]
+    pub fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// One message at one destination.

@@ -10,11 +10,17 @@ use crate::durable::{self, Step};
 use crate::proof::EntryId;
 use crate::types::Time;
 
-use super::index::Index;
-use super::index::Message;
-use super::journal::{Journal, Window};
-use super::lines::{DigestsField, KeyField, Line, Notes, VERSION};
-use super::{Entry, Error, Extent, FILE, NEW_FILE};
+use super::codec::{DigestsField, KeyField, Notes, Use};
+use super::entry::{Entry, Extent};
+use super::error::Error;
+use super::index::{Index, OpenMessage};
+use super::journal::Journal;
+use super::lines::{
+    CopyStaged, End, Fact, FirstLine, FurtherCopy, Group, KnownEntry, ListingTaken, MessageBegun,
+    MessageFailed, MessageTooLarge, NumberedDestination, RecognisedElsewhere, Rewritten, Title, VERSION,
+};
+use super::source::Window;
+use super::{FILE, NEW_FILE};
 use crate::account::Mailbox;
 
 /// What is written at once.
@@ -66,19 +72,20 @@ pub(super) fn rewrite(
     replace(directory, heading, index.messages.intents_len() == 0, |out| {
         out.begin(heading, u64::from(index.len()))?;
         for known in index.destinations.records() {
-            out.put(&Line::Destination {
+            let is_used = index.destinations.is_used(known.id);
+            out.put(NumberedDestination {
                 number: known.id,
                 kind: known.name.kind,
                 address: Cow::Borrowed(&known.name.address),
                 inode: known.inode,
-                used: index.destinations.is_used(known.id),
+                used: if is_used { Use::Used } else { Use::Unused },
             })?;
         }
         // The time may run before the clock; which clock it was at each listing, nobody asks.
-        let listing = |time: &Time| Line::Listing { time: *time, clock: heading.clock };
+        let listing = |time: &Time| ListingTaken { time: *time, clock: heading.clock };
         let listings = index.listings.len();
         for time in index.listings.iter().take(listings.saturating_sub(1)) {
-            out.put(&listing(time))?;
+            out.put(listing(time))?;
         }
         let mut window = Window::wide();
         let stays = |id: &&EntryId| !(forget && index.is_forgettable(**id, today));
@@ -87,7 +94,7 @@ pub(super) fn rewrite(
         }
         // What stands behind the last listing has come since.
         if let Some(last) = index.listings.back() {
-            out.put(&listing(last))?;
+            out.put(listing(last))?;
         }
         for id in recent.iter().filter(stays) {
             out.entry(index, old, &mut window, *id)?;
@@ -139,7 +146,7 @@ fn replace(
     let file = durable::create_new(&new, 0o600)?;
     let mut writer = Writer { file: &file, path: &new, buffer: Vec::new() };
     let written = fill(&mut writer)
-        .and_then(|()| writer.put(&Line::New))
+        .and_then(|()| writer.put(Rewritten {}))
         .and_then(|()| writer.flush())
         .and_then(|()| Ok(durable::sync(&file, &new)?))
         .and_then(|()| Ok(durable::replace(&new, &path)?));
@@ -154,9 +161,9 @@ fn replace(
     // Only now is it as good as the old one: who is killed before leaves a file that is written anew once more.  And
     // the new group makes rot in what was just synced an error, not the end of a last group, to be dropped.
     let mut lines = Vec::new();
-    Line::Group { number: 2, time, clock, count: 0 }.write(&mut lines);
+    Fact::from(Group { number: 2, time, clock, count: 0 }).write(&mut lines);
     if rests {
-        Line::End.write(&mut lines);
+        Fact::from(End {}).write(&mut lines);
     }
     durable::write(&file, &path, &lines)?;
     Ok(Extent { generation, octets })
@@ -169,8 +176,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn put(&mut self, line: &Line<'_>) -> Result<(), Error> {
-        line.write(&mut self.buffer);
+    fn put<'f>(&mut self, fact: impl Into<Fact<'f>>) -> Result<(), Error> {
+        fact.into().write(&mut self.buffer);
         self.flush_much()
     }
 
@@ -185,8 +192,9 @@ impl Writer<'_> {
     fn begin(&mut self, heading: Heading<'_>, count: u64) -> Result<(), Error> {
         let Heading { id, mailbox, generation, time, clock } = heading;
         let [user, host] = [&mailbox.user, &mailbox.host].map(|name| Cow::Borrowed(name.as_bytes()));
-        self.put(&Line::First { version: VERSION, id, user, host, port: mailbox.port, generation })?;
-        self.put(&Line::Group { number: 1, time, clock, count })
+        let title = Title { version: VERSION, id, user, host, port: mailbox.port, generation };
+        self.put(FirstLine { title })?;
+        self.put(Group { number: 1, time, clock, count })
     }
 
     fn entry(&mut self, index: &Index, old: &Journal, window: &mut Window, id: EntryId) -> Result<(), Error> {
@@ -199,17 +207,17 @@ impl Writer<'_> {
         };
         // Keys and digests go from line to line as they stand: decoding them would be most of the work.
         let out = &mut self.buffer;
-        old.look_up(window, offset, |line| {
-            let (key, digests) = key_and_digests(line)?;
+        old.look_up(window, offset, |fact| {
+            let (key, digests) = key_and_digests(fact)?;
             // An entry that holds nothing may have its key from a line of a message that it no longer holds.
             let digests = digests.filter(|_| delivered.is_some());
-            Line::Known { state, key, listed, delivered, digests, notes }.write(out);
+            Fact::from(KnownEntry { state, key, listed, delivered, digests, notes }).write(out);
             Some(())
         })?;
         for &(offset, delivered) in copies.iter().skip(1) {
-            old.look_up(window, offset, |line| {
-                let (key, digests) = key_and_digests(line)?;
-                Line::Copy { key, delivered, digests: digests? }.write(out);
+            old.look_up(window, offset, |fact| {
+                let (key, digests) = key_and_digests(fact)?;
+                Fact::from(FurtherCopy { key, delivered, digests: digests? }).write(out);
                 Some(())
             })?;
         }
@@ -221,8 +229,8 @@ impl Writer<'_> {
     }
 
     /// A message on its way keeps its numbers: recovery, and the next run, go on with it.
-    fn message(&mut self, number: u32, message: &Message) -> Result<(), Error> {
-        self.put(&Line::Message {
+    fn message(&mut self, number: u32, message: &OpenMessage) -> Result<(), Error> {
+        self.put(MessageBegun {
             number,
             time: message.time,
             key: KeyField::from(&message.key),
@@ -233,7 +241,7 @@ impl Writer<'_> {
             notes: Notes { again: message.again, utf8: message.utf8, ..Notes::default() },
         })?;
         for intent in &message.intents {
-            self.put(&Line::Staged {
+            self.put(CopyStaged {
                 number: intent.id.0,
                 message: number,
                 destination: intent.destination,
@@ -247,14 +255,15 @@ impl Writer<'_> {
     }
 }
 
-/// What an entry's line says of its message, whichever kind of line it is.
-pub(super) fn key_and_digests<'a>(line: &Line<'a>) -> Option<(KeyField<'a>, Option<DigestsField<'a>>)> {
-    match line {
-        Line::Message { key, digests, .. }
-        | Line::Recorded { key, digests, .. }
-        | Line::Copy { key, digests, .. } => Some((key.clone(), Some(*digests))),
-        Line::Known { key, digests, .. } => Some((key.clone(), *digests)),
-        Line::Failed { key, .. } | Line::Large { key, .. } => Some((key.clone(), None)),
+/// The key, and the digests if there are any, that an entry's line holds, whichever kind of line it is.
+pub(super) fn key_and_digests<'a>(fact: &Fact<'a>) -> Option<(KeyField<'a>, Option<DigestsField<'a>>)> {
+    match fact {
+        Fact::MessageBegun(MessageBegun { key, digests, .. })
+        | Fact::RecognisedElsewhere(RecognisedElsewhere { key, digests, .. })
+        | Fact::FurtherCopy(FurtherCopy { key, digests, .. }) => Some((key.clone(), Some(*digests))),
+        Fact::KnownEntry(KnownEntry { key, digests, .. }) => Some((key.clone(), *digests)),
+        Fact::MessageFailed(MessageFailed { key, .. })
+        | Fact::MessageTooLarge(MessageTooLarge { key, .. }) => Some((key.clone(), None)),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What the ledger tells of a mailbox and its messages.
+//! What the ledger reports of a mailbox and its messages.
 
 use crate::message::Digests;
 use crate::types::{Octets, Time};
@@ -7,7 +7,7 @@ use crate::types::{Octets, Time};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// How far it has come.
-    pub state: State,
+    pub state: EntryState,
     /// Its size as last listed, when `LIST` has been asked.
     pub listed: Option<Octets>,
     /// When it was delivered whole (to all of its set): the last of its copies.
@@ -40,7 +40,7 @@ pub struct Entry {
 
 /// How far a message has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum EntryState {
     /// Known, but not delivered to all of its set: failed, too large, or partly delivered.  Also while another message of
     /// a delivered unique-id is on its way, and when that one failed.
     Open,

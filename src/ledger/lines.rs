@@ -1,98 +1,161 @@
-//! The grammar of a ledger's lines.  Must not know what the lines mean ([`super::index`]) nor where they are kept
-//! ([`super::journal`]).
+//! The lines of a ledger: one table, from which the types, the reader and the writer come.  Must not know what the lines
+//! mean ([`super::index`]) nor where they are kept ([`super::journal`]).
 //!
-//! A line is `WORD FIELD… CHECKSUM`, separated by single spaces and ended by LF.  The checksum is the low half of XXH3-64
-//! over everything before its space, in eight hex digits: it tells torn and rotten lines, at a tenth of the cost of
-//! reading them; it is no defence against people, who can write what they like into their own files.  What a server
-//! said stands in [`crate::text::field`]'s form, so that no line can be made to look like two, or like another.
+//! A line is `WORD FIELD… CHECKSUM`, separated by single spaces and ended by LF; it holds one [`Fact`], whose fields stand
+//! in the order of the table, in the forms of [`super::codec`].  `-` stands for what is not known.  The checksum is the
+//! low half of XXH3-64 over everything before its space, in eight hex digits: it finds torn and rotten lines, at a tenth
+//! of the cost of reading them; it is no defence against people, who can write what they like into their own files.
 //!
-//! | line | says |
-//! |---|---|
-//! | `popfetch-ledger 2 ID USER HOST PORT GENERATION` | whose ledger this is, and how often it was rewritten; always the first line |
-//! | `group N TIME CLOCK COUNT` | everything before is on disk; COUNT entries follow, as far as known |
-//! | `destination D KIND ADDRESS DEVICE INODE USED` | a number for a destination |
-//! | `message M TIME KEY LISTED DIGESTS REPLACES SET NOTE…` | a message about to be delivered to a set of destinations |
-//! | `staged N M D TIME OCTETS DIGEST PLACE…` | it waits, whole and durable, at one of them |
-//! | `delivered N TIME`, `refused N TIME RETRY`, `dropped N TIME` | what became of that |
-//! | `failed TIME KEY LISTED RETRY`, `large TIME KEY LISTED` | a message that was not delivered |
-//! | `recorded TIME KEY LISTED DELIVERED DIGESTS NOTE…` | a message recognised under another key |
-//! | `header KEY DIGEST` | another header by which the server showed a message that we have |
-//! | `same TIME KEY LISTED [COPY]` | a message that changed its size, or came back, and is the one we have; COPY: of several, not the last |
-//! | `listed KEY OCTETS` | its size by `LIST` |
-//! | `asked TIME KEY` | `QUIT` is about to be sent in a session in which the server accepted its `DELE` |
-//! | `confirmed TIME COUNT` | the server answered that `QUIT`: the last COUNT asked for are deleted |
-//! | `deleted TIME KEY` | version 1: the server confirmed its deletion |
-//! | `listing TIME CLOCK`, `absent KEY DAY`, `present KEY` | a complete listing, and what it changed |
-//! | `unlisted TIME CLOCK` | a complete listing that held nothing known |
-//! | `doubtful TIME KEY`, `doubtful TIME *` | it, or all, may stand for other mail: compared before it counts as known |
-//! | `certain TIME KEY` | no more, though it was not compared itself |
-//! | `varies TIME KEY` | the server's copies of it differ each time: not compared any more |
-//! | `candidates TIME`, `settled TIME` | a renumbering: what was listed last may be listed under other keys; that is over |
-//! | `clock TIME` | the clock had run ahead: times behind this one are this one |
-//! | `known STATE KEY LISTED DELIVERED DIGESTS NOTE…`, `copy KEY DELIVERED DIGESTS` | an entry after compaction |
-//! | `new` | the file was written anew; until an `end` follows, its name may not be on disk |
-//! | `end` | the run ended in order: what matters before this line is on disk, and nothing of it is open |
-//!
-//! DIGESTS are three fields: message, header, identity.  `-` stands for what is not known.  A line whose word begins with
-//! `also-` may be passed over by a reader that doesn't know it; any other unknown word is damage.
+//! A line whose word begins with `also-` may be passed over by a reader that doesn't know it; any other unknown word is
+//! damage.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
-use crate::message::{Digest, Digests};
-use crate::proof::{DestinationId, DestinationKind, Key, NotedPlace};
-use crate::text;
-use crate::types::{Time, UniqueId, parse_decimal};
+use crate::message::Digest;
+use crate::proof::{DestinationId, DestinationKind, NotedPlace};
+use crate::types::Time;
 
-use super::State;
-use super::codec::{Fields, short, shorter, unescape};
+use super::codec::{DigestsField, Field, Fields, KeyField, Last, Notes, Use};
+use super::entry::EntryState;
 
 /// The first word of every ledger.
 pub(super) const MAGIC: &[u8] = b"popfetch-ledger";
-/// The version of this grammar.  Version 1 has no GENERATION, and is read as well.
+/// The version of this grammar.  Version 1 has no generation, and is read as well.
 pub(super) const VERSION: u64 = 2;
-/// What the word of a line begins with that may be passed over.
-pub(super) const MAY_BE_PASSED_OVER: &[u8] = b"also-";
-/// The longest outcome line (`delivered`, `refused`, `dropped`) with its LF: what is reserved for each piece.
+/// The longest outcome line (`delivered`, `refused`, `dropped`) with its LF: what is reserved for each copy.
 pub(super) const LONGEST_OUTCOME: u64 = 80;
 /// The longest `group` or `end` line with its LF.
 pub(super) const LONGEST_HEADER: u64 = 112;
 
-/// One line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line<'a> {
-    First {
-        version: u64,
-        id: &'a str,
-        user: Cow<'a, [u8]>,
-        host: Cow<'a, [u8]>,
-        port: u16,
-        generation: u64,
-    },
-    Group {
-        number: u64,
-        time: Time,
-        clock: Time,
-        count: u64,
-    },
-    Destination {
+/// Why a line cannot be true.
+pub(super) type Contradiction = &'static str;
+
+/// How a ledger stands that ends with a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// Something depends on lines that may not be on disk.
+    Working,
+    /// Nothing does.
+    Resting,
+    /// As it stood before: if this line gets lost, something is asked again.
+    AsItWas,
+}
+
+macro_rules! lines {
+    ($(
+        $(#[$doc:meta])*
+        $word:literal $leaves:ident $name:ident $(<$lifetime:lifetime>)? {
+            $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)?
+        }
+    )*) => {
+        /// What one line records.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub(super) enum Fact<'a> {
+            $($(#[$doc])* $name($name $(<$lifetime>)?),)*
+        }
+
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub(super) struct $name $(<$lifetime>)? {
+                $($(#[$field_doc])* pub(super) $field: $type,)*
+            }
+
+            impl<'a> Field<'a> for $name $(<$lifetime>)? {
+                fn read(_fields: &mut Fields<'a>) -> Option<Self> {
+                    Some(Self { $($field: Field::read(_fields)?,)* })
+                }
+                fn write(&self, out: &mut Vec<u8>) {
+                    out.extend_from_slice($word);
+                    $(self.$field.write(out);)*
+                }
+            }
+
+            impl<'a> From<$name $(<$lifetime>)?> for Fact<'a> {
+                fn from(fact: $name $(<$lifetime>)?) -> Self {
+                    Self::$name(fact)
+                }
+            }
+        )*
+
+        impl<'a> Fact<'a> {
+            /// Reads what [`checked`] has let through; `None` for what no ledger of a known version holds.
+            pub(super) fn parse(content: &'a [u8]) -> Option<Self> {
+                let mut fields = Fields::new(content);
+                let fact = match fields.next()? {
+                    $($word => Self::$name(Field::read(&mut fields)?),)*
+                    _ => return None,
+                };
+                fields.is_over().then_some(fact)
+            }
+
+            fn write_content(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Self::$name(fact) => fact.write(out),)*
+                }
+            }
+
+            /// How the ledger stands behind this line.
+            pub(super) fn leaves(&self) -> Leaves {
+                match self {
+                    $(Self::$name(_) => Leaves::$leaves,)*
+                }
+            }
+        }
+    };
+}
+
+lines! {
+    // The frame.
+
+    /// Whose ledger this is: always the first line.
+    b"popfetch-ledger" AsItWas FirstLine<'a> { title: Title<'a> }
+    /// Everything before is on disk; `count` entries follow, as far as known.
+    b"group" AsItWas Group { number: u64, time: Time, clock: Time, count: u64 }
+    /// The file was rewritten; until an `end` follows, its name may not be on disk.
+    b"new" Working Rewritten {}
+    /// The run ended in order: what matters before this line is on disk, and nothing of it is open.
+    b"end" Resting End {}
+
+    // What a compacted ledger consists of.
+
+    /// An entry.
+    b"known" AsItWas KnownEntry<'a> {
+        state: EntryState,
+        key: KeyField<'a>,
+        listed: Option<u64>,
+        delivered: Option<Time>,
+        digests: Option<DigestsField<'a>>,
+        notes: Notes,
+    }
+    /// Another delivery of an entry.
+    b"copy" AsItWas FurtherCopy<'a> { key: KeyField<'a>, delivered: Time, digests: DigestsField<'a> }
+
+    // Deliveries.
+
+    /// A number for a destination, or its new device and inode.
+    b"destination" AsItWas NumberedDestination<'a> {
         number: DestinationId,
         kind: DestinationKind,
         address: Cow<'a, [u8]>,
         inode: Option<(u64, u64)>,
-        used: bool,
-    },
-    Message {
+        used: Use,
+    }
+    /// A message is about to be delivered to a set of destinations.
+    b"message" Working MessageBegun<'a> {
         number: u32,
         time: Time,
         key: KeyField<'a>,
         listed: Option<u64>,
         digests: DigestsField<'a>,
+        /// The number of an open message that this one takes the place of.
         replaces: Option<u32>,
+        /// Each destination, and whether it has the message already.
         set: Vec<(DestinationId, bool)>,
         notes: Notes,
-    },
-    Staged {
+    }
+    /// A copy waits, whole and durable, at one of them.
+    b"staged" Working CopyStaged {
         number: u32,
         message: u32,
         destination: DestinationId,
@@ -100,235 +163,136 @@ pub(super) enum Line<'a> {
         octets: u64,
         digest: Digest,
         place: NotedPlace,
-    },
-    Delivered {
-        intent: u32,
-        time: Time,
-    },
-    Refused {
-        intent: u32,
-        time: Time,
-        retry_after: Option<Time>,
-    },
-    Dropped {
-        intent: u32,
-        time: Time,
-    },
-    Failed {
+    }
+    /// Its destination has it.
+    b"delivered" Working CopyDelivered { intent: u32, time: Time }
+    /// Its destination did not take it.
+    b"refused" Working CopyRefused { intent: u32, time: Time, retry_after: Option<Time> }
+    /// It was given up, and the message comes again.
+    b"dropped" Working CopyDropped { intent: u32, time: Time }
+
+    // Messages.
+
+    /// A message was not delivered.
+    b"failed" AsItWas MessageFailed<'a> {
         time: Time,
         key: KeyField<'a>,
         listed: Option<u64>,
         retry_after: Option<Time>,
-    },
-    Large {
-        time: Time,
-        key: KeyField<'a>,
-        listed: Option<u64>,
-    },
-    Recorded {
+    }
+    /// A message is left where it is for its size.
+    b"large" AsItWas MessageTooLarge<'a> { time: Time, key: KeyField<'a>, listed: Option<u64> }
+    /// A message that we have is known under another key.
+    b"recorded" Working RecognisedElsewhere<'a> {
         time: Time,
         key: KeyField<'a>,
         listed: Option<u64>,
         delivered: Time,
         digests: DigestsField<'a>,
         notes: Notes,
-    },
-    Header {
-        key: KeyField<'a>,
-        digest: Digest,
-    },
-    Same {
+    }
+    /// A message that changed its size, came back, or was in doubt is the one that we have.
+    b"same" Working RecognisedHere<'a> {
         time: Time,
         key: KeyField<'a>,
         listed: Option<u64>,
         /// Which of its copies, if it isn't the last.
-        copy: Option<u16>,
-    },
-    Listed {
-        key: KeyField<'a>,
-        octets: u64,
-    },
-    Asked {
-        time: Time,
-        key: KeyField<'a>,
-    },
-    Confirmed {
-        time: Time,
-        count: u32,
-    },
-    Deleted {
-        time: Time,
-        key: KeyField<'a>,
-    },
-    Doubtful {
-        time: Time,
-        /// `None`: all.
-        key: Option<KeyField<'a>>,
-    },
-    Certain {
-        time: Time,
-        key: KeyField<'a>,
-    },
-    Varies {
-        time: Time,
-        key: KeyField<'a>,
-    },
-    Candidates {
-        time: Time,
-    },
-    Settled {
-        time: Time,
-    },
-    Clock {
-        time: Time,
-    },
-    Listing {
-        time: Time,
-        clock: Time,
-    },
-    Unlisted {
-        time: Time,
-        clock: Time,
-    },
-    Absent {
-        key: KeyField<'a>,
-        day: u16,
-    },
-    Present {
-        key: KeyField<'a>,
-    },
-    Known {
-        state: State,
-        key: KeyField<'a>,
-        listed: Option<u64>,
-        delivered: Option<Time>,
-        digests: Option<DigestsField<'a>>,
-        notes: Notes,
-    },
-    Copy {
-        key: KeyField<'a>,
-        delivered: Time,
-        digests: DigestsField<'a>,
-    },
-    New,
-    End,
+        copy: Last<u16>,
+    }
+    /// Another header by which the server showed a message that we have.
+    b"header" AsItWas OtherHeader<'a> { key: KeyField<'a>, digest: Digest }
+    /// Its size by `LIST`.
+    b"listed" AsItWas SizeListed<'a> { key: KeyField<'a>, octets: u64 }
+    /// It, or all (`*`), may stand for other mail: compared before it counts as known.
+    b"doubtful" AsItWas Doubted<'a> { time: Time, key: Option<KeyField<'a>> }
+    /// No longer, though it was not compared itself.
+    b"certain" AsItWas DoubtEnded<'a> { time: Time, key: KeyField<'a> }
+    /// The server's copies of it differ each time: not compared any more.
+    b"varies" AsItWas Varying<'a> { time: Time, key: KeyField<'a> }
+
+    // Deletions.
+
+    /// `QUIT` is about to be sent in a session in which the server accepted its `DELE`.
+    b"asked" Working DeletionAsked<'a> { time: Time, key: KeyField<'a> }
+    /// The server answered that `QUIT`: the last `count` asked for are deleted.
+    b"confirmed" AsItWas DeletionsConfirmed { time: Time, count: u32 }
+    /// Version 1: the server confirmed its deletion.
+    b"deleted" AsItWas MessageDeleted<'a> { time: Time, key: KeyField<'a> }
+
+    // Listings.
+
+    /// A complete listing was taken.
+    b"listing" AsItWas ListingTaken { time: Time, clock: Time }
+    /// A complete listing held nothing known.
+    b"unlisted" AsItWas NothingKnownListed { time: Time, clock: Time }
+    /// The last complete listing was the first to lack it.
+    b"absent" AsItWas Absent<'a> { key: KeyField<'a>, day: u16 }
+    /// The last complete listing held it again.
+    b"present" AsItWas Present<'a> { key: KeyField<'a> }
+    /// The server has renumbered: what was listed last may be listed under other keys.
+    b"candidates" AsItWas RenumberingBegun { time: Time }
+    /// All that the server lists now has been compared.
+    b"settled" AsItWas RenumberingSettled { time: Time }
+    /// The clock had run ahead: times after this one are this one.
+    b"clock" AsItWas ClockCorrected { time: Time }
 }
 
-/// What a line sets only where it isn't so by default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Notes {
-    /// `absent=DAY`: complete listings have lacked it since that day.
-    pub(super) absent: Option<u16>,
-    /// `gone`: deleted, and a listing has lacked it since.
-    pub(super) gone: bool,
-    /// `weak`: open, and what is held of it was only seen or recorded.
-    pub(super) weak: bool,
-    /// `unlisted`: recognised after the last complete listing.
-    pub(super) unlisted: bool,
-    /// `large`: reported as too large.
-    pub(super) large: bool,
-    /// `doubtful`: to be compared before it counts as known.
-    pub(super) doubtful: bool,
-    /// `again`: delivered again after a comparison had failed.
-    pub(super) again: bool,
-    /// `varies`: the server's copies differ each time.
-    pub(super) varies: bool,
-    /// `utf8`: delivered from a session in UTF-8 mode.
-    pub(super) utf8: bool,
-    /// `candidate`: may be listed under another key.
-    pub(super) candidate: bool,
-    /// `deleted=DAY`: when the server confirmed its deletion.
-    pub(super) deleted: Option<u16>,
-    /// `failures=COUNT`.
-    pub(super) failures: u16,
-    /// `retry=TIME`.
-    pub(super) retry_after: Option<Time>,
-    /// `header=DIGEST`, for each other header that the server showed it by.
-    pub(super) headers: Vec<Digest>,
-}
-
-/// A message's key, as a line lends it.
+/// Whose ledger it is, and how often it was rewritten.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum KeyField<'a> {
-    UniqueId(Cow<'a, [u8]>),
-    Header(Digest),
+pub(super) struct Title<'a> {
+    pub(super) version: u64,
+    pub(super) id: &'a str,
+    pub(super) user: Cow<'a, [u8]>,
+    pub(super) host: Cow<'a, [u8]>,
+    pub(super) port: u16,
+    /// From version 2 on.
+    pub(super) generation: u64,
 }
 
-impl<'a> From<&'a Key> for KeyField<'a> {
-    fn from(key: &'a Key) -> Self {
-        match key {
-            Key::UniqueId(unique_id) => Self::UniqueId(Cow::Borrowed(unique_id.borrow().as_bytes())),
-            Key::Header(digest) => Self::Header(*digest),
+impl<'a> Field<'a> for Title<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        let version = Field::read(fields)?;
+        let title = Self {
+            version,
+            id: Field::read(fields)?,
+            user: Field::read(fields)?,
+            host: Field::read(fields)?,
+            port: Field::read(fields)?,
+            generation: if version < 2 { 0 } else { Field::read(fields)? },
+        };
+        if version > VERSION {
+            // What a later version adds is for the caller to refuse, by the version.
+            fields.pass_over();
         }
-    }
-}
-
-impl<'a> KeyField<'a> {
-    pub(super) fn parse(field: &'a [u8]) -> Option<Self> {
-        let (sort, rest) = field.split_at_checked(2)?;
-        match sort {
-            b"u:" => unescape(rest).filter(|octets| UniqueId::new(octets).is_some()).map(Self::UniqueId),
-            b"h:" => Digest::parse(rest).map(Self::Header),
-            _ => None,
-        }
-    }
-
-    /// A key that owns its octets.
-    pub(super) fn to_key(&self) -> Option<Key> {
-        match self {
-            Self::UniqueId(octets) => UniqueId::new(octets).map(|u| Key::UniqueId(u.to_buf())),
-            Self::Header(digest) => Some(Key::Header(*digest)),
-        }
+        Some(title)
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::UniqueId(octets) => {
-                out.extend_from_slice(b"u:");
-                out.extend_from_slice(text::field(octets).as_bytes());
-            }
-            Self::Header(digest) => put(out, format_args!("h:{digest}")),
+        let Self { version, id, user, host, port, generation } = self;
+        version.write(out);
+        id.write(out);
+        user.write(out);
+        host.write(out);
+        port.write(out);
+        if *version > 1 {
+            generation.write(out);
         }
     }
 }
 
-/// Three digests, decoded only when somebody wants them: replay doesn't, and they are half of a ledger.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum DigestsField<'a> {
-    Text(&'a [u8]),
-    Value(Digests),
-}
-
-impl PartialEq for DigestsField<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.value() == other.value()
-    }
-}
-impl Eq for DigestsField<'_> {}
-
-impl DigestsField<'_> {
-    /// The digests; `None` when the text is not what it should be.
-    pub(super) fn value(&self) -> Option<Digests> {
-        match self {
-            Self::Value(digests) => Some(*digests),
-            Self::Text(text) => {
-                let mut fields = Fields::new(text);
-                Some(Digests {
-                    message: Digest::parse(fields.next()?)?,
-                    header: Digest::parse(fields.next()?)?,
-                    identity: fields.optional(Digest::parse)?,
-                })
-            }
+impl Fact<'_> {
+    /// Appends its line, with checksum and LF.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let begin = out.len();
+        self.write_content(out);
+        let sum = checksum(out.get(begin..).unwrap_or_default());
+        out.push(b' ');
+        for octet in sum.to_be_bytes() {
+            let digit = |value: u8| HEX.get(usize::from(value)).copied().unwrap_or_default();
+            out.extend_from_slice(&[digit(octet >> 4), digit(octet & 15)]);
         }
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Text(text) => out.extend_from_slice(text),
-            Self::Value(Digests { message, header, identity }) => {
-                put(out, format_args!("{message} {header} {}", Or(*identity)));
-            }
-        }
+        out.push(b'\n');
     }
 }
 
@@ -352,386 +316,9 @@ fn checksum(content: &[u8]) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-impl<'a> Line<'a> {
-    /// Reads what [`checked`] has let through; `None` for what no ledger of a known version holds.
-    pub(super) fn parse(content: &'a [u8]) -> Option<Self> {
-        let mut f = Fields::new(content);
-        let line = match f.next()? {
-            b"known" => Self::Known {
-                state: state(f.next()?)?,
-                key: f.key()?,
-                listed: f.optional_decimal()?,
-                delivered: f.optional_time()?,
-                digests: f.digests_or_none()?,
-                notes: f.notes()?,
-            },
-            b"copy" => Self::Copy { key: f.key()?, delivered: f.time()?, digests: f.digests()? },
-            b"message" => Self::Message {
-                number: f.number()?,
-                time: f.time()?,
-                key: f.key()?,
-                listed: f.optional_decimal()?,
-                digests: f.digests()?,
-                replaces: f.optional(short)?,
-                set: set(f.next()?)?,
-                notes: f.notes()?,
-            },
-            b"staged" => Self::Staged {
-                number: f.number()?,
-                message: f.number()?,
-                destination: f.destination()?,
-                time: f.time()?,
-                octets: parse_decimal(f.next()?)?,
-                digest: Digest::parse(f.next()?)?,
-                place: f.place()?,
-            },
-            b"delivered" => Self::Delivered { intent: f.number()?, time: f.time()? },
-            b"refused" => {
-                Self::Refused { intent: f.number()?, time: f.time()?, retry_after: f.optional_time()? }
-            }
-            b"dropped" => Self::Dropped { intent: f.number()?, time: f.time()? },
-            b"failed" => Self::Failed {
-                time: f.time()?,
-                key: f.key()?,
-                listed: f.optional_decimal()?,
-                retry_after: f.optional_time()?,
-            },
-            b"large" => Self::Large { time: f.time()?, key: f.key()?, listed: f.optional_decimal()? },
-            b"recorded" => Self::Recorded {
-                time: f.time()?,
-                key: f.key()?,
-                listed: f.optional_decimal()?,
-                delivered: f.time()?,
-                digests: f.digests()?,
-                notes: f.notes()?,
-            },
-            b"header" => Self::Header { key: f.key()?, digest: Digest::parse(f.next()?)? },
-            b"same" => Self::Same {
-                time: f.time()?,
-                key: f.key()?,
-                listed: f.optional_decimal()?,
-                copy: f.last(shorter)?,
-            },
-            b"listed" => Self::Listed { key: f.key()?, octets: parse_decimal(f.next()?)? },
-            b"asked" => Self::Asked { time: f.time()?, key: f.key()? },
-            b"confirmed" => Self::Confirmed { time: f.time()?, count: f.number()? },
-            b"deleted" => Self::Deleted { time: f.time()?, key: f.key()? },
-            b"doubtful" => Self::Doubtful { time: f.time()?, key: f.key_or_all()? },
-            b"certain" => Self::Certain { time: f.time()?, key: f.key()? },
-            b"varies" => Self::Varies { time: f.time()?, key: f.key()? },
-            b"candidates" => Self::Candidates { time: f.time()? },
-            b"settled" => Self::Settled { time: f.time()? },
-            b"clock" => Self::Clock { time: f.time()? },
-            b"listing" => Self::Listing { time: f.time()?, clock: f.time()? },
-            b"unlisted" => Self::Unlisted { time: f.time()?, clock: f.time()? },
-            b"absent" => Self::Absent { key: f.key()?, day: shorter(f.next()?)? },
-            b"present" => Self::Present { key: f.key()? },
-            b"group" => Self::Group {
-                number: parse_decimal(f.next()?)?,
-                time: f.time()?,
-                clock: f.time()?,
-                count: parse_decimal(f.next()?)?,
-            },
-            b"destination" => Self::Destination {
-                number: f.destination()?,
-                kind: kind(f.next()?)?,
-                address: unescape(f.next()?)?,
-                inode: f.optional_decimal()?.zip(f.optional_decimal()?),
-                used: yes(f.next()?)?,
-            },
-            MAGIC => {
-                let version = parse_decimal(f.next()?)?;
-                let first = Self::First {
-                    version,
-                    id: std::str::from_utf8(f.next()?).ok()?,
-                    user: unescape(f.next()?)?,
-                    host: unescape(f.next()?)?,
-                    port: shorter(f.next()?)?,
-                    generation: if version < 2 { 0 } else { parse_decimal(f.next()?)? },
-                };
-                // What a later version adds is for the caller to refuse, by the version.
-                return (version > VERSION || f.is_over()).then_some(first);
-            }
-            b"new" => Self::New,
-            b"end" => Self::End,
-            _ => return None,
-        };
-        f.is_over().then_some(line)
-    }
-
-    /// Appends the line, with checksum and LF.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let begin = out.len();
-        self.write_content(out);
-        let sum = checksum(out.get(begin..).unwrap_or_default());
-        put(out, format_args!(" {sum:08x}\n"));
-    }
-
-    fn write_content(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::First { version, id, user, host, port, generation } => {
-                out.extend_from_slice(MAGIC);
-                let [user, host] = [user, host].map(|octets| text::field(octets));
-                put(out, format_args!(" {version} {id} {user} {host} {port}"));
-                if *version > 1 {
-                    put(out, format_args!(" {generation}"));
-                }
-            }
-            Self::Group { number, time, clock, count } => {
-                put(out, format_args!("group {number} {} {} {count}", At(*time), At(*clock)));
-            }
-            Self::Destination { number, kind, address, inode, used } => {
-                let (device, inode) = inode.unzip();
-                put(
-                    out,
-                    format_args!(
-                        "destination {} {} {} {} {} {}",
-                        number.0,
-                        kind_word(*kind),
-                        text::field(address),
-                        Or(device),
-                        Or(inode),
-                        if *used { "used" } else { "-" }
-                    ),
-                );
-            }
-            Self::Message { number, time, key, listed, digests, replaces, set, notes } => {
-                put(out, format_args!("message {number} {} ", At(*time)));
-                key.write(out);
-                put(out, format_args!(" {} ", Or(*listed)));
-                digests.write(out);
-                put(out, format_args!(" {} ", Or(*replaces)));
-                for (i, (destination, has)) in set.iter().enumerate() {
-                    let comma = if i == 0 { "" } else { "," };
-                    put(out, format_args!("{comma}{}{}", destination.0, if *has { "+" } else { "" }));
-                }
-                if set.is_empty() {
-                    out.push(b'-');
-                }
-                notes.write(out);
-            }
-            Self::Staged { number, message, destination, time, octets, digest, place } => {
-                let (time, destination) = (At(*time), destination.0);
-                put(out, format_args!("staged {number} {message} {destination} {time} {octets} {digest} "));
-                match place {
-                    NotedPlace::Maildir { name } => {
-                        put(out, format_args!("maildir {}", text::field(name.as_bytes())));
-                    }
-                    NotedPlace::Mbox { offset, spool, spool_offset } => {
-                        let spool = text::field(spool.as_bytes());
-                        put(out, format_args!("mbox {offset} {spool} {spool_offset}"));
-                    }
-                    NotedPlace::Handed => put(out, format_args!("handed")),
-                }
-            }
-            Self::Delivered { intent, time } => put(out, format_args!("delivered {intent} {}", At(*time))),
-            Self::Refused { intent, time, retry_after } => {
-                put(out, format_args!("refused {intent} {} {}", At(*time), Or(retry_after.map(At))));
-            }
-            Self::Dropped { intent, time } => put(out, format_args!("dropped {intent} {}", At(*time))),
-            Self::Failed { time, key, listed, retry_after } => {
-                put(out, format_args!("failed {} ", At(*time)));
-                key.write(out);
-                put(out, format_args!(" {} {}", Or(*listed), Or(retry_after.map(At))));
-            }
-            Self::Large { time, key, listed } => {
-                put(out, format_args!("large {} ", At(*time)));
-                key.write(out);
-                put(out, format_args!(" {}", Or(*listed)));
-            }
-            Self::Recorded { time, key, listed, delivered, digests, notes } => {
-                put(out, format_args!("recorded {} ", At(*time)));
-                key.write(out);
-                put(out, format_args!(" {} {} ", Or(*listed), At(*delivered)));
-                digests.write(out);
-                notes.write(out);
-            }
-            Self::Header { key, digest } => {
-                out.extend_from_slice(b"header ");
-                key.write(out);
-                put(out, format_args!(" {digest}"));
-            }
-            Self::Same { time, key, listed, copy } => {
-                put(out, format_args!("same {} ", At(*time)));
-                key.write(out);
-                put(out, format_args!(" {}", Or(*listed)));
-                if let Some(copy) = copy {
-                    put(out, format_args!(" {copy}"));
-                }
-            }
-            Self::Listed { key, octets } => {
-                out.extend_from_slice(b"listed ");
-                key.write(out);
-                put(out, format_args!(" {octets}"));
-            }
-            Self::Asked { time, key } => timed(out, "asked", *time, key),
-            Self::Confirmed { time, count } => put(out, format_args!("confirmed {} {count}", At(*time))),
-            Self::Deleted { time, key } => timed(out, "deleted", *time, key),
-            Self::Doubtful { time, key: Some(key) } => timed(out, "doubtful", *time, key),
-            Self::Doubtful { time, key: None } => put(out, format_args!("doubtful {} *", At(*time))),
-            Self::Certain { time, key } => timed(out, "certain", *time, key),
-            Self::Varies { time, key } => timed(out, "varies", *time, key),
-            Self::Candidates { time } => put(out, format_args!("candidates {}", At(*time))),
-            Self::Settled { time } => put(out, format_args!("settled {}", At(*time))),
-            Self::Clock { time } => put(out, format_args!("clock {}", At(*time))),
-            Self::Listing { time, clock } => put(out, format_args!("listing {} {}", At(*time), At(*clock))),
-            Self::Unlisted { time, clock } => {
-                put(out, format_args!("unlisted {} {}", At(*time), At(*clock)));
-            }
-            Self::Absent { key, day } => {
-                out.extend_from_slice(b"absent ");
-                key.write(out);
-                put(out, format_args!(" {day}"));
-            }
-            Self::Present { key } => {
-                out.extend_from_slice(b"present ");
-                key.write(out);
-            }
-            Self::Known { state, key, listed, delivered, digests, notes } => {
-                put(out, format_args!("known {} ", state_word(*state)));
-                key.write(out);
-                put(out, format_args!(" {} {} ", Or(*listed), Or(delivered.map(At))));
-                match digests {
-                    Some(digests) => digests.write(out),
-                    None => out.extend_from_slice(b"- - -"),
-                }
-                notes.write(out);
-            }
-            Self::Copy { key, delivered, digests } => {
-                out.extend_from_slice(b"copy ");
-                key.write(out);
-                put(out, format_args!(" {} ", At(*delivered)));
-                digests.write(out);
-            }
-            Self::New => out.extend_from_slice(b"new"),
-            Self::End => out.extend_from_slice(b"end"),
-        }
-    }
-}
-
-impl Notes {
-    fn write(&self, out: &mut Vec<u8>) {
-        if let Some(day) = self.absent {
-            put(out, format_args!(" absent={day}"));
-        }
-        for (set, word) in [
-            (self.gone, " gone"),
-            (self.weak, " weak"),
-            (self.unlisted, " unlisted"),
-            (self.large, " large"),
-            (self.doubtful, " doubtful"),
-            (self.again, " again"),
-            (self.varies, " varies"),
-            (self.utf8, " utf8"),
-            (self.candidate, " candidate"),
-        ] {
-            if set {
-                out.extend_from_slice(word.as_bytes());
-            }
-        }
-        if let Some(day) = self.deleted {
-            put(out, format_args!(" deleted={day}"));
-        }
-        if self.failures > 0 {
-            put(out, format_args!(" failures={}", self.failures));
-        }
-        if let Some(time) = self.retry_after {
-            put(out, format_args!(" retry={}", At(time)));
-        }
-        for header in &self.headers {
-            put(out, format_args!(" header={header}"));
-        }
-    }
-}
-
-/// A word, a time and a key.
-fn timed(out: &mut Vec<u8>, word: &str, time: Time, key: &KeyField<'_>) {
-    put(out, format_args!("{word} {} ", At(time)));
-    key.write(out);
-}
-
-fn yes(field: &[u8]) -> Option<bool> {
-    match field {
-        b"used" => Some(true),
-        b"-" => Some(false),
-        _ => None,
-    }
-}
-
-fn set(field: &[u8]) -> Option<Vec<(DestinationId, bool)>> {
-    if field == b"-" {
-        return Some(Vec::new());
-    }
-    let member = |member: &[u8]| {
-        let (digits, has) = match member.split_last()? {
-            (b'+', digits) => (digits, true),
-            _ => (member, false),
-        };
-        Some((DestinationId(shorter(digits)?), has))
-    };
-    field.split(|octet| *octet == b',').map(member).collect()
-}
-
-const STATES: [(State, &str); 5] = [
-    (State::Delivered, "delivered"),
-    (State::Deleted, "deleted"),
-    (State::Open, "open"),
-    (State::Seen, "seen"),
-    (State::Recorded, "recorded"),
-];
-
-fn state(word: &[u8]) -> Option<State> {
-    STATES.iter().find(|(_, known)| known.as_bytes() == word).map(|(state, _)| *state)
-}
-
-fn state_word(state: State) -> &'static str {
-    STATES.iter().find(|(known, _)| *known == state).map_or("open", |(_, word)| word)
-}
-
-const KINDS: [(DestinationKind, &str); 4] = [
-    (DestinationKind::Maildir, "maildir"),
-    (DestinationKind::Mbox, "mbox"),
-    (DestinationKind::Pipe, "pipe"),
-    (DestinationKind::Stdout, "stdout"),
-];
-
-fn kind(word: &[u8]) -> Option<DestinationKind> {
-    KINDS.iter().find(|(_, known)| known.as_bytes() == word).map(|(kind, _)| *kind)
-}
-
-fn kind_word(kind: DestinationKind) -> &'static str {
-    KINDS.iter().find(|(known, _)| *known == kind).map_or("pipe", |(_, word)| word)
-}
-
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing to a Vec cannot fail.
-    let _ = out.write_fmt(text);
-}
-
-/// A time as the file has it: none is before 1970.
-struct At(Time);
-
-impl std::fmt::Display for At {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.0.max(0).fmt(f)
-    }
-}
-
-/// Something, or `-`.
-struct Or<T>(Option<T>);
-
-impl<T: std::fmt::Display> std::fmt::Display for Or<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_str("-"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_HEADER, LONGEST_OUTCOME, Line, checked};
+    use super::{CopyDelivered, CopyRefused, End, Fact, Group, LONGEST_HEADER, LONGEST_OUTCOME, checked};
     use crate::types::Time;
 
     const SUM: &str = "-2-M0kXyWq_8-4nDbxJ3VYhR";
@@ -779,14 +366,14 @@ mod tests {
             "absent u:x 19675".to_owned(),
             "present u:x".to_owned(),
             format!("known delivered u:x 13 1700000000 {SUM} {SUM} {SUM}"),
-            format!("known deleted u:x - 1700000000 {SUM} {SUM} - absent=19675 gone"),
+            format!("known deleted u:x - 1700000000 {SUM} {SUM} - gone absent=19675"),
             "known open u:x 13 - - - - weak unlisted large failures=3 retry=1700000000".to_owned(),
             format!("copy u:x 1700000000 {SUM} {SUM} -"),
             "new".to_owned(),
             "end".to_owned(),
         ];
         for text in lines {
-            let line = Line::parse(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
+            let line = Fact::parse(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
             let mut written = Vec::new();
             line.write(&mut written);
             let content = checked(written.strip_suffix(b"\n").unwrap()).unwrap();
@@ -795,8 +382,8 @@ mod tests {
             for cut in 0..written.len() - 1 {
                 assert!(checked(&written[..cut]).is_none(), "{text} cut at {cut}");
             }
-            assert!(Line::parse(format!("{text} x").as_bytes()).is_none(), "{text}");
-            assert!(Line::parse(format!("{text} ").as_bytes()).is_none(), "{text}");
+            assert!(Fact::parse(format!("{text} x").as_bytes()).is_none(), "{text}");
+            assert!(Fact::parse(format!("{text} ").as_bytes()).is_none(), "{text}");
         }
     }
 
@@ -821,7 +408,7 @@ mod tests {
             "group 1  5 5 0",
             "absent u:x 70000",
         ] {
-            assert!(Line::parse(text.as_bytes()).is_none(), "{text:?}");
+            assert!(Fact::parse(text.as_bytes()).is_none(), "{text:?}");
         }
     }
 
@@ -829,15 +416,16 @@ mod tests {
     fn what_is_reserved_is_enough() {
         let far = Time(i64::MAX);
         let cases = [
-            (Line::Refused { intent: u32::MAX, time: far, retry_after: Some(far) }, LONGEST_OUTCOME),
-            (Line::Delivered { intent: u32::MAX, time: far }, LONGEST_OUTCOME),
-            (Line::Group { number: u64::MAX, time: far, clock: far, count: u64::MAX }, LONGEST_HEADER),
-            (Line::End, LONGEST_HEADER),
+            (CopyRefused { intent: u32::MAX, time: far, retry_after: Some(far) }.into(), LONGEST_OUTCOME),
+            (CopyDelivered { intent: u32::MAX, time: far }.into(), LONGEST_OUTCOME),
+            (Group { number: u64::MAX, time: far, clock: far, count: u64::MAX }.into(), LONGEST_HEADER),
+            (End {}.into(), LONGEST_HEADER),
         ];
-        for (line, room) in cases {
+        for (fact, room) in cases {
+            let fact: Fact<'_> = fact;
             let mut out = Vec::new();
-            line.write(&mut out);
-            assert!(u64::try_from(out.len()).unwrap() <= room, "{line:?}");
+            fact.write(&mut out);
+            assert!(u64::try_from(out.len()).unwrap() <= room, "{fact:?}");
         }
     }
 }

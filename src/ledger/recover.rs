@@ -1,13 +1,20 @@
-//! Deliveries that a person gives up: open lines at a destination that is out of reach for good, and a destination's place
-//! in the sets of messages that others have.
+//! What is looked at before a ledger is opened, and what becomes of deliveries that a run has left open: settled by
+//! recovery, or given up by the user.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use crate::account::Mailbox;
+use crate::durable::{self, Step};
 use crate::proof::{DestinationId, IntentId};
 
-use super::index::Message;
-use super::lines::{DigestsField, KeyField, Line, Notes};
-use super::{Error, Ledger};
+use super::codec::{DigestsField, KeyField, Notes};
+use super::entry::Extent;
+use super::error::Error;
+use super::index::OpenMessage;
+use super::lines::{CopyDelivered, CopyDropped, MessageBegun};
+use super::open::Ledger;
+use super::{FILE, printable, replay};
 
 /// A message that is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +28,71 @@ pub struct Unfinished {
 }
 
 impl Ledger {
+    /// Whether the ledger in `directory` lies there as a run left it that ended in order, without reading the whole of a
+    /// long one: then nothing is to be recovered.  `false` too when that isn't known.
+    #[must_use]
+    pub fn rests(directory: &Path) -> bool {
+        durable::open_to_read(&directory.join(FILE)).is_ok_and(|file| {
+            let octets = file.metadata().map(|status| status.len());
+            octets.is_ok_and(|octets| replay::ends_in_order(&file, octets).unwrap_or(false))
+        })
+    }
+
+    /// Makes sure that the file in `directory` has not become shorter than it was when `known` was remembered.  To be asked
+    /// before [`Ledger::open`], which would take what is left for a file whose end is torn.
+    ///
+    /// # Errors
+    /// [`Error::Shortened`].
+    pub fn check_extent(directory: &Path, known: Option<Extent>) -> Result<(), Error> {
+        let path = directory.join(FILE);
+        let Some(known) = known else { return Ok(()) };
+        let Ok(file) = durable::open_to_read(&path) else { return Ok(()) };
+        let octets = file.metadata().map_err(|e| durable::Error::new(Step::Read, &path, e))?.len();
+        let generation = replay::generation(&file).map_err(|e| durable::Error::new(Step::Read, &path, e))?;
+        // One that was rewritten since may well be shorter.
+        if octets < known.octets && generation.is_none_or(|generation| generation == known.generation) {
+            return Err(Error::Shortened { path: printable(&path), octets, known: known.octets });
+        }
+        Ok(())
+    }
+
+    /// Whose ledger `directory` holds; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Disk`].
+    pub fn mailbox_of(directory: &Path) -> Result<Option<Mailbox>, Error> {
+        let path = directory.join(FILE);
+        match durable::open_to_read(&path) {
+            Ok(file) => replay::mailbox(&file, &path),
+            Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Says that recovery found these delivered; [`Ledger::sync`] must follow before anything is done about it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn settle_delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
+        let time = self.now();
+        intents.iter().try_for_each(|intent| self.append(CopyDelivered { intent: intent.0, time }))?;
+        self.flush()
+    }
+
+    /// Writes and syncs that these come again; only then may their files be removed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written or synced.
+    pub fn settle_dropped(&mut self, intents: &[IntentId]) -> Result<(), Error> {
+        let time = self.now();
+        intents.iter().try_for_each(|intent| self.append(CopyDropped { intent: intent.0, time }))?;
+        self.sync()
+    }
+
     /// The messages that are on their way.
     #[must_use]
     pub fn unfinished(&self) -> Vec<Unfinished> {
-        let message = |message: &Message| {
+        let message = |message: &OpenMessage| {
             let those = |wanted: bool| {
                 let set = message.set.iter().filter(|(_, has)| *has == wanted);
                 set.map(|(destination, _)| *destination).collect()
@@ -56,15 +124,15 @@ impl Ledger {
         let given_up =
             |(destination, has): &(DestinationId, bool)| !has && destinations.contains(destination);
         // Of one with an open line elsewhere it isn't known who has it.
-        let smaller = |message: &Message| message.intents.is_empty() && message.set.iter().any(given_up);
+        let smaller = |message: &OpenMessage| message.intents.is_empty() && message.set.iter().any(given_up);
         let messages = self.index.messages.iter().filter(|(_, message)| smaller(message));
-        let open: Vec<(u32, Message)> = messages.map(|(old, message)| (old, message.clone())).collect();
-        for (old, Message { key, listed, digests, mut set, again, utf8, .. }) in open {
+        let open: Vec<(u32, OpenMessage)> = messages.map(|(old, message)| (old, message.clone())).collect();
+        for (old, OpenMessage { key, listed, digests, mut set, again, utf8, .. }) in open {
             set.retain(|place| !given_up(place));
             let (key, digests) = (KeyField::from(&key), DigestsField::Value(digests));
             let notes = Notes { again, utf8, ..Notes::default() };
             let replaces = Some(old);
-            self.append(&Line::Message { number, time, key, listed, digests, replaces, set, notes })?;
+            self.append(MessageBegun { number, time, key, listed, digests, replaces, set, notes })?;
             number = number.checked_add(1).ok_or(Error::Contradiction("too many messages"))?;
         }
         self.sync()

@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::codec::{DigestsField, KeyField, Notes};
 use super::compaction::{self, Heading, Shape};
+use super::entry::EntryState;
+use super::lines::{Fact, FirstLine, KnownEntry, Title};
 use super::lock::Lock;
-use super::{Error, Ledger, Match, State};
+use super::{Error, Ledger, Match};
 use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
 use crate::problem::Problem as _;
 use crate::proof::{
-    Arrival, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, NotedPlace,
-    Piece, Place, Published, Spooled, Staged,
+    Arrival, ArrivalId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted,
+    NotedPlace, Piece, Place, Published, Spooled, Staged,
 };
 use crate::stop::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
@@ -59,6 +62,7 @@ fn number(n: u32) -> MessageNumber {
 
 fn arrival(key: Key, content: &str, set: &[DestinationId]) -> Arc<Arrival> {
     Arc::new(Arrival {
+        id: ArrivalId::next(),
         number: number(7),
         key,
         listed: Some(Octets(u64::try_from(content.len()).unwrap())),
@@ -107,7 +111,7 @@ fn picture(ledger: &Ledger) -> String {
         assert_eq!(ledger.find_key(&key), Some(id));
         let (entry, records, lacking) = (ledger.entry(id), ledger.records(id).unwrap(), ledger.lacking(id));
         let present = ledger.present().any(|other| other == id);
-        let since = ledger.index.absent_since(id);
+        let since = ledger.index.notes(id).absent;
         let _ = writeln!(out, "{key:?} {entry:?} {records:?} {lacking:?} {present} {since:?}");
     }
     let _ = writeln!(out, "{:#?} {}", ledger.intents(), ledger.index.lingers());
@@ -144,13 +148,13 @@ fn from_staged_to_deleted() {
     let message = arrival(key("a b\x1b"), "x", &[to]);
     let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
     let id = ledger.find_key(&message.key).unwrap();
-    assert_eq!(ledger.entry(id).state, State::Open);
+    assert_eq!(ledger.entry(id).state, EntryState::Open);
     assert_eq!((ledger.intents().len(), ledger.delivered(id, number(1))), (1, None));
     let proof = ledger.record(Published::attest(noted)).unwrap().unwrap();
     assert_eq!((proof.number(), proof.entry()), (number(7), id));
     assert!(ledger.has_delivered_to(to) && ledger.intents().is_empty());
     let entry = ledger.entry(id);
-    assert_eq!((entry.state, entry.copies, entry.delivered), (State::Delivered, 1, Some(NOW)));
+    assert_eq!((entry.state, entry.copies, entry.delivered), (EntryState::Delivered, 1, Some(NOW)));
     assert_eq!(ledger.key(id).unwrap(), message.key);
     assert_eq!(ledger.records(id).unwrap()[0].digests, message.digests);
     assert_eq!(ledger.deliveries(|_, _| true).unwrap()[0].2.digests, message.digests);
@@ -336,7 +340,7 @@ fn dropped_intents_come_again() {
     assert_eq!((intent.octets, intent.since, intent.key), (11, NOW, key("a")));
     ledger.settle_dropped(&[intent.id]).unwrap();
     let id = ledger.find_key(&key("a")).unwrap();
-    assert_eq!((ledger.entry(id).state, ledger.entry(id).failures), (State::Open, 0));
+    assert_eq!((ledger.entry(id).state, ledger.entry(id).failures), (EntryState::Open, 0));
     assert_eq!((ledger.lacking(id), ledger.intents().len()), (None, 0));
     assert!(matches!(ledger.settle_dropped(&[intent.id]), Err(Error::Contradiction(_))));
 }
@@ -380,7 +384,7 @@ fn absence() {
     listing(&mut ledger, &[a, b, c]);
     assert_eq!(absent(&ledger), [true, false, false], "what came back after its deletion is not believed");
     let a_again = ledger.recognise(&key("a"), Some(Octets(5)), Match::first(a)).unwrap();
-    assert_eq!((a_again, ledger.entry(a).state, ledger.entry(a).absent), (a, State::Delivered, false));
+    assert_eq!((a_again, ledger.entry(a).state, ledger.entry(a).absent), (a, EntryState::Delivered, false));
     assert!(ledger.delivered(a, number(3)).is_some());
     let before = picture(&ledger);
     ledger.close().unwrap();
@@ -472,7 +476,7 @@ fn several_destinations() {
     ledger.refuse(two, Some(Time(NOW.0 + 60))).unwrap();
     let check = |ledger: &Ledger| {
         let entry = ledger.entry(id);
-        assert_eq!((entry.state, entry.copies, entry.failures), (State::Open, 0, 1));
+        assert_eq!((entry.state, entry.copies, entry.failures), (EntryState::Open, 0, 1));
         assert_eq!(entry.retry_after, Some(Time(NOW.0 + 60)));
         assert_eq!(ledger.lacking(id), Some(vec![second]));
         assert_eq!(ledger.delivered(id, number(1)), None);
@@ -490,7 +494,7 @@ fn several_destinations() {
     let noted = note(&mut ledger, vec![piece(&again, second)]).pop().unwrap();
     assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
     let entry = ledger.entry(id);
-    assert_eq!((entry.state, entry.copies, entry.failures), (State::Delivered, 1, 0));
+    assert_eq!((entry.state, entry.copies, entry.failures), (EntryState::Delivered, 1, 0));
     assert_eq!((entry.retry_after, ledger.lacking(id)), (None, None));
 }
 
@@ -519,10 +523,13 @@ fn duplicates_are_counted_and_kept_apart() {
     let mut noted = note(&mut ledger, pair.iter().map(|m| piece(m, to)).collect());
     let id = ledger.find_key(&key("a")).unwrap();
     assert!(ledger.record(Published::attest(noted.remove(0))).unwrap().is_some());
-    assert_eq!(ledger.entry(id).state, State::Open, "the other one is still on its way");
+    assert_eq!(ledger.entry(id).state, EntryState::Open, "the other one is still on its way");
     assert_eq!(ledger.delivered(id, number(1)), None);
     assert!(ledger.record(Published::attest(noted.remove(0))).unwrap().is_some());
-    assert_eq!((ledger.entry(id).state, ledger.entry(id).copies, ledger.len()), (State::Delivered, 2, 1));
+    assert_eq!(
+        (ledger.entry(id).state, ledger.entry(id).copies, ledger.len()),
+        (EntryState::Delivered, 2, 1)
+    );
     let found: Vec<_> = ledger.records(id).unwrap().iter().map(|record| record.digests).collect();
     assert_eq!(found, pair.each_ref().map(|m| m.digests));
     let before = picture(&ledger);
@@ -543,14 +550,14 @@ fn a_unique_id_used_again_is_not_delivered_by_the_old_messages_word() {
         ledger.refuse(piece, None).unwrap();
     }
     for id in [a, b] {
-        assert_eq!((ledger.entry(id).state, ledger.delivered(id, number(1))), (State::Open, None));
+        assert_eq!((ledger.entry(id).state, ledger.delivered(id, number(1))), (EntryState::Open, None));
     }
     assert_eq!([a, b].map(|id| ledger.entry(id).copies), [1, 0], "what was deleted is no copy any more");
     let before = picture(&ledger);
     compact(&ledger);
     assert_eq!(picture(&read(home.path()).unwrap()), before);
     deliver(&mut ledger, "b", "another");
-    assert_eq!((ledger.entry(b).state, ledger.entry(b).copies), (State::Delivered, 1));
+    assert_eq!((ledger.entry(b).state, ledger.entry(b).copies), (EntryState::Delivered, 1));
 }
 
 #[test]
@@ -579,7 +586,7 @@ fn renumbered_messages_are_recorded_as_good_as_delivered() {
     let new = ledger.recognise(&key("z"), Some(Octets(1)), Match::first(old)).unwrap();
     assert_eq!(ledger.present().collect::<Vec<_>>(), [old], "until a listing has it, the old one counts");
     let entry = ledger.entry(new);
-    assert_eq!((entry.state, entry.delivered, entry.copies), (State::Recorded, Some(NOW), 1));
+    assert_eq!((entry.state, entry.delivered, entry.copies), (EntryState::Recorded, Some(NOW), 1));
     assert_eq!(ledger.records(new).unwrap(), ledger.records(old).unwrap());
     assert_eq!(ledger.delivered(new, number(1)).unwrap().entry(), new);
     compact(&ledger);
@@ -587,7 +594,7 @@ fn renumbered_messages_are_recorded_as_good_as_delivered() {
     ledger.complete_listing(&mut [new].into_iter()).unwrap();
     assert_eq!(ledger.present().collect::<Vec<_>>(), [new]);
     ledger.deleted(&[new]).unwrap();
-    assert_eq!(ledger.entry(new).state, State::Deleted);
+    assert_eq!(ledger.entry(new).state, EntryState::Deleted);
 }
 
 #[test]
@@ -608,7 +615,7 @@ fn what_was_deleted_long_ago_and_is_gone_is_forgotten() {
 #[test]
 fn what_was_only_printed_is_seen() {
     // Where the stream goes, and what becomes of the message.
-    let cases = [("-", State::Seen), ("/home/me/mail.mbox", State::Delivered)];
+    let cases = [("-", EntryState::Seen), ("/home/me/mail.mbox", EntryState::Delivered)];
     for (address, state) in cases {
         let home = tempfile::tempdir().unwrap();
         let mut ledger = open(home.path());
@@ -618,7 +625,10 @@ fn what_was_only_printed_is_seen() {
         let staged = Piece { message, destination: to, octets: 1, digest: Digest::of(b""), place };
         let noted = note(&mut ledger, vec![Staged::attest(staged)]).pop().unwrap();
         let proof: Option<Delivered> = ledger.record(Published::attest(noted)).unwrap();
-        assert_eq!((proof.is_some(), ledger.entry(EntryId(0)).state), (state == State::Delivered, state));
+        assert_eq!(
+            (proof.is_some(), ledger.entry(EntryId(0)).state),
+            (state == EntryState::Delivered, state)
+        );
     }
 }
 
@@ -685,15 +695,15 @@ fn a_hundred_thousand_entries_load() {
     text.append(&mut octets(home.path()));
     for i in 0..100_000 {
         let unique_id = format!("{i:016x}");
-        let line = super::lines::Line::Known {
-            state: State::Delivered,
-            key: super::lines::KeyField::UniqueId(unique_id.as_bytes().into()),
+        let known = KnownEntry {
+            state: EntryState::Delivered,
+            key: KeyField::UniqueId(unique_id.as_bytes().into()),
             listed: Some(i),
             delivered: Some(NOW),
-            digests: Some(super::lines::DigestsField::Value(digests("same"))),
-            notes: super::lines::Notes::default(),
+            digests: Some(DigestsField::Value(digests("same"))),
+            notes: Notes::default(),
         };
-        line.write(&mut text);
+        Fact::from(known).write(&mut text);
     }
     let ledger = load(&text).unwrap();
     assert_eq!(ledger.len(), 100_000);
@@ -746,7 +756,8 @@ fn another_mailbox_or_version_is_refused() {
     assert!(matches!(Ledger::read(home.path(), &other, NOW), Err(Error::Damaged { line: 1, .. })));
     let mut newer = Vec::new();
     let (user, host) = (b"me@example.com"[..].into(), b"pop.example.com"[..].into());
-    super::lines::Line::First { version: 3, id: "0", user, host, port: 110, generation: 1 }.write(&mut newer);
+    let title = Title { version: 3, id: "0", user, host, port: 110, generation: 1 };
+    Fact::from(FirstLine { title }).write(&mut newer);
     let refused = load(&newer).unwrap_err();
     assert!(refused.to_string().contains("newer popfetch"), "{refused}");
 }
@@ -795,7 +806,7 @@ fn the_first_ledgers_load() {
     assert!(ledger.warnings().is_empty());
     assert_eq!(ledger.id(), "0123456789abcdef");
     let states = (0..ledger.len()).map(|id| ledger.entry(EntryId(id)).state).collect::<Vec<_>>();
-    use State::{Deleted, Delivered, Open, Recorded, Seen};
+    use EntryState::{Deleted, Delivered, Open, Recorded, Seen};
     assert_eq!(states, [Delivered, Deleted, Open, Seen, Recorded, Open, Delivered, Open]);
     let large = ledger.entry(ledger.find(UniqueId::new(b"large one").unwrap()).unwrap());
     assert_eq!((large.listed, large.reported_too_large), (Some(Octets(5_000_000_000)), true));

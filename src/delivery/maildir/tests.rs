@@ -13,7 +13,7 @@ use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::message::Examiner;
 use crate::problem::Problem as _;
-use crate::proof::{Arrival, DestinationId, Key, Noted, Piece, Place, Published, Staged};
+use crate::proof::{Arrival, ArrivalId, DestinationId, Key, Noted, Piece, Place, Published, Staged};
 use crate::types::{MessageNumber, UniqueId};
 
 pub(super) const ID: &str = "0123456789abcdef";
@@ -49,6 +49,7 @@ impl Home {
         let facts = examiner.finish();
         let Waiting { octets, digest, place } = intake.finish(&facts).unwrap();
         let message = Arrival {
+            id: ArrivalId::next(),
             number: MessageNumber::new(1).unwrap(),
             key: Key::UniqueId(UniqueId::new(b"uid").unwrap().to_buf()),
             listed: None,

@@ -1,8 +1,7 @@
-//! The ledger's table of destinations: numbers for them, lasting as long as the ledger.
+//! The table of destinations: numbers for them, which last as long as the ledger.
 
+use crate::ledger::lines::Contradiction;
 use crate::proof::{DestinationId, DestinationKind, DestinationName, DestinationRecord};
-
-use super::Contradiction;
 
 /// Octets of a destination's line without its address, about.
 const LINE_OCTETS: u64 = 80;
@@ -27,7 +26,6 @@ impl Destinations {
         id: DestinationId,
         name: DestinationName,
         inode: Option<(u64, u64)>,
-        used: bool,
     ) -> Result<u64, Contradiction> {
         let (at, next) = (usize::from(id.0), self.records.len());
         let mut more = 0;
@@ -40,9 +38,6 @@ impl Destinations {
                 self.used.push(false);
             }
             None => return Err("its number is not the next one"),
-        }
-        if used {
-            self.use_now(id);
         }
         Ok(more)
     }

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::ledger::lines::Contradiction;
 use crate::message::Digests;
 use crate::proof::{DestinationId, EntryId, Intent, IntentId, Key};
 use crate::types::Time;
 
-use super::Contradiction;
-
 /// A message that is on its way to its set of destinations.
 #[derive(Debug, Clone)]
-pub(in crate::ledger) struct Message {
+pub(in crate::ledger) struct OpenMessage {
     pub(in crate::ledger) entry: EntryId,
     pub(in crate::ledger) key: Key,
     /// Where its line is.
@@ -29,7 +28,7 @@ pub(in crate::ledger) struct Message {
     pub(in crate::ledger) utf8: bool,
 }
 
-impl Message {
+impl OpenMessage {
     /// Whether any destination has it, or is about to.
     pub(in crate::ledger) fn is_begun(&self) -> bool {
         !self.intents.is_empty() || self.set.iter().any(|(_, has)| *has)
@@ -44,7 +43,7 @@ impl Message {
 /// Messages by number, and intents by theirs.
 #[derive(Debug, Default)]
 pub(in crate::ledger) struct Messages {
-    open: BTreeMap<u32, Message>,
+    open: BTreeMap<u32, OpenMessage>,
     /// Which message an open intent belongs to.
     intents: BTreeMap<u32, u32>,
     pub(in crate::ledger) next_message: u32,
@@ -52,12 +51,12 @@ pub(in crate::ledger) struct Messages {
 }
 
 impl Messages {
-    pub(in crate::ledger) fn get(&self, number: u32) -> Option<&Message> {
+    pub(in crate::ledger) fn get(&self, number: u32) -> Option<&OpenMessage> {
         self.open.get(&number)
     }
 
     /// In the order in which they were begun.
-    pub(in crate::ledger) fn iter(&self) -> impl Iterator<Item = (u32, &Message)> {
+    pub(in crate::ledger) fn iter(&self) -> impl Iterator<Item = (u32, &OpenMessage)> {
         self.open.iter().map(|(number, message)| (*number, message))
     }
 
@@ -69,7 +68,7 @@ impl Messages {
         }
     }
 
-    pub(in crate::ledger) fn begin(&mut self, number: u32, message: Message) {
+    pub(in crate::ledger) fn begin(&mut self, number: u32, message: OpenMessage) {
         self.next_message = self.next_message.max(number.saturating_add(1));
         self.open.insert(number, message);
     }
@@ -118,7 +117,7 @@ impl Messages {
         Ok((number, intent))
     }
 
-    pub(in crate::ledger) fn forget(&mut self, number: u32) -> Option<Message> {
+    pub(in crate::ledger) fn forget(&mut self, number: u32) -> Option<OpenMessage> {
         let message = self.open.remove(&number)?;
         for intent in &message.intents {
             self.intents.remove(&intent.id.0);

@@ -9,7 +9,7 @@ use crate::exit::ExitCode;
 use crate::ledger::Match;
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Listed, Who};
-use crate::proof::{Arrival, DestinationId, EntryId, Key};
+use crate::proof::{Arrival, ArrivalId, DestinationId, EntryId, Key};
 use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
@@ -212,6 +212,7 @@ impl Fetch<'_> {
             }
         }
         let message = Arc::new(Arrival {
+            id: ArrivalId::next(),
             number: job.number,
             key,
             listed: listed.octets,
