@@ -2,12 +2,12 @@
 //! order of the steps here should first read `docs/design.md` §4.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Weak};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::proof::{
-    Arrival, ArrivalId, Delivered, DestinationId, DestinationName, IntentId, Noted, NotedPlace, Piece, Place,
-    Published, Staged,
+    Arrival, Delivered, DestinationId, DestinationName, IntentId, Noted, NotedPlace, Piece, Place, Published,
+    Staged,
 };
 use crate::types::Time;
 
@@ -18,7 +18,7 @@ use super::lines::{
     CopyDelivered, CopyRefused, CopyStaged, Fact, LONGEST_HEADER, LONGEST_OUTCOME, MessageBegun,
     NumberedDestination,
 };
-use super::open::Ledger;
+use super::open::{Arrivals, Ledger};
 
 /// The lines of a batch, and the number of each message that they begin.
 #[derive(Default)]
@@ -26,9 +26,6 @@ struct Draft<'s> {
     facts: Vec<Fact<'s>>,
     begun: Arrivals,
 }
-
-/// This run's messages under way, and their numbers in the ledger; for as long as their arrivals live.
-pub(super) type Arrivals = HashMap<ArrivalId, (Weak<Arrival>, u32)>;
 
 impl Ledger {
     /// The number of a destination, entered (written, synced with the next note) if it is new or its inode changed.

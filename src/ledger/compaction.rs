@@ -13,6 +13,7 @@ use crate::types::Time;
 use super::codec::{DigestsField, KeyField, Notes, Use};
 use super::entry::{Entry, Extent};
 use super::error::Error;
+use super::files::{FILE, NEW_FILE};
 use super::index::{Index, OpenMessage};
 use super::journal::Journal;
 use super::lines::{
@@ -20,7 +21,6 @@ use super::lines::{
     MessageFailed, MessageTooLarge, NumberedDestination, RecognisedElsewhere, Rewritten, Title, VERSION,
 };
 use super::source::Window;
-use super::{FILE, NEW_FILE};
 use crate::account::Mailbox;
 
 /// What is written at once.

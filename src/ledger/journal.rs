@@ -7,6 +7,7 @@ use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Step};
+use crate::text;
 use crate::types::Time;
 
 use super::entry::Extent;
@@ -86,7 +87,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Broken`].
     fn must_be_usable(&self) -> Result<(), Error> {
-        if self.broken { Err(Error::Broken { path: super::printable(&self.path) }) } else { Ok(()) }
+        if self.broken { Err(Error::Broken { path: text::path(&self.path) }) } else { Ok(()) }
     }
 
     /// From now on the file can't be trusted.

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::Extent;
+use super::entry::Extent;
+use super::files;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::text;
@@ -311,7 +312,7 @@ impl Memory {
         let text = self.to_text();
         let path = directory.join(name);
         let new = directory.join(format!("{name}.new"));
-        if !directory.join(super::FILE).exists() || read(&path).as_deref() == Some(text.as_bytes()) {
+        if !directory.join(files::FILE).exists() || read(&path).as_deref() == Some(text.as_bytes()) {
             // What a run has left that died in the middle of this.
             return if new.symlink_metadata().is_ok() { durable::remove(&new) } else { Ok(()) };
         }

@@ -33,6 +33,7 @@ mod codec;
 mod compaction;
 mod entry;
 mod error;
+mod files;
 mod fuzz;
 mod index;
 mod journal;
@@ -48,38 +49,11 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
-
-use crate::account::Mailbox;
-use crate::message::Digest;
-use crate::text;
-
 pub use entry::{Entry, EntryState, EntryState as State, Extent, Record};
 pub use error::Error;
+pub use files::directory;
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
 pub use maildrop::{Asked, Match};
 pub use open::Ledger;
 pub use recover::Unfinished;
-
-/// The ledger's name in the mailbox's directory.
-const FILE: &str = "ledger";
-/// Its name while it is rewritten.
-const NEW_FILE: &str = "ledger.new";
-
-/// The directory of a mailbox's ledger under the state directory.
-#[must_use]
-pub fn directory(state: &Path, mailbox: &Mailbox) -> PathBuf {
-    state.join(directory_name(mailbox))
-}
-
-/// Its name there: a digest, never a raw name in a path.
-fn directory_name(mailbox: &Mailbox) -> String {
-    // Neither a host nor a port holds a NUL, so no two identities make the same octets.
-    let identity = format!("{}\0{}\0{}", mailbox.port, mailbox.host, mailbox.user);
-    text::hex(Digest::of(identity.as_bytes()).as_bytes())
-}
-
-fn printable(path: &Path) -> String {
-    text::printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
-}

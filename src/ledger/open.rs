@@ -1,30 +1,35 @@
 //! An open ledger: opened, appended to, synced and closed.  What is asked of it stands in [`super::read`], what it records
 //! in [`super::batch`] and [`super::maildrop`], what follows a run that has died in [`super::recover`].
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
 
 use crate::account::Mailbox;
 use crate::clock;
 use crate::durable::{self, Step};
-use crate::proof::EntryId;
+use crate::proof::{Arrival, ArrivalId, EntryId};
 use crate::text;
 use crate::types::Time;
 
-use super::batch::Arrivals;
 use super::compaction::{self, Heading, Shape};
 use super::entry::Extent;
 use super::error::Error;
+use super::files::FILE;
 use super::index::Index;
 use super::journal::Journal;
 use super::lines::{ClockCorrected, End, Fact, Leaves, VERSION};
 use super::lock::Lock;
+use super::memory;
 use super::replay::{self, LOOK};
-use super::{FILE, memory, printable};
 
 /// A clock that is further ahead of the last one is not believed at once.
 const LONGEST_LEAP: i64 = 30 * 86_400;
 /// A smaller file is not worth compacting.
 const COMPACT_FROM: u64 = 64 * 1024;
+
+/// This run's messages under way, and their numbers in the ledger; for as long as their arrivals live.
+pub(super) type Arrivals = HashMap<ArrivalId, (Weak<Arrival>, u32)>;
 
 /// An open ledger: locked and to be written ([`Ledger::open`]), or only to be read ([`Ledger::read`]).
 #[derive(Debug)]
@@ -143,7 +148,7 @@ impl Ledger {
         if let Some(line) = replayed.torn {
             self.warnings.push(format!(
                 "{}: from line {line} on it was not finished when the last run broke off; that part is left out",
-                printable(&path)
+                text::path(&path)
             ));
         }
         self.journal = Some(Journal::resume(file, &path, replayed.tail)?);
@@ -153,10 +158,10 @@ impl Ledger {
     /// There is no ledger to read.  Fine, if there never was one.
     fn require_absent_ledger(&mut self, problem: &'static str) -> Result<(), Error> {
         if self.directory.join(memory::FILE).exists() {
-            return Err(Error::Missing { directory: printable(&self.directory), problem });
+            return Err(Error::Missing { directory: text::path(&self.directory), problem });
         }
         if self.path().exists() {
-            self.warnings.push(format!("{}: it {problem}, and is begun again", printable(&self.path())));
+            self.warnings.push(format!("{}: it {problem}, and is begun again", text::path(&self.path())));
         }
         Ok(())
     }

@@ -7,14 +7,16 @@ use std::path::Path;
 use crate::account::Mailbox;
 use crate::durable::{self, Step};
 use crate::proof::{DestinationId, IntentId};
+use crate::text;
 
 use super::codec::{DigestsField, KeyField, Notes};
 use super::entry::Extent;
 use super::error::Error;
+use super::files::FILE;
 use super::index::OpenMessage;
 use super::lines::{CopyDelivered, CopyDropped, MessageBegun};
 use super::open::Ledger;
-use super::{FILE, printable, replay};
+use super::replay;
 
 /// A message that is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Ledger {
         let generation = replay::generation(&file).map_err(|e| durable::Error::new(Step::Read, &path, e))?;
         // One that was rewritten since may well be shorter.
         if octets < known.octets && generation.is_none_or(|generation| generation == known.generation) {
-            return Err(Error::Shortened { path: printable(&path), octets, known: known.octets });
+            return Err(Error::Shortened { path: text::path(&path), octets, known: known.octets });
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use crate::account::Mailbox;
 use crate::durable::{self, Step};
+use crate::text;
 
 use super::codec::MAY_BE_PASSED_OVER;
 use super::error::Error;
@@ -119,7 +120,7 @@ fn first_line(line: NextLine<'_>) -> Result<Option<Title<'_>>, &'static str> {
 fn begin(title: &Title<'_>, path: &Path, mailbox: &Mailbox) -> Result<Replayed, Error> {
     let Title { version, id, user, host, port, generation } = title;
     if *version > VERSION {
-        return Err(Error::Newer { path: super::printable(path), version: *version });
+        return Err(Error::Newer { path: text::path(path), version: *version });
     }
     let identity = (mailbox.user.as_bytes(), mailbox.host.as_bytes(), mailbox.port);
     if (user.as_ref(), host.as_ref(), *port) != identity {

@@ -763,25 +763,6 @@ fn another_mailbox_or_version_is_refused() {
 }
 
 #[test]
-fn directory_names() {
-    let mailbox = |user: &str, host: &str, port| Mailbox { user: user.into(), host: host.into(), port };
-    let names: Vec<_> = [
-        mailbox("me", "a.example", 110),
-        mailbox("you", "a.example", 110),
-        mailbox("me", "b.example", 110),
-        mailbox("me", "a.example", 1110),
-        mailbox("../../etc", "a.example", 110),
-    ]
-    .iter()
-    .map(super::directory_name)
-    .collect();
-    let different: std::collections::HashSet<_> = names.iter().collect();
-    assert_eq!(different.len(), names.len());
-    assert!(names.iter().all(|name| name.len() == 36 && name.bytes().all(|b| b.is_ascii_hexdigit())));
-    assert_eq!(names[0], super::directory_name(&mailbox("me", "a.example", 110)));
-}
-
-#[test]
 fn a_disk_that_refuses_leaves_the_old_ledger() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
