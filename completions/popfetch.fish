@@ -1,7 +1,7 @@
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= time-limit= parallel= stdout owner= received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -26,14 +26,14 @@ function __fish_popfetch_using_subcommand
 end
 
 complete -c popfetch -n "__fish_popfetch_needs_command" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
-complete -c popfetch -n "__fish_popfetch_needs_command" -l jobs -d 'Serve so many accounts at once' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l wait -d 'Wait for another popfetch to leave the mailbox, at most for the duration if one is given' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l tls -d 'How the line is protected: by TLS from the start, by STLS, or not at all' -r -f -a "implicit\t''
+complete -c popfetch -n "__fish_popfetch_needs_command" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
 starttls\t''
 none\t''"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l ca-file -d 'Trust these certificate authorities besides the system\'s' -r -F
@@ -41,7 +41,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-fingerprint -d 'T
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-client-key -d 'The key that belongs to it' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l user -d 'The user\'s name at the server' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe' -r -f -a "auto\t''
+complete -c popfetch -n "__fish_popfetch_needs_command" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
 user-pass\t''
 apop\t''
 plain\t''
@@ -59,29 +59,29 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l credential -d 'The pa
 complete -c popfetch -n "__fish_popfetch_needs_command" -l maildir -d 'Deliver to this Maildir' -r -f -a "(__fish_complete_directories)"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l mbox -d 'Deliver to this mbox file' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l pipe -d 'Hand each message to this command, which runs in a shell' -r -f -a "(__fish_complete_command)"
-complete -c popfetch -n "__fish_popfetch_needs_command" -l time-limit -d 'Stop the command when it takes longer than this' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l parallel -d 'Run so many of these commands at once' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l time-limit -d 'Stop the command when it takes longer than this [default: 5m]' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l parallel -d 'Run at most NUMBER of these commands at once [default: 1]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l owner -d 'Deliver as this user, when run as root' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l received-header -d 'Put a Received line on top of each message' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l leave-on-server -d 'Leave everything, or nothing, or what limits such as days=14,newest=100 don\'t name' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-message-size -d 'Leave messages that are larger than this' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l max-messages -d 'Retrieve so many messages at most' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l max-bytes -d 'Retrieve so much at most' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l timeout -d 'Give up when the server is silent for so long' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l max-bytes -d 'Retrieve at most SIZE' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l alert-after -d 'With --quiet, report a failure once it has lasted this long [default: 1h]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l remind-after -d 'With --quiet, report it again if it still lasts after this long [default: 7d]' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l pipelining -d 'Send commands without waiting for the answers before' -r -f -a "auto\t''
+complete -c popfetch -n "__fish_popfetch_needs_command" -l pipelining -d 'Send commands without waiting for the answers before [default: auto]' -r -f -a "auto\t''
 on\t''
 off\t''"
-complete -c popfetch -n "__fish_popfetch_needs_command" -l utf8 -d 'Whether messages may come with UTF-8 in their headers' -r -f -a "auto\t''
+complete -c popfetch -n "__fish_popfetch_needs_command" -l utf8 -d 'Whether messages may come with UTF-8 in their headers [default: auto]' -r -f -a "auto\t''
 off\t''"
-complete -c popfetch -n "__fish_popfetch_needs_command" -l listing -d 'Whether every poll takes a full listing' -r -f -a "auto\t''
+complete -c popfetch -n "__fish_popfetch_needs_command" -l listing -d 'Whether every poll takes a full listing [default: auto]' -r -f -a "auto\t''
 full\t''"
-complete -c popfetch -n "__fish_popfetch_needs_command" -l full-listing-every -d 'Take a full listing at least so often' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l sync -d 'How messages are brought to the disk' -r -f -a "auto\t''
+complete -c popfetch -n "__fish_popfetch_needs_command" -l full-listing-every -d 'Take a full listing at least this often [default: 1h]' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l sync -d 'How messages are brought to the disk [default: auto]' -r -f -a "auto\t''
 each\t''
 off\t''"
-complete -c popfetch -n "__fish_popfetch_needs_command" -s q -l quiet -d 'Say nothing unless something needs a person'
+complete -c popfetch -n "__fish_popfetch_needs_command" -s q -l quiet -d 'Print nothing unless something needs your attention'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s v -l verbose -d 'Say what is done and why; twice, show the dialogue with the server as well'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l keep -d 'Leave everything on the server in this run'

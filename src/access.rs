@@ -10,6 +10,8 @@
 //! The rights are those of one thread (Linux has them per thread): its effective user and group, and its groups.  The
 //! real and the saved user stay root's, so that the user can neither signal nor trace the process.
 
+mod file;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -26,6 +28,7 @@ use rustix::fs::OFlags;
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::text::printable;
+pub use file::{read, read_as, read_private};
 
 /// Symbolic links that are followed on one path, at most: as many as Linux does.
 const MOST_LINKS: u32 = 40;

@@ -7,6 +7,48 @@ use crate::access::Owner;
 use crate::secret::Secret;
 use crate::types::Octets;
 
+/// Why a text cannot be an argument of a command, such as a user's name or a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOneLine {
+    /// A required setting was left empty, or a program printed nothing.
+    #[error("it is empty")]
+    Empty,
+    /// CR or LF would end the command and begin another one; NUL ends a field of SASL PLAIN.
+    #[error("it holds a line end or NUL, which no command can carry")]
+    LineEnd,
+}
+
+/// Checks that a text can be an argument of a command: not empty, and without CR, LF and NUL (RFC 1939 §3).
+///
+/// # Errors
+/// [`NotOneLine`], typically for a password file or a user's name that was pasted with its line end.
+pub fn one_line(text: &[u8]) -> Result<(), NotOneLine> {
+    if text.is_empty() {
+        return Err(NotOneLine::Empty);
+    }
+    if !crate::text::one_line(text) {
+        return Err(NotOneLine::LineEnd);
+    }
+    Ok(())
+}
+
+/// A setting whose values are words.  The configuration, the flags and the manual take the words from here.
+pub trait Word: Copy + 'static {
+    /// Each value and its word, in the order of the manual.
+    const WORDS: &'static [(&'static str, Self)];
+    /// The words, separated by `|`.
+    const VALUES: &'static str;
+}
+
+macro_rules! words {
+    ($name:ident { $first:ident = $word:literal $(, $other:ident = $more:literal)* $(,)? }) => {
+        impl Word for $name {
+            const WORDS: &'static [(&'static str, Self)] = &[($word, Self::$first) $(, ($more, Self::$other))*];
+            const VALUES: &'static str = concat!($word $(, "|", $more)*);
+        }
+    };
+}
+
 /// One maildrop to retrieve from, and what to do with its mail.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -46,8 +88,8 @@ pub struct Account {
     pub remind_after: Duration,
     /// Whether commands are pipelined.
     pub pipelining: Switch,
-    /// Whether UTF8 is sent where the server lists it (RFC 6856): never [`Switch::On`].
-    pub utf8: Switch,
+    /// Whether messages may come as UTF-8 (RFC 6856).
+    pub utf8: Utf8Mode,
     /// Whether every poll takes a full listing.
     pub listing: ListingMode,
     /// How often a full listing is taken at least.
@@ -89,6 +131,8 @@ pub enum Tls {
     None,
 }
 
+words!(Tls { Implicit = "implicit", StartTls = "starttls", None = "none" });
+
 /// What is trusted besides the system's certificate authorities.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Trust {
@@ -126,6 +170,20 @@ pub enum Auth {
     /// SASL EXTERNAL: the client certificate.
     External,
 }
+
+words!(Auth {
+    Auto = "auto",
+    UserPass = "user-pass",
+    Apop = "apop",
+    Plain = "plain",
+    Login = "login",
+    CramMd5 = "cram-md5",
+    ScramSha1 = "scram-sha-1",
+    ScramSha256 = "scram-sha-256",
+    XOAuth2 = "xoauth2",
+    OAuthBearer = "oauthbearer",
+    External = "external",
+});
 
 /// Where the password or token comes from.
 #[derive(Debug, Clone)]
@@ -212,6 +270,19 @@ pub enum Switch {
     Off,
 }
 
+words!(Switch { Auto = "auto", On = "on", Off = "off" });
+
+/// Whether messages may come with UTF-8 in their headers (RFC 6856).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Utf8Mode {
+    /// UTF8 is sent where the server lists it.
+    Auto,
+    /// UTF8 is never sent; some servers then send a substitute in place of a message.
+    Off,
+}
+
+words!(Utf8Mode { Auto = "auto", Off = "off" });
+
 /// Whether every poll takes a full listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListingMode {
@@ -220,6 +291,8 @@ pub enum ListingMode {
     /// Always a full one.
     Full,
 }
+
+words!(ListingMode { Auto = "auto", Full = "full" });
 
 /// How data are brought to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,3 +304,5 @@ pub enum SyncMode {
     /// Not at all: a power failure may lose mail.
     Off,
 }
+
+words!(SyncMode { Auto = "auto", Each = "each", Off = "off" });

@@ -33,6 +33,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod credentials;
 pub mod delivery;
 pub mod durable;
 pub mod exit;

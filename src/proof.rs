@@ -141,6 +141,10 @@ pub struct SessionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub u32);
 
+/// A delivery in the ledger that some destinations of its set have; meaningless in any other run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BegunId(pub u32);
+
 /// A destination in the ledger's table of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DestinationId(pub u16);
@@ -201,6 +205,8 @@ pub struct Arrival {
     pub again: bool,
     /// The destinations that must all have it; fixed when it is first staged.
     pub set: Vec<DestinationId>,
+    /// The delivery that this one continues: some destinations of its set have the message already.
+    pub continues: Option<BegunId>,
 }
 
 /// Which arrival it is: no two of this process have the same.

@@ -1,7 +1,5 @@
 //! The command line from outside: what it answers, on which stream, and with which exit code.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking")]
-
 use std::process::{Command, Stdio};
 
 use popfetch::exit::ExitCode;

@@ -1,35 +1,23 @@
 //! The configuration through the binary: mistakes told so that they can be put right, files that others must not read,
-//! every source of a password, POP URLs and flags in the place of a file (H4 to H7).
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+//! every source of a password, POP URLs and flags in the place of a file.
+//!
+//! Cases of docs/protocol.md §9: H4 to H7.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::login::{account, named_account};
+use crate::mailbox::{PASSWORD, account, named_account, stored};
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same, mbox_messages, split_mbox};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect_start, send};
 use crate::support::server::{Message, Options, Server};
 
-const PASSWORD: &str = "tanstaaf";
 /// The least that an account needs.
 const LEAST: &str = "[accounts.work]\nserver = \"h.invalid\"\nuser = \"me\"\ndeliver.maildir = \"~/in\"\n";
 
 fn server(numbers: std::ops::RangeInclusive<u64>) -> Server {
     Server::with("me", PASSWORD, numbers.map(|n| Message::new(format!("uid-{n}"), mail::message(n, 400))))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbers.into_iter().map(|n| mail::stored(&mail::message(n, 400))).collect()
 }
 
 /// Runs with this configuration; nothing but it may be in the home folder afterwards.
@@ -46,7 +34,7 @@ fn refused(config: &str) -> Run {
 }
 
 #[test]
-fn a_mistake_is_shown_where_it_stands_with_what_was_meant() {
+fn error_points_at_the_line_and_suggests_the_key() {
     for (line, marks, hint) in [
         ("usr = \"me\"", "^^^", "did you mean \"user\"?"),
         ("leave_on_server = true", "^^^^^^^^^^^^^^^", "leave-on-server"),
@@ -117,7 +105,7 @@ fn what_is_no_configuration_at_all() {
 }
 
 #[test]
-fn one_bad_account_spoils_the_file_and_an_unknown_one_the_arguments() {
+fn bad_account_or_unknown_name_stops_the_run() {
     let server = server(1..=1);
     let sandbox = Sandbox::new();
     let good = account(server.port(), "");
@@ -325,7 +313,7 @@ fn defaults_are_inherited_and_paths_start_at_the_file() {
 }
 
 #[test]
-fn h4_a_url_names_user_mechanism_and_port() {
+fn url_with_user_mechanism_and_port() {
     let sandbox = Sandbox::new();
     sandbox.write("secret", PASSWORD);
     let more = ["--tls", "none", "--password-file", "secret", "--maildir", "in"];
@@ -365,7 +353,7 @@ fn h4_a_url_names_user_mechanism_and_port() {
 }
 
 #[test]
-fn h5_a_url_brings_mail() {
+fn url_fetches_mail() {
     let server = Server::start(Options::with("me", PASSWORD, [Message::new("a", mail::message(1, 400))]));
     let sandbox = Sandbox::new();
     sandbox.write("secret", PASSWORD);
@@ -389,7 +377,7 @@ fn h5_a_url_brings_mail() {
 }
 
 #[test]
-fn h6_urls_that_are_none() {
+fn bad_urls_are_refused() {
     let sandbox = Sandbox::new();
     for url in [
         "pop://u%zz@h",
@@ -421,7 +409,7 @@ fn h6_urls_that_are_none() {
 }
 
 #[test]
-fn h7_a_name_in_other_letters_is_an_a_label() {
+fn international_host_name_becomes_an_a_label() {
     let sandbox = Sandbox::new();
     sandbox.config(LEAST.replace("h.invalid", "bücher.invalid") + "password = \"x\"\ntimeout = \"2s\"\n");
     // RFC 6761: nothing under .invalid has an address.

@@ -1,14 +1,4 @@
 //! Where messages go: cases M1-M12, M17 and M18, each through the real binary.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking"
-)]
-
 mod fidelity;
 mod maildir;
 mod mbox;
@@ -19,15 +9,13 @@ mod several;
 mod stdout;
 mod unwritable;
 
+use crate::mailbox::{IN_CLEAR, section};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::{Message, Server};
 
 /// A configuration with the account `work` at this server; `lines` say the rest of it.
 pub(crate) fn account(server: &Server, lines: &str) -> String {
-    format!(
-        "[accounts.work]\nserver = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nuser = \"me\"\npassword = \"secret\"\n{lines}\n",
-        server.port()
-    )
+    section("work", server.port(), &format!("{IN_CLEAR}{lines}"))
 }
 
 /// A server with these messages, and a sandbox with the account `work` at it.

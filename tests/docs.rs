@@ -60,22 +60,34 @@ fn references_inside_a_document_lead_to_a_section() {
 
 #[test]
 fn cases_that_the_source_names_are_in_the_list() {
-    let list = read(CASES.0);
+    let listed = listed_cases();
     let mut missing = BTreeSet::new();
-    let mut named = 0;
-    for (path, text) in sources() {
-        if path.starts_with("docs") || path == Path::new("tests/docs.rs") {
-            continue;
-        }
-        for case in cases(&text) {
-            named += 1;
-            if !list.contains(&format!("**{case}**")) {
-                missing.insert(format!("{}: {case}", path.display()));
+    for (path, text) in sources().into_iter().filter(|(path, _)| names_cases(path)) {
+        let unknown = cases(&text).filter(|case| !listed.contains(*case));
+        missing.extend(unknown.map(|case| format!("{}: {case}", path.display())));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_case_of_the_list_is_named_by_a_test() {
+    let mut held = BTreeSet::new();
+    for (_, text) in sources().into_iter().filter(|(path, _)| names_cases(path)) {
+        let named: Vec<(usize, &str)> = cases(&text).map(|case| (offset(&text, case), case)).collect();
+        held.extend(named.iter().map(|(_, case)| (*case).to_owned()));
+        // `F2 to F15`, `F2-F15`
+        for pair in named.windows(2) {
+            let [(at, first), (next, last)] = pair else { continue };
+            if matches!(&text[at + first.len()..*next], " to " | "-") && first[..1] == last[..1] {
+                let [first, last]: [u32; 2] = [first, last].map(|case| case[1..].parse().unwrap());
+                held.extend((first..last).map(|number| format!("{}{number}", &pair[0].1[..1])));
             }
         }
     }
-    assert!(named > 100, "the source was not read: {named}");
-    assert!(missing.is_empty(), "{missing:#?}");
+    let listed = listed_cases();
+    assert!(listed.len() > 100, "the list was not read");
+    let missing: Vec<&String> = listed.difference(&held).collect();
+    assert!(missing.is_empty(), "no test names {missing:?}");
 }
 
 #[test]
@@ -182,6 +194,22 @@ fn has_section(document: &str, section: &str) -> bool {
 fn number(text: &str) -> &str {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     text[..end].trim_end_matches('.')
+}
+
+fn listed_cases() -> BTreeSet<String> {
+    let list = read(CASES.0);
+    list.split("**").skip(1).step_by(2).filter(|bold| cases(bold).eq([*bold])).map(str::to_owned).collect()
+}
+
+fn names_cases(path: &Path) -> bool {
+    !path.starts_with("docs")
+        && path != Path::new("tests/docs.rs")
+        && path.extension().is_some_and(|e| e != "md")
+}
+
+/// Where a part of a text stands in it.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
 }
 
 /// What looks like the name of a case: `F7`, `M18`.

@@ -4,26 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, Served, good, names, plain_login, serve};
-use crate::support::mail;
+use crate::mailbox::{DELETE, KEEP, Mailbox, Served, body, good, names, plain_login, serve, small, stored};
 use crate::support::relay::Line;
 use crate::support::scripted::{Scripted, Step, expect, send};
 use crate::support::server::{Message, Options, Retrieved, numbered};
-
-const DELETE: &str = "leave-on-server = false";
-const KEEP: &str = "leave-on-server = true";
-
-fn body(number: u64) -> Vec<u8> {
-    mail::message(number, 400)
-}
-
-fn small(count: u64) -> Vec<Message> {
-    numbered((1..=count).map(body))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
-}
 
 fn count(served: &Served, session: usize, verb: &str) -> usize {
     let commands = served.server.commands(session);
@@ -37,7 +21,7 @@ fn forged(unique_id: &str) -> Message {
 }
 
 #[test]
-fn a_mail_that_holds_an_end_and_a_status_line_takes_no_other_with_it() {
+fn mail_with_a_forged_answer_takes_no_other_mail_with_it() {
     for pipelining in ["auto", "on", "off"] {
         for place in 0..4 {
             // The server has been seen to answer in step.
@@ -74,7 +58,7 @@ fn forged_refusal(unique_id: &str) -> Message {
 }
 
 #[test]
-fn a_mail_that_holds_an_end_and_a_refusal_does_not_end_the_run() {
+fn mail_with_a_forged_refusal_does_not_end_the_run() {
     for pipelining in ["auto", "off"] {
         let mut messages = small(4);
         messages[1] = forged_refusal("forged");
@@ -87,7 +71,7 @@ fn a_mail_that_holds_an_end_and_a_refusal_does_not_end_the_run() {
 
 /// Enough of them to end a run, and they stand first in the listing.
 #[test]
-fn mails_that_break_each_session_do_not_keep_the_rest_from_being_deleted() {
+fn mail_that_breaks_sessions_does_not_stop_deletions() {
     let broken = ["a", "b", "c", "d"];
     for pipelining in ["auto", "off"] {
         let mut messages: Vec<Message> = broken.map(forged_refusal).into();
@@ -105,7 +89,7 @@ fn mails_that_break_each_session_do_not_keep_the_rest_from_being_deleted() {
 }
 
 #[test]
-fn what_a_program_refuses_for_now_is_not_handed_over_again_in_the_same_run() {
+fn temporarily_refused_mail_is_handed_over_once_in_a_run() {
     let mut messages = small(4);
     messages.push(forged("forged"));
     let served = serve(good(messages), KEEP);
@@ -121,7 +105,7 @@ fn what_a_program_refuses_for_now_is_not_handed_over_again_in_the_same_run() {
 }
 
 #[test]
-fn an_end_that_comes_in_a_packet_of_its_own_is_not_believed() {
+fn forged_end_in_its_own_packet_is_not_believed() {
     // What follows the forged status line comes only when the question has been asked.
     let mut script = plain_login();
     script.extend([expect("UIDL"), send("+OK\r\n1 a\r\n2 b\r\n.\r\n"), expect("LIST")]);
@@ -160,7 +144,7 @@ fn an_end_that_comes_in_a_packet_of_its_own_is_not_believed() {
 }
 
 #[test]
-fn a_server_whose_dots_come_late_is_asked_one_thing_at_a_time() {
+fn server_with_late_dots_gets_one_command_at_a_time() {
     for messages in [1, 2, 20] {
         let served = serve(
             Options { late_dots: true, ..good(small(messages)) },
@@ -173,7 +157,7 @@ fn a_server_whose_dots_come_late_is_asked_one_thing_at_a_time() {
 }
 
 #[test]
-fn a_server_that_begins_to_swallow_commands_is_asked_one_thing_at_a_time() {
+fn server_that_starts_dropping_commands_gets_one_at_a_time() {
     let served =
         serve(good(small(3)), &format!("{DELETE}\ntimeout = \"1s\"\nauth = \"plain\"\nlisting = \"full\""));
     served.fetch().succeeds();
@@ -221,8 +205,36 @@ fn the_question_is_one_that_the_server_can_answer() {
     }
 }
 
+/// Servers don't agree on what `STAT` counts when messages are marked as deleted: nothing is asked behind a `DELE`.
 #[test]
-fn where_no_answer_names_a_session_is_ended_after_each_message() {
+fn where_only_stat_answers_deletions_come_last() {
+    for pipelining in ["auto", "off"] {
+        let mut options = good(small(5));
+        options.stat_counts_deleted = true;
+        for number in 1..=8 {
+            for verb in ["UIDL", "LIST"] {
+                options = options.instead(&format!("{verb} {number}"), "-ERR no\r\n");
+            }
+        }
+        let served = serve(options, &format!("{KEEP}\npipelining = \"{pipelining}\""));
+        served.fetch().succeeds();
+        let sessions = served.server.sessions();
+        // Some that are known and recognised, and some that are new.
+        served.configure(served.server.port(), &format!("{DELETE}\npipelining = \"{pipelining}\""));
+        served.server.add("me", (6..=8).map(|n| Message::new(format!("uid-{n}"), body(n))));
+        served.fetch().succeeds();
+        served.holds(stored(1..=8));
+        assert_eq!(served.server.unique_ids("me"), [""; 0], "{pipelining}");
+        assert_eq!(served.server.sessions(), sessions + 1, "{pipelining}");
+        let commands = served.server.commands(sessions + 1);
+        let first = commands.iter().position(|command| command.starts_with("DELE")).unwrap();
+        let behind: Vec<&String> = commands[first..].iter().filter(|c| !c.starts_with("DELE")).collect();
+        assert_eq!(behind, ["QUIT"], "{pipelining}");
+    }
+}
+
+#[test]
+fn without_naming_answers_each_session_gets_one_message() {
     for pipelining in ["auto", "off"] {
         let mut options = good(small(3)).instead("STAT", "-ERR no\r\n");
         for number in 1..=3 {
@@ -244,7 +256,7 @@ fn where_no_answer_names_a_session_is_ended_after_each_message() {
 
 /// What was delivered in an earlier session is deleted when its header shows that it is still the same.
 #[test]
-fn known_mail_is_deleted_by_its_header_in_a_constant_number_of_round_trips() {
+fn deleting_known_mail_takes_constant_round_trips() {
     let line = Some(Line::round_trip(Duration::from_millis(20)));
     let served = serve(Options { line, ..good(small(300)) }, KEEP);
     served.fetch().succeeds();
@@ -260,7 +272,7 @@ fn known_mail_is_deleted_by_its_header_in_a_constant_number_of_round_trips() {
 
 /// A known unique-id of the same size is other mail: it's delivered before it's deleted.
 #[test]
-fn other_mail_under_a_known_unique_id_is_not_deleted_unseen() {
+fn reused_unique_id_deletes_no_unseen_mail() {
     for top in [true, false] {
         let options = if top { good(small(3)) } else { good(small(3)).without("TOP") };
         let served = serve(options, KEEP);
@@ -280,7 +292,7 @@ fn other_mail_under_a_known_unique_id_is_not_deleted_unseen() {
 }
 
 #[test]
-fn a_server_that_ends_each_session_after_some_commands_is_quit_before() {
+fn quit_comes_before_a_session_limit() {
     for pipelining in ["auto", "off"] {
         for commands in [12, 25, 40] {
             let served = serve(
@@ -399,7 +411,7 @@ fn book_keeping_is_not_dropped_by_quit() {
 /// Where QUIT drops what was retrieved, one message that a program doesn't take keeps no other on the server, in later runs
 /// neither.
 #[test]
-fn one_message_that_fails_does_not_keep_the_rest_where_quit_drops_what_was_retrieved() {
+fn failed_message_with_expire_0_does_not_repeat_the_others() {
     let mut messages = small(4);
     messages[1] = Message::raw("uid-2", &b""[..]).claiming(100);
     let mut options = good(messages);
@@ -419,7 +431,7 @@ fn one_message_that_fails_does_not_keep_the_rest_where_quit_drops_what_was_retri
 
 /// The same where it was delivered before, and can't be recognised to be deleted.
 #[test]
-fn known_mail_that_is_refused_is_asked_for_once_in_a_run() {
+fn refused_known_mail_is_asked_for_once_in_a_run() {
     let mut options = good(small(3)).without("TOP");
     options.after_login.retain(|line| !line.starts_with("EXPIRE"));
     options.after_login.push("EXPIRE 0".into());
@@ -450,7 +462,7 @@ fn a_refused_extra_session_of_a_window_is_no_failure() {
 
 /// A mailbox whose answers stay in step is quit once, though the sessions before it were cut.
 #[test]
-fn a_question_that_is_answered_for_another_message_voids_what_came_before() {
+fn answer_about_another_message_voids_the_batch() {
     let wrong = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let mut script = plain_login();
     script.extend([expect("UIDL"), send("+OK\r\n1 a\r\n.\r\n"), expect("LIST"), send("+OK\r\n1 5\r\n.\r\n")]);

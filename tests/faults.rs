@@ -1,15 +1,7 @@
-//! The disk refuses (D3): at each durable step once, or from there on.  Nothing is deleted that isn't stored, nothing
+//! The disk refuses: at each durable step once, or from there on.  Nothing is deleted that isn't stored, nothing
 //! partial is visible, the exit code says it, and the next good run puts everything right by itself.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    reason = "tests fail loudly, and do to files and clocks what the world does"
-)]
-
+//!
+//! Cases of docs/protocol.md §9: D3.
 use crate::crash::case::Kind::{Maildir, Mbox, Pipe};
 use crate::crash::case::{Case, Kind, Plan};
 use crate::support::mailboxes::assert_same;
@@ -51,36 +43,101 @@ fn plan(kinds: &'static [Kind]) -> Plan {
 }
 
 #[test]
-fn d3_maildir_once() {
+fn maildir_each_step_fails_once() {
     at_every_step(&plan(&[Maildir]), false);
 }
 
 #[test]
-fn d3_maildir_from_there_on() {
+fn maildir_every_step_from_one_on_fails() {
     at_every_step(&plan(&[Maildir]).primed(), true);
 }
 
 #[test]
-fn d3_mbox_once() {
+fn mbox_each_step_fails_once() {
     at_every_step(&plan(&[Mbox]).primed(), false);
 }
 
 #[test]
-fn d3_mbox_from_there_on() {
+fn mbox_every_step_from_one_on_fails() {
     at_every_step(&plan(&[Mbox]), true);
 }
 
 #[test]
-fn d3_pipe_once() {
+fn pipe_each_step_fails_once() {
     at_every_step(&plan(&[Pipe]), false);
 }
 
 #[test]
-fn d3_pipe_from_there_on() {
+fn pipe_every_step_from_one_on_fails() {
     at_every_step(&plan(&[Pipe]).primed(), true);
 }
 
 #[test]
-fn d3_several_destinations_once() {
+fn several_destinations_each_step_fails_once() {
     at_every_step(&plan(&[Maildir, Mbox]).primed(), false);
+}
+
+/// The disk fails at each step of a run that has to settle what the run before, which was killed, has left.
+#[cfg(feature = "crash-points")]
+fn while_settling(left: &Case, errors: &[&str]) {
+    let (saved, maildrop) = (left.save(), left.server.maildrop("me"));
+    let longest = left.popfetch().record_steps().run().steps.len();
+    assert!(longest > 12, "only {longest} steps?");
+    // It settles first.
+    for step in 1..=longest.min(30) {
+        left.restore(&saved, &maildrop);
+        let errno = errors[step % errors.len()];
+        let run = left.popfetch().record_steps().fail_at(step as u64, errno).run();
+        let shown = || format!("step {step}, {errno}: {:?}\n{}", run.steps.get(step - 1), run.shown());
+        assert!(matches!(run.code(), Some(0 | 73 | 74)), "{}", shown());
+        left.nothing_partial_is_visible();
+        left.run().succeeds();
+        left.is_complete(0);
+    }
+}
+
+#[test]
+#[cfg(feature = "crash-points")]
+fn a_disk_that_fails_while_waiting_messages_are_published_loses_and_doubles_nothing() {
+    let plan = plan(&[Maildir]).primed();
+    while_settling(
+        &Case::crashed_at(&plan, 0, |step| step.starts_with("Rename ~/mail/dir/new/")),
+        &["EIO", "ENOENT", "ENOSPC"],
+    );
+}
+
+#[test]
+#[cfg(feature = "crash-points")]
+fn a_disk_that_fails_while_published_messages_are_recorded_loses_and_doubles_nothing() {
+    let plan = plan(&[Maildir]).primed();
+    while_settling(&Case::crashed_at(&plan, 0, |step| step == "Sync ~/mail/dir/new"), &["EIO", "ENOENT"]);
+}
+
+#[test]
+#[cfg(feature = "crash-points")]
+fn a_disk_that_fails_while_a_torn_mbox_is_repaired_loses_and_doubles_nothing() {
+    let plan = plan(&[Mbox]).primed();
+    while_settling(
+        &Case::crashed_at(&plan, 1, |step| step == "Write ~/mail/box"),
+        &["EIO", "ENOENT", "ENOSPC"],
+    );
+}
+
+/// A file whose sync has failed is not synced again, which would succeed over what was lost: it is given up, and its
+/// message comes again.
+#[test]
+#[cfg(feature = "crash-points")]
+fn a_waiting_message_whose_sync_fails_comes_again_from_the_server() {
+    let plan = plan(&[Maildir]).primed();
+    let case = Case::crashed_at(&plan, 0, |step| step.starts_with("Rename ~/mail/dir/new/"));
+    let waiting = std::fs::read_dir(case.maildir().join("tmp")).unwrap().count();
+    let (saved, maildrop) = (case.save(), case.server.maildrop("me"));
+    let steps = case.popfetch().record_steps().run().steps;
+    let first = steps.iter().position(|step| step.contains(" Sync ") && step.contains("/mail/dir/tmp/"));
+    case.restore(&saved, &maildrop);
+    let run = case.popfetch().record_steps().fail_at(first.unwrap() as u64 + 1, "EIO").run();
+    run.exits(74);
+    assert!(run.steps.last().unwrap().contains("/mail/dir/tmp/"), "{:#?}", run.steps);
+    assert_eq!(std::fs::read_dir(case.maildir().join("tmp")).unwrap().count(), waiting - 1);
+    case.recovers(0);
 }

@@ -1,4 +1,6 @@
 //! Octets on the wire and octets in the Maildir: dots, line ends, packets, and answers that are none.
+//!
+//! Cases of docs/protocol.md §9: F2 to F15, F18 to F21.
 
 use crate::mailbox::{Mailbox, good, names, plain_login, serve};
 use crate::support::mail;
@@ -71,17 +73,17 @@ fn fetched(cases: &[Case], keys: &str, change: impl FnOnce(&mut crate::support::
 }
 
 #[test]
-fn f2_to_f15_what_is_sent_is_what_is_stored() {
+fn bodies_are_stored_as_sent() {
     fetched(&cases(), "", |_| {});
 }
 
 #[test]
-fn f2_to_f15_one_command_at_a_time() {
+fn bodies_are_stored_as_sent_without_pipelining() {
     fetched(&cases(), "pipelining = \"off\"", |_| {});
 }
 
 #[test]
-fn f5_any_packets_make_the_same_messages() {
+fn packets_do_not_change_messages() {
     let mut small = cases();
     small.retain(|case| case.wire.len() < 1000);
     for packet in [1, 2, 3, 7] {
@@ -91,7 +93,7 @@ fn f5_any_packets_make_the_same_messages() {
 }
 
 #[test]
-fn f5_every_split_of_an_answer() {
+fn every_split_of_an_answer() {
     let answer = b"+OK\r\nx\r\n..y\r\n.\r\n+OK\r\n";
     // One message for each split.
     let splits: Vec<usize> = (1..answer.len()).collect();
@@ -129,7 +131,7 @@ fn f5_every_split_of_an_answer() {
 }
 
 #[test]
-fn f10_a_server_of_bare_line_feeds() {
+fn server_with_bare_line_feeds() {
     fetched(&cases_of_lf(), "", |options| options.bare_lf = true);
     fetched(&cases_of_lf(), "", |options| {
         options.bare_lf = true;
@@ -138,7 +140,7 @@ fn f10_a_server_of_bare_line_feeds() {
 }
 
 #[test]
-fn f12_an_empty_answer_for_a_message_that_is_listed_with_more_is_a_failure() {
+fn empty_answer_for_a_listed_message_is_a_failure() {
     let messages = [Message::raw("empty", &b""[..]).claiming(120), Message::new("full", "Subject: x\r\n")];
     for keys in ["", "pipelining = \"off\""] {
         let served = serve(good(messages.clone()), &format!("leave-on-server = false\n{keys}"));
@@ -149,7 +151,7 @@ fn f12_an_empty_answer_for_a_message_that_is_listed_with_more_is_a_failure() {
 }
 
 #[test]
-fn f14_every_sample_arrives_as_it_is() {
+fn every_sample_arrives_unchanged() {
     let samples = mail::samples();
     let served = serve(good(numbered(samples.iter().map(|sample| &sample.octets))), "");
     served.fetch().succeeds();
@@ -180,7 +182,7 @@ fn the_other_one() -> Vec<Step> {
 }
 
 #[test]
-fn f18_long_status_lines() {
+fn long_status_lines_are_accepted() {
     for (length, code) in [(600, 0), (8191, 0), (8193, 76)] {
         let line = format!("+OK {}\r\n", "x".repeat(length - 6));
         let mut script = two_listed();
@@ -202,7 +204,7 @@ fn f18_long_status_lines() {
 }
 
 #[test]
-fn f18_a_status_line_without_end() {
+fn endless_status_line_is_refused() {
     let mut script = two_listed();
     script.extend([send(b"+OK ".repeat(4096)), Step::ExpectEnd]);
     let server = Scripted::start(vec![script, the_other_one()]);
@@ -213,7 +215,7 @@ fn f18_a_status_line_without_end() {
 }
 
 #[test]
-fn f19_a_servers_words_are_never_printed_raw() {
+fn server_text_is_printed_escaped() {
     let words = b"-ERR \x1b[2J\x07\xc4\xe3\xba\xc3 sorry\x9b\r\n";
     let mut script = two_listed();
     script.extend([send(words), expect("RETR 2"), send(words), names(&[(1, "a")])]);
@@ -237,7 +239,7 @@ fn with_a_cut_message() -> Vec<Message> {
 }
 
 #[test]
-fn f20_a_message_whose_end_is_in_doubt_stays_and_the_others_come() {
+fn doubtful_end_keeps_only_that_message_back() {
     for pipelining in ["auto", "on", "off"] {
         let keys = format!("leave-on-server = false\npipelining = \"{pipelining}\"");
         let served = serve(good(with_a_cut_message()), &keys);
@@ -253,7 +255,7 @@ fn f20_a_message_whose_end_is_in_doubt_stays_and_the_others_come() {
 }
 
 #[test]
-fn f21_a_second_answer_to_one_command_is_not_taken_for_that_of_the_next() {
+fn second_answer_is_not_taken_for_the_next_commands() {
     // FTGate: two +OK for one RETR, the second in the place of what comes next.
     let mut script = two_listed();
     script.extend([send("+OK\r\none\r\n.\r\n+OK\r\n"), Step::ExpectEnd]);
@@ -265,7 +267,7 @@ fn f21_a_second_answer_to_one_command_is_not_taken_for_that_of_the_next() {
 }
 
 #[test]
-fn f21_nor_in_a_pipeline() {
+fn second_answer_in_a_pipeline() {
     // All is on its way when the spare +OK comes: what follows is out of step by one.
     let spare = b"+OK\r\none\r\n.\r\n+OK\r\n";
     let mut options = good(numbered(["one\r\n", "two\r\n", "three\r\n"])).instead("RETR 1", spare);

@@ -3,14 +3,6 @@
 //!
 //! The pages' prose stands in `man/*.in`; options, keys and exit codes are put in where it says `@NAME@`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking"
-)]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -18,7 +10,7 @@ use std::path::Path;
 use clap::Arg;
 use clap_complete::Shell;
 use popfetch::cli::args::command;
-use popfetch::config::keys::{DESTINATION_KEYS, KEYS, Key, RETENTION_KEYS};
+use popfetch::config::settings::{ACCOUNT_KEYS, DESTINATION_KEYS, Key, Preset, RETENTION_KEYS, SHARED_KEYS};
 use popfetch::exit::ExitCode;
 
 #[test]
@@ -39,18 +31,18 @@ fn the_manual_is_current() {
 
 #[test]
 fn the_manual_of_the_configuration_is_current() {
-    let (shared, account): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.in_defaults_only);
     let page = filled(
         "man/popfetch.toml.5.in",
         &[
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
-            ("@ACCOUNT-KEYS@", keys(account)),
-            ("@DEFAULTS-KEYS@", keys(shared)),
+            ("@ACCOUNT-KEYS@", keys(ACCOUNT_KEYS)),
+            ("@DEFAULTS-KEYS@", keys(SHARED_KEYS)),
             ("@DESTINATION-KEYS@", keys(DESTINATION_KEYS)),
             ("@RETENTION-KEYS@", keys(RETENTION_KEYS)),
         ],
     );
-    for key in KEYS.iter().chain(DESTINATION_KEYS).chain(RETENTION_KEYS) {
+    let tables = [ACCOUNT_KEYS, SHARED_KEYS, DESTINATION_KEYS, RETENTION_KEYS];
+    for key in tables.concat() {
         let entry = format!("\n.TP\n\\fB{}\\fR = ", escaped(key.name));
         assert_eq!(page.matches(&entry).count(), 1, "{} is not in the manual, once", key.name);
     }
@@ -161,8 +153,8 @@ fn exit_codes() -> String {
     })
 }
 
-fn keys<'a>(keys: impl IntoIterator<Item = &'a Key>) -> String {
-    keys.into_iter().fold(String::new(), |mut text, key| {
+fn keys(keys: &[Key]) -> String {
+    keys.iter().fold(String::new(), |mut text, key| {
         let values: Vec<String> = key.values.split('|').map(value).collect();
         // Many words would make the line too long.
         let (shown, told) = match values.split_last() {
@@ -172,8 +164,11 @@ fn keys<'a>(keys: impl IntoIterator<Item = &'a Key>) -> String {
             _ => (values.join(" | "), String::new()),
         };
         writeln!(text, ".TP\n\\fB{}\\fR = {shown}\n{}{told}", escaped(key.name), escaped(key.text)).unwrap();
-        if !key.default.is_empty() {
-            writeln!(text, "Default: {}.", escaped(key.default)).unwrap();
+        match key.default {
+            Preset::None => {}
+            Preset::Value(default) | Preset::Depends(default) => {
+                writeln!(text, "Default: {}.", escaped(default)).unwrap();
+            }
         }
         text
     })

@@ -1,30 +1,16 @@
 //! Which message is which: unique-ids used again, listed twice, renumbered, missing; and servers that show only a window
 //! of the maildrop.
+//!
+//! Cases of docs/protocol.md §9: L4, L10, L14, L17.
 
-use crate::mailbox::{Served, good, serve};
+use crate::mailbox::{DELETE, KEEP, Served, body, good, serve, small, stored};
 use crate::support::mail;
-use crate::support::server::{Cut, Message, Options, Retrieved, numbered};
-
-fn body(number: u64) -> Vec<u8> {
-    mail::message(number, 400)
-}
-
-fn small(count: u64) -> Vec<Message> {
-    numbered((1..=count).map(body))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
-}
-
-/// The policies under which something is left, and deleted.
-const KEEP: &str = "leave-on-server = true";
-const DELETE: &str = "leave-on-server = false";
+use crate::support::server::{Cut, Message, Options, Retrieved};
 
 // ---- a unique-id used again -------------------------------------------------------------------------------------------
 
 #[test]
-fn another_size_under_a_known_unique_id_is_another_message() {
+fn changed_size_is_another_message() {
     let served = serve(good([Message::new("a", body(1)), Message::new("b", body(2))]), KEEP);
     served.fetch().succeeds();
     let other = mail::message(3, 500);
@@ -121,10 +107,25 @@ fn what_comes_back_after_its_deletion_is_looked_at() {
     }
 }
 
+/// Without an identity, what differs each time can't be compared; as long as it has never left, it is no new mail.
+#[test]
+fn what_differs_each_time_and_is_never_deleted_comes_twice_at_most() {
+    let copy = |n: u32| format!("From: me@example.org\r\nX-Copy: {n}\r\n\r\nbody\r\n");
+    let served = serve(good([Message::new("x", copy(0))]).instead("DELE", "+OK gone\r\n"), DELETE);
+    let mut warnings = 0;
+    for n in 1..7 {
+        let run = served.fetch();
+        warnings += run.err().matches("comes with other contents each time").count();
+        assert!(served.messages().len() <= 2, "after run {n}: {}", run.shown());
+        served.server.replace("me", [Message::new("x", copy(n))]);
+    }
+    assert_eq!(warnings, 1);
+}
+
 // ---- a unique-id listed twice -----------------------------------------------------------------------------------------
 
 #[test]
-fn l4_two_messages_of_one_unique_id() {
+fn two_messages_with_one_unique_id() {
     for pipelining in ["auto", "off"] {
         let twins = [Message::new("x", body(1)), Message::new("x", body(2))];
         let served = serve(good(twins.clone()), &format!("{KEEP}\npipelining = \"{pipelining}\""));
@@ -147,7 +148,7 @@ fn l4_two_messages_of_one_unique_id() {
 }
 
 #[test]
-fn l4_two_equal_messages_are_two() {
+fn two_equal_messages_are_two() {
     for keys in [KEEP, DELETE] {
         let served = serve(good([Message::new("x", body(1)), Message::new("x", body(1))]), keys);
         served.fetch().succeeds();
@@ -159,7 +160,7 @@ fn l4_two_equal_messages_are_two() {
 }
 
 #[test]
-fn l4_a_twin_is_never_deleted_on_the_ledgers_word() {
+fn duplicate_unique_id_is_compared_before_deletion() {
     // One is known; with it another one of the same unique-id is listed, and can't be had.
     let served = serve(good([Message::new("x", body(1))]), KEEP);
     served.fetch().succeeds();
@@ -182,7 +183,7 @@ fn renumbered(messages: &[Message]) -> Vec<Message> {
 }
 
 #[test]
-fn l14_a_renumbered_maildrop_does_not_come_again() {
+fn renumbered_maildrop_does_not_come_again() {
     let served = serve(good(small(5)), KEEP);
     served.fetch().succeeds();
     let mut all = renumbered(&small(5));
@@ -198,7 +199,7 @@ fn l14_a_renumbered_maildrop_does_not_come_again() {
 }
 
 #[test]
-fn where_most_of_a_maildrop_is_renumbered_and_the_rest_is_not_nothing_comes_again() {
+fn partly_renumbered_maildrop_does_not_come_again() {
     let before = small(10);
     let mut after = renumbered(&before);
     after[..3].clone_from_slice(&before[..3]);
@@ -212,7 +213,7 @@ fn where_most_of_a_maildrop_is_renumbered_and_the_rest_is_not_nothing_comes_agai
 }
 
 #[test]
-fn l14_equal_messages_match_one_for_one() {
+fn equal_messages_match_one_for_one() {
     let served = serve(good([Message::new("a", body(1)), Message::new("b", body(2))]), KEEP);
     served.fetch().succeeds();
     // One of them is there twice now: a copy came.
@@ -223,7 +224,7 @@ fn l14_equal_messages_match_one_for_one() {
 }
 
 #[test]
-fn l14_a_renumbering_without_top_is_settled_by_the_messages() {
+fn renumbering_without_top_compares_whole_messages() {
     let served = serve(good(small(3)).without("TOP"), KEEP);
     served.fetch().succeeds();
     served.server.replace("me", renumbered(&small(3)));
@@ -235,7 +236,7 @@ fn l14_a_renumbering_without_top_is_settled_by_the_messages() {
 }
 
 #[test]
-fn l14_a_renumbering_is_not_confused_by_a_missing_answer() {
+fn renumbering_with_a_missing_answer() {
     // TOP's answers carry no number: an unproven server gets one command at a time.
     let mut options = good(small(3));
     options.after_login.retain(|line| line != "PIPELINING");
@@ -251,7 +252,7 @@ fn l14_a_renumbering_is_not_confused_by_a_missing_answer() {
 }
 
 #[test]
-fn l14_a_header_is_never_taken_for_another_messages() {
+fn similar_headers_are_not_confused() {
     // The first one is new, the server forgets to answer for it, and what it says next is the header of a known one.
     let mut options = good(small(2)).instead("TOP 1", "");
     options.after_login.retain(|line| line != "PIPELINING");
@@ -267,7 +268,7 @@ fn l14_a_header_is_never_taken_for_another_messages() {
 }
 
 #[test]
-fn l14_messages_without_trace_fields_come_again() {
+fn renumbered_messages_without_trace_fields_come_again() {
     // A script's daily report: equal headers may be two messages.
     let report = b"Subject: report\r\n\r\nall is well\r\n";
     let served = serve(good([Message::new("a", report)]), KEEP);
@@ -280,7 +281,7 @@ fn l14_messages_without_trace_fields_come_again() {
 // ---- no unique-ids ----------------------------------------------------------------------------------------------------
 
 #[test]
-fn l10_no_uidl_and_deleting() {
+fn no_uidl_deleting() {
     for pipelining in ["auto", "on", "off"] {
         let served =
             serve(good(small(3)).without("UIDL"), &format!("{DELETE}\npipelining = \"{pipelining}\""));
@@ -295,7 +296,7 @@ fn l10_no_uidl_and_deleting() {
 }
 
 #[test]
-fn l10_no_uidl_and_a_deletion_that_was_not_confirmed() {
+fn no_uidl_and_an_unconfirmed_deletion() {
     let options = Options { cut: Some(Cut::At("QUIT".into())), cut_session: Some(1), ..good(small(3)) };
     let served = serve(options.without("UIDL"), DELETE);
     served.fetch();
@@ -308,7 +309,7 @@ fn l10_no_uidl_and_a_deletion_that_was_not_confirmed() {
 }
 
 #[test]
-fn l10_no_uidl_and_leaving() {
+fn no_uidl_leaving() {
     let served = serve(good(small(3)).without("UIDL"), KEEP);
     for _ in 0..3 {
         served.fetch().succeeds();
@@ -325,7 +326,7 @@ fn l10_no_uidl_and_leaving() {
 }
 
 #[test]
-fn l10_neither_uidl_nor_top() {
+fn neither_uidl_nor_top_is_an_error() {
     let served = serve(good(small(3)).without("UIDL").without("TOP"), KEEP);
     served.fetch().exits(76).complains("neither UIDL nor TOP").complains("leave-on-server = false");
     served.holds([""; 0]);
@@ -337,7 +338,7 @@ fn l10_neither_uidl_nor_top() {
 
 /// Where UIDL is offered, messages have unique-ids, given today or not.
 #[test]
-fn l10_uidl_offered_and_refused() {
+fn uidl_offered_and_refused() {
     for policy in [KEEP, DELETE] {
         let served = serve(good(small(3)).instead("UIDL", "-ERR what?\r\n"), policy);
         for _ in 0..2 {
@@ -349,7 +350,7 @@ fn l10_uidl_offered_and_refused() {
 }
 
 #[test]
-fn uidl_refused_where_messages_are_known_by_it_is_tried_again_later() {
+fn uidl_refused_for_a_known_maildrop_is_temporary() {
     for policy in [KEEP, DELETE] {
         // UIDL isn't offered, and tried all the same.
         let options =
@@ -384,7 +385,7 @@ fn retrieved(served: &Served, session: usize) -> usize {
 }
 
 #[test]
-fn l17_a_window_is_asked_again_until_nothing_new_comes() {
+fn window_is_asked_again_until_nothing_new_comes() {
     for keys in [KEEP, DELETE] {
         let served = serve(gmail(small(8)), keys);
         served.fetch().succeeds();
@@ -398,7 +399,7 @@ fn l17_a_window_is_asked_again_until_nothing_new_comes() {
 }
 
 #[test]
-fn l17_a_refused_further_session_is_no_failure() {
+fn refused_further_session_is_not_a_failure() {
     let served = serve(gmail(small(8)), KEEP);
     served.server.change(|options| {
         // LOGIN-DELAY is enforced from the second session on.
@@ -413,7 +414,7 @@ fn l17_a_refused_further_session_is_no_failure() {
 }
 
 #[test]
-fn l17_a_further_session_that_breaks_is_a_failure() {
+fn broken_further_session_is_a_failure() {
     let served = serve(gmail(small(8)), KEEP);
     served.server.change(|options| {
         options.cut = Some(Cut::At("RETR 2".into()));
@@ -426,7 +427,7 @@ fn l17_a_further_session_that_breaks_is_a_failure() {
 }
 
 #[test]
-fn l17_a_session_without_a_confirmed_quit_is_followed_by_none() {
+fn no_further_session_without_a_confirmed_quit() {
     let served = serve(gmail(small(8)), KEEP);
     served.server.change(|options| {
         options.cut = Some(Cut::At("QUIT".into()));
@@ -441,7 +442,7 @@ fn l17_a_session_without_a_confirmed_quit_is_followed_by_none() {
 }
 
 #[test]
-fn a_message_that_fails_in_a_window_gets_a_session_of_its_own() {
+fn message_failing_in_a_window_gets_its_own_session() {
     let mut messages = small(5);
     messages[1] = messages[1].clone().refused("-ERR not now");
     let served = serve(gmail(messages), KEEP);
@@ -462,7 +463,7 @@ fn a_message_that_fails_in_a_window_gets_a_session_of_its_own() {
 }
 
 #[test]
-fn a_known_message_that_fails_in_a_window_is_not_delivered_again() {
+fn known_message_failing_in_a_window_is_not_repeated() {
     let served = serve(gmail(small(2)), KEEP);
     served.server.change(|options| {
         options.cut = Some(Cut::At("QUIT".into()));

@@ -64,7 +64,7 @@ fn what_was_not_compared_is_not_deleted() {
 /// The session that follows one that fell out of step is no extra: when the server hasn't released the maildrop yet,
 /// it is asked a few times more, and then the mail isn't there.
 #[test]
-fn a_busy_maildrop_after_a_session_out_of_step_is_a_failure() {
+fn busy_maildrop_after_a_broken_session_is_a_failure() {
     let mut script = pipelined();
     script.extend([
         expect("UIDL"),

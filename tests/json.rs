@@ -1,7 +1,5 @@
 //! `--json` from outside: what a program that reads standard output gets.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use serde_json::{Value, json};
 
 use crate::mailbox::{good, serve};

@@ -1,14 +1,6 @@
 //! What is wrong although a run goes on, run after run: it counts in the exit code, stands in the account's line, and
 //! `--quiet` reports it once it has lasted, again after `remind-after`, and when it is over.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and does to clocks what the world does"
-)]
-
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -94,7 +86,7 @@ fn is_reported_like_a_failure_that_lasts(served: &Served, code: i32, words: &str
 // ---- messages that failed --------------------------------------------------------------------------------------
 
 #[test]
-fn a_message_that_backs_off_counts_and_its_next_try_is_said() {
+fn waiting_message_counts_and_its_next_try_is_shown() {
     let served = serve(good(one_refused()), "");
     served
         .fetch()
@@ -132,7 +124,7 @@ fn naming_the_account_tries_a_message_that_backs_off() {
 }
 
 #[test]
-fn a_program_that_refuses_a_message_for_good_is_no_success_later() {
+fn message_refused_for_good_is_not_a_success_later() {
     let served = serve(good(messages(1)), "");
     let program = served.sandbox.script("mda", "cat >/dev/null; exit 67");
     served.configure(
@@ -191,7 +183,7 @@ fn a_message_whose_own_session_is_refused_counts() {
 }
 
 #[test]
-fn a_message_without_a_unique_id_that_fails_is_reported_once() {
+fn failing_message_without_unique_id_is_reported_once() {
     for keys in ["leave-on-server = false", "leave-on-server = true"] {
         let served = serve(good(one_refused()).without("UIDL"), keys);
         let quiet = || served.sandbox.run(["--quiet"]);
@@ -208,7 +200,7 @@ fn a_message_without_a_unique_id_that_fails_is_reported_once() {
 }
 
 #[test]
-fn what_only_a_destination_lacks_that_is_configured_no_more_counts() {
+fn mail_lacking_only_a_removed_destination_counts() {
     let both = "deliver = [{ maildir = \"~/mail\" }, { pipe = [\"false\"] }]";
     let served = serve(good(messages(2)), both);
     served.fetch().exits(75).complains("2 messages failed: ");
@@ -242,7 +234,7 @@ fn deletions_that_are_refused_for_ever_are_reported() {
 }
 
 #[test]
-fn a_quit_that_is_refused_for_ever_is_reported_and_no_success() {
+fn quit_refused_in_every_run_is_reported() {
     let served = serve(
         good(messages(3)).instead("QUIT", "-ERR some deleted messages not removed\r\n"),
         "leave-on-server = false",
@@ -256,7 +248,7 @@ fn a_quit_that_is_refused_for_ever_is_reported_and_no_success() {
 }
 
 #[test]
-fn a_server_that_confirms_deletions_and_deletes_nothing_is_reported() {
+fn confirmed_deletions_that_do_not_happen_are_reported() {
     let served = serve(good(messages(3)).instead("DELE", "+OK gone\r\n"), "leave-on-server = false");
     served.fetch().succeeds();
     // They may have come back from a backup, once.
@@ -281,6 +273,35 @@ fn a_policy_that_a_refused_list_stops_is_reported() {
     is_reported_like_a_failure_that_lasts(&served, 75, words, || {
         served.server.change(|options| options.instead.clear());
     });
+}
+
+/// Nothing can be deleted that is believed only when its session has ended.
+#[test]
+fn a_policy_that_no_answer_of_the_server_allows_is_reported() {
+    for policy in ["false", "{ newest = 1 }"] {
+        let mut options = good(messages(3)).instead("STAT", "-ERR no\r\n");
+        for number in 1..=3 {
+            for verb in ["UIDL", "LIST"] {
+                options = options.instead(&format!("{verb} {number}"), "-ERR no\r\n");
+            }
+        }
+        let served = serve(options, &format!("leave-on-server = {policy}"));
+        for _ in 0..2 {
+            served.fetch().exits(75).complains("leave-on-server has no effect: ").complains("hint: ");
+            assert_eq!((served.messages().len(), served.server.maildrop("me").len()), (3, 3), "{policy}");
+        }
+        served.configure(served.server.port(), "leave-on-server = true");
+        served.fetch().succeeds();
+    }
+}
+
+/// No size is known before the message comes: it comes, rather than stay for ever.
+#[test]
+fn a_max_message_size_that_a_refused_list_stops_is_reported() {
+    let served = serve(good(messages(3)).instead("LIST", "-ERR no\r\n"), "max-message-size = \"10\"");
+    served.fetch().exits(75).complains("max-message-size has no effect: ").complains("hint: ");
+    assert_eq!(served.messages().len(), 3);
+    served.fetch().succeeds();
 }
 
 /// A newer version's, or what is said once in a mailbox's life.
@@ -335,7 +356,7 @@ fn a_refused_login_is_reported_again_after_a_week() {
 }
 
 #[test]
-fn a_server_that_is_away_for_weeks_is_reported_each_week() {
+fn server_away_for_weeks_is_reported_each_week() {
     let served = serve(good(messages(1)).instead("PASS", "-ERR [SYS/TEMP] x\r\n"), "");
     is_reported_like_a_failure_that_lasts(&served, 75, "refused the login", || {
         served.server.change(|options| options.instead.clear());

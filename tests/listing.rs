@@ -1,22 +1,11 @@
 //! Listings as servers write them, and what is concluded from one that is cut, empty or odd.
+//!
+//! Cases of docs/protocol.md §9: L1 to L3, L5 to L9, L11 to L13, L15, L16.
 
 use std::fmt::Write as _;
 
-use crate::mailbox::{good, serve};
-use crate::support::mail;
-use crate::support::server::{Cut, Message, Options, numbered};
-
-fn body(number: u64) -> Vec<u8> {
-    mail::message(number, 400)
-}
-
-fn small(count: u64) -> Vec<Message> {
-    numbered((1..=count).map(body))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
-}
+use crate::mailbox::{body, good, serve, small, stored};
+use crate::support::server::{Cut, Message, Options};
 
 /// A server whose listings are these texts, of one command at a time.
 fn listing(unique_ids: &[u8], sizes: Option<&str>, count: u64) -> Options {
@@ -32,7 +21,7 @@ fn answer(lines: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn l1_unique_id_lines_of_every_kind() {
+fn unique_id_lines_of_every_kind() {
     let odd = b"1 a\r\n2  b\r\n+OK 3 c\r\n4 d e\r\n5\tf\r\n6 g \r\n";
     let served = serve(listing(odd, None, 6), "");
     served.fetch().succeeds();
@@ -51,7 +40,7 @@ fn l1_unique_id_lines_of_every_kind() {
 }
 
 #[test]
-fn l2_unique_ids_of_any_length_and_none() {
+fn unique_ids_of_any_length_or_none() {
     let long = |length: usize| "u".repeat(length);
     let lines =
         format!("1 {}\r\n2 {}\r\n3 {}\r\n4 \r\n5\r\n6 {}\r\n", long(71), long(1000), long(1024), long(1025));
@@ -71,7 +60,7 @@ fn l2_unique_ids_of_any_length_and_none() {
 }
 
 #[test]
-fn l3_hostile_unique_ids_are_names_of_nothing() {
+fn hostile_unique_ids_are_harmless() {
     let names: [&[u8]; 10] =
         [b"../../etc/passwd", b"/", b"..", b"%2e%n", b"\x80\xff", b"\x1b[2J", b"#", b"-rf", b"a b", b"\\x41"];
     let messages = (1..).zip(names).map(|(number, name)| Message::new(name, body(number)));
@@ -93,7 +82,7 @@ fn l3_hostile_unique_ids_are_names_of_nothing() {
 }
 
 #[test]
-fn l5_any_order_and_gaps() {
+fn any_order_and_gaps() {
     // RETR of a number that the real maildrop lacks would fail: nine messages, three listed.
     let served = serve(listing(b"9 i\r\n1 a\r\n5 e\r\n", None, 9), "leave-on-server = false");
     served.fetch().succeeds();
@@ -105,7 +94,7 @@ fn l5_any_order_and_gaps() {
 }
 
 #[test]
-fn l6_l7_listings_that_contradict_themselves() {
+fn contradictory_listings_are_refused() {
     let table: [(&[u8], i32); 8] = [
         (b"0 a\r\n", 76),
         (b"-1 a\r\n", 76),
@@ -125,7 +114,7 @@ fn l6_l7_listings_that_contradict_themselves() {
 }
 
 #[test]
-fn l8_listings_that_disagree() {
+fn listings_that_disagree() {
     // Mail came between UIDL and LIST, and the other way round.
     let served =
         serve(listing(b"1 a\r\n2 b\r\n3 c\r\n", Some("1 400\r\n2 400\r\n3 400\r\n4 400\r\n"), 4), "");
@@ -159,7 +148,7 @@ fn what_only_the_scan_listing_has_comes_as_well() {
 }
 
 #[test]
-fn l9_l16_sizes_of_every_kind() {
+fn sizes_of_every_kind() {
     let sizes = "1 400 extra\r\n2  400\r\n3\r\n4 0\r\n5 9223372036854775808\r\n6 18446744073709551616\r\n";
     for keys in ["", "leave-on-server = { total-size = \"1M\" }", "max-bytes = \"1G\""] {
         let served = serve(listing(b"1 a\r\n2 b\r\n3 c\r\n4 d\r\n5 e\r\n6 f\r\n", Some(sizes), 6), keys);
@@ -175,7 +164,7 @@ fn l9_l16_sizes_of_every_kind() {
 }
 
 #[test]
-fn l11_a_listing_that_is_cut_changes_nothing() {
+fn listing_cut_short_changes_nothing() {
     let served = serve(good(small(3)), "listing = \"full\"");
     served.fetch().succeeds();
     served.fetch().succeeds();
@@ -198,7 +187,7 @@ fn l11_a_listing_that_is_cut_changes_nothing() {
 }
 
 #[test]
-fn l12_an_empty_listing_makes_nobody_forget() {
+fn empty_listing_forgets_nothing() {
     let served = serve(good(small(3)), "leave-on-server = true");
     served.fetch().succeeds();
     let all = served.server.maildrop("me");
@@ -213,7 +202,7 @@ fn l12_an_empty_listing_makes_nobody_forget() {
 }
 
 #[test]
-fn l13_a_listing_of_an_error_makes_nobody_forget() {
+fn listing_of_an_error_forgets_nothing() {
     // Courier with a full disk.
     let served = serve(good(small(3)), "leave-on-server = true");
     served.fetch().succeeds();
@@ -228,7 +217,7 @@ fn l13_a_listing_of_an_error_makes_nobody_forget() {
 }
 
 #[test]
-fn l15_a_listing_beyond_the_limit_is_refused() {
+fn listing_over_the_limit_is_refused() {
     let mut lines = String::with_capacity(16 << 20);
     for number in 1..=1_000_001 {
         write!(lines, "{number} u{number}\r\n").unwrap();
@@ -239,7 +228,7 @@ fn l15_a_listing_beyond_the_limit_is_refused() {
 }
 
 #[test]
-fn l15_a_hundred_thousand_messages_are_no_burden() {
+fn hundred_thousand_messages_are_listed_quickly() {
     let mut lines = String::new();
     for number in 1..=100_000 {
         write!(lines, "{number} 0123456789abcdef{number}\r\n").unwrap();

@@ -1,62 +1,13 @@
 //! From the greeting to the login, through the binary: groups G, A and C of the test cases (RFC 1939 §4, §7; RFC 2449;
 //! RFC 3206).  Codes, words, and what was and was not said to the server.
+//!
+//! Cases of docs/protocol.md §9: A1 to A6, C1 to C10, G1 to G18.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
-
+use crate::mailbox::{PASSWORD, account, after, greeted, named_account, run};
 use crate::support::mail;
 use crate::support::sandbox::{Run, Sandbox};
-use crate::support::scripted::{Scripted, Step, Transcript, expect, send};
+use crate::support::scripted::{Scripted, Step, expect, send};
 use crate::support::server::{Message, Options, Server, Tls};
-
-/// The user and the password of every test here.
-const PASSWORD: &str = "tanstaaf";
-
-/// An account `work` of `me` on loopback, in clear, that delivers to `~/Mail`; with more lines.
-pub(crate) fn account(port: u16, more: &str) -> String {
-    named_account("work", port, &format!("tls = \"none\"\npassword = \"{PASSWORD}\"\n{more}"))
-}
-
-/// An account without TLS mode and password.
-pub(crate) fn named_account(name: &str, port: u16, more: &str) -> String {
-    format!(
-        "[accounts.{name}]\nserver = \"127.0.0.1\"\nport = {port}\nuser = \"me\"\n\
-         deliver = {{ maildir = \"~/{name}\" }}\n{more}\n"
-    )
-}
-
-/// What a server says before the login, with these capabilities.
-pub(crate) fn greeted(capabilities: &str) -> Vec<Step> {
-    vec![send("+OK ready\r\n"), expect("CAPA"), send(format!("+OK\r\n{capabilities}.\r\n"))]
-}
-
-/// [`greeted`], and then these steps.
-pub(crate) fn after(capabilities: &str, steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
-    let mut script = greeted(capabilities);
-    script.extend(steps);
-    script
-}
-
-/// One run against one script for each connection; the script must be followed to its end.
-#[track_caller]
-pub(crate) fn run(more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
-    run_with(&[], more, scripts)
-}
-
-#[track_caller]
-pub(crate) fn run_with(args: &[&str], more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
-    let server = Scripted::start(scripts);
-    let sandbox = Sandbox::new();
-    sandbox.config(account(server.port(), more));
-    let run = sandbox.run(args);
-    (run, server.finish())
-}
 
 /// A failure's text names the account and the server.
 #[track_caller]
@@ -67,7 +18,7 @@ fn names_account_and_server(run: &Run) {
 // ---- G: greeting and login -------------------------------------------------------------------------------------
 
 #[test]
-fn g1_a_greeting_needs_no_words() {
+fn greeting_without_text() {
     let script = vec![send("+OK\r\n"), expect("CAPA"), send("-ERR\r\n"), expect("USER me"), send("+OK\r\n")];
     let script = [script, vec![expect("PASS tanstaaf"), send("+OK\r\n"), Step::EmptyMaildrop]].concat();
     let (run, _) = run("", vec![script]);
@@ -75,7 +26,7 @@ fn g1_a_greeting_needs_no_words() {
 }
 
 #[test]
-fn g2_to_g4_a_greeting_can_refuse() {
+fn refusing_greetings() {
     for (greeting, code, words) in [
         ("-ERR [IN-USE] another session", 75, "another session"),
         ("-ERR too many connections", 75, "too many connections"),
@@ -91,7 +42,7 @@ fn g2_to_g4_a_greeting_can_refuse() {
 }
 
 #[test]
-fn g5_no_greeting_or_half_of_one() {
+fn missing_or_half_greeting() {
     for step in [vec![], vec![send("+OK rea")], vec![send("+OK rea"), Step::Reset], vec![Step::Reset]] {
         let (run, sessions) = run("", vec![step]);
         run.exits(75);
@@ -101,7 +52,7 @@ fn g5_no_greeting_or_half_of_one() {
 }
 
 #[test]
-fn g6_silence_ends_in_a_time_out() {
+fn silent_server_times_out() {
     // The second connection asks whether it speaks TLS.
     let (run, _) = run("timeout = \"1s\"", vec![vec![Step::Stall], vec![Step::Stall]]);
     run.exits(75).complains("the greeting").complains("hint: ");
@@ -109,7 +60,7 @@ fn g6_silence_ends_in_a_time_out() {
 }
 
 #[test]
-fn g7_the_other_tls_setting_is_suggested() {
+fn other_tls_setting_is_suggested() {
     let server = Scripted::start(vec![vec![send("+OK ready\r\n"), Step::Stall]]);
     let sandbox = Sandbox::new();
     sandbox.config(named_account(
@@ -132,7 +83,7 @@ fn g7_the_other_tls_setting_is_suggested() {
 }
 
 #[test]
-fn a_silent_server_that_speaks_tls_is_told_from_a_slow_one() {
+fn silent_tls_server_is_recognised() {
     let authority = crate::support::certificates::Authority::new();
     let certified = authority.issue(&crate::support::certificates::Leaf::self_signed());
     for keys in ["tls = \"none\"", "tls = \"starttls\""] {
@@ -147,7 +98,7 @@ fn a_silent_server_that_speaks_tls_is_told_from_a_slow_one() {
 }
 
 #[test]
-fn an_address_that_ends_the_connection_before_a_greeting_is_followed_by_the_next() {
+fn address_without_greeting_is_followed_by_the_next() {
     let namespaces = std::process::Command::new("unshare").args(["-rm", "true"]).status();
     if !namespaces.is_ok_and(|status| status.success()) {
         assert!(std::env::var_os("POPFETCH_REQUIRE_SERVERS").is_none(), "no namespaces here");
@@ -172,7 +123,7 @@ fn an_address_that_ends_the_connection_before_a_greeting_is_followed_by_the_next
 }
 
 #[test]
-fn g8_g17_slow_greeting_and_slow_pass_are_waited_for() {
+fn slow_greeting_and_slow_pass_are_waited_for() {
     // PASS may take five times the time-out: the server may have to index the mailbox first.
     let pause = |millis| {
         Step::Call(std::sync::Arc::new(move || std::thread::sleep(std::time::Duration::from_millis(millis))))
@@ -194,7 +145,7 @@ fn g8_g17_slow_greeting_and_slow_pass_are_waited_for() {
 }
 
 #[test]
-fn g9_a_password_is_sent_exactly_as_it_is() {
+fn password_is_sent_exactly() {
     for password in ["a b ", " x", "%", "\"", "\\x", "***", "päss"] {
         let server = Server::start(Options::with("me", password, []).instead("AUTH", "-ERR\r\n"));
         let sandbox = Sandbox::new();
@@ -210,7 +161,7 @@ fn g9_a_password_is_sent_exactly_as_it_is() {
 }
 
 #[test]
-fn g9_a_line_end_in_the_password_goes_nowhere() {
+fn password_with_a_line_end_is_not_sent() {
     let sandbox = Sandbox::new();
     let server = Scripted::start(vec![]);
     for password in ["x\\nDELE 1", "x\\rDELE 1", "\\u0000"] {
@@ -227,7 +178,7 @@ fn g9_a_line_end_in_the_password_goes_nowhere() {
 }
 
 #[test]
-fn g10_a_user_too_long_for_its_line() {
+fn overlong_user_name() {
     let long = "u".repeat(249);
     let refused = |capabilities: &str, more: &str| {
         let server = Scripted::start(vec![greeted(capabilities)]);
@@ -248,14 +199,14 @@ fn g10_a_user_too_long_for_its_line() {
 }
 
 #[test]
-fn g11_after_a_refused_user_no_password_is_sent() {
+fn refused_user_gets_no_password() {
     let steps = after("USER\r\n", [expect("USER me"), send("-ERR no such user\r\n"), Step::ExpectEnd]);
     let (run, _) = run("", vec![steps]);
     run.exits(77).complains("no such user");
 }
 
 #[test]
-fn g12_to_g16_what_a_refusal_means() {
+fn login_refusals_and_their_exit_codes() {
     for (capabilities, answer, code) in [
         ("", "[AUTH] no", 77),
         ("", "[auth] no", 77),
@@ -289,7 +240,7 @@ fn g12_to_g16_what_a_refusal_means() {
 }
 
 #[test]
-fn g18_an_end_instead_of_the_answer_to_pass_is_no_refusal() {
+fn connection_closed_after_pass_is_not_a_refusal() {
     for end in [Step::Close, Step::Reset] {
         let steps = after("USER\r\n", [expect("USER me"), send("+OK\r\n"), expect("PASS tanstaaf"), end]);
         let (run, _) = run("", vec![steps]);
@@ -325,7 +276,7 @@ fn apop(greeting: &[u8], user: &str, password: &str) -> (Run, Vec<String>) {
 }
 
 #[test]
-fn a1_a2_a4_digests() {
+fn apop_digests() {
     for (greeting, user, password, digest) in [
         (
             "+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>",
@@ -355,7 +306,7 @@ fn a1_a2_a4_digests() {
 }
 
 #[test]
-fn a3_a_timestamp_that_is_none_is_not_answered() {
+fn bad_apop_timestamp_is_not_answered() {
     for stamp in [
         &b"<>"[..],
         b"<a@>",
@@ -377,7 +328,7 @@ fn a3_a_timestamp_that_is_none_is_not_answered() {
 }
 
 #[test]
-fn a5_a_refused_apop_is_the_end() {
+fn refused_apop_is_not_followed_by_a_password() {
     for (answer, code) in [("-ERR no\r\n", 77), ("-ERR [IN-USE] no\r\n", 75)] {
         let script = vec![
             send("+OK <1@b>\r\n"),
@@ -393,7 +344,7 @@ fn a5_a_refused_apop_is_the_end() {
 }
 
 #[test]
-fn a6_a_timestamp_said_before_stls_is_void() {
+fn apop_timestamp_from_before_stls_is_not_used() {
     let authority = crate::support::certificates::Authority::new();
     let certified = authority.issue(&crate::support::certificates::Leaf::default());
     let script = vec![
@@ -417,7 +368,7 @@ fn a6_a_timestamp_said_before_stls_is_void() {
 // ---- C: CAPA ---------------------------------------------------------------------------------------------------
 
 #[test]
-fn c1_without_capa_user_and_pass_then_uidl_and_top_as_needed() {
+fn without_capa_user_and_pass_are_used() {
     let messages = [Message::new("a", mail::message(1, 400)), Message::new("b", mail::message(2, 400))];
     let server = Server::start(Options::with("me", PASSWORD, messages).without("CAPA"));
     let sandbox = Sandbox::new();
@@ -430,7 +381,7 @@ fn c1_without_capa_user_and_pass_then_uidl_and_top_as_needed() {
 }
 
 #[test]
-fn c2_an_end_on_capa_is_tried_again_without() {
+fn connection_closed_on_capa_is_tried_without() {
     for end in [Step::Close, Step::Reset] {
         let first = vec![send("+OK\r\n"), expect("CAPA"), end];
         let second = vec![
@@ -447,14 +398,14 @@ fn c2_an_end_on_capa_is_tried_again_without() {
 }
 
 #[test]
-fn c2_once_only() {
+fn connection_closed_on_capa_is_tried_once_more_only() {
     let hangs_up = |command| vec![send("+OK\r\n"), expect(command)];
     let (run, _) = run("", vec![hangs_up("CAPA"), hangs_up("USER me")]);
     run.exits(75);
 }
 
 #[test]
-fn c2_what_depends_on_capa_ends_with_it() {
+fn connection_closed_on_capa_ends_sasl() {
     let authority = crate::support::certificates::Authority::new();
     let certified = authority.issue(&crate::support::certificates::Leaf::default());
     let script =
@@ -469,7 +420,7 @@ fn c2_what_depends_on_capa_ends_with_it() {
 }
 
 #[test]
-fn c3_capabilities_as_servers_write_them() {
+fn capabilities_as_servers_write_them() {
     let steps = after(
         "top\r\nSasl plain Cram-Md5\r\nPIPELINING  \r\n..foo\r\nX-UNKNOWN a b\r\nSASL PLAIN\r\ntop\r\n\r\n",
         [Step::ExpectStart(b"AUTH PLAIN ".to_vec()), send("+OK\r\n"), Step::EmptyMaildrop],
@@ -479,7 +430,7 @@ fn c3_capabilities_as_servers_write_them() {
 }
 
 #[test]
-fn c4_what_was_announced_before_stls_is_void() {
+fn capabilities_from_before_stls_are_void() {
     // STLS comes first, whatever would have been announced; afterwards only the new list counts.
     let authority = crate::support::certificates::Authority::new();
     let certified = authority.issue(&crate::support::certificates::Leaf::default());
@@ -502,7 +453,7 @@ fn three() -> Vec<Message> {
 }
 
 #[test]
-fn c5_c6_pipelined_in_the_state_that_announces_it() {
+fn pipelined_only_in_the_state_that_announces_it() {
     for (before, later) in [(true, true), (false, true), (true, false), (false, false)] {
         let mut options = Options::with("me", PASSWORD, three());
         options.before_login.retain(|line| line != "PIPELINING" || before);
@@ -521,7 +472,7 @@ fn c5_c6_pipelined_in_the_state_that_announces_it() {
 }
 
 #[test]
-fn c7_odd_arguments_are_no_trouble() {
+fn odd_capability_arguments_are_ignored() {
     for line in [
         "EXPIRE 0",
         "EXPIRE NEVER",
@@ -545,7 +496,7 @@ fn c7_odd_arguments_are_no_trouble() {
 }
 
 #[test]
-fn c8_capabilities_without_end() {
+fn endless_capabilities_are_refused() {
     let endless = "X-MORE and more\r\n".repeat(100_000);
     let script = vec![send("+OK\r\n"), expect("CAPA"), send(format!("+OK\r\n{endless}"))];
     let server = Scripted::start(vec![script]);
@@ -555,7 +506,7 @@ fn c8_capabilities_without_end() {
 }
 
 #[test]
-fn c9_sasl_plain_without_user() {
+fn sasl_plain_without_user() {
     let steps = after(
         "SASL PLAIN\r\nPIPELINING\r\n",
         [Step::ExpectStart(b"AUTH PLAIN ".to_vec()), send("+OK\r\n"), Step::EmptyMaildrop],
@@ -565,7 +516,7 @@ fn c9_sasl_plain_without_user() {
 }
 
 #[test]
-fn c10_no_way_in() {
+fn no_usable_login_sends_no_password() {
     for capabilities in ["", "SASL\r\n", "SASL NTLM GSSAPI\r\nTOP\r\n"] {
         let (run, _) = run("", vec![after(capabilities, [Step::ExpectEnd])]);
         run.exits(77).complains("no way to log in").complains("hint: ");
@@ -579,7 +530,7 @@ fn c10_no_way_in() {
 // ---- one flight -------------------------------------------------------------------------------------------------
 
 #[test]
-fn a_refusal_that_was_read_counts_though_the_line_ends_after_it() {
+fn refusal_counts_though_the_connection_ends() {
     // USER is refused, and PASS, which came with it, isn't answered any more.
     for end in [Step::Close, Step::Reset] {
         let login = [expect("USER me"), expect("PASS tanstaaf"), send("-ERR [AUTH] no such user\r\n")];
@@ -603,7 +554,7 @@ fn a_refusal_that_was_read_counts_though_the_line_ends_after_it() {
 /// Courier's login program hands over to another program, and throws away what has come with PASS.  The next session finds
 /// the maildrop locked for a moment.
 #[test]
-fn a_server_that_drops_what_follows_the_password_is_asked_in_two_flights() {
+fn server_dropping_commands_behind_pass_gets_two_flights() {
     let login = || vec![expect("USER me"), expect("PASS tanstaaf")];
     let capabilities = "USER\r\nUIDL\r\nPIPELINING\r\n";
     let first = after(capabilities, [login(), vec![send("+OK\r\n+OK\r\n"), Step::Stall]].concat());
@@ -631,7 +582,7 @@ fn a_server_that_drops_what_follows_the_password_is_asked_in_two_flights() {
 }
 
 #[test]
-fn a_maildrop_that_somebody_else_holds_is_not_waited_for() {
+fn locked_maildrop_is_not_waited_for() {
     let login =
         [expect("USER me"), expect("PASS tanstaaf"), send("+OK\r\n-ERR [IN-USE] another session\r\n")];
     let (run, _) = run("", vec![after("USER\r\nPIPELINING\r\n", login)]);

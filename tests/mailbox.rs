@@ -1,11 +1,21 @@
-//! One account, a Maildir for it, and popfetch told to fetch the one into the other.
+//! The usual set-ups: an account of a server on loopback, a place for its mail, and popfetch to fetch it.  [`serve`] is for tests
+//! in which the server behaves as POP3 servers do, [`run`] for those that play a dialogue line by line.
 
 use std::path::PathBuf;
 
+use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
-use crate::support::scripted::{Step, expect, reply, send};
-use crate::support::server::{Message, Options, Server};
+use crate::support::scripted::{Scripted, Step, Transcript, expect, reply, send};
+use crate::support::server::{Message, Options, Server, numbered};
+
+/// What most tests take TLS and password to be.
+pub(crate) const IN_CLEAR: &str = "tls = \"none\"\npassword = \"secret\"\n";
+
+/// The account `name` of `me` at a server on loopback; `keys` are the rest of it.
+pub(crate) fn section(name: &str, port: u16, keys: &str) -> String {
+    format!("[accounts.{name}]\nserver = \"127.0.0.1\"\nport = {port}\nuser = \"me\"\n{keys}\n")
+}
 
 /// A sandbox whose configuration has one account, `me`, that delivers into the Maildir `mail`.
 pub(crate) struct Mailbox {
@@ -23,10 +33,7 @@ impl Mailbox {
     /// Other keys, or another port, from now on.
     pub(crate) fn configure(&self, port: u16, keys: &str) {
         let deliver = if keys.contains("deliver = ") { "" } else { "deliver = { maildir = \"~/mail\" }" };
-        self.sandbox.config(format!(
-            "[accounts.me]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nuser = \"me\"\n\
-             password = \"secret\"\n{deliver}\n{keys}\n"
-        ));
+        self.sandbox.config(section("me", port, &format!("{IN_CLEAR}{deliver}\n{keys}")));
     }
 
     /// Fetches.
@@ -68,6 +75,25 @@ impl std::ops::Deref for Served {
     fn deref(&self) -> &Mailbox {
         &self.mailbox
     }
+}
+
+/// Policies.
+pub(crate) const KEEP: &str = "leave-on-server = true";
+pub(crate) const DELETE: &str = "leave-on-server = false";
+
+/// The octets of message `number`, some 400.
+pub(crate) fn body(number: u64) -> Vec<u8> {
+    mail::message(number, 400)
+}
+
+/// The messages `uid-1`, `uid-2` … with [`body`].
+pub(crate) fn small(count: u64) -> Vec<Message> {
+    numbered((1..=count).map(body))
+}
+
+/// What a destination holds of these messages of [`small`].
+pub(crate) fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
+    numbers.into_iter().map(|number| mail::stored(&body(number))).collect()
 }
 
 /// A good server with these messages.
@@ -120,4 +146,52 @@ pub(crate) fn pipelined() -> Vec<Step> {
         expect("CAPA"),
         send("+OK\r\nUIDL\r\nPIPELINING\r\n.\r\n"),
     ]
+}
+
+/// The password of `me` in dialogues.
+pub(crate) const PASSWORD: &str = "tanstaaf";
+
+/// An account `work` of `me` on loopback, in clear, that delivers to `~/Mail`; with more lines.
+pub(crate) fn account(port: u16, more: &str) -> String {
+    named_account("work", port, &format!("tls = \"none\"\npassword = \"{PASSWORD}\"\n{more}"))
+}
+
+/// An account without TLS mode and password.
+pub(crate) fn named_account(name: &str, port: u16, more: &str) -> String {
+    section(
+        name,
+        port,
+        &format!(
+            "deliver = {{ maildir = \"~/{name}\" }}
+{more}"
+        ),
+    )
+}
+
+/// What a server says before the login, with these capabilities.
+pub(crate) fn greeted(capabilities: &str) -> Vec<Step> {
+    vec![send("+OK ready\r\n"), expect("CAPA"), send(format!("+OK\r\n{capabilities}.\r\n"))]
+}
+
+/// [`greeted`], and then these steps.
+pub(crate) fn after(capabilities: &str, steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+    let mut script = greeted(capabilities);
+    script.extend(steps);
+    script
+}
+
+/// One run against one script for each connection; the script must be followed to its end.
+#[track_caller]
+pub(crate) fn run(more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
+    run_with(&[], more, scripts)
+}
+
+/// [`run`], with these arguments.
+#[track_caller]
+pub(crate) fn run_with(args: &[&str], more: &str, scripts: Vec<Vec<Step>>) -> (Run, Vec<Transcript>) {
+    let server = Scripted::start(scripts);
+    let sandbox = Sandbox::new();
+    sandbox.config(account(server.port(), more));
+    let run = sandbox.run(args);
+    (run, server.finish())
 }

@@ -19,6 +19,7 @@ mod destinations;
 mod docs;
 mod dovecot;
 mod ends;
+mod evidence;
 mod faults;
 mod framing;
 mod generated;

@@ -117,7 +117,7 @@ fn mail_for_a_user_belongs_to_that_user() {
 }
 
 #[test]
-fn a_users_mail_survives_a_crash_at_every_step_and_stays_the_users() {
+fn mail_of_an_owner_survives_a_crash_at_every_step() {
     let lines = "owner = \"nobody\"\ndeliver = [{ maildir = \"~/anna/Mail\" }, { mbox = \"~/anna/box\" }]";
     for step in 1.. {
         let Some((_server, sandbox)) = with_anna(lines) else { return };
@@ -223,6 +223,18 @@ fn a_users_link_leads_nowhere_but_to_the_users_own() {
         let run = sandbox.run([""; 0]);
         assert!(matches!(run.code(), Some(73 | 78)), "{} to {to}: {}", link.display(), run.shown());
         assert!(sandbox.files_with("body of a").is_empty(), "{} to {to}", link.display());
+        // It was the link: in its place, the user's own folder or file takes the mail.
+        fs::remove_file(&link).unwrap();
+        if link.ends_with("folder") {
+            fs::create_dir(&link).unwrap();
+        } else if !link.ends_with("box") {
+            create_maildir(&sandbox.path("anna/Mail"));
+        }
+        for (path, _) in owners(&sandbox.path("anna")) {
+            give_away(Path::new(&path));
+        }
+        sandbox.run([""; 0]).succeeds();
+        assert_eq!(sandbox.files_with("body of a").len(), 1, "{}", link.display());
     }
 }
 
@@ -315,7 +327,7 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
 }
 
 #[test]
-fn a_containers_secret_whose_mode_cannot_be_changed_has_another_way_in() {
+fn container_secret_with_a_fixed_mode_is_accepted() {
     let Some(sandbox) = of_nobody() else { return };
     let server = Server::with("me", "secret", numbered([message("a")]));
     let folder = sandbox.path("secrets");
@@ -347,7 +359,7 @@ fn nobody_else_looks_into_the_memory() {
     let Some(sandbox) = of_nobody() else { return };
     let server = Scripted::start(vec![vec![Step::Stall]]);
     let more = "tls = \"none\"\npassword = \"secret\"\ntimeout = \"50s\"";
-    sandbox.config(crate::login::named_account("work", server.port(), more));
+    sandbox.config(crate::mailbox::named_account("work", server.port(), more));
     all_to_nobody(&sandbox);
     let running = sandbox.popfetch([""; 0]).start();
     let process = Path::new("/proc").join(running.pid().as_raw_nonzero().to_string());

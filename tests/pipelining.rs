@@ -1,22 +1,12 @@
 //! Many commands in flight: answers are matched in order, neither side is stuck, and a server that can't do it is found
 //! out before a message is taken for another.
+//!
+//! Cases of docs/protocol.md §9: P1 to P6.
 
-use crate::mailbox::{Mailbox, Served, good, serve};
+use crate::mailbox::{Mailbox, Served, body, good, serve, small, stored};
 use crate::support::mail;
 use crate::support::scripted::{Scripted, Step, expect, send};
 use crate::support::server::{Cut, Ending, Message, Options, numbered};
-
-fn body(number: u64) -> Vec<u8> {
-    mail::message(number, 400)
-}
-
-fn small(count: u64) -> Vec<Message> {
-    numbered((1..=count).map(body))
-}
-
-fn stored(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
-    numbered_stored(numbers, 400)
-}
 
 fn numbered_stored(numbers: impl IntoIterator<Item = u64>, size: usize) -> Vec<Vec<u8>> {
     numbers.into_iter().map(|number| mail::stored(&mail::message(number, size))).collect()
@@ -28,7 +18,7 @@ fn retrieved(served: &Served, session: usize) -> usize {
 }
 
 #[test]
-fn p1_fifty_in_one_flight() {
+fn fifty_messages_in_one_flight() {
     for packet in [None, Some(1), Some(1000)] {
         for pipelining in ["auto", "on"] {
             let options = Options { packet, ..good(small(50)) };
@@ -41,7 +31,7 @@ fn p1_fifty_in_one_flight() {
 }
 
 #[test]
-fn p1_a_question_stands_behind_each_batch_and_not_each_message() {
+fn one_question_for_each_batch() {
     let questions = |served: &Served| {
         let commands = served.server.commands(1);
         commands.iter().filter(|command| command.starts_with("UIDL ")).count()
@@ -55,7 +45,7 @@ fn p1_a_question_stands_behind_each_batch_and_not_each_message() {
 }
 
 #[test]
-fn p2_a_refusal_answers_one_command() {
+fn one_refusal_fails_one_message() {
     for pipelining in ["auto", "on"] {
         let mut messages = small(50);
         messages[2] = messages[2].clone().refused("-ERR gone");
@@ -66,7 +56,7 @@ fn p2_a_refusal_answers_one_command() {
 }
 
 #[test]
-fn p2_a_message_that_another_session_deleted_is_refused_twice() {
+fn message_deleted_by_another_session() {
     // Dovecot without a lock: UIDL n and RETR n both fail, and that's in step.
     let options = good(small(3)).instead("UIDL 2", "-ERR gone\r\n").instead("RETR 2", "-ERR gone\r\n");
     let served = serve(options, "");
@@ -76,7 +66,7 @@ fn p2_a_message_that_another_session_deleted_is_refused_twice() {
 }
 
 #[test]
-fn p3_a_server_that_does_not_read_while_it_writes() {
+fn server_that_does_not_read_while_it_writes() {
     // Far more answers than the buffers hold, and a server that reads one command, answers it, and only then the next.
     let messages = numbered((1..=400).map(|number| mail::message(number, 4000)));
     for pipelining in ["auto", "on"] {
@@ -89,7 +79,7 @@ fn p3_a_server_that_does_not_read_while_it_writes() {
 }
 
 #[test]
-fn more_than_a_window_of_commands_with_deletions_in_between() {
+fn more_commands_than_the_window_holds() {
     // Several batches: DELEs join the pipeline, also behind the last RETR.
     for pipelining in ["auto", "on", "off"] {
         let messages = numbered((1..=900).map(|number| mail::message(number, 300)));
@@ -103,7 +93,7 @@ fn more_than_a_window_of_commands_with_deletions_in_between() {
 }
 
 #[test]
-fn p4_the_end_of_the_line_after_ten_of_fifty() {
+fn connection_lost_after_ten_of_fifty() {
     for pipelining in ["auto", "on"] {
         let mut messages = small(50);
         messages[10] = messages[10].clone().cut_after(100);
@@ -121,7 +111,7 @@ fn p4_the_end_of_the_line_after_ten_of_fifty() {
 }
 
 #[test]
-fn p5_without_pipelining_there_is_one_command_at_a_time() {
+fn without_pipelining_one_command_at_a_time() {
     // A server that forgets what comes before it has answered.
     for off in [true, false] {
         let mut options = Options { swallows_pipelined: true, ..good(small(5)) };
@@ -138,7 +128,7 @@ fn p5_without_pipelining_there_is_one_command_at_a_time() {
 }
 
 #[test]
-fn p6_nothing_is_written_before_the_answer_to_auth_or_quit() {
+fn nothing_follows_auth_or_quit_unanswered() {
     let quiet = |at: &'static str| {
         let mut script = vec![send("+OK\r\n"), expect("CAPA")];
         script.push(send("+OK\r\nUIDL\r\nPIPELINING\r\nSASL PLAIN\r\n.\r\n"));
@@ -179,7 +169,7 @@ fn p6_nothing_is_written_before_the_answer_to_auth_or_quit() {
 }
 
 #[test]
-fn a_server_that_swallows_commands_is_served_one_by_one_from_then_on() {
+fn server_dropping_commands_is_remembered() {
     let options = Options { swallows_pipelined: true, ..good(small(5)) };
     let served = serve(options, "timeout = \"1s\"\nauth = \"plain\"\nleave-on-server = false");
     served.fetch().succeeds().complains("one command at a time");
@@ -196,7 +186,7 @@ fn a_server_that_swallows_commands_is_served_one_by_one_from_then_on() {
 }
 
 #[test]
-fn a_server_that_swallows_the_password_is_served_one_by_one() {
+fn server_dropping_the_password_gets_one_at_a_time() {
     let options = Options { swallows_pipelined: true, ..good(small(2)) };
     let served = serve(options, "timeout = \"1s\"\nauth = \"user-pass\"");
     served.fetch().succeeds().complains("one command at a time");
@@ -204,7 +194,7 @@ fn a_server_that_swallows_the_password_is_served_one_by_one() {
 }
 
 #[test]
-fn nothing_is_stored_under_anothers_name_when_an_answer_is_missing() {
+fn missing_answer_shifts_no_message() {
     // Whichever answer of the first flight the server forgets, of a maildrop of one, two or three messages.
     let forget = |count: u64, command: &str| {
         let mut options = good(small(count)).instead(command, "");
@@ -231,7 +221,7 @@ fn nothing_is_stored_under_anothers_name_when_an_answer_is_missing() {
 }
 
 #[test]
-fn a_server_that_is_silent_anyway_is_not_blamed_for_pipelining() {
+fn silence_is_not_blamed_on_pipelining() {
     let mut options = good(small(2)).instead("RETR 2", "+OK\r\nno end\r\n");
     options.instead.retain(|(command, _)| command == "RETR 2");
     let served = serve(options, "timeout = \"1s\"");

@@ -1,14 +1,4 @@
 //! What stays on the server, what is retrieved, and what a run that has nothing to do costs; through the real binary.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking"
-)]
-
 mod dry_run;
 mod idle;
 mod leave;

@@ -166,7 +166,7 @@ fn age_listing(served: &Served, seconds: i64) {
 }
 
 #[test]
-fn a_full_listing_is_due_when_the_last_one_is_as_old_as_configured() {
+fn full_listing_every() {
     for (keys, oldest) in [("full-listing-every = \"1h\"", 3_600), ("full-listing-every = \"2d\"", 172_800)] {
         let served = settled(&["a", "b"], keys);
         for (age, quick) in [(oldest - 300, true), (oldest, false), (oldest + 300, false), (-300, false)] {
@@ -179,7 +179,7 @@ fn a_full_listing_is_due_when_the_last_one_is_as_old_as_configured() {
 
 /// The one change that a quick poll cannot see waits for a full listing, which then tells on the server for good.
 #[test]
-fn one_deleted_and_one_added_in_the_middle_waits_for_a_full_listing() {
+fn replacement_in_the_middle_waits_for_a_full_listing() {
     let served = settled(&["a", "b", "c"], "");
     served.server.replace("me", messages(&["a", "x", "c"]));
     assert!(is_quick(&poll(&served)));
@@ -253,7 +253,7 @@ fn a_ledger_that_was_broken_off_is_read_first() {
 
 /// That nothing is new is no reason to be silent about a Maildir that isn't mounted.
 #[test]
-fn a_maildir_that_has_gone_is_told_though_nothing_is_new() {
+fn missing_maildir_is_reported_though_nothing_is_new() {
     let served = settled(&["a"], "");
     std::fs::rename(served.path(), served.sandbox.path("elsewhere")).unwrap();
     served.fetch().exits(75);
@@ -278,7 +278,7 @@ fn what_was_put_off_is_no_idle_maildrop() {
 }
 
 #[test]
-fn another_configuration_or_the_hour_brings_a_full_listing() {
+fn changed_configuration_or_an_hour_brings_a_full_listing() {
     let served = settled(&["a", "b"], "");
     assert!(is_quick(&poll(&served)));
     for (keys, args, quick) in [

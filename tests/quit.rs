@@ -1,14 +1,6 @@
-//! Deleting and QUIT: what the next session makes of an answer that was lost, refused or untrue (D4 to D10).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    reason = "tests fail loudly, and do to files and clocks what the world does"
-)]
-
+//! Deleting and QUIT: what the next session makes of an answer that was lost, refused or untrue.
+//!
+//! Cases of docs/protocol.md §9: D4 to D10.
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
@@ -47,7 +39,7 @@ fn deletes_without_retrieving(case: &Case, deletions: usize) {
 }
 
 #[test]
-fn d4_a_lost_answer_to_quit_is_no_failure() {
+fn unanswered_quit_is_not_a_failure() {
     for (cut, deletions) in [(Cut::At("QUIT".into()), 3), (Cut::AfterUpdate, 0)] {
         let case = case(|options| Options { cut: Some(cut), ..options });
         case.run().succeeds();
@@ -56,14 +48,14 @@ fn d4_a_lost_answer_to_quit_is_no_failure() {
 }
 
 #[test]
-fn d4_a_refused_quit_is_told_and_the_next_listing_decides() {
+fn refused_quit_is_reported() {
     let case = case(|options| options.instead("QUIT", "-ERR some deleted messages not removed\r\n"));
     case.run().succeeds().complains("some deleted messages not removed");
     deletes_without_retrieving(&case, 3);
 }
 
 #[test]
-fn d4_a_server_that_removes_only_some() {
+fn server_that_removes_only_some() {
     let case = case(|options| Options { removes_at_most: Some(1), ..options });
     case.run().succeeds().complains("not removed");
     assert_eq!(case.server.unique_ids("me"), ["uid-2", "uid-3"]);
@@ -71,7 +63,7 @@ fn d4_a_server_that_removes_only_some() {
 }
 
 #[test]
-fn d4_a_line_lost_before_quit() {
+fn connection_lost_before_quit() {
     let case = case(|options| Options { cut: Some(Cut::At("DELE 1".into())), ..options });
     case.run().exits(75);
     assert_eq!(case.server.unique_ids("me").len(), 3);
@@ -80,7 +72,7 @@ fn d4_a_line_lost_before_quit() {
 
 /// Deletions that were accepted count only with `QUIT`: it's sent earlier, in the same run.
 #[test]
-fn a_line_lost_between_deletions_is_followed_by_a_shorter_session() {
+fn connection_lost_between_deletions_shortens_the_next_session() {
     let case = case(|options| Options { cut: Some(Cut::At("DELE 3".into())), ..options });
     case.run().succeeds().complains("nothing was deleted");
     assert_eq!(case.server.unique_ids("me"), [""; 0]);
@@ -89,7 +81,7 @@ fn a_line_lost_between_deletions_is_followed_by_a_shorter_session() {
 }
 
 #[test]
-fn d5_a_refused_dele_leaves_the_others_deleted() {
+fn refused_dele_leaves_the_others_deleted() {
     let case = case(|options| options.instead("DELE 2", "-ERR not that one\r\n"));
     case.run().exits(75).complains("not that one");
     assert_eq!(case.server.unique_ids("me"), ["uid-2"]);
@@ -97,7 +89,7 @@ fn d5_a_refused_dele_leaves_the_others_deleted() {
 }
 
 #[test]
-fn d6_what_is_left_on_the_server_is_never_deleted() {
+fn leave_on_server_deletes_nothing() {
     let case = Case::new(Plan::new(&[Maildir], false).of(tiny(3)));
     case.run().succeeds();
     case.idles();
@@ -118,7 +110,7 @@ fn refusing(options: impl FnOnce(Options) -> Options) -> Case {
 }
 
 #[test]
-fn d7_a_message_that_fails_is_kept_and_the_others_are_deleted() {
+fn failed_message_is_kept_and_the_others_deleted() {
     let case = refusing(|options| options);
     case.run().exits(75).complains("message 2");
     assert_eq!(case.server.unique_ids("me"), ["uid-2"]);
@@ -129,7 +121,7 @@ fn d7_a_message_that_fails_is_kept_and_the_others_are_deleted() {
 }
 
 #[test]
-fn d8_where_retrieved_mail_may_go_quit_is_sent_only_when_all_is_stored() {
+fn no_quit_with_expire_0_unless_all_is_stored() {
     let expires = |mut options: Options| {
         options.after_login.retain(|line| !line.starts_with("EXPIRE"));
         options.after_login.push("EXPIRE 0".to_owned());
@@ -167,7 +159,7 @@ fn signalled(keys: &'static str, at: &'static str) -> Case {
 }
 
 #[test]
-fn d9_a_signal_ends_the_run_after_what_is_on_its_way() {
+fn signal_ends_the_run_in_order() {
     let case = signalled("pipelining = \"off\"", "RETR 2");
     assert_eq!(count(&case, 1, "RETR"), 2, "no new RETR after the signal");
     // What had arrived whole was delivered, deleted, and confirmed by QUIT.
@@ -179,13 +171,13 @@ fn d9_a_signal_ends_the_run_after_what_is_on_its_way() {
 }
 
 #[test]
-fn d9_answers_in_flight_are_read_to_their_end() {
+fn signal_reads_the_answers_in_flight() {
     let case = signalled("pipelining = \"on\"", "RETR 2");
     case.is_complete(0);
 }
 
 #[test]
-fn d10_two_processes_on_one_mailbox() {
+fn two_processes_on_one_mailbox() {
     let case = case(|options| options);
     let (go, wait) = channel::<()>();
     let wait = Mutex::new(wait);

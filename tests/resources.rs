@@ -1,11 +1,9 @@
 //! What one account, or one server, can take from the others: files, time, places.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::login::{after, named_account};
+use crate::mailbox::{after, named_account};
 use crate::support::mail;
 use crate::support::sandbox::Sandbox;
 use crate::support::scripted::{Scripted, Step, expect, send};

@@ -1,4 +1,6 @@
 //! Retrieving: confirmation, messages that fail, lines that end anywhere, limits.
+//!
+//! Cases of docs/protocol.md §9: R1 to R12.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
@@ -79,7 +81,7 @@ fn nothing_is_confirmed_by_an_end_of_the_line() {
 }
 
 #[test]
-fn r1_sizes_are_hints() {
+fn wrong_sizes_do_no_harm() {
     let messages = [99, 102, 1000, 0, u64::MAX]
         .map(|octets| Message::new(format!("of {octets}"), format!("{octets}\r\n")).claiming(100));
     let served = serve(good(messages), "");
@@ -128,27 +130,27 @@ fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize)
 }
 
 #[test]
-fn r2_r3_the_line_ends_at_every_octet() {
+fn connection_lost_at_every_octet() {
     cut_everywhere(Ending::Close, "leave-on-server = false", true, 1);
 }
 
 #[test]
-fn r2_the_line_ends_before_the_messages() {
+fn connection_lost_before_the_messages() {
     cut_everywhere(Ending::Close, "leave-on-server = false", false, 9);
 }
 
 #[test]
-fn r2_r3_the_line_is_reset_anywhere() {
+fn connection_reset_anywhere() {
     cut_everywhere(Ending::Reset, "leave-on-server = false\npipelining = \"on\"", true, 2);
 }
 
 #[test]
-fn r2_r3_the_line_ends_anywhere_one_command_at_a_time() {
+fn connection_lost_at_every_octet_without_pipelining() {
     cut_everywhere(Ending::Close, "pipelining = \"off\"", true, 3);
 }
 
 #[test]
-fn r2_r3_the_server_falls_silent_within_a_message() {
+fn server_silent_within_a_message() {
     let answer = b"+OK\r\nSubject: x\r\n\r\n..\r\nend\r\n.\r\n";
     let cuts = [0, 2, 5, 9, 19, 22, answer.len() - 4, answer.len() - 3, answer.len() - 2, answer.len() - 1];
     thread::scope(|scope| {
@@ -182,7 +184,7 @@ fn r2_r3_the_server_falls_silent_within_a_message() {
 }
 
 #[test]
-fn r4_a_refused_message_stays_and_the_others_go_on() {
+fn refused_message_does_not_stop_the_others() {
     for pipelining in ["auto", "on", "off"] {
         let mut messages = small(3);
         messages[1] = messages[1].clone().refused("-ERR cannot read it");
@@ -200,7 +202,7 @@ fn r4_a_refused_message_stays_and_the_others_go_on() {
 }
 
 #[test]
-fn r4_a_refused_message_is_told_once_and_tried_last() {
+fn refused_message_is_reported_once_and_tried_last() {
     let mut messages = small(2);
     messages[0] = messages[0].clone().refused("-ERR cannot read it");
     let served = serve(good(messages), "");
@@ -218,7 +220,7 @@ fn r4_a_refused_message_is_told_once_and_tried_last() {
 }
 
 #[test]
-fn a_message_that_kills_the_line_does_not_block_the_others() {
+fn message_that_ends_the_connection_does_not_block_others() {
     for pipelining in ["auto", "on", "off"] {
         for cut in [0, 5] {
             let mut messages = small(4);
@@ -234,7 +236,7 @@ fn a_message_that_kills_the_line_does_not_block_the_others() {
 }
 
 #[test]
-fn a_server_that_dies_of_a_request_does_not_block_the_message_before() {
+fn request_that_ends_the_connection_does_not_block_others() {
     // It ends before any answer to RETR 2: the end of message 1 was never confirmed.
     for pipelining in ["auto", "on", "off"] {
         let options = Options { cut: Some(Cut::At("RETR 2".into())), ..good(small(3)) };
@@ -246,7 +248,7 @@ fn a_server_that_dies_of_a_request_does_not_block_the_message_before() {
 }
 
 #[test]
-fn r5_an_unasked_farewell_is_reported() {
+fn unasked_farewell_is_reported() {
     let mut script = plain_login();
     script.extend([
         expect("UIDL"),
@@ -265,7 +267,7 @@ fn r5_an_unasked_farewell_is_reported() {
 }
 
 #[test]
-fn r6_too_large_is_told_once_and_never_retrieved() {
+fn too_large_message_is_never_retrieved() {
     let big = Message::new("big", mail::message(1, 3000));
     let served = serve(good([big, Message::new("small", body(2))]), "max-message-size = \"2K\"");
     served.sandbox.run(["--quiet"]).succeeds().complains("too large");
@@ -279,7 +281,7 @@ fn r6_too_large_is_told_once_and_never_retrieved() {
 }
 
 #[test]
-fn r7_a_drip_is_no_progress() {
+fn dripping_server_is_given_up() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mailbox = Mailbox::new(listener.local_addr().unwrap().port(), "timeout = \"1s\"");
     let server = thread::spawn(move || {
@@ -311,7 +313,7 @@ fn r7_a_drip_is_no_progress() {
 }
 
 #[test]
-fn r8_a_message_far_beyond_its_listed_size_is_stopped() {
+fn message_far_beyond_its_listed_size_is_stopped() {
     let mebibyte = "x".repeat(1022) + "\r\n";
     let endless = Message::repeated("endless", mebibyte.repeat(1024), 80).claiming(1000);
     let served = serve(good([endless, Message::new("small", body(2))]), "leave-on-server = false");
@@ -326,14 +328,14 @@ fn r8_a_message_far_beyond_its_listed_size_is_stopped() {
 }
 
 #[test]
-fn r9_top_is_not_needed() {
+fn server_without_top() {
     let served = serve(good(small(2)).without("TOP"), "received-header = true");
     served.fetch().succeeds();
     assert_eq!(served.messages().len(), 2);
 }
 
 #[test]
-fn r10_a_message_that_begins_with_a_from_line() {
+fn message_that_begins_with_a_from_line() {
     let message = b"From ada@example.org Thu Jan  1 00:00:00 1970\r\nSubject: x\r\n\r\nFrom here\r\n";
     let served = serve(good(numbered([message])), "");
     served.fetch().succeeds();
@@ -352,7 +354,7 @@ fn r10_a_message_that_begins_with_a_from_line() {
 }
 
 #[test]
-fn r11_a_missing_terminator_is_named() {
+fn missing_terminator_is_reported() {
     // Exchange 2000: the dot stands behind the last text octet.
     let mut script = plain_login();
     script.extend([
@@ -373,7 +375,7 @@ fn r11_a_missing_terminator_is_named() {
 }
 
 #[test]
-fn r12_the_servers_own_book_keeping_is_left_alone() {
+fn folder_data_is_left_alone() {
     let pseudo =
         b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nFrom: Mail System Internal Data <MAILER-DAEMON@x>\r\n\
         Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nX-IMAP: 1234567890 0000000000\r\n\
@@ -392,7 +394,7 @@ fn r12_the_servers_own_book_keeping_is_left_alone() {
 
 /// Anybody can write such a subject, or forward such a message: it's mail.
 #[test]
-fn mail_that_looks_like_the_servers_book_keeping_is_delivered() {
+fn mail_that_looks_like_folder_data_is_delivered() {
     let fields = "X-IMAP: 1 2\r\nX-IMAPbase: 1 2\r\n\r\nmail\r\n";
     let subject = "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\n";
     let texts = [
@@ -409,7 +411,7 @@ fn mail_that_looks_like_the_servers_book_keeping_is_delivered() {
 }
 
 #[test]
-fn what_was_retrieved_and_not_stored_forbids_quit_where_that_drops_it() {
+fn no_quit_where_it_drops_unstored_mail() {
     for (expire, quits) in [("EXPIRE 0", false), ("EXPIRE NEVER", true)] {
         let mut messages = small(3);
         messages[1] = Message::raw("uid-2", &b""[..]).claiming(100);

@@ -1,14 +1,7 @@
 //! Run after run: what is told and when, pauses after refused logins, accounts side by side, signals, and two popfetches
-//! that want one mailbox (D9, D10).
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
+//! that want one mailbox.
+//!
+//! Cases of docs/protocol.md §9: D9, D10.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,14 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::login::{account, after, named_account};
+use crate::mailbox::{PASSWORD, account, after, named_account};
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect, reply, send};
 use crate::support::server::{Hook, Message, Options, Server};
-
-const PASSWORD: &str = "tanstaaf";
 
 fn messages(numbers: std::ops::RangeInclusive<u64>) -> Vec<Message> {
     numbers.map(|n| Message::new(format!("uid-{n}"), mail::message(n, 400))).collect()
@@ -73,7 +64,7 @@ fn age(sandbox: &Sandbox, kind: &str, times: std::ops::Range<usize>, seconds: i6
 // ---- refused logins --------------------------------------------------------------------------------------------
 
 #[test]
-fn a_refused_login_is_told_once_and_not_tried_at_each_run() {
+fn refused_login_is_reported_once_and_pauses() {
     let server = Server::with("me", "another", messages(1..=1));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -101,7 +92,7 @@ fn a_refused_login_is_told_once_and_not_tried_at_each_run() {
 }
 
 #[test]
-fn the_pause_grows_to_a_day_and_a_clock_set_back_doesnt_stretch_it() {
+fn pause_grows_to_a_day_at_most() {
     let server = Server::with("me", "another", []);
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -257,7 +248,7 @@ fn a_passing_failure_is_silent_until_it_has_lasted() {
 }
 
 #[test]
-fn a_failure_that_was_never_told_of_is_never_told_to_be_over() {
+fn unreported_failure_is_not_reported_as_over() {
     let server = Server::start(Options::with("me", PASSWORD, []).instead("PASS", "-ERR [SYS/TEMP] x\r\n"));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -324,7 +315,7 @@ fn what_needs_a_person_is_never_silent() {
     }
     sandbox.config(named_account("work", server.port(), "tls = \"none\""));
     for _ in 0..2 {
-        sandbox.run(["-q"]).exits(77).complains("no password").complains("password-command");
+        sandbox.run(["-q"]).exits(77).complains("cannot get a password").complains("password-command");
     }
 }
 
@@ -470,7 +461,7 @@ fn taken(pid: Pid) {
 }
 
 #[test]
-fn d9_at_a_signal_what_has_arrived_is_committed_and_deleted() {
+fn signal_commits_and_deletes_what_arrived() {
     for signal in [Signal::TERM, Signal::INT] {
         for pipelining in [false, true] {
             let (arrived, at_second) = channel();
@@ -508,7 +499,7 @@ fn d9_at_a_signal_what_has_arrived_is_committed_and_deleted() {
 }
 
 #[test]
-fn d9_a_second_signal_ends_it_at_once() {
+fn second_signal_ends_it_at_once() {
     let (arrived, at_second) = channel();
     let (go, go_on) = channel();
     let mut options = Options::with("me", PASSWORD, messages(1..=3)).without("PIPELINING");
@@ -533,7 +524,7 @@ fn d9_a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn d9_every_account_stops() {
+fn signal_stops_every_account() {
     let (arrived, at_retr) = channel();
     let (go, go_on) = channel();
     let held = |arrived: &Sender<()>| {
@@ -573,7 +564,7 @@ fn d9_every_account_stops() {
 }
 
 #[test]
-fn d9_a_signal_before_the_handshake_ends() {
+fn signal_before_the_handshake_ends() {
     // A stop, not a failure: nothing is complained of, and quickly.
     let (arrived, connected) = channel();
     let arrived = Mutex::new(arrived);
@@ -599,7 +590,7 @@ fn busy(server: &Server) -> (std::sync::mpsc::Receiver<()>, Sender<()>) {
 }
 
 #[test]
-fn d10_a_second_popfetch_leaves_the_mailbox_alone() {
+fn second_popfetch_leaves_the_mailbox_alone() {
     let server = Server::with("me", PASSWORD, messages(1..=2));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), "leave-on-server = false"));
@@ -622,7 +613,7 @@ fn d10_a_second_popfetch_leaves_the_mailbox_alone() {
 }
 
 #[test]
-fn d10_wait_takes_its_turn() {
+fn wait_takes_its_turn() {
     let server = Server::with("me", PASSWORD, messages(1..=2));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -642,7 +633,7 @@ fn d10_wait_takes_its_turn() {
 }
 
 #[test]
-fn d10_a_signal_ends_the_waiting() {
+fn signal_ends_the_wait() {
     let server = Server::with("me", PASSWORD, messages(1..=1));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -674,7 +665,7 @@ fn opens(pid: Pid, name: &str) -> bool {
 }
 
 #[test]
-fn d10_the_lock_dies_with_its_holder_and_a_dry_run_needs_none() {
+fn lock_ends_with_its_holder() {
     let server = Server::with("me", PASSWORD, messages(1..=2));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));

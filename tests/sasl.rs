@@ -1,4 +1,6 @@
 //! SASL through the binary: group S of the test cases (RFC 5034 and the mechanisms' own), octet by octet.
+//!
+//! Cases of docs/protocol.md §9: S1 to S19.
 
 use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -8,14 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::login::{account, after, greeted, named_account, run, run_with};
+use crate::mailbox::{PASSWORD, account, after, greeted, named_account, run, run_with};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect, expect_start, reply, send};
 use crate::support::server::{Options, Server};
 use crate::support::show;
-
-const PASSWORD: &str = "tanstaaf";
 
 /// `+` and what is encoded after it.
 fn challenge(octets: impl AsRef<[u8]>) -> Step {
@@ -55,7 +55,7 @@ fn run_as(user: &str, password: &str, more: &str, script: Vec<Step>) -> Run {
 }
 
 #[test]
-fn s1_plain_with_an_initial_response_while_it_fits() {
+fn plain_in_one_line_while_it_fits() {
     let [ok, rest] = welcome();
     run_as("user", "pencil", "", offering("PLAIN", [expect("AUTH PLAIN AHVzZXIAcGVuY2ls"), ok, rest]))
         .succeeds();
@@ -73,7 +73,7 @@ fn s1_plain_with_an_initial_response_while_it_fits() {
 }
 
 #[test]
-fn s2_three_ways_to_write_an_empty_challenge() {
+fn empty_challenges_of_every_form() {
     let password = "p".repeat(200);
     for empty in ["+ \r\n", "+\r\n", "+  \r\n"] {
         let [ok, rest] = welcome();
@@ -89,14 +89,14 @@ fn s2_three_ways_to_write_an_empty_challenge() {
 }
 
 #[test]
-fn s3_a_challenge_that_is_no_base64() {
+fn bad_base64_challenge_is_cancelled() {
     let [star, answer, end] = cancelled();
     let script = offering("CRAM-MD5", [expect("AUTH CRAM-MD5"), send("+ !!!\r\n"), star, answer, end]);
     run("auth = \"cram-md5\"", vec![script]).0.exits(76).complains("CRAM-MD5").complains("base64");
 }
 
 #[test]
-fn s3_a_prompt_that_is_no_base64_is_taken_where_nothing_depends_on_it() {
+fn bad_base64_prompt_is_accepted_where_it_means_nothing() {
     let password = "p".repeat(200);
     let [ok, rest] = welcome();
     let message = response(format!("\0me\0{password}"));
@@ -115,7 +115,7 @@ fn s3_a_prompt_that_is_no_base64_is_taken_where_nothing_depends_on_it() {
 }
 
 #[test]
-fn an_initial_response_that_was_overlooked_is_given_again_once() {
+fn ignored_initial_response_is_sent_again_once() {
     let [ok, rest] = welcome();
     let line = "AUTH PLAIN AHVzZXIAcGVuY2ls";
     let steps = [expect(line), send("+ \r\n"), response("\0user\0pencil"), ok, rest];
@@ -127,7 +127,7 @@ fn an_initial_response_that_was_overlooked_is_given_again_once() {
 }
 
 #[test]
-fn s4_success_before_the_proof_is_a_failure() {
+fn success_before_the_proof_is_a_failure() {
     for (auth, first) in [
         ("cram-md5", "AUTH CRAM-MD5"),
         ("scram-sha-256", "AUTH SCRAM-SHA-256 "),
@@ -141,7 +141,7 @@ fn s4_success_before_the_proof_is_a_failure() {
 }
 
 #[test]
-fn s5_cram_md5_vectors() {
+fn cram_md5_vectors() {
     let nonce = "<1896.697170952@postoffice.reston.mci.net>";
     for (user, password, digest) in [
         ("tim", "tanstaaftanstaaf", "b913a602c7eda7a495b4e6e7334d3890"),
@@ -222,12 +222,12 @@ fn scram(server: Scram, ending: impl IntoIterator<Item = Step>) -> Run {
 }
 
 #[test]
-fn s6_the_verifier_is_answered_by_an_empty_line() {
+fn verifier_is_answered_by_an_empty_line() {
     scram(Scram::good(), [expect(""), send("+OK\r\n"), Step::EmptyMaildrop]).succeeds();
 }
 
 #[test]
-fn s6_a_server_that_cannot_prove_itself_is_not_believed() {
+fn server_without_a_valid_verifier_is_refused() {
     let spoilt: [fn(String) -> String; 5] = [
         |last| {
             let mut octets = STANDARD.decode(&last[2..]).unwrap();
@@ -252,7 +252,7 @@ fn s6_a_server_that_cannot_prove_itself_is_not_believed() {
 }
 
 #[test]
-fn s7_a_bad_first_message_gets_no_proof() {
+fn bad_first_message_gets_no_proof() {
     let spoilt: [fn(&str) -> String; 10] = [
         |_| format!("r=another,s={SALT},i=4096"),
         |nonce| format!("r={nonce},s={SALT},i=4096"),
@@ -275,7 +275,7 @@ fn s7_a_bad_first_message_gets_no_proof() {
 }
 
 #[test]
-fn s8_a_refusal_in_the_last_message() {
+fn refusal_in_the_last_message() {
     for reason in ["invalid-proof", "unknown-user"] {
         let steps = Scram::good().steps("SCRAM-SHA-256");
         let refusal = format!("e={reason}");
@@ -286,13 +286,13 @@ fn s8_a_refusal_in_the_last_message() {
 }
 
 #[test]
-fn s9_a_nonce_may_hold_anything_printable_but_a_comma() {
+fn nonces_with_odd_characters() {
     let first = |nonce: &str| format!("r={nonce}=\"\\;=r=,s={SALT},i=4096,x=unknown");
     scram(Scram { first, ..Scram::good() }, [expect(""), send("+OK\r\n"), Step::EmptyMaildrop]).succeeds();
 }
 
 #[test]
-fn s10_commas_and_equal_signs_in_a_name() {
+fn commas_and_equal_signs_in_a_name() {
     let seen = Arc::new(Mutex::new(String::new()));
     let step = {
         let seen = Arc::clone(&seen);
@@ -307,7 +307,7 @@ fn s10_commas_and_equal_signs_in_a_name() {
 }
 
 #[test]
-fn s11_channel_binding() {
+fn channel_binding() {
     // What is offered, `auth`, which mechanism, and what the client says of binding.
     for (offer, auth, mechanism, gs2) in [
         ("SCRAM-SHA-256", "auto", "SCRAM-SHA-256", "y,,"),
@@ -365,7 +365,7 @@ fn stronger_mechanisms_come_first() {
 }
 
 #[test]
-fn what_was_strong_once_is_never_weaker_by_itself() {
+fn weaker_mechanism_than_before_is_refused() {
     let server = Server::start(Options::with("me", PASSWORD, []).sasl("SCRAM-SHA-256 PLAIN"));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
@@ -404,7 +404,7 @@ fn with_token(auth: &str, user: &str, script: Vec<Step>) -> Run {
 }
 
 #[test]
-fn s12_xoauth2_takes_two_steps() {
+fn xoauth2_takes_two_steps() {
     let token = "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ==";
     let [ok, rest] = welcome();
     let script = offering("XOAUTH2", [expect("AUTH XOAUTH2"), send("+ \r\n"), expect(token), ok, rest]);
@@ -412,7 +412,7 @@ fn s12_xoauth2_takes_two_steps() {
 }
 
 #[test]
-fn s12_s13_a_refused_token_is_explained() {
+fn refused_token_is_explained() {
     let json = r#"{"status":"401","schemes":"bearer","scope":"https://mail.google.com/"}"#;
     for (auth, acknowledgement) in [("xoauth2", ""), ("oauthbearer", "AQ==")] {
         let mechanism = auth.to_uppercase();
@@ -432,7 +432,7 @@ fn s12_s13_a_refused_token_is_explained() {
 }
 
 #[test]
-fn s13_oauthbearer_names_host_and_port() {
+fn oauthbearer_names_host_and_port() {
     let seen = Arc::new(Mutex::new(String::new()));
     let token = {
         let seen = Arc::clone(&seen);
@@ -450,7 +450,7 @@ fn s13_oauthbearer_names_host_and_port() {
 }
 
 #[test]
-fn s12_s13_the_little_server_takes_tokens() {
+fn token_logs_in() {
     for auth in ["xoauth2", "oauthbearer"] {
         for (token, code) in [(TOKEN, 0), ("stale", 77)] {
             let options = Options::with("me", TOKEN, []).sasl("XOAUTH2 OAUTHBEARER");
@@ -470,7 +470,7 @@ fn s12_s13_the_little_server_takes_tokens() {
 }
 
 #[test]
-fn s14_an_explanation_that_is_none_hangs_nothing() {
+fn bad_token_explanation_does_not_hang() {
     for (mechanism, explanation, acknowledged, code) in [
         ("XOAUTH2", format!("+ {}\r\n", STANDARD.encode("try again")), true, 77),
         ("XOAUTH2", format!("+ {}\r\n", STANDARD.encode(r#"{"status":"#)), true, 77),
@@ -510,7 +510,7 @@ fn a_token_command_that_prints_no_token_is_told_apart() {
 // ---- the rest --------------------------------------------------------------------------------------------------
 
 #[test]
-fn s15_external_says_nothing_but_its_name() {
+fn external_sends_only_its_name() {
     let [ok, rest] = welcome();
     let script = [vec![Step::StartTls], offering("EXTERNAL", [expect("AUTH EXTERNAL ="), ok, rest])].concat();
     let authority = Authority::new();
@@ -532,7 +532,7 @@ fn s15_external_says_nothing_but_its_name() {
 }
 
 #[test]
-fn s16_login_is_answered_by_position() {
+fn login_is_answered_by_position() {
     for [first, second] in [
         ["Username:", "Password:"],
         ["User Name\0", "Password\0"],
@@ -560,7 +560,7 @@ fn s16_login_is_answered_by_position() {
 }
 
 #[test]
-fn s17_an_unanswered_name_allows_the_next_mechanism_and_nothing_else_does() {
+fn next_mechanism_only_before_anything_was_sent() {
     for answer in ["-ERR\r\n", "-ERR [AUTH] Unsupported authentication mechanism.\r\n"] {
         // CRAM-MD5 and LOGIN have no initial response.
         let [ok, rest] = welcome();
@@ -600,7 +600,7 @@ fn in_clear(address: IpAddr, more: &str, script: Vec<Step>) -> (Run, Vec<String>
 }
 
 #[test]
-fn s18_in_clear_no_password_goes_out_by_itself() {
+fn auto_sends_no_password_in_clear() {
     let Some(address) = own_address() else { return };
     for capabilities in ["USER\r\nPIPELINING\r\nSASL PLAIN LOGIN CRAM-MD5\r\n", "USER\r\n", "SASL PLAIN\r\n"]
     {
@@ -622,7 +622,7 @@ fn s18_in_clear_no_password_goes_out_by_itself() {
 }
 
 #[test]
-fn s19_challenges_without_end() {
+fn endless_challenges_end() {
     for auth in ["login", "cram-md5", "scram-sha-256", "xoauth2", "plain"] {
         let count = Arc::new(Mutex::new(0));
         let mut script = greeted(&format!("SASL {}\r\n", auth.to_uppercase()));

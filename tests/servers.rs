@@ -260,7 +260,7 @@ fn killed_and_gone_on(server: &dyn Real) {
 
 /// Courier answers QUIT, and removes the messages after that.
 #[test]
-fn what_courier_has_yet_to_remove_is_not_delivered_again() {
+fn courier_mail_not_yet_removed_is_not_repeated() {
     let Some(courier) = Courier::start_with(100) else { return };
     let mut place = Place::new(&courier, "leave-on-server = false");
     place.put_some(8);
@@ -271,7 +271,7 @@ fn what_courier_has_yet_to_remove_is_not_delivered_again() {
 
 /// The same, where it makes another wrapper in each session: that may come once more, and no oftener.
 #[test]
-fn a_wrapper_that_courier_has_yet_to_remove_comes_at_most_twice() {
+fn courier_wrapper_not_yet_removed_comes_at_most_twice() {
     let Some(courier) = Courier::start_with(300) else { return };
     let mut place = Place::new(&courier, "utf8 = \"off\"\nleave-on-server = false");
     eight_bits().into_iter().for_each(|message| place.put(message));
@@ -380,7 +380,7 @@ fn utf8_switched_off_and_on_loses_and_repeats_nothing() {
 /// What was left there by one mode and is deleted in the other: plain mail comes once; what looks different now may come
 /// once more, as it is now, before it's deleted.
 #[test]
-fn utf8_switched_between_leaving_and_deleting_loses_nothing() {
+fn switching_utf8_loses_nothing() {
     for (first, then) in [("auto", "off"), ("off", "auto")] {
         let Some(courier) = Courier::start() else { return };
         let mut place = Place::new(&courier, &format!("utf8 = \"{first}\""));

@@ -486,7 +486,7 @@ fn every_small_shape_arrives_in_small_pieces() {
 
 /// A message of bare CRs is one line: where that begins with a field that an mbox doesn't take, only the field may go.
 #[test]
-fn an_old_mac_message_that_begins_with_a_status_is_not_lost() {
+fn bare_cr_message_that_begins_with_a_status_is_kept() {
     let text = b"Status: RO\rFrom: Ada <ada@example.org>\rSubject: old\r\rall of it\r";
     for deliver in
         ["deliver = { mbox = \"~/inbox\" }", "deliver = [{ mbox = \"~/inbox\" }, { maildir = \"~/Mail\" }]"]

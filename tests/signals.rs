@@ -1,14 +1,11 @@
 //! Signals, and what is inherited of them: heard whatever popfetch waits for, and never a reason to lose or repeat mail.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::login::named_account;
-use crate::mailbox::{good, serve};
+use crate::mailbox::{good, named_account, serve};
 use crate::support::sandbox::Sandbox;
 use crate::support::server::Message;
 
@@ -43,7 +40,7 @@ fn the_first_signal_ends_a_password_command() {
 }
 
 #[test]
-fn the_first_signal_ends_a_prompt_and_the_terminal_echoes_again() {
+fn signal_ends_a_prompt_and_restores_the_terminal() {
     let sandbox = Sandbox::new();
     sandbox.config(named_account("work", 9, "tls = \"none\""));
     let program = env!("CARGO_BIN_EXE_popfetch");
@@ -73,7 +70,7 @@ fn threads(pid: i32) -> usize {
 }
 
 #[test]
-fn ignored_children_and_blocked_signals_of_who_started_it_change_nothing() {
+fn inherited_signal_settings_change_nothing() {
     // Some supervisors ignore SIGCHLD: then the kernel keeps no exit status of any program.
     let pipe = "leave-on-server = false\ndeliver = { pipe = \"cat >> ~/delivered\" }";
     let served = serve(good(messages()), pipe);

@@ -1,24 +1,15 @@
 //! TLS through the binary: group T of the test cases (RFC 2595 §4; RFC 8314; RFC 9525).  A server that isn't the one that
 //! was meant gets no word of ours, and nobody in the middle gets one in clear.
+//!
+//! Cases of docs/protocol.md §9: T1 to T11, T13.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and says what it skips"
-)]
-
-use crate::login::named_account;
+use crate::mailbox::{PASSWORD, named_account};
 use crate::support::certificates::{Authority, Certified, Leaf};
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, Transcript, expect, send};
 use crate::support::server::{Cut, Message, Options, Server, Tls};
-
-const PASSWORD: &str = "tanstaaf";
 
 /// A sandbox whose account `work` trusts this authority; `host` stands in the place of 127.0.0.1.
 fn sandbox(authority: &Authority, host: &str, port: u16, more: &str) -> Sandbox {
@@ -54,7 +45,7 @@ fn login() -> Vec<Step> {
 }
 
 #[test]
-fn t1_octets_between_stls_and_the_handshake_end_the_session() {
+fn octets_before_the_handshake_end_the_session() {
     for injected in [
         "+OK injected\r\n",
         "x",
@@ -71,7 +62,7 @@ fn t1_octets_between_stls_and_the_handshake_end_the_session() {
 }
 
 #[test]
-fn t2_without_stls_there_is_no_login() {
+fn no_login_without_stls() {
     for (answer, more, code) in [
         (vec![send("-ERR no\r\n"), Step::ExpectEnd], "", 76),
         (vec![send("-ERR [SYS/TEMP] no\r\n"), Step::ExpectEnd], "", 76),
@@ -93,7 +84,7 @@ fn t2_without_stls_there_is_no_login() {
 }
 
 #[test]
-fn t3_t4_t11_stls_is_sent_whatever_was_said_and_capa_after_it() {
+fn stls_is_sent_whatever_was_announced() {
     for greeting in ["+OK logged in", "+OK PREAUTH", "+OK [PREAUTH] welcome back me", "+OK"] {
         let secured = vec![send(format!("{greeting}\r\n")), expect("STLS"), send("+OK\r\n"), Step::StartTls];
         let (run, session) = starttls("", [secured, login()].concat());
@@ -119,7 +110,7 @@ fn t3_t4_t11_stls_is_sent_whatever_was_said_and_capa_after_it() {
 }
 
 #[test]
-fn t5_a_handshake_that_stalls_ends_in_a_time_out() {
+fn stalled_handshake_times_out() {
     let (run, session) =
         starttls("timeout = \"1s\"", vec![send("+OK\r\n"), expect("STLS"), send("+OK\r\n"), Step::Stall]);
     run.exits(75).complains("the TLS handshake took longer than 1s");
@@ -166,7 +157,7 @@ fn refused_after(
 }
 
 #[test]
-fn t6_each_bad_certificate_has_its_own_words() {
+fn each_bad_certificate_has_its_own_message() {
     let authority = Authority::new();
     for mode in ["tls = \"implicit\"", "tls = \"starttls\""] {
         let looked_at = |leaf: &Leaf| refused_after(2, &authority, authority.issue(leaf), "localhost", mode);
@@ -189,7 +180,7 @@ fn t6_each_bad_certificate_has_its_own_words() {
 }
 
 #[test]
-fn t6_a_certificate_cannot_write_on_the_terminal() {
+fn certificate_text_is_printed_escaped() {
     let authority = Authority::new();
     let leaf = Leaf { common_name: Some("\x1b[2J\u{202e}gpj.exe".into()), ..Leaf::named(&[]) };
     let run = refused(&authority, authority.issue(&leaf), "localhost", "");
@@ -207,7 +198,7 @@ fn greeted(host: &str, names: &[&str]) -> (Run, Option<String>) {
 }
 
 #[test]
-fn t7_t9_names_addresses_and_the_name_asked_for() {
+fn certificate_names_addresses_and_sni() {
     for (host, names, name_asked_for) in [
         ("localhost", &["localhost"][..], Some("localhost")),
         ("LocalHost.", &["LOCALHOST"], Some("localhost")),
@@ -226,7 +217,7 @@ fn t7_t9_names_addresses_and_the_name_asked_for() {
 }
 
 #[test]
-fn t8_an_old_tls_is_refused_and_named() {
+fn old_tls_is_refused() {
     // Alert 70, protocol_version: what a server says that has 1.0 and 1.1 only.
     let server = Scripted::start(vec![vec![send(b"\x15\x03\x01\x00\x02\x02\x46")]]);
     let run = sandbox(&Authority::new(), "127.0.0.1", server.port(), "").run([""; 0]);
@@ -234,7 +225,7 @@ fn t8_an_old_tls_is_refused_and_named() {
 }
 
 #[test]
-fn t8_a_handshake_that_fails_otherwise_is_a_protocol_error() {
+fn other_handshake_failures_are_protocol_errors() {
     for alert in [40, 80, 47] {
         let server = Scripted::start(vec![vec![send([0x15, 3, 3, 0, 2, 2, alert])]]);
         let run = sandbox(&Authority::new(), "127.0.0.1", server.port(), "").run([""; 0]);
@@ -264,7 +255,7 @@ fn mail_comes_over_implicit_tls_and_stls() {
 }
 
 #[test]
-fn t10_an_end_without_close_notify_is_one_within_an_answer_only() {
+fn end_without_close_notify() {
     let whole = Message::new("a", mail::message(1, 400));
     let cut = Message::new("b", mail::message(2, 4000)).cut_after(2000);
     let (authority, server) = served([whole, cut], Tls::Implicit);
@@ -282,7 +273,7 @@ fn t10_an_end_without_close_notify_is_one_within_an_answer_only() {
 }
 
 #[test]
-fn t10_a_cut_at_every_part_of_a_tls_session_delivers_nothing_twice() {
+fn tls_session_cut_anywhere_delivers_nothing_twice() {
     let messages: Vec<Message> =
         (1..=3).map(|n| Message::new(format!("u{n}"), mail::message(n, 500))).collect();
     let (authority, server) = served(messages, Tls::Implicit);
@@ -301,7 +292,7 @@ fn t10_a_cut_at_every_part_of_a_tls_session_delivers_nothing_twice() {
 }
 
 #[test]
-fn t13_a_pinned_certificate_replaces_chain_dates_and_name() {
+fn pinned_certificate_replaces_chain_dates_and_name() {
     let authority = Authority::new();
     for leaf in [
         Leaf::default(),
@@ -331,7 +322,7 @@ fn t13_a_pinned_certificate_replaces_chain_dates_and_name() {
 }
 
 #[test]
-fn t13_another_certificate_than_the_pinned_one_is_refused() {
+fn other_certificate_than_the_pinned_one_is_refused() {
     let authority = Authority::new();
     for mode in ["implicit", "starttls"] {
         // Good in every other way.

@@ -1,9 +1,8 @@
 //! `UTF8` (RFC 6856): sent where it's listed, before the login and after TLS, and gone on without where it isn't taken.
+//!
+//! Cases of docs/protocol.md §9: T12.
 
-#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-use crate::login::{after, named_account, run};
-use crate::mailbox::{good, serve};
+use crate::mailbox::{after, good, named_account, run, serve};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::sandbox::Sandbox;
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -51,7 +50,7 @@ fn a_refusal_is_gone_on_without() {
 }
 
 #[test]
-fn a_server_that_ends_the_connection_at_it_is_asked_without_and_this_is_reported_once() {
+fn connection_closed_on_utf8_is_reported_once() {
     for (answer, end) in [("", Step::Close), ("", Step::Reset), ("-ERR what?\r\n", Step::Close)] {
         let drops = after("USER\r\nUTF8\r\n", [expect("UTF8"), send(answer), end]);
         let steps = [expect("USER me"), send("+OK\r\n"), expect("PASS tanstaaf"), send("+OK\r\n")];
@@ -60,7 +59,7 @@ fn a_server_that_ends_the_connection_at_it_is_asked_without_and_this_is_reported
         let remembered = [vec![send("+OK ready\r\n")], steps].concat();
         let server = Scripted::start(vec![drops, asked, remembered]);
         let sandbox = Sandbox::new();
-        sandbox.config(crate::login::account(server.port(), ""));
+        sandbox.config(crate::mailbox::account(server.port(), ""));
         sandbox.run([""; 0]).succeeds().complains("UTF8");
         sandbox.run([""; 0]).succeeds().never_says("UTF8");
         server.finish();
@@ -87,7 +86,7 @@ fn before_starttls_it_is_never_sent() {
 }
 
 #[test]
-fn a_name_and_a_password_beyond_ascii_go_by_user_and_pass_where_the_server_takes_them() {
+fn non_ascii_credentials_by_user_and_pass() {
     // U+FF42 FULLWIDTH b and U+00AA: SASLprep makes plain letters of them (RFC 4013 §3).
     let server = Scripted::start(vec![after(
         "USER\r\nPIPELINING\r\nUTF8 USER\r\n",
@@ -150,12 +149,12 @@ fn a_remembered_list_is_not_enough_to_send_it() {
 
 /// Without the command such a server may give a substitute for a message, and the original would be deleted.
 #[test]
-fn a_server_that_has_taken_it_is_not_asked_without_because_a_connection_broke() {
+fn broken_connection_does_not_turn_utf8_off() {
     let works = || after(PIPELINED, [vec![expect("UTF8")], login("+OK\r\n+OK\r\n+OK\r\n")].concat());
     let breaks = || after(PIPELINED, [expect("UTF8"), Step::Reset]);
     let server = Scripted::start(vec![works(), breaks(), breaks(), works()]);
     let sandbox = Sandbox::new();
-    sandbox.config(crate::login::account(server.port(), ""));
+    sandbox.config(crate::mailbox::account(server.port(), ""));
     sandbox.run([""; 0]).succeeds();
     for _ in 0..2 {
         sandbox.run([""; 0]).exits(75);

@@ -1,21 +1,21 @@
 //! The grammar of the command line, as a clap command; public for the generators of man page and completions.
 //!
-//! What a setting of an account means is the configuration's business: its flags are carried there as text, and
-//! `config::keys` says which words they may be.  Here they only get a place in the help and one sentence.
+//! The flags of settings come from the rows of `config::settings`, which also read their values.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser, Subcommand,
     ValueEnum,
 };
 
-use crate::config::ConfigError;
-use crate::config::url::Flags;
+use crate::config::Flags;
+use crate::config::settings::{self, Flag, Heading, Key, MOST_CONNECTIONS, Preset};
 
 /// What was said on the command line.
 #[derive(Debug, Parser)]
@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
-    /// Serve so many accounts at once.
+    /// Poll up to NUMBER accounts at a time [default: 16].
     #[arg(long, value_name = "NUMBER", value_parser = jobs, value_hint = clap::ValueHint::Other)]
     pub jobs: Option<NonZeroUsize>,
 
@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(value_hint = clap::ValueHint::Other)]
     pub wait: Option<Option<Duration>>,
 
-    /// Say nothing unless something needs a person.
+    /// Print nothing unless something needs your attention.
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
@@ -82,7 +82,7 @@ pub struct Arguments {
 
     /// Settings of accounts.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Flags,
 
     /// What is done in place of fetching.
     #[command(subcommand)]
@@ -130,10 +130,9 @@ pub struct Release {
 const POLICY: &str = "What is done in this run";
 
 const AFTER_HELP: &str = "\
-Settings given as flags stand above those of the configuration.  With --server they describe an account of their own, \
-and no configuration is read.
+Flags override the configuration.  With --server they describe an account of their own, and no configuration is read.
 
-popfetch(1) tells the exit codes, popfetch.toml(5) all settings.";
+See popfetch(1) for exit codes, popfetch.toml(5) for all settings.";
 
 /// When there are colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,153 +176,22 @@ pub fn command() -> Command {
 
 /// As many as the configuration's `connections` may be.
 fn jobs(text: &str) -> Result<NonZeroUsize, String> {
-    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= 1000);
-    number.ok_or_else(|| "a number from 1 to 1000 is needed".to_owned())
+    let most = usize::try_from(MOST_CONNECTIONS).unwrap_or(usize::MAX);
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= most);
+    number.ok_or_else(|| format!("a number from 1 to {MOST_CONNECTIONS} is needed"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration(text).map_err(|mistake| mistake.hint.unwrap_or(mistake.what))
 }
 
-/// Settings of accounts, as flags: each by its key, with the text given.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings(Vec<(&'static str, String)>);
-
-impl Settings {
-    /// Whether they describe an account of their own.
-    #[must_use]
-    pub fn name_server(&self) -> bool {
-        self.0.iter().any(|(key, _)| *key == "server")
-    }
-
-    /// The same for the configuration.
-    ///
-    /// # Errors
-    /// A usage error: a value that hasn't the shape of its setting.
-    pub fn flags(&self) -> Result<Flags, ConfigError> {
-        let mut flags = Flags::default();
-        for (key, value) in &self.0 {
-            flags.give(key, value)?;
-        }
-        Ok(flags)
-    }
-}
-
-/// A flag that makes a setting.
-struct Setting {
-    key: &'static str,
-    takes: Takes,
-    help: &'static str,
-}
-
-/// What stands behind a flag.
-enum Takes {
-    /// One of the words that the configuration knows.
-    Word,
-    /// A value of this kind.
-    Value(&'static str),
-    /// A value of this kind, behind an equals sign; `true` without one.
-    Perhaps(&'static str),
-    /// Nothing: the flag says `true`.
-    Nothing,
-}
-
-const fn setting(key: &'static str, takes: Takes, help: &'static str) -> Setting {
-    Setting { key, takes, help }
-}
-
-use Takes::{Nothing, Perhaps, Value, Word};
-
-/// Every setting that is a flag, by heading, in the order of the help.
-const SETTINGS: &[(&str, &[Setting])] = &[
-    (
-        "Server",
-        &[
-            setting("server", Value("HOST"), "The server's name or address"),
-            setting("port", Value("NUMBER"), "Its TCP port, if not 995 with implicit TLS, else 110"),
-            setting("tls", Word, "How the line is protected: by TLS from the start, by STLS, or not at all"),
-            setting("ca-file", Value("FILE"), "Trust these certificate authorities besides the system's"),
-            setting(
-                "tls-fingerprint",
-                Value("FINGERPRINT"),
-                "Trust the certificate with this SHA-256 fingerprint, and no other",
-            ),
-            setting("tls-client-certificate", Value("FILE"), "Show this certificate chain to the server"),
-            setting("tls-client-key", Value("FILE"), "The key that belongs to it"),
-        ],
-    ),
-    (
-        "Login",
-        &[
-            setting("user", Value("NAME"), "The user's name at the server"),
-            setting(
-                "auth",
-                Word,
-                "How to log in: auto is the strongest way offered that keeps a password safe",
-            ),
-            setting(
-                "password-command",
-                Value("COMMAND"),
-                "The first line that this command prints is the password",
-            ),
-            setting("password-file", Value("FILE"), "The first line of this file is the password"),
-            setting("netrc", Perhaps("FILE"), "Look the password up in this file, or in ~/.netrc"),
-            setting("credential", Value("NAME"), "The password is in this systemd credential"),
-        ],
-    ),
-    (
-        "Delivery",
-        &[
-            setting("maildir", Value("DIRECTORY"), "Deliver to this Maildir"),
-            setting("mbox", Value("FILE"), "Deliver to this mbox file"),
-            setting("pipe", Value("COMMAND"), "Hand each message to this command, which runs in a shell"),
-            setting("time-limit", Value("DURATION"), "Stop the command when it takes longer than this"),
-            setting("parallel", Value("NUMBER"), "Run so many of these commands at once"),
-            setting("stdout", Nothing, "Write messages to standard output, as an mbox stream"),
-            setting("owner", Value("USER"), "Deliver as this user, when run as root"),
-            setting("received-header", Perhaps("true|false"), "Put a Received line on top of each message"),
-        ],
-    ),
-    (
-        "What stays on the server",
-        &[
-            setting(
-                "leave-on-server",
-                Value("true|false|LIMITS"),
-                "Leave everything, or nothing, or what limits such as days=14,newest=100 don't name",
-            ),
-            setting("max-message-size", Value("SIZE"), "Leave messages that are larger than this"),
-            setting("max-messages", Value("NUMBER"), "Retrieve so many messages at most"),
-            setting("max-bytes", Value("SIZE"), "Retrieve so much at most"),
-        ],
-    ),
-    (
-        "Fine tuning",
-        &[
-            setting("timeout", Value("DURATION"), "Give up when the server is silent for so long"),
-            setting(
-                "alert-after",
-                Value("DURATION"),
-                "With --quiet, report a failure once it has lasted this long [default: 1h]",
-            ),
-            setting(
-                "remind-after",
-                Value("DURATION"),
-                "With --quiet, report it again if it still lasts after this long [default: 7d]",
-            ),
-            setting("pipelining", Word, "Send commands without waiting for the answers before"),
-            setting("utf8", Word, "Whether messages may come with UTF-8 in their headers"),
-            setting("listing", Word, "Whether every poll takes a full listing"),
-            setting("full-listing-every", Value("DURATION"), "Take a full listing at least so often"),
-            setting("sync", Word, "How messages are brought to the disk"),
-        ],
-    ),
-];
-
-impl Args for Settings {
+// The flags of settings: each row of `config::settings` that has one.
+impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        SETTINGS.iter().fold(command, |command, (heading, settings)| {
-            command.args(settings.iter().map(|setting| setting.arg().help_heading(*heading)))
+        Heading::ALL.iter().fold(command, |command, heading| {
+            command.next_help_heading(heading.title()).args(settings::flags().filter_map(|key| {
+                key.flag.filter(|flag| flag.heading == *heading).map(|flag| argument(key, flag))
+            }))
         })
     }
 
@@ -332,50 +200,97 @@ impl Args for Settings {
     }
 }
 
-impl FromArgMatches for Settings {
+impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut settings = Self::default();
-        settings.update_from_arg_matches(matches)?;
-        Ok(settings)
+        let given = settings::flags().filter_map(|key| matches.get_many::<Self>(key.name)).flatten();
+        Ok(given.cloned().fold(Self::default(), Self::and))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        for Setting { key, .. } in SETTINGS.iter().flat_map(|(_, settings)| *settings) {
-            let values = matches.get_many::<String>(key).into_iter().flatten();
-            self.0.extend(values.map(|value| (*key, value.clone())));
-        }
+        *self = std::mem::take(self).and(Self::from_arg_matches(matches)?);
         Ok(())
     }
 }
 
-impl Setting {
-    fn arg(&self) -> Arg {
-        let arg = Arg::new(self.key).long(self.key).help(self.help);
-        // There may be several destinations; of anything else the last one counts.
-        let arg = match self.key {
-            "maildir" | "mbox" | "pipe" => arg.action(ArgAction::Append),
-            _ => arg.action(ArgAction::Set),
-        };
-        let arg = match self.takes {
-            Word => {
-                let words = Flags::keys().find(|key| key.name == self.key).map_or("", |key| key.values);
-                arg.value_name("MODE").value_parser(PossibleValuesParser::new(words.split('|')))
-            }
-            Value(kind) => arg.value_name(kind),
-            Perhaps(kind) => {
-                arg.value_name(kind).num_args(0..=1).require_equals(true).default_missing_value("true")
-            }
-            Nothing => arg.num_args(0).default_missing_value("true"),
-        };
-        match self.takes {
-            Value("FILE") | Perhaps("FILE") => arg.value_hint(clap::ValueHint::FilePath),
-            Value("DIRECTORY") => arg.value_hint(clap::ValueHint::DirPath),
-            Value("COMMAND") => arg.value_hint(clap::ValueHint::CommandString),
-            Value("HOST") => arg.value_hint(clap::ValueHint::Hostname),
-            // No files: shells offer those where nothing is said.
-            Value(_) | Perhaps(_) => arg.value_hint(clap::ValueHint::Other),
-            Word | Nothing => arg,
+fn argument(key: &'static Key, flag: Flag) -> Arg {
+    let help = match key.default {
+        Preset::Value(value) if key.values != "true|false" => format!("{} [default: {value}]", flag.help),
+        Preset::Value(_) | Preset::Depends(_) | Preset::None => flag.help.to_owned(),
+    };
+    let action = if flag.repeats { ArgAction::Append } else { ArgAction::Set };
+    let arg = Arg::new(key.name).long(key.name).help(help).action(action).value_parser(SettingParser(key));
+    let kind = match key.values {
+        "true" => return arg.num_args(0).default_missing_value("true"),
+        "true|false" => return optional(arg, key.values),
+        values if words(values).is_some() => return arg.value_name("MODE"),
+        // Tables have a short form on the command line; lists exist in files only.
+        "true|false|TABLE" => "true|false|LIMITS",
+        values => values.strip_suffix("|LIST").unwrap_or(values),
+    };
+    let (arg, kind) = match kind.strip_prefix("true|") {
+        Some(kind) if !kind.contains('|') => (optional(arg, kind), kind),
+        _ => (arg.value_name(kind), kind),
+    };
+    arg.value_hint(match kind {
+        "FILE" => clap::ValueHint::FilePath,
+        "DIRECTORY" => clap::ValueHint::DirPath,
+        "COMMAND" => clap::ValueHint::CommandString,
+        "HOST" => clap::ValueHint::Hostname,
+        // No files: shells offer those where nothing is said.
+        _ => clap::ValueHint::Other,
+    })
+}
+
+/// A value of this kind, behind an equals sign; `true` without one.
+fn optional(arg: Arg, kind: &'static str) -> Arg {
+    let arg = arg.value_name(kind).value_hint(clap::ValueHint::Other);
+    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+}
+
+/// The words that a setting takes, where it takes nothing else.
+fn words(values: &'static str) -> Option<impl Iterator<Item = &'static str>> {
+    let is_word = values.chars().all(|c| !c.is_ascii_uppercase()) && !values.starts_with("true");
+    is_word.then(|| values.split('|'))
+}
+
+/// Reads the value of a setting's flag as the configuration reads it.
+#[derive(Clone, Copy)]
+struct SettingParser(&'static Key);
+
+impl TypedValueParser for SettingParser {
+    type Value = Flags;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Flags, clap::Error> {
+        if let Some(words) = words(self.0.values) {
+            // For clap's list of the words, and its near misses.
+            PossibleValuesParser::new(words).parse_ref(command, arg, value)?;
         }
+        let text =
+            value.to_str().ok_or_else(|| clap::Error::new(ErrorKind::InvalidUtf8).with_cmd(command))?;
+        Flags::one(self.0, text).map_err(|mistake| {
+            // Not clap's own message: that quotes the value, which may be a URL with a password.
+            let mut error = clap::Error::raw(ErrorKind::ValueValidation, mistake.what);
+            if let Some(hint) = mistake.hint {
+                error.insert(HINT, ContextValue::String(hint));
+            }
+            error
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(words(self.0.values)?.map(PossibleValue::new)))
+    }
+}
+
+/// Where an error of ours keeps its hint.
+const HINT: ContextKind = ContextKind::Custom;
+
+/// The hint of an error that [`parse`] gave.
+#[must_use]
+pub fn hint(error: &clap::Error) -> Option<&str> {
+    match error.get(HINT) {
+        Some(ContextValue::String(hint)) => Some(hint),
+        _ => None,
     }
 }
 
@@ -383,8 +298,10 @@ impl Setting {
 mod tests {
     use std::time::Duration;
 
-    use super::{Arguments, Color, SETTINGS, Settings, StateVerb, Verb, command, parse};
-    use crate::config::url::Flags;
+    use super::{Arguments, Color, StateVerb, Verb, command, hint, parse};
+    use crate::account::{Deliver, PasswordSource, Pipe, PipeCommand};
+    use crate::config::locate::Environment;
+    use crate::config::{Request, for_run};
 
     fn parsed(line: &str) -> Result<Arguments, clap::Error> {
         parse(["popfetch"].into_iter().chain(line.split(' ').filter(|word| !word.is_empty())).map(Into::into))
@@ -396,14 +313,11 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_that_is_a_flag_is_one() {
-        let mut here: Vec<&str> =
-            SETTINGS.iter().flat_map(|(_, settings)| *settings).map(|s| s.key).collect();
-        let mut there: Vec<&str> = Flags::keys().map(|key| key.name).collect();
-        here.sort_unstable();
-        there.sort_unstable();
-        assert_eq!(here, there);
-        assert!(!here.contains(&"password"), "a password on the command line can be seen by every user");
+    fn no_flag_takes_a_password() {
+        let command = command();
+        let flags: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        assert!(flags.contains(&"password-file"));
+        assert!(!flags.contains(&"password"), "a password on the command line can be seen by every user");
     }
 
     #[test]
@@ -417,25 +331,46 @@ mod tests {
     }
 
     #[test]
-    fn settings_reach_the_configuration_as_they_are() {
-        let line =
-            "--server h --netrc --stdout --maildir a --maildir b --received-header=false --port 1 --port 2 x";
+    fn of_settings_the_last_one_counts_but_of_destinations_all() {
+        let line = "--server h --user u --netrc --stdout --mbox c --maildir a --maildir b --port 1 --port 2 \
+                    --received-header=false --received-header --time-limit 1m --pipe x";
         let arguments = parsed(line).unwrap();
-        let expected = [
-            ("server", "h"),
-            ("port", "2"),
-            ("netrc", "true"),
-            ("maildir", "a"),
-            ("maildir", "b"),
-            ("stdout", "true"),
-            ("received-header", "false"),
+        assert!(arguments.settings.name_server() && !arguments.settings.is_empty());
+        let request = Request { flags: arguments.settings, ..Request::default() };
+        let environment = Environment { home: Some("/home/me".into()), ..Environment::default() };
+        let account = for_run(&request, &environment).unwrap().accounts.remove(0);
+        assert_eq!((account.host.as_str(), account.port, account.received_header), ("h", 2, true));
+        assert!(matches!(account.password, PasswordSource::Netrc(_)));
+        let pipe = Pipe {
+            command: PipeCommand::Shell("x".to_owned()),
+            time_limit: Duration::from_secs(60),
+            parallel: 1,
+        };
+        let maildirs = ["a", "b"].map(|name| Deliver::Maildir(name.into()));
+        let [a, b] = maildirs;
+        let rest = [Deliver::Mbox("c".into()), Deliver::Pipe(pipe), Deliver::Stdout];
+        assert_eq!(account.deliver, [vec![a, b], rest.to_vec()].concat());
+        assert!(parsed("").unwrap().settings.is_empty());
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_the_hint_of_the_configuration() {
+        let cases = [
+            ("--port x", "error: --port: expected a whole number, found \"x\"", None),
+            ("--port 0", "error: --port: 0 is not a number from 1 to 65535", None),
+            ("--max-bytes 25Q", "error: --max-bytes: \"25Q\" is not a size", Some("a number with K, M or G")),
+            ("--leave-on-server days=x", "error: --days: expected a whole number", None),
+            ("--leave-on-server day=1", "error: --leave-on-server: expected true, false or limits", None),
+            ("--server pop://u:hunter2@h", "error: --server: this is a URL", Some("the host alone")),
         ];
-        assert_eq!(arguments.settings, Settings(expected.map(|(k, v)| (k, v.to_owned())).to_vec()));
-        assert_eq!(arguments.accounts, ["x"]);
-        let flags = arguments.settings.flags().unwrap();
-        assert!(flags.name_server() && !flags.is_empty());
-        assert!(parsed("").unwrap().settings.flags().unwrap().is_empty());
-        assert!(parsed("--port x").unwrap().settings.flags().is_err());
+        for (line, what, remedy) in cases {
+            let error = parsed(line).unwrap_err();
+            let shown = error.to_string();
+            assert!(shown.starts_with(what) && !shown.contains("hunter2"), "{line}: {shown}");
+            let found = hint(&error).unwrap_or_default();
+            assert!(found.contains(remedy.unwrap_or_default()), "{line}: {found}");
+            assert_eq!(hint(&error).is_some(), remedy.is_some(), "{line}");
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn answer_to(answer: &clap::Error, environment: &Environment) -> exit::ExitCode 
     if answer.use_stderr() {
         let printer = Printer::new(wants_color(Color::Auto, environment, io::stderr().is_terminal()));
         let text = text.to_string();
-        printer.complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end(), None);
+        printer.complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end(), args::hint(answer));
         return exit::ExitCode::Usage;
     }
     let printer = Printer::new(false);

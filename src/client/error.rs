@@ -7,7 +7,7 @@ use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG, TRY_AGAIN};
 use crate::protocol::auth::{AuthError, Method, Refusal};
 use crate::protocol::response::ResponseCode;
-use crate::protocol::sasl::SaslError;
+use crate::protocol::sasl::{SaslError, TokenFailure};
 use crate::types::MessageNumber;
 
 /// Why a session failed.
@@ -106,7 +106,7 @@ pub enum Error {
         source: SaslError,
     },
     /// The login was refused; [`Refusal`] has the causes.
-    #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), status.as_ref().map(|s| format!(" ({s})")).unwrap_or_default())]
+    #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), token.as_ref().map(|token| format!(" ({token})")).unwrap_or_default())]
     LoginRefused {
         /// Which server.
         server: String,
@@ -116,8 +116,8 @@ pub enum Error {
         meaning: Refusal,
         /// Its words, fit to print.
         text: String,
-        /// What an OAuth server said of the token.
-        status: Option<String>,
+        /// Why an OAuth server refused the token.
+        token: Option<TokenFailure>,
         /// Whether anything was sent that depends on the secret.
         secret_sent: bool,
         /// Whether it says that another session holds the maildrop.

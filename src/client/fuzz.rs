@@ -68,7 +68,7 @@ fn session(port: u16) -> Option<()> {
         auth: Auth::UserPass,
         strongest_ever: None,
         pipelining: true,
-        ahead: None,
+        prefetch: None,
         flight: Flight::Two,
     };
     let mut client = Client::open(&call).ok()?.login(&login).ok()?;
@@ -78,7 +78,7 @@ fn session(port: u16) -> Option<()> {
     let numbers: Vec<MessageNumber> = (1..=MESSAGES).filter_map(MessageNumber::new).collect();
     for number in &numbers {
         client.retrieve(*number).ok()?;
-        client.identify(*number).ok()?;
+        client.unique_id_of(*number).ok()?;
     }
     let mut ended: Vec<MessageNumber> = Vec::new();
     while client.outstanding() > 0 {
@@ -101,7 +101,7 @@ fn session(port: u16) -> Option<()> {
             _ => {}
         }
     }
-    let _ = client.quit(true);
+    let _ = client.quit();
     Some(())
 }
 

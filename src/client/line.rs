@@ -11,7 +11,7 @@ use crate::connection::{Connection, Pace, Patience, Wake};
 use crate::protocol::command::Command;
 use crate::protocol::error::Awaiting;
 use crate::protocol::redact::Redactor;
-use crate::protocol::session::{Event, Sent, Session};
+use crate::protocol::session::{Event, Reply, ResponseCode, Sent, Session};
 
 /// Servers end a session after ten minutes of silence (RFC 1939 §3), some after five.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
@@ -42,8 +42,21 @@ pub enum Next {
     Stopped,
 }
 
-/// Who is told the dialogue, line by line: `C: …`, `S: …`, fit to print, secrets hidden.
+/// Gets the dialogue, line by line: `C: …`, `S: …`, fit to print, secrets hidden.
 pub type Dialogue = Arc<dyn Fn(String) + Send + Sync>;
+
+/// A single-line answer, taken out of the buffer.
+pub(super) struct Answer {
+    pub(super) ok: bool,
+    pub(super) code: Option<ResponseCode>,
+    pub(super) text: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn of(reply: Reply<'_>) -> Self {
+        Self { ok: reply.ok, code: reply.code, text: reply.text.to_vec() }
+    }
+}
 
 /// A session and its connection.
 pub(super) struct Line {
@@ -130,6 +143,18 @@ impl Line {
     pub(super) fn event(&mut self) -> Result<(), Error> {
         while self.next(None, None)? != Next::Event {}
         Ok(())
+    }
+
+    /// The single-line answer to `to`.
+    pub(super) fn answer(&mut self, to: Sent) -> Result<Answer, Error> {
+        loop {
+            self.event()?;
+            match self.session.event() {
+                Event::Reply { to: answered, reply } if answered == to => return Ok(Answer::of(reply)),
+                Event::Farewell(reply) => return Err(self.farewell(reply.text)),
+                _ => {}
+            }
+        }
     }
 
     pub(super) fn next(

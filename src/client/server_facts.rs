@@ -1,4 +1,4 @@
-//! What a server says of itself: the greeting, and what it can do (RFC 1939 §4; RFC 2449 §5).
+//! What a server reports of itself: the greeting, and what it can do (RFC 1939 §4; RFC 2449 §5).
 
 use super::error::Error;
 use super::line::Line;
@@ -7,11 +7,32 @@ use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::session::Event;
 
-/// Reads the greeting; its timestamp, if it has one that may be answered.
-pub(super) fn greeting(line: &mut Line) -> Result<Option<ApopChallenge>, Error> {
+/// What a server has reported of itself before the login.
+#[derive(Debug)]
+pub struct ServerFacts {
+    /// The text of its greeting, fit to print.  It came before STLS, and so perhaps from another than the server.
+    pub greeting: String,
+    /// What it offers before login, or offered not long ago; `None` where it has no `CAPA`.
+    pub capabilities: Option<Capabilities>,
+    /// Whether the capabilities were asked for in this session, and not remembered.
+    pub asked: bool,
+}
+
+/// A greeting.
+pub(super) struct Greeting {
+    /// Its text, fit to print.
+    pub(super) text: String,
+    /// Its timestamp, if it has one that may be answered.
+    pub(super) apop: Option<ApopChallenge>,
+}
+
+/// Reads the greeting.
+pub(super) fn greeting(line: &mut Line) -> Result<Greeting, Error> {
     line.event()?;
     match line.session.event() {
-        Event::Greeting(reply) if reply.ok => Ok(ApopChallenge::from_greeting(reply.text)),
+        Event::Greeting(reply) if reply.ok => {
+            Ok(Greeting { text: line.shown(reply.text), apop: ApopChallenge::from_greeting(reply.text) })
+        }
         Event::Greeting(reply) => Err(Error::GreetingRefused {
             server: line.server.clone(),
             code: reply.code,
@@ -21,7 +42,7 @@ pub(super) fn greeting(line: &mut Line) -> Result<Option<ApopChallenge>, Error> 
     }
 }
 
-/// What the server says it can do in this state; `None` where it has no `CAPA`.
+/// What the server offers in this state; `None` where it has no `CAPA`.
 pub(super) fn capabilities(line: &mut Line) -> Result<Option<Capabilities>, Error> {
     line.send(Command::Capa)?;
     read_capabilities(line)

@@ -55,7 +55,7 @@ fn log_in(port: u16, timeout: Duration, stop: &Stop) -> Result<Client<Transactio
         auth: Auth::UserPass,
         strongest_ever: None,
         pipelining: false,
-        ahead: None,
+        prefetch: None,
         flight: Flight::Two,
     };
     Client::open(&call)?.login(&login)

@@ -10,13 +10,14 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::keys;
+use super::settings;
 use crate::access;
+use crate::account::NotOneLine;
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::text::printable;
 
-/// Why there is no configuration, account or password.
+/// Why there is no configuration, or no account.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A value in the file has no meaning: typically an unknown key, a misspelt word, or broken TOML.
@@ -33,28 +34,10 @@ pub enum ConfigError {
         /// What is wrong.
         mistake: Mistake,
     },
-    /// The configuration, or a file of secrets, is missing, unreadable, or open to others.
+    /// The configuration is missing, unreadable, or open to others.
     #[error("{}", mistake.what)]
     FileUnusable {
         /// What is wrong, naming the file.
-        mistake: Mistake,
-    },
-    /// No password is available: typically its command failed, or there is no terminal for a prompt.
-    #[error("no password to be had: {}", mistake.what)]
-    PasswordMissing {
-        /// Why not.
-        mistake: Mistake,
-    },
-    /// A signal came while a program or you were asked for the password.
-    #[error("stopped by a signal while {waiting_for}")]
-    Stopped {
-        /// What was waited for.
-        waiting_for: &'static str,
-    },
-    /// There is a password, but none that can be sent: typically it holds a line break.
-    #[error("{}", mistake.what)]
-    PasswordUnusable {
-        /// Why not.
         mistake: Mistake,
     },
 }
@@ -75,11 +58,6 @@ impl ConfigError {
     pub(super) fn file(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::FileUnusable { mistake: Mistake::new(what).hint(hint) }
     }
-
-    /// No password.
-    pub(super) fn no_password(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::PasswordMissing { mistake: Mistake::new(what).hint(hint) }
-    }
 }
 
 impl Problem for ConfigError {
@@ -87,22 +65,15 @@ impl Problem for ConfigError {
         match self {
             Self::FileWrong { mistake, .. }
             | Self::ArgumentsWrong { mistake }
-            | Self::FileUnusable { mistake }
-            | Self::PasswordMissing { mistake }
-            | Self::PasswordUnusable { mistake } => mistake.hint.as_deref().map(Cow::Borrowed),
-            Self::Stopped { .. } => None,
+            | Self::FileUnusable { mistake } => mistake.hint.as_deref().map(Cow::Borrowed),
         }
     }
 
-    /// 64 for what stands on the command line, 77 where there is no password, 75 after a signal, else 78.
+    /// 64 for what stands on the command line, else 78.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::ArgumentsWrong { .. } => ExitCode::Usage,
-            Self::PasswordMissing { .. } => ExitCode::Refused,
-            Self::Stopped { .. } => ExitCode::Later,
-            Self::FileWrong { .. } | Self::FileUnusable { .. } | Self::PasswordUnusable { .. } => {
-                ExitCode::Configuration
-            }
+            Self::FileWrong { .. } | Self::FileUnusable { .. } => ExitCode::Configuration,
         }
     }
 }
@@ -125,6 +96,12 @@ impl Mistake {
     /// The same with one.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl From<NotOneLine> for Mistake {
+    fn from(e: NotOneLine) -> Self {
+        Self::new(e.to_string())
     }
 }
 
@@ -251,7 +228,10 @@ fn shown_part<'a>(before: &str, line: &'a str) -> Option<&'a str> {
         "deliver" | "leave-on-server" => !value.contains("pass"),
         "user" => !["pass", "="].iter().any(|part| value.contains(part)),
         // A URL where a host belongs may hold a password, and so may an inline table or a second setting.
-        _ => keys::is_public(name) && !["pass", "://", "@", "{", "="].iter().any(|part| value.contains(part)),
+        _ => {
+            settings::is_public(name)
+                && !["pass", "://", "@", "{", "="].iter().any(|part| value.contains(part))
+        }
     };
     if harmless { Some(line) } else { line.get(..head.len().saturating_add(1)) }
 }

@@ -4,14 +4,11 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::Metadata;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use super::error::{ConfigError, Mistake, quoted, shown_path};
-use crate::access::{self, Owner};
-use crate::secret::Secret;
+use super::error::{ConfigError, Mistake, quoted};
 
 /// What the process was born into, read once.
 #[derive(Clone, Default)]
@@ -140,68 +137,9 @@ fn no_home() -> ConfigError {
     ConfigError::file("there is no home directory", "set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME")
 }
 
-/// Reads a file of secrets, up to `limit` octets; with the rights of `owner`, if there is one, unless it's root's own.
-///
-/// # Errors
-/// Missing, unreadable, too large, or open to others.
-pub(super) fn read_private(
-    path: &Path,
-    what: &str,
-    limit: u64,
-    owner: Option<&Owner>,
-) -> Result<Secret, ConfigError> {
-    let (content, metadata) = read_as(path, what, limit, owner)?;
-    access::check_private(path, &metadata, owner)?;
-    Ok(content)
-}
-
-/// As [`read`], with the rights of `owner` where root can't be sure of the path: a user could lay a link there to a file
-/// that only root can read.
-///
-/// # Errors
-/// As for [`read`].
-pub(super) fn read_as(
-    path: &Path,
-    what: &str,
-    limit: u64,
-    owner: Option<&Owner>,
-) -> Result<(Secret, Metadata), ConfigError> {
-    let _acting = access::act(owner.filter(|_| access::check_path(path).is_err()))?;
-    read(path, what, limit)
-}
-
-/// Reads a file that may hold secrets, up to `limit` octets, and tells what was opened (not what has that name now).
-///
-/// # Errors
-/// Missing, unreadable, no regular file, or too large.
-pub(super) fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), ConfigError> {
-    let shown = shown_path(path);
-    let unreadable = |e: io::Error| {
-        let hint = match e.kind() {
-            io::ErrorKind::NotFound => "create it, or correct the path",
-            io::ErrorKind::PermissionDenied => "it must be readable for the user that runs popfetch",
-            _ => "it must be a regular file that can be read; a program's output can be a password-command",
-        };
-        ConfigError::file(format!("cannot read {what} {shown}: {e}"), hint)
-    };
-    let (file, metadata) = access::open_regular(path).map_err(unreadable)?;
-    // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
-    let room = metadata.len().min(limit).saturating_add(64);
-    let mut content = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
-    file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(unreadable)?;
-    let content = Secret::new(content);
-    if u64::try_from(content.expose().len()).is_ok_and(|octets| octets <= limit) {
-        return Ok((content, metadata));
-    }
-    Err(ConfigError::file(
-        format!("{what} {shown} is larger than {}", crate::text::size(limit)),
-        "is it the right file?",
-    ))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Environment, read_private};
+    use super::Environment;
     use crate::problem::Problem as _;
     use std::path::{Path, PathBuf};
 
@@ -244,24 +182,6 @@ mod tests {
                 "{text}"
             );
         }
-    }
-
-    #[test]
-    fn what_is_missing_or_endless_is_said() {
-        let missing = read_private(Path::new("/nowhere/p"), "password-file", 10, None).unwrap_err();
-        assert!(
-            missing.to_string().starts_with("cannot read password-file /nowhere/p: No such file"),
-            "{missing}"
-        );
-        assert_eq!(missing.exit_code().number(), 78);
-        let home = tempfile::tempdir().unwrap();
-        let large = home.path().join("large");
-        std::fs::write(&large, "x".repeat(11)).unwrap();
-        let large = super::read(&large, "password-file", 10).unwrap_err();
-        assert!(large.to_string().contains("larger than 10 octets"), "{large}");
-        let endless = super::read(Path::new("/dev/zero"), "password-file", 10).unwrap_err();
-        assert!(endless.to_string().contains("not a regular file"), "{endless}");
-        assert!(super::read(Path::new("/"), "netrc", 10).is_err());
     }
 
     #[test]

@@ -1,27 +1,29 @@
-//! Configuration: from a file, flags and URLs to [`Account`]s that are valid and complete; and the passwords they name.
+//! Configuration: from a file, flags and URLs to [`Account`]s that are valid and complete.
 //!
 //! ```text
-//! file.rs   TOML as written ─┐
-//! url.rs    URLs, flags ─────┴─► layers ─► resolve.rs: meaning, defaults, what goes together ─► account.rs
+//! settings.rs  every setting: key, type, default, flag, documentation
+//!
+//! file.rs      TOML ───────┐
+//! flags.rs     flags ──────┼─► tables in layers ─► resolve.rs: paths, defaults, what goes together ─► Account
+//! url.rs       POP URLs ───┘
 //! ```
 //!
-//! A layer fills the gaps of the one above: flags over `[accounts.NAME]` over `[defaults]`.  Settings keep their place
-//! until they have a meaning, so that every error points at what the user wrote.  `keys.rs` is the list of all keys.
+//! A layer fills the gaps of the one above: flags over `[accounts.NAME]` over `[defaults]` over the defaults of
+//! `settings.rs`.  Settings keep their place until they are resolved, so that every error points at what the user wrote.
 //!
 //! Nothing here speaks to a server, and only `locate.rs` reads the environment.
 
 mod error;
-pub mod file;
-pub mod fingerprint;
-pub mod keys;
+mod file;
+mod flags;
 pub mod locate;
-mod netrc;
-pub mod password;
+mod names;
 mod resolve;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 mod units;
-pub mod url;
+mod url;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -29,12 +31,15 @@ use std::path::{Path, PathBuf};
 use crate::account::{Account, Deliver, Retention};
 pub use error::{ConfigError, Fault, Location, Mistake, Place};
 use error::{nearest, quoted, shown_path};
-use file::{AccountTable, Setting};
+pub use flags::Flags;
 use locate::Environment;
+pub use names::host;
+use names::{Host, User};
 use resolve::Context;
-pub use resolve::host;
+use settings::{AccountTable, DestinationTable, Setting, SharedTable, Table as _};
 pub use units::duration;
-use url::{Flags, PopUrl};
+use url::PopUrl;
+use value::{DirectoryName, FileName};
 
 use crate::access;
 use crate::secret::Secret;
@@ -100,15 +105,16 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// The accounts of these names, in this order; all of them when there are no names.
-    ///
-    /// # Errors
-    /// A usage error for a name that isn't there, with those that are like it.
-    pub fn select(self, names: &[String]) -> Result<Self, ConfigError> {
-        let known: Vec<&str> = self.accounts.iter().map(|account| account.name.as_str()).collect();
-        let wanted = positions(names, &known)?;
-        let accounts = wanted.into_iter().filter_map(|at| self.accounts.get(at).cloned()).collect();
-        Ok(Self { accounts, ..self })
+    /// No account yet.
+    fn new(shared: SharedTable) -> Result<Self, Fault> {
+        let shared = shared.or(SharedTable::presets()?);
+        let number = |setting: Option<Setting<value::Number<usize, _>>>| setting.map_or(1, |s| s.value.0);
+        Ok(Self {
+            accounts: Vec::new(),
+            connections: number(shared.connections),
+            connections_per_server: number(shared.connections_per_server),
+            warnings: Vec::new(),
+        })
     }
 }
 
@@ -140,7 +146,7 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         return Err(ConfigError::arguments(what, "leave one of them out"));
     }
     let mut configuration = if from_flags || (names.is_empty() && !urls.is_empty()) {
-        Configuration::default()
+        Configuration::new(SharedTable::default()).map_err(argument)?
     } else {
         let path = match &request.file {
             Some(path) => environment.current_directory.join(path),
@@ -215,12 +221,6 @@ pub fn check_json(account: &Account) -> Result<(), ConfigError> {
     Ok(())
 }
 
-impl Default for Configuration {
-    fn default() -> Self {
-        Self { accounts: Vec::new(), connections: 16, connections_per_server: 4, warnings: Vec::new() }
-    }
-}
-
 /// A file that has been read and has the shape of a configuration.
 struct Loaded<'a> {
     path: &'a Path,
@@ -245,7 +245,7 @@ impl<'a> Loaded<'a> {
             let hint = if e.hint.ends_with(&word) { format!("chmod 600 {word}") } else { e.hint };
             ConfigError::file(format!("others could make popfetch run programs: {}", e.what), hint)
         })?;
-        let (text, metadata) = locate::read(path, "configuration", LARGEST_FILE)?;
+        let (text, metadata) = access::read(path, "configuration", LARGEST_FILE)?;
         let file = parse(path, text.expose())?;
         let holds_password = |table: &AccountTable| table.password.is_some();
         if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
@@ -293,13 +293,7 @@ fn parse(path: &Path, octets: &[u8]) -> Result<file::File, ConfigError> {
 /// Everything in a file, without any flags.
 fn resolved(file: &file::File, context: Context<'_>) -> Result<Configuration, Fault> {
     check_defaults(&file.defaults, context)?;
-    let mut configuration = Configuration::default();
-    if let Some(connections) = connections(file.connections.as_ref())? {
-        configuration.connections = connections;
-    }
-    if let Some(connections) = connections(file.connections_per_server.as_ref())? {
-        configuration.connections_per_server = connections;
-    }
+    let mut configuration = Configuration::new(file.shared.clone())?;
     for (name, table) in &file.accounts {
         check_name(&name.value).map_err(|mistake| Fault::new(name.place.clone(), mistake))?;
         one_source(table)?;
@@ -323,27 +317,21 @@ fn resolved(file: &file::File, context: Context<'_>) -> Result<Configuration, Fa
 
 /// A mistake in `[defaults]` is one even if no account inherits it: they are tried on an account that lacks nothing.
 fn check_defaults(defaults: &AccountTable, context: Context<'_>) -> Result<(), Fault> {
+    fn setting<T>(key: &'static str, value: T) -> Option<Setting<T>> {
+        Some(Setting { value, key, place: Place::Flag })
+    }
     one_source(defaults)?;
-    let setting = |key, value: &str| Some(Setting { value: value.to_owned(), key, place: Place::Flag });
-    let destination = file::DestinationTable { maildir: setting("maildir", "/"), ..Default::default() };
+    let maildir = setting("maildir", DirectoryName("/".to_owned()));
+    let destination = DestinationTable { maildir, ..DestinationTable::default() };
     let whole = AccountTable {
-        server: setting("server", "localhost"),
-        user: setting("user", "user"),
-        deliver: Some(Setting {
-            value: vec![(Place::Flag, destination)],
-            key: "deliver",
-            place: Place::Flag,
-        }),
-        tls_client_certificate: setting("tls-client-certificate", "/"),
-        tls_client_key: setting("tls-client-key", "/"),
+        server: setting("server", Host("localhost".to_owned())),
+        user: setting("user", User("user".to_owned())),
+        deliver: setting("deliver", vec![(Place::Flag, destination)]),
+        tls_client_certificate: setting("tls-client-certificate", FileName("/".to_owned())),
+        tls_client_key: setting("tls-client-key", FileName("/".to_owned())),
         ..AccountTable::default()
     };
     resolve::values("defaults", &Place::File(0..0), &defaults.clone().or(whole), context).map(drop)
-}
-
-fn connections(setting: Option<&Setting<i64>>) -> Result<Option<usize>, Fault> {
-    // Each is a thread and a few descriptors.
-    setting.map(|s| resolve::number(s.value, 1, 1000).map_err(|mistake| s.fault(mistake))).transpose()
 }
 
 /// Refuses two sources of a password in one table: which one counts would be a guess.
@@ -381,10 +369,14 @@ fn check_name(name: &str) -> Result<(), Mistake> {
 
 /// An account from the command line is called by its mailbox.
 fn argued_account(table: &AccountTable, place: &Place, context: Context<'_>) -> Result<Account, ConfigError> {
-    let wrong = |fault: Fault| ConfigError::ArgumentsWrong { mistake: fault.mistake };
-    one_source(table).map_err(wrong)?;
-    let account = resolve::account("", place, table, context).map_err(wrong)?;
+    one_source(table).map_err(argument)?;
+    let account = resolve::account("", place, table, context).map_err(argument)?;
     Ok(Account { name: format!("{}@{}", account.user, account.host), ..account })
+}
+
+/// A mistake on the command line.
+fn argument(fault: Fault) -> ConfigError {
+    ConfigError::ArgumentsWrong { mistake: fault.mistake }
 }
 
 /// Two accounts whose ledger would be the same.
@@ -434,12 +426,11 @@ fn shown_argument(arguments: &[String]) -> String {
     }
 }
 
-/// For fuzzers: any octets as a configuration file, a URL and a netrc file.  None may panic, whatever they are.
+/// For fuzzers: any octets as a configuration file and a URL.  None may panic, whatever they are.
 pub fn fuzz_config(octets: &[u8]) {
     let environment = Environment::default();
     let path = Path::new("config.toml");
     let context = Context { environment: &environment, folder: path };
-    let _ = netrc::find(octets, "user", |machine| host(machine).is_ok_and(|host| host == "localhost"));
     let outcome = parse(path, octets).and_then(|file| {
         let text = std::str::from_utf8(octets).unwrap_or_default();
         resolved(&file, context).map_err(|fault| fault.into_error(path, text))

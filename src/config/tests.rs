@@ -2,7 +2,6 @@
 
 mod arguments;
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{Permissions, set_permissions, write};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,11 +10,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::file::{AccountTable, DestinationTable, RetentionTable};
-use super::keys::{DESTINATION_KEYS, KEYS, RETENTION_KEYS};
 use super::locate::Environment;
-use super::url::Flags;
-use super::{ConfigError, Configuration, Request, for_run, fuzz_config, load};
+use super::settings::{self, ACCOUNT_KEYS, DESTINATION_KEYS, Key, Preset, RETENTION_KEYS, SHARED_KEYS};
+use super::{ConfigError, Configuration, Flags, Request, for_run, fuzz_config, load};
 use crate::account::*;
 use crate::problem::Problem as _;
 use crate::types::Octets;
@@ -63,7 +60,9 @@ impl Home {
         };
         request.accounts = accounts.iter().map(|&a| a.to_owned()).collect();
         for (name, value) in flags {
-            request.flags.give(name, value)?;
+            let key = settings::flags().find(|key| key.name == *name).unwrap();
+            let one = Flags::one(key, value).map_err(|mistake| ConfigError::ArgumentsWrong { mistake })?;
+            request.flags = request.flags.and(one);
         }
         for_run(&request, &self.environment())
     }
@@ -367,8 +366,8 @@ fn destinations_that_mean_nothing() {
         ("[\"~/Mail\"]", "deliver: expected a table such as"),
         ("{ maildir = \"a\", mbox = \"b\" }", "deliver: a destination is only one of maildir"),
         ("{ stdout = false }", "stdout: there is no destination"),
-        ("{ pipe = [] }", "pipe: there is no program"),
-        ("{ pipe = [\"\"] }", "pipe: there is no program"),
+        ("{ pipe = [] }", "pipe: there is no command"),
+        ("{ pipe = [\"\"] }", "pipe: there is no command"),
         ("{ pipe = \"\" }", "pipe: there is no command"),
         ("{ pipe = \"x\", parallel = 0 }", "parallel: 0 is not a number from 1 to 256"),
         ("{ pipe = \"x\", time-limit = \"0m\" }", "time-limit: it must be more than 0"),
@@ -425,12 +424,11 @@ fn one_mailbox_is_one_account() {
 #[test]
 fn accounts_are_chosen_by_name() {
     let home = Home::new();
-    let text = format!("{LEAST}{}", LEAST.replace("work", "home").replace("\"me\"", "\"you\""));
-    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    let chosen = home.load(&text).unwrap().select(&names(&["home", "work", "home"])).unwrap();
+    home.write(&format!("{LEAST}{}", LEAST.replace("work", "home").replace("\"me\"", "\"you\"")), 0o600);
+    let chosen = home.run(&["home", "work", "home"], &[]).unwrap();
     assert_eq!(chosen.accounts.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["home", "work"]);
     for (name, hint) in [("wrok", "did you mean \"work\"?"), ("zzz", "the accounts are \"work\", \"home\"")] {
-        let error = home.load(&text).unwrap().select(&names(&[name])).unwrap_err();
+        let error = home.run(&[name], &[]).unwrap_err();
         assert_eq!(error.exit_code().number(), 64);
         assert_eq!(error.shown(), format!("there is no account \"{name}\"\n\nhint: {hint}"));
     }
@@ -476,34 +474,52 @@ fn files_that_cannot_be_read() {
     assert_eq!(error.exit_code().number(), 78);
 }
 
+/// A file whose one account, or `[defaults]`, has this setting.
+fn with_setting(keys: &[Key], name: &str, value: &str) -> String {
+    let bare = value.parse::<i64>().is_ok() || matches!(value, "true" | "false");
+    let line = if bare { format!("{name} = {value}") } else { format!("{name} = \"{value}\"") };
+    if keys == DESTINATION_KEYS {
+        let pipe = if matches!(name, "time-limit" | "parallel") { "pipe = \"x\", " } else { "" };
+        LEAST.replace("maildir = \"~/Mail\"", &format!("{pipe}{line}"))
+    } else if keys == SHARED_KEYS {
+        format!("[defaults]\n{line}\n{LEAST}")
+    } else if line == "tls = \"none\"" {
+        format!("{LEAST}{line}\n")
+    } else {
+        format!("{LEAST}tls-client-certificate = \"/c\"\ntls-client-key = \"/k\"\n{line}\n")
+    }
+}
+
 #[test]
-fn keys_are_complete() {
-    let names = |keys: &[super::keys::Key]| keys.iter().map(|key| key.name).collect::<BTreeSet<_>>();
-    let read = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<_>>();
-    let own = ["connections", "connections-per-server"];
-    assert_eq!(names(KEYS), &read(AccountTable::NAMES) | &read(&own));
-    assert_eq!(names(RETENTION_KEYS), read(RetentionTable::NAMES));
-    assert_eq!(names(DESTINATION_KEYS), read(DestinationTable::NAMES));
-    for key in KEYS.iter().chain(RETENTION_KEYS).chain(DESTINATION_KEYS) {
-        assert!(!key.values.is_empty() && key.text.ends_with('.'), "{}", key.name);
-        assert_eq!(key.in_defaults_only, own.contains(&key.name));
-        // Each literal that the table promises is taken, and so is the default.
-        let home = Home::new();
-        let literals = key.values.split('|').filter(|value| value.chars().all(|c| !c.is_ascii_uppercase()));
-        for value in literals.chain([key.default]).filter(|value| !value.is_empty() && !value.contains(' ')) {
-            let bare = value.parse::<i64>().is_ok() || matches!(value, "true" | "false");
-            let line =
-                format!("{} = {}", key.name, if bare { value.to_owned() } else { format!("\"{value}\"") });
-            let text = if DESTINATION_KEYS.contains(key) {
-                let pipe = if matches!(key.name, "time-limit" | "parallel") { "pipe = \"x\", " } else { "" };
-                LEAST.replace("maildir = \"~/Mail\"", &format!("{pipe}{line}"))
-            } else if key.in_defaults_only {
-                format!("[defaults]\n{line}\n{LEAST}")
-            } else {
-                format!("{LEAST}tls-client-certificate = \"/c\"\ntls-client-key = \"/k\"\n{line}\n")
+fn every_word_that_the_manual_names_is_taken() {
+    let home = Home::new();
+    for keys in [ACCOUNT_KEYS, SHARED_KEYS, RETENTION_KEYS, DESTINATION_KEYS] {
+        for key in keys {
+            assert!(!key.values.is_empty() && key.text.ends_with('.'), "{}", key.name);
+            let words = key.values.split('|').filter(|value| value.chars().all(|c| !c.is_ascii_uppercase()));
+            for word in words {
+                let text = with_setting(keys, key.name, word);
+                home.load(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_default_that_is_written_out_changes_nothing() {
+    let home = Home::new();
+    let plain = with_setting(ACCOUNT_KEYS, "tls", "implicit");
+    for keys in [ACCOUNT_KEYS, SHARED_KEYS, DESTINATION_KEYS] {
+        for key in keys {
+            let Preset::Value(value) = key.default else { continue };
+            let text = with_setting(keys, key.name, value);
+            let without = match keys {
+                DESTINATION_KEYS => LEAST.replace("maildir = \"~/Mail\"", "pipe = \"x\""),
+                SHARED_KEYS => LEAST.to_owned(),
+                _ => plain.clone(),
             };
-            let text = if line == "tls = \"none\"" { format!("{LEAST}{line}\n") } else { text };
-            home.load(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            let [with, without] = [text, without].map(|text| format!("{:?}", home.load(&text).unwrap()));
+            assert_eq!(with, without, "{}", key.name);
         }
     }
 }
@@ -518,7 +534,7 @@ fn a_fingerprint_changes_with_the_settings_and_holds_no_secret() {
         let changed = std::time::UNIX_EPOCH + Duration::from_secs(u64::from(key));
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
         let account = only(load(&path, &home.environment()).unwrap());
-        super::fingerprint::fingerprint(&account, &home.environment(), &[key; 32])
+        crate::credentials::fingerprint(&account, &home.environment(), &[key; 32])
     };
     let fingerprint = |text: &str| with(text, 1);
     let plain = fingerprint(LEAST);
@@ -559,10 +575,10 @@ proptest! {
 
     /// Lines that look like a configuration get further than noise does.
     #[test]
-    fn no_settings_make_it_panic(settings in proptest::collection::vec((0..KEYS.len(), value()), 0..8)) {
+    fn no_settings_make_it_panic(settings in proptest::collection::vec((0..ACCOUNT_KEYS.len(), value()), 0..8)) {
         let mut text = LEAST.to_owned();
         for (key, value) in settings {
-            writeln!(text, "{} = {value}", KEYS[key].name).unwrap();
+            writeln!(text, "{} = {value}", ACCOUNT_KEYS[key].name).unwrap();
         }
         fuzz_config(text.as_bytes());
     }

@@ -1,100 +1,24 @@
-//! Accounts from the command line: POP URLs (RFC 2384; docs/protocol.md §6) and flags, into the same table as the
-//! file's.
+//! Accounts as POP URLs (RFC 2384; docs/protocol.md §6), into the same table as the file's.
+//!
+//! By hand and not by a crate for URLs: `user;AUTH=` has a meaning here, a password must not reach an error, and errors
+//! say what a POP URL looks like.
 
-use super::error::{ConfigError, Mistake, Place, nearest, quoted};
-use super::file::{AccountTable, DestinationTable, Setting};
-use super::keys::{self, DESTINATION_KEYS, KEYS, Key};
-use super::resolve;
+use super::error::{ConfigError, Mistake, Place, quoted};
+use super::flags::Flags;
+use super::names::{Host, User};
+use super::settings::{AccountTable, Setting, Table as _};
+use super::value::Number;
+use crate::account::{Auth, Tls, Word as _, one_line};
 use crate::secret::Secret;
-
-/// What flags say of an account: every key that [`keys::Key::is_flag`], by its name.
-#[derive(Debug, Clone, Default)]
-pub struct Flags {
-    table: AccountTable,
-    // Options of --pipe, wherever they stand on the command line.
-    pipe_options: DestinationTable,
-}
-
-impl Flags {
-    /// The flags there are, in the order of the manual.
-    pub fn keys() -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().chain(DESTINATION_KEYS).filter(|key| key.is_flag)
-    }
-
-    /// Takes one flag, without its dashes.  Destinations (`maildir`, `mbox`, `pipe`, `stdout`) may be given repeatedly;
-    /// of other flags the last one counts.
-    ///
-    /// # Errors
-    /// A usage error: no such flag, or a value of another shape.  What a value means is seen when the account is made.
-    pub fn give(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
-        let Some(key) = Self::keys().find(|key| key.name == name) else {
-            let hint = match nearest(name, Self::keys().map(|key| key.name)) {
-                Some(near) => format!("did you mean --{near}?"),
-                None => "popfetch --help lists the flags".to_owned(),
-            };
-            return Err(ConfigError::arguments(format!("there is no flag --{}", shown(name)), hint));
-        };
-        let result = if keys::find(KEYS, name).is_some() {
-            self.table.set_text(key.name, value, Place::Flag)
-        } else if matches!(key.name, "time-limit" | "parallel") {
-            self.pipe_options.set_text(key.name, value, Place::Flag)
-        } else {
-            let mut destination = DestinationTable::default();
-            destination.set_text(key.name, value, Place::Flag).map(|()| {
-                let none = || Setting { value: Vec::new(), key: "deliver", place: Place::Flag };
-                self.table.deliver.get_or_insert_with(none).value.push((Place::Flag, destination));
-            })
-        };
-        result.map_err(|fault| ConfigError::ArgumentsWrong { mistake: fault.mistake })
-    }
-
-    /// Whether no flag was given.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.pipe_options.is_empty()
-    }
-
-    /// Whether they describe an account of their own.
-    #[must_use]
-    pub fn name_server(&self) -> bool {
-        self.table.server.is_some()
-    }
-
-    /// The settings.
-    ///
-    /// # Errors
-    /// Options of `--pipe` without it.
-    pub(super) fn table(&self) -> Result<AccountTable, ConfigError> {
-        let mut table = self.table.clone();
-        if self.pipe_options.is_empty() {
-            return Ok(table);
-        }
-        let mut pipes = 0_u32;
-        for (_, destination) in table.deliver.iter_mut().flat_map(|deliver| deliver.value.iter_mut()) {
-            if destination.pipe.is_some() {
-                *destination = destination.clone().or(self.pipe_options.clone());
-                pipes = pipes.saturating_add(1);
-            }
-        }
-        if pipes == 0 {
-            return Err(ConfigError::arguments(
-                "--time-limit and --parallel belong to --pipe",
-                "add --pipe COMMAND",
-            ));
-        }
-        Ok(table)
-    }
-}
 
 /// An account in a URL.
 #[derive(Debug, Clone)]
-pub struct PopUrl {
+pub(super) struct PopUrl {
     table: AccountTable,
 }
 
 /// Whether an argument is meant as a URL and not as an account's name.
-#[must_use]
-pub fn is_url(argument: &str) -> bool {
+pub(super) fn is_url(argument: &str) -> bool {
     argument.contains("://")
 }
 
@@ -104,7 +28,7 @@ impl PopUrl {
     ///
     /// # Errors
     /// A usage error that quotes nothing before the `@`: a password may stand there.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+    pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::read(text).map_err(|mistake| {
             let what = format!("{}: {}", without_user(text), mistake.what);
             let hint = mistake.hint.unwrap_or_else(|| "pops://user@host:port".to_owned());
@@ -119,8 +43,8 @@ impl PopUrl {
         let mut table = AccountTable::default();
         let (scheme, rest) = text.split_once("://").ok_or_else(|| Mistake::new("this is not a URL"))?;
         table.tls = match scheme.to_ascii_lowercase().as_str() {
-            "pops" => setting("tls", "implicit".to_owned()),
-            "pop" => setting("tls", "starttls".to_owned()),
+            "pops" => setting("tls", Tls::Implicit),
+            "pop" => setting("tls", Tls::StartTls),
             _ => return Err(Mistake::new("a URL begins with pop:// or pops://")),
         };
         // A slash, question mark or number sign ends the authority, wherever it stands (RFC 3986 §3.2).
@@ -146,28 +70,23 @@ impl PopUrl {
                 ((user, mechanism), Some((password, None))) => (user, Some(password), mechanism),
                 ((_, Some(_)), Some((_, Some(_)))) => return Err(Mistake::new("there are two mechanisms")),
             };
-            table.user = setting(
-                "user",
-                resolve::user(&decoded_text(user)?).map_err(|m| Mistake::new(format!("user: {}", m.what)))?,
-            );
-            table.auth = mechanism.map(auth).transpose()?.flatten().and_then(|name| setting("auth", name));
+            let of_user = |m: Mistake| Mistake::new(format!("user: {}", m.what));
+            table.user = setting("user", User::parse(&decoded_text(user)?).map_err(of_user)?);
+            table.auth = mechanism.map(auth).transpose()?.flatten().and_then(|auth| setting("auth", auth));
             if let Some(password) = password {
                 let password = Secret::new(decoded(password)?);
-                super::password::check(&password)
-                    .map_err(|m| Mistake::new(format!("password: {}", m.what)))?;
+                one_line(password.expose()).map_err(|e| Mistake::new(format!("password: {e}")))?;
                 table.password = setting("password", password);
             }
         }
         let (host, port) = split_port(host)?;
-        let host = decoded_text(host)?;
-        table.server = setting("server", resolve::host(&host)?);
-        table.port = port.and_then(|port| setting("port", i64::from(port)));
+        table.server = setting("server", Host::parse(&decoded_text(host)?)?);
+        table.port = port.and_then(|port| setting("port", Number(port)));
         Ok(Self { table })
     }
 
     /// Whether it holds a password, which everybody on this machine can then see in the list of processes.
-    #[must_use]
-    pub fn holds_password(&self) -> bool {
+    pub(super) fn holds_password(&self) -> bool {
         self.table.password.is_some()
     }
 
@@ -190,8 +109,10 @@ impl PopUrl {
             ));
         }
         if let (Some(ours), Some(flag)) = (&url.tls, &flags.tls) {
-            if ours.value == "implicit" && flag.value != "implicit" {
-                let what = format!("pops:// is TLS from the start, and --tls says {}", quoted(&flag.value));
+            if ours.value == Tls::Implicit && flag.value != Tls::Implicit {
+                let word =
+                    Tls::WORDS.iter().find(|(_, tls)| *tls == flag.value).map_or("", |(word, _)| *word);
+                let what = format!("pops:// is TLS from the start, and --tls says {}", quoted(word));
                 return Err(ConfigError::arguments(what, "write pop:// for another --tls"));
             }
             url.tls = None;
@@ -227,21 +148,20 @@ fn split_mechanism(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The name of a mechanism in the configuration; none for `*`, which leaves the choice to us.
-fn auth(mechanism: &str) -> Result<Option<String>, Mistake> {
+/// A mechanism of SASL, or `+APOP`; none for `*`, which leaves the choice to us.
+fn auth(mechanism: &str) -> Result<Option<Auth>, Mistake> {
     let name = decoded_text(mechanism)?.to_ascii_lowercase();
-    let name = match name.as_str() {
+    let known = match name.as_str() {
         "*" => return Ok(None),
-        "+apop" => "apop",
+        "+apop" => Some(Auth::Apop),
         // Words of our own and not mechanisms of SASL.
-        "apop" | "auto" | "user-pass" => "",
-        other => other,
+        "apop" | "auto" | "user-pass" => None,
+        other => Auth::WORDS.iter().find(|(word, _)| *word == other).map(|(_, auth)| *auth),
     };
-    if resolve::AUTH.iter().any(|(known, _)| *known == name) {
-        return Ok(Some(name.to_owned()));
-    }
-    Err(Mistake::new(format!("there is no mechanism {}", quoted(mechanism)))
-        .hint(";AUTH=* leaves the choice to popfetch; ;AUTH=+APOP is APOP"))
+    known.map(Some).ok_or_else(|| {
+        Mistake::new(format!("there is no mechanism {}", quoted(mechanism)))
+            .hint(";AUTH=* leaves the choice to popfetch; ;AUTH=+APOP is APOP")
+    })
 }
 
 fn split_port(text: &str) -> Result<(&str, Option<u16>), Mistake> {

@@ -1,44 +1,23 @@
-//! One value as written, in TOML or behind a flag, and the shapes that it can be read as.  No shape has a meaning yet.
+//! One value as written, in TOML or behind a flag, and what it can be read as.
 //!
 //! A value of the wrong shape is never quoted when it stands in the file: it may be a password.
+//!
+//! Values are read from the parsed document by hand.  Serde over `toml::Spanned` was tried (toml 0.9): it points at the
+//! right place, and quotes no value as long as each leaf overrides every `visit_` method.  But a visitor for each leaf is
+//! longer than a [`Read`], there is no way for a hint through serde's errors, untagged enums lose the places inside
+//! (`leave-on-server`, `deliver`), and flags, which are text, would need a second reader.
+
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::error::{Fault, Mistake, Place, quoted};
-use super::keys::{self, DESTINATION_KEYS, KEYS};
-use super::units::DURATIONS;
+use super::error::{Fault, Mistake, Place, nearest, quoted};
+use super::names;
+use super::units;
+use crate::account::{Word, one_line};
 use crate::secret::Secret;
-
-/// A program: a line for the shell, or its arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// For `sh -c`.
-    Line(String),
-    /// Executed as it stands.
-    Argv(Vec<String>),
-}
-
-/// `netrc = true` or a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Netrc {
-    /// `~/.netrc`.
-    Usual,
-    /// This one.
-    File(String),
-}
-
-/// A size: a number of octets, or text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Amount(pub String);
-
-/// A user of this machine: a name, or a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserId(pub String);
-
-/// A string or a list of strings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words(pub Vec<String>);
+use crate::types::Octets;
 
 /// A value before it is read, with the key that it is for.
 pub(super) struct Value<'a> {
@@ -77,29 +56,57 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The strings of a list.
+    /// The strings of a list, if it is one.
     fn list(&self) -> Result<Option<Vec<String>>, Fault> {
         let Written::Toml(DeValue::Array(array)) = self.written else { return Ok(None) };
         array
             .iter()
-            .map(|value| String::read(&Value::of(self.key, value)))
+            .map(|value| Value::of(self.key, value).meaning(|text| Ok(text.to_owned())))
             .collect::<Result<_, _>>()
             .map(Some)
     }
 
     /// It isn't of a shape that its key can have.  The value itself isn't quoted: it may be a secret.
     pub(super) fn misshapen(&self, expected: &str) -> Fault {
-        let what = match self.written {
+        self.wrong(self.expected(expected))
+    }
+
+    fn expected(&self, expected: &str) -> Mistake {
+        Mistake::new(match self.written {
             Written::Toml(value) => format!("expected {expected}, found {}", kind(value)),
             Written::Text(text) => format!("expected {expected}, found {}", quoted(text)),
-        };
-        let mut mistake = Mistake::new(what);
-        // A number without its unit is a likely one.
-        let known = [KEYS, DESTINATION_KEYS].iter().find_map(|keys| keys::find(keys, self.key));
-        if known.is_some_and(|key| key.values == "DURATION") {
-            mistake = mistake.hint(DURATIONS);
-        }
+        })
+    }
+
+    /// It has the right shape and no meaning.
+    pub(super) fn wrong(&self, mistake: Mistake) -> Fault {
         Fault::new(self.place.clone(), labelled(self.key, &self.place, mistake))
+    }
+
+    /// A string's meaning.
+    fn meaning<T>(&self, parse: impl FnOnce(&str) -> Result<T, Mistake>) -> Result<T, Fault> {
+        let text = self.text().ok_or_else(|| self.misshapen("a string"))?;
+        parse(text).map_err(|mistake| self.wrong(mistake))
+    }
+
+    /// A whole number.
+    fn number(&self) -> Result<i64, Fault> {
+        let number = match self.written {
+            Written::Toml(DeValue::Integer(integer)) => {
+                i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+            }
+            Written::Text(text) => text.parse().ok(),
+            Written::Toml(_) => None,
+        };
+        number.ok_or_else(|| self.misshapen("a whole number"))
+    }
+
+    /// A string, or a number as text.
+    fn text_or_number(&self, expected: &str) -> Result<String, Fault> {
+        match self.written {
+            Written::Toml(DeValue::Integer(_)) => Ok(self.number()?.to_string()),
+            _ => self.text().map(str::to_owned).ok_or_else(|| self.misshapen(expected)),
+        }
     }
 }
 
@@ -118,85 +125,283 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
 
 /// What a setting can be read as.
 pub(super) trait Read: Sized {
+    /// The values that it takes, as the manual names them: literal words in lower case, kinds in upper case, separated by
+    /// `|`.
+    const VALUES: &'static str;
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// A value of another shape, or one that means nothing.  Neither is quoted where it may be a secret.
     fn read(value: &Value<'_>) -> Result<Self, Fault>;
 }
 
-impl Read for String {
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        value.text().map(str::to_owned).ok_or_else(|| value.misshapen("a string"))
-    }
-}
+impl<T: Word> Read for T {
+    const VALUES: &'static str = T::VALUES;
 
-impl Read for Secret {
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        value.text().map(Self::new).ok_or_else(|| value.misshapen("a string"))
+        value.meaning(|text| {
+            let names = || T::WORDS.iter().map(|(name, _)| *name);
+            if let Some((_, word)) = T::WORDS.iter().find(|(name, _)| *name == text) {
+                return Ok(*word);
+            }
+            let hint = match nearest(text, names()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("one of {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            Err(Mistake::new(format!("there is no {}", quoted(text))).hint(hint))
+        })
     }
 }
 
 impl Read for bool {
+    const VALUES: &'static str = "true|false";
+
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         value.boolean().ok_or_else(|| value.misshapen("true or false"))
     }
 }
 
-impl Read for i64 {
+/// A password.
+impl Read for Secret {
+    const VALUES: &'static str = "TEXT";
+
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        let number = match value.written {
-            Written::Toml(DeValue::Integer(integer)) => {
-                Self::from_str_radix(integer.as_str(), integer.radix()).ok()
+        value.meaning(|text| {
+            one_line(text.as_bytes())?;
+            Ok(Self::new(text))
+        })
+    }
+}
+
+/// The name of a file, before variables and `~` are replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileName(pub(super) String);
+
+impl Read for FileName {
+    const VALUES: &'static str = "FILE";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.meaning(|text| Ok(Self(text.to_owned())))
+    }
+}
+
+/// The name of a directory, before variables and `~` are replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DirectoryName(pub(super) String);
+
+impl Read for DirectoryName {
+    const VALUES: &'static str = "DIRECTORY";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.meaning(|text| Ok(Self(text.to_owned())))
+    }
+}
+
+/// A number from 1 to `MOST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Number<T, const MOST: u32>(pub(super) T);
+
+impl<T: TryFrom<i64>, const MOST: u32> Read for Number<T, MOST> {
+    const VALUES: &'static str = "NUMBER";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        let given = value.number()?;
+        let number =
+            Some(given).filter(|n| (1..=i64::from(MOST)).contains(n)).and_then(|n| T::try_from(n).ok());
+        number
+            .map(Self)
+            .ok_or_else(|| value.wrong(Mistake::new(format!("{given} is not a number from 1 to {MOST}"))))
+    }
+}
+
+/// A number from 1 to `MOST` above which delivered messages are deleted.  Zero is an error of its own: some read it as
+/// "at once", some as "never", and mail depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LimitNumber<const MOST: u32>(pub(super) u32);
+
+impl<const MOST: u32> Read for LimitNumber<MOST> {
+    const VALUES: &'static str = "NUMBER";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        if value.number()? == 0 {
+            let hint = "leave-on-server = false deletes what is delivered";
+            return Err(value.wrong(Mistake::new("0 is not a limit").hint(hint)));
+        }
+        Number::<u32, MOST>::read(value).map(|number| Self(number.0))
+    }
+}
+
+/// A size that a message can have.  Zero means "no limit" in other programs, and would mean "no mail" here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LimitSize(pub(super) Octets);
+
+impl Read for LimitSize {
+    const VALUES: &'static str = "SIZE";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        match units::octets(&value.text_or_number("a size")?) {
+            Ok(Octets(0)) => {
+                Err(value.wrong(Mistake::new("0 is not a limit").hint("leave the key out for no limit")))
             }
-            Written::Text(text) => text.parse().ok(),
-            Written::Toml(_) => None,
-        };
-        number.ok_or_else(|| value.misshapen("a whole number"))
+            Ok(octets) => Ok(Self(octets)),
+            Err(mistake) => Err(value.wrong(mistake)),
+        }
     }
 }
 
-impl Read for Amount {
+impl Read for Duration {
+    const VALUES: &'static str = "DURATION";
+
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        let text = match value.written {
-            Written::Toml(DeValue::Integer(_)) => Some(i64::read(value)?.to_string()),
-            _ => value.text().map(str::to_owned),
-        };
-        text.map(Self).ok_or_else(|| value.misshapen("a size"))
+        match value.text() {
+            Some(text) => units::duration(text).map_err(|mistake| value.wrong(mistake)),
+            // A number without its unit is a likely one.
+            None => Err(value.wrong(value.expected("a string").hint(units::DURATIONS))),
+        }
     }
 }
 
-impl Read for UserId {
+/// A duration that is waited for: more than zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Silence(pub(super) Duration);
+
+impl Read for Silence {
+    const VALUES: &'static str = Duration::VALUES;
+
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        let text = match value.written {
-            Written::Toml(DeValue::Integer(_)) => Some(i64::read(value)?.to_string()),
-            _ => value.text().map(str::to_owned),
-        };
-        text.map(Self).ok_or_else(|| value.misshapen("a user's name or number"))
+        match Duration::read(value)? {
+            Duration::ZERO => Err(value.wrong(Mistake::new("it must be more than 0"))),
+            duration => Ok(Self(duration)),
+        }
     }
 }
 
-impl Read for Words {
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        let words = match value.written {
-            Written::Text(text) => Some(text.split(',').map(str::to_owned).collect()),
-            Written::Toml(_) => value.list()?.or_else(|| value.text().map(|text| vec![text.to_owned()])),
-        };
-        words.map(Self).ok_or_else(|| value.misshapen("a string or a list of strings"))
-    }
+/// A program: a line for the shell, or its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    /// For `sh -c`; not blank.
+    Line(String),
+    /// Executed as it stands; the first one is the program's name.
+    Argv(Vec<String>),
 }
 
 impl Read for Command {
+    const VALUES: &'static str = "COMMAND|LIST";
+
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        let line = value.text().map(|line| Self::Line(line.to_owned()));
-        let command = if line.is_some() { line } else { value.list()?.map(Self::Argv) };
-        command.ok_or_else(|| value.misshapen("a string (for sh -c) or a list of strings"))
+        let command = match value.text() {
+            Some(line) => Self::Line(line.to_owned()),
+            None => Self::Argv(
+                value.list()?.ok_or_else(|| value.misshapen("a string (for sh -c) or a list of strings"))?,
+            ),
+        };
+        let words = match &command {
+            Self::Line(line) => std::slice::from_ref(line),
+            Self::Argv(argv) => argv,
+        };
+        if words.first().is_none_or(|word| word.trim().is_empty()) {
+            let hint = "a line for the shell, or a program and its arguments: [\"procmail\", \"-d\", \"me\"]";
+            return Err(value.wrong(Mistake::new("there is no command").hint(hint)));
+        }
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err(value.wrong(Mistake::new("it holds NUL, which no argument can")));
+        }
+        Ok(command)
     }
 }
 
+/// `netrc = true` or a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Netrc {
+    /// `~/.netrc`.
+    Usual,
+    /// This one.
+    File(String),
+}
+
 impl Read for Netrc {
+    const VALUES: &'static str = "true|FILE";
+
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         match (value.boolean(), value.text()) {
             (Some(true), _) => Ok(Self::Usual),
             (None, Some(file)) => Ok(Self::File(file.to_owned())),
             (Some(false), _) | (None, None) => Err(value.misshapen("true or the name of a file")),
         }
+    }
+}
+
+/// The name of a systemd credential: that of a file in one directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Credential(pub(super) String);
+
+impl Read for Credential {
+    const VALUES: &'static str = "NAME";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.meaning(|name| {
+            if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+                return Err(Mistake::new(format!("{} is not a file name", quoted(name))));
+            }
+            Ok(Self(name.to_owned()))
+        })
+    }
+}
+
+/// `stdout = true`, which is the only value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stdout;
+
+impl Read for Stdout {
+    const VALUES: &'static str = "true";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        if bool::read(value)? {
+            return Ok(Self);
+        }
+        Err(value.wrong(Mistake::new("there is no destination").hint("stdout can only be true")))
+    }
+}
+
+/// A user of this machine: a name, or a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UserId(pub(super) String);
+
+impl Read for UserId {
+    const VALUES: &'static str = "USER";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.text_or_number("a user's name or number").map(Self)
+    }
+}
+
+impl Read for names::Host {
+    const VALUES: &'static str = "HOST";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.meaning(Self::parse)
+    }
+}
+
+impl Read for names::User {
+    const VALUES: &'static str = "NAME";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.meaning(Self::parse)
+    }
+}
+
+impl Read for names::Fingerprints {
+    const VALUES: &'static str = "FINGERPRINT|LIST";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        let words = match value.written {
+            Written::Text(text) => Some(text.split(',').map(str::to_owned).collect()),
+            Written::Toml(_) => value.list()?.or_else(|| value.text().map(|text| vec![text.to_owned()])),
+        };
+        let words = words.ok_or_else(|| value.misshapen("a string or a list of strings"))?;
+        Self::parse(&words).map_err(|mistake| value.wrong(mistake))
     }
 }
 

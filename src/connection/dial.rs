@@ -1,6 +1,6 @@
 //! From a name to a TCP connection: every address is tried, in a race with staggered starts (RFC 8305).
 //!
-//! Knows nothing of TLS or POP3.  A proxy or a connect command would be another way to the same [`TcpStream`].
+//! Knows nothing of TLS or POP3.
 
 use std::collections::VecDeque;
 use std::io;
@@ -230,8 +230,8 @@ mod tests {
 
     use super::{Lost, interleave, look_up, race, start};
     use crate::account::{Tls, Trust};
-    use crate::connection::Target;
     use crate::connection::error::Error;
+    use crate::connection::{Route, Target};
     use crate::stop::Stop;
 
     const LONG: Duration = Duration::from_secs(30);
@@ -323,6 +323,7 @@ mod tests {
         let target = Target {
             host: "pop.example.com",
             port: 110,
+            route: Route::Direct,
             tls: Tls::None,
             trust: &trust,
             timeout: LONG,

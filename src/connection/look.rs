@@ -5,7 +5,7 @@
 //! which nothing is believed and nothing of ours is said.  It is a courtesy: whatever goes wrong, there is no more to tell.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use native_tls::TlsConnector;
@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::Target;
 use super::poll::poll;
+use super::socket::Socket;
 use super::tls::handshake;
 use super::wire::Wire;
 use crate::account::Tls;
@@ -28,8 +29,7 @@ const LINE: usize = 512;
 pub(super) fn leaf(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> Option<Vec<u8>> {
     let limit = LIMIT.min(target.timeout);
     let until = Instant::now().checked_add(limit)?;
-    let mut socket = TcpStream::connect_timeout(&peer, limit).ok()?;
-    socket.set_nonblocking(true).ok()?;
+    let mut socket = target.route.dial_again(peer, limit)?;
     if target.tls == Tls::StartTls {
         // The greeting, and the answer to STLS (RFC 2595 §4).
         line(&mut socket, until, stop)?;
@@ -47,7 +47,7 @@ pub(super) fn leaf(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> Option
 }
 
 /// Reads a line that begins with `+OK`, and not an octet more.
-fn line(socket: &mut TcpStream, until: Instant, stop: &Stop) -> Option<()> {
+fn line(socket: &mut Socket, until: Instant, stop: &Stop) -> Option<()> {
     let mut line = Vec::new();
     while line.len() < LINE && !stop.raised() {
         let mut octet = [0];
@@ -56,7 +56,7 @@ fn line(socket: &mut TcpStream, until: Instant, stop: &Stop) -> Option<()> {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 let stop = stop.descriptor();
                 let mut descriptors =
-                    [PollFd::new(socket, PollFlags::IN), PollFd::from_borrowed_fd(stop, PollFlags::IN)];
+                    [PollFd::new(&*socket, PollFlags::IN), PollFd::from_borrowed_fd(stop, PollFlags::IN)];
                 poll(&mut descriptors, until).ok().filter(|ready| *ready)?;
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

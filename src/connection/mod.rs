@@ -5,8 +5,8 @@
 //! full in both directions (RFC 2449 §6.6 warns of what happens to those who write without reading).
 //!
 //! ```text
-//! Connection::open ─► dial: look up, race (RFC 8305) ─┬─► clear ─► starttls ─┐
-//!                                                     └──────────────────────┴─► tls: handshake, then verify
+//! Connection::open ─► route ─► dial: look up, race (RFC 8305) ─► socket ─┬─► clear ─► starttls ─┐
+//!                                                                        └──────────────────────┴─► tls: handshake, verify
 //! ```
 //!
 //! It knows no POP3: when to send STLS, how long an answer may take ([`Patience`] counts), what a truncated answer is,
@@ -19,6 +19,8 @@ mod error;
 mod look;
 mod patience;
 mod poll;
+mod route;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -27,8 +29,8 @@ mod wire;
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -37,12 +39,15 @@ pub use certificate::Seen;
 pub use dial::MOST_ADDRESSES;
 pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
 pub use patience::{Pace, Patience};
+pub use route::Route;
 pub use trust::Connectors;
 
 use crate::account::{Tls, Trust};
 use crate::stop::Stop;
 use crate::types::Channel;
 use error::plain;
+use route::Dialled;
+use socket::Socket;
 use tls::Secured;
 
 /// Where to connect, and how.
@@ -52,6 +57,8 @@ pub struct Target<'a> {
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
+    /// The way there.
+    pub route: Route,
     /// Whether TLS begins with the first octet, when [`Connection::starttls`] is called, or never.
     pub tls: Tls,
     /// Which servers TLS trusts, and what it shows them.
@@ -67,15 +74,15 @@ pub struct Connection {
     line: Line,
     server: String,
     peer: SocketAddr,
-    /// Whether the user has named this very machine.
-    names_loopback: bool,
+    /// Whether clear text stays on this machine.
+    stays_here: bool,
     stop: Stop,
     /// The last read from a clear line took all there was: the next one would only hear that.
     drained: bool,
 }
 
 enum Line {
-    Clear(TcpStream),
+    Clear(Socket),
     // Boxed: the TLS session's state is several times as large as a socket.
     Tls(Box<Secured>),
 }
@@ -102,25 +109,25 @@ impl Connection {
     /// file of `trust` is of no use, or a signal came.
     pub fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
         let mut without = target.without.to_vec();
-        let mut first_fault = None;
+        let mut first_error = None;
         loop {
             let left = Target { without: &without, ..*target };
-            let dialled = dial::dial(&left, stop, || {
+            let dialled = target.route.dial(&left, stop, || {
                 if target.tls != Tls::None {
                     connectors.warm(target.trust);
                 }
             });
-            let (socket, peer) = match dialled {
+            let Dialled { socket, peer } = match dialled {
                 Ok(dialled) => dialled,
-                // Of several faults the first is the one to tell.
-                Err(e) => return Err(first_fault.unwrap_or(e)),
+                // Of several errors the first is the one to report.
+                Err(e) => return Err(first_error.unwrap_or(e)),
             };
             let line = match target.tls {
                 Tls::Implicit => match secured(socket, peer, target, connectors, stop) {
                     Ok(secured) => Line::Tls(secured),
                     // A balancer without a server behind it takes a connection and ends it: another address may do.
                     Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
-                        first_fault.get_or_insert(e);
+                        first_error.get_or_insert(e);
                         without.push(peer);
                         continue;
                     }
@@ -128,8 +135,8 @@ impl Connection {
                 },
                 Tls::StartTls | Tls::None => Line::Clear(socket),
             };
-            let (server, names_loopback) = (server(target), names_loopback(target.host));
-            return Ok(Self { line, server, peer, names_loopback, stop: stop.clone(), drained: false });
+            let (server, stays_here) = (server(target), target.route.stays_here(target.host, peer));
+            return Ok(Self { line, server, peer, stays_here, stop: stop.clone(), drained: false });
         }
     }
 
@@ -139,17 +146,17 @@ impl Connection {
     /// # Errors
     /// As with [`Connection::open`]; the line is closed then.
     pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
-        let Self { line, server, peer, names_loopback, stop, drained: _ } = self;
+        let Self { line, server, peer, stays_here, stop, drained: _ } = self;
         let Line::Clear(socket) = line else {
             return Err(Error::Nested { server });
         };
         let line = Line::Tls(secured(socket, peer, target, connectors, &stop)?);
-        Ok(Self { line, server, peer, names_loopback, stop, drained: false })
+        Ok(Self { line, server, peer, stays_here, stop, drained: false })
     }
 
     /// Reads what is there into `into` (32 KiB or more are best; an empty one gets `None`): `None` when nothing is yet, or
     /// all there was has just been taken, so that it's time to [`Connection::wait`]; `Some(0)` at the end of the stream.
-    /// That TLS ended without close_notify is not told: an end within an answer is a truncation
+    /// That TLS ended without close_notify is not reported: an end within an answer is a truncation
     /// either way, and after the answer to QUIT it is none.
     ///
     /// # Errors
@@ -188,7 +195,7 @@ impl Connection {
     }
 
     /// Waits until the socket can be read or, if `write`, written; `until` has passed; a signal has come (if
-    /// `heed_stop`); or `other` is readable or at its end.  Of several, [`Wake::Stopped`] is told first, then
+    /// `heed_stop`); or `other` is readable or at its end.  Of several, [`Wake::Stopped`] is reported first, then
     /// [`Wake::Woken`], which the caller must drain.
     ///
     /// # Errors
@@ -201,18 +208,18 @@ impl Connection {
         other: Option<BorrowedFd<'_>>,
     ) -> Result<Wake, Error> {
         let (socket, interest, more) = match &self.line {
-            Line::Clear(socket) if write => (socket.as_fd(), PollFlags::IN | PollFlags::OUT, false),
-            Line::Clear(socket) => (socket.as_fd(), PollFlags::IN, false),
-            Line::Tls(secured) => (secured.as_fd(), secured.interest(write), secured.more()),
+            Line::Clear(socket) if write => (socket, PollFlags::IN | PollFlags::OUT, false),
+            Line::Clear(socket) => (socket, PollFlags::IN, false),
+            Line::Tls(secured) => (secured.socket(), secured.interest(write), secured.more()),
         };
         let mut descriptors = Vec::with_capacity(3);
-        descriptors.push(PollFd::from_borrowed_fd(socket, interest));
+        descriptors.push(PollFd::new(socket, interest));
         if heed_stop {
             descriptors.push(PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN));
         }
         descriptors.extend(other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
         if !more {
-            acknowledge_at_once(socket);
+            socket.acknowledge_at_once();
         }
         // With something in a buffer there is nothing to wait for, but the others still have their say.
         let until = if more { Instant::now() } else { until };
@@ -233,12 +240,12 @@ impl Connection {
         self.stop.raised()
     }
 
-    /// How well what is said is kept.
+    /// How well what is sent is kept.
     #[must_use]
     pub fn channel(&self) -> Channel {
         match &self.line {
             Line::Tls(_) => Channel::Tls,
-            Line::Clear(_) if self.names_loopback && is_loopback(self.peer.ip()) => Channel::Loopback,
+            Line::Clear(_) if self.stays_here => Channel::Loopback,
             Line::Clear(_) => Channel::Clear,
         }
     }
@@ -249,6 +256,15 @@ impl Connection {
         match &self.line {
             Line::Clear(_) => None,
             Line::Tls(secured) => secured.binding(),
+        }
+    }
+
+    /// The certificate of the server, in DER, once it was recognised: by chain and name, or by its fingerprint.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&[u8]> {
+        match &self.line {
+            Line::Clear(_) => None,
+            Line::Tls(secured) => Some(secured.certificate()),
         }
     }
 
@@ -274,7 +290,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line: _, server, peer, names_loopback: _, stop: _, drained: _ } = self;
+        let Self { line: _, server, peer, stays_here: _, stop: _, drained: _ } = self;
         f.debug_struct("Connection")
             .field("server", server)
             .field("peer", peer)
@@ -285,7 +301,7 @@ impl fmt::Debug for Connection {
 
 /// A handshake; where the certificate is refused, with what there is to see of it.
 fn secured(
-    socket: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     target: &Target<'_>,
     connectors: &Connectors,
@@ -301,34 +317,11 @@ pub fn shows_certificate(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> 
     look::leaf(peer, target, stop).is_some()
 }
 
-/// Whether the user has named this machine: by a loopback address, or as `localhost` (RFC 6761 §6.3).  Any other name that
-/// leads here is whoever's who answers for the name: it may lead elsewhere the next time.
-fn names_loopback(host: &str) -> bool {
-    host.parse().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), is_loopback)
-}
-
-/// `::ffff:127.0.0.1` is loopback, too.
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
-}
-
 /// `host:port`, an IPv6 literal in brackets.
 fn server(target: &Target<'_>) -> String {
     let (host, port) = (target.host, target.port);
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
-
-/// Has what has come acknowledged now, not with what is sent next, or 40 ms later: nothing will be sent before more has
-/// come.  A server that writes each answer of a flight by itself, and keeps small pieces back until all before them are
-/// acknowledged (RFC 1122 §4.2.3.4), as is usual, would wait so long for each of its flights.
-#[cfg(target_os = "linux")]
-fn acknowledge_at_once(socket: BorrowedFd<'_>) {
-    // The system takes it back by itself; where it can't be had, it's only slower.
-    let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn acknowledge_at_once(_: BorrowedFd<'_>) {}
 
 /// A call on a non-blocking socket, again while it is interrupted; `None` when it would block.
 fn transferred(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {

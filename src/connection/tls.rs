@@ -5,8 +5,6 @@
 
 use std::error::Error as _;
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +15,7 @@ use super::certificate::{Seen, check_name, fingerprint};
 use super::error::{CertificateProblem, Error, Step, plain, reason};
 use super::patience::after;
 use super::poll::poll;
+use super::socket::Socket;
 use super::trust::Connectors;
 use super::wire::{Direction, Memory, Wire};
 use super::{Target, server};
@@ -27,6 +26,8 @@ use crate::stop::Stop;
 pub(super) struct Secured {
     stream: TlsStream<Wire>,
     memory: Arc<Memory>,
+    /// The server's leaf, in DER.
+    certificate: Vec<u8>,
     binding: Option<Vec<u8>>,
     // Whether the last read may have left something in the buffers above the socket, where poll(2) does not see it.
     more: bool,
@@ -40,7 +41,7 @@ pub(super) struct Secured {
 impl Secured {
     /// Makes TLS of a non-blocking socket and verifies the server.
     pub(super) fn begin(
-        socket: TcpStream,
+        socket: Socket,
         target: &Target<'_>,
         connectors: &Connectors,
         stop: &Stop,
@@ -50,13 +51,15 @@ impl Secured {
         let memory = wire.memory();
         let until = after(Instant::now(), target.timeout);
         let mut stream = handshake(&connector, wire, target, until, stop)?;
-        judge(stream.peer_certificate().ok().flatten().and_then(|leaf| leaf.to_der().ok()), target)?;
+        let leaf = stream.peer_certificate().ok().flatten().and_then(|leaf| leaf.to_der().ok());
+        let certificate = judge(leaf, target)?;
         stream.get_mut().release();
         // None where RFC 5929 defines none (Ed25519: no digest goes with the signature).
         let binding = stream.tls_server_end_point().ok().flatten();
         Ok(Self {
             stream,
             memory,
+            certificate,
             binding,
             more: true,
             read_blocked: Direction::In,
@@ -64,6 +67,16 @@ impl Secured {
             over: false,
             fault: None,
         })
+    }
+
+    /// The server's leaf, in DER.
+    pub(super) fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// The socket below, to wait for.
+    pub(super) fn socket(&self) -> &Socket {
+        self.stream.get_ref().socket()
     }
 
     /// `tls-server-end-point`.
@@ -159,12 +172,6 @@ impl Secured {
     }
 }
 
-impl AsFd for Secured {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.get_ref().as_fd()
-    }
-}
-
 fn flags(direction: Direction) -> PollFlags {
     match direction {
         Direction::In => PollFlags::IN,
@@ -216,18 +223,20 @@ fn await_wire(wire: &Wire, target: &Target<'_>, until: Instant, stop: &Stop) -> 
     Ok(())
 }
 
-/// Whether this is the leaf (in DER) of the server that was meant.
-fn judge(leaf: Option<Vec<u8>>, target: &Target<'_>) -> Result<(), Error> {
-    let verdict = match &leaf {
-        None => Err(CertificateProblem::Unreadable),
-        Some(leaf) if target.trust.fingerprints.is_empty() => check_name(leaf, target.host),
-        Some(leaf) => {
-            let seen = fingerprint(leaf);
-            let pinned = target.trust.fingerprints.contains(&seen);
-            if pinned { Ok(()) } else { Err(CertificateProblem::Fingerprint { seen }) }
-        }
+/// Checks that this is the leaf (in DER) of the server that was meant, and gives it back.
+fn judge(leaf: Option<Vec<u8>>, target: &Target<'_>) -> Result<Vec<u8>, Error> {
+    let Some(leaf) = leaf else { return Err(refused(target, CertificateProblem::Unreadable, None)) };
+    let verdict = if target.trust.fingerprints.is_empty() {
+        check_name(&leaf, target.host)
+    } else {
+        let seen = fingerprint(&leaf);
+        let pinned = target.trust.fingerprints.contains(&seen);
+        if pinned { Ok(()) } else { Err(CertificateProblem::Fingerprint { seen }) }
     };
-    verdict.map_err(|problem| refused(target, problem, leaf.as_deref()))
+    match verdict {
+        Ok(()) => Ok(leaf),
+        Err(problem) => Err(refused(target, problem, Some(&leaf))),
+    }
 }
 
 fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>) -> Error {

@@ -5,10 +5,11 @@
 //! shows it in the middle of the handshake, and asks nobody.  See [`Gate`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+
+use super::socket::Socket;
 
 /// Several TLS records (of 16 KiB at most, RFC 8446 §5.1): OpenSSL by itself asks the kernel twice for each.
 const BUFFER: usize = 64 * 1024;
@@ -19,7 +20,7 @@ const QUOTED: usize = 80;
 /// A non-blocking socket for a TLS library to read from and write to.
 #[derive(Debug)]
 pub(super) struct Wire {
-    socket: BufReader<TcpStream>,
+    socket: BufReader<Socket>,
     memory: Arc<Memory>,
     blocked: Direction,
     /// The last read from the socket took all there was: the next one would only hear that.
@@ -139,7 +140,7 @@ impl Memory {
 
 impl Wire {
     /// Over a socket that is already non-blocking; with a [`Gate`] if the server must be known before we say who we are.
-    pub(super) fn new(socket: TcpStream, gated: bool) -> Self {
+    pub(super) fn new(socket: Socket, gated: bool) -> Self {
         let socket = BufReader::with_capacity(BUFFER, socket);
         let gate = gated.then(Gate::default);
         Self {
@@ -190,6 +191,13 @@ impl Wire {
     /// Which way the last call that would have blocked wanted to go.
     pub(super) fn blocked(&self) -> Direction {
         self.blocked
+    }
+}
+
+impl Wire {
+    /// The socket itself, to wait for.
+    pub(super) fn socket(&self) -> &Socket {
+        self.socket.get_ref()
     }
 }
 

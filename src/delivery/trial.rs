@@ -48,6 +48,7 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
         utf8: false,
         again: false,
         set: vec![DestinationId(0)],
+        continues: None,
     };
     let super::Waiting { octets, digest, place } = waiting;
     Piece { message: Arc::new(message), destination: DestinationId(0), octets, digest, place }

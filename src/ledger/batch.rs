@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::proof::{
-    Arrival, Delivered, DestinationId, DestinationName, IntentId, Noted, NotedPlace, Piece, Place, Published,
-    Staged,
+    Arrival, BegunId, Delivered, DestinationId, DestinationName, IntentId, Noted, NotedPlace, Piece, Place,
+    Published, Staged,
 };
 use crate::types::Time;
 
@@ -112,7 +112,7 @@ impl Ledger {
                 None => {
                     let number = next_message;
                     next_message = number.checked_add(1).ok_or(Error::Contradiction("too many messages"))?;
-                    draft.facts.push(self.begin(arrival, number, &mut taken).into());
+                    draft.facts.push(self.begin(arrival, number, staged, &mut taken).into());
                     draft.begun.insert(arrival.id, (Arc::downgrade(arrival), number));
                     number
                 }
@@ -131,18 +131,27 @@ impl Ledger {
         Ok(draft)
     }
 
-    /// The line by which a message begins.  One that part of its set has already is gone on with, unless that is spoken
-    /// for (`taken`).
-    fn begin<'s>(&self, arrival: &'s Arrival, number: u32, taken: &mut HashSet<u32>) -> MessageBegun<'s> {
-        let begun = self.find_key(&arrival.key).and_then(|entry| {
-            let mut open = self.index.open_messages(entry).into_iter();
-            open.find(|(number, message)| message.intents.is_empty() && taken.insert(*number))
+    /// The line by which a message begins.  The delivery that it continues is replaced by it, unless another one does so
+    /// (`taken`).
+    fn begin<'s>(
+        &self,
+        arrival: &'s Arc<Arrival>,
+        number: u32,
+        staged: &[Staged],
+        taken: &mut HashSet<u32>,
+    ) -> MessageBegun<'s> {
+        let begun = arrival.continues.and_then(|BegunId(number)| {
+            let message = self.index.messages.get(number)?;
+            (message.intents.is_empty() && taken.insert(number)).then_some((number, message))
         });
-        // The same message by content: proxies add a line to each copy that they pass on.
+        // A destination that gets it now, though it has it, doesn't have this copy yet.
+        let gets = |destination: &DestinationId| {
+            let mut pieces = staged.iter().map(Staged::piece);
+            pieces.any(|piece| piece.destination == *destination && piece.message.id == arrival.id)
+        };
         let has = |destination: &DestinationId| {
-            begun.is_some_and(|(_, message)| {
-                message.digests.is_same(&arrival.digests) && message.set.contains(&(*destination, true))
-            })
+            begun.is_some_and(|(_, message)| message.set.contains(&(*destination, true)))
+                && !gets(destination)
         };
         MessageBegun {
             number,

@@ -1,6 +1,7 @@
 //! What the ledger reports of a mailbox and its messages.
 
 use crate::message::Digests;
+use crate::proof::{BegunId, DestinationId, EntryId};
 use crate::types::{Octets, Time};
 
 /// What is known of a message.
@@ -61,6 +62,21 @@ pub struct Record {
     pub digests: Digests,
     /// When.
     pub delivered: Time,
+}
+
+/// A message that some destinations of its set have, and others lack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Its number.
+    pub id: BegunId,
+    /// The entry of the key under which it was listed then.
+    pub entry: EntryId,
+    /// Whether that key was its header's digest: the server gave it no unique-id.
+    pub nameless: bool,
+    /// Digests as received.
+    pub digests: Digests,
+    /// The destinations that must all have it, and whether each has.
+    pub set: Vec<(DestinationId, bool)>,
 }
 
 /// How much of a ledger's file is known to have been on disk: a file that is shorter is damaged, not torn.

@@ -1,13 +1,14 @@
 //! What a ledger is asked.
 
 use crate::message::Digest;
-use crate::proof::{Delivered, DestinationId, DestinationRecord, EntryId, Intent, Key};
+use crate::proof::{BegunId, Delivered, DestinationId, DestinationRecord, EntryId, Intent, Key};
 use crate::types::{MessageNumber, UniqueId};
 
 use super::codec::KeyField;
 use super::compaction::key_and_digests;
-use super::entry::{Entry, EntryState, Record};
+use super::entry::{Begun, Entry, EntryState, Record};
 use super::error::Error;
+use super::index::OpenMessage;
 use super::journal::Journal;
 use super::open::Ledger;
 use super::source::Window;
@@ -155,6 +156,22 @@ impl Ledger {
     pub fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
         let lacking = self.set(id)?.iter().filter(|(_, has)| !has);
         Some(lacking.map(|(destination, _)| *destination).collect())
+    }
+
+    /// The messages that some destinations of their sets have, and others lack, oldest first.
+    #[must_use]
+    pub fn begun(&self) -> Vec<Begun> {
+        let begun = |(number, message): (u32, &OpenMessage)| {
+            let some_have = message.set.iter().any(|(_, has)| *has);
+            (some_have && message.intents.is_empty()).then(|| Begun {
+                id: BegunId(number),
+                entry: message.entry,
+                nameless: matches!(message.key, Key::Header(_)),
+                digests: message.digests,
+                set: message.set.clone(),
+            })
+        };
+        self.index.messages.iter().filter_map(begun).collect()
     }
 
     /// The table of destinations.

@@ -17,8 +17,8 @@ use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
 use crate::problem::Problem as _;
 use crate::proof::{
-    Arrival, ArrivalId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted,
-    NotedPlace, Piece, Place, Published, Spooled, Staged,
+    Arrival, ArrivalId, BegunId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key,
+    Noted, NotedPlace, Piece, Place, Published, Spooled, Staged,
 };
 use crate::stop::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
@@ -61,6 +61,11 @@ fn number(n: u32) -> MessageNumber {
 }
 
 fn arrival(key: Key, content: &str, set: &[DestinationId]) -> Arc<Arrival> {
+    continuing(None, key, content, set)
+}
+
+/// It goes on with what some destinations have.
+fn continuing(continues: Option<BegunId>, key: Key, content: &str, set: &[DestinationId]) -> Arc<Arrival> {
     Arc::new(Arrival {
         id: ArrivalId::next(),
         number: number(7),
@@ -73,6 +78,7 @@ fn arrival(key: Key, content: &str, set: &[DestinationId]) -> Arc<Arrival> {
         utf8: false,
         again: false,
         set: set.to_vec(),
+        continues,
     })
 }
 
@@ -490,12 +496,36 @@ fn several_destinations() {
     let mut ledger = open(home.path());
     check(&ledger);
     // The next run serves who lacks it.
-    let again = arrival(key("a"), "a", &[first, second]);
+    let begun = ledger.begun().pop().unwrap();
+    assert_eq!((begun.entry, begun.digests, begun.nameless), (id, digests("a"), false));
+    assert_eq!(begun.set, [(first, true), (second, false)]);
+    // Under another key as well: the old one then stands for nothing.
+    let again = continuing(Some(begun.id), key("b"), "a", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&again, second)]).pop().unwrap();
     assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
+    assert_eq!((ledger.begun(), ledger.lacking(id)), (Vec::new(), None));
+    let id = ledger.find_key(&key("b")).unwrap();
     let entry = ledger.entry(id);
     assert_eq!((entry.state, entry.copies, entry.failures), (EntryState::Delivered, 1, 0));
     assert_eq!((entry.retry_after, ledger.lacking(id)), (None, None));
+}
+
+/// What has a message and is given it all the same has it when it's delivered there.
+#[test]
+fn a_message_that_is_given_to_all_again_is_not_delivered_before_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let first = maildir(&mut ledger);
+    let second = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let message = arrival(key("a"), "a", &[first, second]);
+    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    drop(message);
+    let begun = ledger.begun().pop().unwrap().id;
+    let again = continuing(Some(begun), key("a"), "a", &[first]);
+    let noted = note(&mut ledger, vec![piece(&again, first)]).pop().unwrap();
+    assert_eq!(ledger.entry(EntryId(0)).state, EntryState::Open);
+    assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
 }
 
 #[test]
@@ -511,7 +541,8 @@ fn another_message_under_a_partly_delivered_unique_id_begins_anew() {
     let other = arrival(key("a"), "other", &[first, second]);
     let noted = note(&mut ledger, vec![piece(&other, second)]).pop().unwrap();
     assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
-    assert_eq!(ledger.lacking(EntryId(0)), Some(vec![first]));
+    let sets = ledger.begun().into_iter().map(|begun| begun.set).collect::<Vec<_>>();
+    assert_eq!(sets, [[(first, true), (second, false)], [(first, false), (second, true)]]);
 }
 
 #[test]
@@ -846,12 +877,19 @@ fn say(mut ledger: Ledger, saying: Saying) -> Ledger {
         Saying::Batch(batch) => {
             // Each: which unique-id, which content, and a bit for each outcome.
             let set = [first, second];
-            let messages: Vec<_> =
-                batch.iter().map(|(m, content, _)| arrival(key(*m), &content.to_string(), &set)).collect();
+            let mut begun = ledger.begun();
+            let messages: Vec<_> = batch
+                .iter()
+                .map(|(m, content, _)| {
+                    let at = begun.iter().position(|begun| begun.digests == digests(&content.to_string()));
+                    let continues = at.map(|at| begun.remove(at).id);
+                    continuing(continues, key(*m), &content.to_string(), &set)
+                })
+                .collect();
             for to in set {
                 let serves = |ledger: &Ledger, m: &Arc<Arrival>| {
-                    let lacking = ledger.find_key(&m.key).and_then(|id| ledger.lacking(id));
-                    lacking.is_none_or(|lacking| lacking.contains(&to))
+                    let begun = ledger.begun().into_iter().find(|begun| Some(begun.id) == m.continues);
+                    begun.is_none_or(|begun| begun.set.contains(&(to, false)))
                 };
                 let pieces = messages.iter().filter(|m| serves(&ledger, m)).map(|m| piece(m, to)).collect();
                 for noted in note(&mut ledger, pieces) {

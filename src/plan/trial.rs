@@ -63,6 +63,7 @@ impl World {
             utf8: false,
             again: self.again,
             set: set.to_vec(),
+            continues: None,
         });
         let staged = |destination: &DestinationId| {
             Staged::attest(Piece {

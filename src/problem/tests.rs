@@ -8,11 +8,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Problem;
-use crate::account::Tls;
+use crate::account::{NotOneLine, Tls};
 use crate::client::Error as ClientError;
 use crate::config::locate::Environment;
 use crate::config::{self, ConfigError, Mistake, Request};
 use crate::connection::{CertificateProblem, Error as ConnectionError, TrustProblem};
+use crate::credentials::Error as CredentialsError;
 use crate::delivery::Error as DeliveryError;
 use crate::durable::{Error as DiskError, Step};
 use crate::exit::ExitCode;
@@ -126,13 +127,19 @@ fn of_config() -> Problems {
     std::fs::write(&file, "[accounts.work]\npasswrod = \"x\"\n").unwrap();
     let request = Request { file: Some(file), ..Request::default() };
     let wrong = config::for_run(&request, &Environment::default()).unwrap_err();
-    every!(ConfigError: FileWrong, ArgumentsWrong, FileUnusable, PasswordMissing, Stopped, PasswordUnusable;
+    every!(ConfigError: FileWrong, ArgumentsWrong, FileUnusable;
         wrong => 78,
         ConfigError::ArgumentsWrong { mistake: mistake() } => 64,
         ConfigError::FileUnusable { mistake: mistake() } => 78,
-        ConfigError::PasswordMissing { mistake: mistake() } => 77,
-        ConfigError::Stopped { waiting_for: "the password" } => 75,
-        ConfigError::PasswordUnusable { mistake: mistake() } => 78,
+    )
+}
+
+fn of_credentials() -> Problems {
+    every!(CredentialsError: File, Missing, Stopped, Unusable;
+        CredentialsError::File(access::Error { what: text("x"), hint: text("y") }) => 78,
+        CredentialsError::Missing { what: text("it failed"), hint: text("run it") } => 77,
+        CredentialsError::Stopped { waiting_for: "the password was asked for" } => 75,
+        CredentialsError::Unusable { account: text("work"), why: NotOneLine::LineEnd } => 78,
     )
 }
 
@@ -240,7 +247,7 @@ fn refused_login(meaning: Refusal) -> ClientError {
         method: Method::UserPass,
         meaning,
         text: text("no"),
-        status: None,
+        token: None,
         secret_sent: true,
         locked: false,
     }
@@ -289,10 +296,9 @@ fn of_client() -> Problems {
 }
 
 fn of_run() -> Problems {
-    let unusable = || ConfigError::FileUnusable { mistake: Mistake { what: text("x"), hint: None } };
-    every!(RunError: Config, Access, Client, Ledger, Delivery, Listing, ListingRefused, NoIdentity, UniqueIdsLost,
+    every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, ListingRefused, NoIdentity, UniqueIdsLost,
         OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
-        RunError::Config(unusable()) => 78,
+        RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
         RunError::Client(ClientError::Stopped) => 75,
         RunError::Ledger(LedgerError::Locked) => 75,
@@ -322,6 +328,7 @@ fn every() -> Problems {
         of_ledger,
         of_delivery,
         of_config,
+        of_credentials,
         of_protocol,
         of_sasl,
         of_auth,

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ledger::{Entry, Error, Ledger, Match, Record, State};
+use crate::ledger::{Begun, Entry, Error, Ledger, Match, Record, State};
 use crate::message::{Digest, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -25,6 +25,16 @@ pub(super) struct Comparison {
     others: Option<HashMap<Digest, Vec<(Delivery, Record)>>>,
     /// What has been matched.
     used: HashSet<Delivery>,
+    /// Messages that only some of their destinations have.
+    begun: Vec<Begun>,
+    /// Those of them that were found, by their places.
+    found: HashSet<usize>,
+    /// Their places, by their headers,
+    begun_by_header: HashMap<Digest, Vec<usize>>,
+    /// and by their entries.
+    begun_by_entry: HashMap<EntryId, Vec<usize>>,
+    /// Entries among these whose messages were delivered again after a comparison had failed.
+    begun_again: HashSet<EntryId>,
     /// Entries whose keys stand for other mail now.
     pub(super) failed: Vec<EntryId>,
 }
@@ -79,6 +89,7 @@ impl Comparison {
         utf8: bool,
     ) -> Result<Self, Error> {
         let mut comparison = Self::default();
+        comparison.read_begun(ledger);
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.compares() else { continue };
@@ -107,6 +118,63 @@ impl Comparison {
             comparison.others = Some(others(ledger, maildrop, &comparison.ours)?);
         }
         Ok(comparison)
+    }
+
+    fn read_begun(&mut self, ledger: &Ledger) {
+        self.begun = ledger.begun();
+        for (place, begun) in self.begun.iter().enumerate() {
+            self.begun_by_header.entry(begun.digests.header).or_default().push(place);
+            self.begun_by_entry.entry(begun.entry).or_default().push(place);
+            if ledger.entry(begun.entry).again {
+                self.begun_again.insert(begun.entry);
+            }
+        }
+    }
+
+    /// The delivery that a message continues which has arrived whole: some of its destinations have it.  What is listed
+    /// under the same key is the same message by digest, by equal Message-ID, Date and From, or by its header; under
+    /// another key, by a header with trace fields; without a unique-id, by the digest of the whole.  One for one.
+    pub(super) fn continues(&mut self, listed: &Listed<'_>, facts: &Facts) -> Option<&Begun> {
+        let own = match listed.who {
+            Who::Known(id) => self.begun_by_entry.get(&id).map_or(&[][..], Vec::as_slice),
+            Who::New(_) | Who::Nameless => &[],
+        };
+        let alike = self.begun_by_header.get(&facts.digests.header).map_or(&[][..], Vec::as_slice);
+        let free = |place: &&usize| !self.found.contains(place);
+        let has = |place: &usize, same: &dyn Fn(&Begun) -> bool| self.begun.get(*place).is_some_and(same);
+        let is_same = |begun: &Begun| begun.digests.is_same(&facts.digests);
+        let is_whole = |begun: &Begun| {
+            facts.traced || (begun.nameless && begun.digests.message == facts.digests.message)
+        };
+        // Without an identity on either side, copies that differ may be one message: not delivered to all each time.
+        let may_vary = |begun: &Begun| {
+            self.begun_again.contains(&begun.entry)
+                && begun.digests.identity.is_none()
+                && facts.digests.identity.is_none()
+        };
+        let own = || own.iter().filter(free);
+        let alike = || alike.iter().filter(free);
+        let place = own()
+            .find(|place| has(place, &is_same))
+            .or_else(|| alike().find(|place| has(place, &is_whole)))
+            .or_else(|| own().find(|place| has(place, &may_vary)))
+            .copied()?;
+        self.found.insert(place);
+        self.begun.get(place)
+    }
+
+    /// Whether some destinations have a message that was listed under its key, though it isn't this one.
+    pub(super) fn continues_another(&self, listed: &Listed<'_>) -> bool {
+        let Who::Known(id) = listed.who else { return false };
+        self.begun_by_entry
+            .get(&id)
+            .is_some_and(|places| places.iter().any(|place| !self.found.contains(place)))
+    }
+
+    /// Whether a message with this header, that hasn't been found yet, is one that only some of its destinations have.
+    fn is_begun(&self, header: Digest) -> bool {
+        let places = self.begun_by_header.get(&header);
+        places.is_some_and(|places| places.iter().any(|place| !self.found.contains(place)))
     }
 
     /// Goes on where an earlier round of the session ended: what was matched there is not matched again.
@@ -141,6 +209,8 @@ impl Comparison {
     ) -> Verdict {
         match (listed.who, why) {
             (Who::Known(id), _) if self.is_one_of_several(id) => Verdict::NeedsBody,
+            // It may be the one that another destination lacks.
+            (Who::New(_) | Who::Nameless, _) if self.is_begun(facts.digests.header) => Verdict::NeedsBody,
             (Who::Known(id), _) => self
                 .own(id, facts, |record, header| header || is_same(record, facts))
                 .or_else(|| self.traced(facts))
@@ -176,6 +246,11 @@ impl Comparison {
         let Who::Known(id) = listed.who else { return false };
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies || ours.entry.again || ours.other_mode)
             && !self.failed.contains(&id)
+    }
+
+    /// Whether an earlier session has found that the server's copies of this message differ each time.
+    pub(super) fn is_known_to_vary(&self, id: EntryId) -> bool {
+        self.ours.get(&id).is_some_and(|ours| ours.entry.varies)
     }
 
     /// Whether the server has gone on listing it since it said that it had deleted it: what it shows is no new mail.
@@ -270,7 +345,8 @@ fn others(
         usize::from(entry.copies).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
     };
     let may = |id: EntryId, entry: &Entry| {
-        matches!(entry.state, State::Delivered | State::Recorded)
+        // One that is open may have been delivered before: another message of its key is on its way.
+        matches!(entry.state, State::Delivered | State::Recorded | State::Open)
             && (entry.candidate || !entry.absent)
             && elsewhere(id, entry) > 0
     };
@@ -293,6 +369,7 @@ fn is_same(record: &Record, facts: &Facts) -> bool {
 mod tests {
     use super::{Comparison, Search, Verdict};
     use crate::ledger::{Match, State};
+    use crate::message::Facts;
     use crate::plan::trial::{World, facts, key};
     use crate::plan::{Decision, Maildrop, Why};
     use crate::proof::{EntryId, Key};
@@ -383,7 +460,7 @@ mod tests {
         );
         assert_eq!(verdicts(&world, "y", Why::SizeChanged, &["h/b@-"], true).1, [Same(id)]);
         // An equal header that has neither identity nor trace fields may be that of a script's next report.
-        let untraced = crate::message::Facts { traced: false, ..facts("h/b2@-") };
+        let untraced = Facts { traced: false, ..facts("h/b2@-") };
         let (maildrop, mut comparison) = comparison(&world, &["y"], Why::SizeChanged);
         let listed = maildrop.at(0).unwrap();
         assert_eq!(comparison.by_header(&listed, Why::SizeChanged, &untraced, true), Verdict::NeedsBody);
@@ -450,7 +527,7 @@ mod tests {
     fn without_trace_fields_nothing_is_taken_for_renumbered() {
         let mut world = World::new();
         world.deliver_content(key("a"), "a/x");
-        let untraced = crate::message::Facts { traced: false, ..facts("a/x") };
+        let untraced = Facts { traced: false, ..facts("a/x") };
         let (maildrop, mut comparison) = comparison(&world, &["new"], Why::Renumbered);
         let listed = maildrop.at(0).unwrap();
         assert_eq!(comparison.by_header(&listed, Why::Renumbered, &untraced, false), Verdict::Another);
@@ -541,5 +618,99 @@ mod tests {
         let verdict = comparison.whole(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("h2/b2@j"));
         assert_eq!(verdict, Verdict::Another);
         assert!(comparison.failed.is_empty());
+    }
+
+    /// The delivery that a message with this content continues, listed under this unique-id.
+    fn continued(
+        comparison: &mut Comparison,
+        maildrop: &Maildrop,
+        at: usize,
+        facts: &Facts,
+    ) -> Option<EntryId> {
+        comparison.continues(&maildrop.at(at).unwrap(), facts).map(|begun| begun.entry)
+    }
+
+    /// What one destination has, and another lacks, is found again by its content, once.
+    #[test]
+    fn what_a_destination_lacks_is_found_under_any_unique_id() {
+        let mut world = World::new();
+        let [a, b] = ["a", "b"].map(|name| world.deliver_to_one(name));
+        let (maildrop, mut comparison) = comparison(&world, &["a", "b", "new", "-"], Why::Renumbered);
+        let mut at = |at: usize, content: &str| continued(&mut comparison, &maildrop, at, &facts(content));
+        assert_eq!(at(2, "c"), None);
+        assert_eq!(at(2, "a"), Some(a), "under another unique-id");
+        assert_eq!(at(0, "a"), None, "each stands for one message");
+        assert_eq!(at(1, "h/x@b"), Some(b), "Message-ID, Date and From are its own");
+        assert_eq!(at(1, "b"), None);
+    }
+
+    /// Equal headers without trace fields may be those of a script's next report.
+    #[test]
+    fn without_trace_fields_only_the_same_unique_id_or_none_is_the_same_message() {
+        let mut world = World::new();
+        let a = world.deliver_to_one("a");
+        let untraced = |content: &str| Facts { traced: false, ..facts(content) };
+        let (maildrop, mut comparison) = comparison(&world, &["a", "new"], Why::Renumbered);
+        assert_eq!(continued(&mut comparison, &maildrop, 1, &untraced("a")), None);
+        assert_eq!(continued(&mut comparison, &maildrop, 0, &untraced("a")), Some(a));
+    }
+
+    /// A header may be that of the message that another destination lacks: then the whole of it decides.
+    #[test]
+    fn a_header_does_not_settle_what_a_destination_may_lack() {
+        let mut world = World::new();
+        world.deliver_content(key("gone"), "h/x");
+        world.deliver_to_one("h");
+        for (name, why) in [("-", Why::Nameless), ("new", Why::Renumbered)] {
+            assert_eq!(verdicts(&world, name, why, &["h/x"], false).0, [NeedsBody], "{name}");
+        }
+    }
+
+    /// Copies that differ each time, and have no identity: other mail the first time, the same from then on.
+    #[test]
+    fn what_differs_each_time_continues_what_it_was_from_the_second_time_on() {
+        let mut world = World::new();
+        world.deliver_to_one("x@-");
+        let (maildrop, mut first) = comparison(&world, &["x@-"], Why::Again);
+        let listed = maildrop.at(0).unwrap();
+        assert_eq!(continued(&mut first, &maildrop, 0, &facts("y@-")), None);
+        assert!(first.continues_another(&listed));
+        world.again = true;
+        let id = world.deliver_to_one("x@-");
+        let (maildrop, mut second) = comparison(&world, &["x@-"], Why::Again);
+        assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@i")), None, "it has an identity");
+        assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@-")), Some(id));
+    }
+
+    /// What the server goes on listing after it said that it had deleted it is no new mail, whatever it shows.
+    #[test]
+    fn what_was_deleted_and_is_listed_still_never_left() {
+        let mut world = World::new();
+        for name in ["kept", "deleted", "gone"] {
+            world.deliver(name);
+        }
+        world.listed(&["kept", "deleted", "gone"]);
+        for name in ["deleted", "gone"] {
+            let id = world.ledger.find_key(&key(name)).unwrap();
+            world.ledger.deleted(&[id]).unwrap();
+        }
+        let never_left = |world: &World, name: &str| {
+            let (maildrop, comparison) = comparison(world, &[name], Why::CameBack);
+            comparison.never_left(&maildrop.at(0).unwrap())
+        };
+        assert!(never_left(&world, "gone"));
+        world.listed(&["kept", "deleted"]);
+        let seen = ["kept", "deleted", "gone", "new"].map(|name| never_left(&world, name));
+        assert_eq!(seen, [false, true, false, false]);
+    }
+
+    /// That a message varies is found once.
+    #[test]
+    fn that_a_message_varies_is_known_from_then_on() {
+        let mut world = World::new();
+        let id = world.deliver("x");
+        assert!(!comparison(&world, &["x"], Why::Days).1.is_known_to_vary(id));
+        world.ledger.varies(id).unwrap();
+        assert!(comparison(&world, &["x"], Why::Days).1.is_known_to_vary(id));
     }
 }

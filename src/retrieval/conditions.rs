@@ -10,7 +10,7 @@ use crate::ledger::memory::{Alert, Lasting, Memory};
 use crate::ledger::{Ledger, State};
 use crate::message::date;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
-use crate::proof::EntryId;
+use crate::proof::{DestinationId, EntryId};
 use crate::report::{Condition, Kind, Postponed, Summary};
 use crate::text::{count, printable, shortened};
 use crate::types::Time;
@@ -68,7 +68,18 @@ pub(super) fn planned(
     summary.failed = backing_off.saturating_add(elsewhere);
     summary.waiting = summary.failed;
     summary.postponed = postponed;
-    if elsewhere > 0 {
+    destination_gone(summary, ledger, &lacking, elsewhere, account);
+}
+
+/// Messages that only destinations lack which this run doesn't have.
+fn destination_gone(
+    summary: &mut Summary,
+    ledger: &Ledger,
+    lacking: &BTreeSet<DestinationId>,
+    messages: u64,
+    account: &str,
+) {
+    if messages > 0 {
         let mut names: Vec<String> = ledger
             .destinations()
             .iter()
@@ -79,17 +90,37 @@ pub(super) fn planned(
             names.truncate(MOST_NAMED);
             names.push("…".to_owned());
         }
-        let (messages, names) = (count(elsewhere, "message"), names.join(", "));
+        let (counted, names) = (count(messages, "message"), names.join(", "));
         summary.put(condition(
             Kind::DestinationGone,
-            elsewhere,
-            &format!("{messages} still to be delivered to a destination that isn't configured now: {names}"),
+            messages,
+            &format!("{counted} still to be delivered to a destination that isn't configured now: {names}"),
             Some(&format!(
                 "configure it again, give the message to all that are with --all, or give it up: popfetch state release \
                  {account}"
             )),
         ));
     }
+}
+
+/// Retrieved, and found to be lacked only by destinations that this run doesn't have.
+pub(super) fn elsewhere(
+    summary: &mut Summary,
+    ledger: &Ledger,
+    policy: &Policy,
+    tally: &Tally,
+    account: &str,
+) {
+    if tally.elsewhere.is_empty() {
+        return;
+    }
+    let more = u64::try_from(tally.elsewhere.len()).unwrap_or(u64::MAX);
+    summary.failed = summary.failed.saturating_add(more);
+    summary.waiting = summary.waiting.saturating_add(more);
+    let lacks = ledger.unfinished().into_iter().flat_map(|unfinished| unfinished.lacks);
+    let lacking = lacks.filter(|id| !policy.destinations.contains(id)).collect();
+    let messages = messages_of(summary, Kind::DestinationGone).saturating_add(more);
+    destination_gone(summary, ledger, &lacking, messages, account);
 }
 
 /// A session is about to try one of those that wait.
@@ -220,18 +251,59 @@ pub(super) fn not_deleted(summary: &mut Summary, messages: u64) {
     summary.put(condition(Kind::NotDeleted, 0, &message, Some(hint)));
 }
 
-/// The server refuses `LIST`, without which `total-size` has nothing to add up.
-pub(super) fn sizes_refused(summary: &mut Summary, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
-    let Retention::Limits(limits) = policy.retention else { return };
+/// The server refuses `LIST`: `total-size` has nothing to add up, and `max-message-size` nothing to go by.
+pub(super) fn sizes_refused(
+    summary: &mut Summary,
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    policy: &Policy,
+    tally: &Tally,
+) {
     let is_unknown = |listed: Listed<'_>| match listed.who {
         Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed.is_none(),
         Who::New(_) | Who::Nameless => false,
     };
-    if limits.total_size.is_none() || maildrop.has_sizes() || !maildrop.iter().any(is_unknown) {
+    if maildrop.has_sizes() {
         return;
     }
-    let message = "leave-on-server's total-size has no effect: the server refuses LIST, which has the sizes";
-    let hint = "the next run tries again; if it goes on, set another limit";
+    let adds_up = matches!(policy.retention, Retention::Limits(limits) if limits.total_size.is_some());
+    if adds_up && maildrop.iter().any(is_unknown) {
+        return without_effect(
+            summary,
+            "leave-on-server's total-size has no effect: the server refuses LIST, which has the sizes",
+            "the next run tries again; if it goes on, set another limit",
+        );
+    }
+    if policy.max_message_size.is_some() && tally.delivered > 0 {
+        without_effect(
+            summary,
+            "max-message-size has no effect: the server refuses LIST, which has the sizes",
+            "the next run tries again; if it goes on, ask the provider",
+        );
+    }
+}
+
+/// No answer of the server names a message: each is believed only when its session has ended, which is too late to delete
+/// it.
+pub(super) fn nothing_names(
+    summary: &mut Summary,
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    policy: &Policy,
+    tally: &Tally,
+) {
+    if tally.standing.naming.is_impossible() && !plan::retire(maildrop, ledger, policy, &|_| false).is_empty()
+    {
+        without_effect(
+            summary,
+            "leave-on-server has no effect: the server answers none of UIDL n, LIST n and STAT, by which popfetch \
+             makes sure what it deletes",
+            "ask the provider, or set leave-on-server = true",
+        );
+    }
+}
+
+fn without_effect(summary: &mut Summary, message: &str, hint: &str) {
     summary.put(condition(Kind::PolicyWithoutEffect, 0, message, Some(hint)));
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::access;
 use crate::client;
-use crate::config::ConfigError;
+use crate::credentials;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::ledger;
@@ -17,9 +17,9 @@ use crate::types::MessageNumber;
 /// What ended the run of one mailbox.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No password is available, or its file is open to others.
+    /// The password or token cannot be obtained, or its file is open to others.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Credentials(#[from] credentials::Error),
     /// Another user can change the state directory or a destination.
     #[error(transparent)]
     Access(#[from] access::Error),
@@ -121,7 +121,7 @@ impl Error {
             | Self::Unfinished
             | Self::Endless { .. }
             | Self::Paused { .. } => false,
-            Self::Config(_)
+            Self::Credentials(_)
             | Self::Access(_)
             | Self::Client(_)
             | Self::Ledger(_)
@@ -157,7 +157,7 @@ impl Error {
 impl Problem for Error {
     fn hint(&self) -> Option<Cow<'_, str>> {
         let hint = match self {
-            Self::Config(e) => return e.hint(),
+            Self::Credentials(e) => return e.hint(),
             Self::Access(e) => return e.hint(),
             Self::Client(e) => return e.hint(),
             Self::Ledger(e) => return e.hint(),
@@ -197,7 +197,7 @@ impl Problem for Error {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(e) => e.exit_code(),
+            Self::Credentials(e) => e.exit_code(),
             Self::Access(e) => e.exit_code(),
             Self::Client(e) => e.exit_code(),
             Self::Ledger(e) => e.exit_code(),

@@ -38,7 +38,7 @@ use crate::client::{Client, Next, Transaction};
 use crate::exit::ExitCode;
 use crate::message::Facts;
 use crate::plan::{Allowance, Decision, Maildrop, Policy, Who};
-use crate::proof::{Delivered, DestinationId, EntryId, Key, Recognised};
+use crate::proof::{Delivered, EntryId, Key, Recognised};
 use crate::protocol::session::{Event, Sent};
 use crate::report;
 use crate::report::reasons::Reasons;
@@ -91,12 +91,16 @@ pub(super) struct Tally {
     pub(super) begun: HashSet<MessageNumber>,
     /// Retrieved to be compared, and set aside until all that is known has been.
     pub(super) aside: HashSet<MessageNumber>,
+    /// Deletions that wait for the last question of the session.
+    pub(super) waiting: Vec<Delivered>,
     /// Deletions that the server has accepted.
     pub(super) accepted: Vec<EntryId>,
     /// Deletions that it refused.
     pub(super) refused: Vec<EntryId>,
     /// Why it refused them.
     pub(super) refusals: Reasons,
+    /// Entries of messages that are lacked only by a destination that this run doesn't have.
+    pub(super) elsewhere: Vec<EntryId>,
     /// Messages that it had deleted, as it said, and that are here again.
     pub(super) not_deleted: u64,
     /// The code of the failures.
@@ -165,8 +169,6 @@ pub(super) struct Fetch<'a> {
     pub(super) maildrop: &'a Maildrop,
     pub(super) decisions: &'a [Decision],
     pub(super) comparison: Comparison,
-    /// Messages that reached only some of their destinations.
-    pub(super) lacking: HashMap<EntryId, Lacking>,
     /// The keys of known messages that are retrieved all the same, and of some others, to ask for: the ledger is the
     /// committer's by now.
     pub(super) keys: HashMap<EntryId, Key>,
@@ -181,15 +183,6 @@ pub(super) struct Fetch<'a> {
     pub(super) work: Option<Sender<Work>>,
     pub(super) inbox: Inbox,
     pub(super) state: State,
-}
-
-/// Where a message goes that some of its destinations have.
-#[derive(Debug, Clone)]
-pub(super) struct Lacking {
-    /// To those of this run that lack it, by their place in the list.
-    pub(super) slots: Vec<usize>,
-    /// All that it was meant for when it was first staged: no others are added.
-    pub(super) set: Vec<DestinationId>,
 }
 
 /// What changes in a round.
@@ -364,6 +357,7 @@ impl Fetch<'_> {
         if let Err(e) = &result {
             self.broke_off(e);
         }
+        self.state.tally.waiting.extend(std::mem::take(&mut self.state.to_delete));
         // Whatever happened, nothing that isn't confirmed stays.
         self.abandon();
         if result.is_err() {
@@ -385,7 +379,8 @@ impl Fetch<'_> {
             if at_rest {
                 self.cut();
             }
-            let done = at_rest && self.state.committing == 0 && self.state.to_delete.is_empty();
+            let deletions = !self.state.to_delete.is_empty() && !self.deletions_wait();
+            let done = at_rest && self.state.committing == 0 && !deletions;
             if done && self.work.is_none() {
                 return Ok(());
             }

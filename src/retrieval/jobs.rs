@@ -179,7 +179,7 @@ fn server(account: &Account) -> (&str, u16) {
 mod tests {
     use super::{Account, Connections, Queue, most_open, server};
     use crate::account::{
-        Auth, Deliver, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
+        Auth, Deliver, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust, Utf8Mode,
     };
     use std::collections::HashMap;
     use std::num::NonZeroUsize;
@@ -207,7 +207,7 @@ mod tests {
             alert_after: Duration::ZERO,
             remind_after: Duration::ZERO,
             pipelining: Switch::Auto,
-            utf8: Switch::Auto,
+            utf8: Utf8Mode::Auto,
             listing: ListingMode::Auto,
             full_listing_every: Duration::ZERO,
             sync: SyncMode::Off,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::run::Run;
-use crate::account::{Account, Auth, Switch};
-use crate::client::{self, Ahead, Call, Client, Login, LoginFacts, Pipelining, Transaction};
+use crate::account::{Account, Auth, Switch, Utf8Mode};
+use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
@@ -51,13 +51,13 @@ pub(super) fn pin(memory: &mut Memory, auth: Auth, facts: &LoginFacts) {
     }
 }
 
-/// Connects and logs in; `ahead` goes out with the login if the server pipelines.  What the server is remembered for is
+/// Connects and logs in; `prefetch` goes out with the login if the server pipelines.  What the server is remembered for is
 /// learnt here, and given up where it may be why a login failed: then it is tried once more at once.
 pub(super) fn log_in(
     run: &Run<'_>,
     memory: &mut Memory,
     secret: &Secret,
-    ahead: Option<Ahead>,
+    prefetch: Option<Prefetch>,
 ) -> Result<Client<Transaction>, Error> {
     // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
     let now = clock::now();
@@ -70,7 +70,7 @@ pub(super) fn log_in(
     }
     let mut flight = memory.flight;
     let client = loop {
-        let e = match attempt(run, memory, secret, now, ahead, flight) {
+        let e = match attempt(run, memory, secret, now, prefetch, flight) {
             Ok(client) => break client,
             Err(Error::Client(client::Error::Connection(e))) => return Err(client::Error::from(e).into()),
             Err(Error::Client(e)) => e,
@@ -128,20 +128,20 @@ pub(super) fn log_in(
         }
     };
     run.logged_in.store(true, Ordering::Relaxed);
-    let facts = client.login_facts();
+    let (server, facts) = (client.server_facts(), client.login_facts());
     // What was believed was tried: it is remembered only now that the other way has worked.
     memory.flight = if facts.one_flight { Flight::One } else { flight };
     run.report(&Event::LoggedIn { mechanism: facts.method.name() });
     if facts.utf8 {
         memory.utf8 = Utf8::Works(0);
         run.detail(|| "UTF8 mode: messages come as they are stored".to_owned());
-    } else if facts.utf8_offered && facts.asked && sends_utf8(run, memory, now) {
+    } else if facts.utf8_offered && server.asked && sends_utf8(run, memory, now) {
         run.detail(|| "the server lists UTF8 and refused it: the session goes on without".to_owned());
     }
     pin(memory, run.account.auth, facts);
-    if let Some(before) = &facts.capabilities_before
+    if let Some(before) = &server.capabilities
         && facts.trustworthy
-        && facts.asked
+        && server.asked
     {
         memory.put_offer(Offer {
             way: way(run.account),
@@ -154,7 +154,7 @@ pub(super) fn log_in(
 }
 
 fn account_wants_utf8(run: &Run<'_>) -> bool {
-    run.account.utf8 == Switch::Auto
+    run.account.utf8 == Utf8Mode::Auto
 }
 
 /// Whether `UTF8` is to be sent where it is listed: not for a week to a server that ended the line at it.
@@ -170,7 +170,7 @@ fn attempt(
     memory: &mut Memory,
     secret: &Secret,
     now: Time,
-    ahead: Option<Ahead>,
+    prefetch: Option<Prefetch>,
     flight: Flight,
 ) -> Result<Client<Transaction>, Error> {
     let account = run.account;
@@ -193,7 +193,7 @@ fn attempt(
         auth: account.auth,
         strongest_ever: memory.strongest.as_deref().and_then(Method::from_name),
         pipelining: account.pipelining != Switch::Off && !matches!(memory.pipelining, Verdict::Broken(_)),
-        ahead,
+        prefetch,
         flight: match flight {
             Flight::Unproven => client::Flight::Unproven,
             Flight::One => client::Flight::One,

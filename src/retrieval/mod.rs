@@ -33,7 +33,7 @@ use crate::access;
 use crate::account::{Account, Switch, SyncMode};
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::config::password;
+use crate::credentials;
 use crate::delivery::mbox;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Limit, Memory, Pipelining};
@@ -128,7 +128,7 @@ fn with_lock(
         );
     }
     if let Some(question) = quick::question(run, memory, directory, clock::now()) {
-        let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
+        let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
@@ -140,7 +140,7 @@ fn with_lock(
         return sessions.finish(held, begun, directory);
     }
     let held = open(run, summary, directory, lock, memory)?;
-    let secret = password::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
     Sessions::new(run, summary, memory, &secret).finish(held, None, directory)
 }
 

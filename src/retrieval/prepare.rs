@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use super::compare::{self, Comparison, Search};
-use super::destinations::{self, Destinations};
+use super::destinations;
 use super::doubts;
 use super::error::Error;
-use super::fetch::Lacking;
 use super::login::log_in;
 use super::quick;
 use super::run::Run;
@@ -51,7 +50,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Error> {
     let mut policy = policy(run, ledger, client);
     policy.taken = taken;
-    let drop_listing = client.drop_listing_ahead()?;
+    let drop_listing = client.prefetched_drop_listing()?;
     let mut spot_checks = Headers::default();
     spot_checks.take_ahead(client)?;
     let expected = self::spot_checks(memory);
@@ -134,7 +133,7 @@ impl Headers {
     fn take_ahead(&mut self, client: &mut Client<Transaction>) -> Result<(), Error> {
         let this = std::cell::RefCell::new(self);
         let text = |_, text: &[u8]| this.borrow_mut().take(text);
-        Ok(client.headers_ahead(text, |number, given| this.borrow_mut().end(number, given))?)
+        Ok(client.prefetched_headers(text, |number, given| this.borrow_mut().end(number, given))?)
     }
 }
 
@@ -147,7 +146,7 @@ fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Polic
 }
 
 fn is_window(client: &Client<Transaction>) -> bool {
-    let before = client.login_facts().capabilities_before.as_ref();
+    let before = client.server_facts().capabilities.as_ref();
     [before, client.capabilities()].into_iter().flatten().any(|capabilities| capabilities.google_rico())
 }
 
@@ -210,7 +209,7 @@ fn decide(
         // Not asked: that there is nothing at all deserves a second look.
         None => maildrop.is_empty(),
     };
-    let needed = client.has_sizes_ahead()
+    let needed = client.has_prefetched_sizes()
         || lacks
         || (!maildrop.has_sizes() && needs_sizes(&decisions, maildrop, ledger, policy, sizes));
     let mut nameless = Vec::new();
@@ -361,7 +360,6 @@ fn report_too_large(
 /// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
 #[derive(Default)]
 pub(super) struct Known {
-    pub(super) lacking: HashMap<EntryId, Lacking>,
     pub(super) keys: HashMap<EntryId, Key>,
     pub(super) failed_before: HashMap<EntryId, u16>,
 }
@@ -371,7 +369,6 @@ impl Known {
         maildrop: &Maildrop,
         decisions: &[Decision],
         ledger: &Ledger,
-        destinations: &Destinations,
     ) -> Result<Self, ledger::Error> {
         let mut known = Self::default();
         for (listed, decision) in maildrop.iter().zip(decisions) {
@@ -383,16 +380,6 @@ impl Known {
             let failures = ledger.entry(id).failures;
             if failures > 0 {
                 known.failed_before.insert(id, failures);
-            }
-            if matches!(decision, Decision::Retrieve(Why::Again) | Decision::Compare(Why::Duplicate))
-                && let Some(set) = ledger.set(id)
-            {
-                let slots = (0_usize..)
-                    .zip(&destinations.entrances)
-                    .filter_map(|(slot, entrance)| set.contains(&(entrance.id, false)).then_some(slot))
-                    .collect();
-                let set = set.iter().map(|(destination, _)| *destination).collect();
-                known.lacking.insert(id, Lacking { slots, set });
             }
         }
         Ok(known)
@@ -414,7 +401,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     }
     // What it learns is this run's alone.
     let mut memory = Memory::load(&directory);
-    let secret = crate::config::password::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = crate::credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
     let mut client = log_in(run, &mut memory, &secret, None)?;
     ledger.pretend();
     let policy = policy(run, &ledger, &client);
@@ -445,6 +432,6 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
         };
         run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
     }
-    client.quit(false)?;
+    client.quit_without_answer()?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::destinations;
 use super::fetch::Tally;
 use super::run::Run;
 use crate::account::{ListingMode, Retention};
-use crate::client::{Ahead, Glance};
+use crate::client::{Prefetch, QuickPoll};
 use crate::ledger::memory::{Memory, Quick};
 use crate::ledger::{self, Ledger, State};
 use crate::plan::{self, Listed, Maildrop, Policy, Who};
@@ -29,7 +29,7 @@ pub(super) fn wanted(run: &Run<'_>) -> bool {
 }
 
 /// What is to be asked before anything else, even before the ledger is read, if that may do.
-pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: Time) -> Option<Ahead> {
+pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: Time) -> Option<Prefetch> {
     if !wanted(run) || (run.options.insist && alerts::messages_wait(memory)) {
         return None;
     }
@@ -41,7 +41,7 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: 
     let recent = (0..every).contains(&clock.seconds_since(quick.listed));
     let may = quick.grows_at_end && idle && !due && recent;
     let last = MessageNumber::new(quick.messages)?;
-    (may && Ledger::rests(directory) && destinations::are_there(run)).then_some(Ahead::Glance { last })
+    (may && Ledger::rests(directory) && destinations::are_there(run)).then_some(Prefetch::QuickPoll { last })
 }
 
 /// Whether there will be something to do with whatever is listed: the last session left an empty maildrop, or something
@@ -51,13 +51,13 @@ pub(super) fn expects_mail(run: &Run<'_>, memory: &Memory) -> bool {
 }
 
 /// Whether the maildrop is as it was left.
-pub(super) fn is_unchanged(memory: &Memory, glance: &Glance) -> bool {
+pub(super) fn is_unchanged(memory: &Memory, poll: &QuickPoll) -> bool {
     memory.quick.as_ref().is_some_and(|quick| {
-        glance.drop_listing == Some((quick.messages, quick.octets))
-            && glance.first.is_some()
-            && glance.first == quick.first
-            && glance.last.is_some()
-            && glance.last == quick.last
+        poll.drop_listing == Some((quick.messages, quick.octets))
+            && poll.first.is_some()
+            && poll.first == quick.first
+            && poll.last.is_some()
+            && poll.last == quick.last
     })
 }
 

@@ -209,10 +209,12 @@ impl Rounds {
         tally: &mut Tally,
     ) -> Result<Round, Error> {
         let uncertain: HashSet<EntryId> = tally.uncertain.iter().copied().collect();
-        let done: HashSet<EntryId> = tally.accepted.iter().chain(&tally.refused).copied().collect();
+        let waiting = tally.waiting.iter().map(Delivered::entry);
+        let done: HashSet<EntryId> =
+            tally.accepted.iter().chain(&tally.refused).copied().chain(waiting).collect();
         let retired =
             plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
-        let most = MOST_DELETIONS.saturating_sub(tally.accepted.len());
+        let most = MOST_DELETIONS.saturating_sub(tally.accepted.len() + tally.waiting.len());
         tally.cut_short |= retired.len() > most;
         let mut due: HashMap<MessageNumber, Why> = HashMap::new();
         let mut ready = Vec::new();

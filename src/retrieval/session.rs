@@ -18,7 +18,7 @@ use super::prepare::{self, Known, Prepared, prepare, sizes_are_due};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
-use crate::client::{self, Ahead, Client, Farewell, Pipelining, Transaction};
+use crate::client::{self, Client, Farewell, Pipelining, Prefetch, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Flight, Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
@@ -145,9 +145,9 @@ pub(super) type Held = (Ledger, Destinations);
 impl Sessions<'_, '_> {
     /// A session that begins with a quick poll's question.  Mostly it ends with it, the maildrop being as it was left;
     /// else it goes on, with the listings on their way.
-    pub(super) fn glance(&mut self, question: Ahead) -> Result<Option<Client<Transaction>>, Error> {
+    pub(super) fn glance(&mut self, question: Prefetch) -> Result<Option<Client<Transaction>>, Error> {
         let mut client = log_in(self.run, self.memory, self.secret, Some(question))?;
-        let glance = match client.glance() {
+        let glance = match client.quick_poll() {
             Ok(glance) => glance,
             Err(e) => {
                 // The server may no longer answer what comes behind the password: the next run doesn't count on it.
@@ -163,10 +163,10 @@ impl Sessions<'_, '_> {
             self.run.report(&Event::Listed { messages: self.summary.listed });
             self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
             conditions::carry(self.memory, self.summary);
-            client.quit(false)?;
+            client.quit_without_answer()?;
             return Ok(None);
         }
-        client.ask_listing(true, true)?;
+        client.ask_listing()?;
         agree_on_pipelining(self.run, self.memory, &mut client);
         Ok(Some(client))
     }
@@ -180,7 +180,7 @@ impl Sessions<'_, '_> {
         follows: Follows,
     ) -> (Option<Held>, Result<Outcome, Error>) {
         let (ledger, destinations) = held;
-        let listing = Ahead::Listing {
+        let listing = Prefetch::Listing {
             drop_listing: true,
             headers: match (prepare::spot_checks(self.memory), self.memory.limit) {
                 // Where commands are few, one must do.
@@ -318,6 +318,18 @@ impl Session<'_, '_> {
                 }
                 break;
             }
+        }
+        if result.is_ok() && !tally.over && !tally.waiting.is_empty() {
+            let round = Round { ready: std::mem::take(&mut tally.waiting), ..Round::default() };
+            let ended =
+                self.round(&mut client, ledger, &mut destinations, (&maildrop, &policy), round, &mut tally);
+            (ledger, _, result) = match ended {
+                Ok(ended) => ended,
+                Err(e) => {
+                    client.hang_up();
+                    return (None, Err(e));
+                }
+            };
         }
         if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
             result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy, &tally);
@@ -589,7 +601,7 @@ impl Session<'_, '_> {
             return Ok((ledger, round.comparison, Ok(())));
         }
         let Round { decisions, comparison, ready } = round;
-        let mut known = Known::read(maildrop, &decisions, &ledger, destinations)?;
+        let mut known = Known::read(maildrop, &decisions, &ledger)?;
         let sample = tally.standing.naming.sample(maildrop.len());
         for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
             if let Who::Known(id) = listed.who
@@ -607,7 +619,6 @@ impl Session<'_, '_> {
             maildrop,
             decisions: &decisions,
             comparison,
-            lacking: known.lacking,
             keys: known.keys,
             sample,
             failed_before: known.failed_before,
@@ -644,10 +655,12 @@ impl Session<'_, '_> {
         let (messages, octets) = &mut *self.taken;
         *messages = messages.saturating_add(tally.delivered);
         *octets = octets.plus(Octets(tally.octets));
+        conditions::elsewhere(self.summary, ledger, policy, tally, &self.run.account.name);
         conditions::failed(self.summary, maildrop, ledger, policy, tally);
         conditions::not_deleted(self.summary, tally.not_deleted);
         conditions::deletions(self.summary, tally);
-        conditions::sizes_refused(self.summary, maildrop, ledger, policy);
+        conditions::sizes_refused(self.summary, maildrop, ledger, policy, tally);
+        conditions::nothing_names(self.summary, maildrop, ledger, policy, tally);
         if tally.folder_data && !std::mem::replace(&mut self.memory.habits.folder_data, true) {
             self.run.warn(
                 "message 1 on the server isn't mail but its own book-keeping (\"FOLDER INTERNAL DATA\"): it's neither \
@@ -694,7 +707,13 @@ impl Session<'_, '_> {
             self.memory.pipelining = Verdict::InStep;
         }
         let matters = tally.retrieved || deleted > 0;
-        match client.quit(matters)? {
+        let farewell = if matters {
+            client.quit()?
+        } else {
+            client.quit_without_answer()?;
+            Farewell::Unanswered
+        };
+        match farewell {
             Farewell::Confirmed => {
                 let deleted = u64::try_from(deleted).unwrap_or(u64::MAX);
                 self.summary.deleted = self.summary.deleted.saturating_add(deleted);
@@ -784,7 +803,7 @@ fn is_due(entry: &ledger::Entry, policy: &Policy) -> bool {
 
 /// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.
 pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
-    let before = client.login_facts().capabilities_before.as_ref();
+    let before = client.server_facts().capabilities.as_ref();
     [before, client.capabilities()]
         .into_iter()
         .flatten()

@@ -1,4 +1,6 @@
-//! `kill -9` at system calls (D1): strace kills popfetch as it enters the N-th one of a kind, for N = 1, 2, 3 …
+//! `kill -9` at system calls: strace kills popfetch as it enters the N-th one of a kind, for N = 1, 2, 3 …
+//!
+//! Cases of docs/protocol.md §9: D1.
 
 use super::case::Kind::{Maildir, Mbox};
 use super::case::{Case, Plan};
@@ -42,44 +44,44 @@ fn mbox() -> Plan {
 }
 
 #[test]
-fn d1_killed_at_a_write() {
+fn killed_at_a_write() {
     at_each("write", &maildir(), 2);
     at_each("write", &mbox(), 2);
 }
 
 #[test]
-fn d1_killed_at_an_open() {
+fn killed_at_an_open() {
     at_each("openat", &maildir(), 5);
     at_each("openat", &mbox(), 5);
 }
 
 #[test]
-fn d1_killed_at_a_close() {
+fn killed_at_a_close() {
     at_each("close", &maildir(), 7);
     at_each("close", &mbox(), 7);
 }
 
 #[test]
-fn d1_killed_at_a_rename() {
+fn killed_at_a_rename() {
     at_each("renameat2", &maildir(), 1);
     at_each("renameat", &mbox(), 1);
 }
 
 #[test]
-fn d1_killed_at_a_sync() {
+fn killed_at_a_sync() {
     at_each("fsync", &maildir(), 3);
     at_each("fsync", &mbox(), 3);
     at_each("syncfs", &maildir().on_disk(), 1);
 }
 
 #[test]
-fn d1_killed_at_a_removal() {
+fn killed_at_a_removal() {
     at_each("unlink", &mbox(), 1);
     at_each("linkat", &mbox(), 1);
 }
 
 #[test]
-fn d1_killed_at_the_network() {
+fn killed_at_the_network() {
     at_each("sendto", &maildir(), 1);
     at_each("recvfrom", &mbox(), 1);
 }

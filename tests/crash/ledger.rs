@@ -1,11 +1,13 @@
 //! The ledger's own accidents: torn, rotten, not to be written.
+//!
+//! Cases of docs/protocol.md §9: D1, D3.
 
 use super::case::Kind::{Maildir, Mbox};
 use super::case::{Case, Plan, tiny};
 use crate::support::server::numbered;
 
 #[test]
-fn d3_a_rotten_ledger_stops_everything_and_names_the_line() {
+fn damaged_ledger_stops_the_run_and_names_the_line() {
     for kinds in [&[Maildir] as &[_], &[Mbox]] {
         let case = Case::new(Plan::new(kinds, false).of(tiny(2)).primed());
         case.run().succeeds();
@@ -31,8 +33,27 @@ fn d3_a_rotten_ledger_stops_everything_and_names_the_line() {
     }
 }
 
+/// An older copy of the ledger looks whole: only that it was longer shows what is missing.
 #[test]
-fn d3_a_state_directory_that_cannot_be_made() {
+fn a_ledger_from_before_the_last_run_stops_everything() {
+    let case = Case::new(Plan::new(&[Maildir], false).of(tiny(3)).primed());
+    let older = std::fs::read(case.ledger()).unwrap();
+    case.run().succeeds();
+    let ledger = std::fs::read(case.ledger()).unwrap();
+    assert!(ledger.starts_with(&older), "rewritten");
+    std::fs::write(case.ledger(), &older).unwrap();
+    case.server.add("me", numbered(tiny(4)).split_off(3));
+    let (mail, retrieved) = (case.delivered(Maildir), case.server.count("RETR"));
+    case.run().exits(74).complains("at the end of the last run").complains("hint: ");
+    assert_eq!(case.server.count("RETR"), retrieved);
+    assert_eq!(case.delivered(Maildir), mail);
+    std::fs::write(case.ledger(), &ledger).unwrap();
+    case.run().succeeds();
+    assert_eq!(case.delivered(Maildir).len(), 5);
+}
+
+#[test]
+fn state_directory_that_cannot_be_made() {
     let case = Case::new(Plan::new(&[Maildir], true).of(tiny(2)));
     case.sandbox.write(".local/state/popfetch", "a file");
     case.run().exits(73);
@@ -43,7 +64,7 @@ fn d3_a_state_directory_that_cannot_be_made() {
 }
 
 #[test]
-fn d3_a_ledger_that_cannot_be_written() {
+fn unwritable_ledger_stops_the_run() {
     use std::os::unix::fs::PermissionsExt as _;
     if rustix::process::geteuid().is_root() {
         // Root may write anywhere; the matrix of faults covers it.
@@ -61,7 +82,7 @@ fn d3_a_ledger_that_cannot_be_written() {
 
 /// A limit on the size of files (RLIMIT_FSIZE) is an error like any other, not a signal that kills.
 #[test]
-fn d3_a_limit_on_the_size_of_files() {
+fn file_size_limit_loses_nothing() {
     for kinds in [&[Maildir] as &[_], &[Mbox]] {
         let case = Case::new(Plan::new(kinds, true));
         let limit = ["sh", "-c", "ulimit -f 64; exec \"$@\"", "sh"];
@@ -95,28 +116,28 @@ mod torn {
     }
 
     #[test]
-    fn d1_maildir_a_torn_group_of_staged_lines() {
+    fn maildir_torn_staged_lines() {
         at_every_octet(&Case::crashed_at(&plan(&[Maildir]), 0, |step| {
             step.starts_with("Sync") && step.ends_with("/ledger")
         }));
     }
 
     #[test]
-    fn d1_maildir_a_torn_group_of_delivered_lines() {
+    fn maildir_torn_delivered_lines() {
         at_every_octet(&Case::crashed_at(&plan(&[Maildir]), 1, |step| {
             step.starts_with("Sync") && step.ends_with("/ledger")
         }));
     }
 
     #[test]
-    fn d1_mbox_a_torn_group_of_staged_lines() {
+    fn mbox_torn_staged_lines() {
         at_every_octet(&Case::crashed_at(&plan(&[Mbox]), 0, |step| {
             step.starts_with("Sync") && step.ends_with("/ledger")
         }));
     }
 
     #[test]
-    fn d1_mbox_a_torn_group_of_delivered_lines() {
+    fn mbox_torn_delivered_lines() {
         at_every_octet(&Case::crashed_at(&plan(&[Mbox]), 1, |step| {
             step.starts_with("Sync") && step.ends_with("/ledger")
         }));

@@ -1,4 +1,6 @@
 //! What is a Maildir's own: readers that move what they see, `tmp/` cleaned by others, a Maildir that is away.
+//!
+//! Cases of docs/protocol.md §9: D1.
 
 use super::case::Kind::Maildir;
 use super::case::{Case, Plan, tiny};
@@ -20,7 +22,7 @@ fn hint_and_nothing_fetched(case: &Case) {
 
 /// As a mount that is missing, or a folder that was moved.
 #[test]
-fn d1_a_maildir_that_is_away_is_waited_for() {
+fn missing_maildir_is_waited_for() {
     let case = Case::new(plan().primed());
     let away = case.sandbox.path("away");
     std::fs::rename(case.maildir(), &away).unwrap();
@@ -67,7 +69,7 @@ mod after_a_crash {
     }
 
     #[test]
-    fn d1_what_a_reader_has_moved_is_not_delivered_again() {
+    fn message_moved_by_a_reader_is_not_repeated() {
         let case = published();
         let cur = case.maildir().join("cur");
         each(&case, "new", |path| {
@@ -79,7 +81,7 @@ mod after_a_crash {
     }
 
     #[test]
-    fn d1_what_a_reader_has_taken_away_is_not_delivered_again() {
+    fn message_removed_by_a_reader_is_not_repeated() {
         let case = published();
         each(&case, "new", |path| std::fs::remove_file(path).unwrap());
         case.run().succeeds();
@@ -88,7 +90,7 @@ mod after_a_crash {
     }
 
     #[test]
-    fn d1_what_is_torn_in_tmp_comes_again() {
+    fn torn_file_in_tmp_comes_again() {
         let case = noted();
         each(&case, "tmp", |path| {
             let octets = std::fs::read(path).unwrap();
@@ -127,7 +129,7 @@ mod after_a_crash {
 
     /// A killed run leaves its work in the page cache only: each sync is made again before its result is believed.
     #[test]
-    fn d1_recovery_repeats_every_sync_before_it_believes() {
+    fn recovery_repeats_every_sync() {
         let steps_of_noted = steps(&noted());
         let renamed = ["Sync tmp/NAME", "Sync tmp", "Rename new/NAME", "Sync new", "Sync cur", "Sync tmp"];
         in_order(&steps_of_noted, &[&renamed[..], &["Write ledger", "Sync ledger"]].concat());
@@ -143,7 +145,7 @@ mod after_a_crash {
     /// The word that a message comes again is on the disk before its file goes: else the next run, after a power failure,
     /// would take the missing file for one that was published.
     #[test]
-    fn d1_that_a_message_comes_again_is_on_the_disk_before_its_file_goes() {
+    fn dropped_line_is_synced_before_the_file_is_removed() {
         let case = noted();
         each(&case, "tmp", |path| std::fs::write(path, "torn").unwrap());
         let run = case.popfetch().record_steps().run();
@@ -181,7 +183,7 @@ mod after_a_crash {
 
     /// Readers clean `tmp/` of what is older than a day and a half.
     #[test]
-    fn d1_what_is_gone_from_tmp_comes_again_if_its_line_is_old_or_from_the_future() {
+    fn message_cleaned_from_tmp_comes_again() {
         let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
         for age in [25 * 3600, 40 * 86_400, -86_400, -3600] {
             let case = noted();
@@ -199,7 +201,7 @@ mod after_a_crash {
     }
 
     #[test]
-    fn d1_nothing_is_concluded_from_another_maildir() {
+    fn another_maildir_at_the_path_settles_nothing() {
         let case = noted();
         let away = case.sandbox.path("away");
         std::fs::rename(case.maildir(), &away).unwrap();

@@ -1,5 +1,7 @@
-//! The crash matrix (D1): a run is aborted at its durable step 1, 2, 3 … until one completes.  After each, a good run must
+//! The crash matrix: a run is aborted at its durable step 1, 2, 3 … until one completes.  After each, a good run must
 //! leave everything as an uninterrupted one would have, and one more change nothing.
+//!
+//! Cases of docs/protocol.md §9: D1.
 
 use super::case::Kind::{Maildir, Mbox, Pipe};
 use super::case::{Case, Plan, tiny};
@@ -21,42 +23,42 @@ fn at_every_step(plan: &Plan) {
 }
 
 #[test]
-fn d1_maildir_that_is_kept() {
+fn maildir_keeping() {
     at_every_step(&Plan::new(&[Maildir], false).on_disk());
 }
 
 #[test]
-fn d1_maildir_that_is_deleted() {
+fn maildir_deleting() {
     at_every_step(&Plan::new(&[Maildir], true).primed());
 }
 
 #[test]
-fn d1_mbox_that_is_kept() {
+fn mbox_keeping() {
     at_every_step(&Plan::new(&[Mbox], false).primed());
 }
 
 #[test]
-fn d1_mbox_that_is_deleted() {
+fn mbox_deleting() {
     at_every_step(&Plan::new(&[Mbox], true));
 }
 
 #[test]
-fn d1_pipe_that_is_kept() {
+fn pipe_keeping() {
     at_every_step(&Plan::new(&[Pipe], false));
 }
 
 #[test]
-fn d1_pipe_that_is_deleted() {
+fn pipe_deleting() {
     at_every_step(&Plan::new(&[Pipe], true).primed());
 }
 
 #[test]
-fn d1_several_destinations_kept() {
+fn several_destinations_keeping() {
     at_every_step(&Plan::new(&[Maildir, Mbox], false));
 }
 
 #[test]
-fn d1_several_destinations_deleted() {
+fn several_destinations_deleting() {
     at_every_step(&Plan::new(&[Maildir, Mbox], true).primed());
 }
 
@@ -86,12 +88,12 @@ fn across_batches(plan: &Plan) {
 }
 
 #[test]
-fn d1_maildir_in_several_batches() {
+fn maildir_in_several_batches() {
     across_batches(&Plan::new(&[Maildir], true).primed().of(tiny(300)));
 }
 
 #[test]
-fn d1_mbox_in_several_batches() {
+fn mbox_in_several_batches() {
     across_batches(&Plan::new(&[Mbox], false).primed().of(tiny(300)));
 }
 
@@ -123,11 +125,11 @@ fn twice(plan: &Plan, begins: impl Fn(&str) -> bool) {
 }
 
 #[test]
-fn d1_maildir_a_crash_in_recovery() {
+fn maildir_crash_in_recovery() {
     twice(&Plan::new(&[Maildir], true), |step| step.contains(" Reserve "));
 }
 
 #[test]
-fn d1_mbox_a_crash_in_recovery() {
+fn mbox_crash_in_recovery() {
     twice(&Plan::new(&[Mbox], true), |step| step.contains(" Reserve "));
 }

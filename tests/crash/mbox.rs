@@ -1,4 +1,6 @@
-//! What is an mbox's own: torn tails, two accounts in one file, locks (M4 to M6, M8).
+//! What is an mbox's own: torn tails, two accounts in one file, locks.
+//!
+//! Cases of docs/protocol.md §9: D1, M4 to M6, M8.
 
 use std::fs::{File, FileTimes};
 use std::io::{BufRead as _, BufReader};
@@ -49,7 +51,7 @@ mod torn {
     }
 
     #[test]
-    fn m5_a_torn_tail_of_ours_is_cut_off() {
+    fn torn_tail_is_cut_off() {
         let case = half_appended(&plan().primed());
         let torn = std::fs::read(case.mbox()).unwrap();
         case.recovers(0);
@@ -60,7 +62,7 @@ mod torn {
 
     /// Other accounts must see, also after a power failure, that the mbox may end in a part of ours.
     #[test]
-    fn m5_that_an_append_is_under_way_is_on_the_disk_before_it_begins() {
+    fn append_is_noted_on_disk_before_it_begins() {
         let run = Case::new(plan().of(tiny(2))).popfetch().record_steps().run();
         run.succeeds();
         let at = |wanted: &dyn Fn(&str) -> bool| run.steps.iter().position(|step| wanted(step));
@@ -73,7 +75,7 @@ mod torn {
 
     /// A killed run leaves what it appended in the page cache only.
     #[test]
-    fn m5_what_was_appended_is_synced_before_it_is_believed() {
+    fn recovery_syncs_what_was_appended() {
         let case = Case::crashed_at(&plan().primed(), 0, |step| step == "Sync ~/mail/box");
         let run = case.popfetch().record_steps().run();
         run.succeeds();
@@ -90,7 +92,7 @@ mod torn {
     }
 
     #[test]
-    fn m5_what_another_program_appended_to_a_torn_tail_stays() {
+    fn mail_behind_a_torn_tail_is_kept() {
         let case = half_appended(&plan().of(vec![message(1, 20_000)]));
         // As a program does that has waited long enough.
         std::fs::remove_file(case.sandbox.path("mail/box.lock")).unwrap();
@@ -111,7 +113,7 @@ mod torn {
     }
 
     #[test]
-    fn m5_a_refused_write_leaves_the_old_length() {
+    fn failed_write_leaves_the_old_length() {
         for half in [0, 1] {
             let case = Case::failed_at(&plan().primed(), half, |step| step == "Write ~/mail/box");
             assert_same(mbox_messages(&case.mbox()), vec![case.message("primer")]);
@@ -123,7 +125,7 @@ mod torn {
 
     /// Two accounts, one mbox.  The first one's run dies at each of its steps; then the second one comes, or both at once.
     #[test]
-    fn d1_two_accounts_in_one_mbox() {
+    fn two_accounts_in_one_mbox() {
         for step in 1.. {
             let account = |user: &str| {
                 let messages = [0, 1].map(|number| {
@@ -164,7 +166,7 @@ mod torn {
 }
 
 #[test]
-fn m4_a_missing_last_line_end_is_made_good() {
+fn missing_last_line_end_is_added() {
     for (end, old) in [("body", "body\n"), ("body\n", "body\n"), ("body\n\n", "body\n")] {
         let case = Case::new(plan().of(tiny(2)));
         case.sandbox.write("mail/box", format!("From x Thu Jan  1 00:00:00 1970\nSubject: old\n\n{end}"));
@@ -188,7 +190,7 @@ fn spooled(case: &Case) {
 }
 
 #[test]
-fn m6_an_fcntl_lock_is_waited_for() {
+fn fcntl_lock_is_waited_for() {
     let case = Case::new(plan().primed().of(tiny(2)));
     let Some(holder) = python(&case.mbox(), HOLD) else { return };
     let before = std::fs::read(case.mbox()).unwrap();
@@ -201,7 +203,7 @@ fn m6_an_fcntl_lock_is_waited_for() {
 }
 
 #[test]
-fn m6_a_fresh_dotlock_is_waited_for_without_holding_the_other_lock() {
+fn fresh_dotlock_is_waited_for_with_fcntl_released() {
     let case = Case::new(plan().primed().of(tiny(2)));
     let lock = case.sandbox.write("mail/box.lock", "1");
     let before = std::fs::read(case.mbox()).unwrap();
@@ -217,7 +219,7 @@ fn m6_a_fresh_dotlock_is_waited_for_without_holding_the_other_lock() {
 }
 
 #[test]
-fn m6_a_stale_dotlock_is_broken() {
+fn stale_dotlock_is_broken() {
     let case = Case::new(plan().of(tiny(2)));
     let lock = case.sandbox.write("mail/box.lock", "1");
     let old = SystemTime::now() - Duration::from_secs(6 * 60);
@@ -229,7 +231,7 @@ fn m6_a_stale_dotlock_is_broken() {
 }
 
 #[test]
-fn m8_what_is_no_mbox_is_not_touched() {
+fn file_that_is_not_an_mbox_is_not_touched() {
     let case = Case::new(plan().of(tiny(2)));
     case.sandbox.write("mail/box", "a letter to my aunt\n");
     case.run().exits(73).complains("mbox");

@@ -1,4 +1,6 @@
-//! The order of the steps (D2): seen from the server at the moment of each DELE, and from the system calls.
+//! The order of the steps: seen from the server at the moment of each DELE, and from the system calls.
+//!
+//! Cases of docs/protocol.md §9: D2.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,17 +67,17 @@ fn is_stored_at_each_dele(kinds: &'static [Kind]) {
 }
 
 #[test]
-fn d2_at_each_dele_the_message_is_in_the_maildir_and_the_ledger() {
+fn before_dele_the_message_is_in_maildir_and_ledger() {
     is_stored_at_each_dele(&[Maildir]);
 }
 
 #[test]
-fn d2_at_each_dele_the_message_is_in_the_mbox_and_the_ledger() {
+fn before_dele_the_message_is_in_mbox_and_ledger() {
     is_stored_at_each_dele(&[Mbox]);
 }
 
 #[test]
-fn d2_at_each_dele_the_message_is_everywhere_it_belongs() {
+fn before_dele_the_message_is_in_every_destination() {
     is_stored_at_each_dele(&[Maildir, Mbox]);
 }
 
@@ -243,17 +245,17 @@ fn maildir_in_order(plan: &Plan) {
 }
 
 #[test]
-fn d2_maildir_each_file_is_synced_in_order() {
+fn maildir_syncs_each_file_in_order() {
     maildir_in_order(&Plan::new(&[Maildir], true).of(tiny(3)));
 }
 
 #[test]
-fn d2_maildir_the_file_system_is_synced_in_order() {
+fn maildir_syncs_the_file_system_in_order() {
     maildir_in_order(&Plan::new(&[Maildir], true).of(tiny(40)).on_disk());
 }
 
 #[test]
-fn d2_mbox_is_synced_in_order() {
+fn mbox_syncs_in_order() {
     let plan = Plan::new(&[Mbox], true).of(tiny(40));
     let case = Case::new(plan.clone());
     let Some(trace) = Trace::of(&case) else { return };
@@ -285,7 +287,7 @@ fn d2_mbox_is_synced_in_order() {
 
 /// Until it's on disk, the old ledger is the only one that a power failure is sure to leave.
 #[test]
-fn a_ledger_written_anew_is_synced_before_it_replaces_the_old_one() {
+fn rewritten_ledger_is_synced_before_it_replaces_the_old_one() {
     let case = Case::new(Plan::new(&[Maildir], false).of(tiny(3)));
     let replaced_in_order = |least: usize| {
         let Some(trace) = Trace::of(&case) else { return };
@@ -314,7 +316,7 @@ fn a_ledger_written_anew_is_synced_before_it_replaces_the_old_one() {
 
 /// All that matters was on disk before: the deletions that `QUIT` confirms would be found out again.
 #[test]
-fn d2_nothing_is_synced_after_quit() {
+fn nothing_is_synced_after_quit() {
     let case = Case::new(Plan::new(&[Maildir], true).of(tiny(3)));
     let Some(trace) = Trace::of(&case) else { return };
     case.is_complete(0);
@@ -329,7 +331,7 @@ fn d2_nothing_is_synced_after_quit() {
 /// The ledger's last sync takes no time of its own: it's made while the line is waited for.
 #[cfg(feature = "crash-points")]
 #[test]
-fn d2_the_ledger_is_synced_while_deletions_are_answered() {
+fn ledger_is_synced_while_deletions_are_answered() {
     let case = Case::new(Plan::new(&[Maildir], true).of(tiny(3)));
     let steps = case.sandbox.steps_file();
     let synced = Arc::new(AtomicUsize::new(0));
@@ -356,7 +358,7 @@ fn d2_the_ledger_is_synced_while_deletions_are_answered() {
 /// However many accounts there are: no directory above theirs is synced for each of them.
 #[cfg(feature = "crash-points")]
 #[test]
-fn d2_what_accounts_have_in_common_is_synced_once() {
+fn shared_directories_are_synced_once() {
     let users = ["a", "b", "c"];
     let server = Server::start(Options {
         accounts: users.map(|user| Account::new(user, "secret", numbered(tiny(1)))).into(),
@@ -389,7 +391,7 @@ fn d2_what_accounts_have_in_common_is_synced_once() {
 }
 
 #[test]
-fn d2_an_idle_poll_syncs_nothing() {
+fn idle_poll_syncs_nothing() {
     for kind in [&[Maildir] as &[Kind], &[Mbox], &[Kind::Pipe]] {
         for deletes in [false, true] {
             let case = Case::new(Plan::new(kind, deletes).of(tiny(3)));
@@ -405,7 +407,7 @@ fn d2_an_idle_poll_syncs_nothing() {
 /// A killed run leaves its work in the page cache only: every sync is repeated before anything counts as delivered.
 #[cfg(feature = "crash-points")]
 #[test]
-fn d2_recovery_syncs_again_before_it_believes_and_before_anything_is_deleted() {
+fn recovery_syncs_again_before_anything_is_deleted() {
     for publishing in ["Sync ~/mail/dir/new", "Rename ~/mail/dir/new/"] {
         let plan = Plan::new(&[Maildir], true).primed().of(tiny(3));
         let case = Case::crashed_at(&plan, 0, |step| step.starts_with(publishing));

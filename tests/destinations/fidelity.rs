@@ -1,4 +1,6 @@
 //! Message bytes are the sender's: what is stored is what came, CRLF as LF; read back by us and by Python.
+//!
+//! Cases of docs/protocol.md §9: M17.
 
 use super::{poll, set_up, small};
 use crate::support::mail::{Sample, samples, stored};
@@ -77,7 +79,7 @@ fn every_octet_arrives_at_a_program() {
 
 /// Whatever a message begins with, and wherever its lines end: nothing of it is missing, least of all the whole of it.
 #[test]
-fn first_lines_that_begin_with_from_and_messages_without_line_feeds_arrive_whole() {
+fn odd_first_lines_and_bare_cr_messages_arrive_whole() {
     let from_line = "From ada@example.org Thu Jan  1 00:00:00 1970";
     let messages: Vec<Vec<u8>> = [
         "From  : Ada <ada@example.org>\r\nSubject: an old spelling\r\n\r\nbody\r\n".to_owned(),
@@ -144,9 +146,9 @@ fn a_received_line_on_top_changes_nothing_else() {
     }
 }
 
-/// M17: what comes from outside can't make more of the line than it is.
+/// What comes from outside can't make more of the line than it is.
 #[test]
-fn m17_no_name_breaks_the_received_line() {
+fn no_server_name_breaks_the_received_line() {
     let server = Server::with("me", "secret", [Message::new("uid\x1b[2J) by x", small("a"))]);
     let sandbox = Sandbox::new();
     let account = super::account(&server, "deliver = { maildir = \"~/Mail\" }\nreceived-header = true");

@@ -1,4 +1,6 @@
-//! M1, M2: Maildir.
+//! Maildir.
+//!
+//! Cases of docs/protocol.md §9: M1, M2.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +14,7 @@ use crate::support::server::numbered;
 const INTO_MAILDIR: &str = "deliver = { maildir = \"~/Mail\" }";
 
 #[test]
-fn m1_a_maildir_is_made_for_its_owner_alone() {
+fn new_maildir_is_private() {
     let (server, sandbox) = set_up(numbered([small("a")]), INTO_MAILDIR);
     // Even where nothing is masked.
     sandbox.popfetch([""; 0]).under(["sh", "-c", "umask 0; exec \"$@\"", "sh"]).run().succeeds();
@@ -32,7 +34,7 @@ fn m1_a_maildir_is_made_for_its_owner_alone() {
 }
 
 #[test]
-fn m1_what_can_be_no_maildir_is_told_before_anything_is_retrieved() {
+fn impossible_maildir_is_reported_before_retrieving() {
     type Case = (&'static str, fn(&crate::support::sandbox::Sandbox), &'static str);
     let cases: [Case; 4] = [
         ("a plain file", |sandbox| drop(sandbox.write("Mail", "x")), "not a directory"),
@@ -56,7 +58,7 @@ fn m1_what_can_be_no_maildir_is_told_before_anything_is_retrieved() {
 }
 
 #[test]
-fn m1_a_missing_folder_is_made_again() {
+fn missing_subdirectory_is_created() {
     for missing in ["tmp", "new", "cur"] {
         let (_server, sandbox) = set_up(numbered([small("a")]), INTO_MAILDIR);
         create_maildir(&sandbox.path("Mail"));
@@ -85,7 +87,7 @@ fn the_hint_about_a_maildir_is_a_field_of_its_own() {
 }
 
 #[test]
-fn m1_a_maildir_that_had_mail_is_never_made_anew() {
+fn maildir_that_had_mail_is_not_created_again() {
     let (server, sandbox) = set_up(numbered([small("a")]), INTO_MAILDIR);
     poll(&sandbox).succeeds();
     std::fs::rename(sandbox.path("Mail"), sandbox.path("unmounted")).unwrap();
@@ -100,7 +102,7 @@ fn m1_a_maildir_that_had_mail_is_never_made_anew() {
 
 /// Names stay apart in one second, in one process and in several.
 #[test]
-fn m1_names_are_unique_across_processes() {
+fn names_are_unique_across_processes() {
     const EACH: usize = 700;
     let messages = || numbered((0..EACH).map(|n| small(&n.to_string())));
     let (one, other) =
@@ -122,7 +124,7 @@ fn m1_names_are_unique_across_processes() {
 /// Whatever the number of messages: which way they are synced depends on it.
 #[test]
 #[cfg(feature = "crash-points")]
-fn m1_nothing_is_in_new_before_it_and_its_line_are_on_disk() {
+fn nothing_is_in_new_before_its_ledger_line_is_on_disk() {
     for (count, sync) in [(1, "auto"), (20, "auto"), (3, "each")] {
         let messages = numbered((0..count).map(|n| small(&n.to_string())));
         let (_server, sandbox) = set_up(messages, &format!("{INTO_MAILDIR}\nsync = \"{sync}\""));
@@ -157,7 +159,7 @@ fn m1_nothing_is_in_new_before_it_and_its_line_are_on_disk() {
 /// A run dies at each step; a reader takes what is in `new/` to `cur/`, with a flag, before the next run.
 #[test]
 #[cfg(feature = "crash-points")]
-fn m1_what_a_reader_moved_after_a_crash_does_not_come_twice() {
+fn message_moved_after_a_crash_does_not_come_twice() {
     let expected = ["a", "b"].map(|subject| mail::stored(&small(subject))).to_vec();
     let mut step = 1;
     loop {

@@ -1,4 +1,6 @@
-//! M3-M8: mbox.
+//! mbox files, their form and their locks.
+//!
+//! Cases of docs/protocol.md §9: M3 to M8.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,7 +38,7 @@ fn dateless(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn m3_from_lines_are_quoted_reversibly() {
+fn from_lines_are_quoted_reversibly() {
     let body = "From x\r\n>From x\r\n>>From x\r\n From x\r\nfrom x\r\nFrom\r\n";
     let message = format!("Subject: a\r\n\r\n{body}");
     let (_server, sandbox) = set_up(numbered([&message]), INTO_MBOX);
@@ -49,7 +51,7 @@ fn m3_from_lines_are_quoted_reversibly() {
 }
 
 #[test]
-fn m4_what_lacks_its_end_gets_it() {
+fn missing_end_is_added_before_an_append() {
     let old = "From old Thu Jan  1 00:00:00 1970\nSubject: old\n\nold";
     for (end, expected) in [("", "\n\n"), ("\n", "\n\n"), ("\n\n", "\n\n"), ("\n\n\n", "\n\n\n")] {
         let (_server, sandbox) = set_up(numbered([small("a"), small("b")]), INTO_MBOX);
@@ -73,7 +75,7 @@ fn m4_what_lacks_its_end_gets_it() {
 /// Every step that touches the mbox fails, in one run each.
 #[test]
 #[cfg(feature = "crash-points")]
-fn m5_a_failed_append_leaves_the_file_as_it_was() {
+fn failed_append_leaves_the_file_unchanged() {
     let old = "From old Thu Jan  1 00:00:00 1970\nSubject: old\n\nold\n\n";
     let scene = || {
         let (server, sandbox) =
@@ -137,7 +139,7 @@ fn waits_for<T>(
 }
 
 #[test]
-fn m6_waits_for_who_holds_the_fcntl_lock() {
+fn fcntl_lock_is_waited_for() {
     let hold = |sandbox: &Sandbox| {
         let file = std::fs::OpenOptions::new().write(true).open(sandbox.path("inbox")).unwrap();
         fcntl_lock(&file, FlockOperation::LockExclusive).unwrap();
@@ -161,7 +163,7 @@ fn m6_waits_for_who_holds_the_fcntl_lock() {
 }
 
 #[test]
-fn m6_waits_for_who_holds_the_dotlock_and_holds_nothing_meanwhile() {
+fn dotlock_is_waited_for_without_holding_a_lock() {
     let meanwhile = |sandbox: &Sandbox| {
         // Who takes the locks in the other order gets the fcntl lock in the end.
         let file = std::fs::OpenOptions::new().write(true).open(sandbox.path("inbox")).unwrap();
@@ -174,7 +176,7 @@ fn m6_waits_for_who_holds_the_dotlock_and_holds_nothing_meanwhile() {
 }
 
 #[test]
-fn m6_a_stale_dotlock_is_broken() {
+fn stale_dotlock_is_broken() {
     let (_server, sandbox) = set_up(numbered([small("a")]), INTO_MBOX);
     let lock = dotlock(&sandbox, 6);
     let run = poll(&sandbox);
@@ -185,7 +187,7 @@ fn m6_a_stale_dotlock_is_broken() {
 }
 
 #[test]
-fn m7_what_would_set_flags_or_hide_mail_is_left_out() {
+fn fields_that_set_flags_or_hide_mail_are_left_out() {
     let message = "Received: by x\r\nContent-Length: 5\r\nstatus: RO\r\nX-IMAPBASE: 1 2\r\nX-Status: D\r\nX-UID: 1\r\n\
                    X-Keywords: a\r\n b\r\nLines: 1\r\nX-IMAP: 1\r\nSubject: x\r\nStatuses: kept\r\n\r\nStatus: kept\r\n";
     let (_server, sandbox) = set_up(numbered([message, "Subject: next\r\n\r\nx\r\n"]), INTO_MBOX);
@@ -199,7 +201,7 @@ fn m7_what_would_set_flags_or_hide_mail_is_left_out() {
 }
 
 #[test]
-fn m8_what_is_no_mbox_is_left_alone() {
+fn file_that_is_not_an_mbox_is_refused() {
     for (name, octets) in [("inbox", "#!/bin/sh\n"), ("inbox", "From\n"), ("inbox/file", "x")] {
         let (server, sandbox) =
             set_up(numbered([small("a")]), &format!("{INTO_MBOX}\nleave-on-server = false"));

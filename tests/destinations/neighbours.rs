@@ -49,7 +49,7 @@ fn ledger_directory(sandbox: &Sandbox) -> std::path::PathBuf {
 
 #[cfg(feature = "crash-points")]
 #[test]
-fn a_ledger_that_was_moved_away_holds_up_neither_its_account_nor_another() {
+fn moved_ledger_blocks_no_account() {
     let both = ["{ mbox = \"~/inbox\" }"; 2];
     for first in [0, 1] {
         let (server, sandbox) = set_up(both);
@@ -68,7 +68,7 @@ fn a_ledger_that_was_moved_away_holds_up_neither_its_account_nor_another() {
 
 #[cfg(feature = "crash-points")]
 #[test]
-fn what_an_account_left_at_another_mbox_is_its_own_trouble() {
+fn unfinished_work_at_another_mbox_blocks_only_its_account() {
     let deliver = ["[{ mbox = \"~/mnt/x\" }, { mbox = \"~/inbox\" }]", "{ mbox = \"~/inbox\" }"];
     let prepare = |sandbox: &Sandbox| std::fs::create_dir(sandbox.path("mnt")).unwrap();
     let (server, sandbox) = set_up(deliver);
@@ -96,7 +96,7 @@ fn what_an_account_left_at_another_mbox_is_its_own_trouble() {
 /// By the names alone, anna would take x first and ben y, and each wait for the other.
 #[cfg(feature = "crash-points")]
 #[test]
-fn two_accounts_on_two_mboxes_one_by_a_link_take_them_in_one_order() {
+fn linked_mboxes_of_two_accounts_do_not_deadlock() {
     let deliver =
         ["[{ mbox = \"~/x\" }, { mbox = \"~/y\" }]", "[{ mbox = \"~/a-link-to-y\" }, { mbox = \"~/x\" }]"];
     let (server, sandbox) = set_up(deliver);

@@ -1,4 +1,6 @@
-//! M9-M12: programs.
+//! Programs.
+//!
+//! Cases of docs/protocol.md §9: M9 to M12.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +8,7 @@ use std::time::Duration;
 use super::{account, poll, set_up, small};
 use crate::support::installed;
 use crate::support::mail::{self, stored};
-use crate::support::mailboxes::{Maildir, assert_same, mbox, python_maildir, python_mbox};
+use crate::support::mailboxes::{Maildir, MboxMessage, assert_same, mbox, python_maildir, python_mbox};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::{Message, Server, numbered};
 
@@ -22,7 +24,7 @@ fn calls(sandbox: &Sandbox) -> usize {
 }
 
 #[test]
-fn m9_only_exit_status_0_is_a_delivery() {
+fn only_exit_code_0_delivers() {
     /// What a script does, whether it took the message, whether it is handed over again at once.
     type Case = (&'static str, bool, bool);
     let cases: [Case; 14] = [
@@ -69,7 +71,7 @@ fn m9_only_exit_status_0_is_a_delivery() {
 }
 
 #[test]
-fn m9_a_program_that_says_later_is_asked_again_at_each_run() {
+fn temporary_failure_is_tried_again_in_each_run() {
     let (server, sandbox) = set_up(numbered([small("a")]), "");
     let program = sandbox.script("mda", "echo >> ~/calls\n[ $(wc -l < ~/calls) -gt 3 ] || exit 75");
     let keys = format!("deliver = {{ pipe = [\"{}\"] }}\nleave-on-server = false", program.display());
@@ -82,7 +84,7 @@ fn m9_a_program_that_says_later_is_asked_again_at_each_run() {
 }
 
 #[test]
-fn m9_a_program_over_its_time_limit_is_stopped() {
+fn program_over_its_time_limit_is_stopped() {
     let (server, sandbox) = set_up(numbered([small("a")]), "");
     // What it started goes with it.
     let program = sandbox.script("mda", "sleep 60 &\necho $! > ~/pid\nwait");
@@ -103,7 +105,7 @@ fn m9_a_program_over_its_time_limit_is_stopped() {
 }
 
 #[test]
-fn m10_a_missing_program_is_told_before_anything_is_retrieved() {
+fn missing_program_is_reported_before_retrieving() {
     for program in ["no-such-mda", "/no/such/mda", "~/not-executable"] {
         let (server, sandbox) = set_up(numbered([small("a")]), "");
         let plain = sandbox.write("not-executable", "#!/bin/sh\nexit 0\n");
@@ -216,9 +218,9 @@ fn with_recorder(program: &str, arguments: &str, messages: &[Vec<u8>]) -> (Run, 
     (run, sandbox, server)
 }
 
-/// M11, M12: each MDA is called as it wants to be, whoever the sender says he is.
+/// Each MDA is called as it wants to be, whoever the sender says he is.
 #[test]
-fn m11_m12_senders_are_harmless() {
+fn hostile_senders_are_harmless() {
     let senders = [
         ("<ada@example.org>", "ada@example.org"),
         ("<>", "MAILER-DAEMON"),
@@ -290,7 +292,7 @@ fn a_strangers_words_never_go_to_a_shell() {
 /// A program that has taken a message may have left it in memory: nothing is deleted for it before that's on the disk.
 #[cfg(feature = "crash-points")]
 #[test]
-fn what_a_program_took_is_on_the_disk_before_anything_is_deleted() {
+fn accepted_mail_is_synced_before_dele() {
     let everything = |step: &&String| step.ends_with(" Sync every file system");
     let scene = |lines: &str| {
         let deliver = "deliver = [{ maildir = \"~/Mail\" }, { pipe = \"cat >> ~/taken\" }]";
@@ -331,8 +333,14 @@ fn ordinary() -> Vec<Vec<u8>> {
     ]
 }
 
+/// The senders in the From_ lines.
+fn senders(mbox: &[MboxMessage]) -> Vec<String> {
+    let sender = |from: &[u8]| String::from_utf8_lossy(from).split(' ').nth(1).unwrap().to_owned();
+    mbox.iter().map(|entry| sender(&entry.from)).collect()
+}
+
 #[test]
-fn m11_procmail_delivers_into_a_maildir_and_an_mbox() {
+fn procmail_delivers_to_maildir_and_mbox() {
     if installed("procmail").is_none() {
         return;
     }
@@ -355,11 +363,7 @@ fn m11_procmail_delivers_into_a_maildir_and_an_mbox() {
             }
         } else {
             let found = mbox(&home.join("inbox"));
-            let senders: Vec<_> = found
-                .iter()
-                .map(|m| String::from_utf8_lossy(&m.from).split(' ').nth(1).unwrap().to_owned())
-                .collect();
-            assert_eq!(senders[..2], ["ada@example.org", "MAILER-DAEMON"]);
+            assert_eq!(senders(&found)[..2], ["ada@example.org", "MAILER-DAEMON"]);
             assert_eq!(found.len(), messages.len(), "each has its From_ line");
             if let Some(read) = python_mbox(&home.join("inbox")) {
                 assert_eq!(read.len(), messages.len());
@@ -370,7 +374,7 @@ fn m11_procmail_delivers_into_a_maildir_and_an_mbox() {
 
 /// The last word of a filter that gives up (procmail itself waits for minutes for what it cannot write).
 #[test]
-fn m11_a_message_that_procmail_does_not_take_stays() {
+fn message_refused_by_procmail_stays() {
     if installed("procmail").is_none() {
         return;
     }
@@ -385,7 +389,7 @@ fn m11_a_message_that_procmail_does_not_take_stays() {
 }
 
 #[test]
-fn m12_maildrop_delivers_into_a_maildir_and_an_mbox() {
+fn maildrop_delivers_to_maildir_and_mbox() {
     if installed("maildrop").is_none() {
         return;
     }
@@ -420,11 +424,7 @@ fn m12_maildrop_delivers_into_a_maildir_and_an_mbox() {
             assert!(python_maildir(&home.join("Mail")).is_none_or(|read| read.len() == found.len()));
         } else {
             let found = mbox(&home.join("inbox"));
-            let senders: Vec<_> = found
-                .iter()
-                .map(|m| String::from_utf8_lossy(&m.from).split(' ').nth(1).unwrap().to_owned())
-                .collect();
-            assert_eq!(senders[..2], ["ada@example.org", "MAILER-DAEMON"]);
+            assert_eq!(senders(&found)[..2], ["ada@example.org", "MAILER-DAEMON"]);
             assert_eq!(found.len(), messages.len());
         }
     }

@@ -45,7 +45,7 @@ fn says(run: &Run, expected: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn before_the_first_run_there_is_no_state_and_there_will_be_none() {
+fn dry_run_before_the_first_run_leaves_no_state() {
     let (server, sandbox) = leaving("false", &[400, 500]);
     let run = plan(&server, &sandbox, &[]);
     says(&run, &[("uid-1", "retrieve", "new"), ("uid-2", "retrieve", "new")]);

@@ -1,4 +1,6 @@
 //! The leave-on-server policies.
+//!
+//! Cases of docs/protocol.md §9: D6, L10.
 
 use super::{DAY, age, delivered, leaving, message, rewrite_ledger};
 use crate::destinations::account;
@@ -16,9 +18,8 @@ fn left(server: &Server, expected: &[&str]) {
     assert_eq!(server.unique_ids("me"), expected);
 }
 
-/// D6
 #[test]
-fn d6_by_default_nothing_is_ever_deleted() {
+fn nothing_is_deleted_by_default() {
     for policy in ["leave-on-server = true", ""] {
         let (server, sandbox) = leaving("true", &[400, 500]);
         sandbox.config(account(&server, &format!("{}{policy}", super::INTO_MAILDIR)));
@@ -183,7 +184,7 @@ fn what_is_gone_already_is_not_deleted() {
 
 /// A server without unique-ids, and a report with the same header every day: each of them is delivered, once.
 #[test]
-fn l10_equal_headers_without_unique_ids_are_counted() {
+fn equal_headers_without_unique_ids_are_counted() {
     let report = |day: u64| {
         let head = "From: cron@example.org\r\nSubject: daily report\r\n\r\n";
         Message::new("", format!("{head}report of day {day}\r\n"))
@@ -228,7 +229,7 @@ fn a_clock_that_runs_backwards_deletes_nothing_by_age() {
 }
 
 #[test]
-fn a_clock_that_leapt_ahead_deletes_nothing_by_age_at_first() {
+fn clock_ahead_deletes_nothing_by_age_at_first() {
     let (server, sandbox) = leaving("{ days = 14 }", &[400]);
     poll(&sandbox);
     age(&sandbox, 31 * DAY);

@@ -1,4 +1,6 @@
 //! What one run takes at most.
+//!
+//! Cases of docs/protocol.md §9: R6.
 
 use super::{INTO_MAILDIR, delivered, messages};
 use crate::destinations::{account, set_up};
@@ -10,9 +12,8 @@ fn limited(limits: &str, sizes: &[usize]) -> (Server, Sandbox) {
     set_up(numbered(messages(sizes)), &format!("{INTO_MAILDIR}{limits}\nleave-on-server = false"))
 }
 
-/// R6
 #[test]
-fn r6_a_message_over_the_limit_stays_and_is_told_once() {
+fn message_over_the_size_limit_is_reported_once() {
     let (server, sandbox) = limited("max-message-size = \"1K\"", &[1024, 1025, 400]);
     let run = sandbox.run(["--quiet"]);
     run.succeeds().complains("message 2").complains("too large");

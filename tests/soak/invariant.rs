@@ -46,9 +46,6 @@ pub struct History {
     pub destinations: BTreeSet<Vec<Store>>,
     /// Runs that broke off while a program was a destination: the messages in hand come again.
     pub forgotten_outcomes: usize,
-    /// Runs in which one of several destinations may have failed: what has no unique-id, or changes it, comes again to the
-    /// others as well.
-    pub partly_failed: usize,
 }
 
 /// Each mail that popfetch took from the server is whole in every store of some set of destinations; no store holds a
@@ -111,9 +108,7 @@ fn allowed(world: &World, id: MailId, store: Store, history: &History) -> usize 
         (false, false) => 2,
     };
     let by_break = if store == Store::Pipe { history.forgotten_outcomes } else { 0 };
-    let keeps_its_id = fate.unique_ids.len() == 1 && !world.is_ambiguous(id);
-    let by_failure = if keeps_its_id { 0 } else { history.partly_failed };
-    by_id + fate.forgotten as usize + by_break + by_failure
+    by_id + fate.forgotten as usize + by_break
 }
 
 /// Exit code 0 is true: no mail that the last session listed is withheld.  Asked only where no limit of the user's

@@ -72,6 +72,8 @@ pub struct Options {
     pub instead: Vec<(String, Vec<u8>)>,
     /// Only the session of this number (from 1) answers so.
     pub instead_session: Option<usize>,
+    /// `STAT` counts messages that are marked as deleted, without their octets.
+    pub stat_counts_deleted: bool,
     /// Ends the line.
     pub cut: Option<Cut>,
     /// How it ends then.
@@ -122,6 +124,7 @@ impl Default for Options {
             cut: None,
             ending: Ending::Close,
             cut_session: None,
+            stat_counts_deleted: false,
             retrieved: Retrieved::Stay,
             window: None,
             removes_at_most: None,

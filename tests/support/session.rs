@@ -192,7 +192,9 @@ impl<'s> Session<'s> {
                 let remaining = self.remaining();
                 let octets: u64 =
                     remaining.iter().map(|(_, message)| message.listed).fold(0, u64::saturating_add);
-                let answer = format!("+OK {} {octets}", remaining.len());
+                let all = self.open.as_ref().map_or(0, |open| open.view.messages.len());
+                let messages = if self.options.stat_counts_deleted { all } else { remaining.len() };
+                let answer = format!("+OK {messages} {octets}");
                 self.say(&answer);
             }
             ("LIST" | "UIDL", true) => self.list(&keyword, rest, number),

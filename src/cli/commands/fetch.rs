@@ -72,7 +72,7 @@ fn configuration(arguments: &Arguments, environment: &Environment) -> anyhow::Re
     let request = Request {
         file: arguments.config.clone(),
         accounts: arguments.accounts.clone(),
-        flags: arguments.settings.flags()?,
+        flags: arguments.settings.clone(),
     };
     Ok(config::for_run(&request, environment)?)
 }

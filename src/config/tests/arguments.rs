@@ -69,8 +69,6 @@ fn flags_that_are_wrong() {
         (&["work"], &[("leave-on-server", "days=x")], "--days: expected a whole number", ""),
         (&["work"], &[("time-limit", "1m")], "--time-limit and --parallel belong to --pipe", "add --pipe"),
         (&["work"], &[("stdout", "false")], "--stdout: there is no destination", ""),
-        (&["work"], &[("password", "x")], "there is no flag --password", "did you mean --password-file?"),
-        (&["work"], &[("connections", "x")], "there is no flag --connections", ""),
         (
             &["work"],
             &[("netrc", "a"), ("credential", "b")],

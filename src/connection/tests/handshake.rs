@@ -344,12 +344,13 @@ fn starttls_makes_a_clear_line_safe() {
     let target = target("localhost", port, Tls::StartTls, &trust);
     let mut connection = Connection::open(&target, &CONNECTORS, &Stop::new().unwrap()).unwrap();
     assert_eq!(connection.channel(), Channel::Loopback);
-    assert_eq!(connection.end_point_binding(), None);
+    assert_eq!((connection.end_point_binding(), connection.certificate()), (None, None));
     assert_eq!(take(&mut connection, 5), b"+OK\r\n");
     give(&mut connection, b"STLS\r\n");
     assert_eq!(take(&mut connection, 5), b"+OK\r\n");
     let mut connection = connection.starttls(&target, &CONNECTORS).unwrap();
     assert_eq!(connection.channel(), Channel::Tls);
+    assert!(connection.certificate().is_some_and(|leaf| !leaf.is_empty()));
     assert_eq!(take(&mut connection, 11), b"+OK hello\r\n");
     give(&mut connection, b"QUIT\r\n");
     server.join().unwrap();

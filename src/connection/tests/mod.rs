@@ -14,7 +14,7 @@ use native_tls::{Identity, TlsAcceptor, TlsStream};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use sha2::{Digest, Sha256};
 
-use super::{Connection, Connectors, Error, Target, Wake};
+use super::{Connection, Connectors, Error, Route, Target, Wake};
 use crate::account::{Tls, Trust};
 use crate::stop::Stop;
 
@@ -103,7 +103,7 @@ fn serve_tls(leaf: &Leaf, work: impl FnOnce(TlsStream<TcpStream>) + Send + 'stat
 }
 
 fn target<'a>(host: &'a str, port: u16, tls: Tls, trust: &'a Trust) -> Target<'a> {
-    Target { host, port, tls, trust, timeout: LONG, without: &[] }
+    Target { host, port, route: Route::Direct, tls, trust, timeout: LONG, without: &[] }
 }
 
 fn open(host: &str, port: u16, trust: &Trust) -> Result<Connection, Error> {

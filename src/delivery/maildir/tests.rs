@@ -60,6 +60,7 @@ impl Home {
             utf8: false,
             again: false,
             set: vec![DestinationId(0)],
+            continues: None,
         };
         Piece { message: Arc::new(message), destination: DestinationId(0), octets, digest, place }
     }

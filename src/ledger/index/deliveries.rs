@@ -120,8 +120,7 @@ impl Index {
             let state = if printed { EntryState::Seen } else { EntryState::Delivered };
             self.hold(message.entry, state, message.offset, time, message.listed);
             self.change(message.entry, |record| record.utf8 = message.utf8);
-            self.end_failures(message.entry);
-            self.open_while_on_its_way(message.entry);
+            self.settle(message.entry);
         }
     }
 
@@ -133,22 +132,6 @@ impl Index {
             self.forget_message(number);
         }
         Ok(entry)
-    }
-
-    /// While any of its messages is on its way, the entry is open.
-    pub(super) fn open_while_on_its_way(&mut self, entry: EntryId) {
-        if !self.slots.details(entry).messages.is_empty() {
-            self.change(entry, |record| record.state = EntryState::Open);
-        }
-    }
-
-    /// Forgets the entry's messages that no destination is about to get.
-    pub(super) fn forget_idle_messages(&mut self, entry: EntryId) {
-        for number in self.slots.details(entry).messages.clone() {
-            if self.messages.get(number).is_none_or(|message| message.intents.is_empty()) {
-                self.forget_message(number);
-            }
-        }
     }
 
     fn forget_message(&mut self, number: u32) -> Option<OpenMessage> {

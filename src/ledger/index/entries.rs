@@ -139,13 +139,20 @@ impl Index {
         });
     }
 
-    /// What went wrong with an entry before is repaired.
-    pub(super) fn end_failures(&mut self, entry: EntryId) {
-        self.change(entry, |record| record.too_large = false);
+    /// What went wrong with an entry before is repaired.  While another message of it is on its way, or only some
+    /// destinations have that one, the entry is open.
+    pub(super) fn settle(&mut self, entry: EntryId) {
         let details = self.slots.details(entry);
+        let is_open = !details.messages.is_empty();
         if details.failures > 0 || details.retry_after.is_some() {
             self.slots.change_details(entry, |details| (details.failures, details.retry_after) = (0, None));
         }
+        self.change(entry, |record| {
+            record.too_large = false;
+            if is_open {
+                record.state = EntryState::Open;
+            }
+        });
     }
 
     pub(super) fn recognise_elsewhere(
@@ -191,13 +198,6 @@ impl Index {
         self.settle(entry);
         self.saw(fact.time);
         Ok(())
-    }
-
-    /// The entry's message is one that we have: what failed before, and what nobody is about to get, is over.
-    fn settle(&mut self, entry: EntryId) {
-        self.end_failures(entry);
-        self.forget_idle_messages(entry);
-        self.open_while_on_its_way(entry);
     }
 
     pub(super) fn add_header(&mut self, fact: &OtherHeader<'_>) -> Result<(), Contradiction> {

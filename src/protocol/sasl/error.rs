@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::account::{NotOneLine, one_line};
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
-use crate::text::one_line;
 
 /// Which of the two texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,11 +138,8 @@ impl Problem for SaslError {
 /// # Errors
 /// [`SaslError::Empty`], [`SaslError::LineEnd`].
 pub(in crate::protocol) fn sendable(what: Text, octets: &[u8]) -> Result<(), SaslError> {
-    if octets.is_empty() {
-        Err(SaslError::Empty(what))
-    } else if !one_line(octets) {
-        Err(SaslError::LineEnd(what))
-    } else {
-        Ok(())
-    }
+    one_line(octets).map_err(|why| match why {
+        NotOneLine::Empty => SaslError::Empty(what),
+        NotOneLine::LineEnd => SaslError::LineEnd(what),
+    })
 }

@@ -1,10 +1,12 @@
 //! The bearer token mechanisms: XOAUTH2 (Google's, also Microsoft's) and OAUTHBEARER (RFC 7628).
 //!
 //! A refused token is explained in a challenge of JSON, which wants an answer before `-ERR` comes: a client that
-//! doesn't give one hangs.  Of that JSON two members are shown, so there is a small reader here and no JSON
-//! package: it takes the strings and numbers of the outermost object and skips the rest, without recursion.
+//! doesn't give one hangs.  Of that JSON two members are shown.
 
 use std::fmt;
+
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::scram::escaped;
 use super::{Credentials, SaslError, joined};
@@ -89,13 +91,8 @@ impl OAuth {
         if self.failure.is_some() {
             return Err(SaslError::Unexpected);
         }
-        let shown = |name| {
-            member(challenge, name).map(|value| {
-                // Masked and escaped before it's cut.
-                redactor.printable(&value).chars().take(TOKEN_STATUS_CHARACTERS).collect::<String>()
-            })
-        };
-        self.failure = Some(TokenFailure { status: shown(b"status"), scope: shown(b"scope") });
+        let Explanation { status, scope } = Explanation::parse(challenge);
+        self.failure = Some(TokenFailure { status: shown(status, redactor), scope: shown(scope, redactor) });
         Ok(Secret::new(self.acknowledgement))
     }
 
@@ -104,104 +101,53 @@ impl OAuth {
     }
 }
 
-/// The first member of that name in the outermost object, if it's a string, a number or a word.
-fn member(json: &[u8], wanted: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = json.trim_ascii_start().strip_prefix(b"{")?;
-    loop {
-        let (name, after) = string(rest.trim_ascii_start())?;
-        rest = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-        let (value, after) = value(rest)?;
-        if name == wanted {
-            return value;
-        }
-        rest = after.trim_ascii_start().strip_prefix(b",")?;
+/// The two members of the explanation that are shown.
+#[derive(Deserialize)]
+struct Explanation {
+    status: Option<Value>,
+    scope: Option<Value>,
+}
+
+impl Explanation {
+    /// From a challenge, which has [`CHALLENGE_LIMIT`](crate::protocol::limits::CHALLENGE_LIMIT) octets at most; nothing where
+    /// it isn't an object of JSON.
+    fn parse(challenge: &[u8]) -> Self {
+        // What follows the object doesn't matter, nor in which character set a server writes the rest.
+        let json = String::from_utf8_lossy(challenge);
+        let parsed = Self::deserialize(&mut serde_json::Deserializer::from_str(&json));
+        parsed.unwrap_or(Self { status: None, scope: None })
     }
 }
 
-/// A value and what follows it; for an array or an object only the latter.
-fn value(json: &[u8]) -> Option<(Option<Vec<u8>>, &[u8])> {
-    match json.first()? {
-        b'"' => string(json).map(|(text, rest)| (Some(text), rest)),
-        b'{' | b'[' => nested(json).map(|rest| (None, rest)),
-        _ => {
-            let end = json.iter().position(|octet| matches!(octet, b',' | b'}' | b']'))?;
-            let (word, rest) = json.split_at_checked(end)?;
-            Some((Some(word.trim_ascii().to_vec()), rest))
-        }
-    }
-}
-
-/// What follows an array or object; brackets within strings don't count.
-fn nested(json: &[u8]) -> Option<&[u8]> {
-    let mut rest = json;
-    let mut depth = 0_usize;
-    loop {
-        match rest.first()? {
-            b'"' => {
-                rest = string(rest)?.1;
-                continue;
-            }
-            b'{' | b'[' => depth = depth.saturating_add(1),
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        rest = rest.split_first()?.1;
-        if depth == 0 {
-            return Some(rest);
-        }
-    }
-}
-
-/// A quoted string, unescaped, and what follows it.
-fn string(json: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut rest = json.strip_prefix(b"\"")?;
-    let mut text = Vec::new();
-    loop {
-        let (octet, after) = rest.split_first()?;
-        rest = after;
-        match octet {
-            b'"' => return Some((text, rest)),
-            b'\\' => {
-                let (escape, after) = rest.split_first()?;
-                rest = after;
-                match escape {
-                    b'u' => {
-                        let (digits, after) = rest.split_at_checked(4)?;
-                        rest = after;
-                        let code = std::str::from_utf8(digits).ok()?;
-                        let code = u32::from_str_radix(code, 16).ok()?;
-                        // Halves of surrogate pairs don't matter here.
-                        let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-                        text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                    }
-                    b'n' => text.push(b'\n'),
-                    b't' => text.push(b'\t'),
-                    b'r' => text.push(b'\r'),
-                    b'b' => text.push(8),
-                    b'f' => text.push(12),
-                    other => text.push(*other),
-                }
-            }
-            _ => text.push(*octet),
-        }
-    }
+/// Of a value that is a string or a number what may be shown: masked and escaped before it's cut.
+fn shown(value: Option<Value>, redactor: &Redactor) -> Option<String> {
+    let text = match value? {
+        Value::String(text) => text,
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    Some(redactor.printable(text.as_bytes()).chars().take(TOKEN_STATUS_CHARACTERS).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::member;
+    use super::{Explanation, shown};
+    use crate::protocol::redact::Redactor;
 
     #[test]
-    fn members_of_an_object() {
-        let cases: [(&[u8], Option<&[u8]>); 14] = [
-            (br#"{"status":"401","schemes":"bearer"}"#, Some(b"401")),
-            (br#"{ "x" : [1,{"status":"no"},"]"] , "status" : 400 }"#, Some(b"400")),
-            (br#"{"status":"a\"b\u0041\n"}"#, Some(b"a\"bA\n")),
+    fn the_reason_of_a_refused_token_is_read_from_json() {
+        let cases: [(&[u8], Option<&str>); 17] = [
+            (br#"{"status":"401","schemes":"bearer"}"#, Some("401")),
+            (br#"{ "x" : [1,{"status":"no"},"]"] , "status" : 400 }"#, Some("400")),
+            (br#"{"status":"a\"b\u0041\n"}"#, Some("a\"bA\\x0a")),
+            (b"{\"x\":\"\xff\xfe\",\"status\":\"401\"}", Some("401")),
+            (b"{\"status\":\"401\"} and more", Some("401")),
             (br#"{"scope":"x"}"#, None),
             (br#"{"status":["401"]}"#, None),
+            (br#"{"status":null}"#, None),
             (br#"{"status":"401"#, None),
             (br#"{"status":"\u12"}"#, None),
-            (br#"{"status":"\ud83d"}"#, Some("\u{fffd}".as_bytes())),
+            (br#"{"status":"\ud83d"}"#, None),
             (br#"{"status":"\"#, None),
             (b"{", None),
             (b"{}", None),
@@ -210,9 +156,18 @@ mod tests {
             (b"[[[[", None),
         ];
         for (json, expected) in cases {
-            assert_eq!(member(json, b"status").as_deref(), expected, "{}", String::from_utf8_lossy(json));
+            let status = shown(Explanation::parse(json).status, &Redactor::default());
+            assert_eq!(status.as_deref(), expected, "{}", String::from_utf8_lossy(json));
         }
-        let deep = [&b"{\"a\":"[..], &[b'['; 100_000]].concat();
-        assert_eq!(member(&deep, b"status"), None);
+    }
+
+    #[test]
+    fn json_that_is_nested_without_end_is_no_reason() {
+        for nested in ["[", "{\"a\":"] {
+            let deep = format!("{{\"a\":{}", nested.repeat(3_000));
+            assert!(Explanation::parse(deep.as_bytes()).status.is_none());
+            let before = format!("{{\"status\":{}", nested.repeat(3_000));
+            assert!(Explanation::parse(before.as_bytes()).status.is_none());
+        }
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::refusal::{Refusal, Refused};
-use super::{Ask, CompareResult, Fetch, Held, Job, Lacking};
+use super::{Ask, CompareResult, Fetch, Held, Job};
 use crate::delivery::{self, Intake, Waiting};
 use crate::exit::ExitCode;
-use crate::ledger::Match;
+use crate::ledger::{Begun, Match};
 use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Listed, Who};
-use crate::proof::{Arrival, ArrivalId, DestinationId, EntryId, Key};
+use crate::plan::{self, Decision, Listed, Who, Why};
+use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
 use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
@@ -32,7 +32,6 @@ pub(super) struct Arriving {
     pub(super) most: u64,
     /// None when storing it failed, or it isn't wanted.
     pub(super) intakes: Vec<(usize, Box<dyn Intake>)>,
-    pub(super) set: Vec<DestinationId>,
     pub(super) failure: Option<delivery::Error>,
 }
 
@@ -64,6 +63,18 @@ pub(super) enum Whole {
     Aside,
     /// The server's copies of this entry's message differ each time.
     Varies(EntryId),
+    /// Only destinations that this run doesn't have lack it.
+    Elsewhere(EntryId),
+}
+
+/// Where a message goes that has arrived.
+struct Route {
+    /// Those destinations of this run that are to get it, by their places in the list.
+    slots: Vec<usize>,
+    /// All that must have it.
+    set: Vec<DestinationId>,
+    /// The delivery that it continues, and the entry of that.
+    continues: Option<(BegunId, EntryId)>,
 }
 
 impl Arriving {
@@ -98,14 +109,6 @@ impl Fetch<'_> {
         }
         let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         let wanted = self.state.tally.trouble.is_none();
-        let lacking = match listed.who {
-            Who::Known(id) => self.lacking.get(&id).cloned(),
-            _ => None,
-        };
-        let Lacking { slots, set } = lacking.unwrap_or_else(|| Lacking {
-            slots: (0..self.entrances.len()).collect(),
-            set: self.entrances.iter().map(|entrance| entrance.id).collect(),
-        });
         let prefix = self.run.received_line();
         let mut arriving = Arriving {
             job,
@@ -115,12 +118,11 @@ impl Fetch<'_> {
                 .octets
                 .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
             intakes: Vec::new(),
-            set,
             failure: None,
         };
         if wanted {
-            for slot in slots {
-                let Some(entrance) = self.entrances.get_mut(slot) else { continue };
+            // Which of them lack it shows when it has come.
+            for (slot, entrance) in self.entrances.iter_mut().enumerate() {
                 match entrance.inlet.open() {
                     Ok(mut intake) => {
                         if !prefix.is_empty()
@@ -141,7 +143,7 @@ impl Fetch<'_> {
     /// The terminator has come.  What it is worth is known only with the next answer that names.
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
-        let Arriving { job, examiner, intakes, set, failure, .. } = arriving;
+        let Arriving { job, examiner, intakes, failure, .. } = arriving;
         self.state.done.push(job);
         let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         self.run.report(&report::Event::Arrived);
@@ -199,10 +201,18 @@ impl Fetch<'_> {
         if deletes && self.comparison.goes_when_delivered(&listed) {
             self.state.delete_when_delivered.insert(job.number);
         }
+        let Route { slots, set, continues } = self.route(&job, &listed, &facts);
+        if let (true, Some((_, entry))) = (slots.is_empty(), continues) {
+            give_up(intakes);
+            self.settled_octets(job.size);
+            self.not_stored(job.number);
+            self.state.held.push(Held::Whole(job, Whole::Elsewhere(entry)));
+            return Ok(());
+        }
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
         for (slot, intake) in intakes {
-            if failure.is_some() {
+            if failure.is_some() || !slots.contains(&slot) {
                 intake.abandon();
                 continue;
             }
@@ -221,8 +231,10 @@ impl Fetch<'_> {
             sender: facts.sender,
             recipient: facts.recipient,
             utf8: self.policy.utf8,
-            again: verdict.is_some() && self.comparison.has_delivery(&listed),
+            again: verdict.is_some() && self.comparison.has_delivery(&listed)
+                || continues.is_none() && self.comparison.continues_another(&listed),
             set,
+            continues: continues.map(|(begun, _)| begun),
         });
         let parcel = Parcel { message, waiting };
         if let Some(e) = failure {
@@ -275,6 +287,24 @@ impl Fetch<'_> {
             self.message_failed(&listed, reason, ExitCode::Protocol);
         }
         Err(Error::Endless { number: job.number })
+    }
+
+    /// Where it goes: to all destinations of this run, or to those that lack it.
+    fn route(&mut self, job: &Job, listed: &Listed<'_>, facts: &Facts) -> Route {
+        let begun = self.comparison.continues(listed, facts);
+        let continues = begun.map(|begun| (begun.id, begun.entry));
+        let here = self.entrances.iter().map(|entrance| entrance.id).enumerate();
+        match begun {
+            Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => Route {
+                slots: here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),
+                set: set.iter().map(|(id, _)| *id).collect(),
+                continues,
+            },
+            _ => {
+                let (slots, set) = here.unzip();
+                Route { slots, set, continues }
+            }
+        }
     }
 
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {

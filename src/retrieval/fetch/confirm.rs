@@ -57,7 +57,7 @@ impl Fetch<'_> {
         self.one_came_through();
         let number = job.number;
         self.state.tally.aside.remove(&number);
-        if !matches!(whole, Whole::Aside) {
+        if !matches!(whole, Whole::Aside | Whole::Elsewhere(_)) {
             self.recognise(&job);
         }
         match whole {
@@ -78,9 +78,19 @@ impl Fetch<'_> {
                 self.state.tally.aside.insert(number);
                 self.compared(job, CompareResult::Failed);
             }
+            Whole::Elsewhere(entry) => {
+                self.state.allowance.give_back(Octets(job.size));
+                self.state.tally.elsewhere.push(entry);
+                if job.decision.compares().is_some() {
+                    self.compared(job, CompareResult::Undone);
+                }
+            }
             Whole::Varies(entry) => {
                 self.state.allowance.give_back(Octets(job.size));
                 self.matched(&job, entry);
+                if self.comparison.is_known_to_vary(entry) {
+                    return;
+                }
                 self.submit(Work::Varies { entry }, 0);
                 self.run.warn(format!(
                     "message {number} comes with other contents each time: it is left as it was delivered, and not \

@@ -118,7 +118,7 @@ impl Naming {
     }
 
     /// No question works here.
-    pub(super) fn is_impossible(&self) -> bool {
+    pub(in crate::retrieval) fn is_impossible(&self) -> bool {
         self.form.is_none()
     }
 
@@ -130,6 +130,12 @@ impl Naming {
     /// Whether the server has still to answer whether this form of question works.
     pub(super) fn is_on_trial(&self) -> bool {
         !self.works && self.form.is_some()
+    }
+
+    /// Whether what is asked for changes with each deletion: not every server counts as RFC 1939 §5 wants it, so nothing
+    /// can be asked behind a `DELE`.
+    pub(in crate::retrieval) fn counts(&self) -> bool {
+        self.form == Some(Form::DropListing)
     }
 
     /// Questions without an answer.

@@ -28,12 +28,12 @@ impl Fetch<'_> {
             let pipelines = self.client.pipelines();
             if self.trial_is_due() || self.question_is_due() {
                 self.send_question()?;
-            } else if pipelines && let Some(delivered) = self.state.to_delete.pop_front() {
+            } else if pipelines && let Some(delivered) = self.next_deletion() {
                 self.send_delete(&delivered)?;
             } else if let Some(job) = self.affordable() {
                 self.state.next = None;
                 self.send_job(job)?;
-            } else if let Some(delivered) = self.state.to_delete.pop_front() {
+            } else if let Some(delivered) = self.next_deletion() {
                 self.send_delete(&delivered)?;
             } else if self.state.uncovered.0 > 0 && !self.is_impossible() {
                 self.send_question()?;
@@ -42,6 +42,15 @@ impl Fetch<'_> {
             }
         }
         Ok(())
+    }
+
+    fn next_deletion(&mut self) -> Option<Delivered> {
+        if self.deletions_wait() { None } else { self.state.to_delete.pop_front() }
+    }
+
+    /// Whether deletions wait for the last question of the session: the round that asks none sends them.
+    pub(super) fn deletions_wait(&self) -> bool {
+        !self.decisions.is_empty() && self.state.tally.standing.naming.counts()
     }
 
     pub(super) fn is_impossible(&self) -> bool {
@@ -74,9 +83,9 @@ impl Fetch<'_> {
         self.state.question_due = false;
         self.charge(1);
         match (question.expected, question.number) {
-            (Expected::UniqueId(_), Some(number)) => self.client.identify(number)?,
-            (Expected::Size(_), Some(number)) => self.client.weigh(number)?,
-            (Expected::DropListing, _) | (_, None) => self.client.count()?,
+            (Expected::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
+            (Expected::Size(_), Some(number)) => self.client.list_one(number)?,
+            (Expected::DropListing, _) | (_, None) => self.client.drop_listing()?,
         }
         Ok(())
     }
@@ -190,7 +199,8 @@ impl Fetch<'_> {
         // One message is done to its end, whatever the limit is.
         let begun = self.is_begun(&job);
         let spent = budget.is_some_and(|budget| charged.saturating_add(3) > budget && *charged > 0 && !begun);
-        if self.state.alone || gone.len() >= MOST_DELETIONS || spent {
+        let deletions = gone.len() + self.state.to_delete.len() + self.state.tally.waiting.len();
+        if self.state.alone || deletions >= MOST_DELETIONS || spent {
             return Permit::LaterSession;
         }
         // Should the line end at it again, nothing else hangs on that, and it isn't for the length of the session.

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use blake3::Hasher;
 
-use super::locate::{Environment, read_as};
+use crate::access::read_as;
 use crate::account::{Account, Auth, PasswordSource};
+use crate::config::locate::Environment;
 use crate::secret::Secret;
 
 /// Octets of one file that count.

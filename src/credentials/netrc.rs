@@ -129,9 +129,29 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// For fuzzing: no file makes it panic, and a password is found only where the file holds one.
+#[doc(hidden)]
+pub fn fuzz_netrc(text: &[u8]) {
+    let host = |machine: &str| crate::config::host(machine).is_ok_and(|host| host == "localhost");
+    let found = find(text, "user", host);
+    assert!(found.is_none() || holds_password(text));
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{find, holds_password};
+    use super::{find, fuzz_netrc, holds_password};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_file_makes_it_panic(
+            octets in proptest::collection::vec(any::<u8>(), 0..200),
+            text in "((machine|default|login|password|macdef|localhost|user|#|\"|\\\\)[ \n]?){0,20}",
+        ) {
+            fuzz_netrc(&octets);
+            fuzz_netrc(text.as_bytes());
+        }
+    }
 
     #[test]
     fn the_entry_that_is_meant() {
@@ -165,6 +185,7 @@ mod tests {
     fn what_is_torn_gives_nothing() {
         let whole = b"machine h login me password \"a b\" macdef x\ny\n\nmachine g";
         for end in 0..whole.len() {
+            fuzz_netrc(&whole[..end]);
             let found = find(&whole[..end], "me", |_| true);
             assert!(found.is_none_or(|secret| b"a b".starts_with(secret.expose())));
         }

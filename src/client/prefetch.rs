@@ -9,18 +9,18 @@ use super::server_facts::read_capabilities;
 use super::{Client, Transaction};
 use crate::protocol::command::Command;
 use crate::protocol::listing;
-use crate::protocol::session::{Event, Sent};
+use crate::protocol::session::Sent;
 use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 
 const FIRST: MessageNumber = MessageNumber::FIRST;
 
 /// Several questions in one flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ahead {
+pub enum Prefetch {
     /// What the server offers after login, the drop listing if `drop_listing`, the headers of some messages, the unique-id
     /// listing, and the scan listing if `sizes`.
     Listing {
-        /// `STAT`, for the listing, and a later glance, to be compared with.
+        /// `STAT`, for the listing, and a later quick poll, to be compared with.
         drop_listing: bool,
         /// `TOP n 0`, before the listing that says which messages these are.
         headers: [Option<MessageNumber>; 2],
@@ -28,15 +28,15 @@ pub enum Ahead {
         sizes: bool,
     },
     /// The drop listing, and the unique-ids of the first message and of `last`.
-    Glance {
+    QuickPoll {
         /// The last one's number, as far as we know.
         last: MessageNumber,
     },
 }
 
-/// The answer to [`Ahead::Glance`]; a unique-id that the server didn't give is none.
+/// The answer to [`Prefetch::QuickPoll`]; `None` for a unique-id that the server didn't give.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Glance {
+pub struct QuickPoll {
     /// How many messages there are, and their octets.
     pub drop_listing: Option<(u32, Octets)>,
     /// The first one's unique-id.
@@ -45,7 +45,7 @@ pub struct Glance {
     pub last: Option<UniqueIdBuf>,
 }
 
-impl Ahead {
+impl Prefetch {
     pub(super) fn send(self, line: &mut Line) -> Result<(), Error> {
         match self {
             Self::Listing { drop_listing, headers, sizes } => {
@@ -61,7 +61,7 @@ impl Ahead {
                     line.send(Command::List(None))?;
                 }
             }
-            Self::Glance { last } => {
+            Self::QuickPoll { last } => {
                 line.send(Command::Stat)?;
                 line.send(Command::Uidl(Some(FIRST)))?;
                 if last != FIRST {
@@ -74,65 +74,74 @@ impl Ahead {
 }
 
 impl Client<Transaction> {
-    /// The answers to [`Ahead::Glance`]; `None` if that isn't what was asked.
+    /// The answers to [`Prefetch::QuickPoll`]; `None` if that isn't what was asked.
     ///
     /// # Errors
-    /// A broken line.
-    pub fn glance(&mut self) -> Result<Option<Glance>, Error> {
-        let Some(Ahead::Glance { last }) = self.state.ahead else { return Ok(None) };
-        self.state.ahead = None;
+    /// A broken connection.
+    pub fn quick_poll(&mut self) -> Result<Option<QuickPoll>, Error> {
+        let Some(Prefetch::QuickPoll { last }) = self.state.prefetched else { return Ok(None) };
+        self.state.prefetched = None;
         let drop_listing = self.read_drop_listing()?;
         let first = self.read_unique_id(FIRST)?;
         let last = match last {
             FIRST => first.clone(),
             last => self.read_unique_id(last)?,
         };
-        Ok(Some(Glance { drop_listing, first, last }))
+        Ok(Some(QuickPoll { drop_listing, first, last }))
     }
 
-    /// Asks for capabilities and listings in one flight, where the server pipelines: for after a glance that didn't do.
+    /// Asks for capabilities, drop listing and listings in one flight, where the server pipelines: for after a quick poll
+    /// that didn't do.
     ///
     /// # Errors
-    /// A broken line.
-    pub fn ask_listing(&mut self, drop_listing: bool, sizes: bool) -> Result<(), Error> {
-        let ahead = Ahead::Listing { drop_listing, headers: [None; 2], sizes };
-        ahead.send(&mut self.line)?;
+    /// A broken connection.
+    pub fn ask_listing(&mut self) -> Result<(), Error> {
+        let listing = Prefetch::Listing { drop_listing: true, headers: [None; 2], sizes: true };
+        listing.send(&mut self.line)?;
         self.state.capabilities = read_capabilities(&mut self.line)?;
-        self.state.ahead = Some(ahead);
+        self.state.prefetched = Some(listing);
         Ok(())
     }
 
-    /// The drop listing (RFC 1939 §5), if it was sent ahead; to be taken before the unique-id listing.  `None` too where
+    /// Whether the unique-id listing is on its way already.  What is left of the flight is then the scan listing.
+    pub(super) fn takes_prefetched_unique_ids(&mut self) -> bool {
+        let Some(Prefetch::Listing { sizes, .. }) = self.state.prefetched else { return false };
+        let left = Prefetch::Listing { drop_listing: false, headers: [None; 2], sizes };
+        self.state.prefetched = sizes.then_some(left);
+        true
+    }
+
+    /// The drop listing (RFC 1939 §5), if it was asked ahead; to be taken before the unique-id listing.  `None` too where
     /// the server refuses, or says what can't be understood.
     ///
     /// # Errors
-    /// A broken line.
-    pub fn drop_listing_ahead(&mut self) -> Result<Option<(u32, Octets)>, Error> {
-        match &mut self.state.ahead {
-            Some(Ahead::Listing { drop_listing, .. }) if *drop_listing => *drop_listing = false,
+    /// A broken connection.
+    pub fn prefetched_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
+        match &mut self.state.prefetched {
+            Some(Prefetch::Listing { drop_listing, .. }) if *drop_listing => *drop_listing = false,
             _ => return Ok(None),
         }
         self.read_drop_listing()
     }
 
-    /// The headers that were sent for ahead, to be taken before the unique-id listing; as [`Client::headers`].
+    /// The headers that were asked ahead, to be taken before the unique-id listing; as [`Client::headers`].
     ///
     /// # Errors
     /// As there.
-    pub fn headers_ahead(
+    pub fn prefetched_headers(
         &mut self,
         text: impl FnMut(MessageNumber, &[u8]),
         done: impl FnMut(MessageNumber, bool),
     ) -> Result<(), Error> {
-        let Some(Ahead::Listing { headers, .. }) = &mut self.state.ahead else { return Ok(()) };
+        let Some(Prefetch::Listing { headers, .. }) = &mut self.state.prefetched else { return Ok(()) };
         let open = std::mem::take(headers).into_iter().flatten().count();
         self.read_headers(&[], open, text, done)
     }
 
     /// Whether `LIST` is on its way, and must be taken.
     #[must_use]
-    pub fn has_sizes_ahead(&self) -> bool {
-        matches!(self.state.ahead, Some(Ahead::Listing { sizes: true, .. }))
+    pub fn has_prefetched_sizes(&self) -> bool {
+        matches!(self.state.prefetched, Some(Prefetch::Listing { sizes: true, .. }))
     }
 
     fn read_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
@@ -154,15 +163,7 @@ impl Client<Transaction> {
     }
 
     fn reply<T>(&mut self, to: Sent, read: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Error> {
-        loop {
-            self.line.event()?;
-            match self.line.session.event() {
-                Event::Reply { to: answered, reply } if answered == to => {
-                    return Ok(reply.ok.then(|| read(reply.text)).flatten());
-                }
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
-                _ => {}
-            }
-        }
+        let answer = self.line.answer(to)?;
+        Ok(answer.ok.then(|| read(&answer.text)).flatten())
     }
 }

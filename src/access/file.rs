@@ -1,0 +1,83 @@
+//! Reading a file that may hold secrets: bounded, in one piece, and with the rights of whoever it belongs to.
+
+use std::fs::Metadata;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::{Error, Owner, act, check_path, check_private, open_regular, shown};
+use crate::secret::Secret;
+use crate::text::size;
+
+/// Reads a file of secrets, up to `limit` octets; with the rights of `owner`, if there is one, unless it's root's own.
+///
+/// # Errors
+/// Missing, unreadable, too large, or open to others.
+pub fn read_private(path: &Path, what: &str, limit: u64, owner: Option<&Owner>) -> Result<Secret, Error> {
+    let (content, metadata) = read_as(path, what, limit, owner)?;
+    check_private(path, &metadata, owner)?;
+    Ok(content)
+}
+
+/// As [`read`], with the rights of `owner` where root can't be sure of the path: a user could lay a link there to a file
+/// that only root can read.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_as(
+    path: &Path,
+    what: &str,
+    limit: u64,
+    owner: Option<&Owner>,
+) -> Result<(Secret, Metadata), Error> {
+    let _acting = act(owner.filter(|_| check_path(path).is_err()))?;
+    read(path, what, limit)
+}
+
+/// Reads a file that may hold secrets, up to `limit` octets, and reports what was opened (not what has that name now).
+///
+/// # Errors
+/// Missing, unreadable, not a regular file, or too large.
+pub fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), Error> {
+    let shown = shown(path);
+    let unreadable = |e: io::Error| {
+        let hint = match e.kind() {
+            io::ErrorKind::NotFound => "create it, or correct the path",
+            io::ErrorKind::PermissionDenied => "it must be readable for the user that runs popfetch",
+            _ => "it must be a regular file that can be read; a program's output can be a password-command",
+        };
+        Error::new(format!("cannot read {what} {shown}: {e}"), hint)
+    };
+    let (file, metadata) = open_regular(path).map_err(unreadable)?;
+    // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
+    let room = metadata.len().min(limit).saturating_add(64);
+    let mut content = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+    file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(unreadable)?;
+    let content = Secret::new(content);
+    if u64::try_from(content.expose().len()).is_ok_and(|octets| octets <= limit) {
+        return Ok((content, metadata));
+    }
+    Err(Error::new(format!("{what} {shown} is larger than {}", size(limit)), "is it the right file?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{read, read_private};
+    use std::path::Path;
+
+    #[test]
+    fn a_file_that_is_missing_too_large_or_endless_is_not_read() {
+        let missing = read_private(Path::new("/nowhere/p"), "password-file", 10, None).unwrap_err();
+        assert!(
+            missing.to_string().starts_with("cannot read password-file /nowhere/p: No such file"),
+            "{missing}"
+        );
+        let home = tempfile::tempdir().unwrap();
+        let large = home.path().join("large");
+        std::fs::write(&large, "x".repeat(11)).unwrap();
+        let large = read(&large, "password-file", 10).unwrap_err();
+        assert!(large.to_string().contains("larger than 10 octets"), "{large}");
+        let endless = read(Path::new("/dev/zero"), "password-file", 10).unwrap_err();
+        assert!(endless.to_string().contains("not a regular file"), "{endless}");
+        assert!(read(Path::new("/"), "netrc", 10).is_err());
+    }
+}

@@ -1,0 +1,424 @@
+//! Logged in: listings, headers, messages, deletions and the end of the session (RFC 1939 §5 to §7).
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Client;
+use super::error::Error;
+use super::line::Next;
+use super::login::LoginFacts;
+use super::prefetch::Prefetch;
+use crate::proof::{Delivered, Recognised, SessionId};
+use crate::protocol::auth;
+use crate::protocol::capability::Capabilities;
+use crate::protocol::command::Command;
+use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
+use crate::protocol::session::{Event, ResponseCode, Sent};
+use crate::protocol::{self, listing};
+use crate::types::{MessageNumber, Octets, UniqueId};
+
+/// After the answer to `QUIT`, or a farewell, the server closes the connection, or at least says nothing for this long.
+const AFTER_QUIT: Duration = Duration::from_secs(1);
+
+/// Logged in: the maildrop is ours until the session ends.
+#[derive(Debug)]
+pub struct Transaction {
+    /// What the server offers now; `None` where that isn't known.
+    pub(super) capabilities: Option<Capabilities>,
+    pub(super) pipelining: Pipelining,
+    pub(super) facts: LoginFacts,
+    /// What was asked ahead, and has not been taken.
+    pub(super) prefetched: Option<Prefetch>,
+    pub(super) session: SessionId,
+}
+
+/// No two sessions of this process have the same.
+pub(super) fn next_session() -> SessionId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether commands may be sent before the answers to those before them have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pipelining {
+    /// One at a time.
+    Off,
+    /// Yes.
+    On,
+}
+
+/// Whether a listing was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Listing {
+    /// All of it.
+    Taken,
+    /// Nothing: the server answered `-ERR`.
+    Refused(Refused),
+}
+
+/// A refusal after the login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The server's words, fit to print.
+    pub text: String,
+    /// Whether its response code, or else its words, speak of something that passes on its own.
+    pub passes: bool,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Farewell {
+    /// `+OK`: the deletions are done.
+    Confirmed,
+    /// `-ERR`: any of them may be; with the server's words.
+    Refused(String),
+    /// The connection ended before the answer: any of them may be.
+    Unanswered,
+}
+
+impl Client<Transaction> {
+    /// What the server can do now that we are logged in; `None` where `CAPA` isn't known.
+    #[must_use]
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.state.capabilities.as_ref()
+    }
+
+    /// How the login went.
+    #[must_use]
+    pub fn login_facts(&self) -> &LoginFacts {
+        &self.state.facts
+    }
+
+    /// Sets how commands are sent from here on.
+    pub fn set_pipelining(&mut self, pipelining: Pipelining) {
+        self.state.pipelining = pipelining;
+    }
+
+    /// Whether the server lists `UIDL`: then a refusal of it doesn't mean that the messages have no unique-ids.
+    #[must_use]
+    pub fn announces_unique_ids(&self) -> bool {
+        let before = self.facts.capabilities.as_ref();
+        self.state.capabilities.as_ref().or(before).is_some_and(Capabilities::uidl)
+    }
+
+    /// Reads the unique-id listing (RFC 1939 §7), and hands over each line as it comes.  A unique-id that holds this account's
+    /// secret counts as none: unique-ids are written to the ledger, where no secret may stand.
+    ///
+    /// # Errors
+    /// A broken connection or listing, or the error of `each`.
+    pub fn unique_ids<E: From<Error>>(
+        &mut self,
+        mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
+    ) -> Result<Listing, E> {
+        if !self.takes_prefetched_unique_ids() {
+            self.line.send(Command::Uidl(None))?;
+        }
+        let redactor = self.line.redactor.clone();
+        let secret = redactor.searcher();
+        self.lines(|line, broken| {
+            let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
+            each(number, unique_id.filter(|unique_id| !secret.finds(unique_id.as_bytes())))
+        })
+    }
+
+    /// Reads the scan listing (RFC 1939 §5), and hands over each line as it comes.
+    ///
+    /// # Errors
+    /// A broken connection or listing.
+    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<Listing, Error> {
+        if self.has_prefetched_sizes() {
+            self.state.prefetched = None;
+        } else {
+            self.line.send(Command::List(None))?;
+        }
+        self.lines(|line, broken| {
+            let (number, octets) = listing::scan_line(line).map_err(broken)?;
+            each(number, octets);
+            Ok::<(), Error>(())
+        })
+    }
+
+    fn lines<E: From<Error>>(
+        &mut self,
+        mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
+    ) -> Result<Listing, E> {
+        loop {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
+                Event::Reply { reply, .. } if !reply.ok => {
+                    let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
+                    return Ok(Listing::Refused(Refused { text, passes }));
+                }
+                Event::Reply { .. } => {}
+                Event::End { .. } => return Ok(Listing::Taken),
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text).into()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads the headers of these messages (`TOP n 0`, RFC 1939 §7), pipelined where that is allowed.  `text` gets each
+    /// piece; `done` gets whether the server gave it.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn headers(
+        &mut self,
+        numbers: &[MessageNumber],
+        text: impl FnMut(MessageNumber, &[u8]),
+        done: impl FnMut(MessageNumber, bool),
+    ) -> Result<(), Error> {
+        self.read_headers(numbers, 0, text, done)
+    }
+
+    /// The same, where `open` headers are on their way already.
+    pub(super) fn read_headers(
+        &mut self,
+        numbers: &[MessageNumber],
+        mut open: usize,
+        mut text: impl FnMut(MessageNumber, &[u8]),
+        mut done: impl FnMut(MessageNumber, bool),
+    ) -> Result<(), Error> {
+        let mut waiting = numbers.iter();
+        let mut octets = 0_usize;
+        loop {
+            while !waiting.as_slice().is_empty() && self.has_window() {
+                let Some(number) = waiting.next() else { break };
+                self.line.send(Command::Top(*number, 0))?;
+                open = open.saturating_add(1);
+            }
+            if open == 0 {
+                return Ok(());
+            }
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Text { number, text: piece, .. } => {
+                    octets = octets.saturating_add(piece.len());
+                    if octets > LONGEST_HEADER {
+                        return Err(Error::HeaderTooLong { server: self.line.server.clone(), number });
+                    }
+                    text(number, piece);
+                }
+                Event::Reply { to: Sent::Top(number), reply } if !reply.ok => {
+                    done(number, false);
+                    open = open.saturating_sub(1);
+                }
+                Event::End { to: Sent::Top(number), .. } => {
+                    octets = 0;
+                    done(number, true);
+                    open = open.saturating_sub(1);
+                }
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks for a message.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] when it can't be sent now.
+    pub fn retrieve(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::Retr(number))
+    }
+
+    /// Asks for a message's header.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn top(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::Top(number, 0))
+    }
+
+    /// Asks for a message's unique-id: the answer names the number as well.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn unique_id_of(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::Uidl(Some(number)))
+    }
+
+    /// Asks for a message's size: the answer names the number as well.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn list_one(&mut self, number: MessageNumber) -> Result<(), Error> {
+        self.line.send(Command::List(Some(number)))
+    }
+
+    /// Asks for the drop listing.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`].
+    pub fn drop_listing(&mut self) -> Result<(), Error> {
+        self.line.send(Command::Stat)
+    }
+
+    /// Marks a delivered message for deletion that was recognised in this session.
+    ///
+    /// # Errors
+    /// As for [`Client::retrieve`], and [`Error::NotRecognised`] when the proofs are about two messages, or of another
+    /// session: a bug of ours.
+    pub fn delete(&mut self, delivered: &Delivered, recognised: &Recognised) -> Result<(), Error> {
+        let number = delivered.number();
+        if recognised.session() != self.state.session || !recognised.agrees(delivered) {
+            return Err(Error::NotRecognised { number });
+        }
+        self.line.send(Command::Dele(number))
+    }
+
+    /// Which session this is.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.state.session
+    }
+
+    /// Whether another command may be sent now.
+    #[must_use]
+    pub fn has_window(&self) -> bool {
+        match self.state.pipelining {
+            Pipelining::Off => self.line.session.outstanding() == 0,
+            Pipelining::On => self.line.session.outstanding_octets() < FLIGHT_OCTETS,
+        }
+    }
+
+    /// Whether it's time to fill the window again.  Not for each answer: a write, and over TLS a record, for each command
+    /// would cost more than the command.
+    #[must_use]
+    pub fn is_low(&self) -> bool {
+        !self.pipelines() || self.line.session.outstanding_octets() <= FLIGHT_OCTETS / 2
+    }
+
+    /// Whether commands are pipelined.
+    #[must_use]
+    pub fn pipelines(&self) -> bool {
+        self.state.pipelining != Pipelining::Off
+    }
+
+    /// Commands that have not been answered.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.line.session.outstanding()
+    }
+
+    /// Waits for the next event, for `wake` to become readable, for a silence of `quiet`, or for a signal
+    /// (reported once; from then on the answers in flight are read for ten seconds at most).  With nothing outstanding it
+    /// keeps the session alive with `NOOP`s.
+    ///
+    /// # Errors
+    /// A broken connection, or a server that does not answer in time.
+    pub fn next(&mut self, wake: Option<BorrowedFd<'_>>, quiet: Option<Duration>) -> Result<Next, Error> {
+        self.line.next(wake, quiet)
+    }
+
+    /// The event that [`Client::next`] found.
+    #[must_use]
+    pub fn event(&self) -> Event<'_> {
+        self.line.session.event()
+    }
+
+    /// A unique-id, fit to print.
+    #[must_use]
+    pub fn shown(&self, unique_id: UniqueId<'_>) -> String {
+        self.line.shown(unique_id.as_bytes())
+    }
+
+    /// A server's words for a report or an error: fit to print, shortened, and after the session's last quotation nothing but dots.
+    #[must_use]
+    pub fn quote(&self, text: &[u8]) -> String {
+        self.line.quote(text)
+    }
+
+    /// Why the server refused to give a message, fit to print: in our words where its code says that the message can only
+    /// be given in UTF8 mode (RFC 6856 §5), else in its own.
+    #[must_use]
+    pub fn refusal(&self, text: &[u8]) -> String {
+        if ResponseCode::of(text) != Some(ResponseCode::Utf8) || self.state.facts.utf8 {
+            return format!("the server refused it: {}", self.quote(text));
+        }
+        let offered = self.state.facts.utf8_offered;
+        let why = if offered { "was not used in this session" } else { "the server did not offer" };
+        format!("it needs UTF8, which {why}: {}", self.quote(text))
+    }
+
+    /// The error for an `-ERR` that answers no command.
+    #[must_use]
+    pub fn farewell(&self, text: &[u8]) -> Error {
+        self.line.farewell(text)
+    }
+
+    /// Ends the session, and waits for the answer: only `QUIT` makes the server delete (RFC 1939 §6).
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] when something else is unanswered.
+    pub fn quit(mut self) -> Result<Farewell, Error> {
+        self.line.send(Command::Quit)?;
+        // What was deleted is deleted or not: the next listing shows it.
+        while self.line.event().is_ok() {
+            if let Event::Reply { to: Sent::Quit, reply } = self.line.session.event() {
+                let farewell = if reply.ok {
+                    Farewell::Confirmed
+                } else {
+                    Farewell::Refused(self.line.quote(reply.text))
+                };
+                self.line.close();
+                return Ok(farewell);
+            }
+        }
+        Ok(Farewell::Unanswered)
+    }
+
+    /// Ends a session in which nothing was deleted: sends `QUIT`, and doesn't wait for the answer.
+    ///
+    /// # Errors
+    /// As for [`Client::quit`].
+    pub fn quit_without_answer(mut self) -> Result<(), Error> {
+        self.line.send(Command::Quit)?;
+        self.line.flush_without_waiting();
+        self.line.close();
+        Ok(())
+    }
+
+    /// Ends the session, and checks that nothing but the answer comes: where no other answer names a message, this is what
+    /// shows that all before it was what it seemed.
+    ///
+    /// # Errors
+    /// A broken connection, a refusal, or anything that was not asked for.
+    pub fn quit_in_step(&mut self) -> Result<(), Error> {
+        self.line.send(Command::Quit)?;
+        loop {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Reply { to: Sent::Quit, reply } if reply.ok => break,
+                Event::Reply { to: Sent::Quit, reply } => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+        match self.line.next(None, Some(AFTER_QUIT)) {
+            Ok(_) => Ok(()),
+            Err(e) if e.is_closed() => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether nothing follows but the end of the connection.  Waits for it, a moment.
+    pub fn ends_here(&mut self) -> bool {
+        // What was said last may be unread still.
+        for _ in 0..2 {
+            match self.line.next(None, Some(AFTER_QUIT)) {
+                Ok(Next::Event) => {}
+                Ok(_) => return false,
+                Err(e) => return e.is_closed(),
+            }
+        }
+        false
+    }
+
+    /// Closes the connection without `QUIT`: the server forgets every deletion (RFC 1939 §6).
+    pub fn hang_up(self) {
+        self.line.close();
+    }
+}

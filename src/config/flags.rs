@@ -1,0 +1,82 @@
+//! Settings given as flags, into the same tables as the file's.
+
+use super::error::{ConfigError, Mistake, Place};
+use super::settings::{AccountTable, DestinationTable, Key, Setting, Table};
+
+/// Settings of accounts that stand on the command line: every key that has a flag.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    table: AccountTable,
+    // Options of --pipe, wherever they stand on the command line.
+    pipe_options: DestinationTable,
+}
+
+impl Flags {
+    /// One flag alone, from its text.
+    ///
+    /// # Errors
+    /// A value that the setting cannot have; the mistake names the flag.
+    pub fn one(key: &'static Key, text: &str) -> Result<Self, Mistake> {
+        let mut flags = Self::default();
+        let mut destination = DestinationTable::default();
+        let read = match DestinationTable::key(key.name) {
+            None => flags.table.set_text(key.name, text),
+            Some(_) => destination.set_text(key.name, text),
+        };
+        read.map_err(|fault| fault.mistake)?;
+        if destination.time_limit.is_some() || destination.parallel.is_some() {
+            flags.pipe_options = destination;
+        } else if !destination.is_empty() {
+            let value = vec![(Place::Flag, destination)];
+            flags.table.deliver = Some(Setting { value, key: "deliver", place: Place::Flag });
+        }
+        Ok(flags)
+    }
+
+    /// These flags and `later` ones: destinations add up, of everything else the last one counts.
+    #[must_use]
+    pub fn and(mut self, mut later: Self) -> Self {
+        if let (Some(ours), Some(theirs)) = (&mut self.table.deliver, &mut later.table.deliver) {
+            ours.value.append(&mut theirs.value);
+            later.table.deliver = None;
+        }
+        Self { table: later.table.or(self.table), pipe_options: later.pipe_options.or(self.pipe_options) }
+    }
+
+    /// Whether no flag was given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty() && self.pipe_options.is_empty()
+    }
+
+    /// Whether they describe an account of their own.
+    #[must_use]
+    pub fn name_server(&self) -> bool {
+        self.table.server.is_some()
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// Options of `--pipe` without it.
+    pub(super) fn table(&self) -> Result<AccountTable, ConfigError> {
+        let mut table = self.table.clone();
+        if self.pipe_options.is_empty() {
+            return Ok(table);
+        }
+        let mut pipes = 0_u32;
+        for (_, destination) in table.deliver.iter_mut().flat_map(|deliver| deliver.value.iter_mut()) {
+            if destination.pipe.is_some() {
+                *destination = destination.clone().or(self.pipe_options.clone());
+                pipes = pipes.saturating_add(1);
+            }
+        }
+        if pipes == 0 {
+            return Err(ConfigError::arguments(
+                "--time-limit and --parallel belong to --pipe",
+                "add --pipe COMMAND",
+            ));
+        }
+        Ok(table)
+    }
+}

@@ -1,0 +1,483 @@
+//! Every setting: its key, type, default, flag and documentation, each in one row.
+//!
+//! A row is all that a setting needs before it has a meaning.  From the rows come the tables that files and flags are
+//! read into, the flags of the command line with their help and completions, the manual's section 5, and the near misses
+//! in errors.  The row's type says which values are taken ([`Read`]) and how the manual names them.
+//!
+//! To add a setting: add a row here, a field to [`Account`](crate::account::Account), and the line in `resolve.rs` that
+//! fills that field.
+
+use std::time::Duration;
+
+use super::error::{Fault, Mistake, Place, quoted};
+use super::names::{Fingerprints, Host, User};
+use super::value::{
+    Command, Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, Read, Silence,
+    Stdout, UserId, Value, Written, labelled,
+};
+use crate::account::{Auth, ListingMode, Retention, Switch, SyncMode, Tls, Utf8Mode};
+use crate::secret::Secret;
+
+/// Accounts that are polled in parallel at most: each is a thread and a few descriptors.
+pub const MOST_CONNECTIONS: u32 = 1000;
+
+/// Programs of one `pipe` that run at once at most: each is a process and a message in memory or on disk.
+pub const MOST_PARALLEL: u32 = 256;
+
+/// The longest age that `days` can set: ten years, as for any duration.
+pub const MOST_DAYS: u32 = 3650;
+
+/// A setting, as everything but its reader needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// As it is written in the file, and behind the two dashes of its flag.
+    pub name: &'static str,
+    /// What it may be: literal words in lower case, kinds of values in upper case, separated by `|`.
+    pub values: &'static str,
+    /// What holds without it.
+    pub default: Preset,
+    /// Its flag on the command line, whose value is text of the same form.
+    pub flag: Option<Flag>,
+    /// Whether its value may be a secret, which no error shows.
+    pub is_secret: bool,
+    /// What it means, in whole sentences.
+    pub text: &'static str,
+}
+
+/// What holds where a setting is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// It has to be given, or its absence means "no".
+    None,
+    /// This value, as a file would give it.
+    Value(&'static str),
+    /// It depends on other settings; in words.
+    Depends(&'static str),
+}
+
+/// The flag of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag {
+    /// Where the help lists it.
+    pub heading: Heading,
+    /// One sentence, without its full stop.
+    pub help: &'static str,
+    /// Whether several of it count, and not only the last one.
+    pub repeats: bool,
+}
+
+/// The parts of the help, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heading {
+    /// Where the maildrop is.
+    Server,
+    /// How to log in there.
+    Login,
+    /// Where messages go.
+    Delivery,
+    /// What is retrieved and deleted.
+    Policy,
+    /// What few people need.
+    Tuning,
+}
+
+impl Heading {
+    /// All of them, in the order of the help.
+    pub const ALL: &'static [Self] = &[Self::Server, Self::Login, Self::Delivery, Self::Policy, Self::Tuning];
+
+    /// As the help shows it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Server => "Server",
+            Self::Login => "Login",
+            Self::Delivery => "Delivery",
+            Self::Policy => "What stays on the server",
+            Self::Tuning => "Fine tuning",
+        }
+    }
+}
+
+const fn key(name: &'static str) -> Key {
+    Key { name, values: "", default: Preset::None, flag: None, is_secret: false, text: "" }
+}
+
+impl Key {
+    const fn flag(self, heading: Heading, help: &'static str) -> Self {
+        Self { flag: Some(Flag { heading, help, repeats: false }), ..self }
+    }
+
+    const fn flags(self, heading: Heading, help: &'static str) -> Self {
+        Self { flag: Some(Flag { heading, help, repeats: true }), ..self }
+    }
+
+    const fn default(self, value: &'static str) -> Self {
+        Self { default: Preset::Value(value), ..self }
+    }
+
+    const fn depends(self, text: &'static str) -> Self {
+        Self { default: Preset::Depends(text), ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { is_secret: true, ..self }
+    }
+}
+
+/// A value and where it was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Setting<T> {
+    /// As read, not yet resolved against other settings and the environment.
+    pub(super) value: T,
+    /// The key that it belongs to.
+    pub(super) key: &'static str,
+    /// The place that an error about it points at.
+    pub(super) place: Place,
+}
+
+impl<T> Setting<T> {
+    /// A mistake in this setting.
+    pub(super) fn fault(&self, mistake: Mistake) -> Fault {
+        Fault::new(self.place.clone(), labelled(self.key, &self.place, mistake))
+    }
+}
+
+/// A table of optional settings.
+pub(super) trait Table: Sized + Clone + Default {
+    /// Its keys, in the order of the manual.
+    const KEYS: &'static [Key];
+
+    /// Reads one setting; false when there is no such key.
+    ///
+    /// # Errors
+    /// A value that the setting cannot have.
+    fn set(&mut self, key: &str, value: &Value<'_>) -> Result<bool, Fault>;
+
+    /// These settings, and those of `below` that these lack.
+    fn or(self, below: Self) -> Self;
+
+    /// Whether nothing is set.
+    fn is_empty(&self) -> bool;
+
+    /// The key of that name.
+    fn key(name: &str) -> Option<&'static Key> {
+        Self::KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// Sets a key from the text of a flag.
+    ///
+    /// # Errors
+    /// When there is no such key, or it cannot have that value.
+    fn set_text(&mut self, key: &str, text: &str) -> Result<(), Fault> {
+        let value = Value { key, place: Place::Flag, written: Written::Text(text) };
+        if self.set(key, &value)? {
+            return Ok(());
+        }
+        Err(Fault::new(Place::Flag, Mistake::new(format!("there is no setting {}", quoted(key)))))
+    }
+
+    /// What holds where nothing is set: every default that is a value.
+    ///
+    /// # Errors
+    /// A row whose default is not a value of its type; a test reads them all.
+    fn presets() -> Result<Self, Fault> {
+        let mut table = Self::default();
+        for key in Self::KEYS {
+            if let Preset::Value(text) = key.default {
+                table.set_text(key.name, text)?;
+            }
+        }
+        Ok(table)
+    }
+}
+
+/// Makes a table of rows.  The documentation of a row is the manual's text and that of the field.
+macro_rules! settings {
+    ($(#[$doc:meta])* $table:ident {
+        $($(#[doc = $text:literal])+ $field:ident: $type:ty = key($key:literal) $(.$part:ident($($argument:expr),*))*;)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default)]
+        pub(super) struct $table {
+            $($(#[doc = $text])+ pub(super) $field: Option<Setting<$type>>,)*
+        }
+
+        impl Table for $table {
+            const KEYS: &'static [Key] = &[$(Key {
+                values: <$type as Read>::VALUES,
+                text: concat!($($text),+).trim_ascii(),
+                ..key($key)$(.$part($($argument),*))*
+            }),*];
+
+            fn set(&mut self, key: &str, value: &Value<'_>) -> Result<bool, Fault> {
+                match key {
+                    $($key => {
+                        let read = <$type as Read>::read(value)?;
+                        self.$field = Some(Setting { value: read, key: $key, place: value.place.clone() });
+                    })*
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+
+            fn or(self, below: Self) -> Self {
+                Self { $($field: self.$field.or(below.$field),)* }
+            }
+
+            fn is_empty(&self) -> bool {
+                $(self.$field.is_none())&&*
+            }
+        }
+    };
+}
+
+use Heading::{Delivery, Login, Policy, Server, Tuning};
+
+settings! {
+    /// The settings of `[accounts.NAME]`, and those of `[defaults]` that accounts inherit.
+    AccountTable {
+        /// The POP3 server's name or address.
+        server: Host = key("server").flag(Server, "The server's name or address");
+
+        /// The server's TCP port.
+        port: Number<u16, 65535> = key("port")
+            .depends("995 with implicit TLS, else 110")
+            .flag(Server, "Its TCP port, if not 995 with implicit TLS, else 110");
+
+        /// How the connection is protected: TLS from the start, the STLS command (required: without it there is no
+        /// login), or nothing.
+        tls: Tls = key("tls")
+            .default("implicit")
+            .flag(Server, "How the connection is protected: by TLS from the start, by STLS, or not at all");
+
+        /// Certificate authorities (PEM) that are trusted besides the system's.
+        ca_file: FileName = key("ca-file")
+            .flag(Server, "Trust these certificate authorities besides the system's");
+
+        /// The server's certificate, as "sha256:" and 64 hexadecimal digits (colons between them are allowed) of its
+        /// DER form; or a list of such.  Replaces the checks of chain, dates and name.
+        tls_fingerprint: Fingerprints = key("tls-fingerprint")
+            .flag(Server, "Trust the certificate with this SHA-256 fingerprint, and no other");
+
+        /// A certificate chain (PEM) to show to the server; needs tls-client-key.
+        tls_client_certificate: FileName = key("tls-client-certificate")
+            .flag(Server, "Show this certificate chain to the server");
+
+        /// The key (PEM, PKCS#8) of tls-client-certificate.
+        tls_client_key: FileName = key("tls-client-key").flag(Server, "The key that belongs to it");
+
+        /// The user's name at the server.
+        user: User = key("user").flag(Login, "The user's name at the server");
+
+        /// How to log in.  auto takes the strongest mechanism offered that keeps a password safe.  For xoauth2 and
+        /// oauthbearer the password is a token; external shows the client certificate and needs no password.
+        auth: Auth = key("auth")
+            .default("auto")
+            .flag(Login, "How to log in: auto is the strongest way offered that keeps a password safe");
+
+        /// The password.  A file that holds one must be readable by its owner only.  Without any source of a password
+        /// it is asked for at the terminal.
+        password: Secret = key("password").secret();
+
+        /// A program whose first line of output is the password: a line for sh -c, or a list that is executed as it is.
+        password_command: Command = key("password-command")
+            .secret()
+            .flag(Login, "The first line that this command prints is the password");
+
+        /// A file whose first line is the password; readable by its owner only.
+        password_file: FileName = key("password-file")
+            .flag(Login, "The first line of this file is the password");
+
+        /// Look the password up in ~/.netrc or the file named, by server and user; readable by its owner only.
+        netrc: Netrc = key("netrc").flag(Login, "Look the password up in this file, or in ~/.netrc");
+
+        /// A file in $CREDENTIALS_DIRECTORY (systemd's LoadCredential) with the password.
+        credential: Credential = key("credential").flag(Login, "The password is in this systemd credential");
+
+        /// What stays on the server: everything; nothing that is durably delivered; or what no limit of the table
+        /// names (days, newest, total-size, larger-than).
+        leave_on_server: Retention = key("leave-on-server")
+            .default("true")
+            .flag(Policy, "What to leave on the server: true, false, or limits such as days=14,newest=100");
+
+        /// Where messages go: one destination or a list of them.
+        deliver: Destinations = key("deliver");
+
+        /// Only where popfetch runs as root: the user, by name or number, whose mail it is.  Destinations are used, and
+        /// programs are run, with that user's rights; the ledger stays root's.  ~ is still root's home.
+        owner: UserId = key("owner").flag(Delivery, "Deliver as this user, when run as root");
+
+        /// Larger messages stay on the server, and are reported once.
+        max_message_size: LimitSize = key("max-message-size")
+            .flag(Policy, "Leave messages that are larger than this");
+
+        /// The number of messages that are retrieved in one run, at most.
+        max_messages: Number<u32, { u32::MAX }> = key("max-messages")
+            .flag(Policy, "Retrieve at most NUMBER messages");
+
+        /// The sum of sizes that is retrieved in one run, at most.
+        max_bytes: LimitSize = key("max-bytes").flag(Policy, "Retrieve at most SIZE");
+
+        /// Put a Received line on top of each message.
+        received_header: bool = key("received-header")
+            .default("false")
+            .flag(Delivery, "Put a Received line on top of each message");
+
+        /// How long the server may be silent: connecting gets half of it for each address, and the answers to PASS, AUTH,
+        /// the first listing and QUIT five times it.  Within an answer each such time must bring 512 bytes, and ten of
+        /// them 16 KiB: a slower server is given up, and the next run goes on.
+        timeout: Silence = key("timeout")
+            .default("60s")
+            .flag(Tuning, "Give up after this long without an answer");
+
+        /// With --quiet, a failure that may pass on its own is reported once it has lasted this long.
+        alert_after: Duration = key("alert-after")
+            .default("1h")
+            .flag(Tuning, "With --quiet, report a failure once it has lasted this long");
+
+        /// With --quiet, a failure that was reported once and still lasts is reported again after this long.
+        remind_after: Duration = key("remind-after")
+            .default("7d")
+            .flag(Tuning, "With --quiet, report it again if it still lasts after this long");
+
+        /// Send commands without waiting for the answers before.
+        pipelining: Switch = key("pipelining")
+            .default("auto")
+            .flag(Tuning, "Send commands without waiting for the answers before");
+
+        /// auto sends UTF8 (RFC 6856) where the server lists it, so that messages with 8-bit characters in their headers
+        /// come as they are stored; some servers otherwise send a substitute in their place.
+        utf8: Utf8Mode = key("utf8")
+            .default("auto")
+            .flag(Tuning, "Whether messages may come with UTF-8 in their headers");
+
+        /// auto asks servers that only ever add at the end whether anything is new; full always takes a full listing.
+        listing: ListingMode = key("listing")
+            .default("auto")
+            .flag(Tuning, "Whether every poll takes a full listing");
+
+        /// The longest time between two full listings.
+        full_listing_every: Duration = key("full-listing-every")
+            .default("1h")
+            .flag(Tuning, "Take a full listing at least this often");
+
+        /// How messages are brought to the disk.  off is faster, and a power failure may lose mail.
+        sync: SyncMode = key("sync").default("auto").flag(Tuning, "How messages are brought to the disk");
+    }
+}
+
+settings! {
+    /// The settings that stand in `[defaults]` and nowhere else: they are about all accounts together.
+    SharedTable {
+        /// The number of accounts that are polled in parallel.
+        connections: Number<usize, MOST_CONNECTIONS> = key("connections").default("16");
+
+        /// The number of them at one server.
+        connections_per_server: Number<usize, MOST_CONNECTIONS> = key("connections-per-server").default("4");
+    }
+}
+
+settings! {
+    /// The settings of a `leave-on-server` table.  A delivered message is deleted when any of them asks for it.
+    RetentionTable {
+        /// The number of days that messages stay after their delivery.
+        days: LimitNumber<MOST_DAYS> = key("days");
+
+        /// The number of messages that stay: those delivered last.
+        newest: LimitNumber<{ u32::MAX }> = key("newest");
+
+        /// The sum of sizes of delivered messages that may stay; the oldest are deleted first.
+        total_size: LimitSize = key("total-size");
+
+        /// Messages larger than this are deleted as soon as they are delivered.
+        larger_than: LimitSize = key("larger-than");
+    }
+}
+
+settings! {
+    /// The settings of a `deliver` table: exactly one of the first four, and the last two with `pipe` only.  On the
+    /// command line each is a flag.
+    DestinationTable {
+        /// A Maildir; it is created when only the directory itself is missing.
+        maildir: DirectoryName = key("maildir").flags(Delivery, "Deliver to this Maildir");
+
+        /// An mbox file (mboxrd); locked by fcntl and a dotlock.
+        mbox: FileName = key("mbox").flags(Delivery, "Deliver to this mbox file");
+
+        /// A program that takes each message as its standard input: a line for sh -c, or a list that is executed as it
+        /// is, in which {sender}, {recipient} and {account} are replaced;
+        /// but not in what a shell or an interpreter runs, where $SENDER, $RECIPIENT and $POPFETCH_ACCOUNT stand for
+        /// them.
+        pipe: Command = key("pipe").flags(Delivery, "Hand each message to this command, which runs in a shell");
+
+        /// Standard output, as an mbox stream.
+        stdout: Stdout = key("stdout").flag(Delivery, "Write messages to standard output, as an mbox stream");
+
+        /// The program of pipe is stopped when it takes longer.
+        time_limit: Silence = key("time-limit")
+            .default("5m")
+            .flag(Delivery, "Stop the command when it takes longer than this");
+
+        /// The number of programs of pipe that run at once.
+        parallel: Number<u16, MOST_PARALLEL> = key("parallel")
+            .default("1")
+            .flag(Delivery, "Run at most NUMBER of these commands at once");
+    }
+}
+
+/// The tables of `deliver`, each with its place.
+pub(super) type Destinations = Vec<(Place, DestinationTable)>;
+
+/// The keys of `[accounts.NAME]`, which `[defaults]` can set as well.
+pub const ACCOUNT_KEYS: &[Key] = AccountTable::KEYS;
+/// The keys of `[defaults]` alone.
+pub const SHARED_KEYS: &[Key] = SharedTable::KEYS;
+/// The keys of a `leave-on-server` table.
+pub const RETENTION_KEYS: &[Key] = RetentionTable::KEYS;
+/// The keys of a `deliver` table.
+pub const DESTINATION_KEYS: &[Key] = DestinationTable::KEYS;
+
+/// Every setting that is a flag: destinations first, otherwise in the order of the manual.
+pub fn flags() -> impl Iterator<Item = &'static Key> {
+    DESTINATION_KEYS.iter().chain(ACCOUNT_KEYS).filter(|key| key.flag.is_some())
+}
+
+/// Whether a value of the key `name` may be shown in an error: it is known, and holds no secret.
+pub(super) fn is_public(name: &str) -> bool {
+    [ACCOUNT_KEYS, SHARED_KEYS, RETENTION_KEYS, DESTINATION_KEYS]
+        .iter()
+        .flat_map(|keys| *keys)
+        .find(|key| key.name == name)
+        .is_some_and(|key| !key.is_secret)
+}
+
+impl AccountTable {
+    /// The sources of a password that are set.
+    pub(super) fn password_sources(&self) -> Vec<(&'static str, &Place)> {
+        fn source<T>(setting: Option<&Setting<T>>) -> Option<(&'static str, &Place)> {
+            setting.map(|s| (s.key, &s.place))
+        }
+        let sources = [
+            source(self.password.as_ref()),
+            source(self.password_command.as_ref()),
+            source(self.password_file.as_ref()),
+            source(self.netrc.as_ref()),
+            source(self.credential.as_ref()),
+        ];
+        sources.into_iter().flatten().collect()
+    }
+
+    /// These settings over those of a lower layer.  Sources of a password are one setting in this; and a layer that sets
+    /// `tls = "none"` does not inherit what TLS trusts.
+    pub(super) fn over(self, mut below: Self) -> Self {
+        if !self.password_sources().is_empty() {
+            (below.password, below.password_command, below.password_file) = (None, None, None);
+            (below.netrc, below.credential) = (None, None);
+        }
+        if self.tls.as_ref().is_some_and(|tls| tls.value == Tls::None) {
+            (below.ca_file, below.tls_fingerprint) = (None, None);
+            (below.tls_client_certificate, below.tls_client_key) = (None, None);
+        }
+        self.or(below)
+    }
+}

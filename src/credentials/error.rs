@@ -1,0 +1,69 @@
+//! Why there is no password or token.  No error holds one, nor the command that printed it.
+
+use std::borrow::Cow;
+
+use crate::access;
+use crate::account::NotOneLine;
+use crate::exit::ExitCode;
+use crate::problem::Problem;
+use crate::text::printable;
+
+/// Why an account has no password or token to log in with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of secrets is missing, unreadable, too large, or open to others: typically its mode is 644.
+    #[error(transparent)]
+    File(#[from] access::Error),
+    /// The source has none: an empty file, a netrc file without this user, a command that failed, no terminal to ask at.
+    #[error("cannot get a password: {what}")]
+    Missing {
+        /// Why not.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// A signal came while a program or the user was asked for the password.
+    #[error("stopped by a signal while {waiting_for}")]
+    Stopped {
+        /// What was waited for.
+        waiting_for: &'static str,
+    },
+    /// There is one, but no command can carry it: typically it was pasted with its line end.
+    #[error("the password of {}: {why}", quoted(account))]
+    Unusable {
+        /// The account's name.
+        account: String,
+        /// What is wrong with it.
+        why: NotOneLine,
+    },
+}
+
+impl Error {
+    pub(super) fn missing(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Missing { what: what.into(), hint: hint.into() }
+    }
+}
+
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::File(e) => e.hint(),
+            Self::Missing { hint, .. } => Some(Cow::Borrowed(hint)),
+            Self::Stopped { .. } | Self::Unusable { .. } => None,
+        }
+    }
+
+    /// 77 where there is no password, 75 after a signal, else 78.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Missing { .. } => ExitCode::Refused,
+            Self::Stopped { .. } => ExitCode::Later,
+            Self::File(_) | Self::Unusable { .. } => ExitCode::Configuration,
+        }
+    }
+}
+
+/// Text to print, in quotes.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", printable(text.as_bytes()))
+}

@@ -1,0 +1,301 @@
+//! Passwords and tokens from where the configuration says: the configuration itself, a file, a program, netrc, a systemd
+//! credential, or the user at the terminal.
+//!
+//! A secret walks one way: config → [`PasswordSource`] → here → [`Secret`] → the login's
+//! [`Credentials`](crate::protocol::sasl::Credentials).  What is read here reaches nothing but the caller: no error quotes it,
+//! nor the command that printed it.
+
+mod command;
+mod error;
+mod fingerprint;
+mod netrc;
+mod process;
+mod prompt;
+
+use std::path::Path;
+
+pub use error::Error;
+pub use fingerprint::fingerprint;
+pub use netrc::fuzz_netrc;
+
+use crate::access::{self, Owner};
+use crate::account::{Account, Auth, PasswordSource, one_line};
+use crate::config::{self, locate::Environment};
+use crate::secret::Secret;
+use crate::stop::Stop;
+use crate::text::printable;
+use error::quoted;
+
+/// Octets of a password or token at most; OAuth tokens have a few thousand.
+const LONGEST: u64 = 64 * 1024;
+
+/// Octets of a netrc file at most.
+const LARGEST_NETRC: u64 = 1024 * 1024;
+
+/// The password or token of `account`; empty for `auth = "external"`, which proves itself by its certificate.  May run a
+/// program or ask at the terminal; threads that ask wait for each other.  A signal ends either.
+///
+/// # Errors
+/// A file of secrets that is missing or open to others, or a password that no command can carry (78); a source that has
+/// none (77); a signal (75).
+pub fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Result<Secret, Error> {
+    if account.auth == Auth::External {
+        return Ok(Secret::new(""));
+    }
+    let owner = account.owner.as_ref();
+    let password = match &account.password {
+        PasswordSource::Inline(secret) => secret.clone(),
+        PasswordSource::File(path) => from_file(path, owner)?,
+        PasswordSource::Command(argv) => command::run(argv, owner, command::TIME_LIMIT, stop)?,
+        PasswordSource::Netrc(path) => from_netrc(path, account)?,
+        PasswordSource::Credential(name) => from_credential(name, environment)?,
+        PasswordSource::Prompt => prompt::ask(account, environment, stop)?,
+    };
+    match one_line(password.expose()) {
+        Ok(()) => Ok(password),
+        Err(why) => Err(Error::Unusable { account: account.name.clone(), why }),
+    }
+}
+
+/// The first line, without its end, and without a byte order mark before it, which some editors put there unseen.
+fn first_line(octets: &[u8]) -> Secret {
+    let octets = octets.strip_prefix(netrc::BYTE_ORDER_MARK).unwrap_or(octets);
+    let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
+    Secret::new(line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn from_file(path: &Path, owner: Option<&Owner>) -> Result<Secret, Error> {
+    let content = access::read_private(path, "password-file", LONGEST, owner)?;
+    let password = first_line(content.expose());
+    if password.expose().is_empty() {
+        let what = format!("the first line of password-file {} is empty", path_text(path));
+        return Err(Error::missing(what, "write the password there"));
+    }
+    Ok(password)
+}
+
+fn from_netrc(path: &Path, account: &Account) -> Result<Secret, Error> {
+    let owner = account.owner.as_ref();
+    let (content, metadata) = access::read_as(path, "netrc file", LARGEST_NETRC, owner)?;
+    if netrc::holds_password(content.expose()) {
+        access::check_private(path, &metadata, owner)?;
+    }
+    let same_host = |machine: &str| config::host(machine).is_ok_and(|host| host == account.host);
+    netrc::find(content.expose(), &account.user, same_host).ok_or_else(|| {
+        let what = format!(
+            "{} has no password for {} at {}",
+            path_text(path),
+            quoted(&account.user),
+            printable(account.host.as_bytes())
+        );
+        Error::missing(what, format!("add: machine {} login … password …", account.host))
+    })
+}
+
+/// systemd guards the directory of credentials itself, by an access list that shows as permissions of the group: so
+/// the mode is not looked at.
+fn from_credential(name: &str, environment: &Environment) -> Result<Secret, Error> {
+    let Some(directory) = &environment.credentials_directory else {
+        let what = format!("there is no $CREDENTIALS_DIRECTORY for the credential {}", quoted(name));
+        let hint =
+            format!("run popfetch by a systemd unit with LoadCredential={}:FILE", printable(name.as_bytes()));
+        return Err(Error::missing(what, hint));
+    };
+    let (content, _) = access::read(&directory.join(name), "credential", LONGEST)?;
+    let password = first_line(content.expose());
+    if password.expose().is_empty() {
+        let what = format!("the first line of the credential {} is empty", quoted(name));
+        return Err(Error::missing(what, "correct what LoadCredential or SetCredential names"));
+    }
+    Ok(password)
+}
+
+/// A path to print.
+fn path_text(path: &Path) -> String {
+    printable(path.as_os_str().as_encoded_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command::run;
+    use super::{Error, obtain};
+    use crate::account::{Account, PasswordSource};
+    use crate::config::locate::Environment;
+    use crate::config::{Request, for_run};
+    use crate::problem::Problem as _;
+    use crate::secret::Secret;
+    use crate::stop::Stop;
+    use std::fs::{Permissions, remove_file, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::{Path, PathBuf};
+    use std::time::{Duration, Instant};
+
+    fn environment(home: &Path) -> Environment {
+        Environment { credentials_directory: Some(home.to_owned()), ..Environment::default() }
+    }
+
+    fn account(home: &Path, password: PasswordSource) -> Account {
+        let path = home.join("config.toml");
+        let text = "[accounts.work]\nserver = \"pop.example.com\"\nuser = \"me\"\ndeliver.stdout = true\n";
+        write(&path, text).unwrap();
+        let request = Request { file: Some(path), ..Request::default() };
+        let account = for_run(&request, &environment(home)).unwrap().accounts.remove(0);
+        Account { password, ..account }
+    }
+
+    fn file(home: &Path, content: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+        let path = home.join("secret");
+        // The one before may not be writable.
+        let _ = remove_file(&path);
+        write(&path, content).unwrap();
+        set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    fn shell(line: &str) -> Vec<String> {
+        ["sh", "-c", line].map(str::to_owned).to_vec()
+    }
+
+    fn outcome(result: Result<Secret, Error>) -> Result<String, (u8, String)> {
+        let text = |secret: Secret| String::from_utf8(secret.expose().to_vec()).unwrap();
+        result.map(text).map_err(|e| (e.exit_code().number(), e.shown()))
+    }
+
+    #[test]
+    fn the_password_is_the_first_line_of_its_file() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        for (content, mode, expected) in [
+            ("hunter2\nmore\n", 0o600, Ok("hunter2")),
+            (" hunter2 \r\n", 0o400, Ok(" hunter2 ")),
+            ("hunter2", 0o600, Ok("hunter2")),
+            ("\u{feff}hunter2\r\n", 0o600, Ok("hunter2")),
+            ("", 0o600, Err((77, "cannot get a password: the first line of password-file"))),
+            ("\nhunter2\n", 0o600, Err((77, "cannot get a password: the first line of password-file"))),
+            ("hunter2\r\r\n", 0o600, Err((78, "the password of \"work\": it holds a line end or NUL"))),
+            ("hun\0ter2\n", 0o600, Err((78, "the password of \"work\": it holds a line end or NUL"))),
+            ("hunter2\n", 0o644, Err((78, "/secret holds a secret, and other users can read it (mode 644)"))),
+            (&"x".repeat(65_537), 0o600, Err((78, "is larger than 64.0 KiB"))),
+        ] {
+            let account = account(home, PasswordSource::File(file(home, content, mode)));
+            match (outcome(obtain(&account, &environment(home), &Stop::new().unwrap())), expected) {
+                (Ok(password), Ok(expected)) => assert_eq!(password, expected),
+                (Err((code, error)), Err((expected, what))) => {
+                    assert!(code == expected && error.contains(what) && !error.contains("hun"), "{error}");
+                }
+                other => panic!("{content:.10?}: {other:?}"),
+            }
+        }
+        let missing = account(home, PasswordSource::File(home.join("none")));
+        assert_eq!(outcome(obtain(&missing, &environment(home), &Stop::new().unwrap())).unwrap_err().0, 78);
+    }
+
+    #[test]
+    fn the_password_is_the_first_line_that_a_command_prints() {
+        let fifty_pages =
+            "printf 'hunter2\\nlogin: me\\n'; i=0; while [ $i -lt 20000 ]; do echo line; i=$((i+1)); done";
+        for (line, expected) in [
+            ("echo hunter2", Ok("hunter2")),
+            ("printf hunter2", Ok("hunter2")),
+            // More than a pipe holds: neither stopped nor killed for it.
+            (fifty_pages, Ok("hunter2")),
+            // Not from our standard input.
+            ("cat; echo hunter2", Ok("hunter2")),
+            // A daemon that keeps the pipe open isn't waited for.
+            ("echo hunter2; sleep 30 &", Ok("hunter2")),
+            ("echo hunter2; exit 3", Err("password-command failed with exit status 3\n")),
+            ("echo 'no \u{1b}[1mkey' >&2; exit 2", Err("failed with exit status 2: no \\x1b[1mkey\n")),
+            // Its words may hold what it has printed.
+            ("echo hunter2; echo 'is it hunter2?' >&2; exit 2", Err("failed with exit status 2\n")),
+            ("echo; echo hunter2; echo HUNTER2 hunter >&2; exit 2", Err("failed with exit status 2\n")),
+            ("echo hunter2; kill -9 $$", Err("password-command was killed by signal 9\n")),
+            (
+                "head -c 70000 /dev/zero | tr '\\0' x",
+                Err("password-command printed a line of 64.0 KiB or more\n"),
+            ),
+            ("true", Err("password-command printed nothing on its first line\n")),
+            ("echo; echo hunter2", Err("password-command printed nothing on its first line\n")),
+        ] {
+            match (outcome(run(&shell(line), None, Duration::from_secs(20), &Stop::new().unwrap())), expected)
+            {
+                (Ok(password), Ok(expected)) => assert_eq!(password, expected),
+                (Err((77, error)), Err(what)) => {
+                    assert!(error.starts_with("cannot get a password: ") && error.contains(what), "{error}");
+                    assert!(!error.contains("hunter2"), "{error}");
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        let (code, error) =
+            outcome(run(&["/nowhere/pass".to_owned()], None, Duration::from_secs(20), &Stop::new().unwrap()))
+                .unwrap_err();
+        assert!(code == 77 && error.contains("cannot run \"/nowhere/pass\": No such file"), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_ended() {
+        let began = Instant::now();
+        for line in ["sleep 30", "echo hunter2; exec sleep 30"] {
+            let (code, error) =
+                outcome(run(&shell(line), None, Duration::from_millis(300), &Stop::new().unwrap()))
+                    .unwrap_err();
+            assert!(code == 77 && error.contains("took longer than"), "{error}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_password_comes_from_netrc_or_from_a_credential() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        let entry = "machine POP.example.com. login me password hunter2\n";
+        for (content, mode, expected) in [
+            (entry, 0o600, Ok("hunter2")),
+            (entry, 0o640, Err((78, "other users can read it"))),
+            (
+                "machine other password hunter2\n",
+                0o600,
+                Err((77, "has no password for \"me\" at pop.example.com")),
+            ),
+            // Open, but with nothing to hide.
+            ("machine pop.example.com login me\n", 0o644, Err((77, "has no password for \"me\""))),
+        ] {
+            let account = account(home, PasswordSource::Netrc(file(home, content, mode)));
+            match (outcome(obtain(&account, &environment(home), &Stop::new().unwrap())), expected) {
+                (Ok(password), Ok(expected)) => assert_eq!(password, expected),
+                (Err((code, error)), Err((expected, what))) => {
+                    assert!(
+                        code == expected && error.contains(what) && !error.contains("hunter2"),
+                        "{error}"
+                    );
+                }
+                other => panic!("{content}: {other:?}"),
+            }
+        }
+        file(home, "hunter2\n", 0o440);
+        let credential = |name: &str| account(home, PasswordSource::Credential(name.to_owned()));
+        assert_eq!(
+            outcome(obtain(&credential("secret"), &environment(home), &Stop::new().unwrap())),
+            Ok("hunter2".to_owned())
+        );
+        assert_eq!(
+            outcome(obtain(&credential("none"), &environment(home), &Stop::new().unwrap())).unwrap_err().0,
+            78
+        );
+        let (code, error) =
+            outcome(obtain(&credential("secret"), &Environment::default(), &Stop::new().unwrap()))
+                .unwrap_err();
+        assert!(code == 77 && error.contains("LoadCredential=secret:FILE"), "{error}");
+    }
+
+    #[test]
+    fn nobody_is_asked_without_a_terminal() {
+        let home = tempfile::tempdir().unwrap();
+        let account = account(home.path(), PasswordSource::Prompt);
+        let (code, error) =
+            outcome(obtain(&account, &environment(home.path()), &Stop::new().unwrap())).unwrap_err();
+        assert_eq!(code, 77);
+        assert!(error.starts_with("cannot get a password: account \"work\" names no source"), "{error}");
+        assert!(error.contains("\n\nhint: set one of password-command, "), "{error}");
+    }
+}

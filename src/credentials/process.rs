@@ -1,0 +1,130 @@
+//! Runs a program whose first line of output is a secret: within a time limit, ended by a signal, its output never in a
+//! buffer that isn't wiped.
+//!
+//! The program stays in our process group: one that asks for a passphrase must be able to read from the terminal.  That,
+//! and that its output is a secret, is why delivery's programs have a runner of their own: they get a group, and what they
+//! print is for the report.
+
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use crate::access::{self, Owner};
+use crate::secret::Secret;
+use crate::stop::Stop;
+
+/// How often a signal is looked for while the program runs.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// A program that failed and printed nothing gets this long for its complaint: another one that lives on in the background
+/// may hold the other end of the pipe.
+const FOR_COMPLAINT: Duration = Duration::from_millis(200);
+
+/// How a program ended.
+pub(super) struct Ended {
+    /// The first line of its output, with its end.
+    pub(super) printed: Secret,
+    /// The first line of its errors, where it failed and printed nothing: else its complaint may hold what it printed.
+    pub(super) complaint: Secret,
+    pub(super) status: ExitStatus,
+}
+
+/// Why it did not come to its end.
+pub(super) enum Failure {
+    /// It could not be started.
+    Start(io::Error),
+    /// The system lost sight of it.
+    Wait(io::Error),
+    /// The time is over, or a signal came.
+    Late,
+}
+
+/// Runs a program to its end, or to `limit`; as `owner`, if there is one.  Of its output the first `longest` octets are
+/// taken, up to the first line end.
+pub(super) fn run(
+    argv: &[String],
+    owner: Option<&Owner>,
+    limit: Duration,
+    longest: usize,
+    stop: &Stop,
+) -> Result<Ended, Failure> {
+    let deadline = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
+    let missing = || Failure::Start(io::Error::new(io::ErrorKind::NotFound, "no program is named"));
+    let (program, arguments) = argv.split_first().ok_or_else(missing)?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Reaped(access::spawn(&mut command, owner).map_err(Failure::Start)?);
+    let out = first_line_of(child.0.stdout.take(), longest);
+    let errors = first_line_of(child.0.stderr.take(), longest);
+    let printed = wait_for(&out, deadline, stop).map_err(|_| Failure::Late)?;
+    let status = wait(&mut child.0, deadline, stop).map_err(Failure::Wait)?.ok_or(Failure::Late)?;
+    let mut complaint = Secret::new("");
+    if !status.success() && printed.expose().is_empty() {
+        let moment = Instant::now().checked_add(FOR_COMPLAINT).unwrap_or(deadline);
+        complaint = wait_for(&errors, moment, stop).unwrap_or(complaint);
+    }
+    Ok(Ended { printed, complaint, status })
+}
+
+/// Kills and reaps what still runs when we leave early; after a normal end there is nothing left to do.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // Neither can fail in a way that matters: the program is gone already, or cannot be helped.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Reads in a thread of its own, sends the first line with its end as soon as it is there, and drains the rest, so that the
+/// program is never stopped by a full or a closed pipe.
+fn first_line_of(source: Option<impl Read + Send + 'static>, longest: usize) -> Receiver<Secret> {
+    let (sender, receiver) = channel();
+    if let Some(source) = source {
+        std::thread::spawn(move || {
+            // Octet by octet, into one place: what buffers hold is left behind in memory.
+            let mut source = source;
+            let mut line = Vec::with_capacity(longest);
+            let mut octet = [0];
+            // What can't be read is as good as ended.
+            while line.len() < longest && source.read_exact(&mut octet).is_ok() {
+                line.extend_from_slice(&octet);
+                if octet == [b'\n'] {
+                    break;
+                }
+            }
+            let _ = sender.send(Secret::new(line));
+            let _ = io::copy(&mut source, &mut io::sink());
+        });
+    }
+    receiver
+}
+
+/// Waits until `deadline`, or for a signal.
+fn wait_for(receiver: &Receiver<Secret>, deadline: Instant, stop: &Stop) -> Result<Secret, RecvTimeoutError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(left.min(BETWEEN_LOOKS)) {
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() && !stop.raised() => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Waits for the end of the program; `None` at the deadline or a signal.  It ends right after its output as a rule, so the
+/// first looks follow each other quickly.
+fn wait(child: &mut Child, deadline: Instant, stop: &Stop) -> io::Result<Option<ExitStatus>> {
+    let mut pause = Duration::from_micros(200);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= deadline || stop.raised() {
+            return Ok(None);
+        }
+        std::thread::sleep(pause);
+        pause = pause.saturating_mul(2).min(BETWEEN_LOOKS);
+    }
+}
