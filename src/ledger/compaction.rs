@@ -7,18 +7,20 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::durable::{self, Step};
+use crate::message::{Digest, Digests};
 use crate::proof::EntryId;
 use crate::types::Time;
 
 use super::codec::{DigestsField, KeyField, Notes, Use};
-use super::entry::{Entry, Extent};
+use super::entry::Extent;
 use super::error::Error;
 use super::files::{FILE, NEW_FILE};
 use super::index::{Index, OpenMessage};
 use super::journal::Journal;
 use super::lines::{
     CopyStaged, End, Fact, FirstLine, FurtherCopy, Group, KnownEntry, ListingTaken, MessageBegun,
-    MessageFailed, MessageTooLarge, NumberedDestination, RecognisedElsewhere, Rewritten, Title, VERSION,
+    MessageFailed, MessageIdentified, MessageImported, MessageTooLarge, NumberedDestination, PLAIN_VERSION,
+    RecognisedElsewhere, Rewritten, Title, VERSION,
 };
 use super::source::Window;
 use crate::account::Mailbox;
@@ -42,14 +44,16 @@ pub(super) struct Heading<'a> {
 /// # Errors
 /// [`Error::Disk`].
 pub(super) fn create(directory: &Path, heading: Heading<'_>) -> Result<Extent, Error> {
-    replace(directory, heading, true, |out| out.begin(heading, 0))
+    replace(directory, heading, true, |out| out.begin(heading, PLAIN_VERSION, 0))
 }
 
 /// What a rewritten ledger is like.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Shape<'a> {
     /// Leave out what has been absent for long enough.
     pub(super) forget: bool,
+    /// Written at least in this version of the grammar.
+    pub(super) version: u64,
     /// The entries of the last complete listing in its order, if they don't stand in it: the order of a later one is
     /// compared with that of the entries.
     pub(super) order: Option<&'a [EntryId]>,
@@ -65,12 +69,13 @@ pub(super) fn rewrite(
     heading: Heading<'_>,
     index: &Index,
     old: &Journal,
-    Shape { forget, order }: Shape<'_>,
+    Shape { forget, version, order }: Shape<'_>,
 ) -> Result<Extent, Error> {
     let today = heading.time.day();
     let (before, recent) = in_order(index, order);
     replace(directory, heading, index.messages.intents_len() == 0, |out| {
-        out.begin(heading, u64::from(index.len()))?;
+        let needed = if index.has_unidentified() { VERSION } else { PLAIN_VERSION };
+        out.begin(heading, version.max(needed), u64::from(index.len()))?;
         for known in index.destinations.records() {
             let is_used = index.destinations.is_used(known.id);
             out.put(NumberedDestination {
@@ -189,17 +194,17 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, heading: Heading<'_>, count: u64) -> Result<(), Error> {
+    fn begin(&mut self, heading: Heading<'_>, version: u64, count: u64) -> Result<(), Error> {
         let Heading { id, mailbox, generation, time, clock } = heading;
         let [user, host] = [&mailbox.user, &mailbox.host].map(|name| Cow::Borrowed(name.as_bytes()));
-        let title = Title { version: VERSION, id, user, host, port: mailbox.port, generation };
+        let title = Title { version, id, user, host, port: mailbox.port, generation };
         self.put(FirstLine { title })?;
         self.put(Group { number: 1, time, clock, count })
     }
 
     fn entry(&mut self, index: &Index, old: &Journal, window: &mut Window, id: EntryId) -> Result<(), Error> {
-        let Entry { state, listed, .. } = index.entry(id);
-        let (listed, notes) = (listed.map(|octets| octets.0), index.notes(id));
+        let (state, listed) = (index.kept_state(id), index.entry(id).listed.map(|octets| octets.0));
+        let notes = index.notes(id);
         let copies = index.copies(id);
         let (offset, delivered) = match copies.first() {
             Some((offset, time)) => (*offset, Some(*time)),
@@ -262,7 +267,12 @@ pub(super) fn key_and_digests<'a>(fact: &Fact<'a>) -> Option<(KeyField<'a>, Opti
         | Fact::RecognisedElsewhere(RecognisedElsewhere { key, digests, .. })
         | Fact::FurtherCopy(FurtherCopy { key, digests, .. }) => Some((key.clone(), Some(*digests))),
         Fact::KnownEntry(KnownEntry { key, digests, .. }) => Some((key.clone(), *digests)),
+        Fact::MessageIdentified(MessageIdentified { key, header, identity, .. }) => {
+            let digests = Digests { message: Digest::UNKNOWN, header: *header, identity: *identity };
+            Some((key.clone(), Some(DigestsField::Value(digests))))
+        }
         Fact::MessageFailed(MessageFailed { key, .. })
+        | Fact::MessageImported(MessageImported { key, .. })
         | Fact::MessageTooLarge(MessageTooLarge { key, .. }) => Some((key.clone(), None)),
         _ => None,
     }

@@ -1,13 +1,14 @@
 //! What the lines of a ledger come to, in memory.  Every change, whether read back from the file or made now, goes
 //! through [`Index::apply`]: a ledger that is read again means what it meant when it was written.  Must not know files.
 //!
-//! Each kind of line has one method, in the file of its family: [`entries`], [`deliveries`], [`listings`].  What is known
+//! Each kind of line has one method, in the file of its family: [`entries`], [`deliveries`], [`listings`], [`imports`].  What is known
 //! of each message is packed in [`slots`].  An entry with a message on its way to its destinations is always open,
 //! whatever it was before.
 
 mod deliveries;
 mod destinations;
 mod entries;
+mod imports;
 mod listings;
 mod messages;
 mod slots;
@@ -135,6 +136,9 @@ impl Index {
             Fact::Doubted(fact) => self.doubt(fact)?,
             Fact::DoubtEnded(fact) => self.end_doubt(fact)?,
             Fact::Varying(fact) => self.give_up_comparing(fact)?,
+            Fact::MessageImported(fact) => self.import_message(fact, offset)?,
+            Fact::MessageIdentified(fact) => self.identify_message(fact, offset)?,
+            Fact::MessageForgotten(fact) => self.forget_entry(fact)?,
             Fact::DeletionAsked(fact) => self.ask_deletion(fact)?,
             Fact::DeletionsConfirmed(fact) => self.confirm_deletions(fact)?,
             Fact::MessageDeleted(fact) => self.delete_message(fact)?,
@@ -190,14 +194,24 @@ impl Index {
 
 /// What is asked of it.
 impl Index {
-    /// How many entries there are.
+    /// How many entries there are, with those that were forgotten.
     pub(super) fn len(&self) -> u32 {
         self.slots.len()
     }
 
     /// Every entry, oldest first.
-    pub(super) fn ids(&self) -> impl Iterator<Item = EntryId> + use<> {
-        (0..self.len()).map(EntryId)
+    pub(super) fn ids(&self) -> impl Iterator<Item = EntryId> {
+        (0..self.len()).map(EntryId).filter(|id| !self.slots.is_forgotten(*id))
+    }
+
+    /// Whether it was forgotten.
+    pub(super) fn is_forgotten(&self, id: EntryId) -> bool {
+        self.slots.is_forgotten(id)
+    }
+
+    /// Whether nothing but the user's word is known of any entry.
+    pub(super) fn has_unidentified(&self) -> bool {
+        self.slots.iter().any(|record| record.unidentified)
     }
 
     /// The entry of a key.
@@ -223,7 +237,11 @@ impl Index {
         let record = self.slots.get(id).unwrap_or(EntryRecord::new(0));
         let details = self.slots.details(id);
         Entry {
-            state: record.state,
+            // The user's word is enough to leave it where it is, and for nothing else.
+            state: match record.state {
+                EntryState::Delivered if record.unidentified => EntryState::Seen,
+                state => state,
+            },
             listed: record.listed.map(Octets),
             delivered: record.delivered,
             order: id.0,
@@ -243,7 +261,13 @@ impl Index {
             varies: record.varies,
             utf8: record.utf8,
             candidate: record.candidate,
+            unidentified: record.unidentified,
         }
+    }
+
+    /// How far it has come, also by the user's word alone.
+    pub(super) fn kept_state(&self, id: EntryId) -> EntryState {
+        self.slots.get(id).map_or(EntryState::Open, |record| record.state)
     }
 
     /// Where the entry's line is.

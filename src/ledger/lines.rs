@@ -20,8 +20,12 @@ use super::entry::EntryState;
 
 /// The first word of every ledger.
 pub(super) const MAGIC: &[u8] = b"popfetch-ledger";
-/// The version of this grammar.  Version 1 has no generation, and is read as well.
-pub(super) const VERSION: u64 = 2;
+/// The version of this grammar: the newest that is read.
+pub(super) const VERSION: u64 = 3;
+/// The version in which a ledger is written that holds nothing which only version 3 can express: entries without digests
+/// (`imported`) and what follows from the user's word.  So an older popfetch reads it, unless it would misunderstand it.
+/// Version 1 has no generation, and is read as well.
+pub(super) const PLAIN_VERSION: u64 = 2;
 /// The longest outcome line (`delivered`, `refused`, `dropped`) with its LF: what is reserved for each copy.
 pub(super) const LONGEST_OUTCOME: u64 = 80;
 /// The longest `group` or `end` line with its LF.
@@ -210,6 +214,20 @@ lines! {
     /// The server's copies of it differ each time: not compared any more.
     b"varies" AsItWas Varying<'a> { time: Time, key: KeyField<'a> }
 
+    // The user's word, from version 3 on.
+
+    /// A message that another program has delivered, at that time; or that counts as seen (`-`).
+    b"imported" Working MessageImported<'a> { time: Time, key: KeyField<'a>, delivered: Option<Time> }
+    /// How the server shows an imported message: its header, and what identifies it.
+    b"identified" AsItWas MessageIdentified<'a> {
+        time: Time,
+        key: KeyField<'a>,
+        header: Digest,
+        identity: Option<Digest>,
+    }
+    /// Nothing is known of this key any more.
+    b"forgotten" Working MessageForgotten<'a> { time: Time, key: KeyField<'a> }
+
     // Deletions.
 
     /// `QUIT` is about to be sent in a session in which the server accepted its `DELE`.
@@ -349,6 +367,11 @@ mod tests {
             "same 1700000000 u:x - 2".to_owned(),
             "listed u:x 13".to_owned(),
             "deleted 1700000000 u:x".to_owned(),
+            "imported 1700000000 u:x 1600000000".to_owned(),
+            "imported 1700000000 u:x -".to_owned(),
+            format!("identified 1700000000 u:x {SUM} {SUM}"),
+            format!("identified 1700000000 u:x {SUM} -"),
+            "forgotten 1700000000 u:x".to_owned(),
             "asked 1700000000 u:x".to_owned(),
             "confirmed 1700000000 3".to_owned(),
             "doubtful 1700000000 u:x".to_owned(),

@@ -125,7 +125,7 @@ impl Ledger {
     pub fn doubt(&mut self, ids: Option<&[EntryId]>) -> Result<(), Error> {
         let time = self.now();
         let Some(ids) = ids else { return self.append(Doubted { time, key: None }) };
-        for (key, _) in self.keys_of(ids, |entry| !entry.doubtful)? {
+        for (key, _) in self.keys_of(ids, |entry| !entry.doubtful && !entry.unidentified)? {
             self.append(Doubted { time, key: Some(KeyField::from(&key)) })?;
         }
         Ok(())
@@ -292,7 +292,10 @@ impl Ledger {
         self.append(ListingTaken { time, clock })?;
         let day = day_of(time);
         let mut window = Window::wide();
-        for (id, here) in self.index.ids().zip(listed) {
+        for (id, here) in (0..).map(EntryId).zip(listed) {
+            if self.index.is_forgotten(id) {
+                continue;
+            }
             let entry = self.entry(id);
             let absent = entry.absent;
             if here && absent && entry.state != EntryState::Deleted {

@@ -35,6 +35,7 @@ mod entry;
 mod error;
 mod files;
 mod fuzz;
+mod import;
 mod index;
 mod journal;
 mod lines;
@@ -54,6 +55,7 @@ pub use error::Error;
 pub use files::directory;
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
+pub use import::Word;
 pub use maildrop::{Asked, Match};
 pub use open::Ledger;
 pub use recover::Unfinished;

@@ -18,7 +18,7 @@ use super::error::Error;
 use super::files::FILE;
 use super::index::Index;
 use super::journal::Journal;
-use super::lines::{ClockCorrected, End, Fact, Leaves, VERSION};
+use super::lines::{ClockCorrected, End, Fact, Leaves, PLAIN_VERSION, VERSION};
 use super::lock::Lock;
 use super::memory;
 use super::replay::{self, LOOK};
@@ -77,10 +77,8 @@ impl Ledger {
                 compaction::create(directory, Heading { id: &id, mailbox, generation: 1, time, clock: now })?;
                 ledger.reload(durable::open)?;
             }
-            Some(journal) if ledger.index.working || ledger.torn || ledger.version < VERSION => {
-                let generation = journal.generation().saturating_add(1);
-                let heading = Heading { id: &ledger.id, mailbox, generation, time, clock: now };
-                compaction::rewrite(directory, heading, &ledger.index, journal, Shape::default())?;
+            Some(_) if ledger.index.working || ledger.torn || ledger.version < PLAIN_VERSION => {
+                ledger.rewrite(Shape { forget: false, order: None, version: PLAIN_VERSION })?;
                 ledger.reload(durable::open)?;
             }
             Some(_) => compaction::clean_up(directory)?,
@@ -116,7 +114,7 @@ impl Ledger {
             pretends: false,
             unsynced: false,
             torn: false,
-            version: VERSION,
+            version: PLAIN_VERSION,
             order: None,
             warnings: Vec::new(),
         };
@@ -265,6 +263,19 @@ impl Ledger {
         if !long && self.order.is_none() {
             return Ok(journal.extent());
         }
+        match self.rewrite(Shape {
+            forget: self.trusted,
+            order: self.order.as_deref(),
+            version: PLAIN_VERSION,
+        }) {
+            Err(Error::Disk(e)) if e.is_full() => Ok(self.journal.as_ref().and_then(Journal::extent)),
+            done => done.map(Some),
+        }
+    }
+
+    /// Writes the file again; it must be read again before anything is added.
+    pub(super) fn rewrite(&self, shape: Shape<'_>) -> Result<Extent, Error> {
+        let journal = self.journal.as_ref().ok_or(Error::ReadOnly)?;
         let heading = Heading {
             id: &self.id,
             mailbox: &self.mailbox,
@@ -272,11 +283,20 @@ impl Ledger {
             time: self.now(),
             clock: self.clock,
         };
-        let shape = Shape { forget: self.trusted, order: self.order.as_deref() };
-        match compaction::rewrite(&self.directory, heading, &self.index, journal, shape) {
-            Err(Error::Disk(e)) if e.is_full() => Ok(journal.extent()),
-            done => done.map(Some),
+        compaction::rewrite(&self.directory, heading, &self.index, journal, shape)
+    }
+
+    /// Makes sure that the file is of the newest version, before a line is written that an older one doesn't have.  No
+    /// delivery may be open but those that an earlier run has left.
+    pub(super) fn use_newest_version(&mut self) -> Result<(), Error> {
+        if self.lock.is_none() {
+            return if self.pretends { Ok(()) } else { Err(Error::ReadOnly) };
         }
+        if self.version < VERSION {
+            self.rewrite(Shape { forget: false, order: None, version: VERSION })?;
+            self.reload(durable::open)?;
+        }
+        Ok(())
     }
 
     /// Takes a line for true, and holds it back until the next flush, sync or note.

@@ -18,7 +18,7 @@ use super::codec::MAY_BE_PASSED_OVER;
 use super::error::Error;
 use super::index::Index;
 use super::journal::Tail;
-use super::lines::{Fact, Group, LONGEST_HEADER, Leaves, MAGIC, Title, VERSION, checked};
+use super::lines::{Fact, Group, LONGEST_HEADER, Leaves, MAGIC, PLAIN_VERSION, Title, VERSION, checked};
 use super::source::{CHUNK, FileLines, NextLine, Source, fill};
 
 /// As much of a ledger's end as can be looked at in passing.
@@ -53,7 +53,7 @@ pub(super) fn replay<S: Source + ?Sized>(
 ) -> Result<Replayed, Error> {
     let disk = |e| Error::Disk(durable::Error::new(Step::Read, path, e));
     let mut lines = FileLines::new(source);
-    let nothing = Replayed { id: None, version: VERSION, tail: Tail::default(), torn: None };
+    let nothing = Replayed { id: None, version: PLAIN_VERSION, tail: Tail::default(), torn: None };
     let title =
         first_line(lines.next().map_err(disk)?).map_err(|problem| Error::damaged(path, 1, problem))?;
     let Some(title) = title else { return Ok(nothing) };

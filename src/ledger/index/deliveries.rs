@@ -103,6 +103,7 @@ impl Index {
                 record.be_listed();
                 record.delivered = None;
                 record.listed = None;
+                record.unidentified = false;
             }
         });
         if was_deleted {
@@ -134,7 +135,7 @@ impl Index {
         Ok(entry)
     }
 
-    fn forget_message(&mut self, number: u32) -> Option<OpenMessage> {
+    pub(super) fn forget_message(&mut self, number: u32) -> Option<OpenMessage> {
         let message = self.messages.forget(number)?;
         self.slots.change_details(message.entry, |details| details.messages.retain(|open| *open != number));
         Some(message)
@@ -161,8 +162,11 @@ impl Index {
 
     pub(super) fn add_copy(&mut self, entry: EntryId, offset: u64, time: Time) {
         let Some(before) = self.slots.get(entry) else { return };
-        let Some(last) = before.delivered else {
-            self.change(entry, |record| (record.offset, record.delivered) = (offset, Some(time)));
+        // What is retrieved after all takes the place of the user's word.
+        let Some(last) = before.delivered.filter(|_| !before.unidentified) else {
+            self.change(entry, |record| {
+                (record.offset, record.delivered, record.unidentified) = (offset, Some(time), false);
+            });
             return;
         };
         // The latest delivery counts for the age: the younger, the longer it stays.

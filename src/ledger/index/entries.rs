@@ -19,7 +19,7 @@ const MOST_HEADERS: usize = 2;
 impl EntryRecord {
     /// Whether there is anything about it that a listing can put in doubt.
     pub(super) fn may_be_doubted(&self) -> bool {
-        self.delivered.is_some() && self.state != EntryState::Deleted
+        self.delivered.is_some() && self.state != EntryState::Deleted && !self.unidentified
     }
 
     pub(super) fn be_doubted(&mut self) {
@@ -32,19 +32,20 @@ impl EntryRecord {
     }
 
     fn is_deletable(&self) -> bool {
-        matches!(self.state, EntryState::Delivered | EntryState::Recorded)
+        matches!(self.state, EntryState::Delivered | EntryState::Recorded) && !self.unidentified
     }
 }
 
 impl Index {
     pub(super) fn add_entry(&mut self, fact: &KnownEntry<'_>, offset: u64) -> Result<(), Contradiction> {
-        let KnownEntry { state, key, listed, delivered, digests: _, notes } = fact;
+        let KnownEntry { state, key, listed, delivered, digests, notes } = fact;
         let delivered = match state {
             EntryState::Open => *delivered,
             _ => Some(delivered.unwrap_or(Time(0))),
         };
         let is_deleted = *state == EntryState::Deleted;
         let absent = notes.absent.map(|day| day.max(1));
+        let unidentified = delivered.is_some() && digests.is_none();
         let entry = self.slots.add(
             key,
             &EntryRecord {
@@ -59,11 +60,13 @@ impl Index {
                 gone: is_deleted && (notes.gone || absent.is_some()),
                 present: absent.is_none() && !notes.unlisted,
                 too_large: notes.too_large,
-                doubtful: notes.doubtful || (absent.is_some() && delivered.is_some()),
+                // What is absent is in doubt without saying so, but for what nothing is concluded from.
+                doubtful: notes.doubtful || (absent.is_some() && delivered.is_some() && !unidentified),
                 again: notes.again,
                 varies: notes.varies,
                 utf8: notes.utf8,
                 candidate: notes.candidate,
+                unidentified,
             },
         )?;
         self.count(key);
@@ -222,7 +225,7 @@ impl Index {
         match &fact.key {
             Some(key) => {
                 let entry = self.known(key)?;
-                self.change(entry, |record| record.doubtful = true);
+                self.change(entry, |record| record.doubtful = !record.unidentified);
             }
             None => self.slots.change_all(EntryRecord::be_doubted),
         }

@@ -56,6 +56,8 @@ pub(super) struct EntryRecord {
     pub(super) utf8: bool,
     /// While the server's renumbering is sorted out: a message that may be listed under another key now.
     pub(super) candidate: bool,
+    /// It is known by the user's word alone, without digests: nothing is concluded from it.
+    pub(super) unidentified: bool,
 }
 
 impl EntryRecord {
@@ -77,6 +79,7 @@ impl EntryRecord {
             varies: false,
             utf8: false,
             candidate: false,
+            unidentified: false,
         }
     }
 }
@@ -152,6 +155,8 @@ const AGAIN: u16 = 0x0200;
 const VARIES: u16 = 0x0400;
 const UTF8: u16 = 0x0800;
 const CANDIDATE: u16 = 0x1000;
+const UNIDENTIFIED: u16 = 0x2000;
+const FORGOTTEN: u16 = 0x4000;
 
 const STATE: u16 = 0x07;
 const OPEN: u16 = 0;
@@ -208,8 +213,9 @@ impl Slot {
             (record.varies, VARIES),
             (record.utf8, UTF8),
             (record.candidate, CANDIDATE),
+            (record.unidentified, UNIDENTIFIED),
         ];
-        let kept = self.flags() & HAS_DETAILS;
+        let kept = self.flags() & (HAS_DETAILS | FORGOTTEN);
         self.set_flags(
             flags.iter().fold(state | kept, |flags, (set, flag)| if *set { flags | flag } else { flags }),
         );
@@ -253,6 +259,7 @@ impl Slot {
             varies: is(VARIES),
             utf8: is(UTF8),
             candidate: is(CANDIDATE),
+            unidentified: is(UNIDENTIFIED),
         }
     }
 }
@@ -293,13 +300,18 @@ impl Slots {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
+    #[inline(always)]
     fn slot(&self, entry: EntryId) -> Option<&Slot> {
         self.slots.get(usize::try_from(entry.0).ok()?)
     }
 
     #[inline(always)]
+    #[expect(clippy::manual_map, reason = "a closure would not be inlined")]
     pub(super) fn get(&self, entry: EntryId) -> Option<EntryRecord> {
-        self.slot(entry).map(|slot| self.unpacked(entry.0, slot))
+        match self.slot(entry) {
+            Some(slot) => Some(self.unpacked(entry.0, slot)),
+            None => None,
+        }
     }
 
     #[inline(always)]
@@ -324,6 +336,26 @@ impl Slots {
         }
     }
 
+    /// Forgets an entry.  Its number stays taken, since those of all others must stay as they are.
+    pub(super) fn remove(&mut self, entry: EntryId) {
+        let Some(slot) = usize::try_from(entry.0).ok().and_then(|at| self.slots.get_mut(at)) else { return };
+        if let Some(table) = self.table.get_mut()
+            && let Ok(found) = table.find_entry(slot.hash, |id| *id == entry.0)
+        {
+            found.remove();
+        }
+        // No key has this fingerprint, but by a chance that doesn't happen.
+        (slot.hash, slot.rest) = (0, 0);
+        slot.pack(&EntryRecord { present: false, ..EntryRecord::new(0) });
+        slot.set_flags(slot.flags() & !HAS_DETAILS | FORGOTTEN);
+        self.details.remove(&entry.0);
+    }
+
+    /// Whether it was forgotten.
+    pub(super) fn is_forgotten(&self, entry: EntryId) -> bool {
+        self.slot(entry).is_some_and(|slot| slot.flags() & FORGOTTEN != 0)
+    }
+
     /// Has `change` change every entry.
     pub(super) fn change_all(&mut self, mut change: impl FnMut(&mut EntryRecord)) {
         for id in 0..self.len() {
@@ -332,9 +364,12 @@ impl Slots {
     }
 
     /// What few have; for most it is empty.
+    #[inline(always)]
     pub(super) fn details(&self, entry: EntryId) -> &Details {
-        let has = self.slot(entry).is_some_and(Slot::has_details);
-        has.then(|| self.details.get(&entry.0)).flatten().unwrap_or(&NO_DETAILS)
+        match self.slot(entry) {
+            Some(slot) if slot.has_details() => self.details.get(&entry.0).unwrap_or(&NO_DETAILS),
+            _ => &NO_DETAILS,
+        }
     }
 
     /// Has `change` change an entry's details.  Once they are empty they are dropped: in a first run every message
@@ -497,6 +532,7 @@ mod tests {
                     EntryRecord { too_large: true, utf8: true, ..plain },
                     EntryRecord { doubtful: true, candidate: true, delivered: Some(Time(9)), ..plain },
                     EntryRecord { varies: true, ..plain },
+                    EntryRecord { unidentified: true, ..plain },
                 ]);
             }
         }
@@ -528,6 +564,30 @@ mod tests {
             }
         }
         assert!(slots.insert(&KeyField::UniqueId(b"y"[..].into()), 1 << 40).is_err());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_found_and_leaves_the_others() {
+        let key = |name: &str| KeyField::UniqueId(name.as_bytes().to_vec().into());
+        for with_table in [false, true] {
+            let mut slots = Slots::new(&[1; 32]);
+            let [a, b, c] = ["a", "b", "c"].map(|name| {
+                slots
+                    .add(&key(name), &EntryRecord { delivered: Some(Time(1)), ..EntryRecord::new(7) })
+                    .unwrap()
+            });
+            slots.change_details(b, |details| details.failures = 1);
+            if with_table {
+                assert_eq!(slots.find(&key("b")), Some(b));
+            }
+            slots.remove(b);
+            assert_eq!((slots.find(&key("b")), slots.follow(Some(a), b"b")), (None, None));
+            assert_eq!([a, b, c].map(|id| slots.is_forgotten(id)), [false, true, false]);
+            assert_eq!((slots.get(b).unwrap().delivered, slots.details(b).failures), (None, 0));
+            assert_eq!((slots.follow(Some(b), b"c"), slots.find(&key("a"))), (Some(c), Some(a)));
+            let (again, fresh) = slots.insert(&key("b"), 9).unwrap();
+            assert!(fresh && again.0 == 3 && slots.find(&key("b")) == Some(again));
+        }
     }
 
     #[test]
