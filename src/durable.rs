@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -135,6 +135,24 @@ pub fn create_new(path: &Path, mode: u32) -> Result<File> {
         .map_err(|e| Error::new(Step::Open, path, e))
 }
 
+/// Fills as much of `buffer` as the file has from `offset` on, and gives how much that is.
+///
+/// # Errors
+/// The system's.
+pub fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        match file.read_at(rest, at) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
 /// Opens `path` for reading and writing, creating it when it isn't there.  Whether it was created is the second value:
 /// the caller then syncs its directory.
 ///
@@ -199,13 +217,10 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
 /// # Errors
 /// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
 pub fn may_write(directory: &Path) -> io::Result<()> {
-    use rustix::process::{getegid, geteuid, getgid, getuid};
-    // access(2) asks for whoever has started us; a thread that acts as somebody else must ask for them.
-    let acts = (getuid(), getgid()) != (geteuid(), getegid());
-    let flags = if acts { AtFlags::EACCESS } else { AtFlags::empty() };
-    match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, flags) {
+    // For whom this thread acts as, which need not be who has started us.
+    match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
         // An old kernel can't tell: it is seen when the file is made.
-        Err(Errno::NOSYS) if acts => Ok(()),
+        Err(Errno::NOSYS) => Ok(()),
         answer => Ok(answer?),
     }
 }

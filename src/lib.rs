@@ -39,6 +39,7 @@ pub mod durable;
 pub mod exit;
 pub mod ledger;
 pub mod message;
+pub mod place;
 pub mod plan;
 pub mod problem;
 pub mod proof;

@@ -9,12 +9,11 @@
 //!
 //! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::message::{Digest, Digests};
+use crate::place::{NotedPlace, Place};
 use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
 /// The bytes of this piece are whole and durable where they wait for publication.
@@ -237,50 +236,6 @@ pub struct Piece {
     pub place: Place,
 }
 
-/// Where the bytes of a [`Piece`] wait, and where they go.
-#[derive(Debug)]
-pub enum Place {
-    /// `tmp/NAME`, to become `new/NAME`.
-    Maildir {
-        /// NAME.
-        name: String,
-        /// The directory, opened before the batch's first write: what `syncfs(2)` needs to report its errors.
-        batch: Arc<File>,
-        /// The file as it was written, where it may be synced by itself: the descriptor that wrote is sure to be told
-        /// of a write that failed later.
-        file: Option<File>,
-    },
-    /// In the batch's spool, to be appended to the mbox.
-    Mbox {
-        /// The spool's file name in the state directory.
-        spool: Arc<MboxSpool>,
-        /// Where the entry begins in the spool.
-        spool_offset: u64,
-        /// Where the entry begins in the mbox; known (`Some`) once the locks are held, so before it is noted.
-        offset: Option<u64>,
-    },
-    /// Spooled whole, to be handed over.
-    Spooled(Spooled),
-}
-
-/// The spool of one batch for one mbox: the very octets that will be appended.
-#[derive(Debug)]
-pub struct MboxSpool {
-    /// Its path, in the mailbox's state directory.
-    pub path: PathBuf,
-    /// It, open.
-    pub file: File,
-}
-
-/// A whole message waiting for a program, with LF line ends.
-#[derive(Debug)]
-pub enum Spooled {
-    /// A small one.
-    Memory(Vec<u8>),
-    /// In a file without a name.
-    File(File),
-}
-
 /// What a `staged` line says, as recovery finds it: a message that may or may not have been published.
 #[derive(Debug, Clone)]
 pub struct Intent {
@@ -303,27 +258,6 @@ pub struct Intent {
 /// An open `staged` line of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntentId(pub u32);
-
-/// The part of a [`Place`] that a ledger line can hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotedPlace {
-    /// The file's name in `tmp/`, `new/`, or (with flags) `cur/`.
-    Maildir {
-        /// NAME.
-        name: String,
-    },
-    /// A stretch of the mbox, and the same stretch of the spool.
-    Mbox {
-        /// Where the entry begins in the mbox.
-        offset: u64,
-        /// The spool's file name in the state directory.
-        spool: String,
-        /// Where it begins in the spool.
-        spool_offset: u64,
-    },
-    /// Handed to a program, or printed.
-    Handed,
-}
 
 /// What a destination's line in the ledger says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,9 +32,10 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("client", &["account", "clock", "connection", "proof", "protocol", "stop"]),
     // From a message to its proofs.
     ("message", &[]),
-    ("proof", &["message"]),
-    ("ledger", &["account", "clock", "durable", "message", "proof", "stop"]),
-    ("delivery", &["access", "account", "clock", "durable", "message", "proof", "stop"]),
+    ("place", &[]),
+    ("proof", &["message", "place"]),
+    ("ledger", &["account", "clock", "durable", "message", "place", "proof", "stop"]),
+    ("delivery", &["access", "account", "clock", "durable", "message", "place", "proof", "stop"]),
     // Decides, and does nothing.
     ("plan", &["account", "ledger", "proof"]),
     ("report", &["plan"]),
@@ -138,7 +139,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("unicode-properties", &["text"]),
     ("x509-parser", &["connection::certificate"]),
-    ("xxhash-rust", &["ledger"]),
+    ("xxhash-rust", &["ledger", "message::sum"]),
     ("zeroize", &["protocol", "secret"]),
 ];
 

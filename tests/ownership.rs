@@ -1,5 +1,5 @@
-//! Whose files are whose: what popfetch believes, what it leaves alone, and as whom it delivers.  Most of this can only be
-//! seen as root.
+//! Whose files are whose: what popfetch believes, what it leaves alone, and as whom it delivers.  Most of this can only
+//! be seen as root.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -33,8 +33,8 @@ fn give_away(path: &Path) {
     chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
 }
 
-/// A server with a message, and a sandbox with a folder `anna` that belongs to nobody; `None`, said aloud, where we aren't
-/// root.
+/// A server with a message, and a sandbox with a folder `anna` that belongs to nobody; `None`, with a message, where we
+/// aren't root.
 fn with_anna(lines: &str) -> Option<(Server, Sandbox)> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: delivering for another user needs root");
@@ -50,7 +50,7 @@ fn with_anna(lines: &str) -> Option<(Server, Sandbox)> {
     Some((server, sandbox))
 }
 
-/// A sandbox in which popfetch runs as nobody; `None`, said aloud, where that can't be had.
+/// A sandbox in which popfetch runs as nobody; `None`, with a message, where that isn't possible.
 fn of_nobody() -> Option<Sandbox> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: running as another user needs root");
@@ -375,4 +375,22 @@ fn nobody_else_looks_into_the_memory() {
         assert!(Instant::now() < until, "it can be traced");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn a_users_mail_gets_its_received_line_and_is_synced_like_anybodys() {
+    let lines = "owner = \"nobody\"\nreceived-header = true\nleave-on-server = false\n\
+        deliver = [{ maildir = \"~/anna/Mail\" }, { pipe = \"cat > HERE/anna/copy\" }]";
+    let Some((server, sandbox)) = with_anna("") else { return };
+    let lines = lines.replace("HERE", sandbox.home().to_str().unwrap());
+    sandbox.config(account(&server, &lines));
+    let run = sandbox.popfetch([""; 0]).record_steps().run();
+    run.succeeds();
+    let message = Maildir::read(&sandbox.path("anna/Mail")).messages().remove(0);
+    for found in [message, fs::read(sandbox.path("anna/copy")).unwrap()] {
+        assert!(found.starts_with(b"Received: "), "{}", String::from_utf8_lossy(&found));
+    }
+    // A program has taken it: everything is synced before it is deleted.
+    assert!(run.steps.iter().any(|step| step.contains("every file system")), "{:#?}", run.steps);
+    assert_eq!(server.unique_ids("me"), [""; 0]);
 }

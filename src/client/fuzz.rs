@@ -13,42 +13,69 @@ use crate::secret::Secret;
 use crate::stop::Stop;
 use crate::types::MessageNumber;
 
-/// What comes before the script: a greeting, capabilities, and a login.
-const LOGIN: &[u8] = b"+OK\r\n+OK\r\nUIDL\r\nTOP\r\nPIPELINING\r\n.\r\n+OK\r\n+OK\r\n";
+/// What comes before the script: a greeting, and the answers to CAPA, USER and PASS.
+const LOGIN: [&[u8]; 4] = [b"+OK\r\n", b"+OK\r\nUIDL\r\nTOP\r\nPIPELINING\r\n.\r\n", b"+OK\r\n", b"+OK\r\n"];
 
-/// So many messages are asked for in one flight, each with a question about it.
+/// This many messages are asked for in one flight, each with a question about it.
 const MESSAGES: u32 = 4;
 
-/// For fuzzing: a server that says `script`, whatever it is asked, and closes; capabilities, listings, headers, messages
-/// and questions are in flight together.  Nothing panics, nothing is waited for when the server has gone, a message ends
-/// once at most and only if it was asked for, and no text comes behind its end.
+/// How long the client waits for an answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the server waits for a command before it sends the next piece all the same: the client may be waiting for the rest
+/// of an answer.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// For fuzzing: a server that answers each command with the next piece of `script`, whatever was asked, and closes; NUL
+/// separates the pieces.  Capabilities, listings, headers, messages and questions follow a login.  Nothing panics, nothing
+/// is waited for when the server has gone, a message ends once at most and only if it was asked for, and no text comes behind
+/// its end.
 #[doc(hidden)]
 pub fn fuzz_client(script: &[u8]) {
-    // No sockets to be had says nothing of the client.
-    let _ = played(script);
+    // That no socket is available says nothing of the client.
+    let _ = played(script, PATIENCE);
 }
 
-fn played(script: &[u8]) -> Option<()> {
+/// How many messages came whole, where the login succeeded.
+fn played(script: &[u8], patience: Duration) -> Option<usize> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).ok()?;
     let port = listener.local_addr().ok()?.port();
     std::thread::scope(|scope| {
-        scope.spawn(move || -> std::io::Result<()> {
-            let (mut socket, _) = listener.accept()?;
-            socket.write_all(LOGIN)?;
-            socket.write_all(script)?;
-            socket.shutdown(Shutdown::Write)?;
-            let mut heard = [0; 4096];
-            while socket.read(&mut heard)? > 0 {}
-            Ok(())
-        });
-        let _ = session(port);
-        // If it never came: the listener waits for somebody.
+        scope.spawn(move || serve(&listener, script, patience));
+        let ended = session(port);
+        // If it never came: the listener waits for a connection.
         let _ = std::net::TcpStream::connect(("127.0.0.1", port));
-    });
-    Some(())
+        ended
+    })
 }
 
-fn session(port: u16) -> Option<()> {
+fn serve(listener: &TcpListener, script: &[u8], patience: Duration) -> std::io::Result<()> {
+    let (mut socket, _) = listener.accept()?;
+    let [greeting, login @ ..] = LOGIN;
+    socket.write_all(greeting)?;
+    let mut heard = [0; 4096];
+    let mut unanswered = 0_usize;
+    let mut answers = login.into_iter().map(|piece| (piece, CLIENT_TIMEOUT));
+    let mut script = script.split(|octet| *octet == 0).map(|piece| (piece, patience));
+    while let Some((piece, patience)) = answers.next().or_else(|| script.next()) {
+        if unanswered == 0 {
+            socket.set_read_timeout(Some(patience))?;
+            unanswered = match socket.read(&mut heard) {
+                Ok(0) => return Ok(()),
+                Ok(octets) => heard.iter().take(octets).filter(|octet| **octet == b'\n').count(),
+                Err(_) => 1,
+            };
+        }
+        unanswered = unanswered.saturating_sub(1);
+        socket.write_all(piece)?;
+    }
+    socket.shutdown(Shutdown::Write)?;
+    socket.set_read_timeout(Some(CLIENT_TIMEOUT))?;
+    while socket.read(&mut heard)? > 0 {}
+    Ok(())
+}
+
+fn session(port: u16) -> Option<usize> {
     let secret = Secret::new("pencil");
     let (trust, connectors, stop) = (Trust::default(), Connectors::default(), Stop::new().ok()?);
     let credentials = Credentials { user: "user", secret: &secret, host: "127.0.0.1", port };
@@ -56,7 +83,7 @@ fn session(port: u16) -> Option<()> {
         credentials,
         tls: Tls::None,
         trust: &trust,
-        timeout: Duration::from_secs(5),
+        timeout: CLIENT_TIMEOUT,
         connectors: &connectors,
         stop: &stop,
         remembered: None,
@@ -102,26 +129,39 @@ fn session(port: u16) -> Option<()> {
         }
     }
     let _ = client.quit();
-    Some(())
+    Some(ended.len())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::played;
+
+    /// The answers to CAPA, UIDL, LIST, and to RETR and UIDL of four messages; the last two are not there.
+    const GOOD: &str = "+OK\r\nUIDL\r\n.\r\n\0+OK\r\n1 a\r\n2 b\r\n.\r\n\0+OK\r\n1 5\r\n2 5\r\n.\r\n\0\
+                        +OK\r\nA: b\r\n\r\n..\r\n.\r\n\0+OK 1 a\r\n\0+OK\r\nx\r\n.\r\n\0+OK 2 b\r\n\0\
+                        -ERR\r\n\0-ERR\r\n\0-ERR\r\n\0-ERR\r\n\0+OK\r\n";
+
     #[test]
-    fn a_server_that_says_anything() {
-        let good = "+OK\r\nUIDL\r\n.\r\n+OK\r\n1 a\r\n2 b\r\n.\r\n+OK\r\n1 5\r\n2 5\r\n.\r\n\
-                    +OK\r\nA: b\r\n\r\n..\r\n.\r\n+OK 1 a\r\n+OK\r\nx\r\n.\r\n+OK 2 b\r\n-ERR\r\n-ERR\r\n-ERR\r\n-ERR\r\n+OK\r\n";
-        for cut in (0..=good.len()).step_by(5) {
-            super::fuzz_client(&good.as_bytes()[..cut]);
+    fn a_server_in_step_is_read_to_the_end() {
+        assert_eq!(played(GOOD.as_bytes(), Duration::from_secs(5)), Some(2));
+    }
+
+    #[test]
+    fn a_server_that_sends_anything_does_no_harm() {
+        for cut in (0..=GOOD.len()).step_by(5) {
+            super::fuzz_client(&GOOD.as_bytes()[..cut]);
         }
         for (from, to) in [
             ("+OK", "-ERR"),
             ("\r\n.\r\n", "\r\n.\r\n+OK\r\n"),
             ("1 a", "2 b"),
             ("\r\n", "\n"),
-            ("+OK 1", "\0"),
+            ("+OK 1", "\u{1}"),
+            ("\0", ""),
         ] {
-            super::fuzz_client(good.replace(from, to).as_bytes());
+            super::fuzz_client(GOOD.replace(from, to).as_bytes());
         }
     }
 }

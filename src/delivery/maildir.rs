@@ -11,6 +11,7 @@
 //!
 //! What a killed run leaves is put right by [`recover`] and [`clean`].
 
+mod destination;
 mod folders;
 mod name;
 mod recovery;
@@ -23,14 +24,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(super) use self::destination::MaildirDestination;
 use self::folders::{Folders, holds, missing};
-pub use self::recovery::{Recovered, clean, recover};
+pub use self::recovery::{clean, recover};
 use crate::account::SyncMode;
-use crate::delivery::{Error, Failure, Inlet, Intake, Outlet, Recorder, Waiting};
+use crate::delivery::{Error, Failure, Inlet, Intake, Opened, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
-use crate::message::{Examiner, Facts};
-use crate::proof::{Noted, Piece, Place, Published, Staged};
+use crate::message::{Facts, Summing};
+use crate::place::Place;
+use crate::proof::{Noted, Piece, Published, Staged};
 
 /// How a Maildir is used.
 #[derive(Debug, Clone)]
@@ -44,22 +47,6 @@ pub struct Settings {
     /// Whether this ledger has never delivered here.  Only then may a Maildir be created: a missing one that has been
     /// delivered to is not mounted, or was moved.
     pub may_create: bool,
-}
-
-/// A Maildir ready to take messages.
-pub struct Opened {
-    /// For the network thread.
-    pub inlet: Box<dyn Inlet>,
-    /// For the committer thread.
-    pub outlet: Box<dyn Outlet>,
-    /// Device and inode of `tmp/`, for the ledger's table of destinations.
-    pub inode: (u64, u64),
-}
-
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("inode", &self.inode).finish_non_exhaustive()
-    }
 }
 
 /// Opens the Maildir at `path`, creates it if it may, and makes what is missing of its three directories.  What a former
@@ -83,7 +70,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Opened, Error> {
     let names = name::Names::new(&settings.ledger, &settings.host);
     let inlet = MaildirInlet { folders: Arc::clone(&folders), names, syncs, batch: None, opened: 0 };
     let outlet = MaildirOutlet { folders, syncs, own_names_synced: false };
-    Ok(Opened { inlet: Box::new(inlet), outlet: Box::new(outlet), inode })
+    Ok(Opened { inlet: Box::new(inlet), outlet: Box::new(outlet), inode: Some(inode) })
 }
 
 /// Whether [`open`] would find or make a Maildir at `path`; changes nothing.
@@ -170,7 +157,7 @@ impl Inlet for MaildirInlet {
             held: Vec::new(),
             written: 0,
             hastened: 0,
-            examiner: Examiner::new(b""),
+            sum: Summing::default(),
         }))
     }
 
@@ -194,7 +181,7 @@ struct MaildirIntake {
     written: u64,
     hastened: u64,
     /// What has been written, to be compared with what came.
-    examiner: Examiner,
+    sum: Summing,
 }
 
 impl MaildirIntake {
@@ -213,7 +200,7 @@ impl MaildirIntake {
 
     fn put(&mut self, text: &[u8]) -> Result<(), Error> {
         durable::write(&self.file, &self.path, text)?;
-        self.examiner.update(text);
+        self.sum.update(text);
         self.written = self.written.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
         if self.written.saturating_sub(self.hastened) >= Self::WORTH_HASTENING {
             durable::hasten(&self.file, self.hastened, self.written);
@@ -242,8 +229,7 @@ impl Intake for MaildirIntake {
             self.abandon();
             return Err(e);
         }
-        let written = std::mem::replace(&mut self.examiner, Examiner::new(b"")).finish();
-        if (written.stored_octets, written.stored) != (facts.stored_octets, facts.stored) {
+        if self.sum.sum() != facts.sum {
             self.abandon();
             return Err(Error::differs());
         }

@@ -5,6 +5,7 @@
 //! [`Outlet`] is the committer thread's: it syncs, waits for the ledger's note, and publishes.  Neither knows servers,
 //! ledgers or policies; text form (LF line ends) is all they see.
 
+mod destination;
 pub mod maildir;
 pub mod mbox;
 pub mod owned;
@@ -14,14 +15,19 @@ pub mod stdout;
 #[cfg(test)]
 mod trial;
 
+pub use destination::{
+    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, named,
+};
+
 use std::borrow::Cow;
 
 use crate::access;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::{Digest, Facts};
+use crate::place::Place;
 use crate::problem::{Problem, REPORT_BUG};
-use crate::proof::{DestinationRecord, Intent, IntentId, Noted, Piece, Place, Published, Staged};
+use crate::proof::{DestinationRecord, Intent, IntentId, Noted, Piece, Published, Staged};
 
 /// The network's end of a destination.
 pub trait Inlet: Send {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::mbox::Sink;
 use crate::delivery::Error;
 use crate::durable;
-use crate::message::{Examiner, Facts};
-use crate::proof::Spooled;
+use crate::message::{Facts, Summing};
+use crate::place::Spooled;
 
 /// Larger messages go to a file.
 const IN_MEMORY: usize = 256 * 1024;
@@ -27,7 +27,7 @@ pub struct Spool {
     in_memory: usize,
     octets: u64,
     /// What has been spooled, to be compared with what came.
-    examiner: Examiner,
+    sum: Summing,
 }
 
 impl Spool {
@@ -41,7 +41,7 @@ impl Spool {
             buffer: Vec::new(),
             in_memory: spare.min(IN_MEMORY),
             octets: 0,
-            examiner: Examiner::new(b""),
+            sum: Summing::default(),
         }
     }
 
@@ -61,9 +61,9 @@ impl Spool {
             self.buffer.extend_from_slice(text);
             return Ok(());
         }
-        let Self { file: Some(file), directory, examiner, .. } = self else { return Ok(()) };
+        let Self { file: Some(file), directory, sum, .. } = self else { return Ok(()) };
         durable::write(file, directory, text)?;
-        examiner.update(text);
+        sum.update(text);
         Ok(())
     }
 
@@ -95,10 +95,9 @@ impl Spool {
         if self.file.is_some() {
             self.flush()?;
         } else {
-            self.examiner.update(&self.buffer);
+            self.sum.update(&self.buffer);
         }
-        let spooled = std::mem::replace(&mut self.examiner, Examiner::new(b"")).finish();
-        if (spooled.stored_octets, spooled.stored) != (facts.stored_octets, facts.stored) {
+        if self.sum.sum() != facts.sum {
             return Err(Error::differs());
         }
         self.finish()
@@ -111,7 +110,7 @@ impl Spool {
             None => self.file.insert(durable::create_unnamed(&self.directory)?),
         };
         durable::write(file, &self.directory, &self.buffer)?;
-        self.examiner.update(&self.buffer);
+        self.sum.update(&self.buffer);
         self.buffer.clear();
         // From now on a small buffer will do.
         self.buffer.shrink_to(BUFFER);
@@ -128,7 +127,7 @@ impl Sink for Spool {
 #[cfg(test)]
 mod tests {
     use super::{IN_MEMORY, Spool};
-    use crate::proof::Spooled;
+    use crate::place::Spooled;
     use std::io::{Read as _, Seek as _};
 
     #[test]

@@ -15,11 +15,16 @@ use rustix::fs::OFlags;
 
 use super::mbox::{Formatter, Sink};
 use super::spool::Spool;
-use super::{Error, Inlet, Intake, Outlet, Recorder, Waiting};
+use super::{
+    Destination, Error, Inlet, Intake, Opened, Opening, Order, Outlet, Recorder, Recovered, Settler,
+    Surroundings, Unsettled, Waiting, pipe,
+};
+use crate::account::SyncMode;
 use crate::durable::{self, Step};
 use crate::message::date::asctime;
 use crate::message::{Digest, Facts};
-use crate::proof::{Noted, Piece, Place, Published, Spooled, Staged};
+use crate::place::{Place, Spooled};
+use crate::proof::{DestinationKind, DestinationName, Noted, Piece, Published, Staged};
 use crate::text;
 use crate::types::Time;
 
@@ -231,6 +236,61 @@ impl Outlet for StdoutOutlet {
     }
 
     fn withdraw(&mut self, _: Vec<Piece>) {}
+}
+
+/// Standard output behind the door that all destinations have.
+pub(super) struct StdoutDestination<'a> {
+    around: Surroundings<'a>,
+}
+
+impl<'a> StdoutDestination<'a> {
+    pub(super) fn new(around: Surroundings<'a>) -> Self {
+        Self { around }
+    }
+}
+
+impl Destination for StdoutDestination<'_> {
+    fn name(&self) -> DestinationName {
+        // What goes into a file is as good as delivered, what is printed isn't.  Which file: `> mail-$(date)` would make
+        // a destination of each day.
+        let address = if self.around.stdout_is_regular_file { b"file".to_vec() } else { b"-".to_vec() };
+        DestinationName { kind: DestinationKind::Stdout, address }
+    }
+
+    fn described(&self) -> String {
+        "standard output".to_owned()
+    }
+
+    /// Into whichever file or pipe.
+    fn is_called(&self, name: &DestinationName) -> bool {
+        name.kind == DestinationKind::Stdout
+    }
+
+    fn order(&self) -> Order {
+        Order::Output
+    }
+
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        open().map(drop)
+    }
+
+    fn open(&self, opening: Opening<'_>) -> Result<Opened, Error> {
+        let sync = opening.sync != SyncMode::Off;
+        Ok(Opened {
+            inlet: Box::new(StdoutInlet::new(self.around.state.to_owned(), opening.clock)),
+            outlet: Box::new(StdoutOutlet::new(open()?, sync)),
+            inode: None,
+        })
+    }
+
+    /// What was in hand may have been printed: it comes again.
+    fn recover(&self, unsettled: &Unsettled, settler: &mut dyn Settler, _: Time) -> Result<Recovered, Error> {
+        pipe::recover(unsettled, settler)
+    }
 }
 
 #[cfg(test)]

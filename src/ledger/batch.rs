@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::place::{NotedPlace, Place};
 use crate::proof::{
-    Arrival, BegunId, Delivered, DestinationId, DestinationName, IntentId, Noted, NotedPlace, Piece, Place,
-    Published, Staged,
+    Arrival, BegunId, Delivered, DestinationId, DestinationName, IntentId, Noted, Piece, Published, Staged,
 };
 use crate::types::Time;
 

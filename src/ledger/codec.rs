@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::io::Write as _;
 
 use crate::message::{Digest, Digests};
-use crate::proof::{DestinationId, DestinationKind, Key, NotedPlace};
+use crate::place::NotedPlace;
+use crate::proof::{DestinationId, DestinationKind, Key};
 use crate::text;
 use crate::types::{Time, UniqueId, parse_decimal, split_decimal};
 

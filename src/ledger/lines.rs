@@ -12,7 +12,8 @@
 use std::borrow::Cow;
 
 use crate::message::Digest;
-use crate::proof::{DestinationId, DestinationKind, NotedPlace};
+use crate::place::NotedPlace;
+use crate::proof::{DestinationId, DestinationKind};
 use crate::types::Time;
 
 use super::codec::{DigestsField, Field, Fields, KeyField, Last, Notes, Use};

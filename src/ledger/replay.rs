@@ -19,7 +19,7 @@ use super::error::Error;
 use super::index::Index;
 use super::journal::Tail;
 use super::lines::{Fact, Group, LONGEST_HEADER, Leaves, MAGIC, PLAIN_VERSION, Title, VERSION, checked};
-use super::source::{CHUNK, FileLines, NextLine, Source, fill};
+use super::source::{CHUNK, FileLines, NextLine, Source};
 
 /// As much of a ledger's end as can be looked at in passing.
 pub(super) const LOOK: u64 = 1024 * 1024;
@@ -165,7 +165,7 @@ pub(super) fn generation(file: &File) -> io::Result<Option<u64>> {
 pub(super) fn ends_in_order<S: Source + ?Sized>(source: &S, octets: u64) -> io::Result<bool> {
     let begin = octets.saturating_sub(LOOK);
     let mut tail = vec![0; usize::try_from(octets - begin).unwrap_or(0)];
-    let filled = fill(source, &mut tail, begin)?;
+    let filled = source.read_up_to(&mut tail, begin)?;
     let mut lines = tail.get(..filled).unwrap_or_default();
     if begin > 0 {
         // The first one lacks its beginning.
@@ -191,7 +191,7 @@ fn later_group<S: Source + ?Sized>(source: &S, from: u64, group: u64) -> io::Res
     let mut octets = vec![0; CHUNK + longest];
     let mut at = from;
     loop {
-        let filled = fill(source, &mut octets, at)?;
+        let filled = source.read_up_to(&mut octets, at)?;
         let window = octets.get(..filled).unwrap_or_default();
         let found = memchr::memmem::find_iter(window, WORD).take_while(|i| *i < CHUNK).find_map(|i| {
             let rest = window.get(i..window.len().min(i + longest))?;

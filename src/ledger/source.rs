@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 
+use crate::durable;
+
 /// What is read at once.
 pub(super) const CHUNK: usize = 256 * 1024;
 /// A longer line is damage: no unique-id and no argv makes one.
@@ -10,22 +12,18 @@ const LONGEST_LINE: usize = 4 * 1024 * 1024;
 
 /// Something to read lines from: a file, or octets in a test.
 pub(super) trait Source {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Fills as much of `into` as there is from `offset` on; how much that is.
+    fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
 impl Source for File {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        loop {
-            match std::os::unix::fs::FileExt::read_at(self, into, offset) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
-            }
-        }
+    fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        durable::read_up_to(self, into, offset)
     }
 }
 
 impl Source for [u8] {
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
         let n = rest.len().min(into.len());
         if let (Some(to), Some(from)) = (into.get_mut(..n), rest.get(..n)) {
@@ -33,18 +31,6 @@ impl Source for [u8] {
         }
         Ok(n)
     }
-}
-
-/// Reads until `into` is full or the source is over; how many octets there were.
-pub(super) fn fill<S: Source + ?Sized>(source: &S, into: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match source.read_at(rest, offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX)))? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(filled)
 }
 
 /// The lines of a source, one after another, lent from one buffer.
@@ -92,7 +78,7 @@ impl<'s, S: Source + ?Sized> FileLines<'s, S> {
             }
             let at = self.offset.saturating_add(u64::try_from(self.filled).unwrap_or(u64::MAX));
             let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
-            match if room.is_empty() { 0 } else { self.source.read_at(room, at)? } {
+            match if room.is_empty() { 0 } else { self.source.read_up_to(room, at)? } {
                 0 if self.filled == 0 => return Ok(NextLine::End),
                 0 => return Ok(NextLine::Unended(self.buffer.get(..self.filled).unwrap_or_default())),
                 n => self.filled += n,
@@ -126,7 +112,7 @@ impl Window {
         let mut range = self.find(offset);
         while range.is_none() && stretch <= LONGEST_LINE {
             self.octets.resize(stretch, 0);
-            let filled = fill(source, &mut self.octets, offset)?;
+            let filled = source.read_up_to(&mut self.octets, offset)?;
             self.octets.truncate(filled);
             self.begin = offset;
             range = self.find(offset);

@@ -22,10 +22,11 @@ use super::lock::Lock;
 use super::{Error, Ledger, Match, Word};
 use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
+use crate::place::{NotedPlace, Place, Spooled};
 use crate::problem::Problem as _;
 use crate::proof::{
     Arrival, ArrivalId, BegunId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key,
-    Noted, NotedPlace, Piece, Place, Published, Spooled, Staged,
+    Noted, Piece, Published, Staged,
 };
 use crate::stop::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId, UniqueIdBuf};

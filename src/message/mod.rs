@@ -4,13 +4,21 @@
 pub mod date;
 mod examiner;
 mod header;
+pub(crate) mod header_lines;
 mod received;
+mod sum;
 
 pub use examiner::{Examiner, fuzz_examiner, sender, stored};
 pub use received::{Retrieval, received_line};
+pub use sum::{Sum, Summing};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Whether servers and mail readers change a field of this name while a message lies in a mailbox.
+pub(crate) fn is_changed_by_servers(name: &[u8]) -> bool {
+    header::Field::named(name).is_changeable()
+}
 
 /// A BLAKE3 digest, cut to 144 bits: 24 characters of base64 (URL alphabet) in the ledger.  Two messages chosen by an
 /// attacker collide after 2^72 tries.
@@ -99,6 +107,8 @@ pub struct Facts {
     pub stored_octets: u64,
     /// Digest as stored in a file of its own: with the prefix, every header line.  Checked by [`stored`].
     pub stored: Digest,
+    /// Number and checksum of the octets received, after the prefix: what is about to be stored is compared with it.
+    pub sum: Sum,
     /// Digests as received.
     pub digests: Digests,
     /// Envelope sender, from the topmost `Return-Path`; empty for `<>`, none, or one that isn't an address.

@@ -11,9 +11,10 @@ use crate::account::Retention;
 use crate::ledger::lock::Lock;
 use crate::ledger::{Ledger, Match};
 use crate::message::{Digest, Digests, Facts};
+use crate::place::{Place, Spooled};
 use crate::proof::{
-    Arrival, ArrivalId, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece, Place,
-    Published, Spooled, Staged,
+    Arrival, ArrivalId, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece,
+    Published, Staged,
 };
 use crate::stop::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
@@ -198,6 +199,7 @@ pub(crate) fn facts(content: &str) -> Facts {
         octets: SIZE,
         stored_octets: SIZE,
         stored: digest(rest),
+        sum: crate::message::Summing::default().sum(),
         digests: Digests {
             message: digest(&format!("{header}/{body}")),
             header: digest(header),

@@ -34,7 +34,7 @@ use crate::account::{Account, Switch, SyncMode};
 use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::credentials;
-use crate::delivery::mbox;
+use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Limit, Memory, Pipelining};
 use crate::ledger::{self, Ledger};
@@ -167,7 +167,8 @@ fn open(
 fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Memory) -> Result<(), Error> {
     // A spool has served only when what became of its messages is on disk.
     ledger.sync()?;
-    let cleaned = mbox::clean_up(&run.context.state, directory, ledger.id(), &ledger.intents());
+    let around = destinations::surroundings(run.account, run.context, directory);
+    let cleaned = delivery::clean_up(around, ledger.id(), &ledger.intents());
     if let Some(extent) = ledger.close()? {
         memory.extent = Some(extent);
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::compare::{self, Comparison, Search};
-use super::destinations;
+use super::destinations::Configured;
 use super::doubts;
 use super::error::Error;
 use super::login::log_in;
@@ -139,7 +139,8 @@ impl Headers {
 
 /// What this run's policies come to.
 fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Policy {
-    let destinations = destinations::numbers(run, ledger);
+    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
+    let destinations = Configured::of(run.account, run.context, &directory).numbers(ledger);
     let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
     let utf8 = client.login_facts().utf8;
     Policy { insist: run.options.insist, utf8, window: is_window(client), ..policy }
@@ -388,9 +389,9 @@ impl Known {
 
 /// Shows what a run would do, and changes nothing: no lock, no recovery, no file.
 pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
-    destinations::all_allowed(run)?;
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
+    Configured::of(run.account, run.context, &directory).allowed()?;
     let mut ledger = Ledger::read(&directory, &mailbox, clock::now())?;
     match u64::try_from(ledger.intents().len()) {
         Ok(0) => {}

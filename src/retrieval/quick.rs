@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::alerts;
-use super::destinations;
+use super::destinations::Configured;
 use super::fetch::Tally;
 use super::run::Run;
 use crate::account::{ListingMode, Retention};
@@ -41,7 +41,8 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: 
     let recent = (0..every).contains(&clock.seconds_since(quick.listed));
     let may = quick.grows_at_end && idle && !due && recent;
     let last = MessageNumber::new(quick.messages)?;
-    (may && Ledger::rests(directory) && destinations::are_there(run)).then_some(Prefetch::QuickPoll { last })
+    (may && Ledger::rests(directory) && Configured::of(run.account, run.context, directory).are_there())
+        .then_some(Prefetch::QuickPoll { last })
 }
 
 /// Whether there will be something to do with whatever is listed: the last session left an empty maildrop, or something

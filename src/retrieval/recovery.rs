@@ -9,17 +9,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::committer::ledger_error;
-use super::destinations;
+use super::destinations::{self, Configured};
 use super::error::Error;
 use super::run::Run;
-use crate::access::{self, Owner};
+use crate::access::Owner;
 use crate::clock;
 use crate::delivery::mbox::{self, Neighbour, Neighbours};
-use crate::delivery::owned::RootsSettler;
-use crate::delivery::{self, Settler, Unsettled, maildir, pipe};
+use crate::delivery::{self, Settler, Surroundings, Unsettled};
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
-use crate::proof::{DestinationKind, DestinationName, DestinationRecord, IntentId, NotedPlace};
+use crate::proof::{DestinationKind, DestinationName, DestinationRecord, IntentId};
 use crate::report::{Event, Summary};
 use crate::stop::Stop;
 use crate::text;
@@ -31,24 +30,29 @@ pub(super) fn recover(
     directory: &Path,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let Settled { delivered, dropped, failed } =
-        settle(ledger, directory, run.account.owner.as_ref(), &run.context.stop, |_| true);
+    let around = destinations::surroundings(run.account, run.context, directory);
+    let Settled { delivered, dropped, failed } = settle(ledger, around, |_| true);
     if delivered > 0 || dropped > 0 {
         run.report(&Event::Recovered { delivered, dropped });
         summary.delivered = summary.delivered.saturating_add(delivered);
     }
     if let Some((name, e)) = failed.into_iter().next() {
-        return Err(Error::Delivery(release_hint(run, &name, e)));
+        return Err(Error::Delivery(release_hint(run, directory, &name, e)));
     }
-    mbox::clean_up(&run.context.state, directory, ledger.id(), &ledger.intents())?;
+    delivery::clean_up(around, ledger.id(), &ledger.intents())?;
     Ok(())
 }
 
 /// Where a destination is out of reach: how its unfinished deliveries can be given up.
-fn release_hint(run: &Run<'_>, name: &DestinationName, e: delivery::Error) -> delivery::Error {
+fn release_hint(
+    run: &Run<'_>,
+    directory: &Path,
+    name: &DestinationName,
+    e: delivery::Error,
+) -> delivery::Error {
     let delivery::Error::Later { what, hint } = e else { return e };
     let account = &run.account.name;
-    let command = match destinations::configured(run.account, name) {
+    let command = match Configured::of(run.account, run.context, directory).has(name) {
         true => format!("popfetch state release {account} --destination '{}'", shown(name)),
         false => format!("popfetch state release {account}"),
     };
@@ -72,13 +76,11 @@ pub(super) struct Settled {
     pub(super) failed: Vec<(DestinationName, delivery::Error)>,
 }
 
-/// Settles the open lines at the destinations wanted, with the rights of `owner`, if there is one.  One that's out of reach
-/// keeps no other from being settled.
+/// Settles the open lines at the destinations wanted, with the rights of the surroundings' owner, if there is one.  One
+/// that's out of reach keeps no other from being settled.
 pub(super) fn settle(
     ledger: &mut Ledger,
-    directory: &Path,
-    owner: Option<&Owner>,
-    stop: &Stop,
+    around: Surroundings<'_>,
     wanted: impl Fn(&DestinationName) -> bool,
 ) -> Settled {
     let mut settled = Settled::default();
@@ -87,7 +89,7 @@ pub(super) fn settle(
             continue;
         }
         let name = destination.name.clone();
-        match settle_one(ledger, directory, owner, stop, destination) {
+        match settle_one(ledger, around, destination) {
             Ok((delivered, dropped)) => {
                 settled.delivered = settled.delivered.saturating_add(delivered);
                 settled.dropped = settled.dropped.saturating_add(dropped);
@@ -107,9 +109,7 @@ pub(super) fn settle(
 /// Settles the open lines at one destination; how many were delivered, and how many come again.
 fn settle_one(
     ledger: &mut Ledger,
-    directory: &Path,
-    owner: Option<&Owner>,
-    stop: &Stop,
+    around: Surroundings<'_>,
     destination: DestinationRecord,
 ) -> Result<(u64, u64), delivery::Error> {
     // Not the ledger's, which never runs back: a line from a future that the clock has left since must not look new.
@@ -119,39 +119,12 @@ fn settle_one(
     if intents.is_empty() {
         return Ok((0, 0));
     }
-    destinations::allowed(&destination.name, owner)?;
+    let named = delivery::named(&destination.name, around);
+    named.allowed()?;
     let unsettled = Unsettled { destination, intents };
-    let mut settler = Settlement(ledger);
-    let (delivered, dropped) = match unsettled.destination.name.kind {
-        DestinationKind::Maildir => {
-            let _acting = access::act(owner)?;
-            let mut settler = RootsSettler { inner: &mut settler, owner };
-            let recovered = maildir::recover(&unsettled, &mut settler, now)?;
-            (recovered.delivered, recovered.again)
-        }
-        DestinationKind::Mbox => {
-            let recovered = mbox::recover(&unsettled, directory, &mut settler, now, owner, stop)?;
-            (recovered.delivered, recovered.again)
-        }
-        DestinationKind::Pipe | DestinationKind::Stdout => {
-            pipe::recover(&unsettled, &mut settler)?;
-            (0, unsettled.intents.len())
-        }
-    };
+    let recovered = named.recover(&unsettled, &mut Settlement(ledger), now)?;
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    Ok((wide(delivered), wide(dropped)))
-}
-
-/// The names of Maildir files that open lines still name: no clean-up touches them.
-pub(super) fn maildir_names(ledger: &Ledger) -> Vec<String> {
-    ledger
-        .intents()
-        .into_iter()
-        .filter_map(|intent| match intent.place {
-            NotedPlace::Maildir { name } => Some(name),
-            NotedPlace::Mbox { .. } | NotedPlace::Handed => None,
-        })
-        .collect()
+    Ok((wide(recovered.delivered), wide(recovered.again)))
 }
 
 /// The ledger, as a destination's recovery sees it.
@@ -188,6 +161,14 @@ impl Neighbours for Settling {
         };
         let directory = &neighbour.directory;
         let owner = self.owner.as_ref();
+        let around = Surroundings {
+            owner,
+            stop: &self.stop,
+            state_root: &self.state,
+            state: directory,
+            search: None,
+            stdout_is_regular_file: false,
+        };
         if let Some(mailbox) = Ledger::mailbox_of(directory).map_err(ledger_error)? {
             let mut ledger =
                 Ledger::open(directory, &mailbox, lock.clone(), clock::now()).map_err(ledger_error)?;
@@ -196,7 +177,7 @@ impl Neighbours for Settling {
                     let path = Path::new(OsStr::from_bytes(&name.address));
                     name.kind == DestinationKind::Mbox && mbox::leads_to(path, owner, mbox)
                 };
-                let settled = settle(&mut ledger, directory, owner, &self.stop, here);
+                let settled = settle(&mut ledger, around, here);
                 if let Some((_, e)) = settled.failed.into_iter().next() {
                     ledger.close().map_err(ledger_error)?;
                     return Err(e);
@@ -204,7 +185,7 @@ impl Neighbours for Settling {
             }
             // A spool has served only when what became of its messages is on disk.
             ledger.sync().map_err(ledger_error)?;
-            mbox::clean_up(&self.state, directory, ledger.id(), &ledger.intents())?;
+            delivery::clean_up(around, ledger.id(), &ledger.intents())?;
             ledger.close().map_err(ledger_error)?;
         }
         mbox::forget(&self.state, &neighbour.ledger, mbox)?;

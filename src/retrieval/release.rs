@@ -1,22 +1,20 @@
 //! Gives up unfinished deliveries, because a person says so: what a destination lacks that the configuration names no more,
 //! or whose folder is gone for good.  What can be settled is settled first, as at the beginning of every run.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::time::Duration;
 
+use super::destinations::{self, Configured};
 use super::error::Error;
 use super::recovery::{settle, shown};
-use super::{destinations, run::Context};
-use crate::access::{self, Owner};
+use super::run::Context;
+use crate::access;
 use crate::account::Account;
 use crate::clock;
-use crate::delivery::{self, maildir, mbox};
+use crate::delivery::{self, Surroundings, named};
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
-use crate::proof::{DestinationId, DestinationKind, DestinationName, DestinationRecord};
+use crate::proof::{DestinationId, DestinationRecord};
 use crate::text;
 
 /// So long another popfetch is waited for.
@@ -49,31 +47,32 @@ pub fn release(
         return Ok((Offer::default(), false));
     }
     access::check_path(&directory)?;
-    let owner = account.owner.as_ref();
+    let around = destinations::surroundings(account, context, &directory);
+    let configured = Configured::of(account, context, &directory);
     let lock = Lock::acquire(&directory, Some(Some(PATIENCE)), &context.stop)?;
     let mut ledger = Ledger::open(&directory, &mailbox, lock, clock::now())?;
     let wanted = wanted.map(|wanted| find(&ledger, wanted)).transpose()?;
-    let failed = settle(&mut ledger, &directory, owner, &context.stop, |_| true).failed;
+    let failed = settle(&mut ledger, around, |_| true).failed;
     if let Some(wanted) = &wanted
-        && destinations::configured(account, &wanted.name)
+        && configured.has(&wanted.name)
         && !failed.iter().any(|(name, _)| *name == wanted.name)
-        && is_there(&wanted.name, owner, context)
+        && named(&wanted.name, around).check().is_ok()
     {
-        let what = format!("{} is configured, and is there", told(&wanted.name));
+        let what = format!("{} is configured, and is there", named(&wanted.name, around).described());
         return Err(unfit(what, "nothing need be given up: the next run delivers to it"));
     }
     let given_up: Vec<DestinationRecord> = ledger
         .destinations()
         .iter()
         .filter(|known| {
-            wanted.as_ref().is_some_and(|wanted| wanted.id == known.id)
-                || !destinations::configured(account, &known.name)
+            wanted.as_ref().is_some_and(|wanted| wanted.id == known.id) || !configured.has(&known.name)
         })
         .cloned()
         .collect();
-    let mut offer = offer(&ledger, &given_up);
+    let mut offer = offer(&ledger, around, &given_up);
     for (name, e) in failed.iter().filter(|(name, _)| !given_up.iter().any(|known| known.name == *name)) {
-        offer.remains.push(format!("{}: {e} (to give it up: --destination '{}')", told(name), shown(name)));
+        let described = named(name, around).described();
+        offer.remains.push(format!("{described}: {e} (to give it up: --destination '{}')", shown(name)));
     }
     let agreed = !offer.consequences.is_empty() && agrees(&offer);
     if agreed {
@@ -81,16 +80,17 @@ pub fn release(
         ledger.give_up(&numbers)?;
     }
     ledger.sync()?;
-    mbox::clean_up(&context.state, &directory, ledger.id(), &ledger.intents())?;
+    delivery::clean_up(around, ledger.id(), &ledger.intents())?;
     ledger.close()?;
     Ok((offer, agreed))
 }
 
 /// What would become of the messages.
-fn offer(ledger: &Ledger, given_up: &[DestinationRecord]) -> Offer {
+fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecord]) -> Offer {
     let unfinished = ledger.unfinished();
     let mut consequences = Vec::new();
     for known in given_up {
+        let described = named(&known.name, around).described();
         let staged = unfinished.iter().filter(|message| message.staged.contains(&known.id)).count();
         let lacked = unfinished
             .iter()
@@ -99,16 +99,14 @@ fn offer(ledger: &Ledger, given_up: &[DestinationRecord]) -> Offer {
             .count();
         if staged > 0 {
             consequences.push(format!(
-                "{}: a run died while {} on the way there; what no other destination has comes again, and may then \
+                "{described}: a run died while {} on the way there; what no other destination has comes again, and may then \
                  be there twice",
-                told(&known.name),
                 was(staged)
             ));
         }
         if lacked > 0 {
             consequences.push(format!(
-                "{}: {} lacked there won't come to it any more; what lacks nowhere else then counts as delivered",
-                told(&known.name),
+                "{described}: {} lacked there won't come to it any more; what lacks nowhere else then counts as delivered",
                 text::count(u64::try_from(lacked).unwrap_or(u64::MAX), "message")
             ));
         }
@@ -138,28 +136,6 @@ fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
             let hint = format!("the ledger knows: {}", names.join(", "));
             Err(unfit(format!("{number} called {wanted}"), hint))
         }
-    }
-}
-
-fn told(name: &DestinationName) -> String {
-    let kind = match name.kind {
-        DestinationKind::Maildir => "Maildir",
-        DestinationKind::Mbox => "mbox",
-        DestinationKind::Pipe => "the program",
-        DestinationKind::Stdout => return "standard output".to_owned(),
-    };
-    format!("{kind} {}", shown(name))
-}
-
-/// Whether a destination can be delivered to, as far as a look tells.
-fn is_there(name: &DestinationName, owner: Option<&Owner>, context: &Context<'_>) -> bool {
-    let path = Path::new(OsStr::from_bytes(&name.address));
-    match name.kind {
-        DestinationKind::Maildir => {
-            access::act(owner).is_ok_and(|_acting| maildir::check(path, false).is_ok())
-        }
-        DestinationKind::Mbox => mbox::check(path, owner, &context.stop, Duration::ZERO).is_ok(),
-        DestinationKind::Pipe | DestinationKind::Stdout => true,
     }
 }
 

@@ -8,12 +8,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::account::{Account, Deliver, Retention};
+use super::destinations::Configured;
+use crate::account::{Account, Retention};
 use crate::client::Dialogue;
 use crate::clock;
 use crate::config::locate::Environment;
 use crate::connection::Connectors;
 use crate::credentials::fingerprint;
+use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
 use crate::stop::Stop;
@@ -72,7 +74,8 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(account: &'a Account, options: &'a Options, context: &'a Context<'a>) -> Self {
-        let hands_over = account.deliver.iter().any(|to| matches!(to, Deliver::Pipe(_) | Deliver::Stdout));
+        let directory = ledger::directory(&context.state, &account.mailbox());
+        let hands_over = Configured::of(account, context, &directory).hand_over();
         let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
         Self { account, options, context, hands_over, fingerprint, logged_in }
     }

@@ -33,6 +33,32 @@ fn damaged_ledger_stops_the_run_and_names_the_line() {
     }
 }
 
+/// The groups of a ledger follow one another: one that is missing, or stands there twice, has been tampered with or lost.
+#[test]
+fn a_ledger_whose_groups_do_not_follow_one_another_stops_everything() {
+    let case = Case::new(Plan::new(&[Maildir], false).of(tiny(3)).primed());
+    case.run().succeeds();
+    let ledger = std::fs::read(case.ledger()).unwrap();
+    let text = String::from_utf8(ledger.clone()).unwrap();
+    let groups: Vec<usize> = text.match_indices("\ngroup ").map(|(at, _)| at + 1).collect();
+    let (from, to) = (groups[1], groups[2]);
+    let lacking = [&ledger[..from], &ledger[to..]].concat();
+    let twice = [&ledger[..to], &ledger[from..]].concat();
+    let line = |at: usize| text[..at].lines().count() + 1;
+    case.server.add("me", numbered(tiny(4)).split_off(3));
+    for (octets, line) in [(lacking, line(from)), (twice, line(to))] {
+        std::fs::write(case.ledger(), &octets).unwrap();
+        // Not for its length.
+        std::fs::remove_file(case.ledger().with_file_name("memory")).unwrap();
+        let retrieved = case.server.count("RETR");
+        case.run().exits(74).complains(&format!("line {line}")).complains("hint: ");
+        assert_eq!(case.server.count("RETR"), retrieved);
+    }
+    std::fs::write(case.ledger(), &ledger).unwrap();
+    case.run().succeeds();
+    assert_eq!(case.delivered(Maildir).len(), 5);
+}
+
 /// An older copy of the ledger looks whole: only that it was longer shows what is missing.
 #[test]
 fn a_ledger_from_before_the_last_run_stops_everything() {

@@ -3,7 +3,7 @@
 use super::{account, poll, set_up, small};
 use crate::support::installed;
 use crate::support::mail::stored;
-use crate::support::mailboxes::{mbox, split_mbox};
+use crate::support::mailboxes::{assert_same, mbox, split_mbox};
 use crate::support::sandbox::Sandbox;
 use crate::support::server::{Message, Server, numbered};
 
@@ -17,7 +17,7 @@ fn contents(octets: &[u8]) -> Vec<Vec<u8>> {
     split_mbox(octets).into_iter().map(|message| message.octets).collect()
 }
 
-/// popfetch with its standard output in a file, or wherever `redirection` says.
+/// popfetch with its standard output in a file, or where `redirection` leads.
 fn redirected(sandbox: &Sandbox, arguments: &[&str], redirection: &str) -> crate::support::sandbox::Run {
     let line = format!("\"$@\" {redirection}");
     sandbox.popfetch(arguments).under(["sh", "-c", &line, "sh"]).run()
@@ -29,12 +29,12 @@ fn a_pipe_gets_an_mbox_stream_once() {
     let run = poll(&sandbox);
     run.succeeds();
     assert_eq!(contents(&run.stdout), subjects(&["a", "b"]));
-    assert!(!run.err().is_empty(), "how it went is told elsewhere");
+    assert!(!run.err().is_empty(), "how it went is reported elsewhere");
     let again = poll(&sandbox);
     again.succeeds();
     assert!(again.stdout.is_empty());
     assert_eq!((server.count("RETR"), server.count("DELE")), (2, 0));
-    // What was only printed is never deleted, whatever the policy later says.
+    // What was only printed is never deleted, whatever the policy becomes later.
     sandbox.config(account(&server, "deliver = { maildir = \"~/Mail\" }\nleave-on-server = false"));
     server.add("me", [Message::new("c", small("c"))]);
     poll(&sandbox).succeeds();
@@ -82,7 +82,7 @@ fn what_went_into_a_file_may_be_deleted_later() {
     assert_eq!(server.unique_ids("me"), ["uid-1"]);
     redirected(&sandbox, &["--delete"], ">> ~/out").succeeds();
     assert_eq!(server.unique_ids("me"), [""; 0]);
-    // Its header says too little to recognise it by: it's retrieved, compared, and not printed again.
+    // Its header holds too little to recognise it by: it's retrieved, compared, and not printed again.
     assert_eq!((server.count("RETR"), mbox(&sandbox.path("out")).len()), (2, 1));
 }
 
@@ -93,7 +93,7 @@ fn a_reader_that_goes_away_loses_nothing() {
     let (server, sandbox) = set_up(numbered([large("a"), large("b"), large("c")]), PRINTED);
     let run = redirected(&sandbox, &[], "| head -c 100 > ~/out");
     run.succeeds(); // head's exit status
-    assert_eq!(run.err().matches("standard output").count(), 1, "told once: {}", run.err());
+    assert_eq!(run.err().matches("standard output").count(), 1, "reported once: {}", run.err());
     assert_eq!(server.count("DELE"), 0);
     let again = poll(&sandbox);
     let found = contents(&again.stdout);
@@ -142,4 +142,39 @@ fn two_accounts_share_the_stream() {
     let mut expected = subjects(&all.iter().map(String::as_str).collect::<Vec<_>>());
     expected.sort();
     assert_eq!(found, expected);
+}
+
+/// Of what a file cannot take, nothing stays in it; what stood there before does.
+#[test]
+fn a_file_that_is_full_holds_no_part_of_a_message() {
+    let large = |subject: &str| [&small(subject)[..], &b"0123456789\r\n".repeat(2_000)].concat();
+    for redirection in [">> ~/out", "1<> ~/out"] {
+        let (server, sandbox) = set_up(numbered([large("a"), large("b"), large("c")]), PRINTED);
+        if redirection.starts_with(">>") {
+            sandbox.write("out", "From x Thu Jan  1 00:00:00 1970\nSubject: before\n\nbefore\n\n");
+        }
+        let found = || mbox(&sandbox.path("out")).into_iter().map(|message| message.octets);
+        let limited = format!("ulimit -f 60; exec \"$@\" {redirection}");
+        let run = sandbox.popfetch(["--delete"]).under(["sh", "-c", &limited, "sh"]).run();
+        assert!(matches!(run.code(), Some(74 | 75)), "{}", run.shown());
+        let expected = ["a", "b", "c"].map(|subject| stored(&large(subject)));
+        let has = found().filter(|message| !message.starts_with(b"Subject: before")).count();
+        assert_same(found().skip(found().count() - has).collect(), expected[..has].to_vec());
+        assert!(has < 3 && server.unique_ids("me").len() >= 3 - has);
+        redirected(&sandbox, &["--delete"], ">> ~/out").succeeds();
+        assert_same(found().skip(found().count() - 3).collect(), expected.to_vec());
+        assert_eq!(server.unique_ids("me"), [""; 0]);
+    }
+}
+
+/// A regular file counts as delivery because it is synced.
+#[cfg(feature = "crash-points")]
+#[test]
+fn a_file_is_synced_before_what_it_holds_is_deleted() {
+    let (_server, sandbox) = set_up(numbered([small("a")]), PRINTED);
+    let under = ["sh", "-c", "exec \"$@\" > ~/out", "sh"];
+    let run = sandbox.popfetch(["--delete"]).record_steps().under(under).run();
+    run.succeeds();
+    let synced = run.steps.iter().any(|step| step.contains(" Sync ") && step.contains("standard output"));
+    assert!(synced, "{:#?}", run.steps);
 }

@@ -10,19 +10,11 @@ use std::path::{Path, PathBuf};
 
 use super::folders::{Folders, holds, is_absent, not_there, shown};
 use super::{discard, is_settled_by_looking, name};
-use crate::delivery::{Error, Settler, Unsettled};
+use crate::delivery::{Error, Recovered, Settler, Unsettled};
 use crate::durable::{self, Step};
-use crate::proof::{Intent, NotedPlace};
+use crate::place::NotedPlace;
+use crate::proof::Intent;
 use crate::types::Time;
-
-/// What became of open intents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Recovered {
-    /// So many were delivered, before the crash or now.
-    pub delivered: usize,
-    /// So many come again.
-    pub again: usize,
-}
 
 /// Readers clean `tmp/` of files that are 36 hours old; until this many seconds have passed, none has.
 const TMP_IS_SAFE: i64 = 24 * 60 * 60;
@@ -264,16 +256,16 @@ pub fn clean(path: &Path, ledger: &str, named: &dyn Fn(&str) -> bool) -> Result<
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests rename as readers do")]
 mod tests {
-    use super::{Recovered, TMP_IS_SAFE, recover};
+    use super::{TMP_IS_SAFE, recover};
     use crate::account::SyncMode;
     use crate::delivery::maildir::tests::{Home, name};
     use crate::delivery::trial::broken_ledger;
-    use crate::delivery::{Error, Settler, Unsettled};
+    use crate::delivery::{Error, Recovered, Settler, Unsettled};
     use crate::exit::ExitCode;
+    use crate::place::NotedPlace;
     use crate::problem::Problem as _;
     use crate::proof::{
-        DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Key,
-        NotedPlace, Piece,
+        DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Key, Piece,
     };
     use crate::types::Time;
     use crate::types::UniqueId;
@@ -332,7 +324,7 @@ mod tests {
                 kind: DestinationKind::Maildir,
                 address: home.path.as_os_str().as_bytes().to_vec(),
             },
-            inode: Some(home.opened.inode),
+            inode: home.opened.inode,
         };
         Unsettled { destination, intents: (0..).zip(pieces).map(intent).collect() }
     }

@@ -12,8 +12,9 @@ use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::message::Examiner;
+use crate::place::Place;
 use crate::problem::Problem as _;
-use crate::proof::{Arrival, ArrivalId, DestinationId, Key, Noted, Piece, Place, Published, Staged};
+use crate::proof::{Arrival, ArrivalId, DestinationId, Key, Noted, Piece, Published, Staged};
 use crate::types::{MessageNumber, UniqueId};
 
 pub(super) const ID: &str = "0123456789abcdef";
@@ -244,7 +245,7 @@ fn a_maildir_is_created_or_repaired() {
     let path = home.path().join("Maildir");
     let opened = open(&path, &settings(SyncMode::Auto, true)).unwrap();
     let tmp = path.join("tmp").metadata().unwrap();
-    assert_eq!(opened.inode, (tmp.dev(), tmp.ino()));
+    assert_eq!(opened.inode, Some((tmp.dev(), tmp.ino())));
     for directory in ["", "cur", "new", "tmp"] {
         assert_eq!(mode(&path.join(directory)), 0o700);
     }

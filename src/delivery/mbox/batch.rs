@@ -17,7 +17,7 @@ use crate::clock;
 use crate::delivery::{Error, Intake, Waiting};
 use crate::durable::{self, Step};
 use crate::message::{Digest, Facts};
-use crate::proof::{MboxSpool, Place};
+use crate::place::{MboxSpool, Place};
 
 /// What every spool's name begins with.
 pub(super) const PREFIX: &str = "spool-";

@@ -17,6 +17,7 @@
 
 mod batch;
 mod boot;
+mod destination;
 mod format;
 mod from_line;
 mod fuzz;
@@ -33,20 +34,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch::{Batch, MboxIntake, mark_appended};
+pub(super) use destination::MboxDestination;
 pub(crate) use format::{Formatter, Sink};
 pub use fuzz::fuzz_quoting;
-use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, read_up_to, resolve};
+use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, resolve};
 use neighbours::Marker;
 pub use neighbours::{Neighbour, Neighbours, forget, neighbours};
-pub use recover::{Recovered, recover};
+pub use recover::recover;
 use recover::{Stretch, is_torn};
 
 use super::{Error, Inlet, Intake, Outlet, Recorder};
 use crate::access::{self, Owner};
-use crate::durable::{self, Step};
+use crate::durable::{self, Step, read_up_to};
 use crate::message::date::asctime;
+use crate::place::{MboxSpool, NotedPlace, Place};
 use crate::problem::TRY_AGAIN;
-use crate::proof::{Intent, MboxSpool, Noted, NotedPlace, Piece, Place, Published, Staged};
+use crate::proof::{Intent, Noted, Piece, Published, Staged};
 use crate::stop::Stop;
 use crate::types::Time;
 

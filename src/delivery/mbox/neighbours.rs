@@ -16,9 +16,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::boot;
-use super::locks::read_up_to;
 use crate::delivery::Error;
-use crate::durable::{self, Step};
+use crate::durable::{self, Step, read_up_to};
 use crate::message::Digest;
 use crate::text;
 

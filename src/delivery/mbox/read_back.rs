@@ -5,12 +5,12 @@ use memchr::memmem;
 
 use super::format::{FROM, Sink};
 use crate::delivery::Error;
-use crate::message::{Examiner, Facts};
+use crate::message::{Facts, Summing};
 
 /// The message that has been written so far.
 #[derive(Debug)]
 pub(super) struct ReadBack {
-    examiner: Examiner,
+    sum: Summing,
     /// At the start of a line: whether a `>` is held back, and how many octets of `From ` behind it.  `None` elsewhere.
     held: Option<(bool, usize)>,
     /// The last octet that was written.
@@ -19,19 +19,19 @@ pub(super) struct ReadBack {
 
 impl Default for ReadBack {
     fn default() -> Self {
-        Self { examiner: Examiner::new(b""), held: Some((false, 0)), last: b'\n' }
+        Self { sum: Summing::default(), held: Some((false, 0)), last: b'\n' }
     }
 }
 
 impl ReadBack {
     /// The message had these octets, which are not written: whole lines, or the beginning of one.
     pub(super) fn left_out(&mut self, octets: &[u8]) {
-        self.examiner.update(octets);
+        self.sum.update(octets);
     }
 
     /// This line, with its end, is written as it is, and read so.
     pub(super) fn verbatim(&mut self, line: &[u8]) {
-        self.examiner.update(line);
+        self.sum.update(line);
     }
 
     /// The last octet written of the message; a line end where there is none yet.
@@ -49,25 +49,25 @@ impl ReadBack {
                     rest = after;
                     self.held = (word + 1 < FROM.len()).then_some((true, word + 1));
                     if self.held.is_none() {
-                        self.examiner.update(FROM);
+                        self.sum.update(FROM);
                     }
                 } else if word == 0 && *octet == b'>' {
                     rest = after;
                     if quoted {
-                        self.examiner.update(b">");
+                        self.sum.update(b">");
                     }
                     self.held = Some((true, 0));
                 } else {
                     if quoted {
-                        self.examiner.update(b">");
+                        self.sum.update(b">");
                     }
-                    self.examiner.update(FROM.get(..word).unwrap_or_default());
+                    self.sum.update(FROM.get(..word).unwrap_or_default());
                     self.held = None;
                 }
             }
             let end = memmem::find(rest, b"\n>").map(|at| at + 1);
             let (now, later) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, b""));
-            self.examiner.update(now);
+            self.sum.update(now);
             if now.ends_with(b"\n") {
                 self.held = Some((false, 0));
             }
@@ -84,12 +84,10 @@ impl ReadBack {
     /// When it's another one.
     pub(super) fn finish(mut self, facts: &Facts) -> Result<(), Error> {
         if let Some((quoted, word)) = self.held.take() {
-            self.examiner.update(if quoted { b">" } else { b"" });
-            self.examiner.update(FROM.get(..word).unwrap_or_default());
+            self.sum.update(if quoted { b">" } else { b"" });
+            self.sum.update(FROM.get(..word).unwrap_or_default());
         }
-        let read = self.examiner.finish();
-        let same = (read.octets, read.digests) == (facts.octets, facts.digests);
-        if same { Ok(()) } else { Err(Error::differs()) }
+        if self.sum.sum() == facts.sum { Ok(()) } else { Err(Error::differs()) }
     }
 }
 

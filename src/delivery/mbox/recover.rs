@@ -28,12 +28,13 @@ use memchr::memmem;
 use super::batch::{PREFIX, is_appended};
 use super::boot;
 use super::format::{FROM, Fingerprint};
-use super::locks::{Locked, PATIENCE, Wait, name_of, read_up_to, resolve};
+use super::locks::{Locked, PATIENCE, Wait, name_of, resolve};
 use crate::access::{self, Owner};
-use crate::delivery::{Error, Settler, Unsettled};
-use crate::durable::{self, Step};
+use crate::delivery::{Error, Recovered, Settler, Unsettled};
+use crate::durable::{self, Step, read_up_to};
 use crate::message::Digest;
-use crate::proof::{Intent, IntentId, NotedPlace, Piece, Place};
+use crate::place::{NotedPlace, Place};
+use crate::proof::{Intent, IntentId, Piece};
 use crate::stop::Stop;
 use crate::types::Time;
 
@@ -42,15 +43,6 @@ const CHUNK: usize = 128 * 1024;
 
 /// So long (in seconds) a message that is gone counts as taken by its reader.
 const DAY: i64 = 24 * 60 * 60;
-
-/// What recovery came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Recovered {
-    /// So many had been delivered.
-    pub delivered: usize,
-    /// So many come again.
-    pub again: usize,
-}
 
 /// Settles the open intents of one ledger at one mbox, whose spools are in `state`, that ledger's directory.
 ///

@@ -3,14 +3,7 @@
 //! Addresses come from mail: an argument must never become an option by what a sender wrote, and no text from mail is
 //! ever part of a shell line.
 
-/// What is run for each message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Executed as it stands, but for `{sender}`, `{recipient}` and `{account}` within its elements.
-    Argv(Vec<String>),
-    /// Given to `sh -c` as it stands.
-    Shell(String),
-}
+use crate::account::PipeCommand;
 
 /// From whom and to whom, for one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,11 +83,11 @@ const INTERPRETERS: [(&[&str], &str); 6] = [
 const BY_NATURE: [&str; 9] = ["awk", "gawk", "mawk", "nawk", "sed", "gsed", "ssh", "rsh", "eval"];
 
 /// A placeholder that would make a stranger's words part of a program's text, and the variable to be used in its place.
-pub(super) fn unsafe_placeholder(command: &Command) -> Option<(&'static str, &'static str)> {
+pub(super) fn unsafe_placeholder(command: &PipeCommand) -> Option<(&'static str, &'static str)> {
     let within = |text: &str| PLACEHOLDERS.into_iter().find(|(name, _)| text.contains(name));
     let elements = match command {
-        Command::Shell(line) => return within(line),
-        Command::Argv(elements) => elements,
+        PipeCommand::Shell(line) => return within(line),
+        PipeCommand::Argv(elements) => elements,
     };
     // Wherever the interpreter stands: behind `env`, `nice`, `sudo -u me`, `timeout 5` and the like.
     elements.iter().enumerate().find_map(|(at, word)| {
@@ -140,10 +133,10 @@ fn runs_text(program: &str, arguments: &[String]) -> bool {
 }
 
 /// The argv for one message.
-pub(super) fn argv(command: &Command, envelope: &Envelope, account: &str) -> Vec<String> {
+pub(super) fn argv(command: &PipeCommand, envelope: &Envelope, account: &str) -> Vec<String> {
     let elements = match command {
-        Command::Shell(line) => return vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
-        Command::Argv(elements) => elements,
+        PipeCommand::Shell(line) => return vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+        PipeCommand::Argv(elements) => elements,
     };
     let mut argv: Vec<String> = Vec::with_capacity(elements.len() + 3);
     let Some((program, arguments)) = elements.split_first() else { return argv };
@@ -197,10 +190,10 @@ fn expand(element: &str, envelope: &Envelope, account: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Envelope, argv, unsafe_placeholder};
+    use super::{Envelope, PipeCommand, argv, unsafe_placeholder};
 
     fn built(elements: &[&str], sender: &str, recipient: &str) -> Vec<String> {
-        let command = Command::Argv(elements.iter().map(|e| (*e).to_owned()).collect());
+        let command = PipeCommand::Argv(elements.iter().map(|e| (*e).to_owned()).collect());
         argv(&command, &Envelope::new(sender, recipient), "work")
     }
 
@@ -240,10 +233,10 @@ mod tests {
             (&["{sender}"], false),
         ];
         for (elements, is) in cases {
-            let command = Command::Argv(elements.iter().map(|e| (*e).to_owned()).collect());
+            let command = PipeCommand::Argv(elements.iter().map(|e| (*e).to_owned()).collect());
             assert_eq!(unsafe_placeholder(&command).is_some(), is, "{elements:?}");
         }
-        let line = |line: &str| unsafe_placeholder(&Command::Shell(line.to_owned()));
+        let line = |line: &str| unsafe_placeholder(&PipeCommand::Shell(line.to_owned()));
         assert_eq!(line("deliver \"{sender}\""), Some(("{sender}", "$SENDER")));
         assert_eq!(line("deliver {recipient}"), Some(("{recipient}", "$RECIPIENT")));
         assert_eq!(line("deliver {account}"), Some(("{account}", "$POPFETCH_ACCOUNT")));
@@ -294,7 +287,7 @@ mod tests {
         for (elements, sender, recipient, expected) in cases {
             assert_eq!(built(elements, sender, recipient), expected, "{elements:?} {sender:?} {recipient:?}");
         }
-        let line = Command::Shell("procmail -d {sender} $(x)".to_owned());
+        let line = PipeCommand::Shell("procmail -d {sender} $(x)".to_owned());
         assert_eq!(
             argv(&line, &Envelope::new("a", "b"), "work"),
             ["/bin/sh", "-c", "procmail -d {sender} $(x)"],

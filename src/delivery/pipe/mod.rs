@@ -10,6 +10,7 @@
 
 mod argv;
 mod child;
+mod destination;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -20,18 +21,20 @@ use std::time::Duration;
 use rustix::fs::Access;
 use rustix::io::Errno;
 
-pub use argv::Command;
 use argv::{Envelope, argv, unsafe_placeholder};
 use child::{Child, Outcome, wait_for_one};
+pub(super) use destination::PipeDestination;
 
 use super::spool::Spool;
-use super::{Error, Failure, Inlet, Intake, Outlet, Recorder, Settler, Unsettled, Waiting};
+use super::{Error, Failure, Inlet, Intake, Outlet, Recorder, Recovered, Settler, Unsettled, Waiting};
 use crate::access::Owner;
+use crate::account::PipeCommand;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::message::Facts;
+use crate::place::{Place, Spooled};
 use crate::problem::TRY_AGAIN;
-use crate::proof::{IntentId, Noted, Piece, Place, Published, Spooled, Staged};
+use crate::proof::{IntentId, Noted, Piece, Published, Staged};
 use crate::text;
 
 /// So much of a batch may stay in memory; what comes then goes to files.
@@ -41,7 +44,7 @@ const BATCH_IN_MEMORY: usize = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// [`Error::Unfit`] with [`ExitCode::Configuration`].
-pub fn check(command: &Command, search: Option<&OsStr>) -> Result<(), Error> {
+pub fn check(command: &PipeCommand, search: Option<&OsStr>) -> Result<(), Error> {
     if let Some((placeholder, variable)) = unsafe_placeholder(command) {
         return Err(Error::unfit(
             ExitCode::Configuration,
@@ -51,7 +54,7 @@ pub fn check(command: &Command, search: Option<&OsStr>) -> Result<(), Error> {
             format!("use \"{variable}\", with the quotation marks; it's in the environment"),
         ));
     }
-    let Command::Argv(elements) = command else { return Ok(()) };
+    let PipeCommand::Argv(elements) = command else { return Ok(()) };
     let program = elements.first().map_or("", String::as_str);
     let runs = |path: &Path| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
     let found = if program.contains('/') {
@@ -79,9 +82,12 @@ fn not_found(program: &str) -> String {
 ///
 /// # Errors
 /// When the ledger cannot be written or synced.
-pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler) -> Result<(), Error> {
+pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler) -> Result<Recovered, Error> {
     let intents: Vec<IntentId> = unsettled.intents.iter().map(|intent| intent.id).collect();
-    if intents.is_empty() { Ok(()) } else { settler.dropped(&intents) }
+    if !intents.is_empty() {
+        settler.dropped(&intents)?;
+    }
+    Ok(Recovered { delivered: 0, again: intents.len() })
 }
 
 /// The network's end of a program.
@@ -138,7 +144,7 @@ impl Intake for PipeIntake {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The program.
-    pub command: Command,
+    pub command: PipeCommand,
     /// Stopped after that.
     pub time_limit: Duration,
     /// So many at once.
@@ -203,7 +209,7 @@ impl PipeOutlet {
                 (true, format!("refused it (exit status {code})"), ExitCode::Later)
             }
             // The shell's word for a command that isn't there.
-            Outcome::Exited(127) if matches!(self.settings.command, Command::Shell(_)) => {
+            Outcome::Exited(127) if matches!(self.settings.command, PipeCommand::Shell(_)) => {
                 (false, "found no such command (exit status 127)".to_owned(), ExitCode::Configuration)
             }
             Outcome::Exited(code) => {
@@ -216,8 +222,8 @@ impl PipeOutlet {
             }
         };
         let program = match &self.settings.command {
-            Command::Shell(_) => "sh",
-            Command::Argv(elements) => elements.first().map_or("", String::as_str),
+            PipeCommand::Shell(_) => "sh",
+            PipeCommand::Argv(elements) => elements.first().map_or("", String::as_str),
         };
         let mut reason = format!("{} {how}", text::printable(program.as_bytes()));
         let said = said.trim_ascii();

@@ -1,6 +1,6 @@
 //! Real programs, told by `sh -c`.
 
-use super::{Command, PipeInlet, PipeOutlet, Settings, check};
+use super::{PipeCommand, PipeInlet, PipeOutlet, Settings, check};
 use crate::delivery::trial::{Told, noted, piece, pieces};
 use crate::delivery::{Error, Outlet as _};
 use crate::exit::ExitCode;
@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-fn outlet(home: &Path, command: Command, parallel: u16, time_limit: Duration) -> PipeOutlet {
+fn outlet(home: &Path, command: PipeCommand, parallel: u16, time_limit: Duration) -> PipeOutlet {
     PipeOutlet::new(Settings {
         command,
         time_limit,
@@ -23,7 +23,7 @@ fn outlet(home: &Path, command: Command, parallel: u16, time_limit: Duration) ->
 
 fn shell(home: &Path, line: &str, parallel: u16) -> PipeOutlet {
     let line = line.replace("HERE", home.to_str().unwrap());
-    outlet(home, Command::Shell(line), parallel, Duration::from_secs(60))
+    outlet(home, PipeCommand::Shell(line), parallel, Duration::from_secs(60))
 }
 
 fn publish(home: &Path, outlet: &mut PipeOutlet, texts: &[&[u8]], told: &mut Told) -> Result<(), Error> {
@@ -60,7 +60,7 @@ fn only_exit_0_delivers() {
         }
     }
     let mut told = Told::default();
-    let command = Command::Shell("exec sleep 60".to_owned());
+    let command = PipeCommand::Shell("exec sleep 60".to_owned());
     let mut outlet = outlet(home.path(), command, 1, Duration::from_millis(50));
     publish(home.path(), &mut outlet, &[b"x\n"], &mut told).unwrap();
     assert!(told.failed[0].1.reason.ends_with("time limit of 50ms") && !told.failed[0].1.permanent);
@@ -73,7 +73,7 @@ fn a_missing_program_needs_a_human() {
     let here = home.path().to_str().unwrap();
     let plain = format!("{here}/plain");
     std::fs::write(&plain, "not executable").unwrap();
-    let argv = |program: &str| Command::Argv(vec![program.to_owned()]);
+    let argv = |program: &str| PipeCommand::Argv(vec![program.to_owned()]);
     let search = Some(OsStr::new("/nowhere:/bin"));
     for program in ["/no/such", "nosuch", &plain, here, ""] {
         let refused = check(&argv(program), search).unwrap_err();
@@ -175,7 +175,7 @@ fn procmail_and_maildrop_store_what_they_get() {
     )
     .unwrap();
     for mda in ["procmail", "maildrop"] {
-        let argv = Command::Argv(vec![mda.to_owned(), format!("{here}/{mda}rc")]);
+        let argv = PipeCommand::Argv(vec![mda.to_owned(), format!("{here}/{mda}rc")]);
         if check(&argv, Some(OsStr::new("/bin:/usr/bin"))).is_err() {
             eprintln!("{mda} is not installed: not tested with it");
             continue;

@@ -1,12 +1,12 @@
-//! A client against a server of a few lines, on loopback: what takes a real line, and no more.
+//! What goes on without end is given up, and a signal is seen meanwhile.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Call, Client, Error, Flight, Login, Next, Transaction};
 use crate::account::{Auth, Tls, Trust};
+use crate::client::{Call, Client, Error, Flight, Listing, Login, Next, Transaction};
 use crate::connection::Connectors;
 use crate::problem::Problem as _;
 use crate::protocol::sasl::Credentials;
@@ -158,7 +158,7 @@ fn what_was_said_before_the_line_ended_is_read_though_nothing_can_be_written() {
     });
     let mut client = log_in(port, LONG, &stop).unwrap();
     let listing = client.unique_ids::<Error>(|_, _| Ok(())).unwrap();
-    let super::Listing::Refused(refused) = listing else { panic!("{listing:?}") };
+    let Listing::Refused(refused) = listing else { panic!("{listing:?}") };
     assert!(refused.passes && refused.text.contains("shutting down"), "{refused:?}");
     client.hang_up();
     server.join().unwrap();

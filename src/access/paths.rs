@@ -1,0 +1,366 @@
+//! Whose a file is, and who else could put another in its place.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use nix::unistd::{Group, User};
+use rustix::fs::OFlags;
+
+use super::{Error, Owner, is_root, shell_word, shown, us};
+use crate::text::printable;
+
+/// Symbolic links that are followed on one path, at most: as many as Linux does.
+const MOST_LINKS: u32 = 40;
+
+/// Opens a file to read, which must be a regular one.  A FIFO, a device or a socket is refused before anything is read,
+/// and never waited for.
+///
+/// # Errors
+/// As for [`File::open`]; `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        // Another program has a lease on it (fcntl(2)), which only an opening that waits takes back.
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock && path.is_file() => File::open(path)?,
+        opened => opened?,
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { "it is a directory" } else { "it is not a regular file" };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, kind));
+    }
+    Ok((file, metadata))
+}
+
+/// Refuses a file of secrets that others can read or change, or that belongs to neither us nor root nor `owner`.
+/// `metadata` is that of the open file.
+///
+/// # Errors
+/// With the command that corrects it.
+pub fn check_private(path: &Path, metadata: &Metadata, owner: Option<&Owner>) -> Result<(), Error> {
+    let shown = shown(path);
+    if let Some(stranger) =
+        stranger(metadata, us()).filter(|uid| owner.is_none_or(|owner| owner.uid() != *uid))
+    {
+        return Err(Error::new(
+            format!("{shown} holds a secret and belongs to another user (uid {stranger})"),
+            format!("make it your own: chown \"$(id -u)\" {}", shell_word(path)),
+        ));
+    }
+    let mode = metadata.mode();
+    if mode & 0o066 == 0 {
+        return Ok(());
+    }
+    let can = match (mode & 0o044 != 0, mode & 0o022 != 0) {
+        (true, true) => "read and change",
+        (true, false) => "read",
+        (false, _) => "change",
+    };
+    let what = format!("{shown} holds a secret, and other users can {can} it (mode {:03o})", mode & 0o777);
+    let ours = metadata.uid() == us() && !is_read_only(path);
+    let hint = if ours || is_root() && !is_read_only(path) {
+        format!("chmod 600 {}", shell_word(path))
+    } else {
+        // Docker, Kubernetes and others mount secrets like this, and nothing inside can change that.
+        let name = path.file_name().map_or_else(String::new, |name| printable(name.as_bytes()));
+        format!(
+            "where its mode can't be changed, as for a container's secret, use credential = \"{name}\" with \
+             CREDENTIALS_DIRECTORY={}, or password-command = [\"cat\", \"{shown}\"]",
+            shell_word(path.parent().unwrap_or(path))
+        )
+    };
+    Err(Error::new(what, hint))
+}
+
+fn is_read_only(path: &Path) -> bool {
+    rustix::fs::statvfs(path)
+        .is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// Refuses a path that another user can lead elsewhere, or whose end another user can change: that user decides what is
+/// in it.  Each directory and each link on it must be ours or root's, and not open to everybody (but for
+/// directories such as `/tmp`, where nobody can touch another's files).  A directory on the way that a group can change
+/// is that group's trust; the end itself may be open only to a group that is ours alone.  What isn't there isn't checked.
+///
+/// # Errors
+/// Naming the first file or directory in question.
+pub fn check_path(path: &Path) -> Result<(), Error> {
+    // What can't be followed is reported by the caller that opens it.
+    let Ok(way) = std::path::absolute(path) else { return Ok(()) };
+    let us = us();
+    walk(Path::new("/"), &way, |at, metadata, is_end| {
+        if let Some(uid) = stranger(metadata, us).filter(|uid| !stands_for_root(*uid)) {
+            let shown = shown(at);
+            let what = if is_end {
+                format!("{shown} belongs to {}", name_of(uid))
+            } else {
+                format!("{} can be replaced by {}, who owns {shown}", super::shown(path), name_of(uid))
+            };
+            return Err(Error::new(what, format!("run as {}, or chown it", name_of(uid))));
+        }
+        if metadata.is_symlink() {
+            return Ok(());
+        }
+        let mode = metadata.mode();
+        let by_all = mode & 0o002 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0);
+        if by_all {
+            let what = format!("everybody can change {} (mode {:03o})", shown(at), mode & 0o7777);
+            return Err(Error::new(what, format!("chmod o-w {}", shell_word(at))));
+        }
+        if mode & 0o020 != 0 && is_end && !is_private_group(metadata.gid()) {
+            let what = format!("its group can change {} (mode {:03o})", shown(at), mode & 0o7777);
+            return Err(Error::new(what, format!("chmod g-w {}", shell_word(at))));
+        }
+        Ok(())
+    })
+    .map(drop)
+}
+
+/// Refuses, as root, a destination (or one of its `parts`) that belongs to another user, or whose path another user could
+/// lead elsewhere.  With `owner` the system refuses that (see
+/// [`Owner::act`]), and what the path leads to must be that user's.  Where popfetch isn't root, nothing is checked.
+///
+/// # Errors
+/// The hint names the user to run as.
+pub fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owner>) -> Result<(), Error> {
+    if let Some(owner) = owner {
+        let _acting = owner.act()?;
+        let mut paths = std::iter::once(path.to_owned()).chain(parts.iter().map(|part| path.join(part)));
+        return paths.try_for_each(|path| belongs_to(&path, owner));
+    }
+    if !is_root() {
+        return Ok(());
+    }
+    let Ok(way) = std::path::absolute(path) else { return Ok(()) };
+    let Some(place) = check_way_of_root(Path::new("/"), &way, path)? else { return Ok(()) };
+    // The path to the whole has been checked: of each part, only what follows it.
+    parts.iter().try_for_each(|part| check_way_of_root(&place, Path::new(part), &path.join(part)).map(drop))
+}
+
+/// Whether what is there, if anything, is that user's.
+fn belongs_to(path: &Path, owner: &Owner) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.uid() != owner.uid() => {
+            let what = format!(
+                "{} belongs to {}, not to {}",
+                shown(path),
+                name_of(metadata.uid()),
+                name_of(owner.uid())
+            );
+            Err(Error::new(what, format!("set owner = \"{}\", or another path", name_of(metadata.uid()))))
+        }
+        // What isn't there, or can't be seen, is reported by the caller that opens it.
+        _ => Ok(()),
+    }
+}
+
+/// The steps of [`walk`], none of which may belong to others where popfetch is root; `path` is how the user names the end.
+fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
+    walk(start, way, |at, metadata, _| {
+        let mode = metadata.mode();
+        if let Some(uid) = stranger(metadata, 0).filter(|uid| !stands_for_root(*uid)) {
+            let name = name_of(uid);
+            let what = if at == path {
+                format!("{} belongs to {name}, and popfetch runs as root", shown(path))
+            } else {
+                format!(
+                    "{} can be replaced by {name}, who owns {}, and popfetch runs as root",
+                    shown(path),
+                    shown(at)
+                )
+            };
+            return Err(Error::new(
+                what,
+                format!("run as {name} (systemd: User={name}), or set owner = \"{name}\""),
+            ));
+        }
+        if !metadata.is_symlink() && mode & 0o002 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0) {
+            let what = format!("everybody can change {}, and popfetch runs as root", shown(at));
+            return Err(Error::new(what, format!("chmod o-w {}", shell_word(at))));
+        }
+        Ok(())
+    })
+}
+
+/// The owner, when it is neither we nor root.
+fn stranger(metadata: &Metadata, us: u32) -> Option<u32> {
+    Some(metadata.uid()).filter(|&owner| owner != us && owner != 0)
+}
+
+/// In a user namespace (a container, systemd's PrivateUsers=) everybody from outside, root too, shows as one number.
+fn stands_for_root(uid: u32) -> bool {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let overflow = read("/proc/sys/fs/overflowuid").trim().parse() == Ok(uid);
+    overflow && read("/proc/self/uid_map").split_whitespace().nth(2).is_some_and(|all| all != "4294967295")
+}
+
+/// Whether a group is root's, or the one that the system made for this user alone.
+fn is_private_group(gid: u32) -> bool {
+    if gid == 0 {
+        return true;
+    }
+    let group = Group::from_gid(nix::unistd::Gid::from_raw(gid)).ok().flatten();
+    let user = User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    group.zip(user).is_some_and(|(group, user)| {
+        group.name == user.name && group.mem.iter().all(|member| *member == user.name)
+    })
+}
+
+/// A user's name, or number.
+fn name_of(uid: u32) -> String {
+    let user = User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| printable(user.name.as_bytes()))
+}
+
+/// Goes along a path from the directory `start`, link by link, and shows each directory, link, and the end, as far as
+/// there is something, with whether it is the end.  Returns where the path leads; `None` where there's nothing.
+fn walk(
+    start: &Path,
+    path: &Path,
+    mut visit: impl FnMut(&Path, &Metadata, bool) -> Result<(), Error>,
+) -> Result<Option<PathBuf>, Error> {
+    let pieces = |path: &Path| -> Vec<OsString> {
+        path.components().rev().map(|piece| piece.as_os_str().to_owned()).collect()
+    };
+    let (mut at, mut left) = (start.to_owned(), pieces(path));
+    let mut links = 0_u32;
+    while let Some(piece) = left.pop() {
+        let next = match Path::new(&piece).components().next() {
+            Some(Component::ParentDir) => at.parent().unwrap_or(&at).to_owned(),
+            Some(Component::CurDir) | None => at.clone(),
+            Some(Component::RootDir | Component::Prefix(_)) => PathBuf::from("/"),
+            Some(Component::Normal(name)) => at.join(name),
+        };
+        let Ok(metadata) = fs::symlink_metadata(&next) else { return Ok(None) };
+        visit(&next, &metadata, left.is_empty() && !metadata.is_symlink())?;
+        if metadata.is_symlink() {
+            links = links.saturating_add(1);
+            let Ok(target) = fs::read_link(&next) else { return Ok(None) };
+            if links > MOST_LINKS {
+                return Ok(None);
+            }
+            left.extend(pieces(&target));
+        } else {
+            at = next;
+        }
+    }
+    Ok(Some(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_destination, check_path, check_private, is_root, open_regular, shell_word};
+    use std::fs::{self, Permissions, set_permissions, write};
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+    use std::path::Path;
+
+    fn mode(path: &Path, mode: u32) {
+        set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn secrets_are_for_their_owner() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("it's secret");
+        write(&path, "s").unwrap();
+        for (bits, refused) in [
+            (0o600, None),
+            (0o400, None),
+            (0o700, None),
+            (0o640, Some("read it")),
+            (0o604, Some("read it")),
+            (0o620, Some("change it")),
+            (0o666, Some("read and change it")),
+        ] {
+            mode(&path, bits);
+            let error = check_private(&path, &path.metadata().unwrap(), None).err();
+            assert_eq!(error.is_some(), refused.is_some(), "{bits:o}");
+            if let (Some(error), Some(can)) = (error, refused) {
+                assert!(
+                    error.what.contains(can) && error.what.contains(&format!("mode {bits:o}")),
+                    "{error}"
+                );
+                assert!(error.hint.starts_with("chmod 600 '") && error.hint.contains("it'\\''s secret'"));
+            }
+        }
+    }
+
+    #[test]
+    fn words_for_the_shell() {
+        assert_eq!(shell_word(Path::new("/a/b.c-d_e")), "/a/b.c-d_e");
+        assert_eq!(shell_word(Path::new("/a $HOME")), "'/a $HOME'");
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let home = tempfile::tempdir().unwrap();
+        let fifo = home.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        for path in [fifo.as_path(), home.path(), Path::new("/dev/zero"), Path::new("/dev/tty")] {
+            assert!(open_regular(path).is_err(), "{}", path.display());
+        }
+        let file = home.path().join("file");
+        write(&file, "x").unwrap();
+        assert!(open_regular(&file).is_ok());
+    }
+
+    #[test]
+    fn a_path_that_others_can_lead_elsewhere_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        fs::create_dir(home.join("open")).unwrap();
+        fs::create_dir(home.join("ours")).unwrap();
+        let file = home.join("ours/file");
+        write(&file, "x").unwrap();
+        write(home.join("open/file"), "x").unwrap();
+        symlink(home.join("open/file"), home.join("ours/link")).unwrap();
+        for (bits, refused) in [(0o600, false), (0o644, false), (0o666, true), (0o602, true)] {
+            mode(&file, bits);
+            assert_eq!(check_path(&file).is_err(), refused, "{bits:o}");
+        }
+        for (bits, refused) in [(0o755, false), (0o777, true), (0o1777, false)] {
+            mode(&home.join("open"), bits);
+            for path in ["open/file", "ours/link", "ours/../open/missing", "open/missing/more"] {
+                let outcome = check_path(&home.join(path));
+                assert_eq!(outcome.is_err(), refused, "{path} {bits:o}");
+            }
+        }
+        symlink(home.join("loop"), home.join("loop")).unwrap();
+        assert!(check_path(&home.join("loop")).is_ok(), "it isn't there");
+        if is_root() {
+            mode(&file, 0o600);
+            mode(&home.join("open"), 0o755);
+            let us_only = |path: &Path| chown(path, Some(0), Some(0)).unwrap();
+            for path in ["ours", "ours/file"] {
+                let foreign = home.join(path);
+                chown(&foreign, Some(12_345), None).unwrap();
+                assert!(check_path(&file).unwrap_err().what.contains("12345"), "{path}");
+                assert!(
+                    check_destination(&file, &[], None).unwrap_err().hint.contains("owner = \"12345\""),
+                    "{path}"
+                );
+                us_only(&foreign);
+            }
+            assert!(check_path(&file).is_ok() && check_destination(&file, &[], None).is_ok());
+            // Of a directory, a part counts as well, and where it leads.
+            symlink(home.join("open"), home.join("ours/part")).unwrap();
+            let parts = |parts: &[&str]| check_destination(&home.join("ours"), parts, None);
+            assert!(parts(&["file", "part", "missing"]).is_ok());
+            for path in ["ours/file", "open"] {
+                let foreign = home.join(path);
+                chown(&foreign, Some(12_345), None).unwrap();
+                let error = parts(&["part", "file"]).unwrap_err();
+                assert!(error.what.contains(path) && error.hint.contains("12345"), "{path}: {error}");
+                us_only(&foreign);
+            }
+            mode(&file, 0o660);
+            chown(&file, None, Some(12_345)).unwrap();
+            assert!(check_path(&file).unwrap_err().what.contains("group"));
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What the server answers after the login, in step and out of step.
+
+use std::time::Duration;
+
+use super::{LOGGED_IN, Server, Setup, USUAL, after_login, code, log_in, n, session};
+use crate::client::{Client, Error, Farewell, Listing, Next, Pipelining, Transaction};
+use crate::proof::{Delivered, EntryId, Recognised, SessionId};
+use crate::protocol::session::{Event, Sent};
+
+/// Everything that comes until every command is answered.
+fn answers(client: &mut Client<Transaction>) -> Result<Vec<String>, Error> {
+    let mut answers = Vec::new();
+    while client.outstanding() > 0 {
+        assert_eq!(client.next(None, None)?, Next::Event);
+        answers.push(match client.event() {
+            Event::Reply { to, reply } => format!("{to} {}", if reply.ok { "+OK" } else { "-ERR" }),
+            Event::Text { number, text } => format!("{number}: {}", String::from_utf8_lossy(text)),
+            Event::End { to, octets } => format!("{to} ends after {octets}"),
+            other => format!("{other:?}"),
+        });
+    }
+    Ok(answers)
+}
+
+#[test]
+fn a_refused_listing_says_whether_it_passes() {
+    for (answer, passes) in [
+        ("-ERR [SYS/TEMP] later", true),
+        ("-ERR mailbox is locked", true),
+        ("-ERR [SYS/PERM] never", false),
+        ("-ERR unknown command", false),
+    ] {
+        after_login(&format!("C: UIDL\nS: {answer}\nC: LIST\nS: {answer}\n"), |client| {
+            for listing in [client.unique_ids::<Error>(|_, _| Ok(())), client.sizes(|_, _| ())] {
+                let Listing::Refused(refused) = listing.unwrap() else { panic!("{answer}") };
+                assert_eq!((refused.passes, refused.text.as_str()), (passes, &answer[5..]));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_unique_id_with_the_password_in_it_is_none() {
+    after_login("C: UIDL\nS: +OK\nS: 1 a\nS: 2 xtanstaafx\nS: 3\nS: .\n", |client| {
+        let mut given = Vec::new();
+        let listing = client.unique_ids::<Error>(|number, id| {
+            given.push((number, id.is_some()));
+            Ok(())
+        });
+        assert_eq!(listing.unwrap(), Listing::Taken);
+        assert_eq!(given, [(n(1), true), (n(2), false), (n(3), false)]);
+    });
+}
+
+#[test]
+fn a_listing_that_makes_no_sense_is_refused_with_its_line() {
+    for (command, line) in [("UIDL", "x a"), ("UIDL", "0 a"), ("LIST", "one 1"), ("LIST", "")] {
+        after_login(&format!("C: {command}\nS: +OK\nS: {line}\nS: .\n"), |client| {
+            let e = match command {
+                "UIDL" => client.unique_ids(|_, _| Ok::<(), Error>(())).unwrap_err(),
+                _ => client.sizes(|_, _| ()).unwrap_err(),
+            };
+            assert!(e.to_string().contains("is malformed"), "{e}");
+            assert_eq!(code(&e), 76);
+        });
+    }
+}
+
+#[test]
+fn the_error_of_whoever_takes_a_listing_ends_it() {
+    after_login("C: UIDL\nS: +OK\nS: 1 a\nS: 2 b\nS: .\n", |client| {
+        let stopped = client.unique_ids(|_, _| Err(Error::Stopped)).unwrap_err();
+        assert!(matches!(stopped, Error::Stopped));
+    });
+}
+
+#[test]
+fn headers_are_asked_one_by_one_or_in_a_flight() {
+    let asked = |pipelining, transcript: &str| {
+        after_login(transcript, |client| {
+            client.set_pipelining(pipelining);
+            let (mut text, mut done) = (String::new(), Vec::new());
+            client
+                .headers(
+                    &[n(1), n(2), n(3)],
+                    |number, piece| text += &format!("{number}:{}", String::from_utf8_lossy(piece)),
+                    |number, given| done.push((number, given)),
+                )
+                .unwrap();
+            assert_eq!(done, [(n(1), true), (n(2), false), (n(3), true)]);
+            assert_eq!(text, "1:A: b\n\n3:C: d\n\n");
+        });
+    };
+    let [one, two, three] =
+        ["S: +OK\nS: A: b\nS: \nS: .\n", "S: -ERR gone\n", "S: +OK\nS: C: d\nS: \nS: .\n"];
+    asked(Pipelining::Off, &format!("C: TOP 1 0\n{one}C: TOP 2 0\n{two}C: TOP 3 0\n{three}"));
+    asked(Pipelining::On, &format!("C: TOP 1 0\nC: TOP 2 0\nC: TOP 3 0\n{one}{two}{three}"));
+}
+
+#[test]
+fn a_flight_is_answered_in_its_order() {
+    let transcript = "C: RETR 1\nC: UIDL 1\nC: LIST 1\nC: STAT\nC: TOP 2 0\n\
+                      S: +OK\nS: x\nS: .\nS: +OK 1 a\nS: -ERR\nS: +OK 1 3\nS: +OK\nS: .\n";
+    after_login(transcript, |client| {
+        client.set_pipelining(Pipelining::On);
+        client.retrieve(n(1)).unwrap();
+        client.unique_id_of(n(1)).unwrap();
+        client.list_one(n(1)).unwrap();
+        client.drop_listing().unwrap();
+        client.top(n(2)).unwrap();
+        assert!(client.has_window() && client.pipelines() && client.outstanding() == 5);
+        let expected = [
+            "RETR 1 +OK",
+            "1: x\n",
+            "RETR 1 ends after 3",
+            "UIDL 1 +OK",
+            "LIST 1 -ERR",
+            "STAT +OK",
+            "TOP 2 +OK",
+        ];
+        let answers = answers(client).unwrap();
+        assert_eq!(answers[..expected.len()], expected);
+        assert_eq!(answers.last().unwrap(), "TOP 2 ends after 0");
+    });
+}
+
+#[test]
+fn without_pipelining_there_is_one_command_at_a_time() {
+    after_login("C: RETR 1\nS: -ERR\n", |client| {
+        assert!(!client.pipelines() && client.has_window());
+        client.retrieve(n(1)).unwrap();
+        assert!(!client.has_window());
+        assert_eq!(answers(client).unwrap(), ["RETR 1 -ERR"]);
+        assert!(client.has_window() && client.is_low());
+    });
+}
+
+#[test]
+fn an_answer_too_many_is_never_taken_for_the_next_commands() {
+    after_login("C: RETR 1\nS: -ERR\nS: +OK\n", |client| {
+        client.retrieve(n(1)).unwrap();
+        answers(client).unwrap();
+        let e = client.retrieve(n(2)).and_then(|()| answers(client)).unwrap_err();
+        assert!(e.is_disorder() && !e.ends_session(), "{e}");
+        assert_eq!(code(&e), 76);
+    });
+}
+
+#[test]
+fn what_is_no_status_line_ends_the_session() {
+    for (line, disorder) in [("Subject: hello", true), ("", true)] {
+        after_login(&format!("C: RETR 1\nS: {line}\n"), |client| {
+            client.retrieve(n(1)).unwrap();
+            let e = answers(client).unwrap_err();
+            assert_eq!((e.is_disorder(), code(&e)), (disorder, 76), "{e}");
+            assert!(client.retrieve(n(2)).is_err(), "nothing is sent after it");
+        });
+    }
+}
+
+#[test]
+fn a_message_that_is_cut_is_no_message() {
+    for cut in ["S: +OK\nS: half of\n", "S: +OK\n", ""] {
+        after_login(&format!("C: RETR 1\n{cut}S: (closes)\n"), |client| {
+            client.retrieve(n(1)).unwrap();
+            let e = answers(client).unwrap_err();
+            assert!(e.is_closed() && e.ended() && e.ends_session() && !e.is_farewell(), "{e}");
+            assert_eq!(code(&e), 75);
+        });
+    }
+}
+
+#[test]
+fn a_farewell_is_the_servers_reason_to_close() {
+    after_login(
+        "C: RETR 1\nS: -ERR gone\nS: -ERR idle for too long, bye tanstaaf\nS: (closes)\n",
+        |client| {
+            client.retrieve(n(1)).unwrap();
+            answers(client).unwrap();
+            let farewell = match client.next(None, None) {
+                Ok(Next::Event) => match client.event() {
+                    Event::Farewell(reply) => client.farewell(reply.text),
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            };
+            assert!(farewell.is_farewell() && farewell.ends_session(), "{farewell}");
+            assert!(farewell.to_string().ends_with("\"idle for too long, bye ***\""), "{farewell}");
+            let doubted = farewell.doubted();
+            assert!(doubted.is_disorder() && !doubted.is_farewell(), "{doubted}");
+        },
+    );
+}
+
+#[test]
+fn a_silence_in_a_flight_is_told_from_a_silence_after_one_command() {
+    let quick = Setup { timeout: Duration::from_secs(1), ..USUAL };
+    for pipelined in [false, true] {
+        let commands = if pipelined { "C: RETR 1\nC: RETR 2\n" } else { "C: RETR 1\n" };
+        session(&format!("{LOGGED_IN}{commands}"), &quick, |client| {
+            client.set_pipelining(Pipelining::On);
+            client.retrieve(n(1)).unwrap();
+            if pipelined {
+                client.retrieve(n(2)).unwrap();
+            }
+            let e = answers(client).unwrap_err();
+            assert_eq!((e.forbids_pipelining(), e.ends_session()), (pipelined, !pipelined), "{e}");
+            assert_eq!(code(&e), 75);
+        });
+    }
+}
+
+#[test]
+fn a_message_that_needs_utf8_is_refused_for_that() {
+    let plain = "C: RETR 1\nS: -ERR [UTF8] not in this mode\n";
+    let reason = |transcript: &str, setup: &Setup<'_>| {
+        session(transcript, setup, |client| {
+            client.retrieve(n(1)).unwrap();
+            assert_eq!(client.next(None, None).unwrap(), Next::Event);
+            let Event::Reply { to: Sent::Retr(_), reply } = client.event() else { panic!() };
+            client.refusal(reply.text)
+        })
+    };
+    let reported = reason(&format!("{LOGGED_IN}{plain}"), &USUAL);
+    assert_eq!(reported, "it needs UTF8, which the server did not offer: [UTF8] not in this mode");
+    let offering = "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: UTF8\nS: .\n";
+    let login = "C: USER me\nS: +OK\nC: PASS tanstaaf\nS: +OK\nC: CAPA\nS: -ERR\n";
+    let reported = reason(&format!("{offering}{login}{plain}"), &USUAL);
+    assert_eq!(reported, "it needs UTF8, which was not used in this session: [UTF8] not in this mode");
+    let reported =
+        reason(&format!("{offering}C: UTF8\nS: +OK\n{login}{plain}"), &Setup { utf8: true, ..USUAL });
+    assert_eq!(reported, "the server refused it: [UTF8] not in this mode");
+}
+
+// ---- deleting and leaving ----
+
+#[test]
+fn only_a_message_that_is_delivered_and_recognised_in_this_session_is_deleted() {
+    after_login("C: DELE 1\nS: +OK\n", |client| {
+        let ours = client.session();
+        let delivered = |number: u32, entry| Delivered::attest(n(number), EntryId(entry));
+        let recognised = |session, number: u32, entry| Recognised::attest(session, n(number), entry);
+        for (delivered, recognised) in [
+            (delivered(1, 7), recognised(SessionId(ours.0 + 1), 1, None)),
+            (delivered(1, 7), recognised(ours, 2, None)),
+            (delivered(1, 7), recognised(ours, 1, Some(EntryId(8)))),
+        ] {
+            let e = client.delete(&delivered, &recognised).unwrap_err();
+            assert!(matches!(e, Error::NotRecognised { .. }), "{e}");
+            assert_eq!((code(&e), client.outstanding()), (70, 0));
+        }
+        client.delete(&delivered(1, 7), &recognised(ours, 1, Some(EntryId(7)))).unwrap();
+        assert_eq!(answers(client).unwrap(), ["DELE 1 +OK"]);
+    });
+}
+
+/// Logs in and does something that ends the session.
+fn ended<T>(transcript: &str, work: impl FnOnce(Client<Transaction>) -> T) -> T {
+    let server = Server::new(&[&format!("{LOGGED_IN}{transcript}")]);
+    let outcome = work(log_in(server.port, &USUAL).unwrap());
+    assert_eq!(server.rest(), [""; 0]);
+    outcome
+}
+
+#[test]
+fn deletions_count_only_where_quit_was_answered() {
+    for (answer, farewell) in [
+        ("S: +OK bye\n", Farewell::Confirmed),
+        (
+            "S: -ERR some messages were not deleted\n",
+            Farewell::Refused("some messages were not deleted".to_owned()),
+        ),
+        ("S: (closes)\n", Farewell::Unanswered),
+        ("S: 250 ok\n", Farewell::Unanswered),
+    ] {
+        let outcome = ended(&format!("C: QUIT\n{answer}"), Client::quit);
+        assert_eq!(outcome.unwrap(), farewell, "{answer}");
+    }
+}
+
+#[test]
+fn nothing_is_awaited_where_nothing_was_deleted() {
+    ended("C: QUIT\n", |client| client.quit_without_answer().unwrap());
+    // A session that is hung up says nothing: the server then deletes nothing.
+    ended("", Client::hang_up);
+}
+
+#[test]
+fn quit_shows_whether_the_answers_before_it_were_in_step() {
+    let outcome = |answer: &str| {
+        let server = Server::new(&[&format!("{LOGGED_IN}C: QUIT\n{answer}")]);
+        let mut client = log_in(server.port, &USUAL).unwrap();
+        let outcome = client.quit_in_step();
+        client.hang_up();
+        server.rest();
+        outcome
+    };
+    assert!(outcome("S: +OK\nS: (closes)\n").is_ok());
+    assert!(outcome("S: +OK\nS: +OK\nS: (closes)\n").is_err(), "an answer too many");
+    assert!(outcome("S: -ERR\nS: (closes)\n").unwrap_err().is_farewell());
+    assert!(outcome("S: (closes)\n").unwrap_err().is_closed());
+}
+
+#[test]
+fn a_farewell_ends_the_session_only_if_nothing_follows_it() {
+    for (transcript, ends) in
+        [("S: (closes)\n", true), ("S: -ERR bye\nS: (closes)\n", true), ("S: +OK\nS: (closes)\n", false)]
+    {
+        after_login(&format!("C: RETR 1\nS: -ERR\n{transcript}"), |client| {
+            client.retrieve(n(1)).unwrap();
+            answers(client).unwrap();
+            assert_eq!(client.ends_here(), ends, "{transcript}");
+        });
+    }
+}

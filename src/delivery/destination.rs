@@ -1,0 +1,194 @@
+//! The door to the destinations: what every sort of them can do, and where each is made from its setting or its name in
+//! the ledger.  Outside of this room nothing knows which sorts there are.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::maildir::MaildirDestination;
+use super::mbox::{MboxDestination, Neighbours};
+use super::pipe::PipeDestination;
+use super::stdout::StdoutDestination;
+use super::{Error, Inlet, Outlet, Settler, Unsettled, mbox};
+use crate::access::{self, Owner};
+use crate::account::{Deliver, SyncMode};
+use crate::proof::{DestinationKind, DestinationName, Intent};
+use crate::stop::Stop;
+use crate::types::Time;
+
+/// A place that messages go to.
+pub trait Destination {
+    /// What the ledger calls it.  It must stay the same over runs: what a message lacks is known by it.
+    fn name(&self) -> DestinationName;
+
+    /// What it is called in sentences: "mbox /var/mail/me".
+    fn described(&self) -> String;
+
+    /// Whether the ledger's `name` means it.
+    fn is_called(&self, name: &DestinationName) -> bool {
+        self.name() == *name
+    }
+
+    /// Its turn when a batch is handed out.
+    fn order(&self) -> Order;
+
+    /// Whether it takes messages one by one, each as soon as it has arrived: then a run doesn't collect batches.
+    fn hands_over(&self) -> bool {
+        false
+    }
+
+    /// Whether what it took is perhaps not on the disk yet, so that a `sync` must follow before a message is deleted.
+    fn leaves_unsynced(&self) -> bool {
+        false
+    }
+
+    /// Whether mail may go there: root must not follow other users' links, nor leave files with them that they can't
+    /// read.  See [`access::check_destination`].
+    ///
+    /// # Errors
+    /// When it may not.
+    fn allowed(&self) -> Result<(), access::Error> {
+        Ok(())
+    }
+
+    /// Whether it is there and fit, without waiting; changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Later`], [`Error::Unfit`], [`Error::Disk`].
+    fn check(&self) -> Result<(), Error>;
+
+    /// Opens it for a run, and makes what may be made.  What a former run left open there has been recovered before.
+    ///
+    /// # Errors
+    /// As [`Destination::check`].
+    fn open(&self, opening: Opening<'_>) -> Result<Opened, Error>;
+
+    /// Settles what a run that died has left there.  No network, and no setting but the rights to act with.
+    ///
+    /// # Errors
+    /// [`Error::Later`] when it is out of reach: nothing is concluded.  [`Error::Disk`], or what the settler reports.
+    fn recover(
+        &self,
+        unsettled: &Unsettled,
+        settler: &mut dyn Settler,
+        now: Time,
+    ) -> Result<Recovered, Error>;
+}
+
+/// The order in which destinations get a batch, which is also the order of the locks that their outlets take.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// A directory, by its path: no lock.
+    Directory(PathBuf),
+    /// A file that is locked, by where it really is: the same for every account, so that no two committers hold one and
+    /// wait for the other's.
+    LockedFile(PathBuf),
+    /// A program: late, because what it does cannot be taken back.
+    Program,
+    /// Standard output.
+    Output,
+}
+
+/// What all destinations of a mailbox may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// As whom they are written, when root delivers for a user.
+    pub owner: Option<&'a Owner>,
+    /// Ends every wait.
+    pub stop: &'a Stop,
+    /// The directory of all ledgers.
+    pub state_root: &'a Path,
+    /// The directory of this mailbox's ledger.
+    pub state: &'a Path,
+    /// Where programs are looked for: the environment's `PATH`.
+    pub search: Option<&'a OsStr>,
+    /// Whether standard output is a regular file.
+    pub stdout_is_regular_file: bool,
+}
+
+/// What a destination needs for a run, besides its [`Surroundings`].
+pub struct Opening<'a> {
+    /// The account's name.
+    pub account: &'a str,
+    /// The server's host.
+    pub server: &'a str,
+    /// This machine's name.
+    pub host: &'a str,
+    /// How data are brought to the disk.
+    pub sync: SyncMode,
+    /// The ledger's random id.
+    pub ledger: &'a str,
+    /// Whether this ledger has ever delivered there: then it must be there, and isn't made.
+    pub delivered: bool,
+    /// The ledger's open intents, of all destinations: what they name isn't cleaned away.
+    pub intents: Vec<Intent>,
+    /// Settles what other ledgers have left at an mbox.
+    pub neighbours: Box<dyn Neighbours>,
+    /// Is told what the user should know and what is no error.
+    pub warn: Box<dyn FnMut(String) + Send>,
+    /// The clock, for the time of delivery.
+    pub clock: fn() -> Time,
+}
+
+impl std::fmt::Debug for Opening<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opening").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// A destination ready to take messages.
+pub struct Opened {
+    /// For the network thread.
+    pub inlet: Box<dyn Inlet>,
+    /// For the committer thread.
+    pub outlet: Box<dyn Outlet>,
+    /// Device and inode by which recovery knows it again, where it has such: for the ledger's table of destinations.
+    pub inode: Option<(u64, u64)>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("inode", &self.inode).finish_non_exhaustive()
+    }
+}
+
+/// What recovery came to at one destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// How many had been delivered before the crash, or were published now.
+    pub delivered: usize,
+    /// How many come again.
+    pub again: usize,
+}
+
+/// Removes what destinations have left in the state directory and no open intent names.  Called with the ledger's lock
+/// held: at a run's start after recovery, and at its end after the ledger's last sync.
+///
+/// # Errors
+/// [`Error::Disk`].
+pub fn clean_up(around: Surroundings<'_>, ledger: &str, intents: &[Intent]) -> Result<(), Error> {
+    mbox::clean_up(around.state_root, around.state, ledger, intents)
+}
+
+/// The destination of a setting.
+#[must_use]
+pub fn destination<'a>(deliver: &Deliver, around: Surroundings<'a>) -> Box<dyn Destination + 'a> {
+    match deliver {
+        Deliver::Maildir(path) => Box::new(MaildirDestination::new(path.clone(), around)),
+        Deliver::Mbox(path) => Box::new(MboxDestination::new(path.clone(), around)),
+        Deliver::Pipe(pipe) => Box::new(PipeDestination::new(pipe.clone(), around)),
+        Deliver::Stdout => Box::new(StdoutDestination::new(around)),
+    }
+}
+
+/// The destination that a ledger's line names, whatever today's configuration is: to be looked at and recovered.
+#[must_use]
+pub fn named<'a>(name: &DestinationName, around: Surroundings<'a>) -> Box<dyn Destination + 'a> {
+    let path = || PathBuf::from(OsStr::from_bytes(&name.address));
+    match name.kind {
+        DestinationKind::Maildir => Box::new(MaildirDestination::new(path(), around)),
+        DestinationKind::Mbox => Box::new(MboxDestination::new(path(), around)),
+        DestinationKind::Pipe => Box::new(PipeDestination::named(&name.address, around)),
+        DestinationKind::Stdout => Box::new(StdoutDestination::new(around)),
+    }
+}

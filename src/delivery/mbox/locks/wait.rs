@@ -1,0 +1,43 @@
+//! Waiting for locks: how long, how often a look is taken, and what ends it.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::stop::Stop;
+
+/// So long a busy mbox is waited for, in all.
+pub(in crate::delivery::mbox) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waiting for locks: until when, and what may end it.
+#[derive(Debug)]
+pub(in crate::delivery::mbox) struct Wait<'a> {
+    stop: &'a Stop,
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl<'a> Wait<'a> {
+    pub(in crate::delivery::mbox) fn new(stop: &'a Stop, patience: Duration) -> Self {
+        let deadline = Instant::now() + patience;
+        Self { stop, deadline, pause: Duration::from_millis(10) }
+    }
+
+    /// What is left; `None` when the time is up, or a signal has come.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        (!left.is_zero() && !self.stop.raised()).then_some(left)
+    }
+
+    /// Sleeps a little, each time longer; `false` when the time is up, or a signal has come.
+    pub(in crate::delivery::mbox) fn pause(&mut self) -> bool {
+        let Some(left) = self.left() else { return false };
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(Duration::from_millis(500));
+        let timeout = Timespec::try_from(pause).ok();
+        let descriptor = self.stop.descriptor();
+        // Interrupted or not: the caller looks again.
+        let _ = rustix::event::poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], timeout.as_ref());
+        !self.stop.raised()
+    }
+}

@@ -1,0 +1,192 @@
+//! Batches that are appended, or taken back.
+
+use super::*;
+
+#[test]
+fn batches_are_appended() {
+    let home = Home::new();
+    let mut outlet = home.outlet();
+    assert_eq!(home.deliver(&mut outlet, &TEXTS).unwrap().published, [1, 2, 3]);
+    assert_eq!(home.read(), entries().concat());
+    assert_eq!(home.mbox().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(home.names("mail"), ["mbox"]);
+    assert_eq!(home.names("state/ledger").len(), 1, "until the ledger is synced the spool stays");
+    home.deliver(&mut outlet, &TEXTS[..1]).unwrap();
+    assert_eq!(home.read(), entries().concat() + &entries()[0]);
+    assert_eq!(home.names("state/ledger").len(), 1, "the first batch's spool is gone");
+    assert_eq!(home.names("state/mbox-open").len(), 1);
+    assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap(), []);
+    clean_up(&home.root(), &home.state(), "aa", &[]).unwrap();
+    assert!(home.names("state/ledger").is_empty() && home.names("state/mbox-open").is_empty());
+    assert_eq!(*home.warnings.lock().unwrap(), [""; 0]);
+}
+
+#[test]
+fn what_was_abandoned_leaves_nothing() {
+    let home = Home::new();
+    let mut inlet = MboxInlet::new(home.state(), || Time(0));
+    let large = vec![b'x'; 300_000];
+    let mut waiting = Vec::new();
+    for (text, whole) in
+        [(TEXTS[0], true), (&large, false), (&large, true), (TEXTS[1], false), (TEXTS[2], true)]
+    {
+        let mut intake = inlet.open().unwrap();
+        intake.write(text).unwrap();
+        if whole {
+            waiting.push(intake.finish(&facts(text, "", "")).unwrap());
+        } else {
+            intake.abandon();
+        }
+    }
+    let Place::Mbox { spool, .. } = &waiting[0].place else { panic!() };
+    let octets: u64 = waiting.iter().map(|waiting| waiting.octets).sum();
+    assert_eq!(spool.file.metadata().unwrap().len(), 64 + octets);
+    let stored = fs::read(&spool.path).unwrap();
+    assert!(stored.ends_with(entries()[2].as_bytes()));
+    for waiting in &waiting {
+        let Place::Mbox { spool_offset, .. } = waiting.place else { panic!() };
+        let entry = &stored[spool_offset as usize..][..waiting.octets as usize];
+        assert_eq!(crate::message::Digest::of(entry), waiting.digest);
+    }
+}
+
+/// M4
+#[test]
+fn entries_are_separated() {
+    for (before, lead) in [
+        ("", ""),
+        ("From x\nA: b\n\nbody\n\n", ""),
+        ("From x\nA: b\n\nbody\n\n\n", ""),
+        ("From x\nA: b\n\nbody\n", "\n"),
+        ("From x\nA: b\n\nbody", "\n\n"),
+        ("From ", "\n\n"),
+    ] {
+        let home = Home::new();
+        fs::write(home.mbox(), before).unwrap();
+        home.deliver(&mut home.outlet(), &TEXTS[..1]).unwrap();
+        assert_eq!(home.read(), format!("{before}{lead}{}", entries()[0]));
+    }
+}
+
+#[test]
+fn new_mail_stays_new_to_its_readers() {
+    let home = Home::new();
+    fs::write(home.mbox(), "From x\n\n").unwrap();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+    let file = File::options().write(true).open(home.mbox()).unwrap();
+    file.set_times(fs::FileTimes::new().set_accessed(old)).unwrap();
+    home.deliver(&mut home.outlet(), &TEXTS).unwrap();
+    let status = home.mbox().metadata().unwrap();
+    assert!(status.atime() == 1000 && status.mtime() > 1000);
+}
+
+/// M8
+#[test]
+fn what_is_no_mbox_is_refused() {
+    let refused = |home: &Home| {
+        let error = home.deliver(&mut home.outlet(), &TEXTS).unwrap_err();
+        assert!(error.exit_code() == ExitCode::CannotCreate && error.hint().is_some(), "{error:?}");
+        let error = check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::CannotCreate);
+    };
+    for text in ["root:x:0:0\n", "from x\n", "\nFrom x\n", "Fro", "From"] {
+        let home = Home::new();
+        fs::write(home.mbox(), text).unwrap();
+        refused(&home);
+        assert_eq!(home.read(), text);
+        assert_eq!(home.names("mail"), ["mbox"]);
+    }
+    let home = Home::new();
+    fs::create_dir(home.mbox()).unwrap();
+    refused(&home);
+    let home = Home::new();
+    fs::remove_dir(home.mbox().parent().unwrap()).unwrap();
+    refused(&home);
+    let home = Home::new();
+    for text in [None, Some(""), Some("From x\n")] {
+        if let Some(text) = text {
+            fs::write(home.mbox(), text).unwrap();
+        }
+        check(&home.mbox(), None, &Stop::new().unwrap(), Duration::ZERO).unwrap();
+    }
+}
+
+/// M5
+#[test]
+fn a_failed_append_is_taken_back() {
+    let home = Home::new();
+    let before = "From x\nA: b\n\nbody";
+    fs::write(home.mbox(), before).unwrap();
+    let large = b"0123456789abcde\n".repeat(100_000);
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&[TEXTS[0], &large])).unwrap();
+    // The spool breaks off when much has been appended already.
+    let Place::Mbox { spool, .. } = &staged[0].piece().place else { panic!() };
+    spool.file.set_len(1_000_000).unwrap();
+    let mut told = Told::default();
+    assert!(matches!(outlet.publish(noted(staged), &mut told), Err(Error::Disk(_))));
+    assert_eq!(home.read(), before);
+    assert!(told.published.is_empty() && told.failed.is_empty());
+    assert_eq!(home.names("mail"), ["mbox"], "unlocked");
+    assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap(), []);
+}
+
+#[test]
+fn a_replaced_mbox_gets_nothing_and_the_old_one_loses_it() {
+    let home = Home::new();
+    fs::write(home.mbox(), "From x\n\n").unwrap();
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    let old = home.mbox().with_file_name("old");
+    fs::rename(home.mbox(), &old).unwrap();
+    fs::write(home.mbox(), "From y\n\n").unwrap();
+    let outcome = outlet.publish(noted(staged), &mut Told::default());
+    assert!(matches!(outcome, Err(Error::Later { .. })), "{outcome:?}");
+    assert_eq!(
+        (home.read().as_str(), fs::read_to_string(old).unwrap().as_str()),
+        ("From y\n\n", "From x\n\n")
+    );
+}
+
+/// The last look: while the disk was at work, another program has put its own file there.
+#[test]
+fn an_mbox_that_is_replaced_during_the_sync_has_not_got_the_mail() {
+    let home = Home::new();
+    let mut outlet = home.outlet();
+    let noted = noted(outlet.stage(home.pieces(&TEXTS)).unwrap());
+    let replace = |_: &File, path: &Path| {
+        fs::write(path.with_extension("new"), "From other\n\n").unwrap();
+        #[expect(clippy::disallowed_methods, reason = "as other programs do")]
+        fs::rename(path.with_extension("new"), path).unwrap();
+        Ok(())
+    };
+    let mut append = outlet.append.take().unwrap();
+    let outcome = append.publish(&noted, &replace);
+    assert!(outcome.is_err_and(|e| e.is_out_of_reach()));
+    assert_eq!(home.read(), "From other\n\n");
+}
+
+#[test]
+fn what_others_wrote_without_locks_is_never_cut() {
+    let home = Home::new();
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    fs::write(home.mbox(), "From x\n\n").unwrap();
+    assert!(matches!(outlet.publish(noted(staged), &mut Told::default()), Err(Error::Later { .. })));
+    assert_eq!(home.read(), "From x\n\n");
+    let found = neighbours(&home.root(), &home.mbox(), "bb").unwrap();
+    assert_eq!(found.len(), 1, "what was left there is for recovery to find out");
+}
+
+#[test]
+fn what_is_withdrawn_leaves_nothing() {
+    let home = Home::new();
+    fs::write(home.mbox(), "From x\n\n").unwrap();
+    let mut outlet = home.outlet();
+    let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
+    assert_eq!(home.names("mail"), ["mbox", "mbox.lock"]);
+    assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap().len(), 1);
+    outlet.withdraw(staged.into_iter().map(|staged| staged.withdraw()).collect());
+    assert_eq!((home.read().as_str(), home.names("mail")), ("From x\n\n", vec!["mbox".to_owned()]));
+    assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap(), []);
+}

@@ -1,0 +1,65 @@
+//! What another ledger has left at the same mbox.
+
+use super::*;
+
+#[test]
+fn what_another_ledger_left_is_settled_first() {
+    let home = Home::new();
+    let other = home.root().join("other");
+    fs::create_dir(&other).unwrap();
+    let open = || {
+        let path = home.mbox().parent().unwrap().canonicalize().unwrap().join("mbox");
+        super::super::Marker::new(&home.root(), "bb", &other, &path).open().unwrap();
+    };
+    open();
+    assert!(matches!(home.deliver(&mut home.outlet(), &TEXTS), Err(Error::Later { .. })));
+    assert_eq!(home.names("mail"), ["mbox"], "unlocked while the other is waited for");
+    home.deliver(&mut home.outlet_with(Box::new(Answer(true))), &TEXTS).unwrap();
+    assert_eq!(home.read(), entries().concat());
+}
+
+/// Wherever an append broke off: what is whole is delivered, what isn't is cut off and comes again.
+/// Whatever a neighbour's leavings are, they are neither looked at without end nor at full speed.
+#[test]
+fn a_neighbour_that_stays_open_is_not_asked_at_full_speed() {
+    for answer in [|| Ok(true), || Ok(false), || Err(Error::later("the mbox is locked", "wait"))] {
+        let (home, asked) = (Home::new(), Arc::default());
+        let other = home.root().join("other");
+        fs::create_dir(&other).unwrap();
+        super::super::Marker::new(&home.root(), "bb", &other, &home.mbox()).open().unwrap();
+        let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), answer)));
+        assert!(matches!(home.deliver(&mut outlet, &TEXTS), Err(Error::Later { .. })));
+        let asked = *asked.lock().unwrap();
+        // 10, 20, 40 ms: more don't fit.
+        assert!((1..=5).contains(&asked), "{asked}");
+        assert_eq!(fs::read(home.mbox()).unwrap(), b"");
+    }
+}
+
+/// A neighbour's damaged ledger does not stop others.
+#[test]
+fn a_neighbour_that_cannot_be_settled_is_passed_over() {
+    let (home, asked) = (Home::new(), Arc::default());
+    let other = home.root().join("other");
+    fs::create_dir(&other).unwrap();
+    super::super::Marker::new(&home.root(), "bb", &other, &home.mbox()).open().unwrap();
+    let damaged = || Err(broken_ledger());
+    let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), damaged)));
+    for _ in 0..2 {
+        home.deliver(&mut outlet, &TEXTS).unwrap();
+    }
+    assert_eq!(home.read(), entries().concat().repeat(2));
+    assert_eq!((*asked.lock().unwrap(), home.warnings.lock().unwrap().len()), (1, 1));
+    assert_eq!(neighbours(&home.root(), &home.mbox(), "aa").unwrap().len(), 1, "for its own run");
+}
+
+/// Its ledger was moved away, and another one begun in its place: nobody has intents there.
+#[test]
+fn what_a_ledger_left_that_was_moved_away_is_forgotten() {
+    let (home, asked) = (Home::new(), Arc::default());
+    super::super::Marker::new(&home.root(), "bb", &home.state(), &home.mbox()).open().unwrap();
+    let mut outlet = home.outlet_with(Box::new(Counted(Arc::clone(&asked), || Ok(false))));
+    home.deliver(&mut outlet, &TEXTS).unwrap();
+    assert_eq!(*asked.lock().unwrap(), 0);
+    assert_eq!(home.names("state/mbox-open").len(), 1, "only ours");
+}

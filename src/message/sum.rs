@@ -1,0 +1,64 @@
+//! Whether what is about to be stored is what came: a count and a checksum of both, compared before a message counts as
+//! staged.  It finds mistakes of ours, such as an octet lost between two buffers; what messages are known by later is
+//! their [`Digest`](super::Digest).
+
+use xxhash_rust::xxh3::Xxh3;
+
+/// Counts octets and sums them up, in pieces of any size.
+// XXH3: 0.7 instructions an octet where a second BLAKE3 takes 2.5, and a tenth of the time of a bulk download with it.
+#[derive(Clone, Default)]
+pub struct Summing {
+    octets: u64,
+    hash: Xxh3,
+}
+
+impl std::fmt::Debug for Summing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Summing").field("octets", &self.octets).finish_non_exhaustive()
+    }
+}
+
+impl Summing {
+    /// More octets.
+    pub fn update(&mut self, octets: &[u8]) {
+        self.octets = self.octets.saturating_add(super::examiner::count(octets));
+        self.hash.update(octets);
+    }
+
+    /// What they come to.
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        Sum { octets: self.octets, hash: self.hash.digest128() }
+    }
+}
+
+/// Number and checksum of octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    octets: u64,
+    hash: u128,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Summing;
+
+    #[test]
+    fn a_sum_is_of_these_octets_in_this_order() {
+        let text: Vec<u8> = (0..=250_u8).cycle().take(100_000).collect();
+        let sum = |pieces: &[&[u8]]| {
+            let mut summing = Summing::default();
+            pieces.iter().for_each(|piece| summing.update(piece));
+            summing.sum()
+        };
+        let whole = sum(&[&text]);
+        for size in [1, 7, 255, 256, 257, 65_536] {
+            assert_eq!(sum(&text.chunks(size).collect::<Vec<_>>()), whole, "{size}");
+        }
+        let (a, b) = text.split_at(40_000);
+        for other in [&[a][..], &[b, a], &[a, b, b"\n"], &[a, a, b], &[]] {
+            assert_ne!(sum(other), whole);
+        }
+        assert_ne!(sum(&[b"a\n\n"]), sum(&[b"a\n"]));
+    }
+}
