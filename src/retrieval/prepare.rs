@@ -17,7 +17,7 @@ use crate::ledger::{self, Ledger};
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
-use crate::report::{Action, Event, Summary};
+use crate::report::{Action, Cause, Event, Summary};
 use crate::types::{MessageNumber, Octets, Time};
 
 /// With a full listing, `LIST` is asked so often at least: a unique-id used again shows by its size.
@@ -431,7 +431,9 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             },
             Who::Nameless => None,
         };
-        run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
+        let (number, octets) = (listed.number, listed.octets);
+        let why = Cause { word: why.word(), text: why.text() };
+        run.report(&Event::Intended { number, unique_id, octets, action, why });
     }
     client.quit_without_answer()?;
     Ok(())
