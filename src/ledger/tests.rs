@@ -19,7 +19,7 @@ use crate::proof::{
     Published, Staged,
 };
 use crate::stop::Stop;
-use crate::types::{MessageNumber, Octets, Time, UniqueId};
+use crate::types::{MessageNumber, Octets, Time, UniqueId, Wait};
 
 const NOW: Time = Time(1_700_000_000);
 const DAY: i64 = 86_400;
@@ -29,7 +29,7 @@ fn mailbox() -> Mailbox {
 }
 
 fn open_at(directory: &Path, now: Time) -> Result<Ledger, Error> {
-    let lock = Lock::acquire(directory, None, &Stop::new().unwrap())?;
+    let lock = Lock::acquire(directory, Wait::NO, &Stop::new().unwrap())?;
     Ledger::open(directory, &mailbox(), lock, now)
 }
 
