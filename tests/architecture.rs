@@ -38,7 +38,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("delivery", &["access", "account", "clock", "durable", "message", "place", "proof", "stop"]),
     // Decides, and does nothing.
     ("plan", &["account", "ledger", "proof"]),
-    ("report", &["plan"]),
+    ("report", &[]),
     // Ties them together.
     (
         "retrieval",
