@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::durable::{self, Step};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 
 use super::Error;
@@ -89,7 +89,7 @@ mod tests {
 
     use super::super::Error;
     use super::Lock;
-    use crate::stop::Stop;
+    use crate::signals::Stop;
 
     #[test]
     fn one_at_a_time() {

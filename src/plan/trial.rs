@@ -15,7 +15,7 @@ use crate::place::{Place, Spooled};
 use crate::proof::{
     Arrival, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece, Published, Staged,
 };
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
 pub(crate) const NOW: Time = Time(1_700_000_000);

@@ -18,7 +18,7 @@ use crate::credentials::fingerprint;
 use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text;
 
 /// What was asked for on the command line.

@@ -21,7 +21,7 @@ use crate::report::plain::{Level, Plain, Printer};
 use crate::report::progress::Progress;
 use crate::retrieval::jobs::{Connections, retrieve_all};
 use crate::retrieval::{Context, Options};
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// Retrieves, and gives the exit code of all accounts together.  Does not come back if a signal ended the run.
 ///

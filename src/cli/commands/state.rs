@@ -15,7 +15,7 @@ use crate::exit::ExitCode;
 use crate::problem::Problem as _;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::retrieval::{Context, Offer, release};
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// Asks, gives up, and gives the exit code: 75 when something stays unfinished.
 ///
