@@ -22,7 +22,7 @@ use crate::report::json::Json;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::progress::Progress;
 use crate::retrieval::Context;
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// Which configuration is read.
 #[derive(Debug, Clone, Args)]

@@ -84,7 +84,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "start",
     "state",
     "status",
-    "stop",
+    "signals",
     "sync",
     "test",
     "version",

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::durable::{self, Step};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::{Time, Wait};
 
 use super::error::Error;
@@ -82,7 +82,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::{Error, Lock};
-    use crate::stop::Stop;
+    use crate::signals::Stop;
     use crate::types::Wait;
 
     #[test]

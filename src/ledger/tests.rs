@@ -28,7 +28,7 @@ use crate::proof::{
     Arrival, ArrivalId, BegunId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key,
     Noted, Piece, Published, Staged,
 };
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId, UniqueIdBuf, Wait};
 
 const NOW: Time = Time(1_700_000_000);

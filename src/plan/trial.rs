@@ -16,7 +16,7 @@ use crate::proof::{
     Arrival, ArrivalId, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece,
     Published, Staged,
 };
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId, Wait};
 
 pub(crate) const NOW: Time = Time(1_700_000_000);

@@ -19,7 +19,7 @@ use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationKind, DestinationName, DestinationRecord, IntentId};
 use crate::report::{Event, Summary};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text;
 use crate::types::Wait;
 

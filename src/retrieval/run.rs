@@ -17,7 +17,7 @@ use crate::credentials::fingerprint;
 use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text;
 use crate::types::{Time, Wait};
 
