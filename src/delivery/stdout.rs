@@ -2,7 +2,7 @@
 //!
 //! What went into a pipe was only printed: nobody knows what became of it.  What went into a regular file is synced, and
 //! counts as delivered.  Which of the two it is, is the caller's to ask ([`is_regular_file`]).  A terminal gets no control
-//! characters: what a stranger has written could do anything with it.
+//! characters: a message from a stranger could do anything with it.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Seek as _};
@@ -28,7 +28,7 @@ use crate::proof::{DestinationKind, DestinationName, Noted, Piece, Published, St
 use crate::text;
 use crate::types::Time;
 
-/// Copied at once.
+/// Octets that are copied at a time.
 const CHUNK: usize = 128 * 1024;
 
 /// Accounts that run side by side share the one stream: a batch is written in one go.
@@ -65,7 +65,7 @@ pub struct StdoutInlet {
 }
 
 impl StdoutInlet {
-    /// Spools large messages into `state`, the ledger's directory; `clock` says when a message is delivered.
+    /// Spools large messages into `state`, the ledger's directory; `clock` gives the time of delivery.
     #[must_use]
     pub fn new(state: PathBuf, clock: fn() -> Time) -> Self {
         Self { state, clock }
@@ -287,7 +287,7 @@ impl Destination for StdoutDestination<'_> {
         })
     }
 
-    /// What was in hand may have been printed: it comes again.
+    /// What was being printed may have been printed: it comes again.
     fn recover(&self, unsettled: &Unsettled, settler: &mut dyn Settler, _: Time) -> Result<Recovered, Error> {
         pipe::recover(unsettled, settler)
     }

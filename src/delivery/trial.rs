@@ -1,4 +1,4 @@
-//! What the destinations' tests share: messages to deliver, and a ledger that only remembers what it was told.
+//! What the destinations' tests share: messages to deliver, and a ledger that only remembers what was reported to it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -57,7 +57,7 @@ pub(super) fn noted(staged: Vec<Staged>) -> Vec<Noted> {
     staged.into_iter().map(Noted::attest).collect()
 }
 
-/// What a ledger was told.
+/// What was reported to a ledger.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The numbers of the messages published.
@@ -69,7 +69,7 @@ pub(super) struct Told {
     pub(super) dropped: Vec<u32>,
     /// How many outcomes were known at each sync.
     pub(super) syncs: Vec<usize>,
-    /// When so many outcomes have been told, the ledger breaks.
+    /// When this many outcomes have been reported, the ledger breaks.
     pub(super) breaks_after: Option<usize>,
 }
 

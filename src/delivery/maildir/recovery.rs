@@ -24,7 +24,7 @@ const TMP_IS_SAFE: i64 = 24 * 60 * 60;
 ///
 /// # Errors
 /// [`Error::Later`] when the Maildir isn't there, or is another one: nothing is concluded.  [`Error::Disk`], or what the
-/// settler says: what wasn't settled is settled at the next run.
+/// settler reports: what wasn't settled is settled at the next run.
 pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> Result<Recovered, Error> {
     let open: Vec<Open<'_>> = unsettled.intents.iter().filter_map(Open::of).collect();
     if open.is_empty() {
@@ -39,7 +39,7 @@ pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> R
     let found = folders.find(open.iter().map(|open| open.name))?;
     let mut sorted = Sorted::default();
     if !same {
-        // Restored, moved, or on a file system that numbers its files anew: the names are what tells.
+        // Restored, moved, or on a file system that renumbers its files: the names decide.
         if !knows_one(&folders, &open, &found)? {
             return Err(another(&folders));
         }
@@ -77,7 +77,7 @@ impl<'a> Open<'a> {
 }
 
 /// Whether the directory has the inode that was recorded.  The device isn't compared: btrfs, NFS and device mapper number
-/// theirs anew when the machine starts.
+/// theirs again when the machine starts.
 fn has_inode(folders: &Folders, recorded: Option<(u64, u64)>) -> Result<bool, Error> {
     match folders.inode() {
         Ok((_, inode)) => Ok(recorded.is_some_and(|(_, recorded)| recorded == inode)),
@@ -227,7 +227,7 @@ impl Sorted<'_> {
     }
 }
 
-/// Removes from `tmp/` the files of this ledger that no line of it names, and tells how many.  Call it under the
+/// Removes from `tmp/` the files of this ledger that no line of it names, and returns how many.  Call it under the
 /// mailbox's lock only: another run's messages that are just arriving look the same.
 ///
 /// # Errors
@@ -276,7 +276,7 @@ mod tests {
     const MESSAGE: &[u8] = b"Subject: x\n\nbody\n";
     const NOW: i64 = 1_700_000_000;
 
-    /// What a ledger was told, in order; and what it saw of the Maildir then.
+    /// What was reported to a ledger, in order; and what it saw of the Maildir then.
     #[derive(Default)]
     struct Told {
         steps: Vec<String>,

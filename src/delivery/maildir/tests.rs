@@ -168,7 +168,7 @@ fn a_failed_sync_withdraws_the_batch() {
     assert!(home.list("tmp").is_empty());
 }
 
-/// A descriptor that is older than the batch's first write is told of every write that fails.
+/// A descriptor that is older than the batch's first write sees every write that fails.
 #[test]
 fn a_batch_has_one_descriptor() {
     let mut home = Home::new(SyncMode::Each);
@@ -193,7 +193,8 @@ fn a_rename_that_seems_to_fail_is_settled_by_looking() {
     let noted = home.staged(6);
     let names: Vec<String> = noted.iter().map(|noted| name(noted.piece())).collect();
     let at = |directory: &str, name: &str| home.path.join(directory).join(name);
-    // Carried out already, and seen by a reader; answered twice; taken by somebody; and one that is as it should be.
+    // Carried out already, and seen by a reader; answered twice; taken by another program; and one that is as it should
+    // be.
     fs::rename(at("tmp", &names[0]), at("new", &names[0])).unwrap();
     fs::rename(at("tmp", &names[1]), at("cur", &format!("{}:2,RS", names[1]))).unwrap();
     fs::rename(at("tmp", &names[2]), at("cur", &names[2])).unwrap();

@@ -155,7 +155,7 @@ impl Neighbours for Answer {
     }
 }
 
-/// One that says this, and counts how often it was asked.
+/// One that answers this, and counts how often it was asked.
 struct Counted(Arc<Mutex<u32>>, fn() -> Result<bool, Error>);
 
 impl Neighbours for Counted {

@@ -3,7 +3,7 @@
 //! It gets a message only after that has arrived whole; if a line that drops handed it half a message, it would see a
 //! normal end of input and store that.  Delivery to a program is at-least-once by nature: if we die while it runs, nobody knows whether it
 //! took the message, and it gets it again.  So the outcome is written as soon as it's known, and synced while the next
-//! one runs: only the messages in hand (one, or as many as run at once) are ever handed over twice.
+//! one runs: only the messages being handed over (one, or as many as run at once) can be handed over twice.
 //!
 //! A stop signal doesn't reach the programs, which have process groups of their own: what has arrived whole is still
 //! handed over.
@@ -78,7 +78,7 @@ fn not_found(program: &str) -> String {
     format!("{} was not found, or cannot be executed", text::printable(program.as_bytes()))
 }
 
-/// Settles what was in hand when a run died: nobody knows whether it was taken, so it comes again.
+/// Settles what was being handed over when a run was killed: it isn't known whether it was taken, so it comes again.
 ///
 /// # Errors
 /// When the ledger cannot be written or synced.
@@ -145,7 +145,7 @@ impl Intake for PipeIntake {
 pub struct Settings {
     /// The program.
     pub command: PipeCommand,
-    /// Stopped after that.
+    /// The program is stopped after this time.
     pub time_limit: Duration,
     /// So many at once.
     pub parallel: u16,
