@@ -17,7 +17,7 @@ use clap::{
 use crate::config::Flags;
 use crate::config::settings::{self, Flag, Heading, Key, MOST_CONNECTIONS, Preset};
 
-/// What was said on the command line.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "popfetch",
@@ -236,7 +236,7 @@ fn argument(key: &'static Key, flag: Flag) -> Arg {
         "DIRECTORY" => clap::ValueHint::DirPath,
         "COMMAND" => clap::ValueHint::CommandString,
         "HOST" => clap::ValueHint::Hostname,
-        // No files: shells offer those where nothing is said.
+        // No files: shells offer those by default.
         _ => clap::ValueHint::Other,
     })
 }

@@ -56,15 +56,15 @@ fn command(arguments: &Arguments, environment: &Environment, printer: &Arc<Print
         Ok(Err(error)) => {
             let config = error.downcast_ref::<ConfigError>();
             printer.complain(&format!("{error:#}"), config.and_then(Problem::hint).as_deref());
-            // What isn't about the configuration is about the system: no descriptor, no signal handler to be had.
+            // What isn't about the configuration is about the system: no descriptor or no signal handler available.
             config.map_or(exit::ExitCode::LocalIo, Problem::exit_code)
         }
-        // The panic hook has told it.
+        // The panic hook has printed it.
         Err(_) => exit::ExitCode::Bug,
     }
 }
 
-/// Prints the help or the version; or says what could not be understood.
+/// Prints the help or the version, or what could not be understood.
 fn answer_to(answer: &clap::Error, environment: &Environment) -> exit::ExitCode {
     let text = answer.render();
     if answer.use_stderr() {

@@ -100,7 +100,7 @@ pub struct Configuration {
     pub connections: usize,
     /// How many of them at one server.
     pub connections_per_server: usize,
-    /// What is allowed but unwise: one line each, to be told to the user.
+    /// What is allowed but unwise: one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
 
@@ -185,8 +185,8 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, Con
     Loaded::read(path, environment)?.configuration(&[], &Flags::default())
 }
 
-/// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by whoever reads
-/// it.  A regular file is another matter: it is synced.
+/// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by the program
+/// that reads it.  A regular file is another matter: it is synced.
 ///
 /// # Errors
 /// A usage error.

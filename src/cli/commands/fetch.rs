@@ -85,7 +85,7 @@ fn retention(arguments: &Arguments) -> Option<Retention> {
     }
 }
 
-/// Whether a person has asked for just these accounts.
+/// Whether the user asked for just these accounts.
 fn names_account(arguments: &Arguments) -> bool {
     !arguments.accounts.is_empty() || arguments.settings.name_server()
 }
@@ -123,7 +123,7 @@ fn reporter(
     if is_watched { Arc::new(Progress::new(plain, &names)) } else { Arc::new(plain) }
 }
 
-/// Whether somebody else writes to the terminal while bars would be there: messages, or questions for passwords.
+/// Whether something else writes to the terminal while bars would be there: messages, or questions for passwords.
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
     let asks = |account: &Account| {

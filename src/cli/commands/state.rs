@@ -1,4 +1,4 @@
-//! `popfetch state release ACCOUNT`: gives up unfinished deliveries, having said what may come twice by that.
+//! `popfetch state release ACCOUNT`: gives up unfinished deliveries, after showing what may be delivered twice.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub(in crate::cli) fn release_account(
 }
 
 fn agrees() -> bool {
-    // Nobody is there to be told that this fails.
+    // There is nowhere to report that this failed.
     let _ = write!(io::stderr(), "give it up? [y/N] ");
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
