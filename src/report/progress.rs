@@ -303,7 +303,7 @@ mod tests {
         // Both bars are taken away before, and drawn again after.
         assert!(before.ends_with("<up><clear><down><clear><up>"), "{before:?}");
         assert!(after.contains("work  connecting") && after.contains("home  connecting"), "{after:?}");
-        // Who isn't known has lines, but no bar.
+        // An unknown account has lines, but no bar.
         progress.report("other", &Event::Finished(Summary::default()));
         assert!(sink.text().contains("other: nothing new"));
     }
