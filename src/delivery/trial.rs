@@ -59,7 +59,7 @@ pub(super) fn noted(staged: Vec<Staged>) -> Vec<Noted> {
 
 /// What was reported to a ledger.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Recorded {
     /// The numbers of the messages published.
     pub(super) published: Vec<u32>,
     /// Those that were not taken.
@@ -73,7 +73,7 @@ pub(super) struct Told {
     pub(super) breaks_after: Option<usize>,
 }
 
-impl Told {
+impl Recorded {
     fn outcome(&self) -> Result<(), Error> {
         match self.breaks_after {
             Some(limit) if self.published.len() + self.failed.len() >= limit => Err(broken_ledger()),
@@ -82,7 +82,7 @@ impl Told {
     }
 }
 
-impl Recorder for Told {
+impl Recorder for Recorded {
     fn published(&mut self, piece: Published) -> Result<(), Error> {
         self.published.push(piece.piece().message.number.get());
         self.outcome()
@@ -97,7 +97,7 @@ impl Recorder for Told {
     }
 }
 
-impl Settler for Told {
+impl Settler for Recorded {
     fn delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
         self.delivered.extend(intents.iter().map(|id| id.0));
         self.delivered.sort_unstable();
