@@ -1,7 +1,7 @@
 //! Accounts as POP URLs (RFC 2384; docs/protocol.md §6), into the same table as the file's.
 //!
 //! By hand and not by a crate for URLs: `user;AUTH=` has a meaning here, a password must not reach an error, and errors
-//! say what a POP URL looks like.
+//! show what a POP URL looks like.
 
 use super::error::{ConfigError, Mistake, Place, quoted};
 use super::flags::Flags;

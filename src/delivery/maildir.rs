@@ -398,7 +398,7 @@ fn closed(mut piece: Piece) -> Piece {
     piece
 }
 
-/// Whether a rename failed in a way that the directories can explain: a file server that answers a repeated request says
+/// Whether a rename failed in a way that the directories can explain: a file server that answers a repeated request reports
 /// that the old name is gone, or the new one there, when the first request was carried out.
 fn is_settled_by_looking(error: &durable::Error) -> bool {
     matches!(error.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)

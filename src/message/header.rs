@@ -132,7 +132,7 @@ impl Fields {
         }
     }
 
-    /// What it all says.
+    /// The result.
     pub(super) fn read(self) -> Summary {
         let identity = [&self.message_id, &self.date, &self.from]
             .map(|value| words(value.as_deref().unwrap_or_default()));
@@ -253,7 +253,7 @@ mod tests {
         ));
         assert_eq!(found.sender, "first@example.com");
         assert_eq!(found.recipient, "alias@example.org");
-        // The topmost one is empty: it isn't for the others to say more.
+        // The topmost one is empty: the others don't count.
         assert_eq!(facts("Return-Path: <>\nReturn-Path: <a@b>\n\n").sender, "");
     }
 

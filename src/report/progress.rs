@@ -187,7 +187,7 @@ mod tests {
     use crate::report::{Event, Reporter as _, Summary};
     use crate::types::Octets;
 
-    /// A terminal of so many columns that notes what is written, with the cursor's movements in brackets.
+    /// A terminal of this width that records what is written, with the cursor's movements in brackets.
     #[derive(Clone)]
     struct Screen(Sink, u16);
 

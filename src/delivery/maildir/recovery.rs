@@ -491,7 +491,7 @@ mod tests {
         for piece in &pieces {
             fs::remove_dir(at("tmp", &name(piece))).unwrap();
         }
-        // One was published, and read; one waits; one is torn; one isn't here, and nobody can say that it ever was.
+        // One was published, and read; one waits; one is torn; one isn't here, and nothing shows that it ever was.
         fs::write(at("cur", &format!("{}:2,S", name(&pieces[0]))), MESSAGE).unwrap();
         fs::write(at("tmp", &name(&pieces[1])), MESSAGE).unwrap();
         fs::write(at("tmp", &name(&pieces[2])), "Subject").unwrap();

@@ -1,5 +1,5 @@
 //! A program that takes a message on standard input: run in a process group of its own, within a time limit, with what
-//! it says kept for the report.  No thread is needed: exits and output are waited for together.
+//! it prints kept for the report.  No thread is needed: exits and output are waited for together.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _};

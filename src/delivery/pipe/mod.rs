@@ -246,10 +246,10 @@ impl Outlet for PipeOutlet {
         // A missing program is missing for the whole batch.
         let mut missing: Option<Failure> = None;
         // Once the ledger can't be written nothing more is handed over; what runs is still waited for.
-        let mut trouble: Option<Error> = None;
+        let mut failed: Option<Error> = None;
         let mut unsynced = false;
         loop {
-            while trouble.is_none() && running.len() < usize::from(self.settings.parallel.max(1)) {
+            while failed.is_none() && running.len() < usize::from(self.settings.parallel.max(1)) {
                 let Some(noted) = queue.next() else { break };
                 let started = match &missing {
                     Some(failure) => Err(failure.clone()),
@@ -261,13 +261,13 @@ impl Outlet for PipeOutlet {
                         if failure.exit == ExitCode::Configuration {
                             missing = Some(failure.clone());
                         }
-                        trouble = recorder.failed(noted, failure).err();
+                        failed = recorder.failed(noted, failure).err();
                     }
                 }
             }
             // While they run: what is known must be on disk before the next but one is handed over.
             if std::mem::take(&mut unsynced) && !running.is_empty() {
-                trouble = trouble.or(recorder.sync().err());
+                failed = failed.or(recorder.sync().err());
             }
             let mut children: Vec<&mut Child> = running.iter_mut().map(|(_, child)| child).collect();
             let waited = wait_for_one(&mut children)
@@ -278,10 +278,10 @@ impl Outlet for PipeOutlet {
                 None => recorder.published(Published::attest(noted)),
                 Some(failure) => recorder.failed(noted, failure),
             };
-            trouble = trouble.or(recorded.err());
+            failed = failed.or(recorded.err());
             unsynced = true;
         }
-        trouble.map_or(Ok(()), Err)
+        failed.map_or(Ok(()), Err)
     }
 
     fn withdraw(&mut self, _: Vec<Piece>) {}
