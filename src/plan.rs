@@ -244,6 +244,8 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server said that it had deleted it: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
+        // The user's word is all that is known of it.
+        _ if entry.unidentified => Decision::Leave(Why::Seen),
         // No comparison can succeed.
         _ if entry.varies => Decision::Leave(Why::Known),
         _ if listed_times > u32::from(entry.copies) => Decision::Compare(Why::Duplicate),

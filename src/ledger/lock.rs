@@ -13,7 +13,7 @@ use crate::durable::{self, Step};
 use crate::stop::Stop;
 use crate::types::Time;
 
-use super::Error;
+use super::error::Error;
 
 /// The lock file's name in the mailbox's directory.
 const FILE: &str = "lock";
@@ -87,8 +87,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::time::Duration;
 
-    use super::super::Error;
-    use super::Lock;
+    use super::{Error, Lock};
     use crate::stop::Stop;
 
     #[test]

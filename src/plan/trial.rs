@@ -13,7 +13,8 @@ use crate::ledger::{Ledger, Match};
 use crate::message::{Digest, Digests, Facts};
 use crate::place::{Place, Spooled};
 use crate::proof::{
-    Arrival, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece, Published, Staged,
+    Arrival, ArrivalId, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece,
+    Published, Staged,
 };
 use crate::stop::Stop;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
@@ -52,6 +53,7 @@ impl World {
 
     fn noted(&mut self, key: Key, content: &str, set: &[DestinationId]) -> Vec<Noted> {
         let message = Arc::new(Arrival {
+            id: ArrivalId::next(),
             number: number(1),
             key,
             listed: Some(Octets(self.size)),

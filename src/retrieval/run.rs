@@ -20,6 +20,7 @@ use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
 use crate::stop::Stop;
 use crate::text;
+use crate::types::Time;
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +66,8 @@ pub(super) struct Run<'a> {
     pub(super) account: &'a Account,
     pub(super) options: &'a Options,
     pub(super) context: &'a Context<'a>,
+    /// When it began: all that it decides goes by this time.
+    pub(super) now: Time,
     /// Whether any destination hands messages over one by one: it then starts with the first.
     pub(super) hands_over: bool,
     fingerprint: OnceLock<String>,
@@ -73,11 +76,16 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(account: &'a Account, options: &'a Options, context: &'a Context<'a>) -> Self {
+    pub(super) fn new(
+        account: &'a Account,
+        options: &'a Options,
+        context: &'a Context<'a>,
+        now: Time,
+    ) -> Self {
         let directory = ledger::directory(&context.state, &account.mailbox());
         let hands_over = Configured::of(account, context, &directory).hand_over();
         let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
-        Self { account, options, context, hands_over, fingerprint, logged_in }
+        Self { account, options, context, now, hands_over, fingerprint, logged_in }
     }
 
     /// What tells the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock held: the key
@@ -128,6 +136,7 @@ impl<'a> Run<'a> {
             host: &self.context.host_name,
             version: env!("CARGO_PKG_VERSION"),
             account: &self.account.name,
+            // When it comes, which in a long run is much later.
             time: clock::now(),
         })
     }
