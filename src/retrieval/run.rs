@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use super::destinations::Configured;
 use crate::account::{Account, Retention};
@@ -18,9 +17,9 @@ use crate::credentials::fingerprint;
 use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text;
-use crate::types::Time;
+use crate::types::{Time, Wait};
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +31,7 @@ pub struct Options {
     /// `--dry-run`: shows, and changes nothing.
     pub dry_run: bool,
     /// `--wait[=DURATION]`: waits for another popfetch to leave the mailbox; without a duration, for as long as it takes.
-    pub wait: Option<Option<Duration>>,
+    pub wait: Wait,
     /// A person is there (the account was named, or there is a terminal): a pause after a refused login doesn't hold.
     pub insist: bool,
 }

@@ -36,7 +36,7 @@ use crate::durable::{self, Step, read_up_to};
 use crate::message::Digest;
 use crate::place::{NotedPlace, Place};
 use crate::proof::{Intent, IntentId, Piece};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 
 /// Octets that are read at a time.

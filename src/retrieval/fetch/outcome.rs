@@ -169,7 +169,6 @@ impl Fetch<'_> {
                 self.state.pipeline.settled(room);
                 self.state.tally.delivered = self.state.tally.delivered.saturating_add(1);
                 self.state.tally.octets = self.state.tally.octets.saturating_add(octets);
-                self.run.report(&report::Event::Delivered { messages: 1 });
                 self.may_delete(listed, Some(octets), proof);
             }
             Outcome::Same(proof) => self.may_delete(listed, None, proof),
