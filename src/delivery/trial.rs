@@ -1,4 +1,4 @@
-//! What the destinations' tests share: messages to deliver, and a ledger that only remembers what it was told.
+//! What the destinations' tests share: messages to deliver, and a ledger that only remembers what was reported to it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -58,9 +58,9 @@ pub(super) fn noted(staged: Vec<Staged>) -> Vec<Noted> {
     staged.into_iter().map(Noted::attest).collect()
 }
 
-/// What a ledger was told.
+/// What was reported to a ledger.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Recorded {
     /// The numbers of the messages published.
     pub(super) published: Vec<u32>,
     /// Those that were not taken.
@@ -70,11 +70,11 @@ pub(super) struct Told {
     pub(super) dropped: Vec<u32>,
     /// How many outcomes were known at each sync.
     pub(super) syncs: Vec<usize>,
-    /// When so many outcomes have been told, the ledger breaks.
+    /// When this many outcomes have been reported, the ledger breaks.
     pub(super) breaks_after: Option<usize>,
 }
 
-impl Told {
+impl Recorded {
     fn outcome(&self) -> Result<(), Error> {
         match self.breaks_after {
             Some(limit) if self.published.len() + self.failed.len() >= limit => Err(broken_ledger()),
@@ -83,7 +83,7 @@ impl Told {
     }
 }
 
-impl Recorder for Told {
+impl Recorder for Recorded {
     fn published(&mut self, piece: Published) -> Result<(), Error> {
         self.published.push(piece.piece().message.number.get());
         self.outcome()
@@ -98,7 +98,7 @@ impl Recorder for Told {
     }
 }
 
-impl Settler for Told {
+impl Settler for Recorded {
     fn delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
         self.delivered.extend(intents.iter().map(|id| id.0));
         self.delivered.sort_unstable();

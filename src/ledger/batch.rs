@@ -1,5 +1,5 @@
-//! A batch's way through the ledger: staged pieces in, noted pieces out, then what became of each.  Whoever changes the
-//! order of the steps here should first read `docs/design.md` §4.
+//! A batch's way through the ledger: staged pieces in, noted pieces out, then what became of each.  Before changing the
+//! order of the steps here, read `docs/design.md` §4.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

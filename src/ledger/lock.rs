@@ -41,9 +41,9 @@ impl Lock {
         loop {
             let (file, _) = durable::open_or_create(&path, 0o600)?;
             match file.try_lock() {
-                // Somebody who cleaned up may have taken the file's name away meanwhile.
+                // Another process may have removed the file's name meanwhile.
                 Ok(()) if has_its_name(&file, &path) => {
-                    // For those who find it held: since when.  It may be unknown.
+                    // For processes that find it held: since when.  It may be unknown.
                     let _ = file.set_modified(clock::now().to_system());
                     return Ok(Self { _file: Arc::new(file) });
                 }

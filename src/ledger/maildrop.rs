@@ -1,5 +1,5 @@
-//! What is said of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
-//! are deleted, and which of them a listing held.
+//! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that
+//! they are deleted, and which of them a listing held.
 
 use crate::proof::{EntryId, Key};
 use crate::types::{Octets, Time};

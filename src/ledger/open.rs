@@ -44,12 +44,12 @@ pub struct Ledger {
     pub(super) lock: Option<Lock>,
     /// The clock as last read.
     pub(super) clock: Time,
-    /// Whether ages can be told by it.
+    /// Whether ages can be computed from it.
     pub(super) trusted: bool,
     pub(super) arrivals: Arrivals,
     /// What is recorded changes this run's view of it, and no file.
     pub(super) pretends: bool,
-    /// Whether something that matters was said since the last sync.
+    /// Whether something that matters was recorded since the last sync.
     pub(super) unsynced: bool,
     /// Whether the end of the file is bad.
     pub(super) torn: bool,
@@ -61,8 +61,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens (or creates) the ledger in `directory`, replays it, cuts a torn tail off, and writes it anew when the last run
-    /// did not end in order.  `lock` proves that no other process has it; `now` is the clock.
+    /// Opens (or creates) the ledger in `directory`, replays it, cuts a torn tail off, and rewrites it when the last
+    /// run did not end in order.  `lock` proves that no other process has it; `now` is the clock.
     ///
     /// # Errors
     /// [`Error::Damaged`]: damage before the last group, or another mailbox's ledger; [`Error::Missing`]; [`Error::Disk`].
@@ -168,7 +168,7 @@ impl Ledger {
         self.directory.join(FILE)
     }
 
-    /// What a person should hear: a torn tail that was dropped, a ledger begun anew.
+    /// What the user should know: a torn tail that was dropped, a ledger started again.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -191,7 +191,7 @@ impl Ledger {
     /// same clock then, it is believed.
     #[must_use]
     pub fn trusted_now(&self) -> Option<Time> {
-        // Not `now()`: after a leap ahead that was put right, ages must not be counted by the leap.
+        // Not `now()`: after a leap ahead that was corrected, ages must not be counted by the leap.
         self.trusted.then_some(self.clock)
     }
 
@@ -212,7 +212,7 @@ impl Ledger {
         self.sync()
     }
 
-    /// Hands what was said to the system, so that it survives this process; a pipe's outcomes, one by one.
+    /// Hands what was recorded to the system, so that it survives this process; a pipe's outcomes, one by one.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -220,10 +220,10 @@ impl Ledger {
         self.journal.as_mut().map_or(Ok(()), Journal::flush)
     }
 
-    /// Brings the ledger to the disk, if anything that matters has been said since the last sync.
+    /// Brings the ledger to the disk, if anything that matters has been recorded since the last sync.
     ///
     /// # Errors
-    /// When that fails: the ledger is not to be used again in this run, and the next open writes it anew.
+    /// When that fails: the ledger is not to be used again in this run, and the next open rewrites it.
     pub fn sync(&mut self) -> Result<(), Error> {
         match &mut self.journal {
             Some(journal) if self.unsynced => journal.sync()?,
@@ -233,12 +233,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends the run in order: syncs what matters, says so, and compacts the ledger if most of it is history.  A run that ends
-    /// without this, by its death or by an error of the ledger's own, makes the next one write the ledger anew.  Returns how
-    /// much of the file is on disk by this run's doing, for [`Ledger::check_extent`]; `None` when nothing had to be.
+    /// Ends the run in order: syncs what matters, records that, and compacts the ledger if most of it is history.  A
+    /// run that ends without this, by its death or by an error of the ledger's own, makes the next one rewrite the
+    /// ledger.  Returns how much of the file is on disk by this run's doing, for [`Ledger::check_extent`]; `None` when
+    /// nothing had to be.
     ///
     /// # Errors
-    /// When the ledger cannot be written or synced.  That there is no room to compact it is none.
+    /// When the ledger cannot be written or synced.  Lack of room to compact it is not an error.
     pub fn close(mut self) -> Result<Option<Extent>, Error> {
         if self.lock.is_none() || self.journal.is_none() {
             return Ok(None);

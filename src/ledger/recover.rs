@@ -25,7 +25,7 @@ pub struct Unfinished {
     pub has: Vec<DestinationId>,
     /// Those of its set that lack it.
     pub lacks: Vec<DestinationId>,
-    /// Those of which it isn't known, for a run has died.
+    /// Those of which it isn't known, because a run was killed.
     pub staged: Vec<DestinationId>,
 }
 

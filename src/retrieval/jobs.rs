@@ -1,4 +1,4 @@
-//! Accounts side by side: so many at once, so many at one server, and never a failure of one in the way of another.
+//! Accounts in parallel: a limit for all, a limit for one server, and never a failure of one in the way of another.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -16,13 +16,14 @@ use crate::report::{Event, Summary, Trouble};
 /// How many sessions there may be at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Connections {
-    /// In all.
+    /// For all accounts together.
     pub total: NonZeroUsize,
     /// At one server (host and port).
     pub per_server: NonZeroUsize,
 }
 
-/// Retrieves every account's mail, and gives the exit code of all together: what needs a person outranks what passes.
+/// Retrieves every account's mail, and gives the exit code of all together: what needs the user outranks what is
+/// temporary.
 #[must_use]
 pub fn retrieve_all(
     accounts: &[Account],
@@ -145,7 +146,7 @@ const ENOUGH_DESCRIPTORS: u64 = 16_384;
 /// Kept for what belongs to no account: the standard streams, signals, the resolver, libraries.
 const KEPT_DESCRIPTORS: usize = 64;
 
-/// Raises the limit of open files as far as it may be, and says how many the accounts may have.
+/// Raises the limit of open files as far as it may be, and returns how many the accounts may have.
 fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     // None is no limit.
@@ -260,7 +261,7 @@ mod tests {
         }
     }
 
-    /// What may run at once does, and who can't have his server yet keeps nobody waiting at another one.
+    /// Starts what may run at once; an account that waits for its server does not block accounts of other servers.
     #[test]
     fn accounts_run_side_by_side() {
         let accounts: Vec<Account> =

@@ -108,7 +108,7 @@ impl Formatter {
     /// The message is whole: what was held back, a line end if the last line has none, and the empty line.
     ///
     /// # Errors
-    /// What the sink says; or that what was written isn't the message of which `facts` tells.
+    /// The sink's error; or that what was written isn't the message that `facts` describes.
     pub(crate) fn finish<S: Sink + ?Sized>(mut self, facts: &Facts, sink: &mut S) -> Result<(), Error> {
         if let Some(held) = self.held.take() {
             self.begin(&held, sink)?;
@@ -161,7 +161,7 @@ impl Formatter {
             self.read_back.left_out(line);
             return Ok(());
         }
-        // Some gateway has quoted it, and readers know it so on top of a header, but not quoted once more: they would take
+        // Some gateway has quoted it, and readers know it so on top of a header, but not quoted again: they would take
         // the header for text.  A From_ line on top, of which it could be the quotation, is left out.
         if line.strip_prefix(b">").is_some_and(is_from_line) && line.ends_with(b"\n") {
             self.read_back.verbatim(line);

@@ -67,7 +67,7 @@ pub(super) enum Whole {
         listed: Option<Octets>,
         same_as: Match,
     },
-    /// It isn't what its key says: what it is shows when all that is known has been compared.
+    /// It isn't what its key stands for: what it is shows when all that is known has been compared.
     Aside,
     /// The server's copies of this entry's message differ each time.
     Varies(EntryId),
@@ -169,7 +169,7 @@ impl Fetch<'_> {
             let number = job.number;
             return self
                 .run
-                .detail(|| format!("message {number} is the server's own book-keeping: left alone"));
+                .detail(|| format!("message {number} is the server's own internal data: left alone"));
         }
         let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
         if let Some(whole) = self.known(&job, &listed, &facts, verdict) {

@@ -57,7 +57,7 @@ impl Fetch<'_> {
             return;
         }
         if refused.job.failures > 0 && !refused.refusal.passing {
-            // It failed before, for what it did alone; and those that did so stand behind one another.
+            // It failed before, for what it did alone; and those that did so follow one another.
             return self.refused_alone(&refused);
         }
         self.state.refusals.push(refused);
@@ -136,7 +136,7 @@ impl Fetch<'_> {
     }
 
     pub(super) fn submit(&mut self, work: Work, messages: u64) {
-        // A committer that has given up says why when it's joined; what it didn't take stays on the server.
+        // A committer that has given up reports why when it's joined; what it didn't take stays on the server.
         if self.work.as_ref().is_some_and(|sender| sender.send(work).is_ok()) {
             self.state.committing = self.state.committing.saturating_add(messages);
         }
