@@ -38,7 +38,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("delivery", &["access", "account", "clock", "durable", "message", "place", "proof", "signals"]),
     // Decides, and does nothing.
     ("plan", &["account", "ledger", "proof"]),
-    ("report", &["plan"]),
+    ("report", &[]),
     // Ties them together.
     (
         "retrieval",
@@ -111,8 +111,8 @@ const OWNERS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
-    ("serde", &["protocol::sasl::oauth", "report::json"]),
-    ("serde_json", &["protocol::sasl::oauth", "report::json"]),
+    ("serde", &["ledger::memory", "protocol::sasl::oauth", "report::json"]),
+    ("serde_json", &["ledger::memory", "protocol::sasl::oauth", "report::json"]),
     ("sha1", &["protocol::sasl"]),
     ("sha2", &["connection::certificate", "protocol::sasl"]),
     ("signal-hook", &["signals"]),

@@ -177,14 +177,6 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
     Ok(configuration)
 }
 
-/// All accounts of a file.
-///
-/// # Errors
-/// Missing, unreadable, open to others; or the first mistake in it.  A file with one bad account is refused as a whole.
-pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, ConfigError> {
-    Loaded::read(path, environment)?.configuration(&[], &Flags::default())
-}
-
 /// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by whoever reads
 /// it.  A regular file is another matter: it is synced.
 ///
