@@ -1,5 +1,5 @@
 //! The proofs that a message must carry on its way: [`Staged`] (whole and synced where it waits) → [`Noted`] (the ledger
-//! says so, synced) → [`Published`] (its final name durable, or accepted by the MDA) → [`Delivered`] (in the ledger).
+//! records it, synced) → [`Published`] (its final name durable, or accepted by the MDA) → [`Delivered`] (in the ledger).
 //!
 //! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
 //! compile.  `DELE` needs two: a [`Delivered`] (we have it), and a [`Recognised`] (what stands under this number in this

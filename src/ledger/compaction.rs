@@ -1,4 +1,4 @@
-//! Writes a ledger anew, holding what is known and nothing of how it came about: a new file, synced, then renamed over
+//! Rewrites a ledger, so that it holds what is known and nothing of how it came about: a new file, synced, then renamed over
 //! the old one.  Whatever happens on the way, one of the two is there, whole.
 
 use std::borrow::Cow;
@@ -59,7 +59,7 @@ pub(super) struct Shape<'a> {
     pub(super) order: Option<&'a [EntryId]>,
 }
 
-/// Writes the ledger in `directory` anew from `index`, reading what that doesn't hold from `old`.
+/// Rewrites the ledger in `directory` from `index`, reading what that doesn't hold from `old`.
 ///
 /// # Errors
 /// [`Error::Disk`]: the old file is as it was, unless the last step failed, the sync of the directory, when it isn't
@@ -97,7 +97,7 @@ pub(super) fn rewrite(
         for id in before.iter().filter(stays) {
             out.entry(index, old, &mut window, *id)?;
         }
-        // What stands behind the last listing has come since.
+        // What follows the last listing has come since.
         if let Some(last) = index.listings.back() {
             out.put(listing(last))?;
         }
@@ -126,7 +126,7 @@ fn in_order(index: &Index, order: Option<&[EntryId]>) -> (Vec<EntryId>, Vec<Entr
     (before, recent)
 }
 
-/// Removes what a run has left that died while it wrote the ledger anew.
+/// Removes what a run has left that died while it rewrote the ledger.
 ///
 /// # Errors
 /// [`Error::Disk`].
@@ -163,7 +163,7 @@ fn replace(
     let octets = file.metadata().map_err(|e| durable::Error::new(Step::Read, &path, e))?.len();
     // The run that made the directories may have died before it synced their names.
     durable::sync_names(directory)?;
-    // Only now is it as good as the old one: who is killed before leaves a file that is written anew once more.  And
+    // Only now is it as good as the old one: a run that is killed before leaves a file that is rewritten again.  And
     // the new group makes rot in what was just synced an error, not the end of a last group, to be dropped.
     let mut lines = Vec::new();
     Fact::from(Group { number: 2, time, clock, count: 0 }).write(&mut lines);

@@ -44,12 +44,12 @@ pub struct Ledger {
     pub(super) lock: Option<Lock>,
     /// The clock as last read.
     pub(super) clock: Time,
-    /// Whether ages can be told by it.
+    /// Whether ages can be counted by it.
     pub(super) trusted: bool,
     pub(super) arrivals: Arrivals,
     /// What is recorded changes this run's view of it, and no file.
     pub(super) pretends: bool,
-    /// Whether something that matters was said since the last sync.
+    /// Whether something that matters was recorded since the last sync.
     pub(super) unsynced: bool,
     /// Whether the end of the file is bad.
     pub(super) torn: bool,
@@ -61,7 +61,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens (or creates) the ledger in `directory`, replays it, cuts a torn tail off, and writes it anew when the last run
+    /// Opens (or creates) the ledger in `directory`, replays it, cuts a torn tail off, and rewrites it when the last run
     /// did not end in order.  `lock` proves that no other process has it; `now` is the clock.
     ///
     /// # Errors
@@ -168,13 +168,13 @@ impl Ledger {
         self.directory.join(FILE)
     }
 
-    /// What a person should hear: a torn tail that was dropped, a ledger begun anew.
+    /// What the user should be told: a torn tail that was dropped, a ledger that was begun again.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Tells the time, in a run that lasts.
+    /// Sets the clock, in a run that lasts.
     pub fn tick(&mut self, now: Time) {
         self.trusted &= follows(now, self.clock);
         self.clock = now;
@@ -212,7 +212,7 @@ impl Ledger {
         self.sync()
     }
 
-    /// Hands what was said to the system, so that it survives this process; a pipe's outcomes, one by one.
+    /// Hands what was recorded to the system, so that it survives this process; a pipe's outcomes, one by one.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -220,10 +220,10 @@ impl Ledger {
         self.journal.as_mut().map_or(Ok(()), Journal::flush)
     }
 
-    /// Brings the ledger to the disk, if anything that matters has been said since the last sync.
+    /// Brings the ledger to the disk, if anything that matters has been recorded since the last sync.
     ///
     /// # Errors
-    /// When that fails: the ledger is not to be used again in this run, and the next open writes it anew.
+    /// When that fails: the ledger is not to be used again in this run, and the next open rewrites it.
     pub fn sync(&mut self) -> Result<(), Error> {
         match &mut self.journal {
             Some(journal) if self.unsynced => journal.sync()?,
@@ -233,8 +233,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends the run in order: syncs what matters, says so, and compacts the ledger if most of it is history.  A run that ends
-    /// without this, by its death or by an error of the ledger's own, makes the next one write the ledger anew.  Returns how
+    /// Ends the run in order: syncs what matters, writes `end`, and compacts the ledger if most of it is history.  A run that ends
+    /// without this, by its death or by an error of the ledger's own, makes the next one rewrite the ledger.  Returns how
     /// much of the file is on disk by this run's doing, for [`Ledger::check_extent`]; `None` when nothing had to be.
     ///
     /// # Errors

@@ -16,9 +16,9 @@ use proptest::prelude::*;
 
 use super::codec::{DigestsField, KeyField, Notes};
 use super::compaction::Shape;
-use super::entry::{Entry, EntryState};
+use super::entry::{Entry, EntryState, Record};
 use super::lines::{Fact, FirstLine, KnownEntry, PLAIN_VERSION, Title};
-use super::lock::Lock;
+use super::lock::{Lock, Wait};
 use super::{Error, Ledger, Match, Word};
 use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
@@ -39,7 +39,7 @@ fn mailbox() -> Mailbox {
 }
 
 fn open_at(directory: &Path, now: Time) -> Result<Ledger, Error> {
-    let lock = Lock::acquire(directory, None, &Stop::new().unwrap())?;
+    let lock = Lock::acquire(directory, Wait::No, &Stop::new().unwrap())?;
     Ledger::open(directory, &mailbox(), lock, now)
 }
 
