@@ -18,7 +18,7 @@ use super::codec::{DigestsField, KeyField, Notes};
 use super::compaction::Shape;
 use super::entry::{Entry, EntryState, Record};
 use super::lines::{Fact, FirstLine, KnownEntry, PLAIN_VERSION, Title};
-use super::lock::{Lock, Wait};
+use super::lock::Lock;
 use super::{Error, Ledger, Match, Word};
 use crate::account::Mailbox;
 use crate::message::{Digest, Digests};
@@ -28,8 +28,8 @@ use crate::proof::{
     Arrival, ArrivalId, BegunId, Delivered, DestinationId, DestinationKind, DestinationName, EntryId, Key,
     Noted, Piece, Published, Staged,
 };
-use crate::stop::Stop;
-use crate::types::{MessageNumber, Octets, Time, UniqueId, UniqueIdBuf};
+use crate::signals::Stop;
+use crate::types::{MessageNumber, Octets, Time, UniqueId, UniqueIdBuf, Wait};
 
 const NOW: Time = Time(1_700_000_000);
 const DAY: i64 = 86_400;
@@ -39,7 +39,7 @@ fn mailbox() -> Mailbox {
 }
 
 fn open_at(directory: &Path, now: Time) -> Result<Ledger, Error> {
-    let lock = Lock::acquire(directory, Wait::No, &Stop::new().unwrap())?;
+    let lock = Lock::acquire(directory, Wait::NO, &Stop::new().unwrap())?;
     Ledger::open(directory, &mailbox(), lock, now)
 }
 

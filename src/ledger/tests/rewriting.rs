@@ -169,7 +169,7 @@ fn ledgers_of_version_2_load_and_are_rewritten_without_loss() {
     );
     assert!(ledger.unfinished().is_empty() && ledger.warnings().is_empty());
     let before = picture(&ledger);
-    let lock = Lock::acquire(home.path(), Wait::No, &Stop::new().unwrap()).unwrap();
+    let lock = Lock::acquire(home.path(), Wait::NO, &Stop::new().unwrap()).unwrap();
     let ledger = Ledger::open(home.path(), &mailbox, lock, now).unwrap();
     assert_eq!(picture(&ledger), before);
     compact(&ledger);
