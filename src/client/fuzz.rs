@@ -10,7 +10,7 @@ use crate::connection::Connectors;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::session::{Event, Sent};
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::MessageNumber;
 
 /// What comes before the script: a greeting, and the answers to CAPA, USER and PASS.
@@ -43,7 +43,7 @@ fn played(script: &[u8], patience: Duration) -> Option<usize> {
     std::thread::scope(|scope| {
         scope.spawn(move || serve(&listener, script, patience));
         let ended = session(port);
-        // If it never came: the listener waits for somebody.
+        // If it never came: the listener waits for a connection.
         let _ = std::net::TcpStream::connect(("127.0.0.1", port));
         ended
     })

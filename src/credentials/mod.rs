@@ -1,4 +1,4 @@
-//! Passwords and tokens from where the configuration says: the configuration itself, a file, a program, netrc, a systemd
+//! Passwords and tokens from the source that the configuration names: the configuration itself, a file, a program, netrc, a systemd
 //! credential, or the user at the terminal.
 //!
 //! A secret walks one way: config → [`PasswordSource`] → here → [`Secret`] → the login's
@@ -22,7 +22,7 @@ use crate::access::{self, Owner};
 use crate::account::{Account, Auth, PasswordSource, one_line};
 use crate::config::{self, locate::Environment};
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text::printable;
 use error::quoted;
 
@@ -124,7 +124,7 @@ mod tests {
     use crate::config::{Request, for_run};
     use crate::problem::Problem as _;
     use crate::secret::Secret;
-    use crate::stop::Stop;
+    use crate::signals::Stop;
     use std::fs::{Permissions, remove_file, set_permissions, write};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};

@@ -4,12 +4,13 @@
 //! A message is cut in two where its first empty line begins.  The digest of the whole is the digest of the two parts'
 //! digests, so that the body's serves twice: with the header as stored, and with the header without what servers change.
 
+use std::convert::Infallible;
 use std::io::{self, Read};
 
 use blake3::Hasher;
-use memchr::memchr;
 
 use super::header::{Field, Fields};
+use super::header_lines::{HeaderLines, HeaderSink};
 use super::{Digest, Digests, Facts, Summing};
 
 /// Takes a message in text form, in pieces of any size, and finds its [`Facts`].
@@ -121,85 +122,52 @@ pub(super) fn count(octets: &[u8]) -> u64 {
 }
 
 /// The header as it streams by: the lines that count, hashed; the fields that matter, gathered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Header {
-    /// What has come of a line whose field isn't known yet; at most [`Field::LONGEST_NAME`] octets.
-    name: Vec<u8>,
-    /// Whether the field of the present line is known.
-    within: bool,
-    /// Whether that field is left out.
-    left_out: bool,
+    lines: HeaderLines,
+    found: Found,
+}
+
+#[derive(Debug, Default)]
+struct Found {
     filtered: Bulk,
     fields: Fields,
+}
+
+impl Default for Header {
+    fn default() -> Self {
+        Self { lines: HeaderLines::new(Field::LONGEST_NAME), found: Found::default() }
+    }
 }
 
 impl Header {
     /// Takes what belongs to the header; what remains begins with the empty line that ends it.
     fn take<'a>(&mut self, text: &'a [u8]) -> (&'a [u8], &'a [u8]) {
-        let mut rest = text;
-        while let Some((&octet, after)) = rest.split_first() {
-            if self.within {
-                let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-                let (line, after) = rest.split_at(end);
-                self.value(line);
-                self.within = !line.ends_with(b"\n");
-                rest = after;
-            } else if octet == b'\n' && self.name.is_empty() {
-                break;
-            } else {
-                self.name.push(octet);
-                self.within = self.decide(octet) && octet != b'\n';
-                rest = after;
-            }
-        }
+        let Ok(rest) = self.lines.take(text, &mut self.found);
         text.split_at(text.len() - rest.len())
     }
 
-    /// Whether the line has told its field with this octet, its last so far.
-    fn decide(&mut self, octet: u8) -> bool {
-        let name = std::mem::take(&mut self.name);
-        let field = match (name.first(), name.as_slice()) {
-            // A continuation line shares the fate of its field.
-            (Some(b' ' | b'\t'), _) => None,
-            (_, [name @ .., b':']) => Some(Field::named(name)),
-            (_, line) if octet == b'\n' || line.len() == Field::LONGEST_NAME => Some(Field::Other),
-            _ => {
-                self.name = name;
-                return false;
-            }
-        };
-        match field {
-            Some(field) => {
-                self.left_out = field.is_changeable();
-                self.fields.begin(field);
-                if !self.left_out {
-                    self.filtered.update(&name);
-                }
-            }
-            None => self.value(&name),
-        }
-        self.name = name;
-        self.name.clear();
-        true
-    }
-
-    fn value(&mut self, octets: &[u8]) {
-        // Where lines end in a bare CR, the whole message looks like one field: what follows the CR isn't its value, and
-        // always counts.
-        let counts = if self.left_out { memchr(b'\r', octets).unwrap_or(octets.len()) } else { 0 };
-        if let Some(counted @ [_, ..]) = octets.get(counts..) {
-            self.left_out = false;
-            self.filtered.update(counted);
-        }
-        self.fields.add(octets);
-    }
-
     fn finish(mut self) -> (Hasher, Fields) {
-        // A last line that told no field, and has no line end.
-        if !self.within && !self.name.is_empty() {
-            self.filtered.update(&self.name);
+        let Ok(()) = self.lines.finish(&mut self.found);
+        (self.found.filtered.finish(), self.found.fields)
+    }
+}
+
+impl HeaderSink for Found {
+    type Error = Infallible;
+
+    fn begins(&mut self, name: &[u8]) -> bool {
+        let field = Field::named(name);
+        self.fields.begin(field);
+        field.is_changeable()
+    }
+
+    fn octets(&mut self, octets: &[u8], value: usize, left_out: bool) -> Result<(), Infallible> {
+        if !left_out {
+            self.filtered.update(octets);
         }
-        (self.filtered.finish(), self.fields)
+        self.fields.add(octets.get(value..).unwrap_or_default());
+        Ok(())
     }
 }
 
@@ -426,7 +394,9 @@ mod tests {
                 examiner.update(&block);
             }
         }
-        for held in [&examiner.header.filtered.held, &examiner.stored_header.held, &examiner.header.name] {
+        for held in
+            [&examiner.header.found.filtered.held, &examiner.stored_header.held, examiner.header.lines.held()]
+        {
             assert!(held.capacity() <= 2 * Bulk::STRIDE);
         }
         let facts = examiner.finish();

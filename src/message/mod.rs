@@ -4,6 +4,7 @@
 pub mod date;
 mod examiner;
 mod header;
+pub(crate) mod header_lines;
 mod received;
 mod sum;
 
@@ -13,6 +14,11 @@ pub use sum::{Sum, Summing};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Whether servers and mail readers change a field of this name while a message lies in a mailbox.
+pub(crate) fn is_changed_by_servers(name: &[u8]) -> bool {
+    header::Field::named(name).is_changeable()
+}
 
 /// A BLAKE3 digest, cut to 144 bits: 24 characters of base64 (URL alphabet) in the ledger.  Two messages chosen by an
 /// attacker collide after 2^72 tries.
@@ -24,6 +30,9 @@ impl Digest {
     pub const OCTETS: usize = 18;
     /// Characters of a digest in text.
     pub const CHARACTERS: usize = 24;
+
+    /// Stands for the digest of what was never seen whole.  No message has it, but by a chance that doesn't happen.
+    pub const UNKNOWN: Self = Self([0; Self::OCTETS]);
 
     /// The digest of what the hasher was given.
     #[must_use]

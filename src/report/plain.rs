@@ -1,40 +1,39 @@
-//! Lines for people: one for each account where nobody watches, nothing but what needs a person with `--quiet`, all of
-//! it with `-v`.  And [`Printer`], which owns standard output and standard error: nothing else prints, so that no
+//! Lines for people: one for each account without a terminal, only what needs the user with `--quiet`, everything with `-v`.  And [`Printer`], which owns standard output and standard error: nothing else prints, so that no
 //! line is torn by another thread's line or by a bar.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::dry_run::Table;
+use super::dry_run::Plan;
 use super::reasons::{self, Reasons};
 use super::{Event, Postponed, Reporter, Summary};
 use crate::exit::ExitCode;
 use crate::text::{count, printable, shortened, size};
 use crate::types::{MessageNumber, Octets};
 
-/// Warnings about one account that are printed at most, unless details are wanted.
+/// At most this many warnings about one account are printed, unless details are wanted.
 const MOST_WARNINGS: u64 = 100;
-/// Characters of a warning or an error that are printed at most.
+/// At most this many characters of a warning or an error are printed.
 const LONGEST: usize = 4000;
 
 /// Both output streams.  Standard output is for what was asked for, standard error for how it went.
 pub struct Printer {
     streams: Mutex<Streams>,
     paint: Paint,
-    around: OnceLock<Around>,
+    around: Mutex<Option<Around>>,
 }
 
 struct Streams {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    // The first failure to write what was asked for.
+    // The first failure to write to standard output.
     failure: Option<io::Error>,
 }
 
-/// Takes whatever else is on the screen away while its argument runs.
-type Around = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+/// Clears the bars off the screen while its argument runs.
+type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 impl Printer {
     /// A printer on the streams of this process.  `color`: whether standard error gets colours.
@@ -47,14 +46,13 @@ impl Printer {
     #[must_use]
     pub fn onto(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, color: bool) -> Self {
         let streams = Mutex::new(Streams { out, err, failure: None });
-        Self { streams, paint: Paint(color), around: OnceLock::new() }
+        Self { streams, paint: Paint(color), around: Mutex::new(None) }
     }
 
-    /// Has each printing done inside `around`, which clears the screen before and restores it after.  Only the first
-    /// one is taken.
+    /// Prints inside `around` from now on, which clears the screen before and restores it after; no longer inside an
+    /// earlier one, whose screen is over.
     pub(super) fn surround(&self, around: Around) {
-        // There is one set of bars in a run; a second caller would be a mistake without harm.
-        let _ = self.around.set(around);
+        *self.around.lock().unwrap_or_else(PoisonError::into_inner) = Some(around);
     }
 
     /// Writes whole lines to standard output.
@@ -66,14 +64,14 @@ impl Printer {
         });
     }
 
-    /// Writes whole lines to standard error.  That this fails can be told to nobody.
+    /// Writes whole lines to standard error.  A failure is ignored: there is nowhere to report it.
     pub fn err(&self, text: &str) {
         self.print(|streams| {
             let _ = streams.err.write_all(text.as_bytes());
         });
     }
 
-    /// Says what went wrong, and then what to do.
+    /// Prints what went wrong, and then what to do.
     pub fn complain(&self, what: &str, hint: Option<&str>) {
         let mut text = format!("{} {what}\n", self.paint.error("popfetch:"));
         if let Some(hint) = hint {
@@ -82,12 +80,12 @@ impl Printer {
         self.err(&text);
     }
 
-    /// Says what a person should know.
+    /// Prints what the user should know.
     pub fn warn(&self, what: &str) {
         self.err(&format!("{} {what}\n", self.paint.warning("popfetch:")));
     }
 
-    /// What became of what was asked for: a reader who has had enough is no error, a full disk is.
+    /// Whether standard output could be written: a closed pipe is not an error, a full disk is.
     #[must_use]
     pub fn outcome(&self) -> ExitCode {
         let failure = self.lock().failure.take();
@@ -102,14 +100,16 @@ impl Printer {
 
     fn print(&self, write: impl Fn(&mut Streams)) {
         let mut locked = || write(&mut self.lock());
-        match self.around.get() {
+        // Not called with the lock held: what it draws may print.
+        let around = self.around.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match around {
             Some(around) => around(&mut locked),
             None => locked(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Streams> {
-        // A panic while it is held leaves whole values only.
+        // A panic while it is held leaves only whole values.
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,7 +120,7 @@ impl fmt::Debug for Printer {
     }
 }
 
-/// Colours, or none.  They only repeat what the words say.
+/// Colours, or none.  They only repeat what the words mean.
 #[derive(Debug, Clone, Copy)]
 struct Paint(bool);
 
@@ -143,10 +143,10 @@ impl Paint {
     }
 }
 
-/// How much is told.
+/// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// What needs a person (`--quiet`).
+    /// Only what needs the user (`--quiet`).
     Quiet,
     /// A line for each account, warnings, failures.
     Normal,
@@ -156,19 +156,19 @@ pub enum Level {
     Dialogue,
 }
 
-/// Tells a run in lines.
+/// Renders a run as lines.
 #[derive(Debug)]
 pub struct Plain {
     printer: Arc<Printer>,
     level: Level,
-    // Of accounts, where there are several: the plan's lines then name theirs.
+    // Where there are several accounts, the plan's lines name theirs.
     column: Option<usize>,
     // None where another renderer prints plans.
-    tables: Option<Mutex<HashMap<String, Table>>>,
+    plans: Option<Mutex<HashMap<String, Plan>>>,
     held: Mutex<HashMap<String, Held>>,
 }
 
-/// What is held back of an account until it is done, to be told in a few lines whatever the number of messages.
+/// What is held back until an account is done, to be printed in a few lines whatever the number of messages.
 #[derive(Debug, Default)]
 struct Held {
     failed: Reasons,
@@ -180,7 +180,7 @@ struct Held {
 }
 
 impl Held {
-    /// What is to be said of it.
+    /// The lines about it.
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (reason, number) in self.failed.kept().iter().zip(&self.first_failed) {
@@ -211,7 +211,7 @@ impl Held {
 }
 
 impl Plain {
-    /// Tells the run of these accounts.
+    /// A renderer for the run of these accounts.
     #[must_use]
     pub fn new(printer: Arc<Printer>, level: Level, accounts: &[&str]) -> Self {
         let widest = accounts.iter().map(|account| name(account).chars().count()).max();
@@ -219,14 +219,14 @@ impl Plain {
             printer,
             level,
             column: widest.filter(|_| accounts.len() > 1),
-            tables: Some(Mutex::new(HashMap::new())),
+            plans: Some(Mutex::new(HashMap::new())),
             held: Mutex::new(HashMap::new()),
         }
     }
 
     /// The same, for standard error alone.
     pub(super) fn without_plans(self) -> Self {
-        Self { tables: None, ..self }
+        Self { plans: None, ..self }
     }
 
     /// Where it prints.
@@ -247,7 +247,7 @@ impl Plain {
         }
     }
 
-    /// Says what went wrong in an account, and what to do.
+    /// Prints what went wrong in an account, and what to do.
     fn complain(&self, account: &str, what: &str, hint: Option<&str>) {
         let what = format!("account \"{}\": {}", name(account), shortened(what, LONGEST));
         self.printer.complain(&what, hint);
@@ -259,14 +259,13 @@ impl Plain {
         }
     }
 
-    fn intended(&self, account: &str, change: impl FnOnce(&mut Table) -> Option<String>) {
-        let Some(tables) = &self.tables else { return };
-        let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = tables
-            .entry(account.to_owned())
-            .or_insert_with(|| Table::new(self.column.map(|width| format!("{:width$}", name(account)))));
-        let text = change(table);
-        // Printed while the tables are locked: another account's lines come before or after.
+    fn intended(&self, account: &str, change: impl FnOnce(&mut Plan) -> Option<String>) {
+        let Some(plans) = &self.plans else { return };
+        let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let prefix = || self.column.map_or_else(String::new, |width| format!("{:width$}  ", name(account)));
+        let plan = plans.entry(account.to_owned()).or_insert_with(|| Plan::new(prefix()));
+        let text = change(plan);
+        // Printed while the plans are locked: another account's lines come before or after.
         if let Some(text) = text {
             self.printer.out(&text);
         }
@@ -278,8 +277,8 @@ impl Plain {
         held.iter().flat_map(Held::lines).for_each(|line| self.warn(account, &line));
         if summary.dry_run {
             // A plan that was cut off has no sums: they would not be true.
-            self.intended(account, |table| {
-                Some(if trouble.is_none() { table.finish() } else { table.lines() })
+            self.intended(account, |plan| {
+                Some(if trouble.is_none() { plan.finish() } else { plan.lines() })
                     .filter(|text| !text.is_empty())
             });
         } else if self.level > Level::Quiet && (trouble.is_none() || anything(summary)) {
@@ -315,10 +314,10 @@ impl Reporter for Plain {
                 let octets = octets.map_or(String::new(), |octets| format!(" ({})", size(octets.0)));
                 self.detail(account, &format!("{}{octets} to retrieve", count(*messages, "message")));
             }
-            Event::Received { .. } | Event::Arrived | Event::Delivered { .. } => {}
+            Event::Received { .. } | Event::Arrived => {}
             Event::Intended { number, unique_id, octets, action, why } => {
-                self.intended(account, |table| {
-                    table.push(*number, unique_id.as_deref(), *octets, *action, *why)
+                self.intended(account, |plan| {
+                    plan.push(*number, unique_id.as_deref(), *octets, *action, *why)
                 });
             }
             Event::Recovered { delivered, dropped } => {
@@ -382,7 +381,7 @@ impl Reporter for Plain {
     }
 }
 
-/// An account's name for people: that of a URL's account is made of what the URL said.
+/// An account's name as it is shown: that of a URL's account comes from the URL.
 pub(super) fn name(account: &str) -> String {
     printable(account.as_bytes())
 }

@@ -18,7 +18,7 @@ use crate::account::{Tls, Trust};
 use crate::connection::{Connection, Error, Target};
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Channel;
 
 #[test]
@@ -216,7 +216,7 @@ fn handshakes_that_fail() {
             "G7 POP3 in clear",
             b"+OK Dovecot \x1bready.\r\n",
             ExitCode::Protocol,
-            "does not speak TLS: it said \"+OK Dovecot \\x1bready.\"",
+            "does not speak TLS: it sent \"+OK Dovecot \\x1bready.\"",
             Some("starttls"),
         ),
         (

@@ -70,7 +70,7 @@ impl Formatter {
             prefix: Vec::new(),
             held: Some(Vec::new()),
             first: Some(Vec::new()),
-            header: HeaderFilter::new(None),
+            header: HeaderFilter::new(),
             quoting: Quoting::default(),
             read_back: ReadBack::default(),
         }

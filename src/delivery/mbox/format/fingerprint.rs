@@ -1,12 +1,12 @@
 //! An entry of an mbox, known again after a reader has rewritten it.
 
 use super::Sink;
-use super::header::{FirstLine, HeaderFilter};
+use super::header::HeaderFilter;
 use crate::delivery::Error;
 use crate::message::Digest;
 
 /// By what an entry is known again after a reader has rewritten the mbox: a digest that leaves out what readers change,
-/// the fields of [`super::header::DROPPED`] and the number of line ends at its end.  The From_ line counts: an equal message delivered
+/// the fields that [`super::header`] drops and the number of line ends at its end.  The From_ line counts: an equal message delivered
 /// at another time is another delivery, and taking it for this one would lose this one.
 #[derive(Debug)]
 pub(in crate::delivery::mbox) struct Fingerprint {
@@ -17,7 +17,7 @@ pub(in crate::delivery::mbox) struct Fingerprint {
 impl Fingerprint {
     pub(in crate::delivery::mbox) fn new() -> Self {
         Self {
-            filter: HeaderFilter::new(Some(FirstLine::IsFrom)),
+            filter: HeaderFilter::new(),
             body: TrimmedHasher { hasher: blake3::Hasher::new(), line_ends: 0 },
         }
     }

@@ -1,10 +1,13 @@
 //! Entries of an mbox, octet for octet, and what readers make of them.
 
-use super::header::DROPPED;
 use super::{Fingerprint, Formatter, HEADER_HELD, Sink, is_from_line};
 use crate::delivery::Error;
 use crate::message::{Digest, Examiner};
 use proptest::prelude::*;
+
+/// What no message may bring into an mbox.
+const DROPPED: [&str; 8] =
+    ["Status", "X-Status", "X-Keywords", "X-UID", "X-IMAP", "X-IMAPbase", "Content-Length", "Lines"];
 
 const DATE: &str = "Thu Jan  1 00:00:00 1970";
 
