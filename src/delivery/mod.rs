@@ -10,6 +10,7 @@ pub mod maildir;
 pub mod mbox;
 pub mod owned;
 pub mod pipe;
+pub mod routing;
 pub mod spool;
 pub mod stdout;
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::refusal::{Refusal, Refused};
 use super::{Ask, CompareResult, Fetch, Held, Job};
-use crate::delivery::{self, Intake, Waiting};
+use crate::delivery::Waiting;
+use crate::delivery::routing::{Copies, NetworkEnds, OpenCopies};
 use crate::exit::ExitCode;
 use crate::ledger::{Begun, Match};
 use crate::message::{Examiner, Facts};
@@ -30,9 +31,8 @@ pub(super) struct Arriving {
     pub(super) examiner: Examiner,
     pub(super) octets: u64,
     pub(super) most: u64,
-    /// None when storing it failed, or it isn't wanted.
-    pub(super) intakes: Vec<(usize, Box<dyn Intake>)>,
-    pub(super) failure: Option<delivery::Error>,
+    /// None of it where it isn't wanted any more.
+    pub(super) copies: Copies,
 }
 
 /// A header that is arriving.
@@ -78,17 +78,11 @@ struct Route {
 }
 
 impl Arriving {
-    pub(super) fn take(&mut self, text: &[u8]) {
+    pub(super) fn take(&mut self, text: &[u8], ends: &mut NetworkEnds) {
         self.octets = self.octets.saturating_add(octets_of(text));
-        if self.failure.is_some() {
-            return;
-        }
-        self.examiner.update(text);
-        for (_, intake) in &mut self.intakes {
-            if let Err(e) = intake.write(text) {
-                self.failure = Some(e);
-                return;
-            }
+        if !self.copies.have_failed() {
+            self.examiner.update(text);
+            self.copies.write(text, ends);
         }
     }
 }
@@ -110,44 +104,28 @@ impl Fetch<'_> {
         let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         let wanted = self.state.tally.trouble.is_none();
         let prefix = self.run.received_line();
-        let mut arriving = Arriving {
+        self.state.arriving = Some(Arriving {
             job,
             examiner: Examiner::new(&prefix),
             octets: 0,
             most: listed
                 .octets
                 .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
-            intakes: Vec::new(),
-            failure: None,
-        };
-        if wanted {
             // Which of them lack it shows when it has come.
-            for (slot, entrance) in self.entrances.iter_mut().enumerate() {
-                match entrance.inlet.open() {
-                    Ok(mut intake) => {
-                        if !prefix.is_empty()
-                            && let Err(e) = intake.prepend(&prefix)
-                        {
-                            arriving.failure = Some(e);
-                        }
-                        arriving.intakes.push((slot, intake));
-                    }
-                    Err(e) => arriving.failure = Some(e),
-                }
-            }
-        }
-        self.state.arriving = Some(arriving);
+            copies: if wanted { self.entrances.begin(prefix) } else { Copies::default() },
+        });
         Ok(())
     }
 
     /// The terminator has come.  What it is worth is known only with the next answer that names.
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
-        let Arriving { job, examiner, intakes, failure, .. } = arriving;
+        let Arriving { job, examiner, copies, .. } = arriving;
+        let (intakes, failure) = copies.end(self.entrances);
         self.state.done.push(job);
         let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
         self.run.report(&report::Event::Arrived);
-        let give_up = |intakes: Vec<(usize, Box<dyn Intake>)>| {
+        let give_up = |intakes: OpenCopies| {
             intakes.into_iter().for_each(|(_, intake)| intake.abandon());
         };
         if let Some(e) = failure {
@@ -201,7 +179,8 @@ impl Fetch<'_> {
         if deletes && self.comparison.goes_when_delivered(&listed) {
             self.state.delete_when_delivered.insert(job.number);
         }
-        let Route { slots, set, continues } = self.route(&job, &listed, &facts);
+        let chosen: Vec<usize> = intakes.iter().map(|(slot, _)| *slot).collect();
+        let Route { slots, set, continues } = self.route(&job, &listed, &facts, &chosen);
         if let (true, Some((_, entry))) = (slots.is_empty(), continues) {
             give_up(intakes);
             self.settled_octets(job.size);
@@ -288,11 +267,11 @@ impl Fetch<'_> {
         Err(Error::Endless { number: job.number })
     }
 
-    /// Where it goes: to all destinations of this run, or to those that lack it.
-    fn route(&mut self, job: &Job, listed: &Listed<'_>, facts: &Facts) -> Route {
+    /// Where it goes: to all destinations that were chosen for it, or to those that lack it.
+    fn route(&mut self, job: &Job, listed: &Listed<'_>, facts: &Facts, chosen: &[usize]) -> Route {
         let begun = self.comparison.continues(listed, facts);
         let continues = begun.map(|begun| (begun.id, begun.entry));
-        let here = self.entrances.iter().map(|entrance| entrance.id).enumerate();
+        let here = self.entrances.ids().enumerate().filter(|(slot, _)| chosen.contains(slot));
         match begun {
             Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => Route {
                 slots: here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),
@@ -322,7 +301,7 @@ impl Fetch<'_> {
     pub(super) fn too_long(&mut self) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
         let (job, octets) = (arriving.job, arriving.octets);
-        arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+        arriving.copies.abandon();
         if let Some(listed) = self.maildrop.at(job.index) {
             let reason =
                 format!("it was listed with {} and went on beyond {}", Octets(job.size), Octets(octets));
