@@ -1,11 +1,11 @@
 //! popfetch at work: `cargo run --release --example demo`.
 //!
 //! Starts a POP3 server on loopback with TLS and some mail in it, and runs popfetch against it as a user would: a first
-//! time, a second time with nothing new, and with policies that delete.  Changes nothing outside a new temporary folder,
-//! which stays for a look.
+//! time, a second time with nothing new, and with policies that delete.  Changes nothing outside a new temporary
+//! folder, which stays for a look.
 //!
 //! The popfetch it runs is this program itself, called with `--as-popfetch`: cargo builds no other for an example.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the user")]
 
 use std::ffi::OsString;
 use std::path::Path;

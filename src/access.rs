@@ -1,9 +1,9 @@
 //! Whose a file is, who else can change it, and as whom popfetch acts: the one place that looks at owners and modes.
 //!
 //! Two questions are answered here.  *May this file be believed?*  A configuration, a file of secrets or a state
-//! directory that somebody else can replace is somebody else's word: [`check_path`] follows a path from `/`, through its
+//! directory that another user can replace holds what that user wants: [`check_path`] follows a path from `/`, through its
 //! symbolic links, and finds who could lead it elsewhere.  *May this file be written?*  Root may write everywhere, so
-//! root must not walk where others lay the links: with [`Owner`] each step on such a path is taken with that user's
+//! root must not follow links that others can set: with [`Owner`] each step on such a path is taken with that user's
 //! rights, and the system itself refuses what the user couldn't do.  (Looking first and acting as root afterwards would
 //! leave a moment in between.)
 //!
@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-pub use self::file::{read, read_as, read_private};
+pub use self::file::{contents, read, read_as, read_private};
 pub use self::owner::{Acting, AsRoot, Owner, act, spawn};
 pub use self::paths::{check_destination, check_path, check_private, open_regular};
 use crate::exit::ExitCode;
@@ -76,7 +76,7 @@ fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// A path for people.
+/// A path as messages show it.
 fn shown(path: &Path) -> String {
     printable(path.as_os_str().as_bytes())
 }

@@ -38,7 +38,7 @@ pub fn process_id() -> u32 {
 /// `N` octets from the system's random generator.
 ///
 /// # Errors
-/// When the system has none to give.
+/// When the system's generator fails.
 pub fn random<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut octets = [0; N];
     getrandom::fill(&mut octets).map_err(|e| std::io::Error::other(e.to_string()))?;

@@ -7,19 +7,19 @@ pub enum ExitCode {
     Done,
     /// 64: bad arguments, or an account that is not in the configuration.
     Usage,
-    /// 69: the server says that it needs a person there (`[SYS/PERM]`, RFC 3206 §4).
+    /// 69: the server reports a permanent error (`[SYS/PERM]`, RFC 3206 §4): its administrator must act.
     Unavailable,
-    /// 70: a bug of ours.
+    /// 70: a bug in popfetch.
     Bug,
-    /// 73: something cannot be created (open, mkdir, rename), whatever the errno.
+    /// 73: a file, directory or name cannot be created (open, mkdir, rename), whatever the errno.
     CannotCreate,
     /// 74: reading, writing or syncing locally failed.
     LocalIo,
-    /// 75: passes on its own; try again later.
+    /// 75: temporary; a later run may succeed.
     Later,
     /// 76: not POP3, over a limit, an injection, STLS refused or missing, a failed handshake.
     Protocol,
-    /// 77: credentials or certificate refused, no acceptable mechanism, no password to be had.
+    /// 77: credentials or certificate refused, no acceptable mechanism, no password available.
     Refused,
     /// 78: the configuration, a file of secrets, or a missing MDA.
     Configuration,
@@ -43,7 +43,7 @@ impl ExitCode {
         }
     }
 
-    /// The code of that number, if it is one of ours.
+    /// The code with that number, if there is one.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.number() == number)
@@ -55,7 +55,9 @@ impl ExitCode {
         match self {
             Self::Done => "Done, also when nothing was new.",
             Self::Usage => "Bad arguments, or an account that is not in the configuration.",
-            Self::Unavailable => "The server needs a person there ([SYS/PERM]).",
+            Self::Unavailable => {
+                "The server reports a permanent error ([SYS/PERM]): its administrator must act."
+            }
             Self::Bug => "A bug in popfetch.",
             Self::CannotCreate => "Something could not be created: a file, a directory, a name.",
             Self::LocalIo => "Reading, writing or syncing locally failed.",
@@ -67,7 +69,7 @@ impl ExitCode {
                 "The server does not speak POP3, broke a limit, refused STLS, or the TLS handshake failed."
             }
             Self::Refused => {
-                "Credentials or certificate refused, no acceptable mechanism, or no password to be had."
+                "Credentials or certificate refused, no acceptable mechanism, or no password available."
             }
             Self::Configuration => {
                 "The configuration, a file of secrets that is missing or open to others, or a missing MDA."
@@ -89,7 +91,7 @@ impl ExitCode {
         Self::Configuration,
     ];
 
-    /// The code of a run over several accounts: what needs a human outranks what passes by itself.
+    /// The code of a run over several accounts: what needs the user outranks what is temporary.
     /// 64, then 70, 78, 77, 74, 73, 76, 69, 75, 0.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
@@ -132,8 +134,8 @@ mod tests {
     }
 
     proptest! {
-        /// Of any accounts, in any order and however they are grouped, the code that comes first in the order is the
-        /// run's; of none, it is 0.
+        /// The run's code is the accounts' code that comes first in the order, however they are grouped; without accounts
+        /// it is 0.
         #[test]
         fn what_needs_a_human_outranks_what_passes(
             codes in prop::collection::vec(prop::sample::select(ExitCode::ALL.to_vec()), 0..8),

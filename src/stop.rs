@@ -1,11 +1,11 @@
-//! A flag that SIGINT or SIGTERM raises, and that the rest of the program asks between steps.
+//! A flag that SIGINT or SIGTERM raises, and that the rest of the program checks between steps.
 //!
-//! The first signal raises the flag and wakes whoever sleeps in [`Stop::descriptor`]; the second one kills the
+//! The first signal raises the flag and wakes every thread that waits on [`Stop::descriptor`]; the second one kills the
 //! process at once, by the signal's own default action, or, where a process has none (process 1), by the exit code that
 //! a shell would show.
 //!
-//! What was inherited is put right here too: a signal that is blocked would never come, and where SIGCHLD is ignored
-//! (some supervisors do that) no program's exit status can be had.
+//! Inherited settings are corrected here too: a blocked signal would never arrive, and where SIGCHLD is ignored (some
+//! supervisors do that) the exit status of a program is lost.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -36,7 +36,7 @@ impl Stop {
     /// A flag that no signal raises (tests, and library use); see [`Stop::raise`].
     ///
     /// # Errors
-    /// When no socket pair can be had.
+    /// When no socket pair can be created, usually for lack of descriptors.
     pub fn new() -> io::Result<Self> {
         let (keep, wake) = UnixStream::pair()?;
         Ok(Self(Arc::new(Inner {
@@ -47,7 +47,7 @@ impl Stop {
         })))
     }
 
-    /// A flag that the first SIGINT or SIGTERM raises; the second one ends the process.  SIGXFSZ does nothing any more.
+    /// A flag that the first SIGINT or SIGTERM raises; the second one ends the process.  SIGXFSZ no longer has an effect.
     ///
     /// # Errors
     /// When no handler can be installed.
@@ -93,8 +93,7 @@ impl Stop {
         }
     }
 
-    /// Ends the process as the signal that came would have done by itself, so that whoever started it can see why it
-    /// ended.  Comes back if none came.
+    /// Ends the process by the signal that came, so that the parent can see why it ended.  Returns if none came.
     pub fn die(&self) {
         if let Some(signal) = self.signal() {
             if is_first_process() {
@@ -116,7 +115,7 @@ impl Stop {
                 return self.raised();
             }
             let limit = Timespec::try_from(left).ok();
-            // Interrupted or not: it's looked again.
+            // Interrupted or not: the flag decides.
             let _ = rustix::event::poll(&mut [PollFd::new(&self.0.wake, PollFlags::IN)], limit.as_ref());
         }
     }

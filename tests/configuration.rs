@@ -1,4 +1,4 @@
-//! The configuration through the binary: mistakes told so that they can be put right, files that others must not read,
+//! The configuration through the binary: errors that show what to correct, files that others must not read,
 //! every source of a password, POP URLs and flags in the place of a file.
 //!
 //! Cases of docs/protocol.md §9: H4 to H7.
@@ -269,7 +269,7 @@ fn flags_instead_of_a_file() {
     run(&["--maildir", "small", "--max-messages", "1", "--leave-on-server", "false"]).succeeds();
     assert_same(Maildir::read(&sandbox.path("small")).messages(), stored(1..=1));
     assert_eq!(server.unique_ids("me"), ["uid-2"]);
-    // What is missing is said as flags.
+    // What is missing is named as flags.
     for (args, text) in [
         (&login[..], "--maildir"),
         (&["--server", "h", "--maildir", "x"][..], "--user"),
@@ -360,7 +360,7 @@ fn url_fetches_mail() {
     let url = format!("pop://me@127.0.0.1:{}", server.port());
     sandbox.run([&url, "--tls", "none", "--password-file", "secret", "--maildir", "in"]).succeeds();
     assert_same(Maildir::read(&sandbox.path("in")).messages(), stored(1..=1));
-    // pop:// is STLS unless said otherwise; nothing secret goes out without it.
+    // pop:// is STLS unless set otherwise; nothing secret goes out without it.
     let plain =
         Scripted::start(vec![vec![send("+OK\r\n"), expect_start("STLS"), send("-ERR\r\n"), Step::ExpectEnd]]);
     let url = format!("pop://me@127.0.0.1:{}", plain.port());

@@ -13,7 +13,7 @@ use crate::mailbox::{IN_CLEAR, section};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::{Message, Server};
 
-/// A configuration with the account `work` at this server; `lines` say the rest of it.
+/// A configuration with the account `work` at this server; `lines` are the rest of it.
 pub(crate) fn account(server: &Server, lines: &str) -> String {
     section("work", server.port(), &format!("{IN_CLEAR}{lines}"))
 }

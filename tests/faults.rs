@@ -1,5 +1,5 @@
 //! The disk refuses: at each durable step once, or from there on.  Nothing is deleted that isn't stored, nothing
-//! partial is visible, the exit code says it, and the next good run puts everything right by itself.
+//! partial is visible, the exit code shows it, and the next good run repairs everything on its own.
 //!
 //! Cases of docs/protocol.md §9: D3.
 use crate::crash::case::Kind::{Maildir, Mbox, Pipe};

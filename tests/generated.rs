@@ -1,7 +1,7 @@
 //! The man pages and completions in the tree are those that the program has now.  `POPFETCH_BLESS=1 cargo test --test
 //! main generated` writes them.
 //!
-//! The pages' prose stands in `man/*.in`; options, keys and exit codes are put in where it says `@NAME@`.
+//! The pages' prose stands in `man/*.in`; options, keys and exit codes replace `@NAME@`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -62,10 +62,10 @@ fn the_completions_are_current() {
     }
 }
 
-/// What clap_complete doesn't say.
+/// What clap_complete leaves out.
 fn mended(shell: Shell, script: String) -> String {
     match shell {
-        // An optional value stands behind `=` or not at all: the next word isn't one.
+        // An optional value follows `=` or is missing: the next word isn't one.
         Shell::Zsh => {
             let command = command();
             let optional = command.get_arguments().filter(|arg| arg.is_require_equals_set());

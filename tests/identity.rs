@@ -1,5 +1,5 @@
-//! Which message is which: unique-ids used again, listed twice, renumbered, missing; and servers that show only a window
-//! of the maildrop.
+//! Which message is which: unique-ids used again, listed twice, renumbered, missing; and servers that show only a
+//! window of the maildrop.
 //!
 //! Cases of docs/protocol.md §9: L4, L10, L14, L17.
 
@@ -20,7 +20,7 @@ fn changed_size_is_another_message() {
     served.fetch().succeeds();
     served.holds([stored([1, 2, 4]), vec![mail::stored(&other)]].concat());
     served.fetch().succeeds();
-    // What isn't what its unique-id says is looked at once more, when everything that is known has been.
+    // What isn't what its unique-id stands for is looked at again, when everything that is known has been.
     assert_eq!(served.server.count("RETR"), 5);
 }
 
@@ -253,7 +253,7 @@ fn renumbering_with_a_missing_answer() {
 
 #[test]
 fn similar_headers_are_not_confused() {
-    // The first one is new, the server forgets to answer for it, and what it says next is the header of a known one.
+    // The first one is new, the server forgets to answer for it, and what it sends next is the header of a known one.
     let mut options = good(small(2)).instead("TOP 1", "");
     options.after_login.retain(|line| line != "PIPELINING");
     let served = serve(options, &format!("{KEEP}\ntimeout = \"1s\""));

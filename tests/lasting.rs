@@ -32,7 +32,7 @@ fn state(sandbox: &Sandbox, name: &str) -> PathBuf {
     sandbox.path(ledger).with_file_name(name)
 }
 
-/// Puts the times of what lasts back, as if so much time had passed.
+/// Moves the times of what lasts back, as if these seconds had passed.
 fn pass(sandbox: &Sandbox, seconds: u64) {
     let path = state(sandbox, "memory");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -59,8 +59,8 @@ fn account(run: &Run) -> Value {
     serde_json::from_str(run.out().lines().last().unwrap()).unwrap()
 }
 
-/// It is silent under `--quiet` until it has lasted, then reported, reported again after a week, and its end is reported.
-/// Without `--quiet` it is always said.
+/// It is silent under `--quiet` until it has lasted, then reported, reported again after a week, and its end is
+/// reported. Without `--quiet` it is always reported.
 #[track_caller]
 fn is_reported_like_a_failure_that_lasts(served: &Served, code: i32, words: &str, over: impl FnOnce()) {
     let sandbox = &served.sandbox;
@@ -304,7 +304,7 @@ fn a_max_message_size_that_a_refused_list_stops_is_reported() {
     served.fetch().succeeds();
 }
 
-/// A newer version's, or what is said once in a mailbox's life.
+/// A newer version's, or what is reported once in a mailbox's life.
 #[test]
 fn what_is_no_failure_is_not_reported_to_be_over() {
     let served = serve(good(messages(1)), "");

@@ -1,5 +1,5 @@
 //! From the greeting to the login, through the binary: groups G, A and C of the test cases (RFC 1939 §4, §7; RFC 2449;
-//! RFC 3206).  Codes, words, and what was and was not said to the server.
+//! RFC 3206).  Codes, words, and what was and was not sent to the server.
 //!
 //! Cases of docs/protocol.md §9: A1 to A6, C1 to C10, G1 to G18.
 
@@ -551,8 +551,8 @@ fn refusal_counts_though_the_connection_ends() {
     run.exits(77).complains("401");
 }
 
-/// Courier's login program hands over to another program, and throws away what has come with PASS.  The next session finds
-/// the maildrop locked for a moment.
+/// Courier's login program hands over to another program, and throws away what has come with PASS.  The next session
+/// finds the maildrop locked for a moment.
 #[test]
 fn server_dropping_commands_behind_pass_gets_two_flights() {
     let login = || vec![expect("USER me"), expect("PASS tanstaaf")];

@@ -1,5 +1,5 @@
-//! The usual set-ups: an account of a server on loopback, a place for its mail, and popfetch to fetch it.  [`serve`] is for tests
-//! in which the server behaves as POP3 servers do, [`run`] for those that play a dialogue line by line.
+//! The usual set-ups: an account of a server on loopback, a place for its mail, and popfetch to fetch it.  [`serve`] is
+//! for tests in which the server behaves as POP3 servers do, [`run`] for those that play a dialogue line by line.
 
 use std::path::PathBuf;
 
@@ -168,7 +168,7 @@ pub(crate) fn named_account(name: &str, port: u16, more: &str) -> String {
     )
 }
 
-/// What a server says before the login, with these capabilities.
+/// What a server sends before the login, with these capabilities.
 pub(crate) fn greeted(capabilities: &str) -> Vec<Step> {
     vec![send("+OK ready\r\n"), expect("CAPA"), send(format!("+OK\r\n{capabilities}.\r\n"))]
 }

@@ -1,5 +1,5 @@
-//! Whose files are whose: what popfetch believes, what it leaves alone, and as whom it delivers.  Most of this can only be
-//! seen as root.
+//! Whose files are whose: what popfetch believes, what it leaves alone, and as whom it delivers.  Most of this can only
+//! be seen as root.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -33,8 +33,8 @@ fn give_away(path: &Path) {
     chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
 }
 
-/// A server with a message, and a sandbox with a folder `anna` that belongs to nobody; `None`, said aloud, where we aren't
-/// root.
+/// A server with a message, and a sandbox with a folder `anna` that belongs to nobody; `None`, with a message, where we
+/// aren't root.
 fn with_anna(lines: &str) -> Option<(Server, Sandbox)> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: delivering for another user needs root");
@@ -50,7 +50,7 @@ fn with_anna(lines: &str) -> Option<(Server, Sandbox)> {
     Some((server, sandbox))
 }
 
-/// A sandbox in which popfetch runs as nobody; `None`, said aloud, where that can't be had.
+/// A sandbox in which popfetch runs as nobody; `None`, with a message, where that isn't possible.
 fn of_nobody() -> Option<Sandbox> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: running as another user needs root");

@@ -10,7 +10,7 @@ use crate::support::server::{Message, Server, numbered};
 
 const INTO_MAILDIR: &str = "deliver = { maildir = \"~/Mail\" }\n";
 
-/// A server with messages `uid-1` … of these sizes, and an account that leaves on it what `policy` says.
+/// A server with messages `uid-1` … of these sizes, and an account with this policy.
 fn leaving(policy: &str, sizes: &[usize]) -> (Server, Sandbox) {
     set_up(numbered(messages(sizes)), &format!("{INTO_MAILDIR}leave-on-server = {policy}"))
 }
@@ -58,8 +58,8 @@ fn ledger(sandbox: &Sandbox) -> std::path::PathBuf {
     sandbox.path(found.expect("a ledger"))
 }
 
-/// Makes everything in the ledger, and in what is remembered beside it, have happened so many seconds earlier (or later,
-/// if negative).
+/// Makes everything in the ledger, and in what is remembered beside it, have happened this many seconds earlier (or
+/// later, if negative).
 fn age(sandbox: &Sandbox, seconds: i64) {
     let shift = |word: &mut String| {
         // Only times are such numbers: sizes and offsets are far smaller here.

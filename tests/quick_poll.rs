@@ -94,7 +94,7 @@ fn new_mail_in_an_emptied_maildrop_waits_four_times() {
     let commands = poll(&served);
     let waits = relay.waits() - before;
     assert_eq!(commands[..6], ["USER me", "PASS secret", "CAPA", "STAT", "UIDL", "LIST"]);
-    // Five, if LIST waited for what UIDL says.
+    // Five, if LIST waited for UIDL's answer.
     assert!(waits <= 4, "{waits} waits");
     holds(&served, &["a", "b"]);
 }
@@ -113,7 +113,7 @@ fn what_is_new_at_the_end_is_seen_at_once() {
     assert!(is_quick(&poll(&served)));
 }
 
-/// As many as before, but other ones: each is told from what was left by the octets, or by the first or the last.
+/// As many as before, but other ones: each differs from what was left by the octets, or by the first or the last.
 #[test]
 fn what_takes_the_place_of_another_is_seen_at_once() {
     for (left, expected) in [
@@ -129,7 +129,7 @@ fn what_takes_the_place_of_another_is_seen_at_once() {
     }
 }
 
-/// As many octets as before: only the first, or the last, unique-id says that it's another.
+/// As many octets as before: only the first, or the last, unique-id shows that it's another.
 #[test]
 fn another_message_of_the_same_size_is_seen_at_once() {
     for left in [["d", "b", "c"], ["a", "b", "d"]] {
@@ -144,7 +144,7 @@ fn another_message_of_the_same_size_is_seen_at_once() {
     }
 }
 
-/// When its last full listing was taken, as it remembers, becomes so many seconds ago.
+/// Moves the remembered time of its last full listing back by this many seconds.
 fn age_listing(served: &Served, seconds: i64) {
     let files = served.sandbox.files();
     let (memory, text) = files.iter().find(|(path, _)| path.ends_with("memory")).unwrap();
@@ -177,7 +177,8 @@ fn full_listing_every() {
     }
 }
 
-/// The one change that a quick poll cannot see waits for a full listing, which then tells on the server for good.
+/// The one change that a quick poll cannot see waits for a full listing, after which this server gets no more quick
+/// polls.
 #[test]
 fn replacement_in_the_middle_waits_for_a_full_listing() {
     let served = settled(&["a", "b", "c"], "");
@@ -235,7 +236,7 @@ fn a_poll_after_the_first_run_is_quick_already() {
     assert!(is_quick(&poll(&served)));
 }
 
-/// Whatever the memory says: a ledger that ends otherwise than in order is read, and put right, before anything is asked.
+/// Whatever the memory holds: a ledger that doesn't end in order is read, and repaired, before anything is asked.
 #[test]
 fn a_ledger_that_was_broken_off_is_read_first() {
     let served = settled(&["a", "b"], "");
@@ -447,7 +448,8 @@ mod left_half_way {
     }
 }
 
-/// The program put off two messages, and then the line broke: that is to be done again, though the maildrop is as it was.
+/// The program put off two messages, and then the line broke: that is to be done again, though the maildrop is as it
+/// was.
 #[test]
 fn a_session_that_broke_is_not_taken_for_idle() {
     let keys = "deliver = { pipe = [\"/bin/sh\", \"-c\", \"cat >/dev/null; exit $(cat $HOME/code)\"] }";

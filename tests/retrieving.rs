@@ -355,7 +355,7 @@ fn message_that_begins_with_a_from_line() {
 
 #[test]
 fn missing_terminator_is_reported() {
-    // Exchange 2000: the dot stands behind the last text octet.
+    // Exchange 2000: the dot follows the last text octet.
     let mut script = plain_login();
     script.extend([
         expect("UIDL"),

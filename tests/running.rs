@@ -1,5 +1,5 @@
-//! Run after run: what is told and when, pauses after refused logins, accounts side by side, signals, and two popfetches
-//! that want one mailbox.
+//! Run after run: what is reported and when, pauses after refused logins, accounts in parallel, signals, and two
+//! popfetches that want one mailbox.
 //!
 //! Cases of docs/protocol.md §9: D9, D10.
 
@@ -44,7 +44,7 @@ fn remembered(sandbox: &Sandbox, kind: &str) -> Option<Vec<String>> {
     Some(line.split(' ').map(str::to_owned).collect())
 }
 
-/// Puts the times of a line back by so many seconds, as if so long had passed.
+/// Moves the times of a line back, as if these seconds had passed.
 fn age(sandbox: &Sandbox, kind: &str, times: std::ops::Range<usize>, seconds: i64) {
     let text = std::fs::read_to_string(memory(sandbox)).unwrap();
     let aged = text.lines().map(|line| {
@@ -83,7 +83,7 @@ fn refused_login_is_reported_once_and_pauses() {
     let pause = remembered(&sandbox, "pause").unwrap();
     let seconds = |word: &str| word.parse::<i64>().unwrap();
     assert_eq!((pause[1].as_str(), seconds(&pause[3]) - seconds(&pause[2])), ("3", 4 * 15 * 60));
-    // When it's over, one more attempt; the person has been told already.
+    // When it's over, one more attempt; it was reported already.
     age(&sandbox, "pause", 2..4, 3601);
     quiet().exits(77).is_silent();
     assert_eq!(server.sessions(), 4);
@@ -204,7 +204,7 @@ fn what_is_no_refusal_doesnt_pause() {
         ("-ERR [LOGIN-DELAY] x\r\n", 75, true),
         ("-ERR [SYS/TEMP] x\r\n", 75, true),
         ("-ERR lock busy\r\n", 75, true),
-        // It needs a person there, each time.
+        // The server's administrator must act: reported each time.
         ("-ERR [SYS/PERM] x\r\n", 69, false),
     ] {
         let server = Server::start(Options::with("me", PASSWORD, []).instead("PASS", answer));
@@ -240,7 +240,7 @@ fn a_passing_failure_is_silent_until_it_has_lasted() {
     age(&sandbox, "alert", 2..4, 700);
     quiet().exits(75).complains("refused the login");
     quiet().exits(75).is_silent();
-    // Who doesn't ask for quiet is told each time.
+    // Without --quiet it is reported each time.
     sandbox.run([""; 0]).exits(75).complains("refused the login");
     server.change(|options| options.instead.clear());
     quiet().exits(0).complains("work: ").complains("is over");
@@ -344,7 +344,7 @@ fn one_account_that_fails_keeps_no_other_from_its_mail() {
     }
     sandbox.run(["good", "also-good"]).exits(0);
     sandbox.run(["good", "dead"]).exits(75);
-    // What needs a person outranks what passes.
+    // What needs the user outranks what is temporary.
     let missing = named_account("missing", good.port(), &plain.replace("tanstaaf", "x"))
         .replace("\"me\"", "\"other\"")
         .replace("maildir = \"~/missing\"", "pipe = [\"/nonexistent/mda\"]");
@@ -512,7 +512,7 @@ fn second_signal_ends_it_at_once() {
     running.signal(Signal::TERM);
     taken(running.pid());
     running.signal(Signal::INT);
-    // The server says nothing more: only dying ends it.
+    // The server sends nothing more: only a kill ends it.
     let run = running.finish();
     run.dies_by(Signal::INT);
     assert!(run.elapsed < Duration::from_secs(8), "{:?}", run.elapsed);

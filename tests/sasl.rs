@@ -308,7 +308,7 @@ fn commas_and_equal_signs_in_a_name() {
 
 #[test]
 fn channel_binding() {
-    // What is offered, `auth`, which mechanism, and what the client says of binding.
+    // What is offered, `auth`, which mechanism, and the client's binding flag.
     for (offer, auth, mechanism, gs2) in [
         ("SCRAM-SHA-256", "auto", "SCRAM-SHA-256", "y,,"),
         ("SCRAM-SHA-256-PLUS SCRAM-SHA-256", "auto", "SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,"),

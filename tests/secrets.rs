@@ -50,7 +50,7 @@ fn nowhere(run: &Run, sandbox: &Sandbox, secrets: &[Vec<u8>]) {
 struct Exchange {
     auth: &'static str,
     offer: &'static str,
-    /// What the server says to each line before the last.
+    /// The server's answer to each line before the last.
     answers: Vec<Answer>,
 }
 
@@ -129,7 +129,7 @@ impl Exchange {
         script
     }
 
-    /// What was derived from the password and sent, as far as it says something.
+    /// What was derived from the password and sent, as far as it reveals something.
     fn derived(&self, lines: &[String]) -> Vec<Vec<u8>> {
         let last_word = |line: &String| line.rsplit(' ').next().unwrap().to_owned();
         let mut found = Vec::new();

@@ -188,8 +188,8 @@ fn messages_to_which_popa3d_gives_one_unique_id() {
     place.until_done();
 }
 
-/// mailutils writes fields of its own into the mbox, so that each message has another size and another header in the next
-/// session.
+/// mailutils writes fields of its own into the mbox, so that each message has another size and another header in the
+/// next session.
 #[test]
 fn what_mailutils_rewrites_is_not_delivered_again() {
     let Some(server) = OfMbox::mailutils() else { return };
@@ -209,7 +209,7 @@ fn what_mailutils_rewrites_is_not_delivered_again() {
 fn cut_off_and_done_again(server: &dyn Real) {
     let mut place = Place::new(server, "leave-on-server = false");
     place.put_some(12);
-    // How much it says: in a home that keeps everything.
+    // How much it sends: in a home that keeps everything.
     let trial = Place::new(server, "leave-on-server = true");
     trial.succeeds(&[]);
     let total = trial.line.said();
@@ -269,7 +269,7 @@ fn courier_mail_not_yet_removed_is_not_repeated() {
     place.until_done();
 }
 
-/// The same, where it makes another wrapper in each session: that may come once more, and no oftener.
+/// The same, where it makes another wrapper in each session: that may come again, once.
 #[test]
 fn courier_wrapper_not_yet_removed_comes_at_most_twice() {
     let Some(courier) = Courier::start_with(300) else { return };
@@ -377,8 +377,8 @@ fn utf8_switched_off_and_on_loses_and_repeats_nothing() {
     place.succeeds(&[]).complains("nothing new");
 }
 
-/// What was left there by one mode and is deleted in the other: plain mail comes once; what looks different now may come
-/// once more, as it is now, before it's deleted.
+/// What was left there by one mode and is deleted in the other: plain mail comes once; what looks different now may
+/// come again, as it is now, before it's deleted.
 #[test]
 fn switching_utf8_loses_nothing() {
     for (first, then) in [("auto", "off"), ("off", "auto")] {

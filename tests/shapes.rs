@@ -329,7 +329,7 @@ impl Shape {
     }
 }
 
-/// Compares, and says which kinds are wrong, and what came in their place.
+/// Compares, and names the kinds that are wrong, and what came in their place.
 #[track_caller]
 fn compare(how: &str, mut found: Vec<Vec<u8>>, expected: Vec<(String, Vec<u8>)>) {
     let mut missing = Vec::new();

@@ -1,5 +1,5 @@
-//! TLS through the binary: group T of the test cases (RFC 2595 §4; RFC 8314; RFC 9525).  A server that isn't the one that
-//! was meant gets no word of ours, and nobody in the middle gets one in clear.
+//! TLS through the binary: group T of the test cases (RFC 2595 §4; RFC 8314; RFC 9525).  A server that isn't the one
+//! that was meant gets no word of ours, and nobody in the middle gets one in clear.
 //!
 //! Cases of docs/protocol.md §9: T1 to T11, T13.
 
@@ -123,13 +123,13 @@ fn stalled_handshake_times_out() {
     server.finish();
 }
 
-/// A run against a server with this certificate, which must be refused before anything is said inside TLS.
+/// A run against a server with this certificate, which must be refused before anything is sent inside TLS.
 #[track_caller]
 fn refused(authority: &Authority, certified: Certified, host: &str, more: &str) -> Run {
     refused_after(1, authority, certified, host, more)
 }
 
-/// The same after so many connections: one whose chain is refused is looked at on a second one.
+/// The same after this many connections: one whose chain is refused is looked at on a second one.
 #[track_caller]
 fn refused_after(
     connections: usize,
@@ -218,7 +218,7 @@ fn certificate_names_addresses_and_sni() {
 
 #[test]
 fn old_tls_is_refused() {
-    // Alert 70, protocol_version: what a server says that has 1.0 and 1.1 only.
+    // Alert 70, protocol_version: what a server sends that has 1.0 and 1.1 only.
     let server = Scripted::start(vec![vec![send(b"\x15\x03\x01\x00\x02\x02\x46")]]);
     let run = sandbox(&Authority::new(), "127.0.0.1", server.port(), "").run([""; 0]);
     run.exits(76).complains("TLS 1.2").complains("RFC 8996");

@@ -1,6 +1,6 @@
 //! Whether everything was delivered, and as it was sent: the digests of what stands in a Maildir or an mbox.
 //!
-//! Three things a program may do, and the table says so: add fields in front, fold long lines of the header (RFC 5322
+//! Three things a program may do, and the table shows it: add fields in front, fold long lines of the header (RFC 5322
 //! §2.2.3), and end a message in an mbox with an empty line more than the one that divides.  They are undone before the
 //! digest is taken; whatever else differs is a changed message.
 
@@ -14,7 +14,8 @@ use memchr::memmem;
 
 use crate::support::mail;
 
-/// With this the sample messages begin.  None has a folded line, one that begins with `From `, or an empty one at its end.
+/// With this the sample messages begin.  None has a folded line, one that begins with `From `, or an empty one at its
+/// end.
 const BEGINS: &[u8] = b"Received: from relay.example.net by pop.example.org;";
 
 /// What is read of a message before its header is looked at.
@@ -124,7 +125,7 @@ impl Found {
         let mut head = Vec::new();
         octets.by_ref().take(HEAD).read_to_end(&mut head).unwrap();
         let start = memmem::find(&head, BEGINS).unwrap_or(0);
-        // What isn't a field belongs to the digest, which then tells.
+        // What isn't a field belongs to the digest, which then differs.
         let start = fields(&head[..start]).map_or(0, |names| {
             self.added.extend(names);
             start

@@ -4,9 +4,9 @@
 //!
 //! Every program does the same job against the same server, in turns, each time in an empty home (or, where nothing is
 //! new, the same one), and what it delivered is compared by digest with what was sent.  Medians are shown; a program
-//! that takes many seconds runs fewer times, and the table says so.
+//! that takes many seconds runs fewer times, and the table shows it.
 //!
-//! `BENCH_DIR` says where mail is delivered (else the folder for temporary files).  Durability costs what the file
+//! `BENCH_DIR` is where mail is delivered (else the folder for temporary files).  Durability costs what the file
 //! system makes of it, so name a journalled one on a real disk, or a loop device:
 //! `truncate -s 6G ext4.img; mkfs.ext4 ext4.img; mount -o loop ext4.img /mnt`.
 #![allow(
@@ -50,7 +50,7 @@ fn main() {
     let mut args = args.map(|arg| arg.into_string().unwrap());
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            // cargo says so.
+            // cargo passes it.
             "--bench" => {}
             "--runs" => runs = args.next().and_then(|runs| runs.parse().ok()).expect("--runs N"),
             "--programs" => {

@@ -1,4 +1,4 @@
-//! Runs a program and says what it took: time, memory, system calls, instructions.
+//! Runs a program and measures what it took: time, memory, system calls, instructions.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -62,7 +62,7 @@ pub fn helper(mut args: impl Iterator<Item = OsString>) -> std::io::Result<()> {
 pub struct Invocation {
     pub words: Vec<OsString>,
     pub home: PathBuf,
-    /// The exit code, besides 0, that says that there was nothing to do.
+    /// The exit code, besides 0, that means that there was nothing to do.
     pub idle: i32,
     pub environment: Vec<(&'static str, OsString)>,
 }
@@ -88,7 +88,7 @@ impl Invocation {
         let output = String::from_utf8_lossy(&output);
         let mut lines = output.lines().rev();
         let error = lines.clone().find(|line| line.contains("rror") || line.contains("stopped"));
-        error.or(lines.next()).unwrap_or("and said nothing").trim().to_owned()
+        error.or(lines.next()).unwrap_or("and printed nothing").trim().to_owned()
     }
 
     /// Runs it; an error is what it printed.

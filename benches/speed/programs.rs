@@ -1,4 +1,4 @@
-//! popfetch, the bare client, and the peers: how each is told to do the same job.
+//! popfetch, the bare client, and the peers: how each is made to do the same job.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -116,7 +116,7 @@ impl Program {
         }
     }
 
-    /// Writes its configuration into `home`, and says how it is called.
+    /// Writes its configuration into `home`, and returns how it is called.
     pub fn prepare(self, home: &Path, job: &Job) -> Invocation {
         std::fs::create_dir_all(home).unwrap();
         let maildir = home.join("Maildir");
@@ -173,7 +173,7 @@ impl Program {
     }
 
     /// Makes it know these unique-ids of the first user, as if it had retrieved them.  (popfetch and the bare client
-    /// are not helped: one does it by itself, the other one knows nothing.)
+    /// are not helped: one does it on its own, the other one knows nothing.)
     pub fn know(self, home: &Path, job: &Job, unique_ids: &[String]) {
         let user = &job.users[0];
         let mut text = String::new();

@@ -89,7 +89,7 @@ struct Figures {
     octets: Option<(u64, u64)>,
     /// What it does to the mail.
     note: String,
-    /// Why it isn't run again; after the last run, whatever else there is to say.
+    /// Why it isn't run again; after the last run, whatever else there is to add.
     remark: String,
 }
 
@@ -297,7 +297,7 @@ impl Bench {
     pub fn new(runs: usize, programs: Vec<Program>) -> Self {
         let root = std::env::var_os("BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
         let folder = tempfile::Builder::new().prefix("popfetch-bench-").tempdir_in(root).unwrap();
-        // getmail is somebody else.
+        // getmail is another program.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let authority = Authority::new();
         authority.write(&folder.path().join("ca.pem"));

@@ -1,6 +1,6 @@
 //! Reading a file that may hold secrets: bounded, in one piece, and with the rights of whoever it belongs to.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -48,15 +48,26 @@ pub fn read(path: &Path, what: &str, limit: u64) -> Result<(Secret, Metadata), E
         Error::new(format!("cannot read {what} {shown}: {e}"), hint)
     };
     let (file, metadata) = open_regular(path).map_err(unreadable)?;
+    match contents(&file, &metadata, limit).map_err(unreadable)? {
+        Some(content) => Ok((content, metadata)),
+        None => {
+            Err(Error::new(format!("{what} {shown} is larger than {}", size(limit)), "is it the right file?"))
+        }
+    }
+}
+
+/// What an open file holds, which may be a secret; `None` if that is more than `limit` octets.
+///
+/// # Errors
+/// As for [`File::read`](io::Read::read).
+pub fn contents(file: &File, metadata: &Metadata, limit: u64) -> io::Result<Option<Secret>> {
     // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
     let room = metadata.len().min(limit).saturating_add(64);
     let mut content = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
-    file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(unreadable)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
     let content = Secret::new(content);
-    if u64::try_from(content.expose().len()).is_ok_and(|octets| octets <= limit) {
-        return Ok((content, metadata));
-    }
-    Err(Error::new(format!("{what} {shown} is larger than {}", size(limit)), "is it the right file?"))
+    let fits = u64::try_from(content.expose().len()).is_ok_and(|octets| octets <= limit);
+    Ok(fits.then_some(content))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub struct Owner {
 }
 
 impl std::fmt::Debug for Owner {
-    /// Without the environment.
+    /// Leaves the environment out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { name, uid, gid, groups, home, environment: _ } = self;
         let mut debug = f.debug_struct("Owner");
@@ -77,8 +77,8 @@ impl Owner {
         self.uid
     }
 
-    /// This thread acts as the user until the value is dropped (if it does already, until then).  Files that are open already stay usable, whoever opened
-    /// them.
+    /// This thread acts as the user until the value is dropped (if it does already, until then).  Files that are open
+    /// already stay usable.
     ///
     /// # Errors
     /// Where the system doesn't allow it: without the right to change users.
@@ -124,7 +124,7 @@ pub struct Acting(
 pub struct AsRoot(Option<Owner>);
 
 impl AsRoot {
-    /// `owner` is whom the thread acts as, if anybody.
+    /// `owner` is the user as whom the thread acts now, if any.
     pub fn while_acting_as(owner: Option<&Owner>) -> Self {
         if owner.is_some() {
             switch::back();

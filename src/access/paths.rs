@@ -66,7 +66,7 @@ pub fn check_private(path: &Path, metadata: &Metadata, owner: Option<&Owner>) ->
     let hint = if ours || is_root() && !is_read_only(path) {
         format!("chmod 600 {}", shell_word(path))
     } else {
-        // Docker, Kubernetes and their like lay secrets down so, and nobody inside can change that.
+        // Docker, Kubernetes and others mount secrets like this, and nothing inside can change that.
         let name = path.file_name().map_or_else(String::new, |name| printable(name.as_bytes()));
         format!(
             "where its mode can't be changed, as for a container's secret, use credential = \"{name}\" with \
@@ -82,15 +82,15 @@ fn is_read_only(path: &Path) -> bool {
         .is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
-/// Refuses a path that another user can lead elsewhere, or whose end another user can change: whoever can do that says
-/// what is in it.  Each directory and each link on it must be ours or root's, and not open to everybody (but for
+/// Refuses a path that another user can lead elsewhere, or whose end another user can change: that user decides what is
+/// in it.  Each directory and each link on it must be ours or root's, and not open to everybody (but for
 /// directories such as `/tmp`, where nobody can touch another's files).  A directory on the way that a group can change
 /// is that group's trust; the end itself may be open only to a group that is ours alone.  What isn't there isn't checked.
 ///
 /// # Errors
 /// Naming the first file or directory in question.
 pub fn check_path(path: &Path) -> Result<(), Error> {
-    // What can't be followed is for whoever opens it to report.
+    // What can't be followed is reported by the caller that opens it.
     let Ok(way) = std::path::absolute(path) else { return Ok(()) };
     let us = us();
     walk(Path::new("/"), &way, |at, metadata, is_end| {
@@ -121,12 +121,12 @@ pub fn check_path(path: &Path) -> Result<(), Error> {
     .map(drop)
 }
 
-/// Refuses to go on as root where others lay the way to a destination, or to one of `parts` of it: one that belongs to
-/// somebody else, or that somebody else could lead elsewhere.  With `owner` the system watches over that (see
-/// [`Owner::act`]), and what the path leads to must be that user's.  Not as root: everybody's rights are what they are.
+/// Refuses, as root, a destination (or one of its `parts`) that belongs to another user, or whose path another user could
+/// lead elsewhere.  With `owner` the system refuses that (see
+/// [`Owner::act`]), and what the path leads to must be that user's.  Where popfetch isn't root, nothing is checked.
 ///
 /// # Errors
-/// With whom to run as.
+/// The hint names the user to run as.
 pub fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owner>) -> Result<(), Error> {
     if let Some(owner) = owner {
         let _acting = owner.act()?;
@@ -138,7 +138,7 @@ pub fn check_destination(path: &Path, parts: &[&str], owner: Option<&Owner>) -> 
     }
     let Ok(way) = std::path::absolute(path) else { return Ok(()) };
     let Some(place) = check_way_of_root(Path::new("/"), &way, path)? else { return Ok(()) };
-    // The way to the whole has been looked at: of each part, only what comes behind it.
+    // The path to the whole has been checked: of each part, only what follows it.
     parts.iter().try_for_each(|part| check_way_of_root(&place, Path::new(part), &path.join(part)).map(drop))
 }
 
@@ -154,12 +154,12 @@ fn belongs_to(path: &Path, owner: &Owner) -> Result<(), Error> {
             );
             Err(Error::new(what, format!("set owner = \"{}\", or another path", name_of(metadata.uid()))))
         }
-        // What isn't there, or can't be seen, is reported by whoever opens it.
+        // What isn't there, or can't be seen, is reported by the caller that opens it.
         _ => Ok(()),
     }
 }
 
-/// The way of [`walk`], of which root must not leave any step to others; `path` is what the user calls its end.
+/// The steps of [`walk`], none of which may belong to others where popfetch is root; `path` is how the user names the end.
 fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<PathBuf>, Error> {
     walk(start, way, |at, metadata, _| {
         let mode = metadata.mode();
@@ -169,7 +169,7 @@ fn check_way_of_root(start: &Path, way: &Path, path: &Path) -> Result<Option<Pat
                 format!("{} belongs to {name}, and popfetch runs as root", shown(path))
             } else {
                 format!(
-                    "{} is in the hands of {name}, who owns {}, and popfetch runs as root",
+                    "{} can be replaced by {name}, who owns {}, and popfetch runs as root",
                     shown(path),
                     shown(at)
                 )

@@ -120,7 +120,7 @@ pub enum Error {
         token: Option<TokenFailure>,
         /// Whether anything was sent that depends on the secret.
         secret_sent: bool,
-        /// Whether it says that another session holds the maildrop.
+        /// Whether it means that another session holds the maildrop.
         locked: bool,
     },
     /// An `-ERR` that answers no command: the server ends the session, typically after a time-out of its own.
@@ -149,7 +149,7 @@ pub enum Error {
     #[error("stopped by a signal")]
     Stopped,
     /// The system has no random numbers: typically a sandbox without `getrandom`.
-    #[error("no random numbers to be had: {0}")]
+    #[error("no random numbers are available: {0}")]
     Random(std::io::Error),
 }
 
@@ -208,7 +208,7 @@ impl Error {
         }
     }
 
-    /// Whether the answers can no longer be told apart: something came that nobody asked for, or that isn't what was due.
+    /// Whether the answers can no longer be matched to their commands: something came unasked, or that isn't what was due.
     #[must_use]
     pub fn is_disorder(&self) -> bool {
         use crate::protocol::error::{Awaiting, Error};
@@ -244,14 +244,14 @@ impl Error {
         self.is_closed() || matches!(self, Self::Farewell { .. })
     }
 
-    /// Whether the server said that it ends the session: an `-ERR` that nobody asked for.
+    /// Whether the server announced that it ends the session: an `-ERR` that answers no command.
     #[must_use]
     pub fn is_farewell(&self) -> bool {
         use crate::protocol::error::Error;
         matches!(self, Self::Farewell { .. } | Self::Protocol { source: Error::Farewell { .. }, .. })
     }
 
-    /// What a farewell is where it isn't believed: something else that nobody asked for.
+    /// What a farewell is where it isn't believed: something else that came unasked.
     #[must_use]
     pub fn doubted(self) -> Self {
         use crate::protocol::error::{Error, Words};

@@ -43,7 +43,7 @@ fn played(script: &[u8], patience: Duration) -> Option<usize> {
     std::thread::scope(|scope| {
         scope.spawn(move || serve(&listener, script, patience));
         let ended = session(port);
-        // If it never came: the listener waits for somebody.
+        // If it never came: the listener waits for a connection.
         let _ = std::net::TcpStream::connect(("127.0.0.1", port));
         ended
     })

@@ -26,7 +26,7 @@ const MOST_WAIT: Duration = Duration::from_secs(8);
 /// What is shown of a server's words: more than any sentence needs.
 const QUOTED_CHARACTERS: usize = 400;
 
-/// How often a session quotes its server.  One that refuses a hundred thousand messages has said it by then.
+/// How often a session quotes its server.  One that refuses a hundred thousand messages has made its point by then.
 const QUOTES: u32 = 200;
 
 /// What [`super::Client::next`] found.
@@ -171,7 +171,7 @@ impl Line {
             if let Some(next) = self.stop()? {
                 return Ok(next);
             }
-            // A server that has said why it ends the line doesn't take any more: what it said is read first.
+            // A server that has sent why it ends the session doesn't take any more: its reason is read first.
             let written = self.flush();
             match self.connection.read(self.session.room())? {
                 Some(0) => return Err(self.end_of_stream()),
@@ -198,7 +198,7 @@ impl Line {
         }
     }
 
-    /// Whether a signal has come that the caller hasn't been told of, or the time after one is over.
+    /// Whether a signal has come that the caller doesn't know of, or the time after one is over.
     fn stop(&mut self) -> Result<Option<Next>, Error> {
         if !self.stopped && self.connection.is_stopped() {
             self.stopped = true;
@@ -216,7 +216,7 @@ impl Line {
         // Before the greeting no command is unanswered either, and yet something is due.
         let idle = self.session.awaiting() == Awaiting::Nothing;
         let patient_until = if idle {
-            // Not from now on: whoever waits for something else may be woken again and again.
+            // Not from now on: a caller that waits for something else may be woken again and again.
             *self.resting.get_or_insert(now) + KEEP_ALIVE
         } else {
             let (timeout, factor) =
@@ -324,7 +324,7 @@ impl Line {
         Ok(())
     }
 
-    /// Writes what the line takes; for a `QUIT` whose answer nobody awaits.
+    /// Writes what the connection takes; for a `QUIT` whose answer isn't awaited.
     pub(super) fn flush_without_waiting(&mut self) {
         // If it doesn't go out, the server times the session out: nothing was retrieved or deleted in it.
         let _ = self.flush();
@@ -339,7 +339,7 @@ impl Line {
         self.redactor.printable(octets)
     }
 
-    /// [`Line::shown`] for a report or an error, shortened; after so many quotations of a session nothing but dots.
+    /// [`Line::shown`] for a report or an error, shortened; after [`QUOTES`] quotations nothing but dots.
     pub(super) fn quote(&self, octets: &[u8]) -> String {
         let Some(left) = self.quotes.get().checked_sub(1) else { return "…".to_owned() };
         self.quotes.set(left);

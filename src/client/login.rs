@@ -15,7 +15,7 @@ use super::server_facts::{ServerFacts, capabilities, read_capabilities};
 use super::transaction::{Pipelining, Transaction, next_session};
 use crate::account::Auth;
 use crate::clock;
-use crate::protocol::auth::{self, ApopChallenge, AuthError, Circumstances, Method, Offer};
+use crate::protocol::auth::{self, ApopChallenge, AuthError, Circumstances, LoginOffer, Method};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::response::ResponseCode;
@@ -99,17 +99,17 @@ impl Client<Authorization> {
             binding: binding.as_deref(),
             pipelining,
             prefetch: prefetch.filter(|_| login.flight != Flight::Two),
-            utf8: Utf8::NotSent,
+            utf8: Utf8Answer::NotSent,
         };
         let method = attempts.run(utf8)?;
-        let utf8 = attempts.utf8 == Utf8::Accepted;
+        let utf8 = attempts.utf8 == Utf8Answer::Accepted;
         accepted(line, facts, login, prefetch, method, utf8)
     }
 }
 
 /// What these capabilities come to for a login.
-fn offered<'a>(capabilities: &'a Capabilities, login: &Login<'_>) -> Offer<'a> {
-    Offer {
+fn offered<'a>(capabilities: &'a Capabilities, login: &Login<'_>) -> LoginOffer<'a> {
+    LoginOffer {
         sasl: capabilities.sasl().collect(),
         user: capabilities.user(),
         pipelining: capabilities.pipelining() && login.pipelining,
@@ -169,7 +169,7 @@ fn cut_flight(e: Error) -> Error {
 
 /// Where a session stands with `UTF8` (RFC 6856 §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Utf8 {
+enum Utf8Answer {
     NotSent,
     /// Sent; the answer is the next one due.
     Asked,
@@ -178,7 +178,7 @@ enum Utf8 {
 }
 
 /// What an attempt came to.
-enum Outcome {
+enum Attempted {
     Accepted,
     Refused(LoginRefusal),
 }
@@ -193,7 +193,7 @@ struct LoginRefusal {
 }
 
 /// User name and password as USER, PASS and APOP carry them.
-struct Prepared {
+struct PreparedLogin {
     user: String,
     secret: Secret,
 }
@@ -211,7 +211,7 @@ struct Attempts<'a> {
     pipelining: bool,
     /// What goes out in one flight with PASS.
     prefetch: Option<Prefetch>,
-    utf8: Utf8,
+    utf8: Utf8Answer,
 }
 
 impl Attempts<'_> {
@@ -224,12 +224,12 @@ impl Attempts<'_> {
         let mut refused = None;
         for method in methods {
             let refusal = match self.attempt(method)? {
-                Outcome::Accepted => return Ok(method),
-                Outcome::Refused(refusal) => refusal,
+                Attempted::Accepted => return Ok(method),
+                Attempted::Refused(refusal) => refusal,
             };
             let next = auth::after_refusal(method, refusal.responded);
             let error = self.refused(method, refusal);
-            if next == auth::Next::Stop {
+            if next == auth::AfterRefusal::Stop {
                 return Err(self.no_longer_offered(method).unwrap_or(error));
             }
             refused = Some(error);
@@ -237,7 +237,7 @@ impl Attempts<'_> {
         Err(refused.unwrap_or_else(|| self.no_method(AuthError::NoTimestamp)))
     }
 
-    fn attempt(&mut self, method: Method) -> Result<Outcome, Error> {
+    fn attempt(&mut self, method: Method) -> Result<Attempted, Error> {
         let outcome = match method {
             Method::UserPass => self.user_pass(),
             Method::Apop => self.apop(),
@@ -245,7 +245,7 @@ impl Attempts<'_> {
         };
         outcome.map_err(|e| match self.utf8 {
             // It closed the connection instead of going on without.
-            Utf8::Refused if e.is_closed() => Error::HungUpOnUtf8(Box::new(e)),
+            Utf8Answer::Refused if e.is_closed() => Error::HungUpOnUtf8(Box::new(e)),
             _ => e,
         })
     }
@@ -285,7 +285,7 @@ impl Attempts<'_> {
 
     fn ask_for_utf8(&mut self) -> Result<(), Error> {
         self.line.send(Command::Utf8)?;
-        self.utf8 = Utf8::Asked;
+        self.utf8 = Utf8Answer::Asked;
         // What depends on its answer, as names and passwords beyond ASCII may, doesn't follow in the same flight.
         let Credentials { user, secret, .. } = self.login.credentials;
         if self.pipelining && user.is_ascii() && secret.expose().is_ascii() {
@@ -296,33 +296,33 @@ impl Attempts<'_> {
 
     /// Takes the answer to `UTF8`, if it is due.
     fn settle_utf8(&mut self) -> Result<(), Error> {
-        if self.utf8 != Utf8::Asked {
+        if self.utf8 != Utf8Answer::Asked {
             return Ok(());
         }
         let answer = self.line.answer(Sent::Utf8).map_err(|e| match e {
             e if e.is_closed() || matches!(e, Error::TimedOut { .. }) => Error::HungUpOnUtf8(Box::new(e)),
             e => e,
         })?;
-        self.utf8 = if answer.ok { Utf8::Accepted } else { Utf8::Refused };
+        self.utf8 = if answer.ok { Utf8Answer::Accepted } else { Utf8Answer::Refused };
         Ok(())
     }
 
     /// User name and password, by SASLprep where the server takes UTF-8 (RFC 6856 §2.2), else as they are.
-    fn prepared(&mut self) -> Result<Prepared, Error> {
+    fn prepared(&mut self) -> Result<PreparedLogin, Error> {
         let Credentials { user, secret, .. } = self.login.credentials;
         if !self.circumstances.offer.as_ref().is_some_and(|offer| offer.utf8_user) {
-            return Ok(Prepared { user: user.to_owned(), secret: secret.clone() });
+            return Ok(PreparedLogin { user: user.to_owned(), secret: secret.clone() });
         }
         let user = sasl::prepared(Text::User, user.as_bytes()).map_err(|e| self.no_method(e.into()))?;
         let secret = sasl::prepared(Text::Secret, secret.expose()).map_err(|e| self.no_method(e.into()))?;
         self.line.redactor.hide(&secret);
-        Ok(Prepared { user: String::from_utf8_lossy(user.expose()).into_owned(), secret })
+        Ok(PreparedLogin { user: String::from_utf8_lossy(user.expose()).into_owned(), secret })
     }
 
     /// USER and PASS; with pipelining in one flight, and what is prefetched behind them.  PASS's answer decides: after a
     /// refusal nothing more is read.
-    fn user_pass(&mut self) -> Result<Outcome, Error> {
-        let Prepared { user, secret } = self.prepared()?;
+    fn user_pass(&mut self) -> Result<Attempted, Error> {
+        let PreparedLogin { user, secret } = self.prepared()?;
         self.line.send(Command::User(user))?;
         if self.pipelining {
             self.line.send(Command::Pass(secret.clone()))?;
@@ -334,32 +334,32 @@ impl Attempts<'_> {
         let user = self.line.answer(Sent::User)?;
         if !self.pipelining {
             if !user.ok {
-                return Ok(Outcome::refused(user, false));
+                return Ok(Attempted::refused(user, false));
             }
             self.line.send(Command::Pass(secret))?;
         }
         match self.line.answer(Sent::Pass) {
             // What was read is the outcome, though the server closed the connection before it answered the rest.
-            Err(e) if !user.ok && e.ended() => Ok(Outcome::refused(user, true)),
+            Err(e) if !user.ok && e.ended() => Ok(Attempted::refused(user, true)),
             Err(e) => Err(e),
-            Ok(pass) if pass.ok => Ok(Outcome::Accepted),
+            Ok(pass) if pass.ok => Ok(Attempted::Accepted),
             // Of two refusals the first is the reason for the second.
-            Ok(pass) => Ok(Outcome::refused(if user.ok { pass } else { user }, true)),
+            Ok(pass) => Ok(Attempted::refused(if user.ok { pass } else { user }, true)),
         }
     }
 
-    fn apop(&mut self) -> Result<Outcome, Error> {
+    fn apop(&mut self) -> Result<Attempted, Error> {
         let Some(challenge) = self.apop else { return Err(self.no_method(AuthError::NoTimestamp)) };
-        let Prepared { user, secret } = self.prepared()?;
+        let PreparedLogin { user, secret } = self.prepared()?;
         let digest = challenge.digest(&secret);
         self.line.redactor.hide_hex(&digest);
         self.line.send(Command::Apop { user, digest })?;
         self.settle_utf8()?;
         let answer = self.line.answer(Sent::Apop)?;
-        Ok(if answer.ok { Outcome::Accepted } else { Outcome::refused(answer, true) })
+        Ok(if answer.ok { Attempted::Accepted } else { Attempted::refused(answer, true) })
     }
 
-    fn exchange(&mut self, mechanism: Mechanism) -> Result<Outcome, Error> {
+    fn exchange(&mut self, mechanism: Mechanism) -> Result<Attempted, Error> {
         let server = self.line.server.clone();
         let failed = |source| Error::Sasl { server: server.clone(), mechanism: mechanism.name(), source };
         let nonce = Nonce::new(clock::random().map_err(Error::Random)?);
@@ -375,7 +375,7 @@ impl Attempts<'_> {
                 // It has reported what was wrong with the token, and closed the connection.
                 Err(e) if e.ended() && exchange.token_failure().is_some() => {
                     let answer = Answer { ok: false, code: Some(ResponseCode::Auth), text: Vec::new() };
-                    return Ok(Outcome::refused_in(&exchange, answer));
+                    return Ok(Attempted::refused_in(&exchange, answer));
                 }
                 event => event?,
             }
@@ -384,9 +384,9 @@ impl Attempts<'_> {
                 Event::Reply { reply, .. } if reply.ok => {
                     // Believed only if the mechanism has come to its end: a server must prove itself too.
                     exchange.on_ok().map_err(failed)?;
-                    return Ok(Outcome::Accepted);
+                    return Ok(Attempted::Accepted);
                 }
-                Event::Reply { reply, .. } => return Ok(Outcome::refused_in(&exchange, Answer::of(reply))),
+                Event::Reply { reply, .. } => return Ok(Attempted::refused_in(&exchange, Answer::of(reply))),
                 Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
                 _ => continue,
             };
@@ -406,7 +406,7 @@ impl Attempts<'_> {
     }
 }
 
-impl Outcome {
+impl Attempted {
     fn refused(answer: Answer, responded: bool) -> Self {
         Self::Refused(LoginRefusal { answer, responded, token: None })
     }

@@ -1,6 +1,6 @@
 //! From the first packet to the login: connect, greeting, STLS, CAPA (RFC 1939 §4; RFC 2449 §5; RFC 2595 §4).
 //!
-//! What the greeting says, beyond its timestamp, changes nothing: POP3 has no pre-authenticated state, and STLS is sent
+//! The greeting's text, beyond its timestamp, changes nothing: POP3 has no pre-authenticated state, and STLS is sent
 //! whatever was announced.
 
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use crate::types::Channel;
 
 /// Which server to connect to, and how.
 pub struct Call<'a> {
-    /// Which server, and who logs in there.  Whatever the server says, the password is not shown.
+    /// Which server, and who logs in there.  Whatever the server sends, the password is not shown.
     pub credentials: Credentials<'a>,
     /// How the connection is protected.
     pub tls: Tls,
@@ -149,7 +149,7 @@ fn offered(line: &mut Line, call: &Call<'_>) -> Result<Option<Capabilities>, Err
     }
 }
 
-/// Whether a server that says nothing in clear text waits for a TLS handshake: asked on a connection of its own, on which
+/// Whether a server that sends nothing in clear text waits for a TLS handshake: asked on a connection of its own, on which
 /// nothing else is sent, and on which no certificate of ours is shown.
 fn answers_to_tls(peer: SocketAddr, call: &Call<'_>) -> bool {
     let trust = Trust::default();
@@ -157,7 +157,7 @@ fn answers_to_tls(peer: SocketAddr, call: &Call<'_>) -> bool {
     connection::shows_certificate(peer, &target, call.stop)
 }
 
-/// `STLS`, required: sent whatever CAPA would say, because whoever could strip it from there stands in clear.
+/// `STLS`, required: sent whatever CAPA lists: an attacker on the way could take it off the list.
 fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Line, Error> {
     line.send(Command::Stls)?;
     let answer = line.answer(Sent::Stls)?;

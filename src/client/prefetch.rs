@@ -22,7 +22,7 @@ pub enum Prefetch {
     Listing {
         /// `STAT`, for the listing, and a later quick poll, to be compared with.
         drop_listing: bool,
-        /// `TOP n 0`, before the listing that says which messages these are.
+        /// `TOP n 0`, before the listing that shows which messages these are.
         headers: [Option<MessageNumber>; 2],
         /// `LIST`.
         sizes: bool,
@@ -112,7 +112,7 @@ impl Client<Transaction> {
     }
 
     /// The drop listing (RFC 1939 §5), if it was asked ahead; to be taken before the unique-id listing.  `None` too where
-    /// the server refuses, or says what can't be understood.
+    /// the server refuses, or sends what can't be understood.
     ///
     /// # Errors
     /// A broken connection.

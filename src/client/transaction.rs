@@ -18,7 +18,7 @@ use crate::protocol::session::{Event, ResponseCode, Sent};
 use crate::protocol::{self, listing};
 use crate::types::{MessageNumber, Octets, UniqueId};
 
-/// After the answer to `QUIT`, or a farewell, the server closes the connection, or at least says nothing for this long.
+/// After the answer to `QUIT`, or a farewell, the server closes the connection, or at least sends nothing for this long.
 const AFTER_QUIT: Duration = Duration::from_secs(1);
 
 /// Logged in: the maildrop is ours until the session ends.
@@ -332,7 +332,7 @@ impl Client<Transaction> {
         self.line.quote(text)
     }
 
-    /// Why the server refused to give a message, fit to print: in our words where its code says that the message can only
+    /// Why the server refused to give a message, fit to print: in our words where its code means that the message can only
     /// be given in UTF8 mode (RFC 6856 §5), else in its own.
     #[must_use]
     pub fn refusal(&self, text: &[u8]) -> String {
@@ -406,7 +406,7 @@ impl Client<Transaction> {
 
     /// Whether nothing follows but the end of the connection.  Waits for it, a moment.
     pub fn ends_here(&mut self) -> bool {
-        // What was said last may be unread still.
+        // The last answer may be unread still.
         for _ in 0..2 {
             match self.line.next(None, Some(AFTER_QUIT)) {
                 Ok(Next::Event) => {}

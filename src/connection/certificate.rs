@@ -76,7 +76,7 @@ pub(super) fn check_name(der: &[u8], host: &str) -> Result<(), CertificateProble
 }
 
 impl<'a> Name<'a> {
-    /// The kinds that name a server by host; mail addresses, URIs and the rest say nothing here.
+    /// The kinds that name a server by host; mail addresses, URIs and the rest don't count here.
     fn of(entry: &GeneralName<'a>) -> Option<Self> {
         match entry {
             GeneralName::DNSName(name) => Some(Self::Dns(name)),

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::error::{Attempt, Error, Step, plain};
+use super::error::{ConnectStep, Error, FailedAddress, plain};
 use super::patience::after;
 use super::poll::poll;
 use super::{Target, server};
@@ -77,7 +77,7 @@ fn look_up(
         return Err(Error::Stopped { server: server(target) });
     }
     if !ready {
-        return Err(Error::TimedOut { server: server(target), step: Step::Lookup, limit });
+        return Err(Error::TimedOut { server: server(target), step: ConnectStep::Lookup, limit });
     }
     let failed = |reason| Error::Lookup { host: target.host.to_owned(), reason };
     match receiver.recv() {
@@ -109,11 +109,11 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     out
 }
 
-/// Why nobody won.
+/// Why no address won.
 #[derive(Debug)]
 enum Lost {
     /// Every address, and why.
-    Refused(Vec<Attempt>),
+    Refused(Vec<FailedAddress>),
     Stopped,
     /// poll(2) failed.
     Local(io::Error),
@@ -149,7 +149,7 @@ fn race(
                         break;
                     }
                     // No route, no such family: the next one need not wait.
-                    Err(error) => lost.push(Attempt { address, reason: plain(&error) }),
+                    Err(error) => lost.push(FailedAddress { address, reason: plain(&error) }),
                 }
             }
             next_start = after(now, STAGGER);
@@ -174,27 +174,36 @@ fn race(
             return Err(Lost::Stopped);
         }
         let arrived: Vec<_> = descriptors.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let now = Instant::now();
-        let mut still = Vec::new();
-        for (runner, arrived) in running.into_iter().zip(arrived) {
-            let outcome = if arrived { outcome(&runner.socket) } else { Ok(()) };
-            match outcome {
-                Ok(()) if arrived => return Ok((runner.socket, runner.address)),
-                Ok(()) if now < runner.until => still.push(runner),
-                Ok(()) => {
-                    lost.push(Attempt {
-                        address: runner.address,
-                        reason: format!("no answer within {limit:?}"),
-                    });
-                }
-                Err(error) => {
-                    lost.push(Attempt { address: runner.address, reason: plain(&error) });
-                    next_start = now;
-                }
-            }
+        let before = lost.len();
+        match sort(running, arrived, limit, &mut lost) {
+            Ok(won) => return Ok((won.socket, won.address)),
+            Err(still) => running = still,
         }
-        running = still;
+        if lost.len() > before {
+            next_start = Instant::now();
+        }
     }
+}
+
+/// The attempt that has connected; else those that are still on their way, while those that failed are `lost`.
+fn sort(
+    running: Vec<Runner>,
+    arrived: Vec<bool>,
+    limit: Duration,
+    lost: &mut Vec<FailedAddress>,
+) -> Result<Runner, Vec<Runner>> {
+    let now = Instant::now();
+    let mut still = Vec::new();
+    for (runner, arrived) in running.into_iter().zip(arrived) {
+        let address = runner.address;
+        match if arrived { outcome(&runner.socket) } else { Ok(()) } {
+            Ok(()) if arrived => return Ok(runner),
+            Ok(()) if now < runner.until => still.push(runner),
+            Ok(()) => lost.push(FailedAddress { address, reason: format!("no answer within {limit:?}") }),
+            Err(error) => lost.push(FailedAddress { address, reason: plain(&error) }),
+        }
+    }
+    Err(still)
 }
 
 /// Starts connecting, without waiting.
@@ -212,7 +221,7 @@ fn start(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// What came of an attempt that poll(2) says is over.
+/// What came of an attempt that is over by poll(2).
 fn outcome(socket: &TcpStream) -> io::Result<()> {
     sockopt::socket_error(socket)??;
     Ok(())

@@ -30,7 +30,7 @@ pub enum Error {
         /// Which server.
         server: String,
         /// Every address, and what came of it.
-        attempts: Vec<Attempt>,
+        attempts: Vec<FailedAddress>,
     },
     /// The resolver or the TLS handshake took too long: typically a firewall that drops packets.
     #[error("{server}: {step} took longer than {limit:?}")]
@@ -38,7 +38,7 @@ pub enum Error {
         /// Which server.
         server: String,
         /// What took too long.
-        step: Step,
+        step: ConnectStep,
         /// How long was waited.
         limit: Duration,
     },
@@ -63,7 +63,7 @@ pub enum Error {
         server: String,
     },
     /// Clear text where a TLS handshake was due: typically the port of another `tls` setting, or of another service.
-    #[error("{server} does not speak TLS: it said \"{}\"", text::printable(said.trim_ascii_end()))]
+    #[error("{server} does not speak TLS: it sent \"{}\"", text::printable(said.trim_ascii_end()))]
     NotTls {
         /// Which server.
         server: String,
@@ -97,7 +97,7 @@ pub enum Error {
         problem: CertificateProblem,
         /// A command that shows it.
         look: String,
-        /// What it says, where it could be read.
+        /// What it holds, where it could be read.
         seen: Option<Box<Seen>>,
     },
     /// The server refused our certificate, or asks for one.
@@ -127,9 +127,9 @@ pub enum Error {
     },
 }
 
-/// A step with a deadline of its own.  (Addresses have theirs in [`Attempt`].)
+/// A step with a deadline of its own.  (Addresses have theirs in [`FailedAddress`].)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum ConnectStep {
     /// Asking the resolver.
     Lookup,
     /// The TLS handshake.
@@ -138,7 +138,7 @@ pub enum Step {
 
 /// One address that did not take the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct FailedAddress {
     /// The address.
     pub address: SocketAddr,
     /// The system's words.
@@ -205,7 +205,7 @@ impl Error {
         }
     }
 
-    /// Passes what the server said through `redact`, which takes a secret out.
+    /// Passes what the server sent through `redact`, which takes a secret out.
     #[must_use]
     pub fn redacted(mut self, redact: impl Fn(&[u8]) -> Vec<u8>) -> Self {
         let words =
@@ -285,7 +285,7 @@ impl Problem for TrustProblem {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ConnectStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Lookup => "looking up the name",
@@ -350,7 +350,7 @@ impl CertificateProblem {
     }
 }
 
-struct List<'a>(&'a [Attempt]);
+struct List<'a>(&'a [FailedAddress]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

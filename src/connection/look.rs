@@ -1,8 +1,8 @@
 //! A second look at a server whose certificate was refused.
 //!
-//! The TLS library tells only that it couldn't verify a chain, and keeps what the server showed to itself.  People need to
+//! The TLS library reports only that it couldn't verify a chain, and keeps what the server showed to itself.  The user needs to
 //! see it: when it expires, and the line that pins it.  So the server is asked once more, on a connection of its own, on
-//! which nothing is believed and nothing of ours is said.  It is a courtesy: whatever goes wrong, there is no more to tell.
+//! which nothing is believed and nothing of ours is sent.  It is a courtesy: whatever goes wrong, there is no more to report.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;

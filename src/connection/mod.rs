@@ -37,7 +37,7 @@ use rustix::event::{PollFd, PollFlags};
 
 pub use certificate::Seen;
 pub use dial::MOST_ADDRESSES;
-pub use error::{Attempt, CertificateProblem, Error, Step, TrustProblem};
+pub use error::{CertificateProblem, ConnectStep, Error, FailedAddress, TrustProblem};
 pub use patience::{Pace, Patience};
 pub use route::Route;
 pub use trust::Connectors;
@@ -71,7 +71,7 @@ pub struct Target<'a> {
 
 /// An open line to a server.
 pub struct Connection {
-    line: Line,
+    line: Stream,
     server: String,
     peer: SocketAddr,
     /// Whether clear text stays on this machine.
@@ -81,7 +81,7 @@ pub struct Connection {
     drained: bool,
 }
 
-enum Line {
+enum Stream {
     Clear(Socket),
     // Boxed: the TLS session's state is several times as large as a socket.
     Tls(Box<Secured>),
@@ -124,7 +124,7 @@ impl Connection {
             };
             let line = match target.tls {
                 Tls::Implicit => match secured(socket, peer, target, connectors, stop) {
-                    Ok(secured) => Line::Tls(secured),
+                    Ok(secured) => Stream::Tls(secured),
                     // A balancer without a server behind it takes a connection and ends it: another address may do.
                     Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
                         first_error.get_or_insert(e);
@@ -133,7 +133,7 @@ impl Connection {
                     }
                     Err(e) => return Err(e),
                 },
-                Tls::StartTls | Tls::None => Line::Clear(socket),
+                Tls::StartTls | Tls::None => Stream::Clear(socket),
             };
             let (server, stays_here) = (server(target), target.route.stays_here(target.host, peer));
             return Ok(Self { line, server, peer, stays_here, stop: stop.clone(), drained: false });
@@ -141,16 +141,16 @@ impl Connection {
     }
 
     /// Makes a clear line TLS and verifies the server.  To be called when the `+OK` to STLS has been read, and nothing
-    /// behind it: whoever reads ahead must see to it that his buffer is empty.
+    /// behind it: a caller that reads ahead must check that its buffer is empty.
     ///
     /// # Errors
     /// As with [`Connection::open`]; the line is closed then.
     pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
         let Self { line, server, peer, stays_here, stop, drained: _ } = self;
-        let Line::Clear(socket) = line else {
+        let Stream::Clear(socket) = line else {
             return Err(Error::Nested { server });
         };
-        let line = Line::Tls(secured(socket, peer, target, connectors, &stop)?);
+        let line = Stream::Tls(secured(socket, peer, target, connectors, &stop)?);
         Ok(Self { line, server, peer, stays_here, stop, drained: false })
     }
 
@@ -169,12 +169,14 @@ impl Connection {
             return Ok(None);
         }
         match &mut self.line {
-            Line::Clear(socket) => {
+            Stream::Clear(socket) => {
                 let read = transferred(|| socket.read(into)).map_err(|error| broken(&self.server, &error))?;
                 self.drained = read.is_some_and(|octets| (1..into.len()).contains(&octets));
                 Ok(read)
             }
-            Line::Tls(secured) => secured.read(into).map_err(|error| Secured::failure(&self.server, &error)),
+            Stream::Tls(secured) => {
+                secured.read(into).map_err(|error| Secured::failure(&self.server, &error))
+            }
         }
     }
 
@@ -185,10 +187,10 @@ impl Connection {
     /// When the line broke, or the server refuses our certificate.
     pub fn write(&mut self, octets: &[u8]) -> Result<Option<usize>, Error> {
         match &mut self.line {
-            Line::Clear(socket) => {
+            Stream::Clear(socket) => {
                 transferred(|| socket.write(octets)).map_err(|error| broken(&self.server, &error))
             }
-            Line::Tls(secured) => {
+            Stream::Tls(secured) => {
                 secured.write(octets).map_err(|error| Secured::failure(&self.server, &error))
             }
         }
@@ -208,9 +210,9 @@ impl Connection {
         other: Option<BorrowedFd<'_>>,
     ) -> Result<Wake, Error> {
         let (socket, interest, more) = match &self.line {
-            Line::Clear(socket) if write => (socket, PollFlags::IN | PollFlags::OUT, false),
-            Line::Clear(socket) => (socket, PollFlags::IN, false),
-            Line::Tls(secured) => (secured.socket(), secured.interest(write), secured.more()),
+            Stream::Clear(socket) if write => (socket, PollFlags::IN | PollFlags::OUT, false),
+            Stream::Clear(socket) => (socket, PollFlags::IN, false),
+            Stream::Tls(secured) => (secured.socket(), secured.interest(write), secured.more()),
         };
         let mut descriptors = Vec::with_capacity(3);
         descriptors.push(PollFd::new(socket, interest));
@@ -221,7 +223,7 @@ impl Connection {
         if !more {
             socket.acknowledge_at_once();
         }
-        // With something in a buffer there is nothing to wait for, but the others still have their say.
+        // With something in a buffer there is nothing to wait for, but the other descriptors still count.
         let until = if more { Instant::now() } else { until };
         let happened = poll::poll(&mut descriptors, until)
             .map_err(|source| Error::Local { action: "wait for the server", source })?;
@@ -244,9 +246,9 @@ impl Connection {
     #[must_use]
     pub fn channel(&self) -> Channel {
         match &self.line {
-            Line::Tls(_) => Channel::Tls,
-            Line::Clear(_) if self.stays_here => Channel::Loopback,
-            Line::Clear(_) => Channel::Clear,
+            Stream::Tls(_) => Channel::Tls,
+            Stream::Clear(_) if self.stays_here => Channel::Loopback,
+            Stream::Clear(_) => Channel::Clear,
         }
     }
 
@@ -254,8 +256,8 @@ impl Connection {
     #[must_use]
     pub fn end_point_binding(&self) -> Option<&[u8]> {
         match &self.line {
-            Line::Clear(_) => None,
-            Line::Tls(secured) => secured.binding(),
+            Stream::Clear(_) => None,
+            Stream::Tls(secured) => secured.binding(),
         }
     }
 
@@ -263,8 +265,8 @@ impl Connection {
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {
         match &self.line {
-            Line::Clear(_) => None,
-            Line::Tls(secured) => Some(secured.certificate()),
+            Stream::Clear(_) => None,
+            Stream::Tls(secured) => Some(secured.certificate()),
         }
     }
 
@@ -282,7 +284,7 @@ impl Connection {
 
     /// Closes the line, over TLS with close_notify if the socket takes it.  Never waits.
     pub fn close(self) {
-        if let Line::Tls(secured) = self.line {
+        if let Stream::Tls(secured) = self.line {
             secured.close();
         }
     }
@@ -311,8 +313,8 @@ fn secured(
     begun.map(Box::new).map_err(|error| error.with_leaf(|| look::leaf(peer, target, stop)))
 }
 
-/// Whether the server at `peer` shows a certificate, whoever's it is: asked on a connection of its own, on which nothing of
-/// ours is said.
+/// Whether the server at `peer` shows a certificate of any kind: asked on a connection of its own, on which nothing of ours
+/// is sent.
 pub fn shows_certificate(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> bool {
     look::leaf(peer, target, stop).is_some()
 }

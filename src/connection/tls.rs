@@ -12,12 +12,12 @@ use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use rustix::event::{PollFd, PollFlags};
 
 use super::certificate::{Seen, check_name, fingerprint};
-use super::error::{CertificateProblem, Error, Step, plain, reason};
+use super::error::{CertificateProblem, ConnectStep, Error, plain, reason};
 use super::patience::after;
 use super::poll::poll;
 use super::socket::Socket;
 use super::trust::Connectors;
-use super::wire::{Direction, Memory, Wire};
+use super::wire::{Direction, PeerRecord, Wire};
 use super::{Target, server};
 use crate::account::Tls;
 use crate::stop::Stop;
@@ -25,7 +25,7 @@ use crate::stop::Stop;
 /// A TLS session with a server that is the one that was meant.
 pub(super) struct Secured {
     stream: TlsStream<Wire>,
-    memory: Arc<Memory>,
+    memory: Arc<PeerRecord>,
     /// The server's leaf, in DER.
     certificate: Vec<u8>,
     binding: Option<Vec<u8>>,
@@ -33,7 +33,7 @@ pub(super) struct Secured {
     more: bool,
     read_blocked: Direction,
     write_blocked: Direction,
-    // OpenSSL must not be asked again after an end or a fault: what is to be told of it waits here.
+    // OpenSSL must not be asked again after an end or a fault: what is to be reported of it waits here.
     over: bool,
     fault: Option<io::Error>,
 }
@@ -108,7 +108,7 @@ impl Secured {
             }
         }
         self.more = true;
-        // What came before a fault is good, and told first.
+        // What came before a failure is good, and reported first.
         match self.fault.take() {
             Some(fault) if filled == 0 => Err(fault),
             fault => {
@@ -217,7 +217,7 @@ fn await_wire(wire: &Wire, target: &Target<'_>, until: Instant, stop: &Stop) -> 
         return Err(Error::Stopped { server: server(target) });
     }
     if !ready {
-        let step = Step::Handshake;
+        let step = ConnectStep::Handshake;
         return Err(Error::TimedOut { server: server(target), step, limit: target.timeout });
     }
     Ok(())
@@ -249,7 +249,7 @@ fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>
 }
 
 /// Why the handshake failed.
-fn explain(target: &Target<'_>, memory: &Memory, error: &native_tls::Error) -> Error {
+fn explain(target: &Target<'_>, memory: &PeerRecord, error: &native_tls::Error) -> Error {
     let server = server(target);
     if let Some(error) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         return Error::Broken { server, reason: plain(error) };

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::Metadata;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -30,7 +30,7 @@ impl Connectors {
         Self::default()
     }
 
-    /// The connector for these settings; whoever comes while it is being built waits for it.
+    /// The connector for these settings; a caller that comes while it is being built waits for it.
     pub(super) fn get(&self, trust: &Trust) -> Result<TlsConnector, TrustProblem> {
         self.slot(trust).get_or_init(|| build(trust)).clone()
     }
@@ -64,7 +64,7 @@ fn build(trust: &Trust) -> Result<TlsConnector, TrustProblem> {
         // The pinned fingerprint is compared after the handshake, in place of everything else.
         builder.danger_accept_invalid_certs(true).disable_built_in_roots(true);
     } else if let Some(path) = &trust.ca_file {
-        for authority in certificates(AUTHORITIES, path, &read(AUTHORITIES, path, open_to_all)?)? {
+        for authority in certificates(AUTHORITIES, path, read(AUTHORITIES, path, open_to_all)?.expose())? {
             builder.add_root_certificate(authority);
         }
     }
@@ -84,9 +84,9 @@ const KEY: &str = "tls-client-key";
 
 fn identity(chain: &Path, key: &Path) -> Result<Identity, TrustProblem> {
     let pem = read(CHAIN, chain, open_to_all)?;
-    certificates(CHAIN, chain, &pem)?;
-    let secret = Secret::new(read(KEY, key, |path, metadata| access::check_private(path, metadata, None))?);
-    Identity::from_pkcs8(&pem, secret.expose()).map_err(|error| {
+    certificates(CHAIN, chain, pem.expose())?;
+    let secret = read(KEY, key, |path, metadata| access::check_private(path, metadata, None))?;
+    Identity::from_pkcs8(pem.expose(), secret.expose()).map_err(|error| {
         let mut to = key.as_os_str().to_owned();
         to.push(".pkcs8");
         let (from, to) = (access::shell_word(key), access::shell_word(Path::new(&to)));
@@ -106,7 +106,7 @@ fn certificates(setting: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<Ce
 /// Octets of a file at most: the authorities of the whole world have less than one million.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// Everybody may read it, but nobody may change what we trust.
+/// Everybody may read it, but no other user may change what we trust.
 fn open_to_all(path: &Path, _: &Metadata) -> Result<(), access::Error> {
     access::check_path(path)
 }
@@ -115,7 +115,7 @@ fn read(
     setting: &'static str,
     path: &Path,
     check: impl FnOnce(&Path, &Metadata) -> Result<(), access::Error>,
-) -> Result<Vec<u8>, TrustProblem> {
+) -> Result<Secret, TrustProblem> {
     let unreadable = |error: io::Error| {
         problem(
             setting,
@@ -126,14 +126,8 @@ fn read(
     };
     let (file, metadata) = access::open_regular(path).map_err(unreadable)?;
     check(path, &metadata).map_err(|e| problem(setting, path, &e.what, Some(e.hint)))?;
-    if metadata.len() > LARGEST {
-        return Err(problem(setting, path, "it is larger than 16 MiB", None));
-    }
-    // In one piece: a buffer that grows leaves its octets behind in memory, and one that is nearly full is read ahead of.
-    let room = usize::try_from(metadata.len()).unwrap_or_default().saturating_add(64);
-    let mut content = Vec::with_capacity(room);
-    file.take(LARGEST).read_to_end(&mut content).map_err(unreadable)?;
-    Ok(content)
+    let content = access::contents(&file, &metadata, LARGEST).map_err(unreadable)?;
+    content.ok_or_else(|| problem(setting, path, "it is larger than 16 MiB", None))
 }
 
 fn problem(setting: &'static str, path: &Path, reason: &str, hint: Option<String>) -> TrustProblem {

@@ -2,7 +2,7 @@
 //! outlives the TLS library's own (it keeps nothing of a handshake that failed).
 //!
 //! Where we have a certificate to show, the wire also keeps it back until the server has been recognised: the TLS library
-//! shows it in the middle of the handshake, and asks nobody.  See [`Gate`].
+//! shows it in the middle of the handshake, without asking.  See [`Gate`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,17 +11,17 @@ use std::sync::{Arc, OnceLock};
 
 use super::socket::Socket;
 
-/// Several TLS records (of 16 KiB at most, RFC 8446 §5.1): OpenSSL by itself asks the kernel twice for each.
+/// Several TLS records (of 16 KiB at most, RFC 8446 §5.1): OpenSSL on its own asks the kernel twice for each.
 const BUFFER: usize = 64 * 1024;
 
-/// As much of what the peer first said as an error message quotes.
+/// Of the peer's first octets this many are kept, for an error message to quote.
 const QUOTED: usize = 80;
 
 /// A non-blocking socket for a TLS library to read from and write to.
 #[derive(Debug)]
 pub(super) struct Wire {
     socket: BufReader<Socket>,
-    memory: Arc<Memory>,
+    memory: Arc<PeerRecord>,
     blocked: Direction,
     /// The last read from the socket took all there was: the next one would only hear that.
     drained: bool,
@@ -30,10 +30,10 @@ pub(super) struct Wire {
     waiting: Vec<u8>,
 }
 
-/// Keeps back what we say after the first messages of a handshake, until [`Wire::release`].
+/// Keeps back what we send after the first messages of a handshake, until [`Wire::release`].
 ///
 /// The client's Certificate message comes after the server's (RFC 8446 §4.4.2, RFC 5246 §7.4.6).  Until the gate is open
-/// only what comes before it passes: ClientHello, and records that say nothing of us.  With TLS 1.3 our side of the
+/// only what comes before it passes: ClientHello, and records that tell nothing about us.  With TLS 1.3 our side of the
 /// handshake is complete without anything more, so the server's certificate can be judged first.  With TLS 1.2 the
 /// server waits for us, but its certificate has come in clear, and is read here.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ struct Gate {
     begun: Vec<u8>,
     /// Whole records that must not go out yet.
     held: Vec<u8>,
-    /// What the server has said so far.
+    /// What the server has sent so far.
     heard: Vec<u8>,
 }
 
@@ -88,7 +88,7 @@ fn split_vector(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::try_from(u32::from_be_bytes([0, *high, *middle, *low])).ok()?)
 }
 
-/// The leaf in what a server of TLS 1.2 says (RFC 5246 §7.4.2), in DER.
+/// The leaf in what a server of TLS 1.2 sends (RFC 5246 §7.4.2), in DER.
 fn leaf(mut heard: &[u8]) -> Option<Vec<u8>> {
     let mut messages = Vec::new();
     while let Some((record, rest)) = split_record(heard) {
@@ -112,7 +112,7 @@ fn leaf(mut heard: &[u8]) -> Option<Vec<u8>> {
 
 /// What the peer did, seen from below TLS.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct PeerRecord {
     began: OnceLock<Vec<u8>>,
     ended: AtomicBool,
 }
@@ -126,7 +126,7 @@ pub(super) enum Direction {
     Out,
 }
 
-impl Memory {
+impl PeerRecord {
     /// The first octets the peer sent; empty if it sent none.
     pub(super) fn began(&self) -> &[u8] {
         self.began.get().map_or(&[], Vec::as_slice)
@@ -139,7 +139,7 @@ impl Memory {
 }
 
 impl Wire {
-    /// Over a socket that is already non-blocking; with a [`Gate`] if the server must be known before we say who we are.
+    /// Over a socket that is already non-blocking; with a [`Gate`] if the server must be known before we show who we are.
     pub(super) fn new(socket: Socket, gated: bool) -> Self {
         let socket = BufReader::with_capacity(BUFFER, socket);
         let gate = gated.then(Gate::default);
@@ -154,7 +154,7 @@ impl Wire {
     }
 
     /// What the peer did.
-    pub(super) fn memory(&self) -> Arc<Memory> {
+    pub(super) fn memory(&self) -> Arc<PeerRecord> {
         Arc::clone(&self.memory)
     }
 

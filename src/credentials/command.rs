@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::error::{Error, quoted};
-use super::process::{self, Failure};
+use super::process::{self, NoEnd};
 use super::{LONGEST, first_line};
 use crate::access::Owner;
 use crate::secret::Secret;
@@ -40,9 +40,9 @@ pub(super) fn run(
     let program = argv.first().ok_or_else(|| failed("password-command is empty".to_owned()))?;
     let longest = usize::try_from(LONGEST).unwrap_or_default();
     let ended = process::run(argv, owner, limit, longest, stop).map_err(|failure| match failure {
-        Failure::Start(e) => cannot_run(program, &e),
-        Failure::Wait(e) => failed(format!("password-command: {e}")),
-        Failure::Late => late(),
+        NoEnd::Start(e) => cannot_run(program, &e),
+        NoEnd::Wait(e) => failed(format!("password-command: {e}")),
+        NoEnd::Late => late(),
     })?;
     if !ended.status.success() {
         if stop.raised() {

@@ -1,8 +1,8 @@
 //! Whether a configuration is still the one that it was: a digest of what an account means, with its secret.
 //!
 //! A changed configuration or a changed secret ends the pause after a refused login; a file that was only written again
-//! does not.  The digest is kept in the state directory, so it is keyed: nobody who sees it can try passwords on it without
-//! the key.
+//! does not.  The digest is kept in the state directory, so it is keyed: a reader can't try passwords on it without the
+//! key.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::secret::Secret;
 const MOST: u64 = 1024 * 1024;
 
 /// The digest of what `account` means, in 32 hexadecimal digits.  Its name doesn't count; the content of files that hold
-/// what it logs in with does.  A file that can't be read counts as empty: the login will say what's wrong.
+/// what it logs in with does.  A file that can't be read counts as empty: the login will report what's wrong.
 #[must_use]
 pub fn fingerprint(account: &Account, environment: &Environment, key: &[u8]) -> String {
     let mut hasher = Hasher::new_keyed(blake3::hash(key).as_bytes());

@@ -1,4 +1,4 @@
-//! Passwords and tokens from where the configuration says: the configuration itself, a file, a program, netrc, a systemd
+//! Passwords and tokens from the source that the configuration names: the configuration itself, a file, a program, netrc, a systemd
 //! credential, or the user at the terminal.
 //!
 //! A secret walks one way: config → [`PasswordSource`] → here → [`Secret`] → the login's

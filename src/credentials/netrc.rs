@@ -7,13 +7,13 @@ use crate::secret::Secret;
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The password for `user` at `host`: of the first matching entry whose `login` is `user`, or which names none.
-/// `same_host` says whether a `machine` is the host meant; `default` matches every host, when no machine does.
+/// `same_host` is whether a `machine` is the host meant; `default` matches every host, when no machine does.
 pub(super) fn find(text: &[u8], user: &str, same_host: impl Fn(&str) -> bool) -> Option<Secret> {
     let fits =
-        |entry: &Entry, login: Option<&str>| entry.password.is_some() && entry.login.as_deref() == login;
+        |entry: &Machine, login: Option<&str>| entry.password.is_some() && entry.login.as_deref() == login;
     let entries = entries(text);
-    let ours = |entry: &&Entry| entry.machine.as_deref().is_some_and(&same_host);
-    let default = |entry: &&Entry| entry.machine.is_none();
+    let ours = |entry: &&Machine| entry.machine.as_deref().is_some_and(&same_host);
+    let default = |entry: &&Machine| entry.machine.is_none();
     let mut found = entries.iter().filter(ours).find(|entry| fits(entry, Some(user)));
     found = found.or_else(|| entries.iter().filter(ours).find(|entry| fits(entry, None)));
     found = found.or_else(|| entries.iter().filter(default).find(|entry| fits(entry, Some(user))));
@@ -21,30 +21,30 @@ pub(super) fn find(text: &[u8], user: &str, same_host: impl Fn(&str) -> bool) ->
     found.and_then(|entry| entry.password.clone())
 }
 
-/// Whether any entry holds a password: then nobody else may read the file.
+/// Whether any entry holds a password: then no other user may read the file.
 pub(super) fn holds_password(text: &[u8]) -> bool {
     entries(text).iter().any(|entry| entry.password.is_some())
 }
 
 #[derive(Default)]
-struct Entry {
+struct Machine {
     /// None for `default`.
     machine: Option<String>,
     login: Option<String>,
     password: Option<Secret>,
 }
 
-fn entries(text: &[u8]) -> Vec<Entry> {
+fn entries(text: &[u8]) -> Vec<Machine> {
     let mut tokens = Tokens(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<Machine> = Vec::new();
     let text = |token: Vec<u8>| String::from_utf8_lossy(&token).into_owned();
     while let Some(token) = tokens.keyword() {
         match token.as_slice() {
             b"machine" => {
                 let Some(machine) = tokens.value().map(text) else { break };
-                entries.push(Entry { machine: Some(machine), ..Entry::default() });
+                entries.push(Machine { machine: Some(machine), ..Machine::default() });
             }
-            b"default" => entries.push(Entry::default()),
+            b"default" => entries.push(Machine::default()),
             b"macdef" => tokens.skip_macro(),
             b"login" => {
                 let login = tokens.value().map(text);

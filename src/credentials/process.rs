@@ -22,7 +22,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 const FOR_COMPLAINT: Duration = Duration::from_millis(200);
 
 /// How a program ended.
-pub(super) struct Ended {
+pub(super) struct ProcessEnd {
     /// The first line of its output, with its end.
     pub(super) printed: Secret,
     /// The first line of its errors, where it failed and printed nothing: else its complaint may hold what it printed.
@@ -31,7 +31,7 @@ pub(super) struct Ended {
 }
 
 /// Why it did not come to its end.
-pub(super) enum Failure {
+pub(super) enum NoEnd {
     /// It could not be started.
     Start(io::Error),
     /// The system lost sight of it.
@@ -48,23 +48,23 @@ pub(super) fn run(
     limit: Duration,
     longest: usize,
     stop: &Stop,
-) -> Result<Ended, Failure> {
+) -> Result<ProcessEnd, NoEnd> {
     let deadline = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
-    let missing = || Failure::Start(io::Error::new(io::ErrorKind::NotFound, "no program is named"));
+    let missing = || NoEnd::Start(io::Error::new(io::ErrorKind::NotFound, "no program is named"));
     let (program, arguments) = argv.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Reaped(access::spawn(&mut command, owner).map_err(Failure::Start)?);
+    let mut child = Reaped(access::spawn(&mut command, owner).map_err(NoEnd::Start)?);
     let out = first_line_of(child.0.stdout.take(), longest);
     let errors = first_line_of(child.0.stderr.take(), longest);
-    let printed = wait_for(&out, deadline, stop).map_err(|_| Failure::Late)?;
-    let status = wait(&mut child.0, deadline, stop).map_err(Failure::Wait)?.ok_or(Failure::Late)?;
+    let printed = wait_for(&out, deadline, stop).map_err(|_| NoEnd::Late)?;
+    let status = wait(&mut child.0, deadline, stop).map_err(NoEnd::Wait)?.ok_or(NoEnd::Late)?;
     let mut complaint = Secret::new("");
     if !status.success() && printed.expose().is_empty() {
         let moment = Instant::now().checked_add(FOR_COMPLAINT).unwrap_or(deadline);
         complaint = wait_for(&errors, moment, stop).unwrap_or(complaint);
     }
-    Ok(Ended { printed, complaint, status })
+    Ok(ProcessEnd { printed, complaint, status })
 }
 
 /// Kills and reaps what still runs when we leave early; after a normal end there is nothing left to do.

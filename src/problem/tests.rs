@@ -155,9 +155,9 @@ fn of_protocol() -> Problems {
         ProtocolError::Unsolicited { came: words() } => 76,
         ProtocolError::Farewell { said: words() } => 75,
         ProtocolError::InjectionAfterStls => 76,
-        refused(command::Refusal::ForbiddenOctet) => 78,
-        refused(command::Refusal::TooLong(300)) => 76,
-        refused(command::Refusal::Over) => 76,
+        refused(command::NotSent::ForbiddenOctet) => 78,
+        refused(command::NotSent::TooLong(300)) => 76,
+        refused(command::NotSent::Over) => 76,
         ProtocolError::Closed { during: Awaiting::Greeting } => 75,
         ProtocolError::MalformedListing { listing: "unique-id listing", line: words() } => 76,
         ProtocolError::TooManyMessages { messages: 9, limit: 3 } => 76,
@@ -213,13 +213,13 @@ fn of_connection() -> Problems {
         reason: reason(),
         hint: Some(text("openssl x509 -in /x")),
     };
-    let refused = connection::Attempt { address: ([127, 0, 0, 1], 995).into(), reason: reason() };
+    let refused = connection::FailedAddress { address: ([127, 0, 0, 1], 995).into(), reason: reason() };
     let local = ConnectionError::Local { action: "open a socket", source: ErrorKind::Other.into() };
     every!(ConnectionError: Lookup, Connect, TimedOut, Closed, Broken, Stopped, NotTls, Version, Handshake, Certificate,
         ClientCertificate, Trust, Nested, Local;
         ConnectionError::Lookup { host: text("h"), reason: reason() } => 75,
         ConnectionError::Connect { server: server(), attempts: vec![refused] } => 75,
-        ConnectionError::TimedOut { server: server(), step: connection::Step::Lookup, limit: Duration::ZERO } => 75,
+        ConnectionError::TimedOut { server: server(), step: connection::ConnectStep::Lookup, limit: Duration::ZERO } => 75,
         ConnectionError::Closed { server: server() } => 75,
         ConnectionError::Broken { server: server(), reason: reason() } => 75,
         ConnectionError::Stopped { server: server() } => 75,

@@ -104,7 +104,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn push(&mut self, line: &Secret, is_secret: bool) {
         if is_secret || self.secret.is_some() {
-            // Made anew each time: growing in place would leave copies behind.  A login has three such lines.
+            // Made again each time: growing in place would leave copies behind.  A login has three such lines.
             let both = [self.unwritten(), line.expose()].concat();
             self.secret = Some(Secret::new(both));
             self.plain.clear();

@@ -1,4 +1,4 @@
-//! What CAPA says a server can do.
+//! What a server can do, as CAPA lists it.
 //!
 //! A list holds for the state it was asked in: it's void after STLS, may grow or shrink at the login, and lists of two
 //! states are never merged.  Nothing depends on which server it is (IMPLEMENTATION, RFC 2449 §6.9), nor on STLS being
@@ -12,7 +12,7 @@ use super::error::Error;
 use super::limits::CAPABILITY_LIMIT;
 use crate::types::parse_decimal;
 
-/// The capabilities that say something to us, and what is remembered of a list.
+/// The capabilities that have a meaning here: what is remembered of a list.
 const KNOWN: [&str; 12] = [
     "TOP",
     "UIDL",
@@ -31,11 +31,11 @@ const KNOWN: [&str; 12] = [
 /// One list of capabilities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    entries: Vec<Entry>,
+    entries: Vec<Capability>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+struct Capability {
     /// Upper case.
     tag: String,
     arguments: Vec<String>,
@@ -46,7 +46,7 @@ struct Entry {
 pub enum Expire {
     /// For good.
     Never,
-    /// For so many days.  0: mail may not be left, and what was retrieved may be deleted at QUIT.
+    /// For this many days.  0: mail may not be left, and what was retrieved may be deleted at QUIT.
     Days(u64),
 }
 
@@ -69,7 +69,7 @@ impl Capabilities {
         if self.entries.len() >= CAPABILITY_LIMIT {
             return Err(Error::TooManyLines { to: Sent::Capa, limit: CAPABILITY_LIMIT });
         }
-        self.entries.push(Entry { tag, arguments: arguments.collect() });
+        self.entries.push(Capability { tag, arguments: arguments.collect() });
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl Capabilities {
         self.arguments("SASL").unwrap_or_default().iter().map(String::as_str)
     }
 
-    /// How long mail may stay, when that is said and can be read.
+    /// How long mail may stay, when that is listed and can be read.
     #[must_use]
     pub fn expire(&self) -> Option<Expire> {
         let days = self.arguments("EXPIRE")?.first()?;
@@ -147,7 +147,7 @@ impl Capabilities {
         parse_decimal(days.as_bytes()).map(Expire::Days)
     }
 
-    /// The least time between two logins, when that is said and can be read (RFC 2449 §6.5).
+    /// The least time between two logins, when that is listed and can be read (RFC 2449 §6.5).
     #[must_use]
     pub fn login_delay(&self) -> Option<Duration> {
         let seconds = self.arguments("LOGIN-DELAY")?.first()?;
@@ -184,7 +184,7 @@ impl Capabilities {
     }
 }
 
-/// For fuzzing: no list makes it fail, and what is remembered says the same.
+/// For fuzzing: no list makes it fail, and what is remembered means the same.
 #[doc(hidden)]
 pub fn fuzz_capability(list: &[u8]) {
     let mut capabilities = Capabilities::default();

@@ -1,4 +1,4 @@
-//! What the client says: commands with typed arguments, their bytes, and their rendering for a trace.
+//! What the client sends: commands with typed arguments, their bytes, and their rendering for a trace.
 //!
 //! It must not know what was answered.  RFC 1939 §3, §5-§7; RFC 2449 §4 (length), §5 (CAPA); RFC 2595 §4 (STLS);
 //! RFC 5034 §4 (AUTH).
@@ -49,7 +49,7 @@ pub enum Command {
     Uidl(Option<MessageNumber>),
     /// The message.
     Retr(MessageNumber),
-    /// Its header, a blank line and so many lines of its body.
+    /// Its header, a blank line and this many lines of its body.
     Top(MessageNumber, u32),
     /// Marks the message as deleted.
     Dele(MessageNumber),
@@ -108,10 +108,10 @@ pub enum Sent {
 
 /// The form of the answer that `+OK` begins; `-ERR` is always a single line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum AnswerForm {
     /// The status line is all.
     Single,
-    /// Lines follow, at most so many.
+    /// Lines follow, at most this many.
     Lines(usize),
     /// The text of a message follows.
     Text(MessageNumber),
@@ -120,11 +120,11 @@ pub enum Answer {
 impl Sent {
     /// Which commands have multi-line answers: the one table of it.
     #[must_use]
-    pub fn answer(self) -> Answer {
+    pub fn answer(self) -> AnswerForm {
         match self {
-            Self::Capa => Answer::Lines(CAPABILITY_LIMIT),
-            Self::List | Self::UniqueIds => Answer::Lines(LISTING_LIMIT),
-            Self::Retr(number) | Self::Top(number) => Answer::Text(number),
+            Self::Capa => AnswerForm::Lines(CAPABILITY_LIMIT),
+            Self::List | Self::UniqueIds => AnswerForm::Lines(LISTING_LIMIT),
+            Self::Retr(number) | Self::Top(number) => AnswerForm::Text(number),
             Self::User
             | Self::Pass
             | Self::Apop
@@ -139,7 +139,7 @@ impl Sent {
             | Self::Dele(_)
             | Self::Rset
             | Self::Noop
-            | Self::Quit => Answer::Single,
+            | Self::Quit => AnswerForm::Single,
         }
     }
 
@@ -150,7 +150,7 @@ impl Sent {
     }
 
     /// Whether nothing may be sent before this one is answered: what follows would be read as something else, by
-    /// another layer, or by nobody.
+    /// another layer, or not at all.
     #[must_use]
     pub fn is_barrier(self) -> bool {
         matches!(self, Self::Auth | Self::SaslResponse | Self::SaslCancel | Self::Stls | Self::Quit)
@@ -184,7 +184,7 @@ impl fmt::Display for Sent {
 
 /// Why a command was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum NotSent {
     /// It would have ended the line and begun another command.
     #[error("an argument holds a line break or a NUL")]
     ForbiddenOctet,
@@ -242,7 +242,7 @@ impl Command {
         }
     }
 
-    /// Whether its line holds what nobody else may see.
+    /// Whether its line holds a secret.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         matches!(
@@ -254,8 +254,8 @@ impl Command {
     /// Its line, CRLF included.
     ///
     /// # Errors
-    /// [`Refusal::ForbiddenOctet`] for CR, LF or NUL in an argument, and [`Refusal::TooLong`].
-    pub fn line(&self) -> Result<Secret, Refusal> {
+    /// [`NotSent::ForbiddenOctet`] for CR, LF or NUL in an argument, and [`NotSent::TooLong`].
+    pub fn line(&self) -> Result<Secret, NotSent> {
         let line = match self {
             Self::User(user) => joined(&[b"USER ", user.as_bytes()])?,
             Self::Pass(password) => joined(&[b"PASS ", password.expose()])?,
@@ -282,7 +282,7 @@ impl Command {
             | Self::Quit => joined(&[self.sent().to_string().as_bytes()])?,
         };
         let length = line.expose().len();
-        if length > COMMAND_LINE_LIMIT { Err(Refusal::TooLong(length)) } else { Ok(line) }
+        if length > COMMAND_LINE_LIMIT { Err(NotSent::TooLong(length)) } else { Ok(line) }
     }
 
     /// Its line for a trace: no secret has a path into it, and the user's name is made safe to print.
@@ -313,9 +313,9 @@ impl Command {
 }
 
 /// The parts as one line.  It's made in one piece: growing would leave copies of a secret behind.
-fn joined(parts: &[&[u8]]) -> Result<Secret, Refusal> {
+fn joined(parts: &[&[u8]]) -> Result<Secret, NotSent> {
     if !parts.iter().all(|part| one_line(part)) {
-        return Err(Refusal::ForbiddenOctet);
+        return Err(NotSent::ForbiddenOctet);
     }
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut line = Vec::with_capacity(length.saturating_add(2));
@@ -328,7 +328,7 @@ fn joined(parts: &[&[u8]]) -> Result<Secret, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Command, Refusal, Sent};
+    use super::{AnswerForm, Command, NotSent, Sent};
     use crate::secret::Secret;
     use crate::types::MessageNumber;
 
@@ -401,7 +401,7 @@ mod tests {
                 Command::SaslResponse(Secret::new(bad)),
             ];
             for command in commands {
-                assert_eq!(command.line(), Err(Refusal::ForbiddenOctet), "{command:?}");
+                assert_eq!(command.line(), Err(NotSent::ForbiddenOctet), "{command:?}");
             }
         }
     }
@@ -410,12 +410,12 @@ mod tests {
     fn only_sasl_responses_pass_the_limit() {
         let user = |length: usize| Command::User("u".repeat(length - 7)).line();
         assert_eq!(user(255).unwrap().expose().len(), 255);
-        assert_eq!(user(256), Err(Refusal::TooLong(256)), "G10");
+        assert_eq!(user(256), Err(NotSent::TooLong(256)), "G10");
         // S1: 243 characters and the command make 256, 242 fit.
         let plain = |length: usize| {
             Command::Auth { mechanism: "PLAIN", initial: Some(Secret::new("A".repeat(length))) }.line()
         };
-        assert_eq!(plain(243), Err(Refusal::TooLong(256)));
+        assert_eq!(plain(243), Err(NotSent::TooLong(256)));
         assert!(plain(242).is_ok());
         assert!(Command::SaslResponse(Secret::new("A".repeat(9_000))).line().is_ok());
     }
@@ -435,10 +435,10 @@ mod tests {
 
     #[test]
     fn multi_line_answers() {
-        let lines = |sent: Sent| matches!(sent.answer(), Answer::Lines(_));
+        let lines = |sent: Sent| matches!(sent.answer(), AnswerForm::Lines(_));
         assert!(lines(Sent::Capa) && lines(Sent::List) && lines(Sent::UniqueIds));
         assert!(!lines(Sent::ListOne(n(1))) && !lines(Sent::UniqueIdOf(n(1))) && !lines(Sent::Stat));
-        assert_eq!(Sent::Retr(n(2)).answer(), Answer::Text(n(2)));
-        assert_eq!(Sent::Top(n(3)).answer(), Answer::Text(n(3)));
+        assert_eq!(Sent::Retr(n(2)).answer(), AnswerForm::Text(n(2)));
+        assert_eq!(Sent::Top(n(3)).answer(), AnswerForm::Text(n(3)));
     }
 }

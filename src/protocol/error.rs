@@ -1,4 +1,4 @@
-//! How a server can break the protocol, and what can't be said to it.
+//! How a server can break the protocol, and what can't be sent to it.
 //!
 //! Errors know nothing of hosts, accounts or retries: the room that opened the connection adds them.  Words of the server are kept
 //! as octets and become printable only when shown, so that a secret it echoed can be taken out first.
@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::command::{Answer, Refusal, Sent};
+use super::command::{AnswerForm, NotSent, Sent};
 use super::limits::{KEPT_OCTETS, QUOTED_CHARACTERS};
 use crate::exit::ExitCode;
 use crate::problem::Problem;
@@ -51,7 +51,7 @@ pub enum Error {
         /// The limit, in octets.
         limit: u64,
     },
-    /// Something came though nothing was asked; later answers could no longer be told apart.
+    /// Something came though nothing was asked; later answers could no longer be matched to their commands.
     #[error("the server sent {came} without having been asked")]
     Unsolicited {
         /// What came.
@@ -73,7 +73,7 @@ pub enum Error {
         /// The command.
         command: Sent,
         /// What forbids it.
-        why: Refusal,
+        why: NotSent,
     },
     /// The stream ended before what was due: the server crashed or stopped, or gave up on the session.
     #[error("{}", closed(.during))]
@@ -81,7 +81,7 @@ pub enum Error {
         /// What was still due.
         during: Awaiting,
     },
-    /// A line of STAT, LIST or UIDL that says nothing usable.
+    /// A line of STAT, LIST or UIDL that can't be used.
     #[error("the server's {listing} is malformed: {line}")]
     MalformedListing {
         /// Which one, by its name in RFC 1939.
@@ -92,7 +92,7 @@ pub enum Error {
     /// A maildrop of more messages than are believed.
     #[error("the server speaks of {messages} messages, and the limit is {limit}")]
     TooManyMessages {
-        /// What it said.
+        /// The number it gave.
         messages: u64,
         /// The limit.
         limit: usize,
@@ -128,10 +128,10 @@ impl Problem for Error {
             Self::NotPop3 { awaiting: Awaiting::Greeting, .. } => {
                 "check server and port: something other than POP3 listens there"
             }
-            Self::CommandRefusedLocally { why: Refusal::ForbiddenOctet, .. } => {
+            Self::CommandRefusedLocally { why: NotSent::ForbiddenOctet, .. } => {
                 "check the user name and the password for line breaks"
             }
-            Self::CommandRefusedLocally { why: Refusal::TooLong(_), .. } => {
+            Self::CommandRefusedLocally { why: NotSent::TooLong(_), .. } => {
                 "a name or password of that length needs auth = \"plain\", if the server offers it"
             }
             Self::NotPop3 { .. }
@@ -162,15 +162,15 @@ impl Problem for Error {
             | Self::TooManyMessages { .. } => ExitCode::Protocol,
             Self::CommandRefusedLocally { why, .. } => match why {
                 // Only credentials can hold any octet.
-                Refusal::ForbiddenOctet => ExitCode::Configuration,
-                Refusal::TooLong(_)
-                | Refusal::NoGreeting
-                | Refusal::Unanswered(_)
-                | Refusal::ChallengeDue
-                | Refusal::NoChallenge
-                | Refusal::HandshakeDue
-                | Refusal::NoHandshake
-                | Refusal::Over => ExitCode::Protocol,
+                NotSent::ForbiddenOctet => ExitCode::Configuration,
+                NotSent::TooLong(_)
+                | NotSent::NoGreeting
+                | NotSent::Unanswered(_)
+                | NotSent::ChallengeDue
+                | NotSent::NoChallenge
+                | NotSent::HandshakeDue
+                | NotSent::NoHandshake
+                | NotSent::Over => ExitCode::Protocol,
             },
             Self::Farewell { .. } | Self::Closed { .. } => ExitCode::Later,
         }
@@ -197,8 +197,8 @@ impl fmt::Display for Awaiting {
         match self {
             Self::Greeting => f.write_str("the greeting"),
             Self::Answer(sent) => write!(f, "the answer to {sent}"),
-            // Some servers forget the terminator when the text lacks a last line end: say what is missing.
-            Self::Rest(sent) if sent.answer() != Answer::Single => {
+            // Some servers forget the terminator when the text lacks a last line end: name what is missing.
+            Self::Rest(sent) if sent.answer() != AnswerForm::Single => {
                 write!(f, "the rest of the answer to {sent}, up to the dot on a line of its own that ends it")
             }
             Self::Rest(sent) => write!(f, "the rest of the answer to {sent}"),
@@ -257,7 +257,7 @@ impl fmt::Debug for Words {
 mod tests {
     use super::{Awaiting, Error, Words};
     use crate::problem::Problem as _;
-    use crate::protocol::command::{Refusal, Sent};
+    use crate::protocol::command::{NotSent, Sent};
     use crate::types::MessageNumber;
 
     #[test]
@@ -301,17 +301,17 @@ mod tests {
                 76,
             ),
             (
-                Error::CommandRefusedLocally { command: Sent::Pass, why: Refusal::ForbiddenOctet },
+                Error::CommandRefusedLocally { command: Sent::Pass, why: NotSent::ForbiddenOctet },
                 "PASS was not sent: an argument holds a line break or a NUL",
                 78,
             ),
             (
-                Error::CommandRefusedLocally { command: Sent::User, why: Refusal::TooLong(256) },
+                Error::CommandRefusedLocally { command: Sent::User, why: NotSent::TooLong(256) },
                 "USER was not sent: its line would have 256 octets, and POP3 allows 255",
                 76,
             ),
             (
-                Error::CommandRefusedLocally { command: Sent::Noop, why: Refusal::Unanswered(Sent::Stls) },
+                Error::CommandRefusedLocally { command: Sent::Noop, why: NotSent::Unanswered(Sent::Stls) },
                 "NOOP was not sent: STLS is still unanswered",
                 76,
             ),

@@ -47,7 +47,7 @@ impl LineEnd {
 /// What stands at the front of unread octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Front {
-    /// A line of so many octets, and with its end so many more.
+    /// A line of this many octets, and its end of this many more.
     Line {
         /// Without its end.
         length: usize,
@@ -90,7 +90,7 @@ pub struct Body {
 
 /// What one look at unread octets gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Piece {
+pub struct Unstuffed {
     /// So many octets at their front are text now.
     pub text: usize,
     /// So many of them are used up; the rest must be there again, at the front, next time.
@@ -108,13 +108,13 @@ impl Body {
         Self { line_end, at_line_start: true }
     }
 
-    /// Makes text of as many unread octets as can be told to be text: dots unstuffed, line ends LF.  It's moved
+    /// Makes text of as many unread octets as are known to be text: dots unstuffed, line ends LF.  It's moved
     /// together at their front, in one pass.  Nothing used and not ended: more octets are needed.
     ///
     /// Up to two octets may stay unused, whose meaning the next one decides (`.`, `.` CR, CR): so no other state than
     /// "at the beginning of a line" is carried over, and every split is right.
-    pub fn unstuff(&mut self, unread: &mut [u8]) -> Piece {
-        let mut piece = Piece::default();
+    pub fn unstuff(&mut self, unread: &mut [u8]) -> Unstuffed {
+        let mut piece = Unstuffed::default();
         loop {
             let rest = unread.get_mut(piece.used..).unwrap_or_default();
             let mut dot = 0;
@@ -156,9 +156,9 @@ impl Body {
 }
 
 /// The terminator is only taken when there's no text before it to be lent first.
-fn terminated(piece: Piece, length: usize) -> Piece {
+fn terminated(piece: Unstuffed, length: usize) -> Unstuffed {
     if piece.text == 0 {
-        Piece { used: piece.used.saturating_add(length), ended: true, ..piece }
+        Unstuffed { used: piece.used.saturating_add(length), ended: true, ..piece }
     } else {
         piece
     }
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn bodies_at_every_split() {
-        // Name, wire form up to and with the terminator, text.  `+OK` stands behind each and must be left.
+        // Name, wire form up to and with the terminator, text.  `+OK` follows each and must be left.
         let cases: [(&str, &[u8], &[u8]); 26] = [
             ("F1 empty", b".\r\n", b""),
             ("F2", b"..\r\n.\r\n", b".\n"),

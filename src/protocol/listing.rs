@@ -1,13 +1,13 @@
 //! Lines of the drop listing (STAT), the scan listing (LIST) and the unique-id listing (UIDL).
 //!
-//! One line at a time: a whole listing is the caller's, and so is what two lines say together (a number twice).
+//! One line at a time: a whole listing is the caller's, and so is what two lines mean together (a number twice).
 //! RFC 1939 §5, §7 and §11, and what servers make of them.
 
 use super::error::{Error, Words};
 use super::limits::LISTING_LIMIT;
 use crate::types::{MessageNumber, Octets, UniqueId, parse_decimal, split_decimal};
 
-/// What STAT says.
+/// What STAT reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropListing {
     /// Messages in the maildrop, those marked as deleted not counted.

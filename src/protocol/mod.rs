@@ -5,17 +5,17 @@
 //! This room imports no socket, file, clock, thread or environment, so every rule of the protocol is tested as octets
 //! against octets. Who drives a [`session::Session`] keeps a loop going:
 //!
-//! 1. `send` what is wanted; write `outgoing`, say how much by `wrote`.
-//! 2. `poll`. If it says `true`, look at `event`, and poll again. Events lend from the read buffer.
-//! 3. If it says `false`, read into `room` and say how much by `received`; at the end of the stream ask `end_of_stream`
+//! 1. `send` what is wanted; write `outgoing`, report how much by `wrote`.
+//! 2. `poll`. If it returns `true`, look at `event`, and poll again. Events lend from the read buffer.
+//! 3. If it returns `false`, read into `room` and report how much by `received`; at the end of the stream ask `end_of_stream`
 //!    what that means. How long to wait is the driver's; `awaiting` names what for.
 //!
 //! The session promises:
 //! - Events depend on the octets alone, never on how reads cut them. Only text comes in pieces as it arrives.
-//! - Each answer is told apart by the queue of commands sent. Where that can't be right any more (something that is no
+//! - Each answer is matched to its command by the queue of commands sent. Where that can't be right any more (something that is no
 //!   status line, an answer to nothing), it's an error, and no later octet is interpreted.
 //! - No answer is taken for that of a command whose line was not yet written: `wrote` comes before the next `received`.
-//! - A terminator is only where a message seems to end: whoever stores messages waits for an answer that names one.
+//! - A terminator is only where a message seems to end: a caller that stores messages waits for an answer that names one.
 //! - Memory is bounded by the read buffer, 256 KiB at most, and by what the driver itself sends. Every other limit is a
 //!   named constant in [`limits`].
 //! - No argument can break out of its command, and no secret has a path into a trace or a `Debug` output. Into an error
@@ -54,7 +54,7 @@
 //!
 //! # Quirks
 //!
-//! What servers do that the standards don't say. `*.txt` are in `tests/sessions`.
+//! What servers do beside the standards. `*.txt` are in `tests/sessions`.
 //!
 //! | Server | Deviation | What we do | Held by |
 //! |---|---|---|---|
@@ -66,7 +66,7 @@
 //! | WildDuck | the dot that ends a message comes behind the next answers of the flight | asked again, one command at a time | `tests/ends.rs` |
 //! | Exchange | a stray empty line where a status is due | an error, the message before it is in doubt | `stray-empty-line.txt` |
 //! | Exchange | `+` without a blank as an empty challenge | accepted | `auth-login.txt` |
-//! | Exchange | an answer without an octet for a message that has some | [`session::Event::End`] tells the octets | `f12_a_message_without_an_octet` |
+//! | Exchange | an answer without an octet for a message that has some | [`session::Event::End`] reports the octets | `f12_a_message_without_an_octet` |
 //! | Exchange 2000 | `.` CRLF straight after the last octet of text: no terminator | the time-out's text names the missing dot | `what_the_end_of_the_stream_means` |
 //! | FTGate | two `+OK` to one command | the second is an error when nothing is outstanding | `answered-twice.txt` |
 //! | Dovecot, UW, others | an unasked `-ERR` before closing | a farewell, to be reported as such | `farewell.txt` |

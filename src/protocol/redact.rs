@@ -113,7 +113,7 @@ impl Redactor {
         if !hidden.contains(&true) {
             return Cow::Borrowed(text);
         }
-        // One mask for each run: its length says nothing about the secret's.
+        // One mask for each run: its length shows nothing of the secret's.
         let mut out = Vec::with_capacity(text.len());
         let mut masked = false;
         for (octet, hide) in text.iter().zip(hidden) {
@@ -240,7 +240,7 @@ fn aligned(secret: &[u8], before: usize) -> Secret {
     Secret::new(if fragment.len() < SHORTEST_MASKED_ALONE { &[][..] } else { fragment })
 }
 
-/// For fuzzing: the first octet says how long the secret is that follows it; the rest is a server's text.  The secret, and
+/// For fuzzing: the first octet is how long the secret is that follows it; the rest is a server's text.  The secret, and
 /// its base64, are in nothing that is printed, and a text without them is left alone.
 #[doc(hidden)]
 pub fn fuzz_redactor(octets: &[u8]) {

@@ -11,9 +11,9 @@ pub enum ResponseCode {
     InUse,
     /// `[LOGIN-DELAY]`: logged in too recently (RFC 2449 §8.1.1).
     LoginDelay,
-    /// `[SYS/TEMP]`: trouble of the server's, passing (RFC 3206 §4).
+    /// `[SYS/TEMP]`: a failure of the server that passes (RFC 3206 §4).
     SysTemp,
-    /// `[SYS/PERM]`: trouble of the server's that needs a person there (RFC 3206 §4).
+    /// `[SYS/PERM]`: a failure of the server that its administrator must repair (RFC 3206 §4).
     SysPerm,
     /// `[AUTH]`: a matter of the credentials (RFC 3206 §5).
     Auth,
@@ -73,7 +73,7 @@ pub enum StatusLine<'a> {
 /// Takes a line without its end apart; `None` when it's no status line.
 ///
 /// The indicator counts in either case of letters, and must end where it ends: `+OKAY` isn't one.  `+ERR` is what
-/// hMailServer says for `-ERR`.
+/// hMailServer sends for `-ERR`.
 #[must_use]
 pub fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
     let blank = |octet: &u8| matches!(octet, b' ' | b'\t' | b'\r' | b'\n');

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::buffer::{Input, Output, Span};
-use super::command::{Answer, Command, Refusal};
+use super::command::{AnswerForm, Command, NotSent};
 use super::error::{Awaiting, Error, Words};
 use super::framing::{Body, Front, LineEnd, front, unstuffed};
 use super::limits::{CHALLENGE_LIMIT, LISTING_LINE_LIMIT, LISTING_OCTETS, STATUS_LINE_LIMIT, TOP_OCTETS};
@@ -86,10 +86,10 @@ struct Status {
     text: Span,
 }
 
-/// What the server said, lent from the session's buffer.
+/// What the server sent, lent from the session's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// The greeting; not ok: the server refuses to serve, its code says why.
+    /// The greeting; not ok: the server refuses to serve, its code gives the reason.
     Greeting(Reply<'a>),
     /// The answer to a command, or the first line of a multi-line one.  Lines or text follow only if it's ok.
     Reply {
@@ -116,7 +116,7 @@ pub enum Event<'a> {
         /// At least one octet.
         text: &'a [u8],
     },
-    /// The end of a multi-line answer.  After RETR and TOP it isn't to be trusted by itself: a server that forgets to stuff
+    /// The end of a multi-line answer.  After RETR and TOP it isn't to be trusted on its own: a server that forgets to stuff
     /// a dot ends a message too early, and its rest is read as answers, which the sender of the mail may have written.
     End {
         /// The command.
@@ -155,8 +155,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::CommandRefusedLocally`] when the command can't be sent, or not now; the session may go on.
-    /// [`Error::Unsolicited`] or [`Error::Farewell`] when the server has said something that was not asked for and has
-    /// not been read: the answers could no longer be told apart.
+    /// [`Error::Unsolicited`] or [`Error::Farewell`] when the server has sent something that was not asked for and has
+    /// not been read: the answers could no longer be matched to their commands.
     pub fn send(&mut self, command: Command) -> Result<(), Error> {
         let to = command.sent();
         let refused = |why| Error::CommandRefusedLocally { command: to, why };
@@ -176,18 +176,18 @@ impl Session {
         Ok(())
     }
 
-    fn may_send(&self, to: Sent) -> Result<(), Refusal> {
+    fn may_send(&self, to: Sent) -> Result<(), NotSent> {
         let answers_challenge = matches!(to, Sent::SaslResponse | Sent::SaslCancel);
         match self.state {
-            State::Greeting => return Err(Refusal::NoGreeting),
-            State::Securing => return Err(Refusal::HandshakeDue),
-            State::Over => return Err(Refusal::Over),
-            State::Challenged if !answers_challenge => return Err(Refusal::ChallengeDue),
-            State::Open if answers_challenge => return Err(Refusal::NoChallenge),
+            State::Greeting => return Err(NotSent::NoGreeting),
+            State::Securing => return Err(NotSent::HandshakeDue),
+            State::Over => return Err(NotSent::Over),
+            State::Challenged if !answers_challenge => return Err(NotSent::ChallengeDue),
+            State::Open if answers_challenge => return Err(NotSent::NoChallenge),
             State::Challenged | State::Open => {}
         }
         match self.expected.back() {
-            Some(last) if last.to.is_barrier() => Err(Refusal::Unanswered(last.to)),
+            Some(last) if last.to.is_barrier() => Err(NotSent::Unanswered(last.to)),
             _ => Ok(()),
         }
     }
@@ -198,7 +198,7 @@ impl Session {
         self.output.unwritten()
     }
 
-    /// So many of them were written.  To be said before what the server sends next is read.
+    /// This many of them were written.  To be called before what the server sends next is read.
     pub fn wrote(&mut self, octets: usize) {
         self.output.wrote(octets);
     }
@@ -234,8 +234,8 @@ impl Session {
         matches!(self.reading, Reading::Text { .. })
     }
 
-    /// Where the next read goes.  Ends the loan of the last event.  There is room whenever [`Session::poll`] has said
-    /// `false`.
+    /// Where the next read goes.  Ends the loan of the last event.  There is room whenever [`Session::poll`] has
+    /// returned `false`.
     pub fn room(&mut self) -> &mut [u8] {
         self.found = None;
         self.input.room()
@@ -244,7 +244,7 @@ impl Session {
     /// So many octets were read into [`Session::room`].
     ///
     /// # Errors
-    /// [`Error::InjectionAfterStls`] when TLS was about to begin: they are not TLS's, and nobody may read them.
+    /// [`Error::InjectionAfterStls`] when TLS was about to begin: they are not TLS's, and must not be read.
     pub fn received(&mut self, octets: usize) -> Result<(), Error> {
         self.input.received(octets);
         self.check_injection()
@@ -258,7 +258,7 @@ impl Session {
         Ok(())
     }
 
-    /// What the end of the stream means here.  After [`Session::poll`] has said `false`.
+    /// What the end of the stream means here.  After [`Session::poll`] has returned `false`.
     pub fn end_of_stream(&mut self) -> Error {
         let during = self.awaiting();
         self.state = State::Over;
@@ -281,7 +281,7 @@ impl Session {
     /// was not accepted.
     pub fn starttls_done(&mut self) -> Result<(), Error> {
         if self.state != State::Securing {
-            return Err(Error::CommandRefusedLocally { command: Sent::Stls, why: Refusal::NoHandshake });
+            return Err(Error::CommandRefusedLocally { command: Sent::Stls, why: NotSent::NoHandshake });
         }
         self.check_injection()?;
         *self = Self { state: State::Open, ..Self::new() };
@@ -396,9 +396,9 @@ impl Session {
         }
         if ok {
             self.reading = match due.to.answer() {
-                Answer::Single => Reading::Status,
-                Answer::Lines(limit) => Reading::Lines { to: due.to, limit, lines: 0, octets: 0 },
-                Answer::Text(number) => {
+                AnswerForm::Single => Reading::Status,
+                AnswerForm::Lines(limit) => Reading::Lines { to: due.to, limit, lines: 0, octets: 0 },
+                AnswerForm::Text(number) => {
                     Reading::Text { to: due.to, number, body: Body::new(self.line_end), octets: 0 }
                 }
             };
@@ -473,7 +473,7 @@ fn may_become_status_line(octets: &[u8]) -> bool {
     begins(b"+OK") || begins(b"-ERR") || begins(b"+ERR") || status_line(octets).is_some()
 }
 
-/// A length in memory as one on the wire.
+/// A length in memory as one of the protocol.
 fn widened(octets: usize) -> u64 {
     u64::try_from(octets).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! The plan that `--dry-run` prints, as a table: a line for each message, and the sums.
 //!
-//! Columns are as wide as what stands in them.  To know that, lines are held back, though never more than a block of
+//! Columns are as wide as what stands in them.  To know their width, lines are held back, at most one block of
 //! them: a maildrop may list a million messages.
 
 use std::fmt::Write as _;
@@ -10,10 +10,10 @@ use crate::plan::Why;
 use crate::text::{count, shortened, size};
 use crate::types::{MessageNumber, Octets};
 
-/// Lines that are held back at most.
+/// At most this many lines are held back.
 const BLOCK: usize = 1000;
 
-/// Characters of a unique-id that are shown at most.
+/// At most this many characters of a unique-id are shown.
 const UNIQUE_ID: usize = 40;
 
 /// One account's plan.
@@ -70,7 +70,7 @@ impl Table {
         Self { account, ..Self::default() }
     }
 
-    /// Takes a message in.  Gives lines to print whenever a block of them is complete.
+    /// Adds a message.  Returns lines to print whenever a block of them is complete.
     pub(super) fn push(
         &mut self,
         number: MessageNumber,

@@ -1,16 +1,16 @@
-//! JSON Lines (`--json`): each line of standard output is one object in UTF-8.  Standard error has what it has without,
-//! but no bars.  The objects are the same whatever `--quiet` and `-v` say: `news` tells what `--quiet` would.
+//! JSON Lines (`--json`): each line of standard output is one object in UTF-8.  Standard error has the same text as
+//! without it, but no bars.  The objects do not depend on `--quiet` and `-v`: `news` is what `--quiet` would report.
 //!
 //! # The format
 //!
 //! Every object has
 //!
-//! - `v`: the version of this format, 1.  More types and fields may come with the same version, and are to be ignored
-//!   by who doesn't know them; when what is here changes, the version does.
-//! - `account`: the account's name.  Objects of accounts that are served side by side alternate; those of one account
+//! - `v`: the version of this format, 1.  Types and fields may be added in the same version; readers ignore those
+//!   that they don't know.  The version changes when what is here changes.
+//! - `account`: the account's name.  Objects of accounts that are polled in parallel alternate; those of one account
 //!   are in order.
 //! - `type`: one of the following, with the fields that belong to it.  A field is never left out: what isn't known, or
-//!   isn't there, is null.
+//!   is absent, is null.
 //!
 //! `plan`: what `--dry-run` would do with a message, in the order of the listing.
 //!
@@ -22,10 +22,10 @@
 //!   `seen`, `too-large`, `backing-off`, `elsewhere`, `max-messages`, `max-bytes`, `delete`, `days`, `newest`, `total-size`
 //!   or `larger-than`.
 //!
-//! `recovered`: the run before was interrupted, and its work has been put right.
+//! `recovered`: the run before was interrupted, and its work has been settled.
 //!
 //! - `delivered`: messages that are delivered now.
-//! - `dropped`: messages that come again.
+//! - `dropped`: messages that will be retrieved again.
 //!
 //! `message-failed`: a message was not delivered, and stays on the server.
 //!
@@ -33,12 +33,12 @@
 //! - `reason`: what happened, for people.
 //! - `news`: false if it failed before.
 //!
-//! `too-large`: a message stays on the server for its size; told once.
+//! `too-large`: a message stays on the server because of its size; reported once.
 //!
 //! - `number`: its number in this session.
 //! - `octets`: its size as listed.
 //!
-//! `warning`: something a person should know.  `notice`: the same, and `--quiet` would tell it.
+//! `warning`: something the user should know.  `notice`: the same, also reported under `--quiet`.
 //!
 //! - `message`: what it is, for people.
 //!
@@ -58,18 +58,18 @@
 //! - `error`: what ended the run, or null.
 //!   - `message`: what happened and where, for people, in one line or more.
 //!   - `hint`: what to do next, or null.
-//!   - `news`: whether `--quiet` would tell it.
-//! - `conditions`: what is wrong although the run went on, in an array; at most one of each kind.
+//!   - `news`: whether `--quiet` would report it.
+//! - `conditions`: problems that did not end the run, in an array; at most one of each kind.
 //!   - `kind`: `messages-failed`, `destination-gone`, `deletion-refused`, `quit-refused`, `not-deleted` or
 //!     `policy-without-effect`.
 //!   - `exit`: the exit code that it alone would have made.
 //!   - `messages`: messages that count in `failed` for it.
 //!   - `message`, `hint`, `news`: as in `error`.
 //!
-//! What keeps every account from being tried, a wrong argument for example, is told on standard error alone.
+//! What prevents every account from being tried, a wrong argument for example, is reported on standard error only.
 //!
-//! Text is fit to be printed.  What wasn't, in octets or in characters, is escaped as `\xNN` or `\u{…}` before JSON
-//! escapes it once more; a backslash that was there is two.  So no field needs another encoding.
+//! Text is printable.  Anything else, octets or characters, is escaped as `\xNN` or `\u{…}` before JSON escapes it again;
+//! a backslash is doubled.  So no field needs another encoding.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -89,7 +89,7 @@ const MOST: u32 = 1000;
 /// Characters of a text in them that are written at most.
 const LONGEST: usize = 1000;
 
-/// Tells a run in objects, and beside them in lines for people.
+/// Renders a run as objects, and as lines on standard error.
 #[derive(Debug)]
 pub struct Json {
     plain: Plain,
@@ -98,13 +98,13 @@ pub struct Json {
 }
 
 impl Json {
-    /// Objects on standard output; on standard error what `plain` has there.
+    /// Objects go to standard output, the lines of `plain` to standard error.
     #[must_use]
     pub fn new(plain: Plain) -> Self {
         Self { plain: plain.without_plans(), written: Mutex::default() }
     }
 
-    /// Whether an object is one too many.
+    /// Whether the object is beyond the limit for its account.
     fn is_beyond(&self, account: &str, object: &Object<'_>) -> bool {
         if !matches!(object, Object::MessageFailed { .. } | Object::TooLarge { .. } | Object::Warning { .. })
         {
@@ -123,7 +123,7 @@ impl Reporter for Json {
             && !self.is_beyond(account, &object)
         {
             let line = Line { v: VERSION, account: &name(account), object };
-            // It has nothing in it that could fail: fields with names, text, numbers.
+            // Fields with names, text and numbers: nothing in it can fail.
             if let Ok(mut line) = serde_json::to_string(&line) {
                 line.push('\n');
                 self.plain.printer().out(&line);
@@ -278,13 +278,13 @@ impl<'a> Lasting<'a> {
             messages: condition.messages,
             message: &condition.message,
             hint: condition.hint.as_deref(),
-            // What an object before has said as news is news as well.
+            // Something that an earlier object reported as news is news as well.
             news: condition.news || condition.said,
         }
     }
 }
 
-/// A reason as programs have it: it stays when the sentence for people changes.
+/// A reason as programs read it: it stays when the sentence for people changes.
 fn word(why: Why) -> &'static str {
     match why {
         Why::New => "new",

@@ -1,8 +1,7 @@
-//! What happens in a run, as facts: one [`Event`] type, told to one [`Reporter`].  Progress bars, plain lines, JSON
+//! What happens in a run, as facts: one [`Event`] type, sent to one [`Reporter`].  Progress bars, plain lines, JSON
 //! lines, and silence are its renderers; none of them decides anything.
 //!
-//! Every text in an event is fit to print already: whoever makes the event escapes what a server said and hides what is
-//! secret.
+//! Every text in an event is printable: the code that makes the event escapes what a server sent and hides secrets.
 
 mod dry_run;
 pub mod json;
@@ -21,14 +20,14 @@ use crate::types::{MessageNumber, Octets};
 /// Something that happened in one account's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The run begins: the server is called.
+    /// The run begins: popfetch connects to the server.
     Connecting {
         /// `HOST:PORT`.
         server: String,
     },
-    /// Logged in, and how.
+    /// The login succeeded.
     LoggedIn {
-        /// The mechanism's name.
+        /// Name of the mechanism, as in `auth`.
         mechanism: &'static str,
     },
     /// The listing has been read.
@@ -43,16 +42,16 @@ pub enum Event {
         /// Their octets as listed; `None` when not all are known.
         octets: Option<Octets>,
     },
-    /// Octets of messages have come.
+    /// Octets of messages were received.
     Received {
-        /// How many more.
+        /// How many since the last such event.
         octets: u64,
     },
-    /// A message has come whole.
+    /// A message was received whole.
     Arrived,
     /// Messages are delivered and in the ledger.
     Delivered {
-        /// How many more.
+        /// How many since the last such event.
         messages: u64,
     },
     /// What `--dry-run` would do with a message.
@@ -68,11 +67,11 @@ pub enum Event {
         /// Why.
         why: Why,
     },
-    /// Recovery found work of a run that died.
+    /// Recovery settled the work of an interrupted run.
     Recovered {
-        /// Messages that turned out to be delivered, or were published now.
+        /// Messages that proved to be delivered, or were published now.
         delivered: u64,
-        /// Messages that come again.
+        /// Messages that will be retrieved again.
         dropped: u64,
     },
     /// One message failed; it stays on the server.
@@ -81,19 +80,19 @@ pub enum Event {
         number: MessageNumber,
         /// What happened, one sentence.
         reason: String,
-        /// Whether this is the first time, or news since the last time: otherwise a person knows already.
+        /// Whether this is new: the first failure, or another one than the last time.
         news: bool,
     },
-    /// A message is left for its size; told once.
+    /// A message is left because of its size; reported once.
     TooLarge {
         /// Its number in this session.
         number: MessageNumber,
         /// Its size.
         octets: Octets,
     },
-    /// Something a person should know, though the run goes on.
+    /// Something the user should know, though the run goes on.
     Warning(String),
-    /// News that are told under `--quiet` as well.
+    /// Something the user should know, also under `--quiet`.
     Notice(String),
     /// What is decided, and why (`-v`).
     Detail(String),
@@ -103,12 +102,12 @@ pub enum Event {
     Finished(Summary),
 }
 
-/// What `--dry-run` says would be done with a message.
+/// What `--dry-run` would do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Retrieved and delivered.
     Retrieve,
-    /// Compared with what we have.
+    /// Compared with what was delivered.
     Compare,
     /// Deleted.
     Delete,
@@ -136,7 +135,7 @@ pub struct Summary {
     pub listed: u64,
     /// Messages delivered by this run, recovery included.
     pub delivered: u64,
-    /// Octets of them, with LF at the ends of lines.
+    /// Their octets, with LF line ends.
     pub octets: u64,
     /// Messages whose deletion the server confirmed.
     pub deleted: u64,
@@ -144,7 +143,7 @@ pub struct Summary {
     pub failed: u64,
     /// Those among them that failed before, and were not tried in this run.
     pub waiting: u64,
-    /// Messages that a limit of the run left for the next one, and the limits.
+    /// Messages that a limit left for the next run, and the limits.
     pub postponed: Postponed,
     /// How long it took.
     pub elapsed: Duration,
@@ -164,7 +163,7 @@ impl Summary {
         self.conditions.iter().fold(trouble, |exit, condition| exit.merge(condition.exit))
     }
 
-    /// Enters a condition in the place of an earlier one of its kind.
+    /// Records a condition, replacing an earlier one of its kind.
     pub fn put(&mut self, condition: Condition) {
         self.conditions.retain(|earlier| earlier.kind != condition.kind);
         self.conditions.push(condition);
@@ -182,17 +181,17 @@ pub struct Postponed {
     pub by_bytes: bool,
 }
 
-/// Something that is wrong although the run went on, and that may be so at the next run as well.  What is made of it is
-/// the same for all: it counts in the exit code, stands in the report, and `--quiet` reports it once it has lasted.
+/// A problem that did not end the run, and that may last.  All kinds are treated alike: they count in the exit code, are
+/// part of the report, and `--quiet` reports them once they have lasted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// Which sort.
+    /// Its kind.
     pub kind: Kind,
-    /// Its code.
+    /// The exit code that it alone would cause.
     pub exit: ExitCode,
     /// Messages that count as failed for it.
     pub messages: u64,
-    /// What is wrong, one sentence; not in it: what a program said, or a message.
+    /// What is wrong, one sentence, without text from a program or a message.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
@@ -202,25 +201,25 @@ pub struct Condition {
     pub said: bool,
 }
 
-/// A sort of [`Condition`].
+/// The kinds of [`Condition`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Messages that failed: each is tried again, at the next run or later.
     MessagesFailed,
-    /// Messages that only a destination lacks which isn't configured any more.
+    /// Messages that only a destination lacks which is no longer configured.
     DestinationGone,
-    /// The server refuses to delete.
+    /// The server refuses `DELE`.
     DeletionRefused,
     /// The server refuses `QUIT`, or doesn't answer it.
     QuitRefused,
-    /// The server lists what it said that it had deleted.
+    /// The server lists messages whose deletion it has confirmed.
     NotDeleted,
     /// A limit of `leave-on-server` that needs unique-ids, and messages that have none.
     PolicyWithoutEffect,
 }
 
 impl Kind {
-    /// Every sort.
+    /// All kinds.
     pub const ALL: [Self; 6] = [
         Self::MessagesFailed,
         Self::DestinationGone,
@@ -243,7 +242,7 @@ impl Kind {
         }
     }
 
-    /// Whether one run proves nothing: what the server did is known only by the next listing.
+    /// Whether only the next listing shows what the server did, so that one run proves nothing.
     #[must_use]
     pub fn may_be_chance(self) -> bool {
         match self {
@@ -259,18 +258,18 @@ impl Kind {
 /// What ended a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// Its code.
+    /// The exit code that it alone would cause.
     pub exit: ExitCode,
     /// What happened and where, one sentence.
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
-    /// Whether `--quiet` should say it: false while a passing failure is young, or a refusal is old news.
+    /// Whether `--quiet` should report it: false while a temporary failure is recent, or once a refusal was reported.
     pub news: bool,
 }
 
 impl Trouble {
-    /// What the user is told of an error.
+    /// An error as the user sees it.
     #[must_use]
     pub fn of(problem: &dyn Problem, news: bool) -> Self {
         let hint = problem.hint().map(Cow::into_owned);
@@ -278,12 +277,12 @@ impl Trouble {
     }
 }
 
-/// Who is told.
+/// Renders events.
 pub trait Reporter: Send + Sync {
-    /// This happened to this account.
+    /// Takes an event of this account.
     fn report(&self, account: &str, event: &Event);
-    /// Whether [`Event::Detail`] is shown at all (`-v`): otherwise none need be made.
+    /// Whether [`Event::Detail`] is shown (`-v`); otherwise callers need not make any.
     fn wants_detail(&self) -> bool;
-    /// Whether [`Event::Dialogue`] is shown at all (`-vv`).
+    /// Whether [`Event::Dialogue`] is shown (`-vv`).
     fn wants_dialogue(&self) -> bool;
 }

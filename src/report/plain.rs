@@ -1,5 +1,4 @@
-//! Lines for people: one for each account where nobody watches, nothing but what needs a person with `--quiet`, all of
-//! it with `-v`.  And [`Printer`], which owns standard output and standard error: nothing else prints, so that no
+//! Lines for people: one for each account without a terminal, only what needs the user with `--quiet`, everything with `-v`.  And [`Printer`], which owns standard output and standard error: nothing else prints, so that no
 //! line is torn by another thread's line or by a bar.
 
 use std::collections::HashMap;
@@ -14,9 +13,9 @@ use crate::exit::ExitCode;
 use crate::text::{count, printable, shortened, size};
 use crate::types::{MessageNumber, Octets};
 
-/// Warnings about one account that are printed at most, unless details are wanted.
+/// At most this many warnings about one account are printed, unless details are wanted.
 const MOST_WARNINGS: u64 = 100;
-/// Characters of a warning or an error that are printed at most.
+/// At most this many characters of a warning or an error are printed.
 const LONGEST: usize = 4000;
 
 /// Both output streams.  Standard output is for what was asked for, standard error for how it went.
@@ -29,11 +28,11 @@ pub struct Printer {
 struct Streams {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    // The first failure to write what was asked for.
+    // The first failure to write to standard output.
     failure: Option<io::Error>,
 }
 
-/// Takes whatever else is on the screen away while its argument runs.
+/// Clears the bars off the screen while its argument runs.
 type Around = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 impl Printer {
@@ -50,8 +49,8 @@ impl Printer {
         Self { streams, paint: Paint(color), around: OnceLock::new() }
     }
 
-    /// Has each printing done inside `around`, which clears the screen before and restores it after.  Only the first
-    /// one is taken.
+    /// Prints inside `around` from now on, which clears the screen before and restores it after.  Only the first caller's
+    /// counts.
     pub(super) fn surround(&self, around: Around) {
         // There is one set of bars in a run; a second caller would be a mistake without harm.
         let _ = self.around.set(around);
@@ -66,14 +65,14 @@ impl Printer {
         });
     }
 
-    /// Writes whole lines to standard error.  That this fails can be told to nobody.
+    /// Writes whole lines to standard error.  A failure is ignored: there is nowhere to report it.
     pub fn err(&self, text: &str) {
         self.print(|streams| {
             let _ = streams.err.write_all(text.as_bytes());
         });
     }
 
-    /// Says what went wrong, and then what to do.
+    /// Prints what went wrong, and then what to do.
     pub fn complain(&self, what: &str, hint: Option<&str>) {
         let mut text = format!("{} {what}\n", self.paint.error("popfetch:"));
         if let Some(hint) = hint {
@@ -82,12 +81,12 @@ impl Printer {
         self.err(&text);
     }
 
-    /// Says what a person should know.
+    /// Prints what the user should know.
     pub fn warn(&self, what: &str) {
         self.err(&format!("{} {what}\n", self.paint.warning("popfetch:")));
     }
 
-    /// What became of what was asked for: a reader who has had enough is no error, a full disk is.
+    /// Whether standard output could be written: a closed pipe is not an error, a full disk is.
     #[must_use]
     pub fn outcome(&self) -> ExitCode {
         let failure = self.lock().failure.take();
@@ -109,7 +108,7 @@ impl Printer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Streams> {
-        // A panic while it is held leaves whole values only.
+        // A panic while it is held leaves only whole values.
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,7 +119,7 @@ impl fmt::Debug for Printer {
     }
 }
 
-/// Colours, or none.  They only repeat what the words say.
+/// Colours, or none.  They only repeat what the words mean.
 #[derive(Debug, Clone, Copy)]
 struct Paint(bool);
 
@@ -143,10 +142,10 @@ impl Paint {
     }
 }
 
-/// How much is told.
+/// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// What needs a person (`--quiet`).
+    /// Only what needs the user (`--quiet`).
     Quiet,
     /// A line for each account, warnings, failures.
     Normal,
@@ -156,19 +155,19 @@ pub enum Level {
     Dialogue,
 }
 
-/// Tells a run in lines.
+/// Renders a run as lines.
 #[derive(Debug)]
 pub struct Plain {
     printer: Arc<Printer>,
     level: Level,
-    // Of accounts, where there are several: the plan's lines then name theirs.
+    // Where there are several accounts, the plan's lines name theirs.
     column: Option<usize>,
     // None where another renderer prints plans.
     tables: Option<Mutex<HashMap<String, Table>>>,
     held: Mutex<HashMap<String, Held>>,
 }
 
-/// What is held back of an account until it is done, to be told in a few lines whatever the number of messages.
+/// What is held back until an account is done, to be printed in a few lines whatever the number of messages.
 #[derive(Debug, Default)]
 struct Held {
     failed: Reasons,
@@ -180,7 +179,7 @@ struct Held {
 }
 
 impl Held {
-    /// What is to be said of it.
+    /// The lines about it.
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (reason, number) in self.failed.kept().iter().zip(&self.first_failed) {
@@ -211,7 +210,7 @@ impl Held {
 }
 
 impl Plain {
-    /// Tells the run of these accounts.
+    /// A renderer for the run of these accounts.
     #[must_use]
     pub fn new(printer: Arc<Printer>, level: Level, accounts: &[&str]) -> Self {
         let widest = accounts.iter().map(|account| name(account).chars().count()).max();
@@ -247,7 +246,7 @@ impl Plain {
         }
     }
 
-    /// Says what went wrong in an account, and what to do.
+    /// Prints what went wrong in an account, and what to do.
     fn complain(&self, account: &str, what: &str, hint: Option<&str>) {
         let what = format!("account \"{}\": {}", name(account), shortened(what, LONGEST));
         self.printer.complain(&what, hint);
@@ -382,7 +381,7 @@ impl Reporter for Plain {
     }
 }
 
-/// An account's name for people: that of a URL's account is made of what the URL said.
+/// An account's name as it is shown: that of a URL's account comes from the URL.
 pub(super) fn name(account: &str) -> String {
     printable(account.as_bytes())
 }

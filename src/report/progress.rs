@@ -1,8 +1,8 @@
-//! Bars on a terminal: one for each account that is being served, with messages, octets, rate and remaining time.  When
-//! an account is done, its bar makes place for its line.
+//! Bars on a terminal: one for each account that is being polled, with messages, octets, rate and remaining time.  When
+//! an account is done, its line replaces its bar.
 //!
-//! Octets are told once for each chunk that is read: what happens then is two atomic additions, and now and then a
-//! redraw, as often as indicatif's own limit lets it.
+//! Octets are reported once for each chunk that is read, which costs two atomic additions and, as often as indicatif's own
+//! limit allows, a redraw.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use super::{Event, Reporter};
 use crate::text::{count, size};
 use crate::types::Octets;
 
-/// Tells a run in bars, and in lines between them.
+/// Renders a run as bars, and as lines between them.
 #[derive(Debug)]
 pub struct Progress {
     plain: Plain,
@@ -45,7 +45,7 @@ impl Progress {
     #[must_use]
     pub fn new(plain: Plain, accounts: &[&str]) -> Self {
         let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
-        // A terminal may not know its own: that's none.
+        // A terminal may not know its width: 0 then.
         let columns = size.map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(80);
         Self::onto(plain, accounts, ProgressDrawTarget::stderr(), columns)
     }
@@ -119,13 +119,13 @@ impl Meter {
         Self { bar, is_narrow, shown: AtomicBool::new(false), messages: Arc::default() }
     }
 
-    /// Says in words how far it is, until there is something to count.
+    /// Shows in words how far it is, until there is something to count.
     fn say(&self, text: String) {
         self.bar.set_style(style(SAYING));
         self.bar.set_message(text);
     }
 
-    /// So much is about to come, besides what came in sessions before.
+    /// This much will be retrieved, besides what came in earlier sessions.
     fn plan(&self, messages: u64, octets: Option<Octets>) {
         let arrived = self.messages.arrived.load(Ordering::Relaxed);
         self.messages.planned.store(arrived.saturating_add(messages), Ordering::Relaxed);

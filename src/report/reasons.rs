@@ -1,11 +1,11 @@
-//! Reasons, folded: equal ones are counted, only so many different ones are kept, and each is cut to a length.  So that
-//! what a server or a program says of thousands of messages stays a few lines.
+//! Reasons, folded: equal ones are counted, at most five different ones are kept, and each is cut to a length.  So
+//! the text of a server or a program about thousands of messages stays a few lines.
 
 use crate::text::shortened;
 
-/// Different reasons that are kept at most.
+/// At most this many different reasons are kept.
 const MOST: usize = 5;
-/// Characters of a reason that are kept at most.
+/// At most this many characters of a reason are kept.
 pub(super) const LONGEST: usize = 300;
 
 /// Reasons, and how often each was given.

@@ -25,7 +25,8 @@ pub(crate) struct Plan {
     pub(crate) kinds: &'static [Kind],
     pub(crate) deletes: bool,
     pub(crate) messages: Vec<Vec<u8>>,
-    /// One message has been retrieved before: ledger and destinations are there, the server has proved that it pipelines.
+    /// One message has been retrieved before: ledger and destinations are there, the server has proved that it
+    /// pipelines.
     pub(crate) primed: bool,
     /// On a disk, where syncs cost what they cost, and one may stand for many.
     pub(crate) on_disk: bool,
@@ -64,7 +65,7 @@ fn varied() -> Vec<Vec<u8>> {
 
 /// `count` messages of a line or two.
 pub(crate) fn tiny(count: usize) -> Vec<Vec<u8>> {
-    // Their headers tell them apart: what is known is recognised by TOP.
+    // Their headers distinguish them: what is known is recognised by TOP.
     let header = |number| format!("Received: x\r\nMessage-ID: <{number}@x>\r\nSubject: {number}\r\n");
     (0..count).map(|number| format!("{}\r\nbody {number}\r\n", header(number)).into_bytes()).collect()
 }
@@ -82,7 +83,7 @@ impl Case {
         Self::on(plan, |options| options)
     }
 
-    /// On a server that behaves as `change` says.
+    /// On a server that `change` has altered.
     pub(crate) fn on(plan: Plan, change: impl FnOnce(Options) -> Options) -> Self {
         let primer = plan.primed.then(|| Message::new("primer", PRIMER));
         let server = Server::start(change(Options::with("me", "secret", primer)));
@@ -196,8 +197,8 @@ impl Case {
         }
     }
 
-    /// Asserts that everything is as an uninterrupted run would have left it, but for `twice` messages that the script may
-    /// have got twice.
+    /// Asserts that everything is as an uninterrupted run would have left it, but for `twice` messages that the script
+    /// may have got twice.
     #[track_caller]
     pub(crate) fn is_complete(&self, twice: usize) {
         for kind in self.plan.kinds {
@@ -286,7 +287,7 @@ impl Case {
         }
     }
 
-    /// Runs once more: nothing changes, nothing is retrieved or deleted, nothing is synced.
+    /// Runs again: nothing changes, nothing is retrieved or deleted, nothing is synced.
     #[track_caller]
     pub(crate) fn idles(&self) {
         let before = self.sandbox.files();
@@ -391,7 +392,7 @@ fn same_but_for_a_listing(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<
         let old = &before[path];
         if path.ends_with("ledger") {
             let added = octets.strip_prefix(&old[..]);
-            let added = added.unwrap_or_else(|| panic!("the ledger was written anew: {}", show(octets)));
+            let added = added.unwrap_or_else(|| panic!("the ledger was rewritten: {}", show(octets)));
             for line in String::from_utf8_lossy(added).lines() {
                 let word = line.split(' ').next().unwrap();
                 assert!(["group", "listing", "unlisted"].contains(&word), "an idle poll noted: {line}");

@@ -142,6 +142,14 @@ mod after_a_crash {
         in_order(&steps_of_published, &looked_at);
     }
 
+    /// That a reader has taken it is concluded from the names in the three directories: they are on the disk first.
+    #[test]
+    fn what_a_reader_took_away_is_recorded_when_the_directories_are_on_the_disk() {
+        let case = published();
+        each(&case, "new", |path| std::fs::remove_file(path).unwrap());
+        in_order(&steps(&case), &["Sync new", "Sync cur", "Sync tmp", "Write ledger", "Sync ledger"]);
+    }
+
     /// The word that a message comes again is on the disk before its file goes: else the next run, after a power failure,
     /// would take the missing file for one that was published.
     #[test]

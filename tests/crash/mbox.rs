@@ -91,6 +91,25 @@ mod torn {
         case.is_complete(0);
     }
 
+    /// Where they went is not known: the folder that a reader writes to is on the disk before they count as delivered.
+    #[test]
+    fn what_a_reader_took_away_counts_as_delivered_when_its_folder_is_on_the_disk() {
+        let case = Case::crashed_at(&plan().primed(), 0, |step| step == "Sync ~/mail/box");
+        std::fs::write(case.mbox(), "").unwrap();
+        let run = case.popfetch().record_steps().run();
+        run.succeeds();
+        let at = |from: usize, what: &str, path: &str| {
+            let is = |step: &String| step.contains(&format!(" {what} ")) && step.contains(path);
+            run.steps.iter().skip(from).position(is).map(|at| at + from)
+        };
+        let ends = |step: &String| step.contains(" Sync ") && step.ends_with("/mail");
+        let synced = run.steps.iter().position(ends).expect("the sync of the folder");
+        let recorded = at(synced, "Write", "/ledger").expect("the word that they're delivered");
+        let kept = at(recorded, "Sync", "/ledger").expect("the sync of the ledger");
+        assert!(at(0, "Remove", "/spool-").is_some_and(|removed| kept < removed), "{:#?}", run.steps);
+        assert!(mbox_messages(&case.mbox()).is_empty() && case.server.unique_ids("me").is_empty());
+    }
+
     #[test]
     fn mail_behind_a_torn_tail_is_kept() {
         let case = half_appended(&plan().of(vec![message(1, 20_000)]));
@@ -129,7 +148,8 @@ mod torn {
         for step in 1.. {
             let account = |user: &str| {
                 let messages = [0, 1].map(|number| {
-                    Message::new(format!("uid-{number}"), format!("Subject: {user}\r\n\r\nFrom {number}\r\n"))
+                    let body = format!("From {number}\r\n").repeat(1 + 5 * number);
+                    Message::new(format!("uid-{number}"), format!("Subject: {user}\r\n\r\n{body}"))
                 });
                 Account::new(user, "secret", messages)
             };
@@ -145,8 +165,12 @@ mod torn {
                 )
             });
             sandbox.config(config.concat());
-            let of =
-                |user: &str| [0, 1].map(|number| format!("Subject: {user}\n\nFrom {number}\n").into_bytes());
+            let of = |user: &str| {
+                [0, 1].map(|number| {
+                    let body = format!("From {number}\n").repeat(1 + 5 * number);
+                    format!("Subject: {user}\n\n{body}").into_bytes()
+                })
+            };
             let crashed = sandbox.popfetch(["first"]).crash_at(step).run().crashed();
             if step % 3 != 0 {
                 sandbox.run(["second"]).succeeds();

@@ -22,7 +22,7 @@ use crate::support::{
     server::{Account, Options, Server},
 };
 
-/// What the ledger says of this unique-id at this moment: how many lines each of `staged` and `delivered`.
+/// What the ledger records of this unique-id at this moment: how many lines each of `staged` and `delivered`.
 fn noted(ledger: &str, unique_id: &str) -> (usize, usize) {
     let words: Vec<Vec<&str>> = ledger.lines().map(|line| line.split(' ').collect()).collect();
     let lines = |word: &'static str| words.iter().filter(move |line| line[0] == word);
@@ -184,8 +184,8 @@ fn lines(trace: &Trace) -> Vec<(Vec<String>, &Call, &Call)> {
     lines
 }
 
-/// Each message's way through the steps; `waits` gives, of a `staged` line, when its octets and name were durable where it
-/// waits, and `publishes` when it was durable where it belongs, given when its line was.
+/// Each message's way through the steps; `waits` gives, of a `staged` line, when its octets and name were durable where
+/// it waits, and `publishes` when it was durable where it belongs, given when its line was.
 fn in_order(
     trace: &Trace,
     messages: usize,
@@ -295,7 +295,7 @@ fn rewritten_ledger_is_synced_before_it_replaces_the_old_one() {
             .iter()
             .flat_map(|name| trace.all(name, "/ledger\""))
             .collect();
-        assert!(renames.len() >= least, "it was not written anew");
+        assert!(renames.len() >= least, "it was not rewritten");
         for rename in renames {
             let before = |call: &&Call| call.ended < rename.begun && call.arguments.contains("/ledger.new>");
             let last = |names: &[&str]| {
@@ -306,7 +306,7 @@ fn rewritten_ledger_is_synced_before_it_replaces_the_old_one() {
             assert!(synced.begun > written.ended, "written after it was synced");
         }
     };
-    // Made, and written anew where its end is torn off.
+    // Made, and rewritten where its end is torn off.
     replaced_in_order(1);
     case.server.add("me", numbered(tiny(4)).split_off(3));
     let ledger = std::fs::read(case.ledger()).unwrap();

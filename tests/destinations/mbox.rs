@@ -104,7 +104,7 @@ fn failed_append_leaves_the_file_unchanged() {
     }
 }
 
-/// Another program's dotlock that it touched so many minutes ago.
+/// Another program's dotlock that it touched this many minutes ago.
 fn dotlock(sandbox: &Sandbox, minutes: u64) -> PathBuf {
     let lock = sandbox.write("inbox.lock", "1\n");
     let touched = SystemTime::now() - Duration::from_secs(minutes * 60);

@@ -1,4 +1,4 @@
-//! What one account has left behind is none of another account's trouble.
+//! What one account has left unfinished does not hold up another account.
 
 use super::account;
 use crate::support::mail::stored;
@@ -56,7 +56,7 @@ fn moved_ledger_blocks_no_account() {
         crash_in_the_append(&sandbox, "anna", both);
         // As the hint about a damaged ledger advises.
         let directory = ledger_directory(&sandbox);
-        #[expect(clippy::disallowed_methods, reason = "as a person does")]
+        #[expect(clippy::disallowed_methods, reason = "as a user does")]
         std::fs::rename(&directory, directory.with_extension("old")).unwrap();
         for user in [USERS[first], USERS[1 - first]] {
             sandbox.run([user]).succeeds();

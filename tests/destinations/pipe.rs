@@ -60,7 +60,7 @@ fn only_exit_code_0_delivers() {
         run.exits(75).complains("message 1").complains("mda").complains("complaint");
         assert_eq!(server.count("DELE"), 0, "{script}");
         assert_eq!(server.unique_ids("me"), ["a"], "{script}");
-        // What refused this very message isn't asked again at each poll, nor is it told again.
+        // What refused this very message isn't asked again at each poll, nor is it reported again.
         let quiet = sandbox.run(["--quiet"]);
         assert_eq!(calls(&sandbox), if again { 2 } else { 1 }, "{script}");
         assert_eq!(server.count("RETR"), calls(&sandbox));
@@ -118,7 +118,7 @@ fn missing_program_is_reported_before_retrieving() {
         assert_eq!(server.sessions(), 0);
         assert_eq!(server.unique_ids("me"), ["uid-1"]);
     }
-    // A shell finds out by itself.
+    // A shell finds out on its own.
     let (server, sandbox) = set_up(
         numbered([small("a"), small("b")]),
         "deliver = { pipe = \"no-such-mda -d me\" }\nleave-on-server = false",
@@ -218,7 +218,7 @@ fn with_recorder(program: &str, arguments: &str, messages: &[Vec<u8>]) -> (Run, 
     (run, sandbox, server)
 }
 
-/// Each MDA is called as it wants to be, whoever the sender says he is.
+/// Each MDA is called with the options that it needs, whatever the sender's address is.
 #[test]
 fn hostile_senders_are_harmless() {
     let senders = [

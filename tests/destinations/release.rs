@@ -1,4 +1,4 @@
-//! `popfetch state release`: what is unfinished is given up, because a person says so.
+//! `popfetch state release`: unfinished deliveries are given up, because the user asks for it.
 
 use super::{account, poll, set_up, small};
 use crate::support::mail::stored;
@@ -69,7 +69,7 @@ fn a_maildir_that_is_gone_for_good_is_given_up() {
     std::fs::remove_dir_all(sandbox.path("Mail")).unwrap();
     let command = format!("popfetch state release work --destination '{}'", sandbox.path("Mail").display());
     poll(&sandbox).exits(75).complains(&command);
-    // Only said, as long as it's not named: perhaps it's not mounted.
+    // Only reported, as long as it's not named: perhaps it's not mounted.
     sandbox
         .run(["state", "release", "work", "-y"])
         .exits(75)
@@ -78,7 +78,7 @@ fn a_maildir_that_is_gone_for_good_is_given_up() {
     poll(&sandbox).exits(75);
     let named = ["state", "release", "work", "--destination", "Mail", "-y"];
     sandbox.run(named).succeeds().says("2 messages were on the way").says("twice");
-    // Nothing had been delivered to the old one for certain: it's made anew.
+    // Nothing had been delivered to the old one for certain: it's created again.
     poll(&sandbox).succeeds();
     sandbox.run(named).exits(64).complains("is configured, and is there");
     assert_eq!(server.unique_ids("me"), [""; 0]);
@@ -95,7 +95,7 @@ fn restored_maildir_is_recognised_after_a_crash() {
     let (server, sandbox) = crashed_between_renames();
     let old = Maildir::read(&sandbox.path("Mail"));
     assert_eq!((old.tmp.len(), old.new.len()), (1, 1));
-    #[expect(clippy::disallowed_methods, reason = "as a person does")]
+    #[expect(clippy::disallowed_methods, reason = "as a user does")]
     std::fs::rename(sandbox.path("Mail"), sandbox.path("old")).unwrap();
     create_maildir(&sandbox.path("Mail"));
     for (folder, files) in [("tmp", &old.tmp), ("new", &old.new)] {
@@ -105,7 +105,7 @@ fn restored_maildir_is_recognised_after_a_crash() {
     }
     poll(&sandbox).succeeds();
     assert_eq!(server.unique_ids("me"), [""; 0]);
-    // Nothing is delivered again; but each is looked at once more before it is deleted.
+    // Nothing is delivered again; but each is looked at again before it is deleted.
     assert_eq!(server.count("RETR"), 2 + 2);
     assert_same(
         Maildir::read(&sandbox.path("Mail")).messages(),

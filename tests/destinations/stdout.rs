@@ -17,7 +17,7 @@ fn contents(octets: &[u8]) -> Vec<Vec<u8>> {
     split_mbox(octets).into_iter().map(|message| message.octets).collect()
 }
 
-/// popfetch with its standard output in a file, or wherever `redirection` says.
+/// popfetch with its standard output in a file, or where `redirection` leads.
 fn redirected(sandbox: &Sandbox, arguments: &[&str], redirection: &str) -> crate::support::sandbox::Run {
     let line = format!("\"$@\" {redirection}");
     sandbox.popfetch(arguments).under(["sh", "-c", &line, "sh"]).run()
@@ -29,12 +29,12 @@ fn a_pipe_gets_an_mbox_stream_once() {
     let run = poll(&sandbox);
     run.succeeds();
     assert_eq!(contents(&run.stdout), subjects(&["a", "b"]));
-    assert!(!run.err().is_empty(), "how it went is told elsewhere");
+    assert!(!run.err().is_empty(), "how it went is reported elsewhere");
     let again = poll(&sandbox);
     again.succeeds();
     assert!(again.stdout.is_empty());
     assert_eq!((server.count("RETR"), server.count("DELE")), (2, 0));
-    // What was only printed is never deleted, whatever the policy later says.
+    // What was only printed is never deleted, whatever the policy becomes later.
     sandbox.config(account(&server, "deliver = { maildir = \"~/Mail\" }\nleave-on-server = false"));
     server.add("me", [Message::new("c", small("c"))]);
     poll(&sandbox).succeeds();
@@ -82,7 +82,7 @@ fn what_went_into_a_file_may_be_deleted_later() {
     assert_eq!(server.unique_ids("me"), ["uid-1"]);
     redirected(&sandbox, &["--delete"], ">> ~/out").succeeds();
     assert_eq!(server.unique_ids("me"), [""; 0]);
-    // Its header says too little to recognise it by: it's retrieved, compared, and not printed again.
+    // Its header holds too little to recognise it by: it's retrieved, compared, and not printed again.
     assert_eq!((server.count("RETR"), mbox(&sandbox.path("out")).len()), (2, 1));
 }
 
@@ -93,7 +93,7 @@ fn a_reader_that_goes_away_loses_nothing() {
     let (server, sandbox) = set_up(numbered([large("a"), large("b"), large("c")]), PRINTED);
     let run = redirected(&sandbox, &[], "| head -c 100 > ~/out");
     run.succeeds(); // head's exit status
-    assert_eq!(run.err().matches("standard output").count(), 1, "told once: {}", run.err());
+    assert_eq!(run.err().matches("standard output").count(), 1, "reported once: {}", run.err());
     assert_eq!(server.count("DELE"), 0);
     let again = poll(&sandbox);
     let found = contents(&again.stdout);

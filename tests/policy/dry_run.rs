@@ -21,7 +21,7 @@ fn plan(server: &Server, sandbox: &Sandbox, arguments: &[&str]) -> Run {
     run
 }
 
-/// What it says of each message: action and reason by unique-id.
+/// What it shows of each message: action and reason by unique-id.
 fn reasons(run: &Run) -> BTreeMap<String, (String, String)> {
     let text = run.out();
     let rows = text.lines().filter(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit()));
@@ -87,7 +87,7 @@ fn every_decision_has_its_reason() {
     );
     let kept = plan(&server, &sandbox, &["--keep"]);
     assert_eq!(reasons(&kept)["uid-1"], ("leave".to_owned(), "delivered before".to_owned()));
-    // What it said is what is then done.
+    // What it showed is what is then done.
     sandbox.run([""; 0]).succeeds();
     assert_eq!(server.unique_ids("me"), ["large", "new-1", "new-2", "new-3"]);
     assert_eq!(server.count("RETR"), 4);

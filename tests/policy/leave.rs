@@ -239,7 +239,7 @@ fn clock_ahead_deletes_nothing_by_age_at_first() {
     left(&server, &[]);
 }
 
-/// Everything was delivered in the future, by a clock that was put right since.
+/// Everything was delivered in the future, by a clock that was corrected since.
 #[test]
 fn a_clock_put_back_deletes_nothing_by_age() {
     let (server, sandbox) = leaving("{ days = 14 }", &[400]);

@@ -1,4 +1,5 @@
-//! A listener in front of a server that talks on its standard input and output, as inetd is; and a line that can be cut.
+//! A listener in front of a server that talks on its standard input and output, as inetd is; and a line that can be
+//! cut.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -65,7 +66,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// `login` talks first, and says whether the program is to follow.
+    /// `login` talks first, and returns whether the program is to follow.
     pub(super) fn start(login: impl Fn(&mut TcpStream) -> Option<Command> + Send + Sync + 'static) -> Self {
         let listener = Listener::start(move |mut stream| {
             stream.set_nodelay(true).unwrap();
@@ -90,11 +91,11 @@ impl Front {
     }
 }
 
-/// A line to a server, that ends after so many octets of what the server says.
+/// A connection to a server that ends after a number of octets from the server.
 pub(super) struct Cut {
     listener: Listener,
     after: Arc<AtomicU64>,
-    /// What the server said in the last session.
+    /// Octets that the server sent in the last session.
     said: Arc<AtomicU64>,
 }
 
@@ -123,12 +124,12 @@ impl Cut {
         self.listener.address.port()
     }
 
-    /// From now on, sessions end after so many octets; `None`: they don't.
+    /// From now on, sessions end after this many octets; `None`: they don't.
     pub(super) fn cut_after(&self, octets: Option<u64>) {
         self.after.store(octets.unwrap_or(u64::MAX), SeqCst);
     }
 
-    /// How many octets the server said in the last session.
+    /// How many octets the server sent in the last session.
     pub(super) fn said(&self) -> u64 {
         self.settle();
         self.said.load(SeqCst)

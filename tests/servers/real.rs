@@ -86,7 +86,7 @@ impl Courier {
         Self::start_with(0)
     }
 
-    /// Each message is removed only after a pause of so many milliseconds.
+    /// Each message is removed only after a pause of this many milliseconds.
     pub(super) fn start_with(linger: u64) -> Option<Self> {
         let program = packaged("courier-pop", "usr/lib/courier/courier/courierpop3d")?;
         let users = users()?;
@@ -106,8 +106,8 @@ impl Courier {
     }
 }
 
-/// What `courierpop3login` says, which drops what came in the same packet behind PASS.  Whether UTF8 was asked for; `None`
-/// when nobody logged in.
+/// What `courierpop3login` sends, which drops what came in the same packet behind PASS.  Whether UTF8 was asked for;
+/// `None` when nobody logged in.
 fn login(stream: &mut TcpStream) -> Option<bool> {
     let mut utf8 = false;
     let say = |stream: &mut TcpStream, line: &str| stream.write_all(line.as_bytes()).ok();
@@ -136,7 +136,7 @@ fn login(stream: &mut TcpStream) -> Option<bool> {
                 say(stream, "+OK UTF8 enabled\r\n")?;
             }
             "USER" => say(stream, "+OK Password required.\r\n")?,
-            // courierpop3d says that it worked.
+            // courierpop3d reports that it worked.
             "PASS" if argument == PASSWORD => return Some(utf8),
             "PASS" => say(stream, "-ERR Login failed.\r\n")?,
             "QUIT" => {
@@ -277,7 +277,8 @@ pub(super) struct WildDuck {
 }
 
 impl WildDuck {
-    /// It comes from npm, which is asked when the tests are set up; without it, or without a network then, it's skipped.
+    /// It comes from npm, which is asked when the tests are set up; without it, or without a network then, it's
+    /// skipped.
     pub(super) fn start() -> Option<Self> {
         let packages = servers().join("wildduck/node_modules");
         if !packages.join("wildduck/lib/pop3/server.js").is_file() {

@@ -100,7 +100,7 @@ fn allowed(world: &World, id: MailId, store: Store, history: &History) -> usize 
     let fate = &world.fates[&id];
     let has_ids = !fate.unique_ids.is_empty();
     // What has neither an identity of its own nor one unique-id of its own may come once under each that it had, and
-    // once more where its ids stood for other mail too.
+    // again where its ids stood for other mail too.
     let once = world.mail(id).has_identity() || (fate.unique_ids.len() == 1 && !world.is_ambiguous(id));
     let by_id = match (once, has_ids) {
         (true, _) => 1,
@@ -120,7 +120,8 @@ pub fn check_zero(world: &World, contents: &Contents, listed: &BTreeSet<MailId>)
         Store::ALL.iter().any(|store| contents.get(store).is_none_or(in_store))
     };
     for id in world.on_server().into_iter().filter(|id| listed.contains(id)) {
-        // Under an id that stood for other mail, new mail is found by and by, when something shows that it's other mail.
+        // Under an id that stood for other mail, new mail is found by and by, when something shows that it's other
+        // mail.
         let is_plainly_new = !world.fates[&id].unique_ids.is_empty()
             && !world.is_ambiguous(id)
             && !world.traits.has(Trait::NumbersAsIds);

@@ -21,16 +21,17 @@ use crate::world::World;
 
 /// A run that takes longer hangs.
 const LONGEST_RUN: Duration = Duration::from_secs(40);
-/// So many runs after all is well again, everything must be settled; and one more for each message of a limited session.
+/// So many runs after all is well again, everything must be settled; and one more for each message of a limited
+/// session.
 const RUNS_TO_SETTLE: usize = 12;
 
-/// And so much time, whatever the number of runs.
+/// And at most this much time, whatever the number of runs.
 const TIME_TO_SETTLE: Duration = Duration::from_secs(60);
 
 /// How a life went.
 pub struct Outcome {
     pub violation: Option<Violation>,
-    /// Each run: what popfetch and the server said.
+    /// Each run: what popfetch and the server sent.
     pub protocol: String,
     pub runs: usize,
 }
@@ -319,7 +320,8 @@ fn move_to_cur(maildir: &Path) {
     }
 }
 
-/// The library that moves popfetch's clock, compiled once; without a C compiler the clock stands still, which is said.
+/// The library that moves popfetch's clock, compiled once; without a C compiler the clock stands still, and this is
+/// printed.
 fn clock_library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| {

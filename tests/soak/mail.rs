@@ -83,7 +83,8 @@ impl Mail {
         Self { id, header, octets: text.into_bytes() }
     }
 
-    /// Whether its header tells it from every other mail: then it's delivered once, whatever the unique-ids are.
+    /// Whether its header distinguishes it from every other mail: then it's delivered once, whatever the unique-ids
+    /// are.
     pub fn has_identity(&self) -> bool {
         self.header == Header::Full
     }
@@ -119,7 +120,7 @@ pub fn marked(octets: &[u8]) -> Option<MailId> {
     digits.parse().ok().map(MailId)
 }
 
-/// A stored message, without what a server may change from session to session: the fields that say how it stands in a
+/// A stored message, without what a server may change from session to session: the fields that record its state in a
 /// mailbox, and line ends at the end.
 pub fn comparable(octets: &[u8]) -> Vec<u8> {
     let mut in_header = true;

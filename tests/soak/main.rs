@@ -2,9 +2,9 @@
 //!
 //! A life is a server with a few [traits](traits::Trait) that real servers have, and a [story](story): mail arrives,
 //! other clients delete, backups are restored, time passes, the clock leaps, popfetch runs with this policy and that
-//! destination, is killed, is cut off.  After each run the [invariant](invariant::check) is asked: no mail is lost, none
-//! is delivered more often than it may be, nothing partial is visible, exit code 0 is true.  At the end all is well
-//! again, and everything must settle.  Both are made up from one number, the seed.
+//! destination, is killed, is cut off.  After each run the [invariant](invariant::check) is asked: no mail is lost,
+//! none is delivered more often than it may be, nothing partial is visible, exit code 0 is true.  At the end all is
+//! well again, and everything must settle.  Both are made up from one number, the seed.
 //!
 //! ```text
 //! cargo test --all-features --test soak                                          300 lives, in two minutes at most
@@ -12,19 +12,19 @@
 //! POPFETCH_SOAK_SEED=4711 cargo test --all-features --test soak -- --nocapture   one life, shown in full
 //! ```
 //!
-//! A life that fails is made shorter, by leaving out traits and steps while it still fails in the same way.  Its story is
-//! printed with what the server and popfetch said, and with popfetch's ledger.  A seed repeats a life except for what the
-//! timing of the two processes decides: which octets arrive together, and where exactly a kill falls.
+//! A life that fails is made shorter, by leaving out traits and steps while it still fails in the same way.  Its story
+//! is printed with what the server sent and popfetch printed, and with popfetch's ledger.  A seed repeats a life except
+//! for what the timing of the two processes decides: which octets arrive together, and where exactly a kill falls.
 //!
 //! More variables:
-//! - `POPFETCH_SOAK_TRAITS=Cuts,NoTop`: servers have no other traits than these.  A seed then means another life, so give
-//!   the same traits with `POPFETCH_SOAK_SEED`.
+//! - `POPFETCH_SOAK_TRAITS=Cuts,NoTop`: servers have no other traits than these.  A seed then means another life, so
+//!   give the same traits with `POPFETCH_SOAK_SEED`.
 //! - `POPFETCH_SOAK_FROM=1000`: the first seed.
 //! - `POPFETCH_SOAK_SHRINK=0`: failing stories stay as long as they are.
 //! - `POPFETCH_SOAK_PROGRAM=FILE`: another build of popfetch.
 //!
-//! The clock of popfetch is moved by a small library, `clock.c`, which needs a C compiler.  Without one the clock doesn't
-//! move, and this is printed.  Crashes at durable steps and full disks need the feature `crash-points`.
+//! The clock of popfetch is moved by a small library, `clock.c`, which needs a C compiler.  Without one the clock
+//! doesn't move, and this is printed.  Crashes at durable steps and full disks need the feature `crash-points`.
 //!
 //! - [`random`] - numbers that a seed repeats
 //! - [`traits`] - what a server is like
@@ -71,7 +71,7 @@ use traits::Trait;
 
 /// Lives in an ordinary run of the tests,
 const LIVES: u64 = 300;
-/// which begins no life after so long.
+/// which begins no life after this long.
 const LONGEST: Duration = Duration::from_secs(100);
 /// Failures of a kind that are made shorter and printed.
 const SHOWN: usize = 2;

@@ -1,4 +1,5 @@
-//! The made-up POP3 server: one thread, one session at a time, all of it decided by the traits and the session's number.
+//! The made-up POP3 server: one thread, one session at a time, all of it decided by the traits and the session's
+//! number.
 //!
 //! It counts the octets that it sends in a run of popfetch, and can kill popfetch at any one of them.
 
@@ -16,7 +17,7 @@ use crate::random::Random;
 use crate::traits::Trait;
 use crate::world::{Shown, World};
 
-/// A signal to popfetch when the server has sent so many octets in this run.
+/// A signal to popfetch when the server has sent this many octets in this run.
 #[derive(Debug, Clone, Copy)]
 pub struct Strike {
     pub after_octets: u64,
@@ -168,9 +169,9 @@ struct Session<'a> {
     retrieved: BTreeSet<MailId>,
     commands: u64,
     retrievals: u64,
-    /// The connection is cut after so many more octets.
+    /// The connection is cut after this many more octets.
     cut: Option<u64>,
-    /// RETR is refused once so many were answered.
+    /// RETR is refused once this many were answered.
     throttled_from: u64,
     dribbles: bool,
 }
@@ -290,7 +291,7 @@ impl<'a> Session<'a> {
         format!("{}\r\n", answer.status).into_bytes()
     }
 
-    /// As servers do that begin with the next commands before they have ended an answer: the terminator stands behind
+    /// As servers do that begin with the next commands before they have ended an answer: the terminator follows
     /// the status lines of the next two answers, if their commands are there already.
     fn answer_overlapping(&mut self, answer: &Answer) -> Result<(), Ended> {
         let mut octets = self.status(answer);

@@ -1,5 +1,5 @@
-//! A life as plain data: the server's traits and what happens, step by step.  Made up from a seed; printed when it fails;
-//! made shorter by leaving parts out.
+//! A life as plain data: the server's traits and what happens, step by step.  Made up from a seed; printed when it
+//! fails; made shorter by leaving parts out.
 
 use std::fmt;
 
@@ -60,7 +60,7 @@ impl fmt::Display for Policy {
 /// How a run is broken off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interruption {
-    /// A signal when the server has sent so many octets.
+    /// A signal when the server has sent this many octets.
     Signal { signal: Signal, after_octets: u64 },
     /// popfetch aborts at this durable step (feature `crash-points`).
     Crash { step: u64 },
@@ -262,7 +262,7 @@ impl fmt::Display for Options {
             }
         }
         if let Some(code) = self.refusal {
-            write!(f, ", the program says {code}")?;
+            write!(f, ", the program exits with {code}")?;
         }
         if self.pipelining != "auto" {
             write!(f, ", pipelining = {}", self.pipelining)?;

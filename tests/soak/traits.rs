@@ -1,4 +1,5 @@
-//! What a made-up server is like.  Traits can be combined; each was seen on a real server, or is a fault of a real line.
+//! What a made-up server is like.  Traits can be combined; each was seen on a real server, or is a fault of a real
+//! line.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +55,7 @@ pub enum Trait {
     NoStuffing,
     /// Some mails hold a line with a single dot and answers forged by their sender behind it.
     Forgeries,
-    /// As WildDuck: with pipelining, the dot that ends a message stands behind the status lines of the next two answers.
+    /// As WildDuck: with pipelining, the dot that ends a message follows the status lines of the next two answers.
     Overlaps,
     /// Of several commands that arrive together, now and then only the first is answered.
     Swallows,
@@ -72,9 +73,9 @@ pub enum Trait {
     Dribbles,
 
     // ---- limits and faults ----------------------------------------------------------------------------------------
-    /// A session is ended after so many commands.
+    /// A session is ended after this many commands.
     CommandLimit,
-    /// A session is ended after so many RETRs.
+    /// A session is ended after this many RETRs.
     MessageLimit,
     /// In some sessions RETR is refused from some point on: `[SYS/TEMP]`, or a quota in words.
     Throttles,

@@ -1,5 +1,5 @@
-//! The maildrop as it truly is: what the server holds, under which unique-ids it shows it, and what became of each mail.
-//! The invariant asks nothing else.
+//! The maildrop as it truly is: what the server holds, under which unique-ids it shows it, and what became of each
+//! mail. The invariant asks nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,7 +70,7 @@ pub struct World {
     pub well: bool,
 }
 
-/// popfetch may forget mail that has been away for so long (90 days, less a day for clocks).
+/// popfetch may forget mail that has been away for this long (90 days, less a day for clocks).
 const REMEMBERED: i64 = 89 * 86_400;
 
 impl World {
@@ -118,7 +118,7 @@ impl World {
         self.traits.has(one) && !(self.well && passes)
     }
 
-    /// popfetch runs with a clock that is off by so much: the time that it shows.
+    /// The time that popfetch's clock shows, which is off.
     pub fn set_clock(&mut self, off_by: i64) -> i64 {
         self.clock = self.now + off_by;
         self.latest_clock = self.latest_clock.max(self.clock);

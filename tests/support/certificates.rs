@@ -12,14 +12,14 @@ use sha2::Digest as _;
 /// Signs what it's asked to sign.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What a certificate says.  The default is good for `localhost`, `127.0.0.1` and `::1`.
+/// What a certificate holds.  The default is good for `localhost`, `127.0.0.1` and `::1`.
 pub struct Leaf {
     /// dNSName entries, or iPAddress ones where a name is an address.
     pub names: Vec<String>,
     pub common_name: Option<String>,
     /// First and last year of its validity.
     pub years: (i32, i32),
-    /// Signed by itself instead of by the authority.
+    /// Self-signed, not by the authority.
     pub self_signed: bool,
     /// For a client's certificate.
     pub client: bool,
@@ -84,7 +84,7 @@ impl Authority {
         std::fs::write(path, self.pem()).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }
 
-    /// A certificate that says what `leaf` says.
+    /// A certificate with the content of `leaf`.
     pub fn issue(&self, leaf: &Leaf) -> Certified {
         let mut parameters = CertificateParams::new(leaf.names.clone()).unwrap();
         parameters.distinguished_name = DistinguishedName::new();

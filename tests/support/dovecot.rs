@@ -162,7 +162,7 @@ impl Dovecot {
             .concat()
     }
 
-    /// Waits until its log holds `text` so many times: sessions end a moment after their client.
+    /// Waits until its log holds `text` this many times: sessions end a moment after their client.
     #[track_caller]
     pub fn wait_for_log(&self, text: &str, times: usize) {
         let began = Instant::now();

@@ -1,6 +1,6 @@
 //! Sample messages, as a server sends them: lines end in CRLF, nothing is dot-stuffed.
 
-/// A message whose trouble has a name.
+/// A message whose oddity has a name.
 pub struct Sample {
     pub name: &'static str,
     pub octets: Vec<u8>,
@@ -123,7 +123,7 @@ fn lines(random: &mut Random, size: usize) -> Vec<u8> {
 }
 
 /// What is stored of `octets`: CRLF becomes LF and nothing else changes; a last line without an end gets one, as POP3
-/// cannot say that it had none.
+/// cannot show that it had none.
 pub fn stored(octets: &[u8]) -> Vec<u8> {
     let mut lf = Vec::with_capacity(octets.len());
     for (i, octet) in octets.iter().enumerate() {

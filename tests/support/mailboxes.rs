@@ -98,8 +98,8 @@ pub fn split_mbox(octets: &[u8]) -> Vec<MboxMessage> {
         .collect()
 }
 
-/// Undoes mboxrd's quoting: one `>` less before `>*From `, but for a From_ line that a gateway has quoted, on top of the
-/// message (R10).
+/// Undoes mboxrd's quoting: one `>` less before `>*From `, but for a From_ line that a gateway has quoted, on top of
+/// the message (R10).
 pub fn unquote(octets: &[u8]) -> Vec<u8> {
     let quoted = |line: &[u8], first: bool| {
         let marks = line.iter().take_while(|octet| **octet == b'>').count();
@@ -149,7 +149,7 @@ fn python(script: &str, path: &Path) -> Option<Vec<Vec<u8>>> {
     Some(messages)
 }
 
-/// Asserts that two mailboxes hold the same messages, in whatever order, and says which they don't share.
+/// Asserts that two mailboxes hold the same messages, in whatever order, and names those that they don't share.
 #[track_caller]
 pub fn assert_same(found: Vec<Vec<u8>>, expected: Vec<Vec<u8>>) {
     let (found, expected) = (sorted(found), sorted(expected));

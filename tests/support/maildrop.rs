@@ -86,7 +86,7 @@ impl Message {
         Self { fault: Some(Arc::new(MessageFault::Refused(line.into()))), ..self }
     }
 
-    /// RETR always ends the line after so many octets of the message.
+    /// RETR always ends the connection after this many octets of the message.
     #[must_use]
     pub fn cut_after(self, octets: usize) -> Self {
         Self { fault: Some(Arc::new(MessageFault::CutAfter(octets))), ..self }

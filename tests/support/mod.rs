@@ -48,7 +48,7 @@ mod wire;
 use std::path::PathBuf;
 
 /// Where `program` is, or `None` when this machine lacks it: the caller then returns, having tested nothing.  That is
-/// said on stderr, and is a failure when `POPFETCH_REQUIRE_SERVERS=1`.
+/// printed on stderr, and is a failure when `POPFETCH_REQUIRE_SERVERS=1`.
 pub fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Daemons live where an ordinary user's PATH doesn't lead.

@@ -22,7 +22,7 @@ pub enum Tls {
 /// When a line ends before its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cut {
-    /// When so many octets have been sent in the session, greeting included.
+    /// When this many octets have been sent in the session, greeting included.
     After(u64),
     /// Instead of executing this command, matched as in [`Options::instead`].
     At(String),
@@ -63,7 +63,7 @@ pub struct Options {
     pub tls: Tls,
     /// The whole line.  A timestamp `<…@…>` in it allows APOP.
     pub greeting: Vec<u8>,
-    /// CAPA's lines before login.  STLS is added by itself; `SASL` says which mechanisms work.
+    /// CAPA's lines before login.  STLS is added automatically; `SASL` lists the mechanisms that work.
     pub before_login: Vec<String>,
     /// CAPA's lines after login.
     pub after_login: Vec<String>,
@@ -81,9 +81,9 @@ pub struct Options {
     /// Only the session of this number (from 1) is cut.
     pub cut_session: Option<usize>,
     pub retrieved: Retrieved,
-    /// At most so many messages are listed: the first that were not popped.
+    /// At most this many messages are listed: the first that were not popped.
     pub window: Option<usize>,
-    /// QUIT removes at most so many messages and, if that's too few, answers -ERR.
+    /// QUIT removes at most this many messages and, if that's too few, answers -ERR.
     pub removes_at_most: Option<usize>,
     /// Executes one command of each packet and forgets the rest of it.
     pub swallows_pipelined: bool,
@@ -175,7 +175,7 @@ impl Options {
             return None;
         }
         let (text, answer) = self.instead.iter().find(|(text, _)| begins_with(command, text))?;
-        // A listing of the test's making says what is said of one message as well.
+        // A listing made by the test also gives the answer about one message.
         let is_listing = matches!(text.as_str(), "UIDL" | "LIST") && answer.ends_with(b"\n.\r\n");
         match command.get(text.len()..).filter(|number| is_listing && !number.is_empty()) {
             Some(number) => Some(line_of(answer, number.trim())),
@@ -184,7 +184,7 @@ impl Options {
     }
 }
 
-/// What a listing says of one message, as a single answer; the last line that names it counts.
+/// What a listing has about one message, as a single answer; the last line that names it counts.
 fn line_of(listing: &[u8], number: &str) -> Vec<u8> {
     let lines = listing.split_inclusive(|octet| *octet == b'\n').skip(1);
     let named = |line: &&[u8]| {

@@ -31,8 +31,8 @@ impl Sandbox {
         Self::of(vec![program.into()])
     }
 
-    /// As [`Sandbox::new`], but in a file system in memory, if this machine has one: there a sync costs nothing.  For tests
-    /// that run popfetch hundreds of times.
+    /// As [`Sandbox::new`], but in a file system in memory, if this machine has one: there a sync costs nothing.  For
+    /// tests that run popfetch hundreds of times.
     pub fn in_memory() -> Self {
         let memory = Path::new("/dev/shm");
         let mut sandbox = Self::new();
@@ -50,7 +50,7 @@ impl Sandbox {
         Self { folder, program }
     }
 
-    /// Keeps the folder when this is dropped, and says where it is.
+    /// Keeps the folder when this is dropped, and returns where it is.
     pub fn keep(&mut self) -> PathBuf {
         self.folder.disable_cleanup(true);
         self.folder.path().to_owned()
@@ -97,8 +97,8 @@ impl Sandbox {
         self.write(".config/popfetch/config.toml", toml)
     }
 
-    /// Every file in the sandbox, by its path below the home folder, with its octets: two of these compared say whether
-    /// anything changed.  A folder has a `/` at its end and no octets.
+    /// Every file in the sandbox, by its path below the home folder, with its octets: two of these compared show
+    /// whether anything changed.  A folder has a `/` at its end and no octets.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         files(&self.home())
     }
@@ -173,7 +173,7 @@ impl Invocation<'_> {
         self
     }
 
-    /// How long it may take (a minute unless said): then it's killed, and the test fails.
+    /// How long it may take (a minute by default): then it's killed, and the test fails.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -331,7 +331,7 @@ impl Drop for Running {
     }
 }
 
-/// How popfetch ended, and all that it said.
+/// How popfetch ended, and all that it printed.
 pub struct Run {
     pub command: String,
     pub status: ExitStatus,

@@ -67,7 +67,7 @@ pub fn authenticate(
     }
 }
 
-/// The end of XOAUTH2 and OAUTHBEARER (RFC 7628 §3.2.3): a failure is told in a challenge.
+/// The end of XOAUTH2 and OAUTHBEARER (RFC 7628 §3.2.3): a failure is reported in a challenge.
 fn bearer(account: Option<&Account>, first: &str, talk: &mut Talk<'_>) -> io::Result<Option<Account>> {
     let good = |account: &&Account| first.contains(&format!("\x01auth=Bearer {}\x01", account.password));
     match account.filter(good) {

@@ -1,4 +1,4 @@
-//! A server that knows no POP3: it sends these octets, expects those, and fails where it's told to.
+//! A server that knows no POP3: it sends these octets, expects those, and fails where the script says.
 //!
 //! ```ignore
 //! let server = Scripted::start(vec![vec![
@@ -33,7 +33,7 @@ pub type Answer = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 pub enum Step {
     /// Sends octets, as they are.
     Send(Vec<u8>),
-    /// Sends octets, so many in a packet.
+    /// Sends octets, at most this many in a packet.
     Packets(Vec<u8>, usize),
     /// Reads a line, which must be this one (without CRLF).
     Expect(Vec<u8>),
@@ -258,7 +258,7 @@ fn perform(step: &Step, wire: &mut Wire, shared: &Shared, transcript: &mut Trans
     match step {
         Step::Send(octets) => wire.send(octets).map_err(|e| format!("cannot send {}: {e}", show(octets))),
         Step::Packets(octets, size) => {
-            // Long enough for the client to read each packet by itself, most of the time.
+            // Long enough for the client to read each packet on its own, most of the time.
             octets.chunks(*size).try_for_each(|packet| {
                 thread::sleep(Duration::from_micros(200));
                 wire.send(packet).map_err(|e| format!("cannot send {}: {e}", show(octets)))

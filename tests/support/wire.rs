@@ -100,7 +100,7 @@ impl Wire {
                 Stream::Gone => return Err(ErrorKind::NotConnected.into()),
             }
             if self.packet.is_some() {
-                // So that the client has a chance to read it by itself; nothing depends on it.
+                // So that the client has a chance to read it alone; nothing depends on it.
                 std::thread::yield_now();
             }
         }
@@ -114,7 +114,7 @@ impl Wire {
         }
     }
 
-    /// Reads once more; `false` at the end.
+    /// Reads again; `false` at the end.
     fn fill(&mut self) -> io::Result<bool> {
         let mut buffer = [0; 16 * 1024];
         let length = match &mut self.stream {

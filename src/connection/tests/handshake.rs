@@ -216,7 +216,7 @@ fn handshakes_that_fail() {
             "G7 POP3 in clear",
             b"+OK Dovecot \x1bready.\r\n",
             ExitCode::Protocol,
-            "does not speak TLS: it said \"+OK Dovecot \\x1bready.\"",
+            "does not speak TLS: it sent \"+OK Dovecot \\x1bready.\"",
             Some("starttls"),
         ),
         (

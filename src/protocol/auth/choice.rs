@@ -15,9 +15,9 @@ use crate::protocol::redact::Redactor;
 use crate::protocol::sasl::{ChannelBinding, Credentials, Hash, Mechanism, SaslError, Text, sendable};
 use crate::types::Channel;
 
-/// What `CAPA` said in this state (before login, and after STLS if there was one).
+/// What `CAPA` lists in this state (before login, and after STLS if there was one).
 #[derive(Debug, Clone, Default)]
-pub struct Offer<'a> {
+pub struct LoginOffer<'a> {
     /// The arguments of SASL, in any case.
     pub sasl: Vec<&'a str>,
     /// Whether USER is there.
@@ -36,8 +36,8 @@ pub struct Circumstances<'a> {
     /// The line.
     pub channel: Channel,
     /// What the server offers; `None` if it has no CAPA.
-    pub offer: Option<Offer<'a>>,
-    /// Whether the greeting held a timestamp, and wasn't said before TLS.
+    pub offer: Option<LoginOffer<'a>>,
+    /// Whether the greeting held a timestamp, and didn't come before TLS.
     pub apop: bool,
     /// Whether an end-point binding could be computed.
     pub can_bind: bool,
@@ -157,7 +157,7 @@ impl Circumstances<'_> {
         self.offer.as_ref().is_some_and(|offer| offer.sasl.iter().any(|sasl| sasl.eq_ignore_ascii_case(name)))
     }
 
-    /// A mechanism that the user named.  Without CAPA it's tried: nothing says that it isn't there.
+    /// A mechanism that the user named.  Without CAPA it's tried: it may be there.
     fn named(&self, mechanism: Mechanism) -> Result<Vec<Method>, AuthError> {
         if self.offer.is_none() || self.announces(mechanism) {
             Ok(vec![Method::Sasl(mechanism)])
@@ -197,7 +197,7 @@ impl Circumstances<'_> {
         if can_bind {
             found.extend([scram(Hash::Sha256, Used), scram(Hash::Sha1, Used)]);
         }
-        // `y` tells a server that offers -PLUS that somebody took it out of the list; to say it where it is in the
+        // `y` shows a server that offers -PLUS that it was taken out of the list on the way; to send it where it is in the
         // list would make the server refuse (RFC 5802 §6).
         let binding = if can_bind && !plus_offered { NotOffered } else { Unused };
         found.extend([scram(Hash::Sha256, binding), scram(Hash::Sha1, binding)]);
@@ -205,7 +205,7 @@ impl Circumstances<'_> {
         found.into_iter().map(Method::Sasl).collect()
     }
 
-    /// Those that give the password to whoever listens or has the other end: for a line on which nobody does.
+    /// Those that give the password to a listener, or to the other end: for a connection without the one, and with the right other.
     fn add_those_for_a_safe_line(&self, methods: &mut Vec<Method>) {
         let ascii = self.credentials.user.is_ascii() && self.credentials.secret.expose().is_ascii();
         let user_pass = self.takes_user() && self.too_long().is_none();
@@ -282,15 +282,15 @@ impl Circumstances<'_> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Auth, AuthError, Channel, Circumstances, Credentials, ExitCode, Method, Offer, Text, methods,
+        Auth, AuthError, Channel, Circumstances, Credentials, ExitCode, LoginOffer, Method, Text, methods,
     };
     use crate::problem::Problem as _;
     use crate::protocol::sasl::SaslError;
     use crate::secret::Secret;
 
     /// `USER` and `PIPELINING` in a list of mechanisms are those capabilities.
-    fn offer(words: &str) -> Offer<'_> {
-        let mut offer = Offer::default();
+    fn offer(words: &str) -> LoginOffer<'_> {
+        let mut offer = LoginOffer::default();
         for word in words.split_whitespace() {
             match word {
                 "USER" => offer.user = true,

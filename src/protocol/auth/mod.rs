@@ -1,7 +1,7 @@
 //! How to log in: which method, and why; APOP; what a refusal means.
 //!
 //! Pure functions of what is known.  RFC 1939 §7 (USER, PASS, APOP), RFC 5034 §3-4 (AUTH), RFC 2449 §6.2-6.3 and RFC
-//! 3206 (what a server says of them).  The SASL exchanges themselves are in [`crate::protocol::sasl`].
+//! 3206 (what a server reports of them).  The SASL exchanges themselves are in [`crate::protocol::sasl`].
 
 mod apop;
 mod choice;
@@ -10,7 +10,7 @@ mod refusal;
 use super::sasl::{ChannelBinding, Hash, Mechanism};
 
 pub use apop::ApopChallenge;
-pub use choice::{AuthError, Circumstances, Offer, methods};
+pub use choice::{AuthError, Circumstances, LoginOffer, methods};
 pub use refusal::{Refusal, passes, refusal, speaks_of_a_lock};
 
 /// A way to log in.
@@ -54,7 +54,7 @@ impl Method {
         }
     }
 
-    /// What [`Method::name`] said, in any case.
+    /// From [`Method::name`], in upper or lower case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
@@ -111,8 +111,8 @@ impl Method {
 
 /// Whether another method may be tried after `-ERR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing was said but the method's name: try the next one.
+pub enum AfterRefusal {
+    /// Nothing was sent but the method's name: try the next one.
     MoveOn,
     /// The refusal is the last word: a second attempt with the same password would lock accounts, and a server could
     /// lead a client down to the weakest method.
@@ -120,13 +120,13 @@ pub enum Next {
 }
 
 /// What follows a refused method.  `responded`: PASS was written, or [`super::sasl::Exchange::responded`]; an initial
-/// response counts.  The code of the refusal doesn't matter: Dovecot says `[AUTH]` of a mechanism that it doesn't have.
+/// response counts.  The code of the refusal doesn't matter: Dovecot answers `[AUTH]` to a mechanism that it doesn't have.
 #[must_use]
-pub fn after_refusal(method: Method, responded: bool) -> Next {
+pub fn after_refusal(method: Method, responded: bool) -> AfterRefusal {
     match method {
-        Method::UserPass | Method::Sasl(_) if !responded => Next::MoveOn,
+        Method::UserPass | Method::Sasl(_) if !responded => AfterRefusal::MoveOn,
         // APOP's one command holds the digest.
-        Method::UserPass | Method::Sasl(_) | Method::Apop => Next::Stop,
+        Method::UserPass | Method::Sasl(_) | Method::Apop => AfterRefusal::Stop,
     }
 }
 
@@ -141,7 +141,7 @@ pub fn fuzz_greeting(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Method, Next, after_refusal};
+    use super::{AfterRefusal, Method, after_refusal};
     use crate::protocol::sasl::Mechanism;
 
     #[test]
@@ -156,13 +156,13 @@ mod tests {
     #[test]
     fn s17_a5_only_an_unanswered_name_allows_another_method() {
         let cases = [
-            (Method::Sasl(Mechanism::CramMd5), false, Next::MoveOn),
-            (Method::Sasl(Mechanism::CramMd5), true, Next::Stop),
-            (Method::Sasl(Mechanism::Plain), true, Next::Stop),
-            (Method::UserPass, false, Next::MoveOn),
-            (Method::UserPass, true, Next::Stop),
-            (Method::Apop, false, Next::Stop),
-            (Method::Apop, true, Next::Stop),
+            (Method::Sasl(Mechanism::CramMd5), false, AfterRefusal::MoveOn),
+            (Method::Sasl(Mechanism::CramMd5), true, AfterRefusal::Stop),
+            (Method::Sasl(Mechanism::Plain), true, AfterRefusal::Stop),
+            (Method::UserPass, false, AfterRefusal::MoveOn),
+            (Method::UserPass, true, AfterRefusal::Stop),
+            (Method::Apop, false, AfterRefusal::Stop),
+            (Method::Apop, true, AfterRefusal::Stop),
         ];
         for (method, responded, expected) in cases {
             assert_eq!(after_refusal(method, responded), expected, "{method:?} {responded}");

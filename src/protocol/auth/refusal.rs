@@ -1,6 +1,6 @@
 //! What `-ERR` at login means: the password's fault, or something that passes.
 //!
-//! Response codes say it (RFC 2449 §8, RFC 3206).  A server without them says it in words, which are read only here.
+//! Response codes give it (RFC 2449 §8, RFC 3206).  A server without them gives it in words, which are read only here.
 
 use std::fmt;
 
@@ -61,7 +61,7 @@ impl fmt::Display for Refusal {
 /// Words of a refusal without a code that speak of something that passes (fetchmail's list).
 const PASSING: [&str; 4] = ["lock", "busy", "in use", "unavailable"];
 
-/// The same, but also said to somebody who mistyped: they count only without a word of [`BLAME`].  `Exceeded the login
+/// The same, but also sent to a user who mistyped: they count only without a word of [`BLAME`].  `Exceeded the login
 /// limit for a 15 minute period`, `You may log in once every 10 minutes`, `server in maintenance mode`.
 const PASSING_UNLESS_BLAMED: [&str; 8] =
     ["wait", "try again", "too many", "limit", "exceed", "frequen", "rate", "maintenance"];
@@ -99,7 +99,7 @@ pub fn passes(text: &[u8]) -> bool {
     }
 }
 
-/// Whether a refusal without a code says that another session holds the maildrop.
+/// Whether a refusal without a code means that another session holds the maildrop.
 #[must_use]
 pub fn speaks_of_a_lock(text: &[u8]) -> bool {
     speaks_of(text, &["lock", "in use", "another session"])

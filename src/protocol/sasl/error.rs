@@ -38,7 +38,7 @@ pub enum SaslError {
     /// Names and passwords in SASL are UTF-8.
     #[error("the {0} isn't UTF-8, which this mechanism demands")]
     NotUtf8(Text),
-    /// SASLprep (RFC 4013) forbids it.  Which character it was isn't said: it may be the password's.
+    /// SASLprep (RFC 4013) forbids it.  Which character it was isn't reported: it may be the password's.
     #[error("the {0} holds a character that this mechanism forbids (RFC 4013)")]
     Unpreparable(Text),
     /// A token is printable ASCII (RFC 6750 §2.1).

@@ -53,10 +53,10 @@ pub enum Mechanism {
     External,
 }
 
-/// What a SCRAM client says about channel binding (RFC 5802 §6).
+/// What a SCRAM client states about channel binding (RFC 5802 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChannelBinding {
-    /// `n`: the client can't, or was told not to.
+    /// `n`: the client can't, or isn't to.
     Unused,
     /// `y`: the client could, but the server offers no -PLUS.  A server that did offer it now knows that it was stripped.
     NotOffered,
@@ -126,11 +126,11 @@ impl Nonce {
 /// One run of a mechanism, from `AUTH` to `+OK`.
 pub struct Exchange {
     mechanism: Mechanism,
-    /// What the client says first, until it has been said.
+    /// What the client sends first, until it has been sent.
     initial: Option<Secret>,
     /// PLAIN's message, when it went out with `AUTH`, until the server has shown whether it read it.
     repeatable: Option<Secret>,
-    dialogue: Dialogue,
+    steps: Steps,
     responded: bool,
     /// A challenge was wrong: no `+OK` is believed any more.
     failed: bool,
@@ -138,17 +138,17 @@ pub struct Exchange {
 }
 
 /// What comes after the client's first message.
-enum Dialogue {
+enum Steps {
     /// Nothing: PLAIN, EXTERNAL.
     Nothing,
-    Login(plain::Login),
+    Login(plain::LoginSteps),
     Cram(cram::Cram),
     Scram(scram::Scram),
     OAuth(oauth::OAuth),
 }
 
 impl Exchange {
-    /// Prepares an exchange; nothing is said yet.  Every exchange needs a fresh `nonce`; the -PLUS mechanisms need `binding`.
+    /// Prepares an exchange; nothing is sent yet.  Every exchange needs a fresh `nonce`; the -PLUS mechanisms need `binding`.
     ///
     /// # Errors
     /// When user name or secret hold what the mechanism can't carry (78), or -PLUS lacks its data (77).
@@ -163,25 +163,23 @@ impl Exchange {
             sendable(Text::User, credentials.user.as_bytes())?;
             sendable(Text::Secret, credentials.secret.expose())?;
         }
-        let (initial, dialogue) = match mechanism {
-            Mechanism::Plain => (Some(plain::message(credentials)?), Dialogue::Nothing),
-            Mechanism::External => (Some(Secret::new("")), Dialogue::Nothing),
-            Mechanism::Login => (None, Dialogue::Login(plain::Login::new(credentials))),
-            Mechanism::CramMd5 => (None, Dialogue::Cram(cram::Cram::new(credentials))),
+        let (initial, steps) = match mechanism {
+            Mechanism::Plain => (Some(plain::message(credentials)?), Steps::Nothing),
+            Mechanism::External => (Some(Secret::new("")), Steps::Nothing),
+            Mechanism::Login => (None, Steps::Login(plain::LoginSteps::new(credentials))),
+            Mechanism::CramMd5 => (None, Steps::Cram(cram::Cram::new(credentials))),
             Mechanism::Scram(hash, flag) => {
-                let channel = scram::Channel::new(flag, binding)?;
+                let channel = scram::Gs2::new(flag, binding)?;
                 let scram = scram::Scram::new(hash, channel, credentials, nonce)?;
-                (Some(scram.client_first()), Dialogue::Scram(scram))
+                (Some(scram.client_first()), Steps::Scram(scram))
             }
-            Mechanism::XOAuth2 => {
-                (Some(oauth::xoauth2(credentials)?), Dialogue::OAuth(oauth::OAuth::google()))
-            }
+            Mechanism::XOAuth2 => (Some(oauth::xoauth2(credentials)?), Steps::OAuth(oauth::OAuth::google())),
             Mechanism::OAuthBearer => {
-                (Some(oauth::oauthbearer(credentials)?), Dialogue::OAuth(oauth::OAuth::standard()))
+                (Some(oauth::oauthbearer(credentials)?), Steps::OAuth(oauth::OAuth::standard()))
             }
         };
         let redactor = Redactor::new(credentials.secret);
-        Ok(Self { mechanism, initial, repeatable: None, dialogue, responded: false, failed: false, redactor })
+        Ok(Self { mechanism, initial, repeatable: None, steps, responded: false, failed: false, redactor })
     }
 
     /// The mechanism.
@@ -192,10 +190,10 @@ impl Exchange {
 
     /// What the `AUTH` command carries besides the mechanism's name, in base64; perhaps of no octets, which is written
     /// `=`.  `None` when the client doesn't speak first, when the server hasn't `announced` the mechanism (RFC 5034
-    /// §3), and when the line would go beyond [`COMMAND_LINE_LIMIT`]: then what is to be said first answers an empty
+    /// §3), and when the line would go beyond [`COMMAND_LINE_LIMIT`]: then what is to be sent first answers an empty
     /// challenge.
     ///
-    /// The OAuth mechanisms always take two steps: a token seldom fits, and Exchange Online hangs up on one step.
+    /// The OAuth mechanisms always take two steps: a token seldom fits, and Exchange Online closes the connection on one step.
     #[must_use]
     pub fn initial_response(&mut self, announced: bool) -> Option<Secret> {
         if !announced || matches!(self.mechanism, Mechanism::XOAuth2 | Mechanism::OAuthBearer) {
@@ -218,12 +216,12 @@ impl Exchange {
     ///
     /// # Errors
     /// When the challenge isn't one that this exchange can go on with.  Then `*` is to be sent, one answer to be
-    /// read, and, whatever that says, the login has failed.
+    /// read, and, whatever that is, the login has failed.
     pub fn step(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
         let response = if self.responded || !self.speaks_first_or_by_turns() {
             decode(challenge).and_then(|challenge| self.answer(&challenge))
         } else {
-            // It says nothing that is needed: some servers write a prompt there (`+ go ahead`), in no base64.
+            // It holds nothing that is needed: some servers write a prompt there (`+ go ahead`), in no base64.
             self.answer(b"")
         };
         self.failed |= response.is_err();
@@ -249,12 +247,12 @@ impl Exchange {
         match self.initial.take() {
             Some(initial) if challenge.is_empty() => Ok(initial),
             Some(_) => Err(SaslError::Unexpected),
-            None => match &mut self.dialogue {
-                Dialogue::Nothing => Err(SaslError::Unexpected),
-                Dialogue::Login(login) => login.answer(),
-                Dialogue::Cram(cram) => cram.answer(challenge, &mut self.redactor),
-                Dialogue::Scram(scram) => scram.answer(challenge, &mut self.redactor),
-                Dialogue::OAuth(oauth) => oauth.answer(challenge, &self.redactor),
+            None => match &mut self.steps {
+                Steps::Nothing => Err(SaslError::Unexpected),
+                Steps::Login(login) => login.answer(),
+                Steps::Cram(cram) => cram.answer(challenge, &mut self.redactor),
+                Steps::Scram(scram) => scram.answer(challenge, &mut self.redactor),
+                Steps::OAuth(oauth) => oauth.answer(challenge, &self.redactor),
             },
         }
     }
@@ -263,16 +261,16 @@ impl Exchange {
     ///
     /// # Errors
     /// When the mechanism hadn't come to its end: the server took nothing that proves who we are, or (SCRAM) hasn't
-    /// proved who *it* is.  Then hang up.
+    /// proved who *it* is.  Then close the connection.
     pub fn on_ok(&self) -> Result<(), SaslError> {
         let complete = !self.failed
             && self.initial.is_none()
-            && match &self.dialogue {
-                Dialogue::Nothing => true,
-                Dialogue::Login(login) => login.is_complete(),
-                Dialogue::Cram(cram) => cram.is_complete(),
-                Dialogue::Scram(scram) => scram.is_complete(),
-                Dialogue::OAuth(oauth) => oauth.failure().is_none(),
+            && match &self.steps {
+                Steps::Nothing => true,
+                Steps::Login(login) => login.is_complete(),
+                Steps::Cram(cram) => cram.is_complete(),
+                Steps::Scram(scram) => scram.is_complete(),
+                Steps::OAuth(oauth) => oauth.failure().is_none(),
             };
         if complete { Ok(()) } else { Err(SaslError::Premature) }
     }
@@ -284,12 +282,12 @@ impl Exchange {
         self.responded
     }
 
-    /// Why the server refused the token, if it said so before its `-ERR`.
+    /// Why the server refused the token, if it explained that before its `-ERR`.
     #[must_use]
     pub fn token_failure(&self) -> Option<&TokenFailure> {
-        match &self.dialogue {
-            Dialogue::OAuth(oauth) => oauth.failure(),
-            Dialogue::Nothing | Dialogue::Login(_) | Dialogue::Cram(_) | Dialogue::Scram(_) => None,
+        match &self.steps {
+            Steps::OAuth(oauth) => oauth.failure(),
+            Steps::Nothing | Steps::Login(_) | Steps::Cram(_) | Steps::Scram(_) => None,
         }
     }
 

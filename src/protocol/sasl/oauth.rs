@@ -14,7 +14,7 @@ use crate::protocol::limits::TOKEN_STATUS_CHARACTERS;
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 
-/// What the server said of the token it refused; escaped, the token masked.
+/// Why the server refused the token; escaped, the token masked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TokenFailure {
     /// `401`, `invalid_token` and the like.

@@ -1,5 +1,5 @@
 //! The mechanisms that send the password as it is: PLAIN (RFC 4616) and LOGIN (an expired draft).  Inside TLS only,
-//! unless the user says otherwise; that is decided in `auth`.
+//! unless the user sets otherwise; that is decided in `auth`.
 
 use super::{Credentials, SaslError, Text, joined};
 use crate::secret::Secret;
@@ -13,12 +13,12 @@ pub(super) fn message(credentials: &Credentials<'_>) -> Result<Secret, SaslError
 }
 
 /// LOGIN: two challenges, answered by position; their text varies between servers.
-pub(super) struct Login {
-    /// What is still to be said, the last first.
+pub(super) struct LoginSteps {
+    /// What is still to be sent, the last first.
     answers: Vec<Secret>,
 }
 
-impl Login {
+impl LoginSteps {
     pub(super) fn new(credentials: &Credentials<'_>) -> Self {
         Self { answers: vec![credentials.secret.clone(), Secret::new(credentials.user)] }
     }

@@ -24,15 +24,15 @@ use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 use crate::types::parse_decimal;
 
-/// What the client says of the channel.
-pub(super) struct Channel {
+/// What the client states about channel binding.
+pub(super) struct Gs2 {
     /// The gs2 header.
     gs2: String,
     /// The gs2 header and the channel binding data: what `c=` encodes.
     bound: Vec<u8>,
 }
 
-impl Channel {
+impl Gs2 {
     pub(super) fn new(flag: ChannelBinding, binding: Option<Binding<'_>>) -> Result<Self, SaslError> {
         let (gs2, data) = match (flag, binding) {
             (ChannelBinding::Unused, _) => ("n,,".to_owned(), &[][..]),
@@ -53,10 +53,10 @@ pub(super) struct Scram {
     bound: Vec<u8>,
     bare: String,
     nonce: String,
-    stage: Stage,
+    stage: ScramStage,
 }
 
-enum Stage {
+enum ScramStage {
     /// The server's first message is due; the password, prepared.
     First(Secret),
     /// The server's last message is due.
@@ -70,16 +70,16 @@ enum Stage {
 impl Scram {
     pub(super) fn new(
         hash: Hash,
-        channel: Channel,
+        channel: Gs2,
         credentials: &Credentials<'_>,
         nonce: Nonce,
     ) -> Result<Self, SaslError> {
-        let Channel { gs2, bound } = channel;
+        let Gs2 { gs2, bound } = channel;
         let user = prepared(Text::User, credentials.user.as_bytes())?;
         let password = prepared(Text::Secret, credentials.secret.expose())?;
         let nonce = nonce.0;
         let bare = format!("n={},r={nonce}", escaped(&user));
-        Ok(Self { hash, gs2, bound, bare, nonce, stage: Stage::First(Secret::new(password.as_bytes())) })
+        Ok(Self { hash, gs2, bound, bare, nonce, stage: ScramStage::First(Secret::new(password.as_bytes())) })
     }
 
     pub(super) fn client_first(&self) -> Secret {
@@ -88,25 +88,25 @@ impl Scram {
 
     pub(super) fn answer(&mut self, message: &[u8], redactor: &mut Redactor) -> Result<Secret, SaslError> {
         if let Some(reason) = message.strip_prefix(b"e=") {
-            self.stage = Stage::Failed;
+            self.stage = ScramStage::Failed;
             return Err(refused(reason, redactor));
         }
-        match std::mem::replace(&mut self.stage, Stage::Failed) {
-            Stage::First(password) => self.client_final(&password, message, redactor),
-            Stage::Final { server_key, auth_message } => {
+        match std::mem::replace(&mut self.stage, ScramStage::Failed) {
+            ScramStage::First(password) => self.client_final(&password, message, redactor),
+            ScramStage::Final { server_key, auth_message } => {
                 let verifier = verifier(message)?;
                 if !self.hash.verify(&server_key, &auth_message, &verifier) {
                     return Err(SaslError::Impostor);
                 }
-                self.stage = Stage::Verified;
+                self.stage = ScramStage::Verified;
                 Ok(Secret::new(""))
             }
-            Stage::Verified | Stage::Failed => Err(SaslError::Unexpected),
+            ScramStage::Verified | ScramStage::Failed => Err(SaslError::Unexpected),
         }
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self.stage, Stage::Verified)
+        matches!(self.stage, ScramStage::Verified)
     }
 
     fn client_final(
@@ -128,12 +128,12 @@ impl Scram {
         proof.iter_mut().zip(signature.expose()).for_each(|(octet, mask)| *octet ^= mask);
         let proof = Secret::new(STANDARD.encode(&*proof));
         redactor.hide(&proof);
-        self.stage = Stage::Final { server_key, auth_message };
+        self.stage = ScramStage::Final { server_key, auth_message };
         Ok(joined(&[&without_proof, b",p=", proof.expose()]))
     }
 }
 
-/// What the server's first message says.
+/// The server's first message.
 struct ServerFirst<'a> {
     nonce: &'a [u8],
     salt: Vec<u8>,

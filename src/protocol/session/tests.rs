@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Event, Sent, Session};
 use crate::problem::Problem as _;
-use crate::protocol::command::{Command, Refusal};
+use crate::protocol::command::{Command, NotSent};
 use crate::protocol::error::{Awaiting, Error};
 use crate::protocol::limits::{CAPABILITY_LIMIT, LISTING_LIMIT, LISTING_LINE_LIMIT, STATUS_LINE_LIMIT};
 use crate::protocol::response::ResponseCode;
@@ -99,7 +99,7 @@ fn f16_f17_status_lines() {
             assert!(events[0].starts_with("76 ") && events[0].contains(awaiting), "{line}: {events:?}");
             assert!(matches!(
                 session.send(Command::Quit),
-                Err(Error::CommandRefusedLocally { why: Refusal::Over, .. })
+                Err(Error::CommandRefusedLocally { why: NotSent::Over, .. })
             ));
         }
     }
@@ -272,22 +272,22 @@ fn what_may_be_sent_when() {
     };
     let auth = || Command::Auth { mechanism: "LOGIN", initial: None };
     let response = || Command::SaslResponse(Secret::new("QQ=="));
-    assert_eq!(refusal(&mut Session::new(), Command::Capa), Some(Refusal::NoGreeting));
+    assert_eq!(refusal(&mut Session::new(), Command::Capa), Some(NotSent::NoGreeting));
     // P6: a flight may end in one of these, and nothing follows it.
     for (last, sent) in [(Command::Stls, Sent::Stls), (auth(), Sent::Auth), (Command::Quit, Sent::Quit)] {
         let mut session = greeted(&[Command::Capa, last]);
         for next in [Command::Noop, Command::Quit, auth()] {
-            assert_eq!(refusal(&mut session, next), Some(Refusal::Unanswered(sent)));
+            assert_eq!(refusal(&mut session, next), Some(NotSent::Unanswered(sent)));
         }
     }
     let mut session = greeted(&[]);
-    assert_eq!(refusal(&mut session, response()), Some(Refusal::NoChallenge));
+    assert_eq!(refusal(&mut session, response()), Some(NotSent::NoChallenge));
     assert_eq!(refusal(&mut session, auth()), None);
-    assert_eq!(refusal(&mut session, response()), Some(Refusal::NoChallenge), "before the challenge");
+    assert_eq!(refusal(&mut session, response()), Some(NotSent::NoChallenge), "before the challenge");
     assert_eq!(feed(&mut session, b"+ \r\n"), ["challenge "]);
-    assert_eq!(refusal(&mut session, Command::Noop), Some(Refusal::ChallengeDue));
+    assert_eq!(refusal(&mut session, Command::Noop), Some(NotSent::ChallengeDue));
     assert_eq!(refusal(&mut session, response()), None);
-    assert_eq!(refusal(&mut session, Command::SaslCancel), Some(Refusal::NoChallenge));
+    assert_eq!(refusal(&mut session, Command::SaslCancel), Some(NotSent::NoChallenge));
     assert_eq!(feed(&mut session, b"+ QUJD\r\n"), ["challenge QUJD"]);
     assert_eq!(refusal(&mut session, Command::SaslCancel), None);
     // After `*` there is exactly one answer, and no further challenge.
@@ -298,11 +298,11 @@ fn what_may_be_sent_when() {
     assert_eq!(feed(&mut session, b"-ERR cancelled\r\n"), ["AUTH -ERR cancelled"]);
     assert_eq!(session.outstanding(), 0);
     // A refused command leaves no trace, and the session goes on.
-    assert_eq!(refusal(&mut session, Command::User("a\r\nb".into())), Some(Refusal::ForbiddenOctet));
+    assert_eq!(refusal(&mut session, Command::User("a\r\nb".into())), Some(NotSent::ForbiddenOctet));
     assert_eq!(session.outstanding(), 0);
     assert_eq!(refusal(&mut session, Command::Quit), None);
     assert_eq!(feed(&mut session, b"+OK bye\r\n"), ["QUIT +OK bye"]);
-    assert_eq!(refusal(&mut session, Command::Noop), Some(Refusal::Over));
+    assert_eq!(refusal(&mut session, Command::Noop), Some(NotSent::Over));
 }
 
 #[test]
