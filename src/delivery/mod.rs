@@ -17,7 +17,7 @@ pub mod stdout;
 mod trial;
 
 pub use destination::{
-    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, named,
+    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, most_open, named,
 };
 
 use std::borrow::Cow;
