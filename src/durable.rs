@@ -64,7 +64,7 @@ impl Step {
 
 /// A step that failed, where, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {} {}: {source}", step.verb(), crate::text::printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())))]
+#[error("cannot {} {}: {source}", step.verb(), crate::text::path(path))]
 pub struct Error {
     /// What was being done.
     pub step: Step,

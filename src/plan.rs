@@ -170,9 +170,41 @@ pub enum Why {
     LargerThan,
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Why {
+    /// As programs have it: it stays when the sentence for people changes.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Again => "again",
+            Self::All => "all",
+            Self::SizeChanged => "size-changed",
+            Self::CameBack => "came-back",
+            Self::Duplicate => "duplicate",
+            Self::Doubtful => "doubtful",
+            Self::Waits => "waits",
+            Self::Renumbered => "renumbered",
+            Self::Nameless => "nameless",
+            Self::Window => "window",
+            Self::Known => "known",
+            Self::Seen => "seen",
+            Self::TooLarge => "too-large",
+            Self::BackingOff => "backing-off",
+            Self::Elsewhere => "elsewhere",
+            Self::MaxMessages => "max-messages",
+            Self::MaxBytes => "max-bytes",
+            Self::Delete => "delete",
+            Self::Days => "days",
+            Self::Newest => "newest",
+            Self::TotalSize => "total-size",
+            Self::LargerThan => "larger-than",
+        }
+    }
+
+    /// As people have it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
             Self::New => "new",
             Self::Again => "not delivered yet",
             Self::All => "--all",
@@ -196,7 +228,13 @@ impl fmt::Display for Why {
             Self::Newest => "not among leave-on-server's newest",
             Self::TotalSize => "beyond leave-on-server's total-size",
             Self::LargerThan => "delivered, and larger than leave-on-server's larger-than",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 
@@ -244,6 +282,8 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server said that it had deleted it: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
+        // The user's word is all that is known of it.
+        _ if entry.unidentified => Decision::Leave(Why::Seen),
         // No comparison can succeed.
         _ if entry.varies => Decision::Leave(Why::Known),
         _ if listed_times > u32::from(entry.copies) => Decision::Compare(Why::Duplicate),

@@ -10,6 +10,7 @@
 //! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::message::{Digest, Digests};
 use crate::place::{NotedPlace, Place};
@@ -181,6 +182,8 @@ pub enum DestinationKind {
 /// One message that has arrived whole.  It's committed only when an answer that names a message has followed it.
 #[derive(Debug)]
 pub struct Arrival {
+    /// Which one it is, among all of this process.
+    pub id: ArrivalId,
     /// Its number in this session.
     pub number: MessageNumber,
     /// How the ledger knows it.
@@ -203,6 +206,19 @@ pub struct Arrival {
     pub set: Vec<DestinationId>,
     /// The delivery that this one continues: some destinations of its set have the message already.
     pub continues: Option<BegunId>,
+}
+
+/// Which arrival it is: no two of this process have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ArrivalId(u64);
+
+impl ArrivalId {
+    /// One that no arrival has had yet.
+    #[must_use]
+    pub fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// One message at one destination.

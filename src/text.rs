@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
@@ -66,6 +67,12 @@ fn conceals(c: char) -> bool {
             | GeneralCategory::Unassigned => true,
             _ => false,
         }
+}
+
+/// A path as text for people, as [`printable`] has it.
+#[must_use]
+pub fn path(path: &Path) -> String {
+    printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
 }
 
 /// `octets` for a field of a state file: `%HH` for everything but printable ASCII without space and `%`; empty is `%`.

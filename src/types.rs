@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The number of a message in one session (RFC 1939 §5): decimal, from 1, meaningless in any other session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,35 @@ impl MessageNumber {
 impl fmt::Display for MessageNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// How long to wait for something that another process holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// This long; not at all if it's zero.
+    AtMost(Duration),
+    /// Until it's free, or a signal comes.
+    Forever,
+}
+
+impl Wait {
+    /// Not at all.
+    pub const NO: Self = Self::AtMost(Duration::ZERO);
+
+    /// Whether the waiting is over when it has lasted this long.
+    #[must_use]
+    pub fn is_over(self, waited: Duration) -> bool {
+        match self {
+            Self::AtMost(longest) => waited >= longest,
+            Self::Forever => false,
+        }
+    }
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self::NO
     }
 }
 
@@ -161,7 +190,7 @@ impl Time {
     /// The second in which a time of the system's lies.
     #[must_use]
     pub fn from_system(time: SystemTime) -> Self {
-        let seconds = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+        let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         Self(match time.duration_since(UNIX_EPOCH) {
             Ok(since) => seconds(since),
             Err(before) => seconds(before.duration()).saturating_neg(),
@@ -171,7 +200,7 @@ impl Time {
     /// The same for the system; what it can't say is 1970.
     #[must_use]
     pub fn to_system(self) -> SystemTime {
-        let seconds = std::time::Duration::from_secs(self.0.unsigned_abs());
+        let seconds = Duration::from_secs(self.0.unsigned_abs());
         let time = if self.0 < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
         time.unwrap_or(UNIX_EPOCH)
     }

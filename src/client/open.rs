@@ -18,7 +18,7 @@ use crate::protocol::command::Command;
 use crate::protocol::redact::Redactor;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::session::Sent;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Channel;
 
 /// Which server to connect to, and how.

@@ -84,7 +84,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "start",
     "state",
     "status",
-    "stop",
+    "signals",
     "sync",
     "test",
     "version",
@@ -175,14 +175,6 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         return Err(ConfigError::arguments(same_mailbox_text(first, second), hint));
     }
     Ok(configuration)
-}
-
-/// All accounts of a file.
-///
-/// # Errors
-/// Missing, unreadable, open to others; or the first mistake in it.  A file with one bad account is refused as a whole.
-pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, ConfigError> {
-    Loaded::read(path, environment)?.configuration(&[], &Flags::default())
 }
 
 /// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by whoever reads

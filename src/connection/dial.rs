@@ -18,7 +18,7 @@ use super::error::{ConnectStep, Error, FailedAddress, plain};
 use super::patience::after;
 use super::poll::poll;
 use super::{Target, server};
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// An attempt gets this long before the next address is tried beside it (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -241,7 +241,7 @@ mod tests {
     use crate::account::{Tls, Trust};
     use crate::connection::error::Error;
     use crate::connection::{Route, Target};
-    use crate::stop::Stop;
+    use crate::signals::Stop;
 
     const LONG: Duration = Duration::from_secs(30);
     const SHORT: Duration = Duration::from_millis(50);

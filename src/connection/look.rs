@@ -17,7 +17,7 @@ use super::socket::Socket;
 use super::tls::handshake;
 use super::wire::Wire;
 use crate::account::Tls;
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// For all of it, at most.
 const LIMIT: Duration = Duration::from_secs(3);

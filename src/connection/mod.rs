@@ -43,7 +43,7 @@ pub use route::Route;
 pub use trust::Connectors;
 
 use crate::account::{Tls, Trust};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Channel;
 use error::plain;
 use route::Dialled;

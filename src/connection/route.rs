@@ -8,7 +8,7 @@ use super::Target;
 use super::dial::dial;
 use super::error::Error;
 use super::socket::Socket;
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// The way to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::{Error, Inlet, Outlet, Settler, Unsettled, mbox};
 use crate::access::{self, Owner};
 use crate::account::{Deliver, SyncMode};
 use crate::proof::{DestinationKind, DestinationName, Intent};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 
 /// A place that messages go to.

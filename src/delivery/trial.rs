@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Error, Failure, Inlet, Recorder, Settler};
 use crate::durable::{self, Step};
 use crate::message::{Examiner, Facts};
-use crate::proof::{Arrival, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
+use crate::proof::{Arrival, ArrivalId, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
 use crate::types::MessageNumber;
 
 /// A ledger that can no longer be written.
@@ -37,6 +37,7 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
     text.chunks(1000).for_each(|chunk| intake.write(chunk).unwrap());
     let waiting = intake.finish(&facts).unwrap();
     let message = Arrival {
+        id: ArrivalId::next(),
         number: MessageNumber::new(number).unwrap(),
         key: Key::Header(facts.digests.header),
         listed: None,

@@ -6,8 +6,7 @@ use std::path::Path;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG};
-
-use super::printable;
+use crate::text;
 
 /// What can be wrong with a ledger.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +69,7 @@ pub enum Error {
 
 impl Error {
     pub(super) fn damaged(path: &Path, line: u64, problem: &str) -> Self {
-        Self::Damaged { path: printable(path), line, problem: problem.to_owned() }
+        Self::Damaged { path: text::path(path), line, problem: problem.to_owned() }
     }
 }
 

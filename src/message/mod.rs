@@ -31,6 +31,9 @@ impl Digest {
     /// Characters of a digest in text.
     pub const CHARACTERS: usize = 24;
 
+    /// Stands for the digest of what was never seen whole.  No message has it, but by a chance that doesn't happen.
+    pub const UNKNOWN: Self = Self([0; Self::OCTETS]);
+
     /// The digest of what the hasher was given.
     #[must_use]
     pub fn from_hasher(hasher: &blake3::Hasher) -> Self {

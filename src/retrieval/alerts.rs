@@ -39,8 +39,8 @@ pub(super) struct Alerts<'a, 'b> {
 }
 
 impl<'a, 'b> Alerts<'a, 'b> {
-    pub(super) fn new(run: &'a Run<'b>, now: Time) -> Self {
-        Self { run, now }
+    pub(super) fn new(run: &'a Run<'b>) -> Self {
+        Self { run, now: run.now }
     }
 
     /// Whether the login was refused not long ago, under the same configuration, and nobody is there who insists.

@@ -150,19 +150,20 @@ impl Inbox {
     }
 }
 
-/// Commits what comes until the network thread hangs up, then brings the ledger to the disk and gives it back.
+/// Commits what comes until the network thread hangs up, then brings the ledger to the disk.  `reports` ends with it, which
+/// wakes the network thread.
 pub(super) fn run(
-    mut ledger: Ledger,
+    ledger: &mut Ledger,
     exits: &mut [Exit],
     work: &Receiver<Work>,
     reports: &Reports,
-) -> (Ledger, Result<(), Error>) {
+) -> Result<(), Error> {
     let mut result = Ok(());
     for work in work {
         result = match work {
-            Work::Batch(parcels) => commit(&mut ledger, exits, parcels, reports),
+            Work::Batch(parcels) => commit(ledger, exits, parcels, reports),
             Work::Same { number, key, listed, same_as } => {
-                same(&mut ledger, number, &key, listed, same_as, reports)
+                same(ledger, number, &key, listed, same_as, reports)
             }
             Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
             Work::TooLarge { key, listed } => ledger.too_large(&key, listed).map(drop).map_err(Error::from),
@@ -172,8 +173,8 @@ pub(super) fn run(
             }
             Work::Failed { key, listed, backs_off } => {
                 // The first time may have been chance: it's tried at the next run.
-                let failures = failures(&ledger, &key);
-                let retry_after = (backs_off && failures > 0).then(|| back_off(&ledger, failures));
+                let failures = failures(ledger, &key);
+                let retry_after = (backs_off && failures > 0).then(|| back_off(ledger, failures));
                 ledger.fail(&key, listed, retry_after).map(drop).map_err(Error::from)
             }
         };
@@ -183,7 +184,7 @@ pub(super) fn run(
     }
     // Also after an error: what was published before it should be known to be delivered.
     let synced = ledger.sync().map_err(Error::from);
-    (ledger, result.and(synced))
+    result.and(synced)
 }
 
 fn discard(exits: &mut [Exit], parcel: Parcel) {

@@ -18,20 +18,20 @@
 
 mod arrival;
 mod confirm;
-pub(super) mod naming;
 mod outcome;
 mod refusal;
 mod sending;
-pub(super) mod standing;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::Error;
 use super::committer::{Inbox, Parcel, Work};
 use super::compare::Comparison;
+use super::pipeline::naming::{Candidates, Expected, Form};
+use super::pipeline::standing::Standing;
+use super::pipeline::{Answered, Ask, Job, Pipeline, Rules, Step};
 use super::run::Run;
 use crate::client::{Client, Next, Transaction};
 use crate::delivery::routing::NetworkEnds;
@@ -44,29 +44,11 @@ use crate::report;
 use crate::report::reasons::Reasons;
 use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 use arrival::{Arriving, Heading, Whole, octets_of};
-use naming::{Candidates, Expected, Form, Verdict};
 use refusal::Refused;
-use standing::Standing;
+pub(super) use sending::Queue;
 
-/// A batch is closed at this many messages,
-const BATCH_MESSAGES: usize = 256;
-/// or at this many octets,
-const BATCH_OCTETS: u64 = 32 << 20;
-/// or when the line has been quiet for so long: what has arrived then need not wait for what may come.
+/// A batch is closed when the line has been quiet for so long: what has arrived then need not wait for what may come.
 const QUIET: Duration = Duration::from_millis(100);
-/// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is
-/// slower than the line, and reading must never stop inside an answer.
-const ROOM: u64 = 64 << 20;
-/// And so many messages: each that waits may keep a file open (one in 16 of those for a Maildir does),
-const MOST_WAITING: usize = 1024;
-/// or certainly does, if it is to be handed over, and isn't small.
-const MOST_TO_HAND_OVER: usize = 128;
-/// What a message counts whose size isn't known.
-const UNKNOWN_SIZE: u64 = 64 << 10;
-/// As long as no `TOP` has been answered well, no more are on their way than this.
-const FIRST_HEADERS: usize = 4;
-/// Deletions in one session: they count only at its end.
-pub(super) const MOST_DELETIONS: usize = 10_000;
 
 /// What a session's retrieving came to, over its rounds.
 #[derive(Debug, Default)]
@@ -87,10 +69,6 @@ pub(super) struct Tally {
     pub(super) compared: Vec<Compared>,
     /// What was recognised in this session, by number.
     pub(super) recognised: HashMap<MessageNumber, Recognised>,
-    /// Asked for to be compared, and perhaps to be asked for again: kept where the session may end early.
-    pub(super) begun: HashSet<MessageNumber>,
-    /// Retrieved to be compared, and set aside until all that is known has been.
-    pub(super) aside: HashSet<MessageNumber>,
     /// Deletions that wait for the last question of the session.
     pub(super) waiting: Vec<Delivered>,
     /// Deletions that the server has accepted.
@@ -171,44 +149,26 @@ pub(super) struct Fetch<'a> {
     pub(super) comparison: Comparison,
     /// The keys of known messages that are retrieved all the same, and of some others, to ask for: the ledger is the
     /// committer's by now.
-    pub(super) keys: HashMap<EntryId, Key>,
+    pub(super) keys: &'a HashMap<EntryId, Key>,
     /// Places of the listing whose unique-ids are at hand.
     pub(super) sample: Vec<usize>,
     /// How often entries have failed before: only news are told.
-    pub(super) failed_before: HashMap<EntryId, u16>,
+    pub(super) failed_before: &'a HashMap<EntryId, u16>,
     /// Whether any have failed before and were reported: those that have no unique-id can't be told from them.
     pub(super) some_failed_before: bool,
     pub(super) entrances: &'a mut NetworkEnds,
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,
     pub(super) inbox: Inbox,
-    pub(super) state: State,
+    pub(super) state: State<'a>,
 }
 
 /// What changes in a round.
-#[derive(Default)]
-pub(super) struct State {
-    cursor: usize,
-    /// What comes last: whether the line ended at it, how often it failed, and its place.
-    last: BinaryHeap<Reverse<(bool, u16, usize)>>,
-    next: Option<Job>,
-    /// Those whose header didn't settle it.
-    again: VecDeque<Job>,
-    in_flight: VecDeque<Job>,
+pub(super) struct State<'a> {
+    /// What is asked, and what answers mean.
+    pipeline: Pipeline<Queue<'a>, Held, Delivered>,
     arriving: Option<Arriving>,
     heading: Option<Heading>,
-    /// Answered since the last answer that named.
-    done: Vec<Job>,
-    /// What their answers come to, once that is confirmed.
-    held: Vec<Held>,
-    /// Asked for since the last question, and their octets.
-    uncovered: (usize, u64),
-    /// A question must come before any other message.
-    question_due: bool,
-    /// The one message that was asked for where no answer names any.
-    alone: bool,
-    /// What may still be delivered by `max-messages` and `max-bytes`, if what is compared proves to be other mail.
-    allowance: Allowance,
     /// Deleted as soon as they are delivered, though they are not what was to be deleted.
     delete_when_delivered: HashSet<MessageNumber>,
     /// Refused, and none has come through since.
@@ -217,39 +177,13 @@ pub(super) struct State {
     batch_octets: u64,
     /// The batch goes as soon as nothing that shares its files is on its way.
     cut_due: bool,
-    /// Octets asked for and not settled,
-    unsettled: u64,
-    /// and messages.
-    waiting: usize,
     /// Messages with the committer.
     committing: u64,
     /// The committer has ended.
     ended: bool,
-    to_delete: VecDeque<Delivered>,
-    deleting: HashMap<MessageNumber, EntryId>,
     /// No new message from here on.
     stopping: bool,
     pub(super) tally: Tally,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Job {
-    index: usize,
-    number: MessageNumber,
-    decision: Decision,
-    size: u64,
-    ask: Ask,
-    /// Whether it was counted among what may be delivered in this run.
-    counted: bool,
-}
-
-/// What a message is asked for by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ask {
-    /// `TOP n 0`.
-    Header,
-    /// `RETR n`.
-    Whole,
 }
 
 /// What an answer comes to, once an answer that names has followed it.
@@ -264,13 +198,10 @@ enum Held {
     Nothing(Job),
 }
 
-impl State {
+impl<'a> State<'a> {
     /// At the beginning of a round: what earlier rounds of the session came to, and what is to be deleted at once.
-    pub(super) fn new(
-        tally: Tally,
-        ready: Vec<Delivered>,
-        (maildrop, decisions, policy): (&Maildrop, &[Decision], &Policy),
-    ) -> Self {
+    pub(super) fn new(run: &Run<'_>, mut tally: Tally, ready: Vec<Delivered>, queue: Queue<'a>) -> Self {
+        let Queue { maildrop, decisions, policy, .. } = queue;
         let mut allowance = Allowance::new(policy);
         allowance.delivered(tally.delivered, Octets(tally.octets));
         for (listed, _) in
@@ -279,28 +210,37 @@ impl State {
             // The plan has seen to it that they may come.
             let _ = allowance.take(listed.octets.unwrap_or_default());
         }
-        Self { tally, to_delete: ready.into(), allowance, ..Self::default() }
+        let rules = Rules {
+            hands_over: run.hands_over,
+            deletes: policy.deletes(),
+            asks: !decisions.is_empty(),
+            waiting: tally.waiting.len(),
+        };
+        let standing = std::mem::take(&mut tally.standing);
+        Self {
+            pipeline: Pipeline::new(queue, rules, standing, ready, allowance),
+            arriving: None,
+            heading: None,
+            delete_when_delivered: HashSet::new(),
+            refusals: Vec::new(),
+            batch: Vec::new(),
+            batch_octets: 0,
+            cut_due: false,
+            committing: 0,
+            ended: false,
+            stopping: false,
+            tally,
+        }
     }
 
-    /// Whether anything was asked for since the last answer that named.
-    fn is_in_doubt(&self) -> bool {
-        !self.done.is_empty()
-            || !self.in_flight.is_empty()
-            || self.arriving.is_some()
-            || self.heading.is_some()
-    }
-
-    /// What was asked for since then, oldest first.
-    fn in_doubt(&self) -> Vec<Job> {
-        let arriving = self.arriving.as_ref().map(|arriving| arriving.job);
-        let heading = self.heading.as_ref().map(|heading| heading.job);
-        self.done
-            .iter()
-            .copied()
-            .chain(arriving)
-            .chain(heading)
-            .chain(self.in_flight.iter().copied())
-            .collect()
+    /// What the round came to, with all before it.
+    pub(super) fn end(&mut self) -> Tally {
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.standing = std::mem::take(&mut self.pipeline.standing);
+        tally.waiting.extend(self.pipeline.take_deletions());
+        tally.cut_short |= self.pipeline.cut_short;
+        tally.left_alone |= self.pipeline.left_alone;
+        tally
     }
 }
 
@@ -309,7 +249,6 @@ struct Choice<'a> {
     maildrop: &'a Maildrop,
     keys: &'a HashMap<EntryId, Key>,
     sample: &'a [usize],
-    gone: &'a HashSet<MessageNumber>,
 }
 
 impl Candidates for Choice<'_> {
@@ -323,9 +262,6 @@ impl Candidates for Choice<'_> {
 
     fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)> {
         let listed = self.maildrop.at(place)?;
-        if self.gone.contains(&listed.number) {
-            return None;
-        }
         let expected = match form {
             Form::UniqueId => match listed.who {
                 Who::New(unique_id) => Expected::UniqueId(unique_id.to_buf()),
@@ -348,7 +284,7 @@ impl Fetch<'_> {
         let result = match self.retrieve() {
             // A farewell may stand in a mail; the end of the line can't.
             Err(Error::Client(e))
-                if e.is_farewell() && self.state.is_in_doubt() && !self.client.ends_here() =>
+                if e.is_farewell() && self.state.pipeline.is_in_doubt() && !self.client.ends_here() =>
             {
                 Err(Error::Client(e.doubted()))
             }
@@ -357,7 +293,6 @@ impl Fetch<'_> {
         if let Err(e) = &result {
             self.broke_off(e);
         }
-        self.state.tally.waiting.extend(std::mem::take(&mut self.state.to_delete));
         // Whatever happened, nothing that isn't confirmed stays.
         self.abandon();
         if result.is_err() {
@@ -373,14 +308,13 @@ impl Fetch<'_> {
             self.take_reports()?;
             self.fill()?;
             let at_rest = self.client.outstanding() == 0;
-            if at_rest && self.state.alone {
+            if at_rest && self.state.pipeline.is_alone() {
                 return self.end_alone();
             }
             if at_rest {
                 self.cut();
             }
-            let deletions = !self.state.to_delete.is_empty() && !self.deletions_wait();
-            let done = at_rest && self.state.committing == 0 && !deletions;
+            let done = at_rest && self.state.committing == 0 && !self.state.pipeline.has_deletions();
             if done && self.work.is_none() {
                 return Ok(());
             }
@@ -420,41 +354,66 @@ impl Fetch<'_> {
             }
             return Ok(());
         }
+        self.answered()
+    }
+
+    /// An answer, or a part of one: what it means is the pipeline's to say.
+    fn answered(&mut self) -> Result<(), Error> {
         if let Event::Reply { .. } = self.client.event() {
-            let answered = &mut self.state.tally.standing.answered;
+            let answered = &mut self.state.pipeline.standing.answered;
             *answered = answered.saturating_add(1);
         }
+        let pipeline = &mut self.state.pipeline;
         match self.client.event() {
             Event::Reply { to: Sent::Retr(_), reply } => {
+                let step = pipeline.on(Answered::Began { ask: Ask::Whole, given: reply.ok });
                 let refusal = (!reply.ok).then(|| {
                     let (text, reason) = (self.client.quote(reply.text), self.client.refusal(reply.text));
                     refusal::Refusal::of(&reply, text, reason)
                 });
-                self.begin(refusal)
+                match (step, refusal) {
+                    (Step::Begin(job), _) => self.begin(job),
+                    (Step::Refused(job), Some(refusal)) => {
+                        pipeline.hold(Held::Refused(Refused { job, refusal }));
+                    }
+                    _ => return Err(Error::OutOfStep),
+                }
+                Ok(())
             }
             Event::Reply { to: Sent::Top(_), reply } => {
-                let given = reply.ok;
-                self.begin_header(given)
+                match pipeline.on(Answered::Began { ask: Ask::Header, given: reply.ok }) {
+                    Step::Begin(job) => self.state.heading = Some(Heading::new(job)),
+                    Step::NoHeader(_, missing) => return self.no_header(missing),
+                    _ => return Err(Error::OutOfStep),
+                }
+                Ok(())
             }
-            Event::End { to: Sent::Retr(_), octets } => self.end(octets),
-            Event::End { to: Sent::Top(_), .. } => {
-                self.end_header();
+            Event::End { to: Sent::Retr(_) | Sent::Top(_), octets } => {
+                match pipeline.on(Answered::Ended) {
+                    Step::Complete(Job { ask: Ask::Whole, .. }) => self.end(octets),
+                    Step::Complete(Job { ask: Ask::Header, .. }) => self.end_header(),
+                    _ => return Err(Error::OutOfStep),
+                }
                 Ok(())
             }
             Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
-                let quiet = self.state.done.is_empty();
-                match self.state.tally.standing.naming.answered(reply.ok, reply.text, quiet) {
-                    Verdict::Named => self.confirm(),
-                    Verdict::Nothing => {
-                        self.ask_again();
-                        Ok(())
-                    }
-                    Verdict::Wrong => Err(Error::OutOfStep),
+                match pipeline.on(Answered::Named { ok: reply.ok, text: reply.text }) {
+                    Step::Release(held) => self.confirm(held),
+                    Step::Wait => {}
+                    _ => return Err(Error::OutOfStep),
                 }
+                Ok(())
             }
             Event::Reply { to: Sent::Dele(number), reply } => {
-                let refusal = (!reply.ok).then(|| reply.text.to_vec());
-                self.deleted(number, refusal);
+                let octets = self.maildrop.find(number).and_then(|listed| listed.octets).unwrap_or_default();
+                match pipeline.on(Answered::Deleted { number, ok: reply.ok, octets }) {
+                    Step::Gone(entry) => self.state.tally.accepted.push(entry),
+                    Step::Kept(entry) => {
+                        let text = self.client.quote(reply.text);
+                        self.deletion_refused(number, entry, &text);
+                    }
+                    _ => return Err(Error::OutOfStep),
+                }
                 Ok(())
             }
             Event::Farewell(reply) => {

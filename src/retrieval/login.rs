@@ -7,7 +7,6 @@ use super::error::Error;
 use super::run::Run;
 use crate::account::{Account, Auth, Switch, Utf8Mode};
 use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
-use crate::clock;
 use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
@@ -60,7 +59,7 @@ pub(super) fn log_in(
     prefetch: Option<Prefetch>,
 ) -> Result<Client<Transaction>, Error> {
     // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
-    let now = clock::now();
+    let now = run.now;
     run.report(&Event::Connecting { server: run.server() });
     let mut without_utf8 = false;
     let mut with_memory = true;

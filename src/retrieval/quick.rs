@@ -29,16 +29,16 @@ pub(super) fn wanted(run: &Run<'_>) -> bool {
 }
 
 /// What is to be asked before anything else, even before the ledger is read, if that may do.
-pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path, clock: Time) -> Option<Prefetch> {
+pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path) -> Option<Prefetch> {
     if !wanted(run) || (run.options.insist && alerts::messages_wait(memory)) {
         return None;
     }
     let quick = memory.quick.as_ref()?;
     let idle = quick.idle_under.as_ref().is_some_and(|under| *under == configuration(run));
-    let due = quick.due.is_some_and(|due| due <= clock);
+    let due = quick.due.is_some_and(|due| due <= run.now);
     let every = i64::try_from(run.account.full_listing_every.as_secs()).unwrap_or(i64::MAX);
     // A clock that was set back must not put the next listing off.
-    let recent = (0..every).contains(&clock.seconds_since(quick.listed));
+    let recent = (0..every).contains(&run.now.seconds_since(quick.listed));
     let may = quick.grows_at_end && idle && !due && recent;
     let last = MessageNumber::new(quick.messages)?;
     (may && Ledger::rests(directory) && Configured::of(run.account, run.context, directory).are_there())
@@ -210,7 +210,7 @@ fn settled(
         }
     }
     if left == 0 {
-        // Its listing is as short as a glance.
+        // Its listing is as short as a poll.
         return Ok(None);
     }
     let stays = |listed: &Listed<'_>| !matches!(listed.who, Who::Known(id) if deleted.contains(&id));

@@ -16,6 +16,7 @@ use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationId, DestinationRecord};
 use crate::text;
+use crate::types::Wait;
 
 /// So long another popfetch is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,7 +50,7 @@ pub fn release(
     access::check_path(&directory)?;
     let around = destinations::surroundings(account, context, &directory);
     let configured = Configured::of(account, context, &directory);
-    let lock = Lock::acquire(&directory, Some(Some(PATIENCE)), &context.stop)?;
+    let lock = Lock::acquire(&directory, Wait::AtMost(PATIENCE), &context.stop)?;
     let mut ledger = Ledger::open(&directory, &mailbox, lock, clock::now())?;
     let wanted = wanted.map(|wanted| find(&ledger, wanted)).transpose()?;
     let failed = settle(&mut ledger, around, |_| true).failed;

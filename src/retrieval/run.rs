@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use super::destinations::Configured;
 use crate::account::{Account, Retention};
@@ -18,8 +17,9 @@ use crate::credentials::fingerprint;
 use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text;
+use crate::types::{Time, Wait};
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ pub struct Options {
     /// `--dry-run`: shows, and changes nothing.
     pub dry_run: bool,
     /// `--wait[=DURATION]`: waits for another popfetch to leave the mailbox; without a duration, for as long as it takes.
-    pub wait: Option<Option<Duration>>,
+    pub wait: Wait,
     /// A person is there (the account was named, or there is a terminal): a pause after a refused login doesn't hold.
     pub insist: bool,
 }
@@ -65,6 +65,8 @@ pub(super) struct Run<'a> {
     pub(super) account: &'a Account,
     pub(super) options: &'a Options,
     pub(super) context: &'a Context<'a>,
+    /// When it began: all that it decides goes by this time.
+    pub(super) now: Time,
     /// Whether any destination hands messages over one by one: it then starts with the first.
     pub(super) hands_over: bool,
     fingerprint: OnceLock<String>,
@@ -73,11 +75,16 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(account: &'a Account, options: &'a Options, context: &'a Context<'a>) -> Self {
+    pub(super) fn new(
+        account: &'a Account,
+        options: &'a Options,
+        context: &'a Context<'a>,
+        now: Time,
+    ) -> Self {
         let directory = ledger::directory(&context.state, &account.mailbox());
         let hands_over = Configured::of(account, context, &directory).hand_over();
         let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
-        Self { account, options, context, hands_over, fingerprint, logged_in }
+        Self { account, options, context, now, hands_over, fingerprint, logged_in }
     }
 
     /// What tells the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock held: the key
@@ -128,6 +135,7 @@ impl<'a> Run<'a> {
             host: &self.context.host_name,
             version: env!("CARGO_PKG_VERSION"),
             account: &self.account.name,
+            // When it comes, which in a long run is much later.
             time: clock::now(),
         })
     }

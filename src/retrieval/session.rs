@@ -1,362 +1,214 @@
 //! One session: log in, retrieve what is planned, delete, and part in the way that loses nothing.
 
-use std::collections::HashSet;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::alerts;
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::conditions;
+use super::course::{Course, Ended, Follows, Outcome, Scope, SetAside};
 use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
-use super::fetch::naming::Naming;
-use super::fetch::standing::{self, Header, Pace, Standing};
-use super::fetch::{CompareResult, Fetch, State, Tally};
-use super::login::{agree_on_pipelining, log_in};
-use super::prepare::{self, Known, Prepared, prepare, sizes_are_due};
+use super::fetch::{CompareResult, Fetch, Queue, State, Tally};
+use super::pipeline::naming::Naming;
+use super::pipeline::standing::{self, Header, Pace, Standing};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
-use crate::client::{self, Client, Farewell, Pipelining, Prefetch, Transaction};
+use super::survey::{Survey, survey};
+use crate::client::{self, Client, Farewell, Pipelining, Transaction};
 use crate::clock;
-use crate::ledger::memory::{Flight, Memory, Pipelining as Verdict};
+use crate::ledger::memory::{Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
-use crate::secret::Secret;
-use crate::types::{MessageNumber, Octets, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets};
 
 /// After so many sessions in a row that brought nothing there is no other one.
 const MOST_IDLE: u32 = 2;
 
-/// What the sessions of one run have in common.
-pub(super) struct Sessions<'a, 'b> {
+/// What a run works with, from its recovery to its end.
+pub(super) struct Held {
+    pub(super) ledger: Ledger,
+    pub(super) destinations: Destinations,
+}
+
+/// One session.
+pub(super) struct Session<'a, 'b> {
     pub(super) run: &'a Run<'b>,
     pub(super) summary: &'a mut Summary,
     pub(super) memory: &'a mut Memory,
-    pub(super) secret: &'a Secret,
-    /// Messages, and their octets, that its sessions have delivered.
-    pub(super) taken: (u64, Octets),
-    /// What its sessions have learnt for those that follow.
-    pub(super) course: Course,
+    pub(super) scope: &'a Scope,
+    /// Messages, and their octets, that the run's sessions have delivered.
+    pub(super) taken: &'a mut (u64, Octets),
+    pub(super) course: &'a mut Course,
 }
 
-/// What the sessions of a run learn for those that follow.
-#[derive(Debug, Default)]
-pub(super) struct Course {
-    /// One command at a time from now on: the server was taken to have answered out of step.
-    pub(super) unpipelined: bool,
-    /// No answer of this server names a message: one in each session.
-    pub(super) nothing_names: bool,
-    /// This many messages are asked for one by one, each followed by a question: a session broke off at one of them.
-    pub(super) careful: usize,
-    /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
-    pub(super) broken: u32,
-    /// Sessions that broke off, one command at a time, with several messages in doubt.
-    pub(super) disordered: u32,
-    /// Sessions in a row that ended well before the limit that was set to them.
-    pub(super) good: u32,
-    /// Not asked for again in this run.
-    set_aside: HashSet<SetAside>,
-    /// Whether any session has brought something.
-    pub(super) came: bool,
-    /// Entries that were matched in a session: the same match again brings nothing,
-    matched: HashSet<EntryId>,
-    /// nor does the same deletion.
-    deleted: HashSet<EntryId>,
-    /// Whether the last session has brought anything but deletions.
-    brought: bool,
-    /// Sessions in a row that have brought nothing.
-    idle: u32,
-    /// How the last session ended.
-    pub(super) ended: Ended,
+/// What a session lists, and the policy that it goes by.
+struct Listing {
+    maildrop: Maildrop,
+    policy: Policy,
 }
 
-/// How a session ended.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ended {
-    /// Commands shared a flight.
-    pub(super) pipelined: bool,
-    /// Messages asked for since the last answer that named.
-    pub(super) void: usize,
-    /// One message is certainly the cause.
-    pub(super) blamed: bool,
-    /// Something was to be deleted at its end.
-    pub(super) unconfirmed: bool,
-    /// The connection ended, as it has before at another message.
-    pub(super) cut_again: bool,
-    /// `QUIT` was not confirmed, and deletions hang on it.
-    pub(super) quit_lost: bool,
-    /// Messages, or headers, that were confirmed.
-    pub(super) confirmed: u32,
-    /// Commands answered after the listing.
-    pub(super) answered: u32,
-}
-
-/// A message, as another session will list it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum SetAside {
-    Entry(EntryId),
-    UniqueId(UniqueIdBuf),
-    /// Without a unique-id: the same number and size.
-    Numbered(MessageNumber, Option<Octets>),
-}
-
-/// Why there is another session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Follows {
-    /// It's the first.
-    First,
-    /// The server shows only a window of the maildrop: nothing is lost if there is no other session.
-    Window,
-    /// Something is left to do.
-    Rest,
-}
-
-/// Which messages a session is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// All.
-    Everything,
-    /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
-    /// see `QUIT` only when all of it was stored.
-    Only { left: Vec<EntryId> },
-    /// Those that failed before: the last session, which may have to end without `QUIT`.
-    Failed,
-    /// Those at which a session broke off: each session begins with one, and another one may follow.
-    Broken,
-}
-
-/// What a session came to.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    /// Whether there should be another one.
-    pub(super) next: Option<(Scope, Follows)>,
-    /// Whether something is left that it was meant to do, and that waits for another session.
-    pub(super) left: bool,
-}
-
-/// What a run works with.
-pub(super) type Held = (Ledger, Destinations);
-
-impl Sessions<'_, '_> {
-    /// A session that begins with a quick poll's question.  Mostly it ends with it, the maildrop being as it was left;
-    /// else it goes on, with the listings on their way.
-    pub(super) fn glance(&mut self, question: Prefetch) -> Result<Option<Client<Transaction>>, Error> {
-        let mut client = log_in(self.run, self.memory, self.secret, Some(question))?;
-        let glance = match client.quick_poll() {
-            Ok(glance) => glance,
-            Err(e) => {
-                // The server may no longer answer what comes behind the password: the next run doesn't count on it.
-                self.memory.flight = Flight::Unproven;
-                quick::forget(self.memory);
-                return Err(e.into());
-            }
-        };
-        let Some(glance) = glance else { return Ok(Some(client)) };
-        if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
-        {
-            self.summary.listed = u64::from(messages);
-            self.run.report(&Event::Listed { messages: self.summary.listed });
-            self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
-            conditions::carry(self.memory, self.summary);
-            client.quit_without_answer()?;
-            return Ok(None);
-        }
-        client.ask_listing()?;
-        agree_on_pipelining(self.run, self.memory, &mut client);
-        Ok(Some(client))
-    }
-
-    /// One session, perhaps one that has begun.  Ledger and destinations come back, unless the committer died with them.
-    pub(super) fn one(
-        &mut self,
-        held: Held,
-        begun: Option<Client<Transaction>>,
-        scope: &Scope,
-        follows: Follows,
-    ) -> (Option<Held>, Result<Outcome, Error>) {
-        let (ledger, destinations) = held;
-        let listing = Prefetch::Listing {
-            drop_listing: true,
-            headers: match (prepare::spot_checks(self.memory), self.memory.limit) {
-                // Where commands are few, one must do.
-                ([first, _], Some(_)) => [first, None],
-                (headers, None) => headers,
-            },
-            sizes: sizes_are_due(self.memory.sizes, ledger.now())
-                || quick::expects_mail(self.run, self.memory),
-        };
-        self.course.ended = Ended::default();
-        let client = match begun.map_or_else(|| log_in(self.run, self.memory, self.secret, Some(listing)), Ok)
-        {
-            Ok(client) => client,
-            // Nothing is lost when an extra session isn't to be had, whatever the server says about it: it has just let
-            // us in.
-            Err(e) if follows == Follows::Window => {
-                self.run.detail(|| format!("no further session: {e}"));
-                return (Some((ledger, destinations)), Ok(Outcome { next: None, left: false }));
-            }
-            Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
-                return (Some((ledger, destinations)), Err(Error::NoFurtherSession(e)));
-            }
-            Err(e) => return (Some((ledger, destinations)), Err(e)),
-        };
-        let Self { run, summary, memory, taken, course, .. } = self;
-        let session = Session { run, summary, memory, scope, taken, course };
-        let (held, outcome) = session.transact(client, ledger, destinations);
-        if outcome.is_err() {
-            // What it was about may be due although the maildrop looks as it was left.
-            quick::forget(self.memory);
-        }
-        (held, outcome)
-    }
-}
-
-struct Session<'a, 'b> {
-    run: &'a Run<'b>,
-    summary: &'a mut Summary,
-    memory: &'a mut Memory,
-    scope: &'a Scope,
-    taken: &'a mut (u64, Octets),
-    course: &'a mut Course,
+/// What a session is about to do.
+struct Prepared {
+    listing: Listing,
+    decisions: Vec<Decision>,
+    /// What is tried when all else has been done.
+    kept: Vec<Decision>,
+    /// Whether the listing is suspect.
+    suspected: bool,
+    /// What `STAT` said, if it was asked.
+    drop_listing: Option<(u32, Octets)>,
+    tally: Tally,
 }
 
 impl Session<'_, '_> {
-    fn transact(
+    /// From the listing to the farewell.  If the result is [`Error::Bug`], the ledger must not be used again.
+    pub(super) fn transact(
         mut self,
         mut client: Client<Transaction>,
-        mut ledger: Ledger,
-        mut destinations: Destinations,
-    ) -> (Option<Held>, Result<Outcome, Error>) {
+        held: &mut Held,
+    ) -> Result<Outcome, Error> {
         if self.course.unpipelined {
             client.set_pipelining(Pipelining::Off);
         }
         self.course.ended.pipelined = client.pipelines();
-        let prepared = match prepare(self.run, &mut client, &mut ledger, self.memory, self.scope, *self.taken)
-        {
-            Ok(prepared) => prepared,
+        let work = match self.prepare(&mut client, &mut held.ledger) {
+            Ok(work) => work,
             Err(e) => {
                 client.hang_up();
-                return (Some((ledger, destinations)), Err(e));
+                return Err(e);
             }
         };
-        let Prepared { mut maildrop, mut decisions, policy, suspicion, drop_listing } = prepared;
+        let Prepared { mut listing, decisions, kept, suspected, drop_listing, mut tally } = work;
+        let mut rounds = Rounds::new(suspected, &listing.maildrop);
+        let result = self.rounds((&mut rounds, decisions, kept), &mut client, held, &mut listing, &mut tally);
+        let Listing { maildrop, policy } = &listing;
+        let result = result.and_then(|()| self.settle(held, &listing, &tally));
+        self.count(&tally, maildrop, &held.ledger, policy);
+        let result = result.and(self.learn(&tally, maildrop, &held.ledger, policy.deletes()));
+        if let Err(e) = result {
+            client.hang_up();
+            if !matches!(e, Error::Bug) {
+                // The server accepted these deletions, and it isn't known whether it carries them out.
+                held.ledger.doubt(Some(&tally.accepted))?;
+            }
+            return Err(e);
+        }
+        let drops = drops_at_quit(&client);
+        let confirmed = self.part(client, &mut held.ledger, policy, &mut tally)?;
+        self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
+        match tally.trouble.take() {
+            Some(e) => Err(e),
+            None => Ok(self.outcome((confirmed, drops), policy, maildrop, &held.ledger, &tally)),
+        }
+    }
+
+    /// Lists and decides, and leaves alone what this session isn't about.
+    fn prepare(&mut self, client: &mut Client<Transaction>, ledger: &mut Ledger) -> Result<Prepared, Error> {
+        let Survey { maildrop, mut decisions, policy, suspicion, drop_listing } =
+            survey(self.run, client, ledger, self.memory, *self.taken)?;
+        self.scope.restrict(&mut decisions, &maildrop, ledger, &policy);
+        self.report_too_large(&maildrop, ledger, &decisions)?;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
         let others_wait =
-            self.set_aside(&mut decisions, &maildrop, &ledger, drops_at_quit(&client) && !policy.window);
-        self.tell_plan(&maildrop, &decisions, &ledger);
-        let standing = match self.standing(&client, &maildrop, drop_listing) {
-            Ok(standing) => standing,
-            Err(e) => {
-                client.hang_up();
-                return (Some((ledger, destinations)), Err(e));
-            }
-        };
+            self.set_aside(&mut decisions, &maildrop, ledger, drops_at_quit(client) && !policy.window);
+        self.tell_plan(&maildrop, &decisions, ledger);
+        let standing = self.standing(client, &maildrop, drop_listing)?;
         let by_header = |decision: &Decision| *decision == Decision::Compare(Why::Nameless);
-        if standing.header.is_missing()
+        let has_top = !standing.header.is_missing();
+        if !has_top
             && !maildrop.has_unique_ids()
             && !policy.deletes_everything()
             && decisions.iter().any(by_header)
         {
-            client.hang_up();
-            return (Some((ledger, destinations)), Err(Error::NoIdentity { server: self.run.server() }));
+            return Err(Error::NoIdentity { server: self.run.server() });
         }
-        // What is set aside isn't asked for to be deleted either.
-        let uncertain = self.entries_set_aside(&ledger).into_iter().collect();
-        let mut tally = Tally { standing, cut_short: others_wait, uncertain, ..Tally::default() };
-        let mut kept = self.keep_for_the_end(&mut decisions, &maildrop, &ledger);
-        let mut rounds = Rounds::new(suspicion.is_some(), &maildrop);
-        let has_top = !tally.standing.header.is_missing();
         self.memory.habits.top = has_top && client.capabilities().is_some_and(Capabilities::top);
-        let mut next =
-            rounds.first(decisions, (&maildrop, &policy), &ledger, &self.memory.habits, has_top).map(Some);
-        let mut result = Ok(());
-        loop {
-            let round = match next {
-                Ok(Some(round)) => round,
-                Ok(None) => break,
-                Err(e) => {
-                    result = Err(e);
-                    break;
-                }
-            };
-            let ended =
-                self.round(&mut client, ledger, &mut destinations, (&maildrop, &policy), round, &mut tally);
-            let comparison;
-            (ledger, comparison, result) = match ended {
-                Ok(ended) => ended,
-                Err(e) => {
-                    client.hang_up();
-                    return (None, Err(e));
-                }
-            };
-            let goes_on = result.is_ok() && tally.trouble.is_none();
-            if !goes_on || !matches!(self.scope, Scope::Everything | Scope::Broken) {
+        // What is set aside isn't asked for to be deleted either.
+        let uncertain = self.entries_set_aside(ledger).into_iter().collect();
+        let tally = Tally { standing, cut_short: others_wait, uncertain, ..Tally::default() };
+        let kept = self.keep_for_the_end(&mut decisions, &maildrop, ledger);
+        let (listing, suspected) = (Listing { maildrop, policy }, suspicion.is_some());
+        Ok(Prepared { listing, decisions, kept, suspected, drop_listing, tally })
+    }
+
+    /// All rounds, and the deletions that wait for the last question.
+    fn rounds(
+        &mut self,
+        (rounds, decisions, mut kept): (&mut Rounds, Vec<Decision>, Vec<Decision>),
+        client: &mut Client<Transaction>,
+        held: &mut Held,
+        listing: &mut Listing,
+        tally: &mut Tally,
+    ) -> Result<(), Error> {
+        let has_top = !tally.standing.header.is_missing();
+        let habits = &self.memory.habits;
+        let both = (&listing.maildrop, &listing.policy);
+        let mut next = Some(rounds.first(decisions, both, &held.ledger, habits, has_top)?);
+        while let Some(round) = next {
+            let comparison = self.round(client, held, listing, round, tally)?;
+            if tally.trouble.is_some() || !matches!(self.scope, Scope::Everything | Scope::Broken) {
                 break;
             }
             let habits = &mut self.memory.habits;
-            next =
-                rounds.next(self.run, comparison, (&mut maildrop, &policy), &mut ledger, habits, &mut tally);
-            if matches!(next, Ok(None)) && !kept.is_empty() && !self.run.context.stop.raised() {
+            let Listing { maildrop, policy } = &mut *listing;
+            next = rounds.next(self.run, comparison, (maildrop, policy), &mut held.ledger, habits, tally)?;
+            if next.is_none() && !kept.is_empty() && !self.run.context.stop.raised() {
                 if tally.standing.asked == 0 && tally.standing.gone.is_empty() {
-                    let kept = std::mem::take(&mut kept);
-                    next = rounds.last(kept, (&maildrop, &policy), &ledger).map(Some);
+                    next = Some(rounds.last(std::mem::take(&mut kept), (maildrop, policy), &held.ledger)?);
                 } else {
                     tally.left_alone = true;
                 }
             }
             if tally.over {
                 // What is left is another session's.
-                match next {
-                    Ok(Some(round)) => tally.cut_short |= !round.is_empty(),
-                    Ok(None) => {}
-                    Err(e) => result = Err(e),
-                }
-                break;
+                tally.cut_short |= next.is_some_and(|round| !round.is_empty());
+                return Ok(());
             }
         }
-        if result.is_ok() && !tally.over && !tally.waiting.is_empty() {
-            let round = Round { ready: std::mem::take(&mut tally.waiting), ..Round::default() };
-            let ended =
-                self.round(&mut client, ledger, &mut destinations, (&maildrop, &policy), round, &mut tally);
-            (ledger, _, result) = match ended {
-                Ok(ended) => ended,
-                Err(e) => {
-                    client.hang_up();
-                    return (None, Err(e));
-                }
+        let ready = std::mem::take(&mut tally.waiting);
+        if !tally.over && !ready.is_empty() {
+            self.round(client, held, listing, Round { ready, ..Round::default() }, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Overwrites what the decisions rested on, if all was done that they asked for.
+    fn settle(&mut self, held: &mut Held, listing: &Listing, tally: &Tally) -> Result<(), Error> {
+        if tally.trouble.is_some() || *self.scope != Scope::Everything {
+            return Ok(());
+        }
+        let Listing { maildrop, policy } = listing;
+        doubts::settle(&mut held.ledger, &mut self.memory.habits, maildrop, policy, tally)
+    }
+
+    fn report_too_large(
+        &self,
+        maildrop: &Maildrop,
+        ledger: &mut Ledger,
+        decisions: &[Decision],
+    ) -> Result<(), Error> {
+        for (listed, decision) in maildrop.iter().zip(decisions) {
+            if *decision != Decision::Leave(Why::TooLarge) {
+                continue;
+            }
+            let key = match listed.who {
+                Who::New(unique_id) => Key::UniqueId(unique_id.to_buf()),
+                Who::Known(id) if !ledger.entry(id).reported_too_large => ledger.key(id)?,
+                Who::Known(_) | Who::Nameless => continue,
             };
+            ledger.too_large(&key, listed.octets)?;
+            let (number, octets) = (listed.number, listed.octets.unwrap_or_default());
+            self.run.report(&Event::TooLarge { number, octets });
         }
-        if result.is_ok() && tally.trouble.is_none() && *self.scope == Scope::Everything {
-            result = doubts::settle(&mut ledger, &mut self.memory.habits, &maildrop, &policy, &tally);
-        }
-        self.count(&tally, &maildrop, &ledger, &policy);
-        if let Err(e) = self.learn(&tally, &maildrop, &ledger, policy.deletes()) {
-            result = result.and(Err(e));
-        }
-        if let Err(e) = result {
-            client.hang_up();
-            // The server accepted these deletions, and it isn't known whether it carries them out.
-            let doubted = ledger.doubt(Some(&tally.accepted)).map_err(Error::from);
-            return (Some((ledger, destinations)), doubted.and(Err(e)));
-        }
-        let drops = drops_at_quit(&client);
-        let parted = self.part(client, &mut ledger, &policy, &mut tally);
-        let parted = parted.and_then(|confirmed| {
-            self.remember(confirmed, &maildrop, &ledger, &policy, drop_listing, &tally)?;
-            Ok(confirmed)
-        });
-        let outcome = match (parted, tally.trouble.take()) {
-            (Err(e), _) | (Ok(_), Some(e)) => Err(e),
-            (Ok(confirmed), None) => {
-                Ok(self.outcome((confirmed, drops), &policy, &maildrop, &ledger, &tally))
-            }
-        };
-        (Some((ledger, destinations)), outcome)
+        ledger.flush()?;
+        Ok(())
     }
 
     /// What holds for the whole session.
@@ -528,7 +380,7 @@ impl Session<'_, '_> {
         if let Some(form) = naming.found()
             && self.memory.names.map(|(known, _)| known) != Some(form)
         {
-            self.memory.names = Some((form, clock::now()));
+            self.memory.names = Some((form, self.run.now));
         }
         self.memory.died.retain(|unique_id| !tally.survived.contains(unique_id));
         for unique_id in &tally.died {
@@ -586,22 +438,22 @@ impl Session<'_, '_> {
     }
 
     /// One round of a session: retrieves, compares and deletes what it says, with the committer beside the network, and
-    /// adds to `tally`.  The ledger comes back with the round's own error, which may be either's; it doesn't where the
-    /// committer could not be started, or died.
+    /// adds to `tally`.  The error may be either's.
     fn round(
         &mut self,
         client: &mut Client<Transaction>,
-        ledger: Ledger,
-        destinations: &mut Destinations,
-        (maildrop, policy): (&Maildrop, &Policy),
+        held: &mut Held,
+        listing: &Listing,
         round: Round,
         tally: &mut Tally,
-    ) -> Result<(Ledger, Comparison, Result<(), Error>), Error> {
+    ) -> Result<Comparison, Error> {
         if round.is_empty() {
-            return Ok((ledger, round.comparison, Ok(())));
+            return Ok(round.comparison);
         }
+        let Listing { maildrop, policy } = listing;
+        let Held { ledger, destinations } = held;
         let Round { decisions, comparison, ready } = round;
-        let mut known = Known::read(maildrop, &decisions, &ledger)?;
+        let mut known = Known::read(maildrop, &decisions, ledger)?;
         let sample = tally.standing.naming.sample(maildrop.len());
         for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
             if let Who::Known(id) = listed.who
@@ -610,6 +462,8 @@ impl Session<'_, '_> {
                 vacant.insert(ledger.key(id)?);
             }
         }
+        let died = tally.standing.died.clone();
+        let queue = Queue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let Destinations { entrances, exits } = destinations;
@@ -619,17 +473,17 @@ impl Session<'_, '_> {
             maildrop,
             decisions: &decisions,
             comparison,
-            keys: known.keys,
+            keys: &known.keys,
             sample,
-            failed_before: known.failed_before,
+            failed_before: &known.failed_before,
             some_failed_before: alerts::messages_reported(self.memory),
             entrances,
             policy,
             work: Some(work),
             inbox,
-            state: State::new(std::mem::take(tally), ready, (maildrop, &decisions, policy)),
+            state: State::new(self.run, std::mem::take(tally), ready, queue),
         };
-        std::thread::scope(|scope| {
+        let result = std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
                 .name("committer".to_owned())
                 // It owns the reports, which end with it, however it ends.
@@ -637,14 +491,14 @@ impl Session<'_, '_> {
                 .map_err(Error::NoThread)?;
             let fetched = fetch.run();
             drop(fetch.work.take());
-            let (ledger, committed) = committer.join().map_err(|_| Error::Bug)?;
+            let committed = committer.join().map_err(|_| Error::Bug)?;
             // What it still had to say has been said by now.
             fetch.last_reports();
-            *tally = std::mem::take(&mut fetch.state.tally);
             // A disk that refuses outranks a line that broke.
-            let result = committed.map_err(Error::from).and(fetched);
-            Ok((ledger, fetch.comparison, result))
-        })
+            committed.map_err(Error::from).and(fetched)
+        });
+        *tally = fetch.state.end();
+        result.map(|()| fetch.comparison)
     }
 
     fn count(&mut self, tally: &Tally, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
@@ -687,7 +541,7 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(true);
         }
-        if (tally.not_stored || !tally.aside.is_empty()) && drops_at_quit(&client) {
+        if (tally.not_stored || !tally.standing.aside.is_empty()) && drops_at_quit(&client) {
             self.run.detail(|| {
                 "closed without QUIT: this server may drop what was retrieved, and not all of it is stored".to_owned()
             });
@@ -808,4 +662,29 @@ pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
         .into_iter()
         .flatten()
         .any(|capabilities| capabilities.expire() == Some(Expire::Days(0)) || capabilities.google_rico())
+}
+
+/// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
+#[derive(Default)]
+struct Known {
+    keys: HashMap<EntryId, Key>,
+    failed_before: HashMap<EntryId, u16>,
+}
+
+impl Known {
+    fn read(maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) -> Result<Self, ledger::Error> {
+        let mut known = Self::default();
+        for (listed, decision) in maildrop.iter().zip(decisions) {
+            let Who::Known(id) = listed.who else { continue };
+            if matches!(decision, Decision::Leave(_)) {
+                continue;
+            }
+            known.keys.insert(id, ledger.key(id)?);
+            let failures = ledger.entry(id).failures;
+            if failures > 0 {
+                known.failed_before.insert(id, failures);
+            }
+        }
+        Ok(known)
+    }
 }

@@ -18,7 +18,7 @@ use crate::account::{Tls, Trust};
 use crate::connection::{Connection, Error, Target};
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Channel;
 
 #[test]

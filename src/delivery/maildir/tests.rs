@@ -14,7 +14,7 @@ use crate::exit::ExitCode;
 use crate::message::Examiner;
 use crate::place::Place;
 use crate::problem::Problem as _;
-use crate::proof::{Arrival, DestinationId, Key, Noted, Piece, Published, Staged};
+use crate::proof::{Arrival, ArrivalId, DestinationId, Key, Noted, Piece, Published, Staged};
 use crate::types::{MessageNumber, UniqueId};
 
 pub(super) const ID: &str = "0123456789abcdef";
@@ -50,6 +50,7 @@ impl Home {
         let facts = examiner.finish();
         let Waiting { octets, digest, place } = intake.finish(&facts).unwrap();
         let message = Arrival {
+            id: ArrivalId::next(),
             number: MessageNumber::new(1).unwrap(),
             key: Key::UniqueId(UniqueId::new(b"uid").unwrap().to_buf()),
             listed: None,

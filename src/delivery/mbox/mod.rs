@@ -50,7 +50,7 @@ use crate::message::date::asctime;
 use crate::place::{MboxSpool, NotedPlace, Place};
 use crate::problem::TRY_AGAIN;
 use crate::proof::{Intent, Noted, Piece, Published, Staged};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 
 /// Copied at once.

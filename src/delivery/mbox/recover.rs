@@ -35,7 +35,7 @@ use crate::durable::{self, Step, read_up_to};
 use crate::message::Digest;
 use crate::place::{NotedPlace, Place};
 use crate::proof::{Intent, IntentId, Piece};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 
 /// Read at once.

@@ -16,7 +16,7 @@ use crate::problem::Problem as _;
 use crate::proof::{
     DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Piece,
 };
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::{Level, Plain, Printer};
 use crate::exit::ExitCode;
-use crate::plan::Why;
-use crate::report::{Action, Condition, Event, Kind, Postponed, Reporter as _, Summary, Trouble};
+use crate::report::{Action, Cause, Condition, Event, Kind, Postponed, Reporter as _, Summary, Trouble};
 use crate::types::{MessageNumber, Octets};
 
 /// A stream that can be read back.
@@ -89,7 +88,6 @@ fn eventful() -> Vec<Event> {
         Event::Detail("because".to_owned()),
         Event::Received { octets: 5 },
         Event::Arrived,
-        Event::Delivered { messages: 1 },
         Event::MessageFailed { number: one(), reason: "no".to_owned(), news: true },
         Event::MessageFailed { number: one(), reason: "old".to_owned(), news: false },
         Event::TooLarge { number: one(), octets: Octets(2048) },
@@ -272,7 +270,7 @@ fn a_plan_goes_to_standard_output() {
         unique_id: Some("a".to_owned()),
         octets: None,
         action: Action::Retrieve,
-        why: Why::New,
+        why: Cause { word: "new", text: "new" },
     };
     let done = finished(Summary { dry_run: true, listed: 1, ..Summary::default() });
     let row = "1  a  -  retrieve  new\n";

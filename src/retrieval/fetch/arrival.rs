@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use super::refusal::{Refusal, Refused};
-use super::{Ask, CompareResult, Fetch, Held, Job};
+use super::sending::known_key;
+use super::{CompareResult, Fetch, Held};
 use crate::delivery::Waiting;
 use crate::delivery::routing::{Copies, NetworkEnds, OpenCopies};
 use crate::exit::ExitCode;
 use crate::ledger::{Begun, Match};
 use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Listed, Who, Why};
-use crate::proof::{Arrival, BegunId, DestinationId, EntryId, Key};
+use crate::plan::{self, Decision, Listed, Why};
+use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
 use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
 use crate::retrieval::compare::Verdict;
+use crate::retrieval::pipeline::Job;
 use crate::types::Octets;
 
 /// A message may grow to sixteen times its listed size,
@@ -43,6 +44,10 @@ pub(super) struct Heading {
 }
 
 impl Heading {
+    pub(super) fn new(job: Job) -> Self {
+        Self { job, examiner: Examiner::new(b""), octets: 0 }
+    }
+
     /// `false` when this is too long for a header.
     pub(super) fn take(&mut self, text: &[u8]) -> bool {
         self.octets = self.octets.saturating_add(octets_of(text));
@@ -75,6 +80,8 @@ struct Route {
     set: Vec<DestinationId>,
     /// The delivery that it continues, and the entry of that.
     continues: Option<(BegunId, EntryId)>,
+    /// Its key stood for another message, as far as that can be told.
+    again: bool,
 }
 
 impl Arriving {
@@ -92,16 +99,9 @@ pub(super) fn octets_of(text: &[u8]) -> u64 {
 }
 
 impl Fetch<'_> {
-    /// The answer to the `RETR` that stands first has begun.
-    pub(super) fn begin(&mut self, refusal: Option<Refusal>) -> Result<(), Error> {
-        let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
-        if let Some(refusal) = refusal {
-            self.settled_octets(job.size);
-            self.state.done.push(job);
-            self.state.held.push(Held::Refused(Refused { job, refusal }));
-            return Ok(());
-        }
-        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
+    /// The answer to a `RETR` has begun.
+    pub(super) fn begin(&mut self, job: Job) {
+        let Some(listed) = self.maildrop.at(job.index) else { return };
         let wanted = self.state.tally.trouble.is_none();
         let prefix = self.run.received_line();
         self.state.arriving = Some(Arriving {
@@ -114,80 +114,88 @@ impl Fetch<'_> {
             // Which of them lack it shows when it has come.
             copies: if wanted { self.entrances.begin(prefix) } else { Copies::default() },
         });
-        Ok(())
     }
 
     /// The terminator has come.  What it is worth is known only with the next answer that names.
-    pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
-        let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
+    pub(super) fn end(&mut self, octets: u64) {
+        let Some(arriving) = self.state.arriving.take() else { return };
         let Arriving { job, examiner, copies, .. } = arriving;
         let (intakes, failure) = copies.end(self.entrances);
-        self.state.done.push(job);
-        let Some(listed) = self.maildrop.at(job.index) else { return Ok(()) };
+        let Some(listed) = self.maildrop.at(job.index) else { return };
         self.run.report(&report::Event::Arrived);
-        let give_up = |intakes: OpenCopies| {
-            intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-        };
         if let Some(e) = failure {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            self.storage_failed(&listed, e);
-            return Ok(());
+            self.give_up(&job, intakes);
+            return self.storage_failed(&listed, e);
         }
         if intakes.is_empty() {
             // Retrieved, but there was nowhere to put it any more.
-            self.settled_octets(job.size);
-            self.not_stored(job.number);
-            return Ok(());
+            self.give_up(&job, intakes);
+            return self.not_stored(job.number);
         }
         let facts = examiner.finish();
         if octets == 0 && listed.octets.is_some_and(|listed| listed.0 > 0) {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            self.state.held.push(Held::Nothing(job));
-            return Ok(());
+            self.give_up(&job, intakes);
+            return self.state.pipeline.hold(Held::Nothing(job));
         }
         if facts.internal && job.number.get() == 1 {
-            give_up(intakes);
-            self.settled_octets(job.size);
+            self.give_up(&job, intakes);
             self.not_stored(job.number);
             self.state.tally.folder_data = true;
-            self.run
-                .detail(|| format!("message {} is the server's own book-keeping: left alone", job.number));
-            return Ok(());
+            let number = job.number;
+            return self
+                .run
+                .detail(|| format!("message {number} is the server's own book-keeping: left alone"));
         }
-        let key = self.key_of(&listed, &facts);
         let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
+        if let Some(whole) = self.known(&job, &listed, &facts, verdict) {
+            self.give_up(&job, intakes);
+            return self.state.pipeline.hold(Held::Whole(job, whole));
+        }
+        let route = self.route(&job, &listed, &facts, verdict.is_some(), &intakes);
+        if let (true, Some((_, entry))) = (route.slots.is_empty(), route.continues) {
+            self.give_up(&job, intakes);
+            self.not_stored(job.number);
+            return self.state.pipeline.hold(Held::Whole(job, Whole::Elsewhere(entry)));
+        }
+        self.take_in(job, &listed, facts, route, intakes);
+    }
+
+    /// Discards what has come of a message, and frees its room.
+    fn give_up(&mut self, job: &Job, intakes: OpenCopies) {
+        intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+        self.state.pipeline.settled(job.size);
+    }
+
+    /// What a comparison has found, unless that is to be delivered.
+    fn known(
+        &mut self,
+        job: &Job,
+        listed: &Listed<'_>,
+        facts: &Facts,
+        verdict: Option<Verdict>,
+    ) -> Option<Whole> {
         let deletes = matches!(job.decision, Decision::Delete(_))
             || plan::at_once(self.policy, listed.octets).is_some();
-        let settled = match verdict {
+        match verdict {
             Some(Verdict::Same(same_as)) => {
-                Some(Whole::Same { key: key.clone(), listed: listed.octets, same_as })
+                let key = self.key_of(listed, facts);
+                return Some(Whole::Same { key, listed: listed.octets, same_as });
             }
-            Some(Verdict::SetAside) => Some(Whole::Aside),
-            Some(Verdict::Varies(entry)) if !deletes || self.comparison.never_left(&listed) => {
-                Some(Whole::Varies(entry))
+            Some(Verdict::SetAside) => return Some(Whole::Aside),
+            Some(Verdict::Varies(entry)) if !deletes || self.comparison.never_left(listed) => {
+                return Some(Whole::Varies(entry));
             }
-            _ => None,
-        };
-        if let Some(whole) = settled {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            self.state.held.push(Held::Whole(job, whole));
-            return Ok(());
+            _ => {}
         }
-        if deletes && self.comparison.goes_when_delivered(&listed) {
+        if deletes && self.comparison.goes_when_delivered(listed) {
             self.state.delete_when_delivered.insert(job.number);
         }
-        let chosen: Vec<usize> = intakes.iter().map(|(slot, _)| *slot).collect();
-        let Route { slots, set, continues } = self.route(&job, &listed, &facts, &chosen);
-        if let (true, Some((_, entry))) = (slots.is_empty(), continues) {
-            give_up(intakes);
-            self.settled_octets(job.size);
-            self.not_stored(job.number);
-            self.state.held.push(Held::Whole(job, Whole::Elsewhere(entry)));
-            return Ok(());
-        }
+        None
+    }
+
+    /// Every destination that is to get it has all of it now.
+    fn take_in(&mut self, job: Job, listed: &Listed<'_>, facts: Facts, route: Route, intakes: OpenCopies) {
+        let Route { slots, set, continues, again } = route;
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
         for (slot, intake) in intakes {
@@ -201,64 +209,48 @@ impl Fetch<'_> {
             }
         }
         let message = Arc::new(Arrival {
+            id: ArrivalId::next(),
             number: job.number,
-            key,
+            key: self.key_of(listed, &facts),
             listed: listed.octets,
             octets: facts.octets,
             digests: facts.digests,
             sender: facts.sender,
             recipient: facts.recipient,
             utf8: self.policy.utf8,
-            again: verdict.is_some() && self.comparison.has_delivery(&listed)
-                || continues.is_none() && self.comparison.continues_another(&listed),
+            again,
             set,
             continues: continues.map(|(begun, _)| begun),
         });
         let parcel = Parcel { message, waiting };
         if let Some(e) = failure {
-            self.settled_octets(job.size);
+            self.state.pipeline.settled(job.size);
             self.submit(Work::Discard(parcel), 0);
-            self.storage_failed(&listed, e);
-            return Ok(());
+            return self.storage_failed(listed, e);
         }
         // Sizes are hints: what came beyond it takes room as well.
-        self.state.unsettled = self.state.unsettled.saturating_add(facts.octets.saturating_sub(job.size));
-        self.state.held.push(Held::Whole(job, Whole::Parcel(parcel)));
-        Ok(())
+        self.state.pipeline.grew(facts.octets.saturating_sub(job.size));
+        self.state.pipeline.hold(Held::Whole(job, Whole::Parcel(parcel)));
     }
 
-    /// The answer to the `TOP` that stands first has begun.
-    pub(super) fn begin_header(&mut self, given: bool) -> Result<(), Error> {
-        let Some(job) = self.state.in_flight.pop_front() else { return Ok(()) };
-        let header = &mut self.state.tally.standing.header;
-        if given {
-            self.state.heading = Some(Heading { job, examiner: Examiner::new(b""), octets: 0 });
-            return Ok(());
-        }
-        header.in_flight = header.in_flight.saturating_sub(1);
-        header.refused = header.refused.saturating_add(1);
-        self.state.done.push(job);
+    /// A header was refused, and perhaps all of them.
+    pub(super) fn no_header(&mut self, missing: bool) -> Result<(), Error> {
         // A few that have no unique-id among others that have are compared whole.
-        if header.is_missing() && !self.maildrop.has_unique_ids() && !self.policy.deletes_everything() {
+        if missing && !self.maildrop.has_unique_ids() && !self.policy.deletes_everything() {
             return Err(Error::NoIdentity { server: self.run.server() });
         }
-        // A refusal proves nothing.
-        self.state.again.push_back(Job { ask: Ask::Whole, ..job });
         Ok(())
     }
 
     /// A header has come to its end.
     pub(super) fn end_header(&mut self) {
         let Some(Heading { job, examiner, .. }) = self.state.heading.take() else { return };
-        let header = &mut self.state.tally.standing.header;
-        header.in_flight = header.in_flight.saturating_sub(1);
-        header.given = true;
-        self.state.done.push(job);
-        self.state.held.push(Held::Header(job, examiner.finish()));
+        self.state.pipeline.hold(Held::Header(job, examiner.finish()));
     }
 
     pub(super) fn header_too_long(&mut self) -> Result<(), Error> {
         let Some(Heading { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
+        self.state.pipeline.give_up_current();
         self.compared(job, CompareResult::Undone);
         if let Some(listed) = self.maildrop.at(job.index) {
             let reason = format!("its header went on beyond {}", Octets(octets));
@@ -267,39 +259,38 @@ impl Fetch<'_> {
         Err(Error::Endless { number: job.number })
     }
 
-    /// Where it goes: to all destinations that were chosen for it, or to those that lack it.
-    fn route(&mut self, job: &Job, listed: &Listed<'_>, facts: &Facts, chosen: &[usize]) -> Route {
+    /// Where it goes: to all destinations that were chosen for it, or to those of them that lack it.
+    fn route(
+        &mut self,
+        job: &Job,
+        listed: &Listed<'_>,
+        facts: &Facts,
+        compared: bool,
+        chosen: &OpenCopies,
+    ) -> Route {
         let begun = self.comparison.continues(listed, facts);
         let continues = begun.map(|begun| (begun.id, begun.entry));
-        let here = self.entrances.ids().enumerate().filter(|(slot, _)| chosen.contains(slot));
-        match begun {
-            Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => Route {
-                slots: here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),
-                set: set.iter().map(|(id, _)| *id).collect(),
-                continues,
-            },
-            _ => {
-                let (slots, set) = here.unzip();
-                Route { slots, set, continues }
-            }
-        }
+        let is_chosen = |slot| chosen.iter().any(|(chosen, _)| *chosen == slot);
+        let here = self.entrances.ids().enumerate().filter(|(slot, _)| is_chosen(*slot));
+        let (slots, set): (Vec<usize>, Vec<DestinationId>) = match begun {
+            Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => (
+                here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),
+                set.iter().map(|(id, _)| *id).collect(),
+            ),
+            _ => here.unzip(),
+        };
+        let again = (compared && self.comparison.has_delivery(listed))
+            || (continues.is_none() && self.comparison.continues_another(listed));
+        Route { slots, set, continues, again }
     }
 
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {
-        self.known_key(listed).unwrap_or(Key::Header(facts.digests.header))
-    }
-
-    /// The key that a message has before it is retrieved.
-    pub(super) fn known_key(&self, listed: &Listed<'_>) -> Option<Key> {
-        match listed.who {
-            Who::New(unique_id) => Some(Key::UniqueId(unique_id.to_buf())),
-            Who::Known(id) => self.keys.get(&id).cloned(),
-            Who::Nameless => None,
-        }
+        known_key(listed, self.keys).unwrap_or(Key::Header(facts.digests.header))
     }
 
     pub(super) fn too_long(&mut self) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
+        self.state.pipeline.give_up_current();
         let (job, octets) = (arriving.job, arriving.octets);
         arriving.copies.abandon();
         if let Some(listed) = self.maildrop.at(job.index) {

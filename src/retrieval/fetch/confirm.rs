@@ -3,7 +3,8 @@
 //! What has arrived is held until an answer that names has followed it.  Only then is it stored, compared with what we
 //! have, and recognised: [`Recognised`] is made here and nowhere else.
 
-use super::{Ask, BATCH_MESSAGES, BATCH_OCTETS, CompareResult, Compared, Fetch, Held, Job, Whole};
+use super::sending::{known_key, unique_id};
+use super::{CompareResult, Compared, Fetch, Held, Whole};
 use crate::exit::ExitCode;
 use crate::message::Facts;
 use crate::plan::{Decision, Who, Why};
@@ -11,28 +12,15 @@ use crate::proof::{EntryId, Key, Recognised};
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
 use crate::retrieval::compare::Verdict;
+use crate::retrieval::pipeline::{Ask, BATCH_MESSAGES, BATCH_OCTETS, Job};
 use crate::retrieval::session::drops_at_quit;
 use crate::types::Octets;
 
 impl Fetch<'_> {
-    /// The question was answered by nothing that names; unless another one stands behind all that is in doubt, it's asked
-    /// again.
-    pub(super) fn ask_again(&mut self) {
-        if self.state.tally.standing.naming.outstanding() == 0 {
-            let messages = self.state.in_doubt().len();
-            self.state.uncovered.0 = self.state.uncovered.0.max(messages);
-            self.state.question_due = messages > 0;
-        }
-    }
-
     /// An answer that names has come: everything before it was what it seemed.  Nothing is stored, compared or recognised
     /// but here.
-    pub(super) fn confirm(&mut self) -> Result<(), Error> {
-        let done = std::mem::take(&mut self.state.done);
-        let standing = &mut self.state.tally.standing;
-        standing.pace.careful = standing.pace.careful.saturating_sub(done.len());
-        standing.confirmed = standing.confirmed.saturating_add(u32::try_from(done.len()).unwrap_or(u32::MAX));
-        for held in std::mem::take(&mut self.state.held) {
+    pub(super) fn confirm(&mut self, released: Vec<Held>) {
+        for held in released {
             match held {
                 Held::Whole(job, whole) => self.confirm_whole(job, whole),
                 Held::Header(job, facts) => self.confirm_header(job, &facts),
@@ -50,13 +38,12 @@ impl Fetch<'_> {
         if full || (eager && self.state.committing == 0) {
             self.cut();
         }
-        Ok(())
     }
 
     fn confirm_whole(&mut self, job: Job, whole: Whole) {
         self.one_came_through();
         let number = job.number;
-        self.state.tally.aside.remove(&number);
+        self.state.pipeline.standing.aside.remove(&number);
         if !matches!(whole, Whole::Aside | Whole::Elsewhere(_)) {
             self.recognise(&job);
         }
@@ -69,24 +56,24 @@ impl Fetch<'_> {
                 self.state.batch.push(parcel);
             }
             Whole::Same { key, listed, same_as } => {
-                self.state.allowance.give_back(Octets(job.size));
+                self.state.pipeline.allowance.give_back(Octets(job.size));
                 self.matched(&job, same_as.entry);
                 self.submit(Work::Same { number, key, listed, same_as }, 1);
             }
             Whole::Aside => {
-                self.state.allowance.give_back(Octets(job.size));
-                self.state.tally.aside.insert(number);
+                self.state.pipeline.allowance.give_back(Octets(job.size));
+                self.state.pipeline.standing.aside.insert(number);
                 self.compared(job, CompareResult::Failed);
             }
             Whole::Elsewhere(entry) => {
-                self.state.allowance.give_back(Octets(job.size));
+                self.state.pipeline.allowance.give_back(Octets(job.size));
                 self.state.tally.elsewhere.push(entry);
                 if job.decision.compares().is_some() {
                     self.compared(job, CompareResult::Undone);
                 }
             }
             Whole::Varies(entry) => {
-                self.state.allowance.give_back(Octets(job.size));
+                self.state.pipeline.allowance.give_back(Octets(job.size));
                 self.matched(&job, entry);
                 if self.comparison.is_known_to_vary(entry) {
                     return;
@@ -111,16 +98,16 @@ impl Fetch<'_> {
                     self.recognise(&job);
                 }
                 self.matched(&job, same_as.entry);
-                let key = self.known_key(&listed).unwrap_or(Key::Header(facts.digests.header));
+                let key = known_key(&listed, self.keys).unwrap_or(Key::Header(facts.digests.header));
                 self.submit(Work::Same { number: job.number, key, listed: listed.octets, same_as }, 1);
             }
             Verdict::NeedsBody | Verdict::SetAside | Verdict::Varies(_) => {
-                self.state.again.push_back(Job { ask: Ask::Whole, ..job });
+                self.state.pipeline.again(Job { ask: Ask::Whole, ..job });
             }
             Verdict::Another => {
                 self.compared(job, CompareResult::Failed);
                 let decision = Decision::Retrieve(why);
-                self.state.again.push_back(Job { ask: Ask::Whole, decision, ..job });
+                self.state.pipeline.again(Job { ask: Ask::Whole, decision, ..job });
             }
         }
     }
@@ -136,9 +123,8 @@ impl Fetch<'_> {
             let recognised = Recognised::attest(self.client.session(), job.number, known);
             self.state.tally.recognised.insert(job.number, recognised);
         }
-        if !self.state.tally.standing.died.is_empty()
-            && let Some(unique_id) = self.unique_id(&listed)
-            && self.state.tally.standing.died.contains(&unique_id)
+        if job.died
+            && let Some(unique_id) = unique_id(&listed, self.keys)
         {
             self.state.tally.survived.push(unique_id);
         }
@@ -172,7 +158,8 @@ impl Fetch<'_> {
         self.upcoming();
         self.client.quit_in_step().map_err(|e| if e.ends_session() { e.into() } else { Error::OutOfStep })?;
         self.state.tally.over = true;
-        self.confirm()?;
+        let released = self.state.pipeline.release();
+        self.confirm(released);
         self.last_refusals();
         self.cut();
         self.work = None;

@@ -3,16 +3,18 @@
 use std::sync::mpsc::TryRecvError;
 
 use super::refusal::{Refused, refuses_everything};
-use super::standing::Standing;
-use super::{Fetch, Held, Job, UNKNOWN_SIZE, Whole};
+use super::sending::{known_key, unique_id};
+use super::{Fetch, Held, Whole};
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::plan::{self, Decision, Listed, Who};
 use crate::problem::Problem as _;
-use crate::proof::Delivered;
+use crate::proof::{Delivered, EntryId};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Outcome, Settled, Work};
+use crate::retrieval::pipeline::standing::Standing;
+use crate::retrieval::pipeline::{Job, UNKNOWN_SIZE};
 use crate::types::{MessageNumber, Octets};
 
 impl Fetch<'_> {
@@ -34,7 +36,7 @@ impl Fetch<'_> {
         if let Who::Known(id) = listed.who {
             self.state.tally.uncertain.push(id);
         }
-        if let (Some(key), true) = (self.known_key(listed), blame != Blame::None) {
+        if let (Some(key), true) = (known_key(listed, self.keys), blame != Blame::None) {
             let backs_off = blame == Blame::BacksOff;
             self.submit(Work::Failed { key, listed: listed.octets, backs_off }, 0);
         }
@@ -54,7 +56,7 @@ impl Fetch<'_> {
             self.not_stored(refused.job.number);
             return;
         }
-        if self.failures(refused.job.index) > 0 && !refused.refusal.passing {
+        if refused.job.failures > 0 && !refused.refusal.passing {
             // It failed before, for what it did alone; and those that did so stand behind one another.
             return self.refused_alone(&refused);
         }
@@ -83,9 +85,9 @@ impl Fetch<'_> {
     /// None came through after these.  One that was asked for alone, or was refused alone before, has failed; of the
     /// others it isn't known.
     pub(super) fn last_refusals(&mut self) {
-        let alone = self.state.tally.standing.asked == 1;
+        let alone = self.state.pipeline.standing.asked == 1;
         for refused in std::mem::take(&mut self.state.refusals) {
-            if alone || self.failures(refused.job.index) > 0 {
+            if alone || refused.job.failures > 0 {
                 self.refused_alone(&refused);
             } else if let Some(listed) = self.maildrop.at(refused.job.index) {
                 self.count_failed(&listed, refused.reason(), ExitCode::Later, Blame::None);
@@ -102,33 +104,16 @@ impl Fetch<'_> {
         }
     }
 
-    pub(super) fn deleted(&mut self, number: MessageNumber, refusal: Option<Vec<u8>>) {
-        let Some(entry) = self.state.deleting.remove(&number) else { return };
-        match refusal {
-            None => {
-                self.state.tally.accepted.push(entry);
-                let octets = self.maildrop.find(number).and_then(|listed| listed.octets);
-                self.state.tally.standing.naming.deleted(octets.unwrap_or_default());
-            }
-            Some(text) => {
-                self.state.tally.refused.push(entry);
-                let text = self.client.quote(&text);
-                self.state.tally.refusals.add(&text);
-                self.run.detail(|| format!("the server did not delete message {number}: {text}"));
-            }
-        }
-    }
-
-    /// A message that was asked for is settled; so many octets of room become free.
-    pub(super) fn settled_octets(&mut self, octets: u64) {
-        self.state.unsettled = self.state.unsettled.saturating_sub(octets);
-        self.state.waiting = self.state.waiting.saturating_sub(1);
+    pub(super) fn deletion_refused(&mut self, number: MessageNumber, entry: EntryId, text: &str) {
+        self.state.tally.refused.push(entry);
+        self.state.tally.refusals.add(text);
+        self.run.detail(|| format!("the server did not delete message {number}: {text}"));
     }
 
     /// The line has been quiet.  What is on its way now, or waits to be believed, may stand in a file of the batch's (an
     /// mbox's spool), which is the committer's as soon as the batch is cut: then the batch waits for it.
     pub(super) fn paused(&mut self) {
-        if self.state.arriving.is_none() && self.state.held.is_empty() {
+        if self.state.arriving.is_none() && !self.state.pipeline.holds() {
             self.cut();
         } else {
             self.state.cut_due = true;
@@ -179,15 +164,14 @@ impl Fetch<'_> {
         let room = listed.and_then(|l| l.octets).map_or(UNKNOWN_SIZE, |octets| octets.0).max(octets);
         match outcome {
             Outcome::Delivered(proof) => {
-                self.settled_octets(room);
+                self.state.pipeline.settled(room);
                 self.state.tally.delivered = self.state.tally.delivered.saturating_add(1);
                 self.state.tally.octets = self.state.tally.octets.saturating_add(octets);
-                self.run.report(&report::Event::Delivered { messages: 1 });
                 self.may_delete(listed, Some(octets), proof);
             }
             Outcome::Same(proof) => self.may_delete(listed, None, proof),
             Outcome::Failed(failure) => {
-                self.settled_octets(room);
+                self.state.pipeline.settled(room);
                 self.not_stored(number);
                 self.state.tally.fail(failure.exit);
                 let news = self.is_news(listed.map(|listed| listed.who));
@@ -203,18 +187,20 @@ impl Fetch<'_> {
             let index = self.maildrop.index_of(number)?;
             self.decisions.get(index).filter(|decision| matches!(decision, Decision::Delete(_)))
         };
-        if let Some(proof) = proof
+        // A header alone doesn't recognise what has no unique-id.
+        let recognised = |proof: &Delivered| self.state.tally.recognised.contains_key(&proof.number());
+        if let Some(proof) = proof.filter(recognised)
             && (plan::at_once(self.policy, size).is_some()
                 || (octets.is_none() && due(proof.number()).is_some())
                 || self.state.delete_when_delivered.contains(&proof.number()))
         {
-            self.state.to_delete.push_back(proof);
+            self.state.pipeline.delete(proof);
         }
     }
 
     /// The session broke off.  What was asked for since the last answer that named is void.
     pub(super) fn broke_off(&mut self, e: &Error) {
-        let in_doubt = self.state.in_doubt();
+        let in_doubt = self.state.pipeline.in_doubt();
         self.state.tally.void = in_doubt.len();
         if e.is_disorder() {
             // Where commands share a flight, that may be why.
@@ -222,7 +208,7 @@ impl Fetch<'_> {
                 && let Some(listed) = self.maildrop.at(job.index)
             {
                 self.state.tally.blamed = Some(job.number);
-                self.state.tally.died.extend(self.unique_id(&listed));
+                self.state.tally.died.extend(unique_id(&listed, self.keys));
                 self.message_failed(&listed, e.to_string(), ExitCode::Protocol);
             }
         } else if e.ends_session() && self.state.tally.accepted.is_empty() {
@@ -234,23 +220,22 @@ impl Fetch<'_> {
     /// the next.  Nobody is blamed for that alone.  They are tried last from now on; what the connection ends at again,
     /// while others come through, has failed.
     fn died(&mut self) {
-        let arriving = self.state.arriving.as_ref().map(|arriving| arriving.job);
-        let heading = self.state.heading.as_ref().map(|heading| heading.job);
-        let suspects: Vec<Job> = match arriving.or(heading) {
+        let pipeline = &self.state.pipeline;
+        let suspects: Vec<Job> = match pipeline.current() {
             Some(job) => vec![job],
-            None => self.state.done.last().into_iter().chain(self.state.in_flight.front()).copied().collect(),
+            None => pipeline.last_done().into_iter().chain(pipeline.first_in_flight()).collect(),
         };
-        let Standing { confirmed, others_came, ref died, .. } = self.state.tally.standing;
+        let Standing { confirmed, others_came, ref died, .. } = pipeline.standing;
         let others_came = others_came || confirmed > 0;
-        let again = !died.is_empty() && !suspects.iter().any(|job| self.has_died(job.index));
+        let again = !died.is_empty() && !suspects.iter().any(|job| job.died);
         self.state.tally.cut_again = again && confirmed > 0;
         for job in suspects {
             let Some(listed) = self.maildrop.at(job.index) else { continue };
-            if self.has_died(job.index) && others_came {
+            if job.died && others_came {
                 let reason = "the connection broke off at it, as it did before".to_owned();
                 self.message_failed(&listed, reason, ExitCode::Later);
             }
-            self.state.tally.died.extend(self.unique_id(&listed));
+            self.state.tally.died.extend(unique_id(&listed, self.keys));
         }
     }
 
@@ -261,7 +246,7 @@ impl Fetch<'_> {
             self.state.tally.not_stored = true;
         }
         self.state.heading = None;
-        for held in std::mem::take(&mut self.state.held) {
+        for held in self.state.pipeline.void() {
             let Held::Whole(_, whole) = held else { continue };
             self.state.tally.not_stored = true;
             if let Whole::Parcel(parcel) = whole {

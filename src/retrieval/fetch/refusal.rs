@@ -4,6 +4,7 @@
 //! is a server that refuses one message after the other.
 
 use crate::protocol::response::{Reply, ResponseCode};
+use crate::retrieval::pipeline::Job;
 
 /// After this many refusals in a row that say the same, nothing more is asked for;
 const MOST_ALIKE: usize = 10;
@@ -44,7 +45,7 @@ pub(super) struct Refusal {
 /// A refused message.
 #[derive(Debug, Clone)]
 pub(super) struct Refused {
-    pub(super) job: super::Job,
+    pub(super) job: Job,
     pub(super) refusal: Refusal,
 }
 
@@ -93,7 +94,7 @@ mod tests {
     use super::{Refusal, Refused, refuses_everything};
     use crate::plan::{Decision, Why};
     use crate::protocol::response::{Reply, ResponseCode};
-    use crate::retrieval::fetch::{Ask, Job};
+    use crate::retrieval::pipeline::{Ask, Job};
     use crate::types::MessageNumber;
 
     fn refused(code: Option<ResponseCode>, text: &str) -> Refused {
@@ -107,6 +108,9 @@ mod tests {
             size: 0,
             ask: Ask::Whole,
             counted: true,
+            too_large: false,
+            failures: 0,
+            died: false,
         };
         Refused { job, refusal }
     }

@@ -34,6 +34,14 @@ pub(super) struct Dotlock {
     kept: bool,
 }
 
+/// A lock that has been made.
+struct Made {
+    /// Its device and inode.
+    identity: (u64, u64),
+    /// Its file, where that isn't the draft.
+    another: Option<File>,
+}
+
 pub(super) enum Dot {
     Made(Dotlock),
     Busy(PathBuf),
@@ -76,7 +84,7 @@ impl Dotlock {
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
         Ok(match made {
-            Some((identity, another)) => {
+            Some(Made { identity, another }) => {
                 let _file = another.unwrap_or(draft.file);
                 Dot::Made(Self { path, identity, _file, owner: owner.cloned(), kept: false })
             }
@@ -84,13 +92,13 @@ impl Dotlock {
         })
     }
 
-    /// Device and inode of the lock, if it is made, and its file where that isn't the draft.  A dead one is broken, once.
-    fn link(draft: &Draft, path: &Path) -> io::Result<Option<((u64, u64), Option<File>)>> {
+    /// Makes the lock, if no other stands there.  A dead one is broken, once.
+    fn link(draft: &Draft, path: &Path) -> io::Result<Option<Made>> {
         for broken in [false, true] {
             match draft.link(path).map(|()| None).or_else(|e| make_whole(path, e).map(Some)) {
                 Ok(another) => {
                     let status = path.symlink_metadata()?;
-                    return Ok(Some(((status.dev(), status.ino()), another)));
+                    return Ok(Some(Made { identity: (status.dev(), status.ino()), another }));
                 }
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
                 Err(_) if broken => {}

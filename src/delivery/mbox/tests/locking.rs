@@ -171,8 +171,9 @@ fn a_dotlock_that_another_program_has_put_in_place_of_ours_is_left_to_it() {
     let lock = home.directory.path().join("mail/mbox.lock");
     let mut outlet = home.outlet();
     let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
-    fs::remove_file(&lock).unwrap();
-    fs::write(&lock, "of another").unwrap();
+    let other = home.directory.path().join("mail/other");
+    fs::write(&other, "of another").unwrap();
+    fs::rename(&other, &lock).unwrap();
     let _ = outlet.publish(noted(staged), &mut Told::default());
     drop(outlet);
     assert_eq!(fs::read_to_string(&lock).unwrap(), "of another");

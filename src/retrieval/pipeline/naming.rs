@@ -7,7 +7,7 @@
 //!
 //! This is a pure state machine: it knows no client and no ledger.  RFC 1939 §5 and §7.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use crate::protocol::listing;
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
@@ -24,15 +24,15 @@ const DRAWS: usize = 16;
 
 /// A question, and what the answer must say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Question {
+pub(in crate::retrieval) struct Question {
     /// About which message; the drop listing is about all.
-    pub(super) number: Option<MessageNumber>,
-    pub(super) expected: Expected,
+    pub(in crate::retrieval) number: Option<MessageNumber>,
+    pub(in crate::retrieval) expected: Expected,
 }
 
 /// What an answer that names says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Expected {
+pub(in crate::retrieval) enum Expected {
     /// The number, and this unique-id.
     UniqueId(UniqueIdBuf),
     /// The number, and this size.
@@ -53,12 +53,12 @@ pub(super) enum Verdict {
 }
 
 /// The messages that can be asked for.
-pub(super) trait Candidates {
+pub(in crate::retrieval) trait Candidates {
     /// How many places there are.
     fn places(&self) -> usize;
     /// Places of which it's certain that what the server listed is known.
     fn sample(&self) -> &[usize];
-    /// What stands at a place; none where it can't be asked for: it was deleted, or what the server listed isn't known.
+    /// What stands at a place; none where it can't be asked for: what the server listed isn't known.
     fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)>;
 }
 
@@ -149,8 +149,13 @@ impl Naming {
     }
 
     /// The next question, which is to be sent now.  `last`: the message retrieved last, which is asked for only where
-    /// there is no other.  None when no question can be made.
-    pub(super) fn ask(&mut self, from: &impl Candidates, last: Option<MessageNumber>) -> Option<Question> {
+    /// there is no other; `gone`: those whose `DELE` was sent, which can't be asked for.  None when no question can be made.
+    pub(super) fn ask(
+        &mut self,
+        from: &impl Candidates,
+        gone: &HashSet<MessageNumber>,
+        last: Option<MessageNumber>,
+    ) -> Option<Question> {
         self.begun = true;
         loop {
             let form = self.form?;
@@ -158,7 +163,7 @@ impl Naming {
                 Form::DropListing => {
                     self.drop_listing.map(|_| Question { number: None, expected: Expected::DropListing })
                 }
-                form => self.choose(from, form, last),
+                form => self.choose(from, form, gone, last),
             };
             if let Some(question) = question {
                 self.asked.push_back((form, question.clone()));
@@ -172,11 +177,12 @@ impl Naming {
         &mut self,
         from: &impl Candidates,
         form: Form,
+        gone: &HashSet<MessageNumber>,
         last: Option<MessageNumber>,
     ) -> Option<Question> {
         let places = from.places();
         let sample = from.sample();
-        let at = |place: usize| from.at(place, form);
+        let at = |place: usize| from.at(place, form).filter(|(number, _)| !gone.contains(number));
         // An answer to one question must not fit another one that waits for its answer.
         let waits: Vec<MessageNumber> =
             self.asked.iter().filter_map(|(_, question)| question.number).collect();
@@ -275,6 +281,8 @@ impl Naming {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::{Candidates, Expected, Form, Naming, Question, Verdict};
     use crate::types::{MessageNumber, Octets, UniqueId};
 
@@ -333,10 +341,11 @@ mod tests {
     fn the_message_retrieved_last_is_asked_for_only_when_alone() {
         for seed in 0..200 {
             let mut naming = naming(seed);
-            let question = naming.ask(&listing(2), Some(n(2))).unwrap();
+            let question = naming.ask(&listing(2), &HashSet::new(), Some(n(2))).unwrap();
             assert_eq!(question.number, Some(n(1)));
             assert_eq!(naming.answered(true, &answer(&question), false), Verdict::Named);
-            let question = naming.ask(&Listing { count: 3, gone: vec![1, 2] }, Some(n(3))).unwrap();
+            let question =
+                naming.ask(&Listing { count: 3, gone: vec![1, 2] }, &HashSet::new(), Some(n(3))).unwrap();
             assert_eq!(question.number, Some(n(3)));
         }
     }
@@ -346,7 +355,7 @@ mod tests {
         let mut naming = naming(7);
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..500 {
-            let question = naming.ask(&listing(20), None).unwrap();
+            let question = naming.ask(&listing(20), &HashSet::new(), None).unwrap();
             seen.insert(question.number);
             naming.answered(true, &answer(&question), false);
         }
@@ -357,7 +366,8 @@ mod tests {
     fn no_two_questions_in_flight_have_the_same_answer() {
         for seed in 0..200 {
             let mut naming = naming(seed);
-            let mut numbers: Vec<_> = (0..5).map(|_| naming.ask(&listing(6), None).unwrap().number).collect();
+            let mut numbers: Vec<_> =
+                (0..5).map(|_| naming.ask(&listing(6), &HashSet::new(), None).unwrap().number).collect();
             numbers.sort();
             numbers.dedup();
             assert_eq!(numbers.len(), 5);
@@ -369,12 +379,12 @@ mod tests {
         let wrong: [&[u8]; 6] = [b"", b"2 u3", b"ok", b"9 u2", b"3", b"u2"];
         for text in wrong {
             let mut naming = Naming::new(1, Some(Form::UniqueId), true, None);
-            naming.ask(&Listing { count: 2, gone: vec![1] }, None).unwrap();
+            naming.ask(&Listing { count: 2, gone: vec![1] }, &HashSet::new(), None).unwrap();
             assert_eq!(naming.answered(true, text, true), Verdict::Wrong, "{}", text.escape_ascii());
         }
         // And at any time once something was retrieved.
         let mut naming = naming(1);
-        naming.ask(&listing(2), None).unwrap();
+        naming.ask(&listing(2), &HashSet::new(), None).unwrap();
         assert_eq!(naming.answered(true, b"", false), Verdict::Wrong);
     }
 
@@ -382,7 +392,7 @@ mod tests {
     fn a_refusal_names_nothing() {
         let mut naming = Naming::new(1, Some(Form::UniqueId), true, None);
         for verdict in [Verdict::Nothing, Verdict::Nothing, Verdict::Named] {
-            let question = naming.ask(&listing(9), None).unwrap();
+            let question = naming.ask(&listing(9), &HashSet::new(), None).unwrap();
             let ok = verdict == Verdict::Named;
             assert_eq!(naming.answered(ok, &answer(&question), false), verdict);
         }
@@ -397,7 +407,7 @@ mod tests {
             let tries = if refuses { 3 } else { 1 };
             for form in [Form::UniqueId, Form::Size, Form::DropListing] {
                 for _ in 0..tries {
-                    let question = naming.ask(&listing(5), None).unwrap();
+                    let question = naming.ask(&listing(5), &HashSet::new(), None).unwrap();
                     let expected = match question.expected {
                         Expected::UniqueId(_) => Form::UniqueId,
                         Expected::Size(_) => Form::Size,
@@ -408,7 +418,7 @@ mod tests {
                 }
             }
             assert!(naming.is_impossible());
-            assert_eq!(naming.ask(&listing(5), None), None);
+            assert_eq!(naming.ask(&listing(5), &HashSet::new(), None), None);
             assert_eq!(naming.found(), Some(Form::Nothing));
         }
     }
@@ -418,11 +428,11 @@ mod tests {
     fn questions_of_a_form_that_was_given_up_prove_nothing() {
         let mut naming = naming(3);
         for _ in 0..3 {
-            naming.ask(&listing(9), None).unwrap();
+            naming.ask(&listing(9), &HashSet::new(), None).unwrap();
         }
         assert_eq!(naming.answered(true, b"no such thing", true), Verdict::Nothing);
         assert_eq!(naming.answered(true, b"no such thing", false), Verdict::Nothing);
-        let question = naming.ask(&listing(9), None).unwrap();
+        let question = naming.ask(&listing(9), &HashSet::new(), None).unwrap();
         assert!(matches!(question.expected, Expected::Size(_)));
         assert_eq!(naming.answered(true, b"no such thing", false), Verdict::Nothing);
         assert_eq!(naming.answered(true, &answer(&question), false), Verdict::Named);
@@ -441,7 +451,7 @@ mod tests {
             ("3 320", Verdict::Wrong),
             ("4", Verdict::Wrong),
         ] {
-            naming.ask(&listing(5), None).unwrap();
+            naming.ask(&listing(5), &HashSet::new(), None).unwrap();
             assert_eq!(naming.answered(true, text.as_bytes(), false), verdict, "{text}");
         }
     }

@@ -1,23 +1,18 @@
-//! What a session is about to do: the listings, the plan, and what a look at headers makes of it.  `--dry-run` ends here.
+//! What a maildrop holds, and what is to do with it: the listings, what they put in doubt, and the plan.  A session goes
+//! on from here; `--dry-run` ends here.
 
-use std::collections::HashMap;
-
-use super::compare::{self, Comparison, Search};
 use super::destinations::Configured;
 use super::doubts;
 use super::error::Error;
-use super::login::log_in;
 use super::quick;
 use super::run::Run;
-use super::session::Scope;
 use crate::client::{Client, Listing, Refused, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
 use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Who, Why};
-use crate::proof::{EntryId, Key};
-use crate::report::{Action, Event, Summary};
+use crate::plan::{self, Decision, Maildrop, Policy, Suspicion};
+use crate::report::Event;
 use crate::types::{MessageNumber, Octets, Time};
 
 /// With a full listing, `LIST` is asked so often at least: a unique-id used again shows by its size.
@@ -28,8 +23,8 @@ pub(super) fn sizes_are_due(sizes: Option<Time>, now: Time) -> bool {
     sizes.is_none_or(|then| now.seconds_since(then).abs() >= SIZES_EVERY)
 }
 
-/// What a session is about to do.
-pub(super) struct Prepared {
+/// What a maildrop holds, and what is to do with it.
+pub(super) struct Survey {
     pub(super) maildrop: Maildrop,
     pub(super) decisions: Vec<Decision>,
     pub(super) policy: Policy,
@@ -40,14 +35,13 @@ pub(super) struct Prepared {
 }
 
 /// Lists and decides.  Writes to the ledger what the listing puts in doubt.
-pub(super) fn prepare(
+pub(super) fn survey(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
     ledger: &mut Ledger,
     memory: &mut Memory,
-    scope: &Scope,
     taken: (u64, Octets),
-) -> Result<Prepared, Error> {
+) -> Result<Survey, Error> {
     let mut policy = policy(run, ledger, client);
     policy.taken = taken;
     let drop_listing = client.prefetched_drop_listing()?;
@@ -78,9 +72,7 @@ pub(super) fn prepare(
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = (!plan::has_changed_size(&maildrop, ledger, policy.utf8)).then(|| ledger.now());
     }
-    restrict(&mut decisions, &maildrop, ledger, &policy, scope);
-    report_too_large(run, &maildrop, ledger, &decisions)?;
-    Ok(Prepared { maildrop, decisions, policy, suspicion, drop_listing })
+    Ok(Survey { maildrop, decisions, policy, suspicion, drop_listing })
 }
 
 /// Messages of the last listing whose headers are asked for together with the next one: where a unique-id stands for
@@ -107,9 +99,9 @@ pub(super) fn spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
 
 /// Headers as they come, one after the other.
 #[derive(Default)]
-struct Headers {
+pub(super) struct Headers {
     arriving: Option<Examiner>,
-    known: Vec<(MessageNumber, Facts)>,
+    pub(super) known: Vec<(MessageNumber, Facts)>,
 }
 
 impl Headers {
@@ -124,7 +116,11 @@ impl Headers {
         }
     }
 
-    fn ask(&mut self, client: &mut Client<Transaction>, numbers: &[MessageNumber]) -> Result<(), Error> {
+    pub(super) fn ask(
+        &mut self,
+        client: &mut Client<Transaction>,
+        numbers: &[MessageNumber],
+    ) -> Result<(), Error> {
         let this = std::cell::RefCell::new(self);
         let text = |_, text: &[u8]| this.borrow_mut().take(text);
         Ok(client.headers(numbers, text, |number, given| this.borrow_mut().end(number, given))?)
@@ -138,7 +134,7 @@ impl Headers {
 }
 
 /// What this run's policies come to.
-fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Policy {
+pub(super) fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Policy {
     let directory = ledger::directory(&run.context.state, &run.account.mailbox());
     let destinations = Configured::of(run.account, run.context, &directory).numbers(ledger);
     let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
@@ -152,7 +148,7 @@ fn is_window(client: &Client<Transaction>) -> bool {
 }
 
 /// The unique-id listing.
-fn list(
+pub(super) fn list(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
     ledger: &Ledger,
@@ -195,7 +191,7 @@ fn list(
 
 /// What is to do by the listing; the scan listing is asked where that needs sizes, or where `STAT` has counted more
 /// messages: some servers give no unique-id for some, and leave them out.  (What came since then isn't counted.)
-fn decide(
+pub(super) fn decide(
     client: &mut Client<Transaction>,
     maildrop: &mut Maildrop,
     ledger: &Ledger,
@@ -268,171 +264,4 @@ fn needs_sizes(
     decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_)))
         || !plan::retire(maildrop, ledger, policy, &|_| false).is_empty()
         || sizes_are_due(sizes, ledger.now())
-}
-
-/// In a window, what failed before is tried in a session of its own.
-fn restrict(
-    decisions: &mut [Decision],
-    maildrop: &Maildrop,
-    ledger: &Ledger,
-    policy: &Policy,
-    scope: &Scope,
-) {
-    if !policy.window {
-        return;
-    }
-    for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-        let Who::Known(id) = listed.who else {
-            if !matches!(scope, Scope::Everything | Scope::Broken) {
-                *decision = Decision::Leave(Why::BackingOff);
-            }
-            continue;
-        };
-        let leave = match scope {
-            Scope::Everything => ledger.entry(id).failures > 0,
-            Scope::Failed => ledger.entry(id).failures == 0,
-            Scope::Broken => false,
-            Scope::Only { left } => left.last() != Some(&id),
-        };
-        if leave {
-            *decision = Decision::Leave(Why::BackingOff);
-        }
-    }
-}
-
-/// What headers settle of what is to be compared (`TOP n 0`), for `--dry-run`, which retrieves nothing.
-fn examine(
-    client: &mut Client<Transaction>,
-    maildrop: &Maildrop,
-    policy: &Policy,
-    comparison: &mut Comparison,
-    decisions: &mut [Decision],
-) -> Result<(), Error> {
-    let asked: Vec<(usize, MessageNumber, Why)> = maildrop
-        .iter()
-        .zip(decisions.iter())
-        .enumerate()
-        .filter_map(|(index, (listed, decision))| Some((index, listed.number, decision.compares()?)))
-        .filter(|(_, _, why)| Comparison::asks_header(*why, policy.deletes_everything()))
-        .collect();
-    if asked.is_empty() {
-        return Ok(());
-    }
-    let numbers: Vec<MessageNumber> = asked.iter().map(|(_, number, _)| *number).collect();
-    let mut headers = Headers::default();
-    headers.ask(client, &numbers)?;
-    let headers: HashMap<MessageNumber, Facts> = headers.known.into_iter().collect();
-    for (index, number, why) in asked {
-        let (Some(facts), Some(listed)) = (headers.get(&number), maildrop.at(index)) else { continue };
-        let Some(slot) = decisions.get_mut(index) else { continue };
-        match comparison.by_header(&listed, why, facts, policy.deletes_everything()) {
-            compare::Verdict::Another => *slot = Decision::Retrieve(why),
-            compare::Verdict::Same(_) if matches!(slot, Decision::Compare(_)) => {
-                *slot = Decision::Leave(Why::Known);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn report_too_large(
-    run: &Run<'_>,
-    maildrop: &Maildrop,
-    ledger: &mut Ledger,
-    decisions: &[Decision],
-) -> Result<(), Error> {
-    for (listed, decision) in maildrop.iter().zip(decisions) {
-        if *decision != Decision::Leave(Why::TooLarge) {
-            continue;
-        }
-        let key = match listed.who {
-            Who::New(unique_id) => Key::UniqueId(unique_id.to_buf()),
-            Who::Known(id) if !ledger.entry(id).reported_too_large => ledger.key(id)?,
-            Who::Known(_) | Who::Nameless => continue,
-        };
-        ledger.too_large(&key, listed.octets)?;
-        run.report(&Event::TooLarge { number: listed.number, octets: listed.octets.unwrap_or_default() });
-    }
-    ledger.flush()?;
-    Ok(())
-}
-
-/// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
-#[derive(Default)]
-pub(super) struct Known {
-    pub(super) keys: HashMap<EntryId, Key>,
-    pub(super) failed_before: HashMap<EntryId, u16>,
-}
-
-impl Known {
-    pub(super) fn read(
-        maildrop: &Maildrop,
-        decisions: &[Decision],
-        ledger: &Ledger,
-    ) -> Result<Self, ledger::Error> {
-        let mut known = Self::default();
-        for (listed, decision) in maildrop.iter().zip(decisions) {
-            let Who::Known(id) = listed.who else { continue };
-            if matches!(decision, Decision::Leave(_)) {
-                continue;
-            }
-            known.keys.insert(id, ledger.key(id)?);
-            let failures = ledger.entry(id).failures;
-            if failures > 0 {
-                known.failed_before.insert(id, failures);
-            }
-        }
-        Ok(known)
-    }
-}
-
-/// Shows what a run would do, and changes nothing: no lock, no recovery, no file.
-pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
-    let mailbox = run.account.mailbox();
-    let directory = ledger::directory(&run.context.state, &mailbox);
-    Configured::of(run.account, run.context, &directory).allowed()?;
-    let mut ledger = Ledger::read(&directory, &mailbox, clock::now())?;
-    match u64::try_from(ledger.intents().len()) {
-        Ok(0) => {}
-        open => {
-            let open = crate::text::count(open.unwrap_or(u64::MAX), "delivery");
-            run.warn(format!("a run was interrupted: the next one settles {open} first"));
-        }
-    }
-    // What it learns is this run's alone.
-    let mut memory = Memory::load(&directory);
-    let secret = crate::credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
-    let mut client = log_in(run, &mut memory, &secret, None)?;
-    ledger.pretend();
-    let policy = policy(run, &ledger, &client);
-    let mut maildrop = list(run, &mut client, &ledger, &mut memory.habits)?;
-    doubts::raise(run, &mut ledger, &mut memory.habits, &maildrop, &policy, &[])?;
-    let mut decisions = decide(&mut client, &mut maildrop, &ledger, &policy, memory.sizes, None)?;
-    let mut comparison = Comparison::new(&maildrop, &decisions, &ledger, Search::OwnKey, policy.utf8)?;
-    examine(&mut client, &maildrop, &policy, &mut comparison, &mut decisions)?;
-    summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
-    let retired: HashMap<MessageNumber, Why> = plan::retire(&maildrop, &ledger, &policy, &|_| false)
-        .into_iter()
-        .map(|retired| (retired.number, retired.why))
-        .collect();
-    for (listed, decision) in maildrop.iter().zip(&decisions) {
-        let (action, why) = match (decision, retired.get(&listed.number)) {
-            (Decision::Retrieve(why), _) => (Action::Retrieve, *why),
-            (Decision::Compare(why), _) => (Action::Compare, *why),
-            (Decision::Delete(why), _) | (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
-            (Decision::Leave(why), None) => (Action::Leave, *why),
-        };
-        let unique_id = match listed.who {
-            Who::New(unique_id) => Some(client.shown(unique_id)),
-            Who::Known(id) => match ledger.key(id)? {
-                Key::UniqueId(unique_id) => Some(client.shown(unique_id.borrow())),
-                Key::Header(_) => None,
-            },
-            Who::Nameless => None,
-        };
-        run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
-    }
-    client.quit_without_answer()?;
-    Ok(())
 }

@@ -38,6 +38,10 @@ pub(in crate::retrieval) struct Standing {
     pub(in crate::retrieval) others_came: bool,
     /// Messages at which a session broke off before.
     pub(in crate::retrieval) died: HashSet<UniqueIdBuf>,
+    /// Asked for to be compared, and perhaps to be asked for again: kept where the session may end early.
+    pub(in crate::retrieval) begun: HashSet<MessageNumber>,
+    /// Retrieved to be compared, and set aside until all that is known has been.
+    pub(in crate::retrieval) aside: HashSet<MessageNumber>,
 }
 
 /// How many messages stand before each question.
@@ -85,6 +89,19 @@ pub(in crate::retrieval) struct Header {
 impl Header {
     pub(in crate::retrieval) fn new(missing: bool) -> Self {
         Self { missing, ..Self::default() }
+    }
+
+    /// One has come.
+    pub(super) fn ended(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.given = true;
+    }
+
+    /// One was refused; whether there are none, then.
+    pub(super) fn was_refused(&mut self) -> bool {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.refused = self.refused.saturating_add(1);
+        self.is_missing()
     }
 
     pub(in crate::retrieval) fn is_missing(&self) -> bool {

@@ -1,0 +1,135 @@
+//! What the sessions of one run learn for those that follow, and which messages each is about.
+
+use std::collections::HashSet;
+
+use crate::ledger::Ledger;
+use crate::plan::{Decision, Maildrop, Policy, Who, Why};
+use crate::proof::EntryId;
+use crate::types::{MessageNumber, Octets, UniqueIdBuf};
+
+/// What the sessions of a run learn for those that follow.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// One command at a time from now on: the server was taken to have answered out of step.
+    pub(super) unpipelined: bool,
+    /// No answer of this server names a message: one in each session.
+    pub(super) nothing_names: bool,
+    /// This many messages are asked for one by one, each followed by a question: a session broke off at one of them.
+    pub(super) careful: usize,
+    /// Sessions in a row that broke off at a message, asked for alone, without any other coming through.
+    pub(super) broken: u32,
+    /// Sessions that broke off, one command at a time, with several messages in doubt.
+    pub(super) disordered: u32,
+    /// Sessions in a row that ended well before the limit that was set to them.
+    pub(super) good: u32,
+    /// Not asked for again in this run.
+    pub(super) set_aside: HashSet<SetAside>,
+    /// Whether any session has brought something.
+    pub(super) came: bool,
+    /// Entries that were matched in a session: the same match again brings nothing,
+    pub(super) matched: HashSet<EntryId>,
+    /// nor does the same deletion.
+    pub(super) deleted: HashSet<EntryId>,
+    /// Whether the last session has brought anything but deletions.
+    pub(super) brought: bool,
+    /// Sessions in a row that have brought nothing.
+    pub(super) idle: u32,
+    /// How the last session ended.
+    pub(super) ended: Ended,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ended {
+    /// Commands shared a flight.
+    pub(super) pipelined: bool,
+    /// Messages asked for since the last answer that named.
+    pub(super) void: usize,
+    /// One message is certainly the cause.
+    pub(super) blamed: bool,
+    /// Something was to be deleted at its end.
+    pub(super) unconfirmed: bool,
+    /// The connection ended, as it has before at another message.
+    pub(super) cut_again: bool,
+    /// `QUIT` was not confirmed, and deletions hang on it.
+    pub(super) quit_lost: bool,
+    /// Messages, or headers, that were confirmed.
+    pub(super) confirmed: u32,
+    /// Commands answered after the listing.
+    pub(super) answered: u32,
+}
+
+/// A message, as another session will list it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum SetAside {
+    Entry(EntryId),
+    UniqueId(UniqueIdBuf),
+    /// Without a unique-id: the same number and size.
+    Numbered(MessageNumber, Option<Octets>),
+}
+
+/// Why there is another session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// It's the first.
+    First,
+    /// The server shows only a window of the maildrop: nothing is lost if there is no other session.
+    Window,
+    /// Something is left to do.
+    Rest,
+}
+
+/// Which messages a session is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All.
+    Everything,
+    /// One that failed before: in a session of its own, because a server that drops at `QUIT` what was retrieved may
+    /// see `QUIT` only when all of it was stored.
+    Only { left: Vec<EntryId> },
+    /// Those that failed before: the last session, which may have to end without `QUIT`.
+    Failed,
+    /// Those at which a session broke off: each session begins with one, and another one may follow.
+    Broken,
+}
+
+/// What a session came to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Whether there should be another one.
+    pub(super) next: Option<(Scope, Follows)>,
+    /// Whether something is left that it was meant to do, and that waits for another session.
+    pub(super) left: bool,
+}
+
+impl Scope {
+    /// In a window, what failed before is tried in a session of its own.
+    pub(super) fn restrict(
+        &self,
+        decisions: &mut [Decision],
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        policy: &Policy,
+    ) {
+        if !policy.window {
+            return;
+        }
+        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            let Who::Known(id) = listed.who else {
+                if !matches!(self, Scope::Everything | Scope::Broken) {
+                    *decision = Decision::Leave(Why::BackingOff);
+                }
+                continue;
+            };
+            let leave = match self {
+                Scope::Everything => ledger.entry(id).failures > 0,
+                Scope::Failed => ledger.entry(id).failures == 0,
+                Scope::Broken => false,
+                Scope::Only { left } => left.last() != Some(&id),
+            };
+            if leave {
+                *decision = Decision::Leave(Why::BackingOff);
+            }
+        }
+    }
+}

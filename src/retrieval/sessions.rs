@@ -1,0 +1,252 @@
+//! The sessions of one run: mostly one.  Another one follows where the server shows only a window of the maildrop, where
+//! answers can't be told apart any more, or where a session may do only so much.
+
+use super::course::{Course, Ended, Follows, Outcome, Scope};
+use super::error::Error;
+use super::login::{agree_on_pipelining, log_in};
+use super::run::Run;
+use super::session::{Held, Session};
+use super::{conditions, quick, survey};
+use crate::account::Switch;
+use crate::client::{Client, Prefetch, Transaction};
+use crate::ledger::memory::{Flight, Limit, Memory, Pipelining};
+use crate::report::{Event, Summary};
+use crate::secret::Secret;
+use crate::types::Octets;
+
+/// A server that shows only a window of its maildrop is asked again at most so often in one run.
+const MOST_WINDOWS: u32 = 100;
+/// Sessions of one run: one that takes one message in each gets the rest at the next run.
+const MOST_SESSIONS: u32 = 1000;
+/// After this many sessions in a row that broke off at one message, and brought no other, the run ends.
+const MOST_BROKEN: u32 = 3;
+/// After this many of which several messages were void, though they were asked for one by one, the run ends.
+const MOST_DISORDERED: u32 = 20;
+/// After this many good ones in a row a session may last twice as long.
+const GOOD_SESSIONS: u32 = 3;
+/// The least that a session is for: one message, its question, its deletion.
+const FEWEST_COMMANDS: u32 = 4;
+
+/// What the sessions of one run have in common.
+pub(super) struct Sessions<'a, 'b> {
+    pub(super) run: &'a Run<'b>,
+    pub(super) summary: &'a mut Summary,
+    pub(super) memory: &'a mut Memory,
+    pub(super) secret: &'a Secret,
+    /// Messages, and their octets, that its sessions have delivered.
+    pub(super) taken: (u64, Octets),
+    /// What its sessions have learnt for those that follow.
+    pub(super) course: Course,
+}
+
+impl<'a, 'b> Sessions<'a, 'b> {
+    pub(super) fn new(
+        run: &'a Run<'b>,
+        summary: &'a mut Summary,
+        memory: &'a mut Memory,
+        secret: &'a Secret,
+    ) -> Self {
+        Self { run, summary, memory, secret, taken: (0, Octets(0)), course: Course::default() }
+    }
+
+    /// One session, or as many as it takes.  The first may have begun.
+    pub(super) fn all(
+        &mut self,
+        held: &mut Held,
+        mut begun: Option<Client<Transaction>>,
+    ) -> Result<(), Error> {
+        let mut scope = Scope::Everything;
+        let mut follows = Follows::First;
+        let mut windows = 0;
+        self.memory.expire(self.run.now);
+        for _ in 0..MOST_SESSIONS {
+            match self.one(held, begun.take(), &scope, follows) {
+                // Where sessions are known to be cut it was one more cut; else it's nothing: the next listing shows.
+                Ok(_) if self.quit_was_cut() => follows = Follows::Rest,
+                Ok(_) if self.run.context.stop.raised() => return Ok(()),
+                Ok(Outcome { next: Some(next), .. }) => {
+                    (scope, follows) = next;
+                    self.may_last_longer();
+                    windows += u32::from(follows == Follows::Window);
+                    if windows >= MOST_WINDOWS {
+                        break;
+                    }
+                }
+                Ok(Outcome { next: None, left: true }) => break,
+                Ok(_) => return Ok(()),
+                Err(e) if self.goes_on_after(&e) => follows = Follows::Rest,
+                Err(e) => {
+                    if self.course.unpipelined && e.is_silence() {
+                        // It falls silent also when asked one thing at a time: that is no matter of pipelining.
+                        self.memory.pipelining = Pipelining::Unproven;
+                    }
+                    return Err(e);
+                }
+            }
+        }
+        Err(Error::Unfinished)
+    }
+
+    /// Whether the session that has just ended was one of those that are cut before `QUIT` is answered, and the next one
+    /// ends earlier.
+    fn quit_was_cut(&mut self) -> bool {
+        self.course.ended.quit_lost
+            && self.memory.limit.is_some()
+            && self.lasts_less_long("the server did not confirm QUIT, and nothing was deleted")
+    }
+
+    /// Whether there is another session after one that ended so.
+    pub(super) fn goes_on_after(&mut self, e: &Error) -> bool {
+        if self.run.context.stop.raised() {
+            return false;
+        }
+        let ended = self.course.ended;
+        if e.is_disorder() {
+            return self.asks_again(e, ended);
+        }
+        match e {
+            // Nothing can be believed in a session that goes on: one message in each.
+            Error::NothingNames if !self.course.nothing_names => {
+                (self.course.nothing_names, self.course.unpipelined) = (true, true);
+                true
+            }
+            // A server that takes no more than so much in one session: less, so that its end is reached.
+            e if e.ends_session() && ended.unconfirmed => {
+                self.lasts_less_long(&format!("{e}, and nothing was deleted"))
+            }
+            // Once is chance.
+            e if e.ends_session() && ended.cut_again => self.lasts_less_long(&format!("{e}, once more")),
+            _ => false,
+        }
+    }
+
+    /// After a session that was cut before its deletions counted: the next one ends earlier, if it can.
+    fn lasts_less_long(&mut self, why: &str) -> bool {
+        self.course.good = 0;
+        let commands = (self.course.ended.answered / 2).max(FEWEST_COMMANDS);
+        let before = self.memory.limit.map(|limit| limit.commands);
+        if self.run.context.stop.raised() || before.is_some_and(|before| before <= commands) {
+            return false;
+        }
+        self.memory.limit = Some(Limit { commands, since: self.run.now });
+        let text = format!("{why}: sessions end after {commands} commands from now on");
+        if before.is_none() {
+            self.run.warn(text)
+        } else {
+            self.run.detail(|| text)
+        }
+        true
+    }
+
+    /// After some sessions that ended well before their limit the next one may last longer: a line that broke by chance is
+    /// no limit of the server's.
+    fn may_last_longer(&mut self) {
+        self.course.good = self.course.good.saturating_add(1);
+        if let (Some(limit), true) = (&mut self.memory.limit, self.course.good >= GOOD_SESSIONS) {
+            limit.commands = limit.commands.saturating_mul(2);
+            self.course.good = 0;
+        }
+    }
+
+    /// After a session whose answers could no longer be told apart: what they were asked for is asked for again, one
+    /// command at a time.
+    fn asks_again(&mut self, e: &Error, ended: Ended) -> bool {
+        if matches!(e, Error::OutOfStep) {
+            // It may be the question that the server answers otherwise now: it's tried again before it's relied on.
+            self.memory.names = None;
+        }
+        if ended.blamed {
+            // That message is told about; the others go on.
+            self.course.broken = if ended.confirmed > 0 { 1 } else { self.course.broken.saturating_add(1) };
+            return self.course.broken < MOST_BROKEN;
+        }
+        // Before the listing only a server that falls silent is known to have been asked several things at once.
+        if self.course.unpipelined || !(ended.pipelined || e.is_silence()) {
+            self.course.careful = ended.void;
+            self.course.disordered = self.course.disordered.saturating_add(1);
+            return ended.void > 1 && self.course.disordered < MOST_DISORDERED;
+        }
+        if self.run.account.pipelining == Switch::Auto {
+            self.memory.pipelining = Pipelining::Broken(self.run.now);
+        }
+        self.course.unpipelined = true;
+        self.course.careful = ended.void;
+        self.run.warn(format!("{e}: asked again, one command at a time, from now on"));
+        true
+    }
+
+    /// A session that begins with a quick poll's question.  Mostly it ends with it, the maildrop being as it was left;
+    /// else it goes on, with the listings on their way.
+    pub(super) fn glance(&mut self, question: Prefetch) -> Result<Option<Client<Transaction>>, Error> {
+        let mut client = log_in(self.run, self.memory, self.secret, Some(question))?;
+        let glance = match client.quick_poll() {
+            Ok(glance) => glance,
+            Err(e) => {
+                // The server may no longer answer what comes behind the password: the next run doesn't count on it.
+                self.memory.flight = Flight::Unproven;
+                quick::forget(self.memory);
+                return Err(e.into());
+            }
+        };
+        let Some(glance) = glance else { return Ok(Some(client)) };
+        if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
+        {
+            self.summary.listed = u64::from(messages);
+            self.run.report(&Event::Listed { messages: self.summary.listed });
+            self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
+            conditions::carry(self.memory, self.summary);
+            client.quit_without_answer()?;
+            return Ok(None);
+        }
+        client.ask_listing()?;
+        agree_on_pipelining(self.run, self.memory, &mut client);
+        Ok(Some(client))
+    }
+
+    /// One session, perhaps one that has begun.
+    fn one(
+        &mut self,
+        held: &mut Held,
+        begun: Option<Client<Transaction>>,
+        scope: &Scope,
+        follows: Follows,
+    ) -> Result<Outcome, Error> {
+        self.course.ended = Ended::default();
+        let client = match begun.map_or_else(|| self.open(held), Ok) {
+            Ok(client) => client,
+            // Nothing is lost when an extra session isn't available, whatever the server says about it: it has just let
+            // us in.
+            Err(e) if follows == Follows::Window => {
+                self.run.detail(|| format!("no further session: {e}"));
+                return Ok(Outcome { next: None, left: false });
+            }
+            Err(Error::Client(e)) if follows == Follows::Rest && e.refuses_credentials() => {
+                return Err(Error::NoFurtherSession(e));
+            }
+            Err(e) => return Err(e),
+        };
+        let Self { run, summary, memory, taken, course, .. } = self;
+        let session = Session { run, summary, memory, scope, taken, course };
+        let outcome = session.transact(client, held);
+        if outcome.is_err() {
+            // What it was about may be due although the maildrop looks as it was left.
+            quick::forget(self.memory);
+        }
+        outcome
+    }
+
+    /// Logs in, and asks for the listings in the same flight.
+    fn open(&mut self, held: &Held) -> Result<Client<Transaction>, Error> {
+        let listing = Prefetch::Listing {
+            drop_listing: true,
+            headers: match (survey::spot_checks(self.memory), self.memory.limit) {
+                // Where commands are few, one must do.
+                ([first, _], Some(_)) => [first, None],
+                (headers, None) => headers,
+            },
+            sizes: survey::sizes_are_due(self.memory.sizes, held.ledger.now())
+                || quick::expects_mail(self.run, self.memory),
+        };
+        log_in(self.run, self.memory, self.secret, Some(listing))
+    }
+}
