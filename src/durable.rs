@@ -217,7 +217,7 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
 /// # Errors
 /// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
 pub fn may_write(directory: &Path) -> io::Result<()> {
-    // For the user as whom this thread acts, which may not be the one that started us.
+    // For the user that this thread acts as, which need not be the one that has started us.
     match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
         // An old kernel can't answer: it is seen when the file is made.
         Err(Errno::NOSYS) => Ok(()),
@@ -333,10 +333,10 @@ pub fn sync_directory(path: &Path) -> Result<()> {
 
 /// Brings the names in `directory` to the disk, its own name, and those of the directories above it.
 ///
-/// Those above are synced too, because the run that made them may have been killed before it could; but no directory's
-/// name more than once in this process, which removes none.  A thread that comes while another syncs it waits, and need
-/// not repeat it: with many accounts in one place, each of these syncs would otherwise flush the disk once for each
-/// account.
+/// Those above are synced even if this process did not make them, because the one that did may have died before it could;
+/// but no directory's name more than once in this process, which removes none.  A thread that comes while another is at
+/// it waits, and is spared it: with many accounts in one place, each of these syncs would otherwise flush the disk once
+/// for each account.
 ///
 /// # Errors
 /// [`Step::Open`] of `directory` itself, or [`Step::Sync`].
@@ -352,7 +352,7 @@ pub fn sync_names(directory: &Path) -> Result<()> {
         }
         match sync_directory(parent_of(name)) {
             Ok(()) => synced.push(name.to_owned()),
-            // A user who may not even read it has not made anything in it.
+            // A user that may not even read it has not made anything in it.
             Err(e) if e.step == Step::Open => break,
             Err(e) => return Err(e),
         }
@@ -425,7 +425,7 @@ pub fn file_system_sync_is_trustworthy(directory: &File) -> bool {
     }
 }
 
-/// Whether `syncfs(2)` of this kernel release reports writes that failed: 5.8 or later.
+/// Whether `syncfs(2)` of a kernel of this release reports writes that failed: 5.8 or later.
 #[cfg(target_os = "linux")]
 fn reports_lost_writes(release: &[u8]) -> bool {
     let mut numbers = release

@@ -181,6 +181,18 @@ pub fn destination<'a>(deliver: &Deliver, around: Surroundings<'a>) -> Box<dyn D
     }
 }
 
+/// How many files a run may have open at once for the destination of a setting: those of messages that wait there, and of
+/// the programs that are run.
+#[must_use]
+pub fn most_open(deliver: &Deliver) -> usize {
+    match deliver {
+        Deliver::Maildir(_) => 80,
+        Deliver::Mbox(_) => 16,
+        Deliver::Stdout => 136,
+        Deliver::Pipe(pipe) => usize::from(pipe.parallel).saturating_mul(6).saturating_add(136),
+    }
+}
+
 /// The destination that a ledger's line names, whatever today's configuration is: to be looked at and recovered.
 #[must_use]
 pub fn named<'a>(name: &DestinationName, around: Surroundings<'a>) -> Box<dyn Destination + 'a> {

@@ -10,13 +10,14 @@ pub mod maildir;
 pub mod mbox;
 pub mod owned;
 pub mod pipe;
+pub mod routing;
 pub mod spool;
 pub mod stdout;
 #[cfg(test)]
 mod trial;
 
 pub use destination::{
-    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, named,
+    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, most_open, named,
 };
 
 use std::borrow::Cow;

@@ -358,4 +358,11 @@ mod tests {
         file.read_to_string(&mut found).unwrap();
         assert_eq!(found, format!("before\n{PRINTED}"));
     }
+
+    #[test]
+    fn only_what_came_is_printed() {
+        let home = tempfile::tempdir().unwrap();
+        let mut inlet = StdoutInlet::new(home.path().to_owned(), || Time(0));
+        crate::delivery::trial::takes_only_what_came(&mut inlet);
+    }
 }

@@ -113,3 +113,34 @@ impl Settler for Recorded {
         Ok(())
     }
 }
+
+/// Of what is written, only what came is taken, octet by octet; otherwise nothing may count as staged.
+pub(super) fn takes_only_what_came(inlet: &mut dyn Inlet) {
+    let body = |octets: usize| (0..octets).map(|n| b"abcdefg\n"[n % 8]).collect::<Vec<u8>>();
+    for octets in [8, 4096, 300_000] {
+        let came = [b"Subject: x\nStatus: O\n\n".as_slice(), &body(octets)].concat();
+        let changed = |at: usize, to: u8| {
+            let mut text = came.clone();
+            text[at] = to;
+            text
+        };
+        let last = came.len() - 1;
+        let others = [
+            changed(came.len() / 2, b'!'),
+            // Fields that servers change, and that digests pass over, are stored as they came all the same.
+            changed(19, b'R'),
+            came[..last].to_vec(),
+            [&came[..last / 2], &came[last / 2 + 1..]].concat(),
+            [came.as_slice(), b"\n"].concat(),
+            Vec::new(),
+        ];
+        for (written, is_taken) in
+            std::iter::once((&came, true)).chain(others.iter().map(|other| (other, false)))
+        {
+            let mut intake = inlet.open().unwrap();
+            written.chunks(70_000).for_each(|chunk| intake.write(chunk).unwrap());
+            let finished = intake.finish(&facts(&came, "", ""));
+            assert_eq!(finished.is_ok(), is_taken, "{} of {octets} octets", written.len());
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! A batch's way through the ledger: staged pieces in, noted pieces out, then what became of each.  Before changing the
+//! A batch's way through the ledger: staged pieces in, noted pieces out, then what became of each.  Before you change the
 //! order of the steps here, read `docs/design.md` §4.
 
 use std::borrow::Cow;
@@ -177,7 +177,7 @@ impl Ledger {
             .ok_or(Error::Contradiction("the outcome of a piece that was not noted"))
     }
 
-    /// Says that this piece is delivered, with the next [`Ledger::flush`], sync or note.  The proof comes when all of the
+    /// Records that this piece is delivered, with the next [`Ledger::flush`], sync or note.  The proof comes when all of the
     /// message's set have it; not when it was only printed.
     ///
     /// # Errors
@@ -197,7 +197,7 @@ impl Ledger {
         Ok(proof)
     }
 
-    /// Says that a noted piece was not taken by its destination (closes its intent), with the next [`Ledger::flush`], sync
+    /// Records that a noted piece was not taken by its destination (closes its intent), with the next [`Ledger::flush`], sync
     /// or note.  Its file must stay until that is synced.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::types::{Time, UniqueId, parse_decimal, split_decimal};
 
 use super::entry::EntryState;
 
-/// What a field or the word of a line begins with that a reader who doesn't know it may pass over.
+/// What a field or the word of a line begins with that a reader may pass over if it doesn't know it.
 pub(super) const MAY_BE_PASSED_OVER: &[u8] = b"also-";
 
 /// A type that a line can hold.
@@ -175,7 +175,7 @@ impl<'a> Field<'a> for &'a str {
     }
 }
 
-/// Octets that somebody else chose.
+/// Octets that a server or a user chose.
 impl<'a> Field<'a> for Cow<'a, [u8]> {
     fn read(fields: &mut Fields<'a>) -> Option<Self> {
         unescape(fields.next()?)

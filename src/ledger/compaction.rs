@@ -1,4 +1,4 @@
-//! Rewrites a ledger, holding what is known and nothing of how it came about: a new file, synced, then renamed over
+//! Rewrites a ledger, so that it holds what is known and nothing of how it came about: a new file, synced, then renamed over
 //! the old one.  Whatever happens on the way, one of the two is there, whole.
 
 use std::borrow::Cow;

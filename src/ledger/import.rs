@@ -11,7 +11,7 @@ use super::error::Error;
 use super::lines::{MessageForgotten, MessageIdentified, MessageImported};
 use super::open::Ledger;
 
-/// What the user says of a message.
+/// What the user reports of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
     /// It was delivered at that time: once the message is identified, a leave-on-server policy may delete it.

@@ -2,8 +2,8 @@
 //! through [`Index::apply`]: a ledger that is read again means what it meant when it was written.  Must not know files.
 //!
 //! Each kind of line has one method, in the file of its family: [`entries`], [`deliveries`], [`listings`], [`imports`].  What is known
-//! of each message is packed in [`slots`].  An entry with a message on its way to its destinations is always open,
-//! whatever it was before.
+//! of each message is packed in [`slots`].  An entry with a message on its way to its destinations is always open, even
+//! one that was delivered before.
 
 mod deliveries;
 mod destinations;

@@ -1,5 +1,5 @@
 //! The ledger's file: appended to in groups, flushed, synced, taken back when a write fails.  Must not know what the lines
-//! come to ([`super::index`]); what a group is, and why damage behind the last one may be dropped, is told in
+//! come to ([`super::index`]); what a group is, and why damage behind the last one may be dropped, stands in
 //! [`super::replay`].
 
 use std::fs::File;

@@ -1,5 +1,5 @@
 //! One popfetch per mailbox: a kernel lock on a file of its own, which is never renamed over nor removed, because a lock
-//! on a file that has lost its name keeps nobody out.  That the file exists means nothing; the lock goes with the
+//! on a file that has lost its name keeps no process out.  That the file exists means nothing; the lock goes with the
 //! process, however it ends.  Must not know the ledger.
 
 use std::fs::{File, TryLockError};
@@ -41,9 +41,9 @@ impl Lock {
         loop {
             let (file, _) = durable::open_or_create(&path, 0o600)?;
             match file.try_lock() {
-                // Another process may have removed the file's name meanwhile.
+                // A clean-up may have taken the file's name away meanwhile.
                 Ok(()) if has_its_name(&file, &path) => {
-                    // For processes that find it held: since when.  It may be unknown.
+                    // Others who find it held can see since when.  Where that cannot be set, they cannot.
                     let _ = file.set_modified(clock::now().to_system());
                     return Ok(Self { _file: Arc::new(file) });
                 }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_gets_it() {
+    fn a_run_that_waits_gets_the_lock() {
         let home = tempfile::tempdir().unwrap();
         let stop = Stop::new().unwrap();
         let held = Lock::acquire(home.path(), Wait::NO, &stop).unwrap();

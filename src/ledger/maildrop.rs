@@ -1,5 +1,5 @@
-//! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that
-//! they are deleted, and which of them a listing held.
+//! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
+//! are deleted, and which of them a listing held.
 
 use crate::proof::{EntryId, Key};
 use crate::types::{Octets, Time};
@@ -35,13 +35,13 @@ impl Match {
     }
 }
 
-/// So many deletions were asked for, and are not confirmed.
+/// How many deletions were asked for, and are not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Asked(u32);
 
 impl Ledger {
-    /// Says that a message failed; a new entry if need be.
+    /// Records that a message failed; a new entry if need be.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -56,7 +56,7 @@ impl Ledger {
         self.entry_of(key)
     }
 
-    /// Says that a message is left for its size, and was reported.
+    /// Records that a message is left where it is for its size, and that this was reported.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -192,7 +192,7 @@ impl Ledger {
         self.find_key(key).ok_or(Error::Contradiction("a line made no entry"))
     }
 
-    /// Says a size learnt from `LIST`.  The size of a message that isn't open is only ever learnt, never changed: a change
+    /// Records a size learnt from `LIST`.  The size of a message that isn't open is only ever learnt, never changed: a change
     /// is for [`Ledger::recognise`] to settle.
     ///
     /// # Errors

@@ -325,8 +325,8 @@ impl Memory {
         self.alerts.entry(kind.to_owned()).or_insert_with(|| Alert::since(now))
     }
 
-    /// Writes it, if it has changed.  Without a ledger beside it nothing is written: a memory is what distinguishes a ledger
-    /// that was lost from one that never was.
+    /// Writes it, if it has changed.  Without a ledger beside it nothing is written: a memory shows that there
+    /// has been a ledger, should that be lost.
     ///
     /// # Errors
     /// When it cannot be written; the run may go on.

@@ -19,12 +19,11 @@
 //! a crash takes away is found out again from its `staged` line.  [`Ledger::sync`] brings them to the disk before `QUIT`.
 //!
 //! A killed run leaves lines that can be read but may not be on disk, and so does one whose sync failed, which no
-//! second sync repairs or even notices.  So a run that ends in order, with no delivery open, records that by an `end`
-//! line, written after everything that matters was synced ([`Ledger::close`]).  Where lines that matter follow the last
-//! `end`, the ledger is rewritten and synced before anything is concluded from it ([`Ledger::open`]).  Therefore every
-//! entry of an open ledger can be acted on, and a run that finds nothing new syncs nothing: `listing` lines and what
-//! belongs to them, sizes, failures and confirmed deletions don't matter in this sense.  If they get lost, something is
-//! asked again.
+//! second sync repairs or even notices.  So a run that ends in order, with no delivery open, records it by an `end` line,
+//! written after everything that matters was synced ([`Ledger::close`]).  Where lines that matter follow the last `end`,
+//! the ledger is rewritten and synced before anything is concluded from it ([`Ledger::open`]).  Therefore every entry of
+//! an open ledger can be acted on, and a run that finds nothing new syncs nothing: `listing` lines and what belongs to
+//! them, sizes, failures and confirmed deletions don't matter in this sense.  If they get lost, something is asked again.
 //!
 //! A ledger that is missing where there is a `memory`, which is only ever written beside a ledger, is an error: it is
 //! never silently begun again.

@@ -44,7 +44,7 @@ pub struct Ledger {
     pub(super) lock: Option<Lock>,
     /// The clock as last read.
     pub(super) clock: Time,
-    /// Whether ages can be computed from it.
+    /// Whether ages can be counted by it.
     pub(super) trusted: bool,
     pub(super) arrivals: Arrivals,
     /// What is recorded changes this run's view of it, and no file.
@@ -61,8 +61,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens (or creates) the ledger in `directory`, replays it, cuts a torn tail off, and rewrites it when the last
-    /// run did not end in order.  `lock` proves that no other process has it; `now` is the clock.
+    /// Opens (or creates) the ledger in `directory`, replays it, cuts a torn tail off, and rewrites it when the last run
+    /// did not end in order.  `lock` proves that no other process has it; `now` is the clock.
     ///
     /// # Errors
     /// [`Error::Damaged`]: damage before the last group, or another mailbox's ledger; [`Error::Missing`]; [`Error::Disk`].
@@ -168,13 +168,13 @@ impl Ledger {
         self.directory.join(FILE)
     }
 
-    /// What the user should know: a torn tail that was dropped, a ledger started again.
+    /// What the user should be told: a torn tail that was dropped, a ledger that was begun again.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// Tells the time, in a run that lasts.
+    /// Sets the clock, in a run that lasts.
     pub fn tick(&mut self, now: Time) {
         self.trusted &= follows(now, self.clock);
         self.clock = now;
@@ -233,10 +233,9 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends the run in order: syncs what matters, records that, and compacts the ledger if most of it is history.  A
-    /// run that ends without this, by its death or by an error of the ledger's own, makes the next one rewrite the
-    /// ledger.  Returns how much of the file is on disk by this run's doing, for [`Ledger::check_extent`]; `None` when
-    /// nothing had to be.
+    /// Ends the run in order: syncs what matters, writes `end`, and compacts the ledger if most of it is history.  A run that ends
+    /// without this, by its death or by an error of the ledger's own, makes the next one rewrite the ledger.  Returns how
+    /// much of the file is on disk by this run's doing, for [`Ledger::check_extent`]; `None` when nothing had to be.
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.  Lack of room to compact it is not an error.

@@ -65,7 +65,7 @@ impl Ledger {
         self.index.ids().filter(move |id| self.index.is_present(*id))
     }
 
-    /// Whether it has come since the last complete listing: that proves nothing about its place.
+    /// Whether it has come since the last complete listing: its place then means nothing.
     #[must_use]
     pub fn is_recent(&self, id: EntryId) -> bool {
         self.index.is_recent(id)

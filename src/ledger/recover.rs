@@ -25,7 +25,7 @@ pub struct Unfinished {
     pub has: Vec<DestinationId>,
     /// Those of its set that lack it.
     pub lacks: Vec<DestinationId>,
-    /// Those of which it isn't known, because a run was killed.
+    /// Those of which that isn't known, because a run has died.
     pub staged: Vec<DestinationId>,
 }
 
@@ -71,7 +71,7 @@ impl Ledger {
         }
     }
 
-    /// Says that recovery found these delivered; [`Ledger::sync`] must follow before anything is done about it.
+    /// Records that recovery found these delivered; [`Ledger::sync`] must follow before anything is done about it.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -107,7 +107,7 @@ impl Ledger {
     }
 
     /// Gives up what is unfinished at these destinations: open lines there are dropped, and the sets of messages that
-    /// another one has lose them.  Who lacks nobody's message then is delivered; what nobody has comes again.  Synced.
+    /// another one has lose them.  A message that all of the rest have is delivered then; one that none has comes again.  Synced.
     ///
     /// # Errors
     /// When the ledger cannot be written or synced.
@@ -125,7 +125,7 @@ impl Ledger {
         let mut number = self.index.messages.next_message;
         let given_up =
             |(destination, has): &(DestinationId, bool)| !has && destinations.contains(destination);
-        // Of one with an open line elsewhere it isn't known who has it.
+        // Of one with an open line elsewhere it isn't known which destinations have it.
         let smaller = |message: &OpenMessage| message.intents.is_empty() && message.set.iter().any(given_up);
         let messages = self.index.messages.iter().filter(|(_, message)| smaller(message));
         let open: Vec<(u32, OpenMessage)> = messages.map(|(old, message)| (old, message.clone())).collect();

@@ -1,9 +1,9 @@
-//! A ledger's file read into an [`Index`], and whole told from torn.
+//! A ledger's file read into an [`Index`], and what is whole kept apart from what is torn.
 //!
 //! A group is what is written between two syncs.  Its header has a number, and is written only after the group before
-//! was synced.  So whatever a crash or a disk leaves unfinished lies in the last group, and may be dropped from the
+//! was synced.  So all that a crash or a disk leaves unfinished lies in the last group, and may be dropped from the
 //! first bad line on, because nothing was ever done on the word of a line that was not synced.  A bad line with a later
-//! header behind it was once safely on disk: that is rot, which you alone can judge.
+//! header behind it was once safely on disk: that is rot, and for the user to judge.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -99,7 +99,7 @@ pub(super) fn replay<S: Source + ?Sized>(
     }
 }
 
-/// What the first line says; `None` when there is less than a line.  The first line was synced under another name before
+/// What the first line holds; `None` when there is less than a line.  The first line was synced under another name before
 /// there was a ledger: no crash leaves half of it.
 fn first_line(line: NextLine<'_>) -> Result<Option<Title<'_>>, &'static str> {
     const NOT_A_LEDGER: &str = "is not what a ledger begins with";
@@ -116,7 +116,7 @@ fn first_line(line: NextLine<'_>) -> Result<Option<Title<'_>>, &'static str> {
     }
 }
 
-/// Checks what the first line says.
+/// Checks what the first line holds.
 fn begin(title: &Title<'_>, path: &Path, mailbox: &Mailbox) -> Result<Replayed, Error> {
     let Title { version, id, user, host, port, generation } = title;
     if *version > VERSION {
@@ -158,7 +158,7 @@ pub(super) fn generation(file: &File) -> io::Result<Option<u64>> {
 }
 
 /// Whether the file ends in order, by no more than its last MiB: no line in it is torn or rotten, and none that matters
-/// stands behind the last `end`.  `false` too where that would take more than a look.
+/// follows the last `end`.  `false` too where that would take more than a look.
 ///
 /// # Errors
 /// When it cannot be read.

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use super::codec::{DigestsField, KeyField, Notes};
 use super::compaction::Shape;
-use super::entry::{Entry, EntryState};
+use super::entry::{Entry, EntryState, Record};
 use super::lines::{Fact, FirstLine, KnownEntry, PLAIN_VERSION, Title};
 use super::lock::Lock;
 use super::{Error, Ledger, Match, Word};

@@ -1,7 +1,7 @@
 //! A header cut into its lines while it streams by, in whatever pieces: which field each line belongs to, and whether that
 //! field is left out.  The pieces never show.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 /// Takes a header as [`HeaderLines`] cuts it.
 pub(crate) trait HeaderSink {
@@ -126,6 +126,15 @@ impl HeaderLines {
         self.left_out = false;
         sink.octets(kept, value.saturating_sub(end), false)
     }
+}
+
+/// Where the first empty line ends; everything before `seen` is known to hold none.
+pub(crate) fn header_end(text: &[u8], seen: usize) -> Option<usize> {
+    if text.first() == Some(&b'\n') {
+        return Some(1);
+    }
+    let at = memmem::find(text.get(seen..)?, b"\n\n")?;
+    Some(seen + at + 2)
 }
 
 #[cfg(test)]

@@ -29,12 +29,12 @@ use std::time::Duration;
 use super::Error;
 use super::committer::{Inbox, Parcel, Work};
 use super::compare::Comparison;
-use super::destinations::Entrance;
 use super::pipeline::naming::{Candidates, Expected, Form};
 use super::pipeline::standing::Standing;
 use super::pipeline::{Answered, Ask, Job, Pipeline, Rules, Step};
 use super::run::Run;
 use crate::client::{Client, Next, Transaction};
+use crate::delivery::routing::NetworkEnds;
 use crate::exit::ExitCode;
 use crate::message::Facts;
 use crate::plan::{Allowance, Decision, Maildrop, Policy, Who};
@@ -156,7 +156,7 @@ pub(super) struct Fetch<'a> {
     pub(super) failed_before: &'a HashMap<EntryId, u16>,
     /// Whether any have failed before and were reported: those that have no unique-id can't be distinguished from them.
     pub(super) some_failed_before: bool,
-    pub(super) entrances: &'a mut [Entrance],
+    pub(super) entrances: &'a mut NetworkEnds,
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,
     pub(super) inbox: Inbox,
@@ -342,7 +342,7 @@ impl Fetch<'_> {
         // The text of a message is the one event that must cost next to nothing.
         if let Event::Text { text, .. } = self.client.event() {
             if let Some(arriving) = &mut self.state.arriving {
-                arriving.take(text);
+                arriving.take(text, self.entrances);
                 self.run.report(&report::Event::Received { octets: octets_of(text) });
                 if arriving.octets > arriving.most {
                     return self.too_long();

@@ -8,7 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Context, Options, retrieve};
-use crate::account::{Account, Deliver};
+use crate::account::Account;
+use crate::delivery;
 use crate::exit::ExitCode;
 use crate::problem::REPORT_BUG;
 use crate::report::{Event, Summary, Trouble};
@@ -159,17 +160,9 @@ fn descriptors() -> usize {
     usize::try_from(current).unwrap_or(usize::MAX).saturating_sub(KEPT_DESCRIPTORS)
 }
 
-/// How many files the run of an account may have open at once: those of messages that wait for each destination, and of
-/// the programs that are run for a pipe.
+/// How many files the run of an account may have open at once: its own, and those of each destination.
 fn most_open(account: &Account) -> usize {
-    account.deliver.iter().fold(32, |sum: usize, deliver| {
-        sum.saturating_add(match deliver {
-            Deliver::Maildir(_) => 80,
-            Deliver::Mbox(_) => 16,
-            Deliver::Stdout => 136,
-            Deliver::Pipe(pipe) => usize::from(pipe.parallel).saturating_mul(6).saturating_add(136),
-        })
-    })
+    account.deliver.iter().fold(32, |sum: usize, deliver| sum.saturating_add(delivery::most_open(deliver)))
 }
 
 fn server(account: &Account) -> (&str, u16) {

@@ -316,3 +316,9 @@ fn only_our_left_overs_are_cleaned() {
     assert_eq!(left, expected);
     assert_eq!(clean(Path::new("/nonexistent"), ID, &|_| false).unwrap(), 0);
 }
+
+#[test]
+fn only_what_came_is_staged() {
+    let mut home = Home::new(SyncMode::Auto);
+    crate::delivery::trial::takes_only_what_came(home.opened.inlet.as_mut());
+}

@@ -15,7 +15,7 @@ mod quoting;
 #[cfg(test)]
 mod tests;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 pub(super) use self::fingerprint::Fingerprint;
 use self::header::HeaderFilter;
@@ -23,13 +23,12 @@ use self::quoting::{Quoted, Quoting};
 use super::from_line::{self, is_from_line};
 use super::read_back::{Observed, ReadBack};
 use crate::delivery::Error;
+use crate::delivery::routing::HEADER_HELD;
+use crate::message::header_lines::header_end;
 use crate::message::{self, Facts};
 
 /// What every entry begins with.
 pub(super) const FROM: &[u8] = b"From ";
-
-/// So much of a header is held back to find the envelope sender, which stands in the From_ line and so comes first.
-const HEADER_HELD: usize = 64 * 1024;
 
 /// Where octets go.
 pub(crate) trait Sink {
@@ -170,13 +169,4 @@ impl Formatter {
         let observed = &mut Observed { read_back: &mut self.read_back, sink };
         self.header.feed(line, &mut Quoted { quoting: &mut self.quoting, sink: observed })
     }
-}
-
-/// Where the first empty line ends; everything before `seen` is known to hold none.
-fn header_end(text: &[u8], seen: usize) -> Option<usize> {
-    if text.first() == Some(&b'\n') {
-        return Some(1);
-    }
-    let at = memmem::find(text.get(seen..)?, b"\n\n")?;
-    Some(seen + at + 2)
 }

@@ -172,3 +172,9 @@ impl Neighbours for Counted {
 fn entries() -> [String; 3] {
     ["A: 1\n\none\n", "A: 2\n\ntwo\n>From here\n", "A: 3\n\nthree\n"].map(|text| format!("{FROM}{text}\n"))
 }
+
+#[test]
+fn only_what_came_is_staged() {
+    let home = tempfile::tempdir().unwrap();
+    crate::delivery::trial::takes_only_what_came(&mut MboxInlet::new(home.path().to_owned(), || Time(0)));
+}

@@ -207,3 +207,9 @@ fn procmail_and_maildrop_store_what_they_get() {
         assert_eq!(from.len(), 4, "{mda}: {stored}");
     }
 }
+
+#[test]
+fn only_what_came_is_handed_over() {
+    let home = tempfile::tempdir().unwrap();
+    crate::delivery::trial::takes_only_what_came(&mut PipeInlet::new(home.path().to_owned()));
+}

@@ -126,7 +126,7 @@ struct Slot {
     absent: u16,
 }
 
-/// 120 bits of a key's keyed digest: the hash for the table, and what distinguishes keys of equal hashes.
+/// 120 bits of a key's keyed digest: the hash for the table, and what keeps keys of equal hashes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fingerprint {
     hash: u64,

@@ -134,6 +134,49 @@ fn a_hundred_thousand_entries_load() {
     assert!(ledger.find(UniqueId::new(b"00000000000186a0").unwrap()).is_none());
 }
 
+/// Version 2, as a run of several sessions left it that moved, doubted, and deleted messages: must load for ever.
+#[test]
+fn ledgers_of_version_2_load_and_are_rewritten_without_loss() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ledger-2.txt");
+    let home = tempfile::tempdir().unwrap();
+    std::fs::copy(fixture, home.path().join("ledger")).unwrap();
+    let mailbox = Mailbox { user: "me".into(), host: "127.0.0.1".into(), port: 47113 };
+    let now = Time(1_795_754_200);
+    let ledger = Ledger::read(home.path(), &mailbox, now).unwrap();
+    use EntryState::{Deleted, Delivered, Open};
+    let entry = |name: &str| ledger.entry(ledger.find_key(&key(name)).unwrap());
+    for (name, state, absent, doubtful) in [
+        ("alpha", Deleted, false, false),
+        ("beta", Delivered, true, true),
+        ("gamma", Delivered, true, true),
+        ("moved", Delivered, true, true),
+        ("delta", Open, true, false),
+        ("eta", Deleted, false, false),
+        ("theta", Delivered, false, false),
+        ("odd id?", Delivered, false, false),
+    ] {
+        let entry = entry(name);
+        assert_eq!((entry.state, entry.absent, entry.doubtful), (state, absent, doubtful), "{name}");
+    }
+    assert_eq!((entry("delta").failures, entry("theta").listed), (1, Some(Octets(188))));
+    let records = |name: &str| ledger.records(ledger.find_key(&key(name)).unwrap()).unwrap();
+    assert_eq!(
+        records("gamma"),
+        records("moved")
+            .iter()
+            .map(|r| Record { delivered: records("gamma")[0].delivered, ..r.clone() })
+            .collect::<Vec<_>>()
+    );
+    assert!(ledger.unfinished().is_empty() && ledger.warnings().is_empty());
+    let before = picture(&ledger);
+    let lock = Lock::acquire(home.path(), Wait::NO, &Stop::new().unwrap()).unwrap();
+    let ledger = Ledger::open(home.path(), &mailbox, lock, now).unwrap();
+    assert_eq!(picture(&ledger), before);
+    compact(&ledger);
+    drop(ledger);
+    assert_eq!(picture(&Ledger::read(home.path(), &mailbox, now).unwrap()), before);
+}
+
 /// Version 1 as it was first written: must load for ever.
 #[test]
 fn the_first_ledgers_load() {

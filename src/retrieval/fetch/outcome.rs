@@ -129,9 +129,7 @@ impl Fetch<'_> {
         let batch = std::mem::take(&mut self.state.batch);
         self.state.batch_octets = 0;
         let messages = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        for entrance in self.entrances.iter_mut() {
-            entrance.inlet.cut();
-        }
+        self.entrances.cut();
         self.submit(Work::Batch(batch), messages);
     }
 
@@ -244,7 +242,7 @@ impl Fetch<'_> {
     /// Discards what isn't confirmed: it's asked for again.
     pub(super) fn abandon(&mut self) {
         if let Some(arriving) = self.state.arriving.take() {
-            arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+            arriving.copies.abandon();
             self.state.tally.not_stored = true;
         }
         self.state.heading = None;

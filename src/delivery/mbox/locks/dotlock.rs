@@ -26,9 +26,20 @@ const STALE: i64 = 5 * 60;
 pub(super) struct Dotlock {
     path: PathBuf,
     identity: (u64, u64),
+    /// Kept open, so that no other file gets its inode: by that it is known from one that another program has put in its
+    /// place.
+    _file: File,
     owner: Option<Owner>,
     /// It stays.
     kept: bool,
+}
+
+/// A lock that has been made.
+struct Made {
+    /// Its device and inode.
+    identity: (u64, u64),
+    /// Its file, where that isn't the draft.
+    another: Option<File>,
 }
 
 pub(super) enum Dot {
@@ -73,16 +84,22 @@ impl Dotlock {
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
         Ok(match made {
-            Some(identity) => Dot::Made(Self { path, identity, owner: owner.cloned(), kept: false }),
+            Some(Made { identity, another }) => {
+                let _file = another.unwrap_or(draft.file);
+                Dot::Made(Self { path, identity, _file, owner: owner.cloned(), kept: false })
+            }
             None => Dot::Busy(path),
         })
     }
 
-    /// Device and inode of the lock, if it is made.  A dead one is broken, once.
-    fn link(draft: &Draft, path: &Path) -> io::Result<Option<(u64, u64)>> {
+    /// Makes the lock, if no other stands there.  A dead one is broken, once.
+    fn link(draft: &Draft, path: &Path) -> io::Result<Option<Made>> {
         for broken in [false, true] {
-            match draft.link(path).or_else(|e| make_whole(path, e)) {
-                Ok(()) => return path.symlink_metadata().map(|status| Some((status.dev(), status.ino()))),
+            match draft.link(path).map(|()| None).or_else(|e| make_whole(path, e).map(Some)) {
+                Ok(another) => {
+                    let status = path.symlink_metadata()?;
+                    return Ok(Some(Made { identity: (status.dev(), status.ino()), another }));
+                }
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
                 Err(_) if broken => {}
                 Err(_) => {
@@ -140,11 +157,12 @@ impl Draft {
 }
 
 /// Where the file system has no links: the lock made in place.
-fn make_whole(path: &Path, refused: io::Error) -> io::Result<()> {
+fn make_whole(path: &Path, refused: io::Error) -> io::Result<File> {
     match refused.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-            file.write_all(content().as_bytes())
+            file.write_all(content().as_bytes())?;
+            Ok(file)
         }
         _ => Err(refused),
     }
