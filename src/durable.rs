@@ -70,7 +70,7 @@ pub struct Error {
     pub step: Step,
     /// To which file or directory.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -166,7 +166,7 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
     }
 }
 
-/// Never waits at a FIFO, nor becomes the owner of a terminal, whoever has put one there.
+/// Never waits at a FIFO, nor becomes the owner of a terminal, if one stands there.
 const WITHOUT_WAITING: i32 = (OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()).cast_signed();
 
 /// Opens what is there, [`WITHOUT_WAITING`].  It makes no difference to files and directories, but for one that another
@@ -198,10 +198,10 @@ pub fn open_to_read(path: &Path) -> Result<File> {
 }
 
 /// Opens the existing file `path` for reading only, in a directory where others may have put anything under that name: no
-/// link is followed, and what is no regular file isn't read.
+/// link is followed, and only a regular file is read.
 ///
 /// # Errors
-/// [`Step::Open`]; `InvalidInput` when it is no regular file.
+/// [`Step::Open`]; `InvalidInput` when it is not a regular file.
 pub fn open_plain_file(path: &Path) -> Result<File> {
     let fail = |e| Error::new(Step::Open, path, e);
     let flags = WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed();
@@ -212,14 +212,14 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether files can be made in `directory`, as far as the system tells beforehand.
+/// Whether files can be made in `directory`, as far as the system shows beforehand.
 ///
 /// # Errors
 /// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
 pub fn may_write(directory: &Path) -> io::Result<()> {
     // For the user that this thread acts as, which need not be the one that has started us.
     match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
-        // An old kernel can't tell: it is seen when the file is made.
+        // An old kernel can't answer: it is seen when the file is made.
         Err(Errno::NOSYS) => Ok(()),
         answer => Ok(answer?),
     }
@@ -246,7 +246,7 @@ pub fn create_unnamed(directory: &Path) -> Result<File> {
     }
 }
 
-/// Makes the directory `path` (mode 0700), whose parent must exist.  Existing already is no error.
+/// Makes the directory `path` (mode 0700), whose parent must exist.  Not an error if it exists already.
 ///
 /// # Errors
 /// [`Step::MakeDirectory`].
@@ -311,7 +311,7 @@ pub fn reserve(file: &File, path: &Path, octets: u64) -> Result<()> {
 /// Brings the file's data and length to the disk.
 ///
 /// # Errors
-/// [`Step::Sync`]: the data may be lost, and no second sync can tell.
+/// [`Step::Sync`]: the data may be lost, and no second sync can show it.
 pub fn sync(file: &File, path: &Path) -> Result<()> {
     take(Step::Sync, path)?;
     rustix::fs::fsync(file).map_err(|e| Error::new(Step::Sync, path, e))
@@ -325,7 +325,7 @@ pub fn sync_directory(path: &Path) -> Result<()> {
     let directory = open_to_read(path)?;
     take(Step::Sync, path)?;
     match rustix::fs::fsync(directory.as_fd()) {
-        // Some network file systems have nothing to sync for a directory, and say so.
+        // Some network file systems have nothing to sync for a directory, and report that.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(e) => Err(Error::new(Step::Sync, path, e)),
     }
@@ -476,7 +476,7 @@ pub fn truncate(file: &File, path: &Path, octets: u64) -> Result<()> {
     rustix::fs::ftruncate(file, octets).map_err(|e| Error::new(Step::Truncate, path, e))
 }
 
-/// Removes a file; one that isn't there is no error.
+/// Removes a file; not an error if it is missing.
 ///
 /// # Errors
 /// [`Step::Remove`].

@@ -129,7 +129,7 @@ pub enum Why {
     All,
     /// Its unique-id is known, but its size has changed.
     SizeChanged,
-    /// Deleted by us, says the server, and listed all the same, or again.
+    /// Deleted by us, as the server confirmed, and listed all the same, or again.
     CameBack,
     /// Its unique-id is listed more often than it was delivered, or a deletion depends on which one this is.
     Duplicate,
@@ -273,14 +273,14 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         State::Open if backs_off(&entry, policy) => Decision::Leave(Why::BackingOff),
         // Those that have it would get it twice.
         State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
-        // One message of this unique-id failed, and one was delivered: only its octets tell which of them is listed.
+        // One message of this unique-id failed, and one was delivered: only its octets show which of them is listed.
         State::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
         // It may have been delivered under the unique-id that it had meanwhile.
         State::Open if ledger.is_renumbering() && ledger.set(id).is_none() && !policy.window => {
             Decision::Compare(Why::Renumbered)
         }
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
-        // The server said that it had deleted it: what is listed under its unique-id now may be another message.
+        // The server confirmed its deletion: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
         // The user's word is all that is known of it.
         _ if entry.unidentified => Decision::Leave(Why::Seen),
@@ -435,7 +435,7 @@ pub struct Retired {
     pub number: MessageNumber,
     /// Its entry.
     pub entry: EntryId,
-    /// Which limit says so.
+    /// Which limit applies.
     pub why: Why,
 }
 

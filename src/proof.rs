@@ -160,13 +160,13 @@ pub enum Key {
 /// What a destination is called in the ledger: stable over runs and over changes of the configuration's order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DestinationName {
-    /// Which sort.
+    /// Its kind.
     pub kind: DestinationKind,
     /// The path, or the argv joined by NUL; of standard output `file` when it is a regular one, else `-`.
     pub address: Vec<u8>,
 }
 
-/// The sorts of destination.
+/// The kinds of destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DestinationKind {
     /// A Maildir.
@@ -236,10 +236,10 @@ pub struct Piece {
     pub place: Place,
 }
 
-/// What a `staged` line says, as recovery finds it: a message that may or may not have been published.
+/// What a `staged` line records, as recovery finds it: a message that may or may not have been published.
 #[derive(Debug, Clone)]
 pub struct Intent {
-    /// To say afterwards what became of it.
+    /// To record afterwards what became of it.
     pub id: IntentId,
     /// Which message.
     pub key: Key,
@@ -259,7 +259,7 @@ pub struct Intent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntentId(pub u32);
 
-/// What a destination's line in the ledger says.
+/// What a destination's line in the ledger records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DestinationRecord {
     /// Its number in the table.

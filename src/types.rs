@@ -82,7 +82,7 @@ pub fn split_decimal(octets: &[u8]) -> Option<(u64, &[u8])> {
     }
     let digits = octets.len().saturating_sub(rest.len());
     if digits > 19 {
-        // Only so many can be more than fits.  Asked of each digit, the question would take a fifth of the time.
+        // Only this many can be more than fits.  Asked of each digit, the question would take a fifth of the time.
         let value_of = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(u64::from(digit & 0x0f));
         value = octets.iter().take(digits).try_fold(0, value_of)?;
     }
@@ -101,7 +101,7 @@ impl<'a> UniqueId<'a> {
     /// From the octets of a listing; `None` when they are no unique-id.
     #[must_use]
     pub fn new(octets: &'a [u8]) -> Option<Self> {
-        // The least of them tells nearly always, and is found many octets at a time.
+        // The least of them decides nearly always, and is found many octets at a time.
         let least = octets.iter().fold(u8::MAX, |least, octet| least.min(*octet));
         let fine =
             (1..=Self::LONGEST).contains(&octets.len()) && (least > b'\r' || crate::text::one_line(octets));
@@ -163,8 +163,8 @@ impl fmt::Display for UniqueIdBuf {
     }
 }
 
-/// A number of octets: of a message with CRLF line ends and without dot-stuffing when a server says it (RFC 1939 §11).
-/// What servers say is a hint, never a length.
+/// A number of octets: of a message with CRLF line ends and without dot-stuffing when a server reports it (RFC 1939
+/// §11). What servers report is a hint, never a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Octets(pub u64);
 
@@ -182,7 +182,8 @@ impl fmt::Display for Octets {
     }
 }
 
-/// Wall-clock time in whole seconds since 1970-01-01 UTC.  May run backwards: who needs order keeps the latest seen.
+/// Wall-clock time in whole seconds since 1970-01-01 UTC.  May run backwards: callers that need order keep the latest
+/// seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub i64);
 
@@ -197,7 +198,7 @@ impl Time {
         })
     }
 
-    /// The same for the system; what it can't say is 1970.
+    /// The same for the system; what it can't represent is 1970.
     #[must_use]
     pub fn to_system(self) -> SystemTime {
         let seconds = Duration::from_secs(self.0.unsigned_abs());

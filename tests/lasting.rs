@@ -252,8 +252,8 @@ fn confirmed_deletions_that_do_not_happen_are_reported() {
     let served = serve(good(messages(3)).instead("DELE", "+OK gone\r\n"), "leave-on-server = false");
     served.fetch().succeeds();
     // They may have come back from a backup, once.
-    served.fetch().succeeds().complains("3 messages that the server said it had deleted are listed again");
-    let words = "3 messages that the server said it had deleted";
+    served.fetch().succeeds().complains("3 messages that the server confirmed as deleted are listed again");
+    let words = "3 messages that the server confirmed as deleted";
     std::fs::remove_file(state(&served.sandbox, "memory")).unwrap();
     served.sandbox.run(["--quiet"]).succeeds().is_silent();
     is_reported_like_a_failure_that_lasts(&served, 75, words, || {

@@ -60,7 +60,7 @@ fn argument(key: &'static Key, flag: Flag) -> Arg {
         "DIRECTORY" => clap::ValueHint::DirPath,
         "COMMAND" => clap::ValueHint::CommandString,
         "HOST" => clap::ValueHint::Hostname,
-        // No files: shells offer those where nothing is said.
+        // No files: shells offer those by default.
         _ => clap::ValueHint::Other,
     })
 }

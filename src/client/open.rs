@@ -23,7 +23,7 @@ use crate::types::Channel;
 
 /// Which server to connect to, and how.
 pub struct Call<'a> {
-    /// Which server, and who logs in there.  Whatever the server sends, the password is not shown.
+    /// The server, and the user who logs in there.  Whatever the server sends, the password is not shown.
     pub credentials: Credentials<'a>,
     /// How the connection is protected.
     pub tls: Tls,

@@ -100,7 +100,7 @@ pub struct Configuration {
     pub connections: usize,
     /// How many of them at one server.
     pub connections_per_server: usize,
-    /// What is allowed but unwise: one line each, to be told to the user.
+    /// What is allowed but unwise: one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
 
@@ -177,8 +177,8 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
     Ok(configuration)
 }
 
-/// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by whoever reads
-/// it.  A regular file is another matter: it is synced.
+/// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by the program
+/// that reads it.  A regular file is another matter: it is synced.
 ///
 /// # Errors
 /// A usage error.

@@ -1,4 +1,4 @@
-//! Whole files: what they mean, and what is said about those that mean nothing.
+//! Whole files: what they mean, and the errors of those that mean nothing.
 
 mod arguments;
 
@@ -219,7 +219,7 @@ fn everything() {
     assert_eq!(argv, &["/bin/sh", "-c", "pass show mail"]);
 }
 
-/// What stands in the table of the one account, the line of the error, what it says, and its hint.
+/// What stands in the table of the one account, the line of the error, its text, and its hint.
 #[rustfmt::skip]
 const BAD: &[(&str, &str, &str)] = &[
     ("max-byte = 5", "unknown key \"max-byte\"", "did you mean \"max-bytes\"?"),

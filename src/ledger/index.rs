@@ -60,7 +60,7 @@ pub(super) struct Index {
     pub(super) time: Time,
     /// The clock as it was last read: unlike `time`, it may have gone back.
     pub(super) clock: Option<Time>,
-    /// Whether lines that something depends on stand behind the last `end`.
+    /// Whether lines that something depends on follow the last `end`.
     pub(super) working: bool,
     /// Where the last `end` stands.
     pub(super) ended: u64,

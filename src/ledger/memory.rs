@@ -93,7 +93,7 @@ pub struct Habits {
     pub complete: bool,
     /// How often in a row many messages have come back together, and proved to be what they were.
     pub matched_gaps: u32,
-    /// Whether it was reported that the first message is the server's own book-keeping.
+    /// Whether it was reported that the first message is the server's own internal data.
     pub folder_data: bool,
     /// Whether it has answered `TOP`, or offers it.
     pub top: bool,
@@ -117,7 +117,7 @@ pub enum Adds {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UniqueIds {
-    /// It shows too few to tell.
+    /// It shows too few to decide.
     #[default]
     Unknown,
     /// Each was its message's number whenever there were two or more: they prove nothing.
@@ -242,7 +242,7 @@ pub struct Alert {
     pub since: Time,
     /// When it was last reported.
     pub reported: Option<Time>,
-    /// What it is, if that can be said without trying again.
+    /// What it is, if that is known without trying again.
     pub lasting: Option<Lasting>,
 }
 
@@ -254,7 +254,7 @@ impl Alert {
     }
 }
 
-/// What lasts, in words that hold no secret and nothing that a message or a program said.
+/// What lasts, in words that hold no secret and no text of a message or a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Lasting {
@@ -347,7 +347,7 @@ impl Memory {
         let path = directory.join(name);
         let new = directory.join(format!("{name}.new"));
         if !directory.join(files::FILE).exists() || read(&path).as_deref() == Some(&text) {
-            // What a run has left that died in the middle of this.
+            // What a run has left that was killed in the middle of this.
             return if new.symlink_metadata().is_ok() { durable::remove(&new) } else { Ok(()) };
         }
         durable::remove(&new)?;

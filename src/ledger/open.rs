@@ -191,7 +191,7 @@ impl Ledger {
     /// same clock then, it is believed.
     #[must_use]
     pub fn trusted_now(&self) -> Option<Time> {
-        // Not `now()`: after a leap ahead that was put right, ages must not be counted by the leap.
+        // Not `now()`: after a leap ahead that was corrected, ages must not be counted by the leap.
         self.trusted.then_some(self.clock)
     }
 
@@ -238,7 +238,7 @@ impl Ledger {
     /// much of the file is on disk by this run's doing, for [`Ledger::check_extent`]; `None` when nothing had to be.
     ///
     /// # Errors
-    /// When the ledger cannot be written or synced.  That there is no room to compact it is none.
+    /// When the ledger cannot be written or synced.  Lack of room to compact it is not an error.
     pub fn close(mut self) -> Result<Option<Extent>, Error> {
         if self.lock.is_none() || self.journal.is_none() {
             return Ok(None);

@@ -193,7 +193,7 @@ impl Ledger {
     }
 
     /// Proof that this entry is delivered whole, for the message that now has this number; `None` when it isn't, or was only
-    /// seen.  Nor is there one for what the server said it had deleted: what is listed under that unique-id
+    /// seen.  Nor is there one for what the server confirmed as deleted: what is listed under that unique-id
     /// now may be another message, which must be looked at first ([`Ledger::recognise`]).
     ///
     /// What an earlier run wrote is on disk, or the ledger would not have opened; what this one wrote is synced before

@@ -117,7 +117,7 @@ pub struct Facts {
     pub recipient: String,
     /// Whether the header has both a `Received` and a `Message-ID` field: then equal headers mean the same message.
     pub traced: bool,
-    /// Whether this says of itself that it's a server's own book-keeping (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
+    /// Whether this claims to be a server's own data (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
     /// message 1 besides: then it's neither delivered nor deleted.
     pub internal: bool,
 }

@@ -139,7 +139,7 @@ fn renumbering_is_suspected_when_nothing_known_is_listed() {
     assert_eq!(decided(&world, &new).1, [Compare(Why::Renumbered); 2]);
     world.ledger.settle_renumbering().unwrap();
     assert_eq!(decided(&world, &new).1, [Retrieve(Why::New); 2]);
-    assert!(!decided(&world, &[]).0, "an empty maildrop says nothing");
+    assert!(!decided(&world, &[]).0, "an empty maildrop proves nothing");
     assert!(!decided(&world, &[("-", None)]).0, "nor do messages without unique-ids");
     // All that was there was deleted by us: what comes now is new mail.
     let ids: Vec<EntryId> =
@@ -332,7 +332,7 @@ fn only_what_is_delivered_is_retired() {
     assert_eq!(retired(&world, &listed, all_limits), [(1, Why::LargerThan), (8, Why::LargerThan)]);
 }
 
-/// All that is retired is recognised first, so that its size says nothing; what failed is left out.
+/// All that is retired is recognised first, so that its size doesn't matter; what failed is left out.
 #[test]
 fn what_failed_is_not_retired() {
     let mut world = World::new();

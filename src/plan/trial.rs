@@ -21,7 +21,7 @@ use crate::types::{MessageNumber, Octets, Time, UniqueId, Wait};
 
 pub(crate) const NOW: Time = Time(1_700_000_000);
 pub(crate) const DAY: i64 = 86_400;
-/// What every message here weighs, unless [`World::size`] says otherwise.
+/// What every message here weighs, unless [`World::size`] sets another.
 pub(crate) const SIZE: u64 = 100;
 
 /// A ledger, and two Maildirs and a stream for it to know.

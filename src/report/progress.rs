@@ -186,7 +186,7 @@ mod tests {
     use crate::report::{Event, Reporter as _, Summary};
     use crate::types::Octets;
 
-    /// A terminal of so many columns that notes what is written, with the cursor's movements in brackets.
+    /// A terminal of this width that records what is written, with the cursor's movements in brackets.
     #[derive(Clone)]
     struct Screen(Sink, u16);
 
@@ -308,7 +308,7 @@ mod tests {
         // Both bars are taken away before, and drawn again after.
         assert!(before.ends_with("<up><clear><down><clear><up>"), "{before:?}");
         assert!(after.contains("work  connecting") && after.contains("home  connecting"), "{after:?}");
-        // Who isn't known has lines, but no bar.
+        // An unknown account has lines, but no bar.
         progress.report("other", &Event::Finished(Summary::default()));
         assert!(sink.text().contains("other: nothing new"));
     }

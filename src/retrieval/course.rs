@@ -116,16 +116,16 @@ impl Scope {
         }
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
             let Who::Known(id) = listed.who else {
-                if !matches!(self, Scope::Everything | Scope::Broken) {
+                if !matches!(self, Self::Everything | Self::Broken) {
                     *decision = Decision::Leave(Why::BackingOff);
                 }
                 continue;
             };
             let leave = match self {
-                Scope::Everything => ledger.entry(id).failures > 0,
-                Scope::Failed => ledger.entry(id).failures == 0,
-                Scope::Broken => false,
-                Scope::Only { left } => left.last() != Some(&id),
+                Self::Everything => ledger.entry(id).failures > 0,
+                Self::Failed => ledger.entry(id).failures == 0,
+                Self::Broken => false,
+                Self::Only { left } => left.last() != Some(&id),
             };
             if leave {
                 *decision = Decision::Leave(Why::BackingOff);

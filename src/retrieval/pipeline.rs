@@ -163,7 +163,7 @@ pub(super) enum Step<H> {
     /// It hasn't.
     Kept(EntryId),
     /// It answers nothing that was asked.
-    OutOfStep,
+    Unasked,
 }
 
 /// The line, when something may be sent.
@@ -495,7 +495,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                     self.done.push(job);
                     Step::Complete(job)
                 }
-                None => Step::OutOfStep,
+                None => Step::Unasked,
             },
             Answered::Named { ok, text } => {
                 match self.standing.naming.answered(ok, text, self.done.is_empty()) {
@@ -504,11 +504,11 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                         self.ask_again();
                         Step::Wait
                     }
-                    Verdict::Wrong => Step::OutOfStep,
+                    Verdict::Wrong => Step::Unasked,
                 }
             }
             Answered::Deleted { number, ok, octets } => match self.deleting.remove(&number) {
-                None => Step::OutOfStep,
+                None => Step::Unasked,
                 Some(entry) if ok => {
                     self.standing.naming.deleted(octets);
                     Step::Gone(entry)
@@ -520,9 +520,9 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     fn began(&mut self, ask: Ask, given: bool) -> Step<H> {
         if self.current.is_some() || self.in_flight.front().is_none_or(|job| job.ask != ask) {
-            return Step::OutOfStep;
+            return Step::Unasked;
         }
-        let Some(job) = self.in_flight.pop_front() else { return Step::OutOfStep };
+        let Some(job) = self.in_flight.pop_front() else { return Step::Unasked };
         if given {
             self.current = Some(job);
             return Step::Begin(job);
@@ -570,7 +570,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         self.current = None;
     }
 
-    /// The question was answered by nothing that names; unless another one stands behind all that is in doubt, it's asked
+    /// The question was answered by nothing that names; unless another one follows all that is in doubt, it's asked
     /// again.
     fn ask_again(&mut self) {
         if self.standing.naming.outstanding() == 0 {

@@ -1,6 +1,6 @@
-//! What a run that died has left: settled before anything else, without the network.
+//! What a killed run has left: settled before anything else, without the network.
 //!
-//! Each open `staged` line is settled in the destination that the line names, whatever today's configuration says.  A
+//! Each open `staged` line is settled in the destination that the line names, whatever today's configuration is.  A
 //! destination that cannot be looked at settles nothing: its lines stay open, and the run ends when the others are settled.
 
 use std::ffi::OsStr;

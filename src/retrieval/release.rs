@@ -1,4 +1,4 @@
-//! Gives up unfinished deliveries, because a person says so: what a destination lacks that the configuration names no more,
+//! Gives up unfinished deliveries, because the user asks for it: what a destination lacks that is no longer configured,
 //! or whose folder is gone for good.  What can be settled is settled first, as at the beginning of every run.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::types::Wait;
 /// So long another popfetch is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What giving up would mean, for the person who is asked, a line each.
+/// What giving up would mean, shown to the user who is asked, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offer {
     /// What is given up, and what may come twice by that.
@@ -120,7 +120,7 @@ fn was(messages: usize) -> String {
     format!("{count} {}", if messages == 1 { "was" } else { "were" })
 }
 
-/// The destination that a person means: by its whole name, or by any part of it that no other has.
+/// The destination that the user means: by its whole name, or by any part of it that no other has.
 fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
     let known = ledger.destinations();
     let exact: Vec<&DestinationRecord> = known.iter().filter(|known| shown(&known.name) == wanted).collect();

@@ -1,4 +1,4 @@
-//! What every step of one account's run has at hand: the account, what was asked, the surroundings, and who is told.
+//! What every step of one account's run has at hand: the account, what was asked, the surroundings, and the reporter.
 
 use std::fs;
 use std::io::Write as _;
@@ -42,9 +42,9 @@ pub struct Context<'a> {
     pub state: PathBuf,
     /// Raised by a signal.
     pub stop: Stop,
-    /// TLS connectors, one for each sort of trust.
+    /// TLS connectors, one for each set of trust settings.
     pub connectors: &'a Connectors,
-    /// Who is told.
+    /// Takes the events.
     pub reporter: Arc<dyn Reporter>,
     /// This machine's name.
     pub host_name: String,
@@ -87,8 +87,8 @@ impl<'a> Run<'a> {
         Self { account, options, context, now, hands_over, fingerprint, logged_in }
     }
 
-    /// What tells the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock held: the key
-    /// that it is made with is kept in the state directory.
+    /// What distinguishes the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock
+    /// held: the key that it is made with is kept in the state directory.
     pub(super) fn fingerprint(&self) -> &str {
         self.fingerprint
             .get_or_init(|| fingerprint(self.account, self.context.environment, &key(&self.context.state)))

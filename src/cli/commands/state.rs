@@ -82,7 +82,7 @@ pub(super) fn release(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode>
 }
 
 fn agrees() -> bool {
-    // Nobody is there to be told that this fails.
+    // There is nowhere to report that this failed.
     let _ = write!(io::stderr(), "give it up? [y/N] ");
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")

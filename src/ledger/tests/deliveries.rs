@@ -104,7 +104,7 @@ fn a_message_is_delivered_when_all_of_its_destinations_have_it() {
     drop(ledger);
     let mut ledger = open(home.path());
     check(&ledger);
-    // The next run serves who lacks it.
+    // The next run serves the destination that lacks it.
     let begun = ledger.begun().pop().unwrap();
     assert_eq!((begun.entry, begun.digests, begun.nameless), (id, digests("a"), false));
     assert_eq!(begun.set, [(first, true), (second, false)]);

@@ -50,7 +50,7 @@ fn a_listing_that_lacks_a_message() {
 
 #[test]
 fn a_clock_that_leaps_is_not_trusted_once() {
-    // Seconds after the clock that the ledger saw last, and whether ages can be told.
+    // Seconds after the clock that the ledger saw last, and whether ages can be known.
     for (after, trusted) in [(0, true), (30 * DAY, true), (30 * DAY + 1, false), (-1, false)] {
         let home = tempfile::tempdir().unwrap();
         let mut ledger = open(home.path());
@@ -120,5 +120,5 @@ fn messages_without_a_unique_id() {
     let before = octets(home.path());
     ledger.too_large(&Key::Header(header), Some(Octets(5))).unwrap();
     ledger.close().unwrap();
-    assert_eq!(octets(home.path()), before, "it says so once");
+    assert_eq!(octets(home.path()), before, "it is reported once");
 }

@@ -320,7 +320,7 @@ impl<'o> Play<'o> {
         self.answered = self.answered.saturating_add(1);
         match step {
             Some(Step::Release(released)) => self.released(released, sent),
-            Some(Step::OutOfStep) => Err("a true answer is out of step".to_owned()),
+            Some(Step::Unasked) => Err("a true answer is out of step".to_owned()),
             _ => Ok(()),
         }
     }
