@@ -82,7 +82,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l sync -d 'How messages
 each\t''
 off\t''"
 complete -c popfetch -n "__fish_popfetch_needs_command" -s q -l quiet -d 'Print nothing unless something needs your attention'
-complete -c popfetch -n "__fish_popfetch_needs_command" -s v -l verbose -d 'Say what is done and why; twice, show the dialogue with the server as well'
+complete -c popfetch -n "__fish_popfetch_needs_command" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l keep -d 'Leave everything on the server in this run'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l delete -d 'Delete from the server in this run whatever is durably delivered'
@@ -91,10 +91,76 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l dry-run -d 'Show what
 complete -c popfetch -n "__fish_popfetch_needs_command" -l stdout -d 'Write messages to standard output, as an mbox stream'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
-complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'See to what is remembered of an account'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l wait -d 'Wait for another popfetch to leave the mailbox, at most for the duration if one is given' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
+starttls\t''
+none\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l ca-file -d 'Trust these certificate authorities besides the system\'s' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l user -d 'The user\'s name at the server' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
+user-pass\t''
+apop\t''
+plain\t''
+login\t''
+cram-md5\t''
+scram-sha-1\t''
+scram-sha-256\t''
+xoauth2\t''
+oauthbearer\t''
+external\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l password-command -d 'The first line that this command prints is the password' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l password-file -d 'The first line of this file is the password' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l netrc -d 'Look the password up in this file, or in ~/.netrc' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l credential -d 'The password is in this systemd credential' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l maildir -d 'Deliver to this Maildir' -r -f -a "(__fish_complete_directories)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l mbox -d 'Deliver to this mbox file' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l pipe -d 'Hand each message to this command, which runs in a shell' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l time-limit -d 'Stop the command when it takes longer than this [default: 5m]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l parallel -d 'Run at most NUMBER of these commands at once [default: 1]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l owner -d 'Deliver as this user, when run as root' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l received-header -d 'Put a Received line on top of each message' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-message-size -d 'Leave messages that are larger than this' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-bytes -d 'Retrieve at most SIZE' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l alert-after -d 'With --quiet, report a failure once it has lasted this long [default: 1h]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l remind-after -d 'With --quiet, report it again if it still lasts after this long [default: 7d]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l pipelining -d 'Send commands without waiting for the answers before [default: auto]' -r -f -a "auto\t''
+on\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l utf8 -d 'Whether messages may come with UTF-8 in their headers [default: auto]' -r -f -a "auto\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l listing -d 'Whether every poll takes a full listing [default: auto]' -r -f -a "auto\t''
+full\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l full-listing-every -d 'Take a full listing at least this often [default: 1h]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l sync -d 'How messages are brought to the disk [default: auto]' -r -f -a "auto\t''
+each\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s q -l quiet -d 'Print nothing unless something needs your attention'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l keep -d 'Leave everything on the server in this run'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l delete -d 'Delete from the server in this run whatever is durably delivered'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l all -d 'Retrieve again what was retrieved before'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l stdout -d 'Write messages to standard output, as an mbox stream'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -f -a "release" -d 'Give up unfinished deliveries to what isn\'t configured any more, or is gone'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l destination -d 'Give up a configured destination too, of this name or a part of it, whose folder is gone' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s y -l yes -d 'Don\'t ask'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s y -l yes -d 'Do not ask'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help'

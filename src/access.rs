@@ -1,4 +1,4 @@
-//! Whose a file is, who else can change it, and as whom popfetch acts: the one place that looks at owners and modes.
+//! Who owns a file, who else can change it, and as whom popfetch acts: the one place that looks at owners and modes.
 //!
 //! Two questions are answered here.  *May this file be believed?*  A configuration, a file of secrets or a state
 //! directory that another user can replace holds what that user wants: [`check_path`] follows a path from `/`, through its

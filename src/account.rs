@@ -58,7 +58,7 @@ pub struct Account {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// How the line is protected.
+    /// How the connection is protected.
     pub tls: Tls,
     /// What is trusted.
     pub trust: Trust,
@@ -82,7 +82,7 @@ pub struct Account {
     pub max_bytes: Option<Octets>,
     /// Whether a `Received` line is put on top.
     pub received_header: bool,
-    /// How long a passing failure must last before `--quiet` tells.
+    /// How long a temporary failure must last before `--quiet` reports it.
     pub alert_after: Duration,
     /// How long after it was reported `--quiet` reports a failure again that still lasts.
     pub remind_after: Duration,
@@ -120,7 +120,7 @@ pub struct Mailbox {
     pub port: u16,
 }
 
-/// How the line is protected.
+/// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
     /// TLS from the first octet (RFC 8314).
@@ -209,7 +209,7 @@ pub enum Retention {
     Keep,
     /// Nothing that is durably delivered.
     Delete,
-    /// A delivered message goes when any limit given says so.
+    /// A delivered message is deleted when any limit given applies to it.
     Limits(Limits),
 }
 
@@ -244,13 +244,13 @@ pub enum Deliver {
 pub struct Pipe {
     /// Its argv as configured, with placeholders; or a line for `sh -c`.
     pub command: PipeCommand,
-    /// Killed after that.
+    /// The program is stopped after this time.
     pub time_limit: Duration,
     /// How many run at once.
     pub parallel: u16,
 }
 
-/// What is run.
+/// How a program is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PipeCommand {
     /// Executed as it stands, but for `{sender}`, `{recipient}`, `{account}`.
@@ -262,7 +262,7 @@ pub enum PipeCommand {
 /// A setting that may be left to popfetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
-    /// As is best.
+    /// popfetch decides.
     Auto,
     /// Always.
     On,

@@ -64,13 +64,13 @@ impl Step {
 
 /// A step that failed, where, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {} {}: {source}", step.verb(), crate::text::printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())))]
+#[error("cannot {} {}: {source}", step.verb(), crate::text::path(path))]
 pub struct Error {
     /// What was being done.
     pub step: Step,
     /// To which file or directory.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -166,7 +166,7 @@ pub fn open_or_create(path: &Path, mode: u32) -> Result<(File, bool)> {
     }
 }
 
-/// Never waits at a FIFO, nor becomes the owner of a terminal, whoever has put one there.
+/// Never waits at a FIFO, nor becomes the owner of a terminal, if one stands there.
 const WITHOUT_WAITING: i32 = (OFlags::NONBLOCK.bits() | OFlags::NOCTTY.bits()).cast_signed();
 
 /// Opens what is there, [`WITHOUT_WAITING`].  It makes no difference to files and directories, but for one that another
@@ -198,10 +198,10 @@ pub fn open_to_read(path: &Path) -> Result<File> {
 }
 
 /// Opens the existing file `path` for reading only, in a directory where others may have put anything under that name: no
-/// link is followed, and what is no regular file isn't read.
+/// link is followed, and only a regular file is read.
 ///
 /// # Errors
-/// [`Step::Open`]; `InvalidInput` when it is no regular file.
+/// [`Step::Open`]; `InvalidInput` when it is not a regular file.
 pub fn open_plain_file(path: &Path) -> Result<File> {
     let fail = |e| Error::new(Step::Open, path, e);
     let flags = WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed();
@@ -212,14 +212,14 @@ pub fn open_plain_file(path: &Path) -> Result<File> {
     }
 }
 
-/// Whether files can be made in `directory`, as far as the system tells beforehand.
+/// Whether files can be made in `directory`, as far as the system shows beforehand.
 ///
 /// # Errors
 /// Why not: `PermissionDenied`, `ReadOnlyFilesystem`.
 pub fn may_write(directory: &Path) -> io::Result<()> {
-    // For whom this thread acts as, which need not be who has started us.
+    // For the user that this thread acts as, which need not be the one that has started us.
     match rustix::fs::accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
-        // An old kernel can't tell: it is seen when the file is made.
+        // An old kernel can't answer: it is seen when the file is made.
         Err(Errno::NOSYS) => Ok(()),
         answer => Ok(answer?),
     }
@@ -246,7 +246,7 @@ pub fn create_unnamed(directory: &Path) -> Result<File> {
     }
 }
 
-/// Makes the directory `path` (mode 0700), whose parent must exist.  Existing already is no error.
+/// Makes the directory `path` (mode 0700), whose parent must exist.  Not an error if it exists already.
 ///
 /// # Errors
 /// [`Step::MakeDirectory`].
@@ -311,7 +311,7 @@ pub fn reserve(file: &File, path: &Path, octets: u64) -> Result<()> {
 /// Brings the file's data and length to the disk.
 ///
 /// # Errors
-/// [`Step::Sync`]: the data may be lost, and no second sync can tell.
+/// [`Step::Sync`]: the data may be lost, and no second sync can show it.
 pub fn sync(file: &File, path: &Path) -> Result<()> {
     take(Step::Sync, path)?;
     rustix::fs::fsync(file).map_err(|e| Error::new(Step::Sync, path, e))
@@ -325,7 +325,7 @@ pub fn sync_directory(path: &Path) -> Result<()> {
     let directory = open_to_read(path)?;
     take(Step::Sync, path)?;
     match rustix::fs::fsync(directory.as_fd()) {
-        // Some network file systems have nothing to sync for a directory, and say so.
+        // Some network file systems have nothing to sync for a directory, and report that.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(e) => Err(Error::new(Step::Sync, path, e)),
     }
@@ -333,9 +333,10 @@ pub fn sync_directory(path: &Path) -> Result<()> {
 
 /// Brings the names in `directory` to the disk, its own name, and those of the directories above it.
 ///
-/// Those above are synced whoever made them, because he may have died before he could; but no directory's name more than
-/// once in this process, which removes none.  Who comes while another is at it waits, and is spared it: with many
-/// accounts in one place, each of these syncs would otherwise flush the disk once for each account.
+/// Those above are synced even if this process did not make them, because the one that did may have died before it could;
+/// but no directory's name more than once in this process, which removes none.  A thread that comes while another is at
+/// it waits, and is spared it: with many accounts in one place, each of these syncs would otherwise flush the disk once
+/// for each account.
 ///
 /// # Errors
 /// [`Step::Open`] of `directory` itself, or [`Step::Sync`].
@@ -351,7 +352,7 @@ pub fn sync_names(directory: &Path) -> Result<()> {
         }
         match sync_directory(parent_of(name)) {
             Ok(()) => synced.push(name.to_owned()),
-            // Who may not even read it has not made anything in it.
+            // A user that may not even read it has not made anything in it.
             Err(e) if e.step == Step::Open => break,
             Err(e) => return Err(e),
         }
@@ -424,7 +425,7 @@ pub fn file_system_sync_is_trustworthy(directory: &File) -> bool {
     }
 }
 
-/// Whether a kernel of this release tells `syncfs(2)` of writes that failed: 5.8 or later.
+/// Whether `syncfs(2)` of a kernel of this release reports writes that failed: 5.8 or later.
 #[cfg(target_os = "linux")]
 fn reports_lost_writes(release: &[u8]) -> bool {
     let mut numbers = release
@@ -475,7 +476,7 @@ pub fn truncate(file: &File, path: &Path, octets: u64) -> Result<()> {
     rustix::fs::ftruncate(file, octets).map_err(|e| Error::new(Step::Truncate, path, e))
 }
 
-/// Removes a file; one that isn't there is no error.
+/// Removes a file; not an error if it is missing.
 ///
 /// # Errors
 /// [`Step::Remove`].

@@ -47,6 +47,6 @@ pub mod protocol;
 pub mod report;
 pub mod retrieval;
 pub mod secret;
-pub mod stop;
+pub mod signals;
 pub mod text;
 pub mod types;

@@ -1,4 +1,4 @@
-//! Where a message waits between its arrival and its publication, at each sort of destination, and what of that a line
+//! Where a message waits between its arrival and its publication, at each kind of destination, and what of that a line
 //! of the ledger holds.
 
 use std::fs::File;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 pub enum Place {
     /// `tmp/NAME`, to become `new/NAME`.
     Maildir {
-        /// NAME.
+        /// The file's name, the same in `tmp/` and `new/`.
         name: String,
         /// The directory, opened before the batch's first write: what `syncfs(2)` needs to report its errors.
         batch: Arc<File>,
-        /// The file as it was written, where it may be synced by itself: the descriptor that wrote is sure to be told
+        /// The file as it was written, where it may be synced on its own: the descriptor that wrote is sure to see
         /// of a write that failed later.
         file: Option<File>,
     },
@@ -36,14 +36,14 @@ pub enum Place {
 pub struct MboxSpool {
     /// Its path, in the mailbox's state directory.
     pub path: PathBuf,
-    /// It, open.
+    /// The file, open.
     pub file: File,
 }
 
 /// A whole message waiting for a program, with LF line ends.
 #[derive(Debug)]
 pub enum Spooled {
-    /// A small one.
+    /// A small message, in memory.
     Memory(Vec<u8>),
     /// In a file without a name.
     File(File),
@@ -54,7 +54,7 @@ pub enum Spooled {
 pub enum NotedPlace {
     /// The file's name in `tmp/`, `new/`, or (with flags) `cur/`.
     Maildir {
-        /// NAME.
+        /// The file's name, the same in `tmp/` and `new/`.
         name: String,
     },
     /// A stretch of the mbox, and the same stretch of the spool.

@@ -129,7 +129,7 @@ pub enum Why {
     All,
     /// Its unique-id is known, but its size has changed.
     SizeChanged,
-    /// Deleted by us, says the server, and listed all the same, or again.
+    /// Deleted by us, as the server confirmed, and listed all the same, or again.
     CameBack,
     /// Its unique-id is listed more often than it was delivered, or a deletion depends on which one this is.
     Duplicate,
@@ -170,9 +170,41 @@ pub enum Why {
     LargerThan,
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Why {
+    /// As programs have it: it stays when the sentence for people changes.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Again => "again",
+            Self::All => "all",
+            Self::SizeChanged => "size-changed",
+            Self::CameBack => "came-back",
+            Self::Duplicate => "duplicate",
+            Self::Doubtful => "doubtful",
+            Self::Waits => "waits",
+            Self::Renumbered => "renumbered",
+            Self::Nameless => "nameless",
+            Self::Window => "window",
+            Self::Known => "known",
+            Self::Seen => "seen",
+            Self::TooLarge => "too-large",
+            Self::BackingOff => "backing-off",
+            Self::Elsewhere => "elsewhere",
+            Self::MaxMessages => "max-messages",
+            Self::MaxBytes => "max-bytes",
+            Self::Delete => "delete",
+            Self::Days => "days",
+            Self::Newest => "newest",
+            Self::TotalSize => "total-size",
+            Self::LargerThan => "larger-than",
+        }
+    }
+
+    /// As people have it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
             Self::New => "new",
             Self::Again => "not delivered yet",
             Self::All => "--all",
@@ -196,7 +228,13 @@ impl fmt::Display for Why {
             Self::Newest => "not among leave-on-server's newest",
             Self::TotalSize => "beyond leave-on-server's total-size",
             Self::LargerThan => "delivered, and larger than leave-on-server's larger-than",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 
@@ -235,15 +273,17 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         State::Open if backs_off(&entry, policy) => Decision::Leave(Why::BackingOff),
         // Those that have it would get it twice.
         State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
-        // One message of this unique-id failed, and one was delivered: only its octets tell which of them is listed.
+        // One message of this unique-id failed, and one was delivered: only its octets show which of them is listed.
         State::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
         // It may have been delivered under the unique-id that it had meanwhile.
         State::Open if ledger.is_renumbering() && ledger.set(id).is_none() && !policy.window => {
             Decision::Compare(Why::Renumbered)
         }
         State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
-        // The server said that it had deleted it: what is listed under its unique-id now may be another message.
+        // The server confirmed its deletion: what is listed under its unique-id now may be another message.
         State::Deleted => Decision::Compare(Why::CameBack),
+        // The user's word is all that is known of it.
+        _ if entry.unidentified => Decision::Leave(Why::Seen),
         // No comparison can succeed.
         _ if entry.varies => Decision::Leave(Why::Known),
         _ if listed_times > u32::from(entry.copies) => Decision::Compare(Why::Duplicate),
@@ -395,7 +435,7 @@ pub struct Retired {
     pub number: MessageNumber,
     /// Its entry.
     pub entry: EntryId,
-    /// Which limit says so.
+    /// Which limit applies.
     pub why: Why,
 }
 

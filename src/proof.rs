@@ -1,5 +1,5 @@
 //! The proofs that a message must carry on its way: [`Staged`] (whole and synced where it waits) → [`Noted`] (the ledger
-//! says so, synced) → [`Published`] (its final name durable, or accepted by the MDA) → [`Delivered`] (in the ledger).
+//! records it, synced) → [`Published`] (its final name durable, or accepted by the MDA) → [`Delivered`] (in the ledger).
 //!
 //! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
 //! compile.  `DELE` needs two: a [`Delivered`] (we have it), and a [`Recognised`] (what stands under this number in this
@@ -10,6 +10,7 @@
 //! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::message::{Digest, Digests};
 use crate::place::{NotedPlace, Place};
@@ -159,13 +160,13 @@ pub enum Key {
 /// What a destination is called in the ledger: stable over runs and over changes of the configuration's order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DestinationName {
-    /// Which sort.
+    /// Its kind.
     pub kind: DestinationKind,
     /// The path, or the argv joined by NUL; of standard output `file` when it is a regular one, else `-`.
     pub address: Vec<u8>,
 }
 
-/// The sorts of destination.
+/// The kinds of destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DestinationKind {
     /// A Maildir.
@@ -181,6 +182,8 @@ pub enum DestinationKind {
 /// One message that has arrived whole.  It's committed only when an answer that names a message has followed it.
 #[derive(Debug)]
 pub struct Arrival {
+    /// Which one it is, among all of this process.
+    pub id: ArrivalId,
     /// Its number in this session.
     pub number: MessageNumber,
     /// How the ledger knows it.
@@ -205,6 +208,19 @@ pub struct Arrival {
     pub continues: Option<BegunId>,
 }
 
+/// Which arrival it is: no two of this process have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ArrivalId(u64);
+
+impl ArrivalId {
+    /// One that no arrival has had yet.
+    #[must_use]
+    pub fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// One message at one destination.
 #[derive(Debug)]
 pub struct Piece {
@@ -220,10 +236,10 @@ pub struct Piece {
     pub place: Place,
 }
 
-/// What a `staged` line says, as recovery finds it: a message that may or may not have been published.
+/// What a `staged` line records, as recovery finds it: a message that may or may not have been published.
 #[derive(Debug, Clone)]
 pub struct Intent {
-    /// To say afterwards what became of it.
+    /// To record afterwards what became of it.
     pub id: IntentId,
     /// Which message.
     pub key: Key,
@@ -243,7 +259,7 @@ pub struct Intent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntentId(pub u32);
 
-/// What a destination's line in the ledger says.
+/// What a destination's line in the ledger records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DestinationRecord {
     /// Its number in the table.

@@ -1,8 +1,9 @@
-//! Bytes from elsewhere made safe to print, and numbers made easy to read.  Nothing a server, a message or a file says
+//! Bytes from elsewhere made safe to print, and numbers made easy to read.  Nothing from a server, a message or a file
 //! reaches a terminal, a log or a state file but through here.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
@@ -46,8 +47,8 @@ pub fn one_line(octets: &[u8]) -> bool {
 /// width, variation selectors, tags, fillers of Hangul).
 fn conceals(c: char) -> bool {
     let point = u32::from(c);
-    // DerivedCoreProperties.txt, Default_Ignorable_Code_Point, as far as their category doesn't say it; and BRAILLE PATTERN
-    // BLANK.
+    // DerivedCoreProperties.txt, Default_Ignorable_Code_Point, as far as their category doesn't show it; and BRAILLE
+    // PATTERN BLANK.
     let ignorable = matches!(
         point,
         0x34F | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x2800 | 0x3164 | 0xFE00..=0xFE0F | 0xFFA0
@@ -66,6 +67,12 @@ fn conceals(c: char) -> bool {
             | GeneralCategory::Unassigned => true,
             _ => false,
         }
+}
+
+/// A path as text for people, as [`printable`] has it.
+#[must_use]
+pub fn path(path: &Path) -> String {
+    printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
 }
 
 /// `octets` for a field of a state file: `%HH` for everything but printable ASCII without space and `%`; empty is `%`.
@@ -144,7 +151,7 @@ pub fn count(n: u64, noun: &str) -> String {
     }
 }
 
-/// At most so many characters of `text`; that some are missing shows by an ellipsis.
+/// At most `most` characters of `text`, with an ellipsis where some are missing.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     // Most are short by their octets already.
@@ -154,8 +161,8 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(text.chars().take(most.saturating_sub(1)).chain(['…']).collect())
 }
 
-/// For fuzzing: what is printed holds nothing that steers a terminal, and says nothing more than once escaped; a field reads
-/// back.
+/// For fuzzing: what is printed holds nothing that steers a terminal, and doesn't change when it is escaped again; a
+/// field reads back.
 #[doc(hidden)]
 pub fn fuzz_printable(octets: &[u8]) {
     let text = printable(octets);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The number of a message in one session (RFC 1939 §5): decimal, from 1, meaningless in any other session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,35 @@ impl fmt::Display for MessageNumber {
     }
 }
 
+/// How long to wait for something that another process holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// This long; not at all if it's zero.
+    AtMost(Duration),
+    /// Until it's free, or a signal comes.
+    Forever,
+}
+
+impl Wait {
+    /// Not at all.
+    pub const NO: Self = Self::AtMost(Duration::ZERO);
+
+    /// Whether the waiting is over when it has lasted this long.
+    #[must_use]
+    pub fn is_over(self, waited: Duration) -> bool {
+        match self {
+            Self::AtMost(longest) => waited >= longest,
+            Self::Forever => false,
+        }
+    }
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self::NO
+    }
+}
+
 /// Decimal digits, checked; `None` when empty, not digits, or beyond 64 bits.
 #[must_use]
 pub fn parse_decimal(digits: &[u8]) -> Option<u64> {
@@ -53,7 +82,7 @@ pub fn split_decimal(octets: &[u8]) -> Option<(u64, &[u8])> {
     }
     let digits = octets.len().saturating_sub(rest.len());
     if digits > 19 {
-        // Only so many can be more than fits.  Asked of each digit, the question would take a fifth of the time.
+        // Only this many can be more than fits.  Asked of each digit, the question would take a fifth of the time.
         let value_of = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(u64::from(digit & 0x0f));
         value = octets.iter().take(digits).try_fold(0, value_of)?;
     }
@@ -72,7 +101,7 @@ impl<'a> UniqueId<'a> {
     /// From the octets of a listing; `None` when they are no unique-id.
     #[must_use]
     pub fn new(octets: &'a [u8]) -> Option<Self> {
-        // The least of them tells nearly always, and is found many octets at a time.
+        // The least of them decides nearly always, and is found many octets at a time.
         let least = octets.iter().fold(u8::MAX, |least, octet| least.min(*octet));
         let fine =
             (1..=Self::LONGEST).contains(&octets.len()) && (least > b'\r' || crate::text::one_line(octets));
@@ -134,8 +163,8 @@ impl fmt::Display for UniqueIdBuf {
     }
 }
 
-/// A number of octets: of a message with CRLF line ends and without dot-stuffing when a server says it (RFC 1939 §11).
-/// What servers say is a hint, never a length.
+/// A number of octets: of a message with CRLF line ends and without dot-stuffing when a server reports it (RFC 1939
+/// §11). What servers report is a hint, never a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Octets(pub u64);
 
@@ -153,7 +182,8 @@ impl fmt::Display for Octets {
     }
 }
 
-/// Wall-clock time in whole seconds since 1970-01-01 UTC.  May run backwards: who needs order keeps the latest seen.
+/// Wall-clock time in whole seconds since 1970-01-01 UTC.  May run backwards: callers that need order keep the latest
+/// seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub i64);
 
@@ -161,17 +191,17 @@ impl Time {
     /// The second in which a time of the system's lies.
     #[must_use]
     pub fn from_system(time: SystemTime) -> Self {
-        let seconds = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+        let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         Self(match time.duration_since(UNIX_EPOCH) {
             Ok(since) => seconds(since),
             Err(before) => seconds(before.duration()).saturating_neg(),
         })
     }
 
-    /// The same for the system; what it can't say is 1970.
+    /// The same for the system; what it can't represent is 1970.
     #[must_use]
     pub fn to_system(self) -> SystemTime {
-        let seconds = std::time::Duration::from_secs(self.0.unsigned_abs());
+        let seconds = Duration::from_secs(self.0.unsigned_abs());
         let time = if self.0 < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
         time.unwrap_or(UNIX_EPOCH)
     }

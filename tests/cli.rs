@@ -92,6 +92,21 @@ fn an_account_is_a_line_and_quiet_is_silent() {
 }
 
 #[test]
+fn fetch_may_be_written_out() {
+    let sandbox = Sandbox::new();
+    let server = Server::with("work", "pass-work", messages());
+    sandbox.config(account("work", server.port()));
+    let run = sandbox.run(["fetch", "--delete", "work"]);
+    run.exits(0).complains("work: 3 messages (").complains("3 deleted, 0 left");
+    for args in [["-v", "fetch"], ["work", "fetch"]] {
+        let run = sandbox.run(args);
+        run.exits(64).complains("\"fetch\" is a command, and a command stands first");
+        run.complains("hint: popfetch fetch [OPTIONS]");
+    }
+    sandbox.run(["fetch", "--help"]).exits(0).says("Usage: popfetch fetch [OPTIONS] [ACCOUNT|URL]...");
+}
+
+#[test]
 fn a_dry_run_prints_a_plan_and_changes_nothing() {
     let sandbox = Sandbox::new();
     let options = Options::with("work", "pass-work", messages());

@@ -90,6 +90,31 @@ fn every_case_of_the_list_is_named_by_a_test() {
     assert!(missing.is_empty(), "no test names {missing:?}");
 }
 
+/// The table of what servers do, and of the tests that hold what popfetch makes of it.
+#[test]
+fn every_quirk_is_held_by_a_test_that_exists() {
+    let table = read("src/protocol/mod.rs");
+    let code: String = files("src/protocol").iter().map(read).collect();
+    let rows = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | "))
+        .filter(|row| row.matches(" | ").count() == 3);
+    let mut names = 0;
+    for row in rows {
+        let held_by = row.rsplit(" | ").next().unwrap();
+        for name in held_by.split('`').skip(1).step_by(2) {
+            names += 1;
+            let exists = match name {
+                _ if name.starts_with("tests/") => root().join(name).exists(),
+                _ if name.ends_with(".txt") => root().join("tests/sessions").join(name).exists(),
+                _ => code.contains(&format!("fn {name}()")),
+            };
+            assert!(exists, "{name}, of {row}");
+        }
+    }
+    assert!(names > 20, "the table was not read: {names}");
+}
+
 #[test]
 fn links_between_documents_lead_to_files() {
     let mut broken = Vec::new();

@@ -12,7 +12,7 @@ use crate::support::sandbox::Sandbox;
 
 const PASSWORD: &str = "Xyzzy plugh, 42=!";
 
-/// How the line is protected.
+/// How the connection is protected.
 const MODES: [&str; 3] = ["none", "starttls", "implicit"];
 
 /// An account of `me` there, that delivers to `~/in`.

@@ -391,7 +391,7 @@ fn a_line_that_ends_blames_no_message_alone() {
     }
 }
 
-/// Where QUIT drops what was retrieved, the server's own book-keeping must not be dropped.
+/// Where QUIT drops what was retrieved, the server's own internal data must not be dropped.
 #[test]
 fn book_keeping_is_not_dropped_by_quit() {
     let internal = b"Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nFrom: Mail System Internal Data <MAILER-DAEMON@x>\r\n\

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use popfetch::config;
 use popfetch::config::locate::Environment;
+use popfetch::config::{ConfigError, Request, for_run};
 
 #[test]
 fn every_example_is_a_configuration() {
@@ -49,7 +49,7 @@ fn is_configuration(example: &str) -> bool {
     example.lines().any(|line| line.starts_with("[accounts."))
 }
 
-fn load(example: &str) -> Result<(), config::ConfigError> {
+fn load(example: &str) -> Result<(), ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     fs::write(&path, example).unwrap();
@@ -59,7 +59,8 @@ fn load(example: &str) -> Result<(), config::ConfigError> {
         variables: [("HOME".into(), "/home/me".into())].into(),
         ..Environment::default()
     };
-    config::load(&path, &environment).map(drop)
+    let request = Request { file: Some(path), ..Request::default() };
+    for_run(&request, &environment).map(drop)
 }
 
 fn unescaped(roff: &str) -> String {

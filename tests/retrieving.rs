@@ -385,7 +385,7 @@ fn folder_data_is_left_alone() {
     for first in [true, false] {
         let run = served.fetch();
         let said = String::from_utf8_lossy(&run.stderr).into_owned();
-        assert_eq!(said.contains("book-keeping"), first, "{said}");
+        assert_eq!(said.contains("internal data"), first, "{said}");
         run.succeeds();
         served.holds(stored([2]));
         assert_eq!(served.server.unique_ids("me"), ["internal"]);

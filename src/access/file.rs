@@ -1,4 +1,4 @@
-//! Reading a file that may hold secrets: bounded, in one piece, and with the rights of whoever it belongs to.
+//! Reading a file that may hold secrets: bounded, in one piece, and with the rights of its owner.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};

@@ -1,4 +1,4 @@
-//! Whose a file is, and who else could put another in its place.
+//! Who owns a file, and which other users could replace it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -20,7 +20,7 @@ const MOST_LINKS: u32 = 40;
 /// and never waited for.
 ///
 /// # Errors
-/// As for [`File::open`]; `InvalidInput` for what is no regular file.
+/// As for [`File::open`]; `InvalidInput` for anything but a regular file.
 pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();

@@ -1,310 +1,88 @@
-//! The grammar of the command line, as a clap command; public for the generators of man page and completions.
+//! The command line as a whole: the commands, and what popfetch does without one.
 //!
-//! The flags of settings come from the rows of `config::settings`, which also read their values.
+//! The arguments of a command stand in its own file; those that several share, in `setup.rs`; settings of accounts come
+//! from the rows of `config::settings`.
 
-use std::ffi::{OsStr, OsString};
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::ffi::OsString;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{
-    Arg, ArgAction, ArgMatches, Args, Command, CommandFactory as _, FromArgMatches, Parser, Subcommand,
-    ValueEnum,
-};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand as _};
 
-use crate::config::Flags;
-use crate::config::settings::{self, Flag, Heading, Key, MOST_CONNECTIONS, Preset};
+use super::commands::Command;
+use super::commands::fetch::FetchArgs;
+use super::flags;
 
-/// What was said on the command line.
+/// A command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "popfetch",
     version,
     about = "Retrieves mail from POP3 maildrops: nothing lost, nothing delivered twice",
-    override_usage = "popfetch [OPTIONS] [ACCOUNT|URL]...\n       popfetch state release [OPTIONS] ACCOUNT",
+    long_about = None,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = AFTER_HELP,
-    max_term_width = 100,
-    args_override_self = true
+    max_term_width = 100
 )]
-pub struct Arguments {
-    /// Accounts by name or as POP URLs; without any, all accounts of the configuration.
-    #[arg(value_name = "ACCOUNT|URL", value_hint = clap::ValueHint::Other)]
-    pub accounts: Vec<String>,
-
-    /// Read this configuration instead of ~/.config/popfetch/config.toml.
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub config: Option<PathBuf>,
-
-    /// Poll up to NUMBER accounts at a time [default: 16].
-    #[arg(long, value_name = "NUMBER", value_parser = jobs, value_hint = clap::ValueHint::Other)]
-    pub jobs: Option<NonZeroUsize>,
-
-    /// Wait for another popfetch to leave the mailbox, at most for the duration if one is given.
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = duration)]
-    #[arg(value_hint = clap::ValueHint::Other)]
-    pub wait: Option<Option<Duration>>,
-
-    /// Print nothing unless something needs your attention.
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-
-    /// Say what is done and why; twice, show the dialogue with the server as well.
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
-
-    /// Print one JSON object per line, for programs.
-    #[arg(long)]
-    pub json: bool,
-
-    /// Use colours: auto does on a terminal unless NO_COLOR is set.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
-    pub color: Color,
-
-    /// Leave everything on the server in this run.
-    #[arg(long, help_heading = POLICY, conflicts_with_all = ["delete", "leave-on-server"])]
-    pub keep: bool,
-
-    /// Delete from the server in this run whatever is durably delivered.
-    #[arg(long, help_heading = POLICY, conflicts_with = "leave-on-server")]
-    pub delete: bool,
-
-    /// Retrieve again what was retrieved before.
-    #[arg(long, help_heading = POLICY)]
-    pub all: bool,
-
-    /// Show what would be done with each message and why, and change nothing.
-    #[arg(long, help_heading = POLICY)]
-    pub dry_run: bool,
-
-    /// Settings of accounts.
-    #[command(flatten)]
-    pub settings: Flags,
-
-    /// What is done in place of fetching.
+pub(super) struct Arguments {
     #[command(subcommand)]
-    pub command: Option<Verb>,
+    command: Option<Command>,
+
+    #[command(flatten)]
+    fetch: Box<FetchArgs>,
 }
-
-/// What is done in place of fetching.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Verb {
-    /// See to what is remembered of an account.
-    State {
-        /// Which.
-        #[command(subcommand)]
-        command: StateVerb,
-    },
-}
-
-/// What can be done with the state.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum StateVerb {
-    /// Give up unfinished deliveries to what isn't configured any more, or is gone.
-    Release(Release),
-}
-
-/// `popfetch state release`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct Release {
-    /// Whose deliveries.
-    #[arg(value_name = "ACCOUNT", value_hint = clap::ValueHint::Other)]
-    pub account: String,
-
-    /// Give up a configured destination too, of this name or a part of it, whose folder is gone.
-    #[arg(long, value_name = "TEXT", value_hint = clap::ValueHint::AnyPath)]
-    pub destination: Option<String>,
-
-    /// Don't ask.
-    #[arg(short, long)]
-    pub yes: bool,
-
-    /// Read this configuration instead of ~/.config/popfetch/config.toml.
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub config: Option<PathBuf>,
-}
-
-const POLICY: &str = "What is done in this run";
 
 const AFTER_HELP: &str = "\
 Flags override the configuration.  With --server they describe an account of their own, and no configuration is read.
 
 See popfetch(1) for exit codes, popfetch.toml(5) for all settings.";
 
-/// When there are colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Color {
-    /// On a terminal that knows colours, unless NO_COLOR is set.
-    Auto,
-    /// Everywhere.
-    Always,
-    /// Nowhere.
-    Never,
-}
-
-// By hand, because the derived one makes help of the variants' documentation, and `--help` longer than `-h`.
-impl ValueEnum for Color {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::Always, Self::Never]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            Self::Auto => "auto",
-            Self::Always => "always",
-            Self::Never => "never",
-        }))
-    }
-}
-
 /// Reads a command line, the program's name first.
 ///
 /// # Errors
 /// What cannot be understood; and the answers to `--help` and `--version`, which clap hands over as errors too.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
-    Arguments::try_parse_from(args)
+pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    let Arguments { command, fetch } = Arguments::try_parse_from(args)?;
+    // No account has such a name.
+    match fetch.accounts.iter().find(|account| Command::has_subcommand(account)) {
+        Some(name) => Err(flags::error(
+            ErrorKind::InvalidSubcommand,
+            format!("\"{name}\" is a command, and a command stands first"),
+            Some(format!("popfetch {name} [OPTIONS] …")),
+        )),
+        None => Ok(command.unwrap_or(Command::Fetch(fetch))),
+    }
 }
 
-/// The clap command, for the generators.
+/// The clap command, for the generators of manual and completions.
 #[must_use]
-pub fn command() -> Command {
+pub fn command() -> clap::Command {
     Arguments::command()
-}
-
-/// As many as the configuration's `connections` may be.
-fn jobs(text: &str) -> Result<NonZeroUsize, String> {
-    let most = usize::try_from(MOST_CONNECTIONS).unwrap_or(usize::MAX);
-    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= most);
-    number.ok_or_else(|| format!("a number from 1 to {MOST_CONNECTIONS} is needed"))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::duration(text).map_err(|mistake| mistake.hint.unwrap_or(mistake.what))
-}
-
-// The flags of settings: each row of `config::settings` that has one.
-impl Args for Flags {
-    fn augment_args(command: Command) -> Command {
-        Heading::ALL.iter().fold(command, |command, heading| {
-            command.next_help_heading(heading.title()).args(settings::flags().filter_map(|key| {
-                key.flag.filter(|flag| flag.heading == *heading).map(|flag| argument(key, flag))
-            }))
-        })
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for Flags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = settings::flags().filter_map(|key| matches.get_many::<Self>(key.name)).flatten();
-        Ok(given.cloned().fold(Self::default(), Self::and))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = std::mem::take(self).and(Self::from_arg_matches(matches)?);
-        Ok(())
-    }
-}
-
-fn argument(key: &'static Key, flag: Flag) -> Arg {
-    let help = match key.default {
-        Preset::Value(value) if key.values != "true|false" => format!("{} [default: {value}]", flag.help),
-        Preset::Value(_) | Preset::Depends(_) | Preset::None => flag.help.to_owned(),
-    };
-    let action = if flag.repeats { ArgAction::Append } else { ArgAction::Set };
-    let arg = Arg::new(key.name).long(key.name).help(help).action(action).value_parser(SettingParser(key));
-    let kind = match key.values {
-        "true" => return arg.num_args(0).default_missing_value("true"),
-        "true|false" => return optional(arg, key.values),
-        values if words(values).is_some() => return arg.value_name("MODE"),
-        // Tables have a short form on the command line; lists exist in files only.
-        "true|false|TABLE" => "true|false|LIMITS",
-        values => values.strip_suffix("|LIST").unwrap_or(values),
-    };
-    let (arg, kind) = match kind.strip_prefix("true|") {
-        Some(kind) if !kind.contains('|') => (optional(arg, kind), kind),
-        _ => (arg.value_name(kind), kind),
-    };
-    arg.value_hint(match kind {
-        "FILE" => clap::ValueHint::FilePath,
-        "DIRECTORY" => clap::ValueHint::DirPath,
-        "COMMAND" => clap::ValueHint::CommandString,
-        "HOST" => clap::ValueHint::Hostname,
-        // No files: shells offer those where nothing is said.
-        _ => clap::ValueHint::Other,
-    })
-}
-
-/// A value of this kind, behind an equals sign; `true` without one.
-fn optional(arg: Arg, kind: &'static str) -> Arg {
-    let arg = arg.value_name(kind).value_hint(clap::ValueHint::Other);
-    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
-}
-
-/// The words that a setting takes, where it takes nothing else.
-fn words(values: &'static str) -> Option<impl Iterator<Item = &'static str>> {
-    let is_word = values.chars().all(|c| !c.is_ascii_uppercase()) && !values.starts_with("true");
-    is_word.then(|| values.split('|'))
-}
-
-/// Reads the value of a setting's flag as the configuration reads it.
-#[derive(Clone, Copy)]
-struct SettingParser(&'static Key);
-
-impl TypedValueParser for SettingParser {
-    type Value = Flags;
-
-    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Flags, clap::Error> {
-        if let Some(words) = words(self.0.values) {
-            // For clap's list of the words, and its near misses.
-            PossibleValuesParser::new(words).parse_ref(command, arg, value)?;
-        }
-        let text =
-            value.to_str().ok_or_else(|| clap::Error::new(ErrorKind::InvalidUtf8).with_cmd(command))?;
-        Flags::one(self.0, text).map_err(|mistake| {
-            // Not clap's own message: that quotes the value, which may be a URL with a password.
-            let mut error = clap::Error::raw(ErrorKind::ValueValidation, mistake.what);
-            if let Some(hint) = mistake.hint {
-                error.insert(HINT, ContextValue::String(hint));
-            }
-            error
-        })
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(words(self.0.values)?.map(PossibleValue::new)))
-    }
-}
-
-/// Where an error of ours keeps its hint.
-const HINT: ContextKind = ContextKind::Custom;
-
-/// The hint of an error that [`parse`] gave.
-#[must_use]
-pub fn hint(error: &clap::Error) -> Option<&str> {
-    match error.get(HINT) {
-        Some(ContextValue::String(hint)) => Some(hint),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Arguments, Color, StateVerb, Verb, command, hint, parse};
+    use super::{Command, command, parse};
     use crate::account::{Deliver, PasswordSource, Pipe, PipeCommand};
+    use crate::cli::commands::fetch::FetchArgs;
+    use crate::cli::commands::state::{ReleaseArgs, StateCommand};
+    use crate::cli::flags::hint;
+    use crate::cli::setup::Color;
     use crate::config::locate::Environment;
-    use crate::config::{Request, for_run};
+    use crate::config::{RESERVED_NAMES, Request, for_run};
+    use crate::types::Wait;
 
-    fn parsed(line: &str) -> Result<Arguments, clap::Error> {
+    fn read(line: &str) -> Result<Command, clap::Error> {
         parse(["popfetch"].into_iter().chain(line.split(' ').filter(|word| !word.is_empty())).map(Into::into))
+    }
+
+    fn parsed(line: &str) -> Result<Box<FetchArgs>, clap::Error> {
+        match read(line)? {
+            Command::Fetch(args) => Ok(args),
+            other => panic!("{line}: {other:?}"),
+        }
     }
 
     #[test]
@@ -376,9 +154,9 @@ mod tests {
     #[test]
     fn flags_with_an_optional_value_leave_the_account_alone() {
         let cases = [
-            ("work", None),
-            ("--wait work", Some(None)),
-            ("--wait=5m work", Some(Some(Duration::from_secs(300)))),
+            ("work", Wait::NO),
+            ("--wait work", Wait::Forever),
+            ("--wait=5m work", Wait::AtMost(Duration::from_secs(300))),
         ];
         for (line, wait) in cases {
             let arguments = parsed(line).unwrap();
@@ -389,22 +167,42 @@ mod tests {
 
     #[test]
     fn a_command_stands_first() {
-        let release = |line: &str| match parsed(line).unwrap().command {
-            Some(Verb::State { command: StateVerb::Release(release) }) => release,
-            None => panic!("{line}"),
-        };
+        fn release(line: &str) -> ReleaseArgs {
+            match read(line).unwrap() {
+                Command::State(StateCommand::Release(args)) => args,
+                other => panic!("{line}: {other:?}"),
+            }
+        }
         let found = release("state release work --destination ~/Mail -y --config c.toml");
         assert_eq!((found.account.as_str(), found.destination.as_deref()), ("work", Some("~/Mail")));
-        assert!(found.yes && found.config.is_some());
+        assert!(found.yes && found.config.file.is_some());
         assert!(!release("state release work").yes);
-        for line in ["state", "state release", "state forget work", "state release a b", "help"] {
-            let parsed = parsed(line);
-            assert!(parsed.is_err() || parsed.unwrap().accounts == ["help"], "{line}");
+        for line in ["state", "state release", "state forget work", "state release a b"] {
+            assert!(read(line).is_err(), "{line}");
         }
-        // Behind an account it isn't one.
-        let arguments = parsed("work state").unwrap();
-        assert!(arguments.command.is_none());
-        assert_eq!(arguments.accounts, ["work", "state"]);
+        for line in ["work state", "--all fetch work"] {
+            let error = read(line).unwrap_err();
+            assert!(error.to_string().contains("a command stands first"), "{error}");
+            assert!(hint(&error).unwrap().starts_with("popfetch "), "{line}");
+        }
+    }
+
+    #[test]
+    fn fetch_is_what_popfetch_does_without_a_command() {
+        for line in ["", "work --all --port 1", "--keep -vv --jobs 3 --maildir a --maildir b x y"] {
+            let [with, without] =
+                [format!("fetch {line}"), line.to_owned()].map(|line| parsed(&line).unwrap());
+            assert_eq!(format!("{with:?}"), format!("{without:?}"), "{line}");
+        }
+        assert!(parsed("fetch --keep --delete").is_err());
+        assert!(parsed("fetch --port 1 --port 2").is_ok());
+    }
+
+    #[test]
+    fn no_account_has_the_name_of_a_command() {
+        for command in command().get_subcommands() {
+            assert!(RESERVED_NAMES.contains(&command.get_name()), "{}", command.get_name());
+        }
     }
 
     #[test]
@@ -439,9 +237,10 @@ mod tests {
     #[test]
     fn the_rest_is_where_it_is_looked_for() {
         let arguments = parsed("-vv --all --dry-run --keep --jobs 3 --color never --config c.toml").unwrap();
-        assert_eq!((arguments.verbose, arguments.quiet, arguments.color), (2, false, Color::Never));
+        let output = &arguments.output;
+        assert_eq!((output.verbose, output.quiet, output.color), (2, false, Color::Never));
         assert!(arguments.all && arguments.dry_run && arguments.keep && !arguments.delete);
         assert_eq!(arguments.jobs.map(std::num::NonZero::get), Some(3));
-        assert_eq!(arguments.config.as_deref(), Some(std::path::Path::new("c.toml")));
+        assert_eq!(arguments.config.file.as_deref(), Some(std::path::Path::new("c.toml")));
     }
 }

@@ -19,7 +19,7 @@ pub enum Error {
     /// The server broke the protocol, or ended the session: typically it isn't POP3, or it is stopping.
     #[error("{server}: {source}")]
     Protocol {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// What happened.
         source: crate::protocol::error::Error,
@@ -27,7 +27,7 @@ pub enum Error {
     /// The server was silent for too long: typically it is overloaded, or the network lost the connection.
     #[error("{server} kept us waiting too long for {during}")]
     TimedOut {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// What was awaited.
         during: String,
@@ -38,7 +38,7 @@ pub enum Error {
     /// that is hardly there.
     #[error("{server} sent only {} in {}: the session was ended", crate::text::size(*octets), format_args!("{} s", time.as_secs()))]
     TooSlow {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// What came in all.
         octets: u64,
@@ -48,7 +48,7 @@ pub enum Error {
     /// The greeting was a refusal: too many sessions, a maildrop in use, maintenance, a blocked address.
     #[error("{server} refused the connection: \"{text}\"")]
     GreetingRefused {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// Its code.
         code: Option<ResponseCode>,
@@ -67,7 +67,7 @@ pub enum Error {
     /// No greeting came in clear text, and a TLS handshake was answered: the port is one of implicit TLS.
     #[error("{server} sent no greeting: it answers to TLS")]
     SilentButTls {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// The line ended on `CAPA`; tried again without.
@@ -82,7 +82,7 @@ pub enum Error {
     /// The server refused STLS, which `tls = "starttls"` requires: it has no certificate, or someone on the way stripped it.
     #[error("{server} refused STLS: \"{text}\"")]
     StlsRefused {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// Its words, fit to print.
         text: String,
@@ -90,7 +90,7 @@ pub enum Error {
     /// There is no method to log in with: none is offered that may be used here, or the credentials fit none.
     #[error("{server}: {source}")]
     NoMethod {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// Why.
         source: AuthError,
@@ -98,7 +98,7 @@ pub enum Error {
     /// The SASL exchange failed on our side: a server that doesn't keep to the mechanism, or a password it can't carry.
     #[error("{server}: {mechanism}: {source}")]
     Sasl {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// Which mechanism.
         mechanism: &'static str,
@@ -108,7 +108,7 @@ pub enum Error {
     /// The login was refused; [`Refusal`] has the causes.
     #[error("{server} refused the login ({}): \"{text}\"{}", method.name(), token.as_ref().map(|token| format!(" ({token})")).unwrap_or_default())]
     LoginRefused {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// How it was tried.
         method: Method,
@@ -126,7 +126,7 @@ pub enum Error {
     /// An `-ERR` that answers no command: the server ends the session, typically after a time-out of its own.
     #[error("{server} ended the session: \"{text}\"")]
     Farewell {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// Its words, fit to print.
         text: String,
@@ -134,7 +134,7 @@ pub enum Error {
     /// The answer to `TOP` goes on and on: a broken server, or a message without an end of its header.
     #[error("{server}: the header of message {number} went on beyond every measure")]
     HeaderTooLong {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// Which message.
         number: MessageNumber,
@@ -284,7 +284,7 @@ impl Error {
 }
 
 impl Problem for Error {
-    /// Where the error itself suggests nothing: that the next run tries again, or who should see it.
+    /// Where the error itself suggests nothing: that the next run tries again, or to whom to report it.
     fn hint(&self) -> Option<Cow<'_, str>> {
         self.own_hint().or_else(|| match self.exit_code() {
             ExitCode::Later => Some(TRY_AGAIN.into()),

@@ -10,7 +10,7 @@ use crate::connection::Connectors;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::session::{Event, Sent};
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::MessageNumber;
 
 /// What comes before the script: a greeting, and the answers to CAPA, USER and PASS.

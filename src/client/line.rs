@@ -124,8 +124,8 @@ impl Line {
 
     /// Queues a command; it goes out when an answer is awaited.
     pub(super) fn send(&mut self, command: Command) -> Result<(), Error> {
-        if let Some(tell) = &self.dialogue {
-            tell(format!("C: {}", command.redacted()));
+        if let Some(dialogue) = &self.dialogue {
+            dialogue(format!("C: {}", command.redacted()));
         }
         let alone = self.session.outstanding() == 0;
         self.session.send(command).map_err(|e| self.protocol(e))?;
@@ -294,10 +294,10 @@ impl Line {
             Event::Greeting(_) | Event::Challenge(_) => self.patience = None,
             _ => {}
         }
-        if let Some(tell) = &self.dialogue
+        if let Some(dialogue) = &self.dialogue
             && let Some(line) = self.describe()
         {
-            tell(line);
+            dialogue(line);
         }
     }
 

@@ -18,12 +18,12 @@ use crate::protocol::command::Command;
 use crate::protocol::redact::Redactor;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::session::Sent;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Channel;
 
 /// Which server to connect to, and how.
 pub struct Call<'a> {
-    /// Which server, and who logs in there.  Whatever the server sends, the password is not shown.
+    /// The server, and the user who logs in there.  Whatever the server sends, the password is not shown.
     pub credentials: Credentials<'a>,
     /// How the connection is protected.
     pub tls: Tls,

@@ -249,7 +249,7 @@ pub(super) fn quoted(text: &str) -> String {
 /// The candidate that was perhaps meant.
 pub(super) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut best = (NEAR, None);
-    // The distance takes time by the product of the lengths: what is long is no slip of the pen.
+    // The distance takes time by the product of the lengths: a long text is not a typing error.
     if text.len() <= LONGEST_SLIP {
         for candidate in candidates {
             let likeness = strsim::normalized_damerau_levenshtein(text, candidate);

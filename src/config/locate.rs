@@ -23,7 +23,7 @@ pub struct Environment {
     pub credentials_directory: Option<PathBuf>,
     /// Where relative paths of the command line start.
     pub current_directory: PathBuf,
-    /// Whether somebody can be asked.
+    /// Whether there is a terminal to ask at.
     pub stdin_is_terminal: bool,
     /// Every variable.
     pub variables: BTreeMap<OsString, OsString>,
@@ -57,7 +57,7 @@ impl Environment {
         }
     }
 
-    /// Where the configuration is looked for when nobody says.
+    /// Where the configuration is looked for by default.
     ///
     /// # Errors
     /// Without a home directory.

@@ -84,7 +84,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "start",
     "state",
     "status",
-    "stop",
+    "signals",
     "sync",
     "test",
     "version",
@@ -100,7 +100,7 @@ pub struct Configuration {
     pub connections: usize,
     /// How many of them at one server.
     pub connections_per_server: usize,
-    /// What is allowed but unwise: one line each, to be told to the user.
+    /// What is allowed but unwise: one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
 
@@ -177,16 +177,8 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
     Ok(configuration)
 }
 
-/// All accounts of a file.
-///
-/// # Errors
-/// Missing, unreadable, open to others; or the first mistake in it.  A file with one bad account is refused as a whole.
-pub fn load(path: &Path, environment: &Environment) -> Result<Configuration, ConfigError> {
-    Loaded::read(path, environment)?.configuration(&[], &Flags::default())
-}
-
-/// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by whoever reads
-/// it.  A regular file is another matter: it is synced.
+/// Refuses standard output as a destination where mail is deleted: what was only printed may be lost by the program
+/// that reads it.  A regular file is another matter: it is synced.
 ///
 /// # Errors
 /// A usage error.

@@ -120,7 +120,7 @@ fn client_certificate(
     }
 }
 
-/// What settings say of each other.
+/// Which settings go together.
 fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
     fn of_tls<T>(setting: Option<&Setting<T>>) -> Result<(), Fault> {
         let mistake =

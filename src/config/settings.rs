@@ -2,7 +2,7 @@
 //!
 //! A row is all that a setting needs before it has a meaning.  From the rows come the tables that files and flags are
 //! read into, the flags of the command line with their help and completions, the manual's section 5, and the near misses
-//! in errors.  The row's type says which values are taken ([`Read`]) and how the manual names them.
+//! in errors.  The row's type decides which values are accepted ([`Read`]) and how the manual names them.
 //!
 //! To add a setting: add a row here, a field to [`Account`](crate::account::Account), and the line in `resolve.rs` that
 //! fills that field.

@@ -1,4 +1,4 @@
-//! Whole files: what they mean, and what is said about those that mean nothing.
+//! Whole files: what they mean, and the errors of those that mean nothing.
 
 mod arguments;
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::locate::Environment;
 use super::settings::{self, ACCOUNT_KEYS, DESTINATION_KEYS, Key, Preset, RETENTION_KEYS, SHARED_KEYS};
-use super::{ConfigError, Configuration, Flags, Request, for_run, fuzz_config, load};
+use super::{ConfigError, Configuration, Flags, Request, for_run, fuzz_config};
 use crate::account::*;
 use crate::problem::Problem as _;
 use crate::types::Octets;
@@ -49,7 +49,8 @@ impl Home {
     }
 
     fn load(&self, text: &str) -> Result<Configuration, ConfigError> {
-        load(&self.write(text, 0o600), &self.environment())
+        self.write(text, 0o600);
+        self.run(&[], &[])
     }
 
     fn run(&self, accounts: &[&str], flags: &[(&str, &str)]) -> Result<Configuration, ConfigError> {
@@ -218,7 +219,7 @@ fn everything() {
     assert_eq!(argv, &["/bin/sh", "-c", "pass show mail"]);
 }
 
-/// What stands in the table of the one account, the line of the error, what it says, and its hint.
+/// What stands in the table of the one account, the line of the error, its text, and its hint.
 #[rustfmt::skip]
 const BAD: &[(&str, &str, &str)] = &[
     ("max-byte = 5", "unknown key \"max-byte\"", "did you mean \"max-bytes\"?"),
@@ -446,7 +447,7 @@ fn files_with_secrets_are_private() {
         (LEAST, 0o666, Some(("others could make popfetch run programs: everybody can change", "600"))),
     ] {
         let path = home.write(text, mode);
-        match (load(&path, &home.environment()), refused) {
+        match (home.run(&[], &[]), refused) {
             (Ok(_), None) => {}
             (Err(error), Some((why, chmod))) => {
                 assert_eq!(error.exit_code().number(), 78);
@@ -533,7 +534,7 @@ fn a_fingerprint_changes_with_the_settings_and_holds_no_secret() {
         // The time of the file doesn't count.
         let changed = std::time::UNIX_EPOCH + Duration::from_secs(u64::from(key));
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
-        let account = only(load(&path, &home.environment()).unwrap());
+        let account = only(home.run(&[], &[]).unwrap());
         crate::credentials::fingerprint(&account, &home.environment(), &[key; 32])
     };
     let fingerprint = |text: &str| with(text, 1);

@@ -1,7 +1,7 @@
 //! Accounts as POP URLs (RFC 2384; docs/protocol.md §6), into the same table as the file's.
 //!
 //! By hand and not by a crate for URLs: `user;AUTH=` has a meaning here, a password must not reach an error, and errors
-//! say what a POP URL looks like.
+//! show what a POP URL looks like.
 
 use super::error::{ConfigError, Mistake, Place, quoted};
 use super::flags::Flags;
@@ -24,7 +24,7 @@ pub(super) fn is_url(argument: &str) -> bool {
 
 impl PopUrl {
     /// Reads `pop://[user[;AUTH=(*|mechanism|+APOP)]@]host[:port]`, or the same with `pops://`, which is TLS from the
-    /// start.  `pop://` is STLS, unless `--tls` says otherwise.
+    /// start.  `pop://` is STLS, unless `--tls` sets another mode.
     ///
     /// # Errors
     /// A usage error that quotes nothing before the `@`: a password may stand there.
@@ -93,7 +93,7 @@ impl PopUrl {
     /// Its settings with those of flags.
     ///
     /// # Errors
-    /// Where both say the same thing, or `--tls` contradicts `pops://`.
+    /// Where both set the same thing, or `--tls` contradicts `pops://`.
     pub(super) fn table(&self, flags: &Flags) -> Result<AccountTable, ConfigError> {
         let (mut url, flags) = (self.table.clone(), flags.table()?);
         let both = [
@@ -104,7 +104,7 @@ impl PopUrl {
         ];
         if let Some((_, key)) = both.iter().find(|(both, _)| *both) {
             return Err(ConfigError::arguments(
-                format!("the URL and --{key} say the same thing"),
+                format!("the URL and --{key} set the same thing"),
                 "leave one out",
             ));
         }
@@ -112,7 +112,7 @@ impl PopUrl {
             if ours.value == Tls::Implicit && flag.value != Tls::Implicit {
                 let word =
                     Tls::WORDS.iter().find(|(_, tls)| *tls == flag.value).map_or("", |(word, _)| *word);
-                let what = format!("pops:// is TLS from the start, and --tls says {}", quoted(word));
+                let what = format!("pops:// is TLS from the start, but --tls is {}", quoted(word));
                 return Err(ConfigError::arguments(what, "write pop:// for another --tls"));
             }
             url.tls = None;

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn t6_t7_names() {
+    fn certificate_names() {
         let cases = [
             // pattern, host, covered
             ("pop.example.com", "pop.example.com", true),

@@ -18,7 +18,7 @@ use super::error::{ConnectStep, Error, FailedAddress, plain};
 use super::patience::after;
 use super::poll::poll;
 use super::{Target, server};
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// An attempt gets this long before the next address is tried beside it (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -65,7 +65,7 @@ fn look_up(
     let work = move || {
         // Nobody listens any more if the resolver was too slow.
         let _ = sender.send(resolver());
-        // Whoever polls the other end wakes, also when the resolver panics.
+        // The thread that polls the other end wakes, also when the resolver panics.
         drop(theirs);
     };
     thread::Builder::new().name("resolver".to_owned()).spawn(work).map_err(local)?;
@@ -162,7 +162,7 @@ fn race(
         let mut descriptors: Vec<_> =
             running.iter().map(|r| PollFd::new(&r.socket, PollFlags::OUT)).collect();
         descriptors.push(PollFd::from_borrowed_fd(stop.descriptor(), PollFlags::IN));
-        // Whoever prepares something meanwhile does so only if there is a meanwhile.
+        // The caller prepares something meanwhile only if there is time to.
         let first = if waiting.is_some() { now } else { until };
         if !poll(&mut descriptors, first).map_err(Lost::Local)?
             && let Some(waiting) = waiting.take()
@@ -241,7 +241,7 @@ mod tests {
     use crate::account::{Tls, Trust};
     use crate::connection::error::Error;
     use crate::connection::{Route, Target};
-    use crate::stop::Stop;
+    use crate::signals::Stop;
 
     const LONG: Duration = Duration::from_secs(30);
     const SHORT: Duration = Duration::from_millis(50);

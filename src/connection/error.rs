@@ -27,7 +27,7 @@ pub enum Error {
     /// No address of the server took the connection: a wrong port, a firewall, a server that is down.
     #[error("cannot connect to {server}: {}", List(attempts))]
     Connect {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// Every address, and what came of it.
         attempts: Vec<FailedAddress>,
@@ -35,7 +35,7 @@ pub enum Error {
     /// The resolver or the TLS handshake took too long: typically a firewall that drops packets.
     #[error("{server}: {step} took longer than {limit:?}")]
     TimedOut {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// What took too long.
         step: ConnectStep,
@@ -45,13 +45,13 @@ pub enum Error {
     /// The server closed TCP during the handshake: typically it is overloaded, or doesn't like our TLS versions.
     #[error("{server} closed the connection during the TLS handshake")]
     Closed {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// The line broke: a reset, an unreachable network, damaged TLS records.
     #[error("the connection to {server} broke: {reason}")]
     Broken {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// The system's words.
         reason: String,
@@ -59,13 +59,13 @@ pub enum Error {
     /// A signal asked to stop while the connection was being made.
     #[error("stopped while connecting to {server}")]
     Stopped {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// Clear text where a TLS handshake was due: typically the port of another `tls` setting, or of another service.
     #[error("{server} does not speak TLS: it sent \"{}\"", text::printable(said.trim_ascii_end()))]
     NotTls {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// When TLS was to begin.
         tls: Tls,
@@ -75,7 +75,7 @@ pub enum Error {
     /// The server has no version of TLS that may be used: typically an appliance that was never updated.
     #[error("{server} offers no TLS 1.2 or later ({reason})")]
     Version {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// The TLS library's words.
         reason: String,
@@ -83,7 +83,7 @@ pub enum Error {
     /// The handshake failed for another reason than the certificate: typically no cipher in common.
     #[error("the TLS handshake with {server} failed: {reason}")]
     Handshake {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// The TLS library's words.
         reason: String,
@@ -91,7 +91,7 @@ pub enum Error {
     /// The server's certificate is refused; [`CertificateProblem`] has the causes.
     #[error("{server}: certificate refused: {problem}")]
     Certificate {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// What is wrong with it.
         problem: CertificateProblem,
@@ -103,7 +103,7 @@ pub enum Error {
     /// The server refused our certificate, or asks for one.
     #[error("{server} refused the client certificate: {reason}")]
     ClientCertificate {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// The TLS library's words.
         reason: String,
@@ -114,7 +114,7 @@ pub enum Error {
     /// TLS was asked for inside TLS, which only a bug of ours can do.
     #[error("STLS inside TLS at {server}: this is a bug in popfetch")]
     Nested {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// The operating system refused something on this side: typically no descriptor is left.
@@ -185,7 +185,7 @@ pub enum CertificateProblem {
 pub struct TrustProblem {
     /// The key that names it.
     pub setting: &'static str,
-    /// Which file.
+    /// The file's path, printable.
     pub path: PathBuf,
     /// What is wrong with it.
     pub reason: String,

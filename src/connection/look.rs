@@ -1,7 +1,7 @@
 //! A second look at a server whose certificate was refused.
 //!
 //! The TLS library reports only that it couldn't verify a chain, and keeps what the server showed to itself.  The user needs to
-//! see it: when it expires, and the line that pins it.  So the server is asked once more, on a connection of its own, on
+//! see it: when it expires, and the line that pins it.  So the server is asked again, on a separate connection, on
 //! which nothing is believed and nothing of ours is sent.  It is a courtesy: whatever goes wrong, there is no more to report.
 
 use std::io::{Read as _, Write as _};
@@ -17,7 +17,7 @@ use super::socket::Socket;
 use super::tls::handshake;
 use super::wire::Wire;
 use crate::account::Tls;
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// For all of it, at most.
 const LIMIT: Duration = Duration::from_secs(3);

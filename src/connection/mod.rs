@@ -2,7 +2,7 @@
 //!
 //! Non-blocking inside: [`Connection::read`] and [`Connection::write`] never wait; [`Connection::wait`] does, for the
 //! socket, a deadline, a signal, or another thread's wake-up, whichever is first.  So one thread can keep a pipeline
-//! full in both directions (RFC 2449 §6.6 warns of what happens to those who write without reading).
+//! full in both directions (RFC 2449 §6.6 warns of writing without reading).
 //!
 //! ```text
 //! Connection::open ─► route ─► dial: look up, race (RFC 8305) ─► socket ─┬─► clear ─► starttls ─┐
@@ -43,7 +43,7 @@ pub use route::Route;
 pub use trust::Connectors;
 
 use crate::account::{Tls, Trust};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Channel;
 use error::plain;
 use route::Dialled;
@@ -144,7 +144,7 @@ impl Connection {
     /// behind it: a caller that reads ahead must check that its buffer is empty.
     ///
     /// # Errors
-    /// As with [`Connection::open`]; the line is closed then.
+    /// As with [`Connection::open`]; the connection is closed then.
     pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
         let Self { line, server, peer, stays_here, stop, drained: _ } = self;
         let Stream::Clear(socket) = line else {
@@ -160,7 +160,7 @@ impl Connection {
     /// either way, and after the answer to QUIT it is none.
     ///
     /// # Errors
-    /// When the line broke, or the server refuses our certificate.
+    /// When the connection broke, or the server refuses our certificate.
     pub fn read(&mut self, into: &mut [u8]) -> Result<Option<usize>, Error> {
         if into.is_empty() {
             return Ok(None);
@@ -184,7 +184,7 @@ impl Connection {
     /// the next call (TLS may already have encrypted it); more may follow it.
     ///
     /// # Errors
-    /// When the line broke, or the server refuses our certificate.
+    /// When the connection broke, or the server refuses our certificate.
     pub fn write(&mut self, octets: &[u8]) -> Result<Option<usize>, Error> {
         match &mut self.line {
             Stream::Clear(socket) => {

@@ -90,8 +90,8 @@ impl Pace {
     /// The time-outs of a window, and the octets that it must bring: about 27 a second with the default time-out.
     const WINDOW: (u32, u64) = (10, 16 << 10);
 
-    /// After so many time-outs the average since the beginning must be so many octets a second: half of what the slowest
-    /// telephone line carries.
+    /// After this many time-outs the average since the beginning must be this many octets a second: half of what the
+    /// slowest telephone line carries.
     const AVERAGE: (u32, u64) = (60, 512);
 
     /// No session is longer; the next run goes on where it ended.
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(minutes(&|_| 2048), 59, "34 octets a second");
         assert_eq!(minutes(&|_| 512 * 60), 24 * 60, "512 octets a second");
         assert_eq!(minutes(&|_| 1 << 30), 24 * 60);
-        // A pause in a session that has brought much is no matter.
+        // A pause in a session that has brought much does not matter.
         assert_eq!(minutes(&|n| if n % 10 == 0 { 1 << 20 } else { 0 }), 24 * 60);
     }
 

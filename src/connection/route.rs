@@ -8,7 +8,7 @@ use super::Target;
 use super::dial::dial;
 use super::error::Error;
 use super::socket::Socket;
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// The way to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Route {
 
     /// Whether what is sent to `host` in clear text, and went to `peer`, stays on this machine: only where the user has named
     /// this machine, by a loopback address, or as `localhost` (RFC 6761 §6.3).  Any other name that leads here belongs to
-    /// whoever answers for the name: it may lead elsewhere the next time.
+    /// the name server: the name may lead elsewhere the next time.
     pub(super) fn stays_here(self, host: &str, peer: SocketAddr) -> bool {
         let named = host.parse().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), is_loopback);
         match self {

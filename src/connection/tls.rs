@@ -20,7 +20,7 @@ use super::trust::Connectors;
 use super::wire::{Direction, PeerRecord, Wire};
 use super::{Target, server};
 use crate::account::Tls;
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// A TLS session with a server that is the one that was meant.
 pub(super) struct Secured {

@@ -9,7 +9,7 @@ use super::process::{self, NoEnd};
 use super::{LONGEST, first_line};
 use crate::access::Owner;
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text::{printable, shortened, size};
 
 /// How long a password-command may take; some ask the user for a passphrase.

@@ -22,7 +22,7 @@ use crate::access::{self, Owner};
 use crate::account::{Account, Auth, PasswordSource, one_line};
 use crate::config::{self, locate::Environment};
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text::printable;
 use error::quoted;
 
@@ -124,7 +124,7 @@ mod tests {
     use crate::config::{Request, for_run};
     use crate::problem::Problem as _;
     use crate::secret::Secret;
-    use crate::stop::Stop;
+    use crate::signals::Stop;
     use std::fs::{Permissions, remove_file, set_permissions, write};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};

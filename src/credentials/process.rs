@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::access::{self, Owner};
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// How often a signal is looked for while the program runs.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);

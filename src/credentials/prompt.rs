@@ -12,7 +12,7 @@ use super::error::{Error, quoted};
 use crate::account::Account;
 use crate::config::locate::Environment;
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text::printable;
 
 /// How often a signal is looked for while the user types.

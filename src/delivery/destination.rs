@@ -1,5 +1,5 @@
-//! The door to the destinations: what every sort of them can do, and where each is made from its setting or its name in
-//! the ledger.  Outside of this room nothing knows which sorts there are.
+//! The door to the destinations: what every kind of them can do, and where each is made from its setting or its name in
+//! the ledger.  Outside of this room nothing knows which kinds there are.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,7 +13,7 @@ use super::{Error, Inlet, Outlet, Settler, Unsettled, mbox};
 use crate::access::{self, Owner};
 use crate::account::{Deliver, SyncMode};
 use crate::proof::{DestinationKind, DestinationName, Intent};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 
 /// A place that messages go to.
@@ -63,7 +63,7 @@ pub trait Destination {
     /// As [`Destination::check`].
     fn open(&self, opening: Opening<'_>) -> Result<Opened, Error>;
 
-    /// Settles what a run that died has left there.  No network, and no setting but the rights to act with.
+    /// Settles what a killed run has left there.  No network, and no setting but the rights to act with.
     ///
     /// # Errors
     /// [`Error::Later`] when it is out of reach: nothing is concluded.  [`Error::Disk`], or what the settler reports.
@@ -124,7 +124,7 @@ pub struct Opening<'a> {
     pub intents: Vec<Intent>,
     /// Settles what other ledgers have left at an mbox.
     pub neighbours: Box<dyn Neighbours>,
-    /// Is told what the user should know and what is no error.
+    /// Takes what the user should know and what is not an error.
     pub warn: Box<dyn FnMut(String) + Send>,
     /// The clock, for the time of delivery.
     pub clock: fn() -> Time,
@@ -178,6 +178,18 @@ pub fn destination<'a>(deliver: &Deliver, around: Surroundings<'a>) -> Box<dyn D
         Deliver::Mbox(path) => Box::new(MboxDestination::new(path.clone(), around)),
         Deliver::Pipe(pipe) => Box::new(PipeDestination::new(pipe.clone(), around)),
         Deliver::Stdout => Box::new(StdoutDestination::new(around)),
+    }
+}
+
+/// How many files a run may have open at once for the destination of a setting: those of messages that wait there, and of
+/// the programs that are run.
+#[must_use]
+pub fn most_open(deliver: &Deliver) -> usize {
+    match deliver {
+        Deliver::Maildir(_) => 80,
+        Deliver::Mbox(_) => 16,
+        Deliver::Stdout => 136,
+        Deliver::Pipe(pipe) => usize::from(pipe.parallel).saturating_mul(6).saturating_add(136),
     }
 }
 

@@ -9,7 +9,7 @@
 //! 3. `new/` is synced before the message counts as published: a name that is only in the page cache dies with the power,
 //!    and `DELE` would have deleted the other copy.
 //!
-//! What a killed run leaves is put right by [`recover`] and [`clean`].
+//! What a killed run leaves is repaired by [`recover`] and [`clean`].
 
 mod destination;
 mod folders;
@@ -93,8 +93,8 @@ enum Syncs {
 }
 
 impl Syncs {
-    /// Up to so many files are synced one by one also where `syncfs` is trusted: it waits for what other programs have
-    /// written, too.
+    /// At most this many files are synced one by one even where `syncfs` is trusted: it waits for what other programs
+    /// have written, too.
     const FEW: usize = 3;
 
     fn choose(mode: SyncMode, directory: &File) -> Self {
@@ -177,7 +177,7 @@ struct MaildirIntake {
     keep_open: bool,
     /// Small pieces, until they're worth a system call.
     held: Vec<u8>,
-    /// Octets in the file, and those of them that the disk was told of.
+    /// Octets in the file, and how many of them the disk was asked to write.
     written: u64,
     hastened: u64,
     /// What has been written, to be compared with what came.
@@ -185,9 +185,10 @@ struct MaildirIntake {
 }
 
 impl MaildirIntake {
-    /// Pieces of so many octets are written as they come, without a copy.  (Over TLS they come in records of 16 KiB.)
+    /// Pieces of at least this many octets are written as they come, without a copy.  (Over TLS they come in records of
+    /// 16 KiB.)
     const WORTH_A_CALL: usize = 64 * 1024;
-    /// A message so long has the disk at work while the rest of it arrives.
+    /// A message of at least this size is written to the disk while the rest of it arrives.
     const WORTH_HASTENING: u64 = 8 * 1024 * 1024;
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -397,7 +398,7 @@ fn closed(mut piece: Piece) -> Piece {
     piece
 }
 
-/// Whether a rename failed in a way that the directories can explain: a file server that answers a repeated request says
+/// Whether a rename failed in a way that the directories can explain: a file server that answers a repeated request reports
 /// that the old name is gone, or the new one there, when the first request was carried out.
 fn is_settled_by_looking(error: &durable::Error) -> bool {
     matches!(error.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)

@@ -10,13 +10,14 @@ pub mod maildir;
 pub mod mbox;
 pub mod owned;
 pub mod pipe;
+pub mod routing;
 pub mod spool;
 pub mod stdout;
 #[cfg(test)]
 mod trial;
 
 pub use destination::{
-    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, named,
+    Destination, Opened, Opening, Order, Recovered, Surroundings, clean_up, destination, most_open, named,
 };
 
 use std::borrow::Cow;
@@ -58,7 +59,7 @@ pub trait Intake {
         self.write(prefix)
     }
 
-    /// The message is whole, and is the one of which `facts` tells: what was written is compared with it.
+    /// The message is whole, and is the one that `facts` describes: what was written is compared with it.
     ///
     /// # Errors
     /// When what was held back cannot be written, or what was written is something else.
@@ -89,17 +90,17 @@ pub trait Outlet: Send {
     /// pieces are withdrawn.
     fn stage(&mut self, pieces: Vec<Piece>) -> Result<Vec<Staged>, Error>;
 
-    /// Publishes what has been noted, and tells the recorder each outcome.
+    /// Publishes what has been noted, and reports each outcome to the recorder.
     ///
     /// # Errors
-    /// What the recorder says, or [`Error::Disk`] when a sync failed: the run ends, and recovery finds out.
+    /// The recorder's error, or [`Error::Disk`] when a sync failed: the run ends, and recovery finds out.
     fn publish(&mut self, noted: Vec<Noted>, recorder: &mut dyn Recorder) -> Result<(), Error>;
 
     /// These pieces will not be published: takes back what they left.
     fn withdraw(&mut self, pieces: Vec<Piece>);
 }
 
-/// Where a destination tells what became of each piece: the ledger, seen from here.
+/// Takes a destination's report of what became of each piece: the ledger, seen from here.
 pub trait Recorder {
     /// This piece is published.
     ///
@@ -113,7 +114,7 @@ pub trait Recorder {
     /// When the ledger cannot be written.
     fn failed(&mut self, piece: Noted, failure: Failure) -> Result<(), Error>;
 
-    /// Brings what was told so far to the disk.  A pipe calls this while the next MDA runs.
+    /// Brings what was reported so far to the disk.  A pipe calls this while the next MDA runs.
     ///
     /// # Errors
     /// When the ledger cannot be synced.

@@ -1,5 +1,5 @@
 //! A destination in the hands of the user that `owner` names: everything done there is done with that user's rights, and
-//! everything told to the ledger meanwhile is written by root, whose ledger it is.
+//! what goes to the ledger meanwhile is written by root, whose ledger it is.
 
 use super::{Error, Failure, Inlet, Intake, Outlet, Recorder, Settler, Waiting};
 use crate::access::{AsRoot, Owner};
@@ -93,7 +93,7 @@ impl Outlet for OwnedOutlet {
     }
 }
 
-/// The ledger, told by a thread that acts as a user.
+/// The ledger, used by a thread that acts as a user.
 struct RootsRecorder<'a> {
     inner: &'a mut dyn Recorder,
     owner: &'a Owner,

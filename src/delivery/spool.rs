@@ -14,7 +14,7 @@ use crate::place::Spooled;
 /// Larger messages go to a file.
 const IN_MEMORY: usize = 256 * 1024;
 
-/// Written at once.
+/// Octets that are written at a time.
 const BUFFER: usize = 64 * 1024;
 
 /// One message being spooled.
@@ -90,7 +90,7 @@ impl Spool {
     /// As [`Spool::finish`], of a message that is handed over as it came, under lines of ours.
     ///
     /// # Errors
-    /// When the file cannot be written, or what was spooled is not what `facts` tells of.
+    /// When the file cannot be written, or what was spooled is not the message that `facts` describes.
     pub fn finish_as(mut self, facts: &Facts) -> Result<Spooled, Error> {
         if self.file.is_some() {
             self.flush()?;

@@ -2,7 +2,7 @@
 //!
 //! What went into a pipe was only printed: nobody knows what became of it.  What went into a regular file is synced, and
 //! counts as delivered.  Which of the two it is, is the caller's to ask ([`is_regular_file`]).  A terminal gets no control
-//! characters: what a stranger has written could do anything with it.
+//! characters: a message from a stranger could do anything with it.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Seek as _};
@@ -28,7 +28,7 @@ use crate::proof::{DestinationKind, DestinationName, Noted, Piece, Published, St
 use crate::text;
 use crate::types::Time;
 
-/// Copied at once.
+/// Octets that are copied at a time.
 const CHUNK: usize = 128 * 1024;
 
 /// Accounts that run side by side share the one stream: a batch is written in one go.
@@ -65,7 +65,7 @@ pub struct StdoutInlet {
 }
 
 impl StdoutInlet {
-    /// Spools large messages into `state`, the ledger's directory; `clock` says when a message is delivered.
+    /// Spools large messages into `state`, the ledger's directory; `clock` gives the time of delivery.
     #[must_use]
     pub fn new(state: PathBuf, clock: fn() -> Time) -> Self {
         Self { state, clock }
@@ -287,7 +287,7 @@ impl Destination for StdoutDestination<'_> {
         })
     }
 
-    /// What was in hand may have been printed: it comes again.
+    /// What was being printed may have been printed: it comes again.
     fn recover(&self, unsettled: &Unsettled, settler: &mut dyn Settler, _: Time) -> Result<Recovered, Error> {
         pipe::recover(unsettled, settler)
     }
@@ -296,7 +296,7 @@ impl Destination for StdoutDestination<'_> {
 #[cfg(test)]
 mod tests {
     use super::{StdoutInlet, StdoutOutlet};
-    use crate::delivery::trial::{Told, noted, pieces};
+    use crate::delivery::trial::{Recorded, noted, pieces};
     use crate::delivery::{Error, Outlet as _};
     use crate::exit::ExitCode;
     use crate::problem::Problem as _;
@@ -309,22 +309,22 @@ mod tests {
     const PRINTED: &str = "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nA: b\n\n>From x\n\n\
                            From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nC: d\n\n\n";
 
-    fn print(stream: File) -> (Told, Result<(), Error>) {
+    fn print(stream: File) -> (Recorded, Result<(), Error>) {
         let home = tempfile::tempdir().unwrap();
         let pieces = pieces(&mut StdoutInlet::new(home.path().to_owned(), || Time(0)), &TEXTS);
         let mut outlet = StdoutOutlet::new(stream, true);
-        let mut told = Told::default();
+        let mut recorded = Recorded::default();
         let staged = outlet.stage(pieces).unwrap();
-        let outcome = outlet.publish(noted(staged), &mut told);
-        (told, outcome)
+        let outcome = outlet.publish(noted(staged), &mut recorded);
+        (recorded, outcome)
     }
 
     #[test]
     fn a_pipe_gets_an_mbox_stream() {
         let (mut ours, theirs) = std::io::pipe().unwrap();
-        let (told, outcome) = print(File::from(OwnedFd::from(theirs)));
+        let (recorded, outcome) = print(File::from(OwnedFd::from(theirs)));
         outcome.unwrap();
-        assert_eq!(told.published, [1, 2]);
+        assert_eq!(recorded.published, [1, 2]);
         let mut printed = String::new();
         ours.read_to_string(&mut printed).unwrap();
         assert_eq!(printed, PRINTED);
@@ -334,10 +334,10 @@ mod tests {
     fn a_closed_pipe_is_told_once() {
         let (ours, theirs) = std::io::pipe().unwrap();
         drop(ours);
-        let (told, outcome) = print(File::from(OwnedFd::from(theirs)));
+        let (recorded, outcome) = print(File::from(OwnedFd::from(theirs)));
         // One error, not one for each message.
         assert_eq!(outcome.unwrap_err().exit_code(), ExitCode::Later);
-        assert!(told.published.is_empty() && told.failed.is_empty());
+        assert!(recorded.published.is_empty() && recorded.failed.is_empty());
     }
 
     #[test]
@@ -350,12 +350,19 @@ mod tests {
     fn a_file_gets_the_batch_behind_what_it_holds() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"before\n").unwrap();
-        let (told, outcome) = print(file.try_clone().unwrap());
+        let (recorded, outcome) = print(file.try_clone().unwrap());
         outcome.unwrap();
-        assert_eq!(told.published, [1, 2]);
+        assert_eq!(recorded.published, [1, 2]);
         let mut found = String::new();
         file.rewind().unwrap();
         file.read_to_string(&mut found).unwrap();
         assert_eq!(found, format!("before\n{PRINTED}"));
+    }
+
+    #[test]
+    fn only_what_came_is_printed() {
+        let home = tempfile::tempdir().unwrap();
+        let mut inlet = StdoutInlet::new(home.path().to_owned(), || Time(0));
+        crate::delivery::trial::takes_only_what_came(&mut inlet);
     }
 }

@@ -1,4 +1,4 @@
-//! What the destinations' tests share: messages to deliver, and a ledger that only remembers what it was told.
+//! What the destinations' tests share: messages to deliver, and a ledger that only remembers what was reported to it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Error, Failure, Inlet, Recorder, Settler};
 use crate::durable::{self, Step};
 use crate::message::{Examiner, Facts};
-use crate::proof::{Arrival, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
+use crate::proof::{Arrival, ArrivalId, DestinationId, IntentId, Key, Noted, Piece, Published, Staged};
 use crate::types::MessageNumber;
 
 /// A ledger that can no longer be written.
@@ -37,6 +37,7 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
     text.chunks(1000).for_each(|chunk| intake.write(chunk).unwrap());
     let waiting = intake.finish(&facts).unwrap();
     let message = Arrival {
+        id: ArrivalId::next(),
         number: MessageNumber::new(number).unwrap(),
         key: Key::Header(facts.digests.header),
         listed: None,
@@ -57,9 +58,9 @@ pub(super) fn noted(staged: Vec<Staged>) -> Vec<Noted> {
     staged.into_iter().map(Noted::attest).collect()
 }
 
-/// What a ledger was told.
+/// What was reported to a ledger.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Recorded {
     /// The numbers of the messages published.
     pub(super) published: Vec<u32>,
     /// Those that were not taken.
@@ -69,11 +70,11 @@ pub(super) struct Told {
     pub(super) dropped: Vec<u32>,
     /// How many outcomes were known at each sync.
     pub(super) syncs: Vec<usize>,
-    /// When so many outcomes have been told, the ledger breaks.
+    /// When this many outcomes have been reported, the ledger breaks.
     pub(super) breaks_after: Option<usize>,
 }
 
-impl Told {
+impl Recorded {
     fn outcome(&self) -> Result<(), Error> {
         match self.breaks_after {
             Some(limit) if self.published.len() + self.failed.len() >= limit => Err(broken_ledger()),
@@ -82,7 +83,7 @@ impl Told {
     }
 }
 
-impl Recorder for Told {
+impl Recorder for Recorded {
     fn published(&mut self, piece: Published) -> Result<(), Error> {
         self.published.push(piece.piece().message.number.get());
         self.outcome()
@@ -97,7 +98,7 @@ impl Recorder for Told {
     }
 }
 
-impl Settler for Told {
+impl Settler for Recorded {
     fn delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
         self.delivered.extend(intents.iter().map(|id| id.0));
         self.delivered.sort_unstable();
@@ -110,5 +111,36 @@ impl Settler for Told {
     }
     fn sync(&mut self) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+/// Of what is written, only what came is taken, octet by octet; otherwise nothing may count as staged.
+pub(super) fn takes_only_what_came(inlet: &mut dyn Inlet) {
+    let body = |octets: usize| (0..octets).map(|n| b"abcdefg\n"[n % 8]).collect::<Vec<u8>>();
+    for octets in [8, 4096, 300_000] {
+        let came = [b"Subject: x\nStatus: O\n\n".as_slice(), &body(octets)].concat();
+        let changed = |at: usize, to: u8| {
+            let mut text = came.clone();
+            text[at] = to;
+            text
+        };
+        let last = came.len() - 1;
+        let others = [
+            changed(came.len() / 2, b'!'),
+            // Fields that servers change, and that digests pass over, are stored as they came all the same.
+            changed(19, b'R'),
+            came[..last].to_vec(),
+            [&came[..last / 2], &came[last / 2 + 1..]].concat(),
+            [came.as_slice(), b"\n"].concat(),
+            Vec::new(),
+        ];
+        for (written, is_taken) in
+            std::iter::once((&came, true)).chain(others.iter().map(|other| (other, false)))
+        {
+            let mut intake = inlet.open().unwrap();
+            written.chunks(70_000).for_each(|chunk| intake.write(chunk).unwrap());
+            let finished = intake.finish(&facts(&came, "", ""));
+            assert_eq!(finished.is_ok(), is_taken, "{} of {octets} octets", written.len());
+        }
     }
 }

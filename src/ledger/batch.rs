@@ -1,20 +1,55 @@
-//! A batch's way through the ledger: staged pieces in, noted pieces out, then what became of each.  Whoever changes the
-//! order of the steps here should first read `docs/design.md` §4.
+//! A batch's way through the ledger: staged pieces in, noted pieces out, then what became of each.  Before you change the
+//! order of the steps here, read `docs/design.md` §4.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Weak};
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::place::{NotedPlace, Place};
-use crate::proof::{Arrival, BegunId, Delivered, DestinationId, IntentId, Noted, Piece, Published, Staged};
+use crate::proof::{
+    Arrival, BegunId, Delivered, DestinationId, DestinationName, IntentId, Noted, Piece, Published, Staged,
+};
 use crate::types::Time;
 
-use super::line::{DigestsField, KeyField, LONGEST_HEADER, LONGEST_OUTCOME, Line, Notes};
-use super::{Error, Ledger};
+use super::codec::{DigestsField, KeyField, Notes, Use};
+use super::error::Error;
+use super::journal::NotNoted;
+use super::lines::{
+    CopyDelivered, CopyRefused, CopyStaged, Fact, LONGEST_HEADER, LONGEST_OUTCOME, MessageBegun,
+    NumberedDestination,
+};
+use super::open::{Arrivals, Ledger};
 
-/// The lines of a batch, and by the address of its arrival the number of each message that they begin.
-type Draft<'s> = (Vec<Line<'s>>, HashMap<usize, (Weak<Arrival>, u32)>);
+/// The lines of a batch, and the number of each message that they begin.
+#[derive(Default)]
+struct Draft<'s> {
+    facts: Vec<Fact<'s>>,
+    begun: Arrivals,
+}
 
 impl Ledger {
+    /// The number of a destination, entered (written, synced with the next note) if it is new or its inode changed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn destination(
+        &mut self,
+        name: &DestinationName,
+        inode: Option<(u64, u64)>,
+    ) -> Result<DestinationId, Error> {
+        let known = self.index.destinations.records().iter().find(|known| known.name == *name);
+        let number = match known {
+            Some(known) if inode.is_none() || known.inode == inode => return Ok(known.id),
+            Some(known) => known.id,
+            None => u16::try_from(self.index.destinations.records().len())
+                .map(DestinationId)
+                .map_err(|_| Error::Contradiction("65536 destinations"))?,
+        };
+        let address = Cow::Borrowed(name.address.as_slice());
+        self.append(NumberedDestination { number, kind: name.kind, address, inode, used: Use::Unused })?;
+        Ok(number)
+    }
+
     /// Writes the `staged` lines of a batch, syncs, and reserves room for the outcomes.
     ///
     /// # Errors
@@ -26,28 +61,40 @@ impl Ledger {
             return Ok(Vec::new());
         }
         self.arrivals.retain(|_, (arrival, _)| arrival.strong_count() > 0);
-        let (lines, numbers) = match self.draft(&staged) {
-            Ok(draft) => draft,
-            Err(e) => return Err((e, staged)),
+        let written = match self.draft(&staged) {
+            Ok(Draft { facts, begun }) => self.commit(&facts).map(|()| begun),
+            Err(e) => Err(NotNoted::Undone(e)),
         };
-        // Those of earlier batches that are open still must find room as well; and a group and an `end`.
-        let pieces =
-            self.index.messages.intents_len().saturating_add(u64::try_from(staged.len()).unwrap_or(u64::MAX));
-        let outcomes = pieces.saturating_mul(LONGEST_OUTCOME).saturating_add(2 * LONGEST_HEADER);
-        let stamp = (self.now(), self.clock);
-        let written = match (&self.lock, &mut self.journal) {
-            (Some(_), Some(journal)) => journal.commit(&mut self.index, &lines, outcomes, stamp),
-            _ => Err((Error::ReadOnly, true)),
-        };
-        drop(lines);
         match written {
-            Ok(()) => {
-                self.arrivals.extend(numbers);
+            Ok(begun) => {
+                self.arrivals.extend(begun);
                 Ok(staged.into_iter().map(Noted::attest).collect())
             }
-            Err((e, true)) => Err((e, staged)),
-            Err((e, false)) => Err((e, Vec::new())),
+            Err(NotNoted::Undone(e)) => Err((e, staged)),
+            Err(NotNoted::Doubtful(e)) => Err((e, Vec::new())),
         }
+    }
+
+    /// Has these lines on disk, and only then takes them for true.
+    fn commit(&mut self, facts: &[Fact<'_>]) -> Result<(), NotNoted> {
+        let (Some(_), Some(journal)) = (&self.lock, &mut self.journal) else {
+            return Err(NotNoted::Undone(Error::ReadOnly));
+        };
+        let staged = facts.iter().filter(|fact| matches!(fact, Fact::CopyStaged(_))).count();
+        // Those of earlier batches that are open still must find room as well; and a group and an `end`.
+        let copies =
+            self.index.messages.intents_len().saturating_add(u64::try_from(staged).unwrap_or(u64::MAX));
+        let outcomes = copies.saturating_mul(LONGEST_OUTCOME).saturating_add(2 * LONGEST_HEADER);
+        let header = journal.header(self.clock.max(self.index.time), self.clock).map(Fact::from);
+        let facts: Vec<&Fact<'_>> = header.iter().chain(facts).collect();
+        let offsets = journal.commit(&facts, outcomes)?;
+        for (fact, offset) in facts.into_iter().zip(offsets) {
+            if let Err(problem) = self.index.apply(fact, offset) {
+                journal.give_up();
+                return Err(NotNoted::Doubtful(Error::Contradiction(problem)));
+            }
+        }
+        Ok(())
     }
 
     /// The lines for a batch, and the messages that they begin.
@@ -55,48 +102,22 @@ impl Ledger {
         let time = self.now();
         let (mut next_message, mut next_intent) =
             (self.index.messages.next_message, self.index.messages.next_intent);
-        let mut lines = Vec::with_capacity(staged.len() * 2);
-        let mut numbers = HashMap::new();
+        let mut draft = Draft::default();
         let mut taken: HashSet<u32> = self.arrivals.values().map(|(_, number)| *number).collect();
         for piece in staged.iter().map(Staged::piece) {
             let arrival = &piece.message;
-            let address = Arc::as_ptr(arrival).addr();
-            let noted = numbers.get(&address).map(|(_, number)| *number);
-            let message = match noted.or_else(|| self.number_of(arrival)) {
+            let begun = draft.begun.get(&arrival.id).map(|(_, number)| *number);
+            let message = match begun.or_else(|| self.number_of(arrival)) {
                 Some(number) => number,
                 None => {
-                    let begun = arrival.continues.and_then(|BegunId(number)| {
-                        let message = self.index.messages.get(number)?;
-                        (message.intents.is_empty() && taken.insert(number)).then_some((number, message))
-                    });
-                    // A destination that gets it now, though it has it, doesn't have this copy yet.
-                    let gets = |destination: &DestinationId| {
-                        let mut pieces = staged.iter().map(Staged::piece);
-                        pieces.any(|piece| {
-                            piece.destination == *destination && Arc::ptr_eq(&piece.message, arrival)
-                        })
-                    };
-                    let has = |destination: &DestinationId| {
-                        begun.is_some_and(|(_, message)| message.set.contains(&(*destination, true)))
-                            && !gets(destination)
-                    };
                     let number = next_message;
                     next_message = number.checked_add(1).ok_or(Error::Contradiction("too many messages"))?;
-                    lines.push(Line::Message {
-                        number,
-                        time,
-                        key: KeyField::from(&arrival.key),
-                        listed: arrival.listed.map(|octets| octets.0),
-                        digests: DigestsField::Value(arrival.digests),
-                        replaces: begun.map(|(number, _)| number),
-                        set: arrival.set.iter().map(|destination| (*destination, has(destination))).collect(),
-                        notes: Notes { again: arrival.again, utf8: arrival.utf8, ..Notes::default() },
-                    });
-                    numbers.insert(address, (Arc::downgrade(arrival), number));
+                    draft.facts.push(self.begin(arrival, number, staged, &mut taken).into());
+                    draft.begun.insert(arrival.id, (Arc::downgrade(arrival), number));
                     number
                 }
             };
-            lines.push(Line::Staged {
+            draft.facts.push(Fact::from(CopyStaged {
                 number: next_intent,
                 message,
                 destination: piece.destination,
@@ -104,15 +125,49 @@ impl Ledger {
                 octets: piece.octets,
                 digest: piece.digest,
                 place: noted_place(&piece.place)?,
-            });
+            }));
             next_intent = next_intent.checked_add(1).ok_or(Error::Contradiction("too many intents"))?;
         }
-        Ok((lines, numbers))
+        Ok(draft)
+    }
+
+    /// The line by which a message begins.  The delivery that it continues is replaced by it, unless another one does so
+    /// (`taken`).
+    fn begin<'s>(
+        &self,
+        arrival: &'s Arc<Arrival>,
+        number: u32,
+        staged: &[Staged],
+        taken: &mut HashSet<u32>,
+    ) -> MessageBegun<'s> {
+        let begun = arrival.continues.and_then(|BegunId(number)| {
+            let message = self.index.messages.get(number)?;
+            (message.intents.is_empty() && taken.insert(number)).then_some((number, message))
+        });
+        // A destination that gets it now, though it has it, doesn't have this copy yet.
+        let gets = |destination: &DestinationId| {
+            let mut pieces = staged.iter().map(Staged::piece);
+            pieces.any(|piece| piece.destination == *destination && piece.message.id == arrival.id)
+        };
+        let has = |destination: &DestinationId| {
+            begun.is_some_and(|(_, message)| message.set.contains(&(*destination, true)))
+                && !gets(destination)
+        };
+        MessageBegun {
+            number,
+            time: self.now(),
+            key: KeyField::from(&arrival.key),
+            listed: arrival.listed.map(|octets| octets.0),
+            digests: DigestsField::Value(arrival.digests),
+            replaces: begun.map(|(number, _)| number),
+            set: arrival.set.iter().map(|destination| (*destination, has(destination))).collect(),
+            notes: Notes { again: arrival.again, utf8: arrival.utf8, ..Notes::default() },
+        }
     }
 
     /// The open message that this arrival is, once it has been noted.
-    fn number_of(&self, arrival: &Arc<Arrival>) -> Option<u32> {
-        let (_, number) = self.arrivals.get(&Arc::as_ptr(arrival).addr())?;
+    fn number_of(&self, arrival: &Arrival) -> Option<u32> {
+        let (_, number) = self.arrivals.get(&arrival.id)?;
         self.index.messages.get(*number).map(|_| *number)
     }
 
@@ -122,7 +177,7 @@ impl Ledger {
             .ok_or(Error::Contradiction("the outcome of a piece that was not noted"))
     }
 
-    /// Says that this piece is delivered, with the next [`Ledger::flush`], sync or note.  The proof comes when all of the
+    /// Records that this piece is delivered, with the next [`Ledger::flush`], sync or note.  The proof comes when all of the
     /// message's set have it; not when it was only printed.
     ///
     /// # Errors
@@ -131,45 +186,25 @@ impl Ledger {
         let (number, intent) = self.intent_of(published.piece())?;
         let entry = self.index.messages.get(number).map(|message| message.entry);
         let printed = self.index.only_printed(number);
-        self.append(&Line::Delivered { intent: intent.0, time: self.now() })?;
+        self.append(CopyDelivered { intent: intent.0, time: self.now() })?;
         if self.index.messages.get(number).is_some() {
             return Ok(None);
         }
-        self.arrivals.remove(&Arc::as_ptr(&published.piece().message).addr());
+        self.arrivals.remove(&published.piece().message.id);
         let proof = entry
             .filter(|_| !printed)
             .map(|entry| Delivered::attest(published.piece().message.number, entry));
         Ok(proof)
     }
 
-    /// Says that a noted piece was not taken by its destination (closes its intent), with the next [`Ledger::flush`], sync
+    /// Records that a noted piece was not taken by its destination (closes its intent), with the next [`Ledger::flush`], sync
     /// or note.  Its file must stay until that is synced.
     ///
     /// # Errors
     /// When the ledger cannot be written.
     pub fn refuse(&mut self, noted: Noted, retry_after: Option<Time>) -> Result<(), Error> {
         let (_, intent) = self.intent_of(noted.piece())?;
-        self.append(&Line::Refused { intent: intent.0, time: self.now(), retry_after })
-    }
-
-    /// Says that recovery found these delivered; [`Ledger::sync`] must follow before anything is done about it.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub fn settle_delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
-        let time = self.now();
-        intents.iter().try_for_each(|intent| self.append(&Line::Delivered { intent: intent.0, time }))?;
-        self.flush()
-    }
-
-    /// Writes and syncs that these come again; only then may their files be removed.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written or synced.
-    pub fn settle_dropped(&mut self, intents: &[IntentId]) -> Result<(), Error> {
-        let time = self.now();
-        intents.iter().try_for_each(|intent| self.append(&Line::Dropped { intent: intent.0, time }))?;
-        self.sync()
+        self.append(CopyRefused { intent: intent.0, time: self.now(), retry_after })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Writes a ledger anew, holding what is known and nothing of how it came about: a new file, synced, then renamed over
+//! Rewrites a ledger, so that it holds what is known and nothing of how it came about: a new file, synced, then renamed over
 //! the old one.  Whatever happens on the way, one of the two is there, whole.
 
 use std::borrow::Cow;
@@ -7,14 +7,22 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::durable::{self, Step};
+use crate::message::{Digest, Digests};
 use crate::proof::EntryId;
 use crate::types::Time;
 
-use super::index::Index;
-use super::journal::{Journal, Window};
-use super::line::{DigestsField, KeyField, Line, Notes, VERSION};
-use super::messages::Message;
-use super::{Entry, Error, Extent, FILE, NEW_FILE};
+use super::codec::{DigestsField, KeyField, Notes, Use};
+use super::entry::Extent;
+use super::error::Error;
+use super::files::{FILE, NEW_FILE};
+use super::index::{Index, OpenMessage};
+use super::journal::Journal;
+use super::lines::{
+    CopyStaged, End, Fact, FirstLine, FurtherCopy, Group, KnownEntry, ListingTaken, MessageBegun,
+    MessageFailed, MessageIdentified, MessageImported, MessageTooLarge, NumberedDestination, PLAIN_VERSION,
+    RecognisedElsewhere, Rewritten, Title, VERSION,
+};
+use super::source::Window;
 use crate::account::Mailbox;
 
 /// What is written at once.
@@ -36,20 +44,22 @@ pub(super) struct Heading<'a> {
 /// # Errors
 /// [`Error::Disk`].
 pub(super) fn create(directory: &Path, heading: Heading<'_>) -> Result<Extent, Error> {
-    replace(directory, heading, true, |out| out.begin(heading, 0))
+    replace(directory, heading, true, |out| out.begin(heading, PLAIN_VERSION, 0))
 }
 
 /// What a rewritten ledger is like.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Shape<'a> {
     /// Leave out what has been absent for long enough.
     pub(super) forget: bool,
+    /// Written at least in this version of the grammar.
+    pub(super) version: u64,
     /// The entries of the last complete listing in its order, if they don't stand in it: the order of a later one is
     /// compared with that of the entries.
     pub(super) order: Option<&'a [EntryId]>,
 }
 
-/// Writes the ledger in `directory` anew from `index`, reading what that doesn't hold from `old`.
+/// Rewrites the ledger in `directory` from `index`, reading what that doesn't hold from `old`.
 ///
 /// # Errors
 /// [`Error::Disk`]: the old file is as it was, unless the last step failed, the sync of the directory, when it isn't
@@ -59,35 +69,37 @@ pub(super) fn rewrite(
     heading: Heading<'_>,
     index: &Index,
     old: &Journal,
-    Shape { forget, order }: Shape<'_>,
+    Shape { forget, version, order }: Shape<'_>,
 ) -> Result<Extent, Error> {
     let today = heading.time.day();
     let (before, recent) = in_order(index, order);
     replace(directory, heading, index.messages.intents_len() == 0, |out| {
-        out.begin(heading, u64::from(index.len()))?;
+        let needed = if index.has_unidentified() { VERSION } else { PLAIN_VERSION };
+        out.begin(heading, version.max(needed), u64::from(index.len()))?;
         for known in index.destinations.records() {
-            out.put(&Line::Destination {
+            let is_used = index.destinations.is_used(known.id);
+            out.put(NumberedDestination {
                 number: known.id,
                 kind: known.name.kind,
                 address: Cow::Borrowed(&known.name.address),
                 inode: known.inode,
-                used: index.destinations.is_used(known.id),
+                used: if is_used { Use::Used } else { Use::Unused },
             })?;
         }
         // The time may run before the clock; which clock it was at each listing, nobody asks.
-        let listing = |time: &Time| Line::Listing { time: *time, clock: heading.clock };
+        let listing = |time: &Time| ListingTaken { time: *time, clock: heading.clock };
         let listings = index.listings.len();
         for time in index.listings.iter().take(listings.saturating_sub(1)) {
-            out.put(&listing(time))?;
+            out.put(listing(time))?;
         }
         let mut window = Window::wide();
         let stays = |id: &&EntryId| !(forget && index.is_forgettable(**id, today));
         for id in before.iter().filter(stays) {
             out.entry(index, old, &mut window, *id)?;
         }
-        // What stands behind the last listing has come since.
+        // What follows the last listing has come since.
         if let Some(last) = index.listings.back() {
-            out.put(&listing(last))?;
+            out.put(listing(last))?;
         }
         for id in recent.iter().filter(stays) {
             out.entry(index, old, &mut window, *id)?;
@@ -114,7 +126,7 @@ fn in_order(index: &Index, order: Option<&[EntryId]>) -> (Vec<EntryId>, Vec<Entr
     (before, recent)
 }
 
-/// Removes what a run has left that died while it wrote the ledger anew.
+/// Removes what a run has left that died while it rewrote the ledger.
 ///
 /// # Errors
 /// [`Error::Disk`].
@@ -139,7 +151,7 @@ fn replace(
     let file = durable::create_new(&new, 0o600)?;
     let mut writer = Writer { file: &file, path: &new, buffer: Vec::new() };
     let written = fill(&mut writer)
-        .and_then(|()| writer.put(&Line::New))
+        .and_then(|()| writer.put(Rewritten {}))
         .and_then(|()| writer.flush())
         .and_then(|()| Ok(durable::sync(&file, &new)?))
         .and_then(|()| Ok(durable::replace(&new, &path)?));
@@ -151,12 +163,12 @@ fn replace(
     let octets = file.metadata().map_err(|e| durable::Error::new(Step::Read, &path, e))?.len();
     // The run that made the directories may have died before it synced their names.
     durable::sync_names(directory)?;
-    // Only now is it as good as the old one: who is killed before leaves a file that is written anew once more.  And
+    // Only now is it as good as the old one: a run that is killed before leaves a file that is rewritten again.  And
     // the new group makes rot in what was just synced an error, not the end of a last group, to be dropped.
     let mut lines = Vec::new();
-    Line::Group { number: 2, time, clock, count: 0 }.write(&mut lines);
+    Fact::from(Group { number: 2, time, clock, count: 0 }).write(&mut lines);
     if rests {
-        Line::End.write(&mut lines);
+        Fact::from(End {}).write(&mut lines);
     }
     durable::write(&file, &path, &lines)?;
     Ok(Extent { generation, octets })
@@ -169,8 +181,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn put(&mut self, line: &Line<'_>) -> Result<(), Error> {
-        line.write(&mut self.buffer);
+    fn put<'f>(&mut self, fact: impl Into<Fact<'f>>) -> Result<(), Error> {
+        fact.into().write(&mut self.buffer);
         self.flush_much()
     }
 
@@ -182,16 +194,17 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, heading: Heading<'_>, count: u64) -> Result<(), Error> {
+    fn begin(&mut self, heading: Heading<'_>, version: u64, count: u64) -> Result<(), Error> {
         let Heading { id, mailbox, generation, time, clock } = heading;
         let [user, host] = [&mailbox.user, &mailbox.host].map(|name| Cow::Borrowed(name.as_bytes()));
-        self.put(&Line::First { version: VERSION, id, user, host, port: mailbox.port, generation })?;
-        self.put(&Line::Group { number: 1, time, clock, count })
+        let title = Title { version, id, user, host, port: mailbox.port, generation };
+        self.put(FirstLine { title })?;
+        self.put(Group { number: 1, time, clock, count })
     }
 
     fn entry(&mut self, index: &Index, old: &Journal, window: &mut Window, id: EntryId) -> Result<(), Error> {
-        let Entry { state, listed, .. } = index.entry(id);
-        let (listed, notes) = (listed.map(|octets| octets.0), index.notes(id));
+        let (state, listed) = (index.kept_state(id), index.entry(id).listed.map(|octets| octets.0));
+        let notes = index.notes(id);
         let copies = index.copies(id);
         let (offset, delivered) = match copies.first() {
             Some((offset, time)) => (*offset, Some(*time)),
@@ -199,17 +212,17 @@ impl Writer<'_> {
         };
         // Keys and digests go from line to line as they stand: decoding them would be most of the work.
         let out = &mut self.buffer;
-        old.look_up(window, offset, |line| {
-            let (key, digests) = key_and_digests(line)?;
+        old.look_up(window, offset, |fact| {
+            let (key, digests) = key_and_digests(fact)?;
             // An entry that holds nothing may have its key from a line of a message that it no longer holds.
             let digests = digests.filter(|_| delivered.is_some());
-            Line::Known { state, key, listed, delivered, digests, notes }.write(out);
+            Fact::from(KnownEntry { state, key, listed, delivered, digests, notes }).write(out);
             Some(())
         })?;
         for &(offset, delivered) in copies.iter().skip(1) {
-            old.look_up(window, offset, |line| {
-                let (key, digests) = key_and_digests(line)?;
-                Line::Copy { key, delivered, digests: digests? }.write(out);
+            old.look_up(window, offset, |fact| {
+                let (key, digests) = key_and_digests(fact)?;
+                Fact::from(FurtherCopy { key, delivered, digests: digests? }).write(out);
                 Some(())
             })?;
         }
@@ -221,8 +234,8 @@ impl Writer<'_> {
     }
 
     /// A message on its way keeps its numbers: recovery, and the next run, go on with it.
-    fn message(&mut self, number: u32, message: &Message) -> Result<(), Error> {
-        self.put(&Line::Message {
+    fn message(&mut self, number: u32, message: &OpenMessage) -> Result<(), Error> {
+        self.put(MessageBegun {
             number,
             time: message.time,
             key: KeyField::from(&message.key),
@@ -233,7 +246,7 @@ impl Writer<'_> {
             notes: Notes { again: message.again, utf8: message.utf8, ..Notes::default() },
         })?;
         for intent in &message.intents {
-            self.put(&Line::Staged {
+            self.put(CopyStaged {
                 number: intent.id.0,
                 message: number,
                 destination: intent.destination,
@@ -247,14 +260,20 @@ impl Writer<'_> {
     }
 }
 
-/// What an entry's line says of its message, whichever kind of line it is.
-pub(super) fn key_and_digests<'a>(line: &Line<'a>) -> Option<(KeyField<'a>, Option<DigestsField<'a>>)> {
-    match line {
-        Line::Message { key, digests, .. }
-        | Line::Recorded { key, digests, .. }
-        | Line::Copy { key, digests, .. } => Some((key.clone(), Some(*digests))),
-        Line::Known { key, digests, .. } => Some((key.clone(), *digests)),
-        Line::Failed { key, .. } | Line::Large { key, .. } => Some((key.clone(), None)),
+/// The key, and the digests if there are any, that an entry's line holds, whichever kind of line it is.
+pub(super) fn key_and_digests<'a>(fact: &Fact<'a>) -> Option<(KeyField<'a>, Option<DigestsField<'a>>)> {
+    match fact {
+        Fact::MessageBegun(MessageBegun { key, digests, .. })
+        | Fact::RecognisedElsewhere(RecognisedElsewhere { key, digests, .. })
+        | Fact::FurtherCopy(FurtherCopy { key, digests, .. }) => Some((key.clone(), Some(*digests))),
+        Fact::KnownEntry(KnownEntry { key, digests, .. }) => Some((key.clone(), *digests)),
+        Fact::MessageIdentified(MessageIdentified { key, header, identity, .. }) => {
+            let digests = Digests { message: Digest::UNKNOWN, header: *header, identity: *identity };
+            Some((key.clone(), Some(DigestsField::Value(digests))))
+        }
+        Fact::MessageFailed(MessageFailed { key, .. })
+        | Fact::MessageImported(MessageImported { key, .. })
+        | Fact::MessageTooLarge(MessageTooLarge { key, .. }) => Some((key.clone(), None)),
         _ => None,
     }
 }

@@ -6,8 +6,7 @@ use std::path::Path;
 use crate::durable::{self, Step};
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG};
-
-use super::printable;
+use crate::text;
 
 /// What can be wrong with a ledger.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +17,7 @@ pub enum Error {
     /// A line before the last group is damaged, or contradicts another: typically a failing disk, or an edit by hand.
     #[error("ledger {path}, line {line}: {problem}")]
     Damaged {
-        /// Which file.
+        /// The file's path, printable.
         path: String,
         /// Which line, from 1.
         line: u64,
@@ -28,7 +27,7 @@ pub enum Error {
     /// The file has lost its end since the last run: a disk that was repaired, a copy that broke off.
     #[error("ledger {path} has {octets} bytes, and had {known} at the end of the last run")]
     Shortened {
-        /// Which file.
+        /// The file's path, printable.
         path: String,
         /// Its octets now.
         octets: u64,
@@ -38,7 +37,7 @@ pub enum Error {
     /// A newer popfetch has written it, in a form that this one can't read.
     #[error("ledger {path} was written by a newer popfetch (version {version} of the format)")]
     Newer {
-        /// Which file.
+        /// The file's path, printable.
         path: String,
         /// The version that it names.
         version: u64,
@@ -57,20 +56,20 @@ pub enum Error {
     /// A write of it failed before in this run, so that what is in it is unknown until it is read again.
     #[error("ledger {path}: it could not be written earlier in this run, and is left alone")]
     Broken {
-        /// Which file.
+        /// The file's path, printable.
         path: String,
     },
     /// It was opened to be read, and something was to be written: a bug of ours.
     #[error("the ledger was opened to be read, not to be written")]
     ReadOnly,
     /// A fact was to be recorded that contradicts the ledger: a bug of ours.
-    #[error("the ledger was told what cannot be: {0}")]
+    #[error("the ledger was given a contradiction: {0}")]
     Contradiction(&'static str),
 }
 
 impl Error {
     pub(super) fn damaged(path: &Path, line: u64, problem: &str) -> Self {
-        Self::Damaged { path: printable(path), line, problem: problem.to_owned() }
+        Self::Damaged { path: text::path(path), line, problem: problem.to_owned() }
     }
 }
 
@@ -78,8 +77,8 @@ impl Problem for Error {
     fn hint(&self) -> Option<Cow<'_, str>> {
         let replace = |directory: &str| {
             format!(
-                "put the file back from a backup; or begin afresh by moving its directory away: mv '{directory}' \
-                 '{directory}.damaged'.  Then every message that is still on the server is retrieved once more, also \
+                "put the file back from a backup; or start again by moving its directory away: mv '{directory}' \
+                 '{directory}.damaged'.  Then every message that is still on the server is retrieved again, also \
                  those delivered before"
             )
         };

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::types::Time;
 
 use super::index::Index;
-use super::journal;
-use super::line::{self, Line};
+use super::lines::{Fact, FirstLine, Group, Title, VERSION};
+use super::replay::replay;
 use crate::account::Mailbox;
 
 /// Replays arbitrary octets as a ledger: must neither panic nor take more memory than they warrant.
@@ -15,16 +15,17 @@ pub fn fuzz_replay(octets: &[u8]) {
     let mailbox = Mailbox { user: "u".into(), host: "h".into(), port: 110 };
     let length = u64::try_from(octets.len()).unwrap_or(u64::MAX);
     let mut index = Index::new(&[7; 32]);
-    let _ = journal::replay(octets, length, Path::new("fuzz"), &mailbox, &mut index);
+    let _ = replay(octets, length, Path::new("fuzz"), &mailbox, &mut index);
     // The same lines with true checksums come further.
     let mut whole = Vec::new();
     let (user, host) = (Cow::Borrowed(&b"u"[..]), Cow::Borrowed(&b"h"[..]));
-    Line::First { version: line::VERSION, id: "0", user, host, port: 110, generation: 0 }.write(&mut whole);
-    Line::Group { number: 1, time: Time(1), clock: Time(1), count: u64::MAX }.write(&mut whole);
-    octets.split(|octet| *octet == b'\n').filter_map(Line::parse).for_each(|line| line.write(&mut whole));
+    let title = Title { version: VERSION, id: "0", user, host, port: 110, generation: 0 };
+    Fact::from(FirstLine { title }).write(&mut whole);
+    Fact::from(Group { number: 1, time: Time(1), clock: Time(1), count: u64::MAX }).write(&mut whole);
+    octets.split(|octet| *octet == b'\n').filter_map(Fact::parse).for_each(|fact| fact.write(&mut whole));
     let mut index = Index::new(&[7; 32]);
     let length = u64::try_from(whole.len()).unwrap_or(u64::MAX);
-    let _ = journal::replay(whole.as_slice(), length, Path::new("fuzz"), &mailbox, &mut index);
+    let _ = replay(whole.as_slice(), length, Path::new("fuzz"), &mailbox, &mut index);
     for id in index.ids() {
         let _ = (index.entry(id), index.copies(id), index.notes(id), index.open_messages(id));
     }

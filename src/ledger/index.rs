@@ -1,46 +1,53 @@
 //! What the lines of a ledger come to, in memory.  Every change, whether read back from the file or made now, goes
 //! through [`Index::apply`]: a ledger that is read again means what it meant when it was written.  Must not know files.
 //!
-//! What every entry has is packed in [`super::slots`]; what few have lives in a map beside it.  An entry with a message
-//! on its way to its destinations is always open, whatever it was before.
+//! Each kind of line has one method, in the file of its family: [`entries`], [`deliveries`], [`listings`], [`imports`].  What is known
+//! of each message is packed in [`slots`].  An entry with a message on its way to its destinations is always open, even
+//! one that was delivered before.
 
-use std::collections::{HashMap, VecDeque};
+mod deliveries;
+mod destinations;
+mod entries;
+mod imports;
+mod listings;
+mod messages;
+mod slots;
+
+use std::collections::VecDeque;
 
 use crate::message::Digest;
-use crate::proof::{DestinationName, EntryId, Intent, IntentId};
+use crate::proof::EntryId;
 use crate::types::{Octets, Time};
 
-use super::destinations::Destinations;
-use super::line::{KeyField, Line, Notes};
-use super::messages::{Message, Messages};
-use super::slots::{
-    AGAIN, CANDIDATE, DOUBTFUL, Flag, HELD, LARGE, Listed, PRESENT, RARE, Slot, Slots, UTF8, VARIES, WEAK,
-};
-use super::{Entry, State};
+use super::codec::{KeyField, Notes};
+use super::entry::{Entry, EntryState};
+use super::lines::{Contradiction, Fact, Leaves};
+use destinations::Destinations;
+use messages::Messages;
+use slots::{EntryRecord, Slots};
+
+pub(super) use messages::OpenMessage;
 
 /// An entry is forgotten when it was missing from complete listings of this many days...
 const FORGET_AFTER_LISTINGS: usize = 10;
 /// ... and for this many days.  One more than the promised 90: days are counted by their numbers.
 const FORGET_AFTER_DAYS: i64 = 91;
-/// Headers that an entry has besides its first.
-const MOST_HEADERS: usize = 2;
 /// Octets of a compacted entry without its key, about.
 const ENTRY_OCTETS: u64 = 112;
 
 /// What is known, and what is under way.
 #[derive(Debug)]
 pub(super) struct Index {
-    pub(super) slots: Slots,
-    rare: HashMap<u32, Rare>,
+    slots: Slots,
     /// Messages staged and not yet delivered to all of their set.
     pub(super) messages: Messages,
     pub(super) destinations: Destinations,
     /// Recognised since the last complete listing.
-    unlisted: Vec<u32>,
+    unlisted: Vec<EntryId>,
     /// Deleted, and not yet known to be gone.
-    lingering: Vec<u32>,
+    not_yet_gone: Vec<EntryId>,
     /// Their deletions were accepted, and `QUIT` is not answered yet.
-    asked: Vec<u32>,
+    deletion_unconfirmed: Vec<EntryId>,
     /// The server has renumbered, and not all that it lists now has been compared with the candidates.
     pub(super) renumbering: bool,
     /// The entry from which on all have come since the last complete listing.
@@ -53,7 +60,7 @@ pub(super) struct Index {
     pub(super) time: Time,
     /// The clock as it was last read: unlike `time`, it may have gone back.
     pub(super) clock: Option<Time>,
-    /// Whether lines that something depends on stand behind the last `end`.
+    /// Whether lines that something depends on follow the last `end`.
     pub(super) working: bool,
     /// Where the last `end` stands.
     pub(super) ended: u64,
@@ -61,22 +68,10 @@ pub(super) struct Index {
     pub(super) live: u64,
 }
 
-/// What few entries have.
-#[derive(Debug, Default)]
-struct Rare {
-    failures: u16,
-    retry_after: Option<Time>,
-    listed: Option<u64>,
-    /// All its copies (line and time), when there is more than one.
-    copies: Vec<(u64, Time)>,
-    /// Its messages that are open.
-    messages: Vec<u32>,
-    /// Other headers that the server showed it by, the oldest first.
-    headers: Vec<Digest>,
+/// A time's day as an entry holds it: never 0, which is none.
+pub(super) fn day_of(time: Time) -> u16 {
+    u16::try_from(time.day().max(1)).unwrap_or(u16::MAX)
 }
-
-/// Why a line cannot be true.
-pub(super) type Contradiction = &'static str;
 
 /// What an entry of this key measures when it is compacted, about.
 fn live_octets(key: &KeyField<'_>) -> u64 {
@@ -87,69 +82,16 @@ fn live_octets(key: &KeyField<'_>) -> u64 {
     ENTRY_OCTETS + key
 }
 
-/// Whether something depends on lines that may not be on disk, once this one stands at the end; `None` when that is as
-/// it was.  What gets lost of the others is asked again.
-pub(super) fn leaves_working(line: &Line<'_>) -> Option<bool> {
-    match line {
-        Line::Message { .. }
-        | Line::Staged { .. }
-        | Line::Delivered { .. }
-        | Line::Refused { .. }
-        | Line::Dropped { .. }
-        | Line::Recorded { .. }
-        | Line::Same { .. }
-        | Line::Asked { .. }
-        | Line::New => Some(true),
-        Line::End => Some(false),
-        Line::First { .. }
-        | Line::Group { .. }
-        | Line::Destination { .. }
-        | Line::Failed { .. }
-        | Line::Large { .. }
-        | Line::Listed { .. }
-        | Line::Confirmed { .. }
-        | Line::Deleted { .. }
-        | Line::Doubtful { .. }
-        | Line::Certain { .. }
-        | Line::Varies { .. }
-        | Line::Header { .. }
-        | Line::Candidates { .. }
-        | Line::Settled { .. }
-        | Line::Clock { .. }
-        | Line::Listing { .. }
-        | Line::Unlisted { .. }
-        | Line::Absent { .. }
-        | Line::Present { .. }
-        | Line::Known { .. }
-        | Line::Copy { .. } => None,
-    }
-}
-
-/// A time's day as a slot holds it: never 0, which is none.
-fn day_of(time: Time) -> u16 {
-    u16::try_from(time.day().max(1)).unwrap_or(u16::MAX)
-}
-
-/// Whether there is anything about it that a listing can put in doubt.
-fn may_be_doubted(slot: &Slot) -> bool {
-    slot.is(HELD) && slot.state() != State::Deleted
-}
-
-fn doubt(slot: &mut Slot) {
-    slot.set(DOUBTFUL, slot.is(DOUBTFUL) || may_be_doubted(slot));
-}
-
 impl Index {
     /// An empty one; `key` makes its fingerprints unpredictable, so that no server can make two unique-ids collide.
     pub(super) fn new(key: &[u8; 32]) -> Self {
         Self {
             slots: Slots::new(key),
-            rare: HashMap::new(),
             messages: Messages::default(),
             destinations: Destinations::default(),
             unlisted: Vec::new(),
-            lingering: Vec::new(),
-            asked: Vec::new(),
+            not_yet_gone: Vec::new(),
+            deletion_unconfirmed: Vec::new(),
             renumbering: false,
             recent_from: 0,
             nameless: 0,
@@ -162,562 +104,129 @@ impl Index {
         }
     }
 
-    /// How many entries there are.
-    pub(super) fn len(&self) -> u32 {
-        self.slots.len()
-    }
-
-    /// Every entry, oldest first.
-    pub(super) fn ids(&self) -> impl Iterator<Item = EntryId> + use<> {
-        (0..self.len()).map(EntryId)
+    /// Makes room for this many entries.
+    pub(super) fn expect(&mut self, entries: usize) {
+        self.slots.expect(entries);
     }
 
     /// Takes a line, which stands at `offset`, for true.
     ///
     /// # Errors
     /// When it contradicts what is known; nothing is changed then.
-    pub(super) fn apply(&mut self, line: &Line<'_>, offset: u64) -> Result<(), Contradiction> {
-        self.enter(line, offset)?;
-        self.working = leaves_working(line).unwrap_or(self.working);
-        Ok(())
-    }
-
-    fn enter(&mut self, line: &Line<'_>, offset: u64) -> Result<(), Contradiction> {
-        match line {
-            Line::First { .. } => return Err("it is a first line, but isn't the first"),
-            Line::Group { time, clock, .. } => self.read_clock(*time, *clock),
-            Line::Destination { number, kind, address, inode, used } => {
-                let name = DestinationName { kind: *kind, address: address.to_vec() };
-                self.live += self.destinations.enter(*number, name, *inode, *used)?;
-            }
-            Line::Message { number, time, key, listed, digests, replaces, set, notes } => {
-                let digests = digests.value().ok_or("its digests are none")?;
-                let owned = key.to_key().ok_or("its unique-id is none")?;
-                self.messages.is_free(*number)?;
-                let (entry, _) = self.insert(key, offset)?;
-                if let Some(old) = replaces {
-                    self.forget_message(*old);
-                }
-                let (time, listed, set, intents) = (*time, *listed, set.clone(), Vec::new());
-                let (again, utf8) = (notes.again, notes.utf8);
-                let message =
-                    Message { entry, key: owned, offset, time, listed, digests, set, intents, again, utf8 };
-                self.messages.begin(*number, message);
-                self.rare_mut(entry).messages.push(*number);
-                self.staging(entry);
-                if again {
-                    self.flag(entry, AGAIN, true);
-                }
-                self.finish(*number, time);
-                self.saw(time);
-            }
-            Line::Staged { number, message, destination, time, octets, digest, place } => {
-                self.messages.stage(*message, |key| Intent {
-                    id: IntentId(*number),
-                    key: key.clone(),
-                    destination: *destination,
-                    octets: *octets,
-                    digest: *digest,
-                    since: *time,
-                    place: place.clone(),
-                })?;
-                self.saw(*time);
-            }
-            Line::Delivered { intent, time } => self.delivered(*intent, *time)?,
-            Line::Refused { intent, time, retry_after } => {
-                let entry = self.drop_intent(*intent)?;
-                self.failed(entry, *retry_after);
-                self.saw(*time);
-            }
-            Line::Dropped { intent, time } => {
-                self.drop_intent(*intent)?;
-                self.saw(*time);
-            }
-            Line::Failed { time, key, listed, retry_after } => {
-                let (entry, _) = self.insert(key, offset)?;
-                self.list(entry, *listed);
-                self.failed(entry, *retry_after);
-                self.saw(*time);
-            }
-            Line::Large { time, key, listed } => {
-                let (entry, _) = self.insert(key, offset)?;
-                self.list(entry, *listed);
-                self.flag(entry, LARGE, true);
-                self.saw(*time);
-            }
-            Line::Recorded { time, key, listed, delivered, notes, digests: _ } => {
-                let (entry, fresh) = self.insert(key, offset)?;
-                self.hold(entry, State::Recorded, offset, *delivered, *listed);
-                self.flag(entry, UTF8, notes.utf8);
-                self.settle(entry);
-                if fresh {
-                    // It wasn't in the last complete listing under this key: the rule for renumbered maildrops must
-                    // still apply if the run dies before all of them are recognised.
-                    self.flag(entry, PRESENT, false);
-                    self.unlisted.push(entry.0);
-                }
-                self.saw(*time);
-            }
-            Line::Same { time, key, listed, copy } => {
-                let entry = self.known(key)?;
-                if let (Some(copy), true) = (copy, self.rare(entry).is_some()) {
-                    let copies = &mut self.rare_mut(entry).copies;
-                    let at = usize::from(*copy);
-                    if at < copies.len() {
-                        // The last one is what the key stands for.
-                        let copy = copies.remove(at);
-                        copies.push(copy);
-                    }
-                }
-                self.set_listed(entry, *listed);
-                self.set_absent(entry, 0);
-                self.flag(entry, DOUBTFUL, false);
-                self.change(entry, |slot| match slot.state() {
-                    State::Deleted => slot.set_state(State::Delivered),
-                    State::Open if slot.is(HELD) && slot.is(WEAK) => slot.set_state(State::Recorded),
-                    State::Open if slot.is(HELD) => slot.set_state(State::Delivered),
-                    _ => {}
-                });
-                self.settle(entry);
-                self.saw(*time);
-            }
-            Line::Listed { key, octets } => {
-                let entry = self.known(key)?;
-                self.set_listed(entry, Some(*octets));
-            }
-            Line::Header { key, digest } => {
-                let entry = self.known(key)?;
-                let headers = &mut self.rare_mut(entry).headers;
-                headers.retain(|known| known != digest);
-                if headers.len() >= MOST_HEADERS {
-                    headers.remove(0);
-                }
-                headers.push(*digest);
-            }
-            Line::Asked { time, key } => {
-                let entry = self.known(key)?;
-                if !self.is_deletable(entry) {
-                    return Err("it was not delivered");
-                }
-                // Until the answer to QUIT has come, it isn't known what its key stands for.
-                self.flag(entry, DOUBTFUL, true);
-                self.asked.push(entry.0);
-                self.saw(*time);
-            }
-            Line::Confirmed { time, count } => {
-                let count = usize::try_from(*count).unwrap_or(usize::MAX);
-                let first = self.asked.len().checked_sub(count).ok_or("more than were asked for")?;
-                for id in std::mem::take(&mut self.asked).into_iter().skip(first) {
-                    if self.is_deletable(EntryId(id)) {
-                        self.deleted(EntryId(id), *time);
-                    }
-                }
-                self.saw(*time);
-            }
-            Line::Deleted { time, key } => {
-                let entry = self.known(key)?;
-                if !self.is_deletable(entry) {
-                    return Err("it was not delivered");
-                }
-                self.deleted(entry, *time);
-                self.saw(*time);
-            }
-            Line::Doubtful { time, key } => {
-                match key {
-                    Some(key) => {
-                        let entry = self.known(key)?;
-                        self.flag(entry, DOUBTFUL, true);
-                    }
-                    None => self.slots.change_all(doubt),
-                }
-                self.saw(*time);
-            }
-            Line::Certain { time, key } => {
-                let entry = self.known(key)?;
-                self.flag(entry, DOUBTFUL, false);
-                self.saw(*time);
-            }
-            Line::Varies { time, key } => {
-                let entry = self.known(key)?;
-                self.flag(entry, DOUBTFUL, false);
-                self.flag(entry, VARIES, true);
-                self.saw(*time);
-            }
-            Line::Candidates { time } => {
-                self.slots.change_all(|slot| {
-                    let may = slot.is(PRESENT) && slot.is(HELD) && slot.state() != State::Deleted;
-                    slot.set(CANDIDATE, may || slot.is(CANDIDATE));
-                });
-                self.renumbering = true;
-                self.saw(*time);
-            }
-            Line::Settled { time } => {
-                self.slots.change_all(|slot| slot.set(CANDIDATE, false));
-                self.renumbering = false;
-                self.saw(*time);
-            }
-            Line::Clock { time } => self.correct_clock(*time),
-            Line::Listing { time, clock } => self.listing(*time, *clock),
-            Line::Unlisted { time, clock } => {
-                for id in std::mem::take(&mut self.lingering) {
-                    let entry = EntryId(id);
-                    self.change(entry, |slot| slot.set_gone(true));
-                }
-                self.slots.change_all(doubt);
-                self.read_clock(*time, *clock);
-            }
-            Line::Absent { key, day } => {
-                let entry = self.known(key)?;
-                if self.is(entry, State::Deleted) {
-                    // The day of its deletion stays.
-                    self.change(entry, |slot| {
-                        slot.set_gone(true);
-                        slot.set(PRESENT, false);
-                    });
-                } else {
-                    self.set_absent(entry, (*day).max(1));
-                    // Its key may stand for other mail when it is listed again.
-                    self.change(entry, doubt);
-                }
-            }
-            Line::Present { key } => {
-                let entry = self.known(key)?;
-                if self.is(entry, State::Deleted) {
-                    // Deleted, and back: nothing but a look at the message itself settles what it is.
-                    self.change(entry, |slot| {
-                        slot.set_gone(true);
-                        slot.set(PRESENT, true);
-                    });
-                } else {
-                    self.set_absent(entry, 0);
-                }
-            }
-            Line::Known { state, key, listed, delivered, digests: _, notes } => {
-                let held = *state != State::Open || delivered.is_some();
-                let mut absent = notes.absent.map_or(0, |day| day.max(1));
-                let present = absent == 0 && !notes.unlisted;
-                if *state == State::Deleted {
-                    // Version 1 didn't keep the day: as if it were today, so that it is kept long enough.
-                    absent = notes.deleted.unwrap_or_else(|| day_of(self.time));
-                }
-                let entry = self.slots.add(key, offset, |slot| {
-                    slot.set_state(*state);
-                    slot.set_listed(*listed);
-                    slot.set_delivered(delivered.unwrap_or(Time(0)));
-                    slot.absent = absent;
-                    slot.set_gone(notes.gone || (*state == State::Deleted && notes.absent.is_some()));
-                    slot.set_all([
-                        (PRESENT, present),
-                        (LARGE, notes.large),
-                        (HELD, held),
-                        (WEAK, notes.weak || matches!(state, State::Seen | State::Recorded)),
-                        (DOUBTFUL, notes.doubtful || (notes.absent.is_some() && held)),
-                        (AGAIN, notes.again),
-                        (VARIES, notes.varies),
-                        (UTF8, notes.utf8),
-                        (CANDIDATE, notes.candidate),
-                    ]);
-                })?;
-                self.live += live_octets(key);
-                self.nameless += u32::from(matches!(key, KeyField::Header(_)));
-                self.renumbering |= notes.candidate;
-                self.note(entry, notes, *listed);
-                if *state == State::Deleted && !self.slot(entry).is_some_and(Slot::is_gone) {
-                    self.lingering.push(entry.0);
-                }
-            }
-            Line::Copy { key, delivered, .. } => {
-                let entry = self.known(key)?;
-                self.add_copy(entry, offset, *delivered);
-            }
-            Line::New => {}
-            Line::End => self.ended = offset,
+    pub(super) fn apply(&mut self, fact: &Fact<'_>, offset: u64) -> Result<(), Contradiction> {
+        match fact {
+            Fact::FirstLine(_) => return Err("it is a first line, but isn't the first"),
+            Fact::Group(fact) => self.read_clock(fact.time, fact.clock),
+            Fact::Rewritten(_) => {}
+            Fact::End(_) => self.ended = offset,
+            Fact::KnownEntry(fact) => self.add_entry(fact, offset)?,
+            Fact::FurtherCopy(fact) => self.add_further_copy(fact, offset)?,
+            Fact::NumberedDestination(fact) => self.number_destination(fact)?,
+            Fact::MessageBegun(fact) => self.begin_message(fact, offset)?,
+            Fact::CopyStaged(fact) => self.stage_copy(fact)?,
+            Fact::CopyDelivered(fact) => self.deliver_copy(fact)?,
+            Fact::CopyRefused(fact) => self.refuse_copy(fact)?,
+            Fact::CopyDropped(fact) => self.drop_copy(fact)?,
+            Fact::MessageFailed(fact) => self.fail_message(fact, offset)?,
+            Fact::MessageTooLarge(fact) => self.leave_too_large(fact, offset)?,
+            Fact::RecognisedElsewhere(fact) => self.recognise_elsewhere(fact, offset)?,
+            Fact::RecognisedHere(fact) => self.recognise_here(fact)?,
+            Fact::OtherHeader(fact) => self.add_header(fact)?,
+            Fact::SizeListed(fact) => self.learn_size(fact)?,
+            Fact::Doubted(fact) => self.doubt(fact)?,
+            Fact::DoubtEnded(fact) => self.end_doubt(fact)?,
+            Fact::Varying(fact) => self.give_up_comparing(fact)?,
+            Fact::MessageImported(fact) => self.import_message(fact, offset)?,
+            Fact::MessageIdentified(fact) => self.identify_message(fact, offset)?,
+            Fact::MessageForgotten(fact) => self.forget_entry(fact)?,
+            Fact::DeletionAsked(fact) => self.ask_deletion(fact)?,
+            Fact::DeletionsConfirmed(fact) => self.confirm_deletions(fact)?,
+            Fact::MessageDeleted(fact) => self.delete_message(fact)?,
+            Fact::ListingTaken(fact) => self.take_listing(fact),
+            Fact::NothingKnownListed(fact) => self.take_listing_of_strangers(fact),
+            Fact::Absent(fact) => self.miss(fact)?,
+            Fact::Present(fact) => self.find_again(fact)?,
+            Fact::RenumberingBegun(fact) => self.begin_renumbering(fact.time),
+            Fact::RenumberingSettled(fact) => self.settle_renumbering(fact.time),
+            Fact::ClockCorrected(fact) => self.correct_clock(fact.time),
+        }
+        match fact.leaves() {
+            Leaves::Working => self.working = true,
+            Leaves::Resting => self.working = false,
+            Leaves::AsItWas => {}
         }
         Ok(())
     }
 
-    /// The entry of a key.
-    pub(super) fn lookup(&self, key: &KeyField<'_>) -> Option<EntryId> {
-        self.slots.find(key)
-    }
-
     /// The entry of a key that must have one.
     fn known(&self, key: &KeyField<'_>) -> Result<EntryId, Contradiction> {
-        self.lookup(key).ok_or("its unique-id is unknown")
+        self.find(key).ok_or("its unique-id is unknown")
     }
 
     /// The entry of a key, and whether it had to be made.
     fn insert(&mut self, key: &KeyField<'_>, offset: u64) -> Result<(EntryId, bool), Contradiction> {
         let (entry, fresh) = self.slots.insert(key, offset)?;
         if fresh {
-            self.live += live_octets(key);
-            self.nameless += u32::from(matches!(key, KeyField::Header(_)));
+            self.count(key);
         }
         Ok((entry, fresh))
     }
 
-    fn slot(&self, entry: EntryId) -> Option<&Slot> {
-        self.slots.get(entry)
+    /// Counts a new entry.
+    fn count(&mut self, key: &KeyField<'_>) {
+        self.live += live_octets(key);
+        self.nameless += u32::from(matches!(key, KeyField::Header(_)));
     }
 
-    fn is(&self, entry: EntryId, state: State) -> bool {
-        self.slot(entry).is_some_and(|slot| slot.state() == state)
-    }
-
-    fn change(&mut self, entry: EntryId, change: impl FnOnce(&mut Slot)) {
-        if let Some(slot) = self.slots.get_mut(entry) {
-            change(slot);
-        }
-    }
-
-    fn flag(&mut self, entry: EntryId, flag: Flag, up: bool) {
-        self.change(entry, |slot| slot.set(flag, up));
-    }
-
-    fn rare(&self, entry: EntryId) -> Option<&Rare> {
-        let slot = self.slot(entry)?;
-        slot.is(RARE).then(|| self.rare.get(&entry.0)).flatten()
-    }
-
-    fn rare_mut(&mut self, entry: EntryId) -> &mut Rare {
-        self.flag(entry, RARE, true);
-        self.rare.entry(entry.0).or_default()
-    }
-
-    /// Drops what is rare about an entry when nothing is left of it: in a first run every message passes here.
-    fn tidy(&mut self, entry: EntryId) {
-        if self.rare(entry).is_some_and(|rare| {
-            rare.failures == 0
-                && rare.retry_after.is_none()
-                && rare.listed.is_none()
-                && rare.copies.is_empty()
-                && rare.messages.is_empty()
-                && rare.headers.is_empty()
-        }) {
-            self.rare.remove(&entry.0);
-            self.flag(entry, RARE, false);
-        }
+    fn change(&mut self, entry: EntryId, change: impl FnOnce(&mut EntryRecord)) {
+        self.slots.change(entry, change);
     }
 
     fn saw(&mut self, time: Time) {
         self.time = self.time.max(time);
     }
 
-    /// The clock had run ahead, and is right now: what was written ahead of it reads as now, so that no age counts by the
-    /// leap, and retries fall due.
-    fn correct_clock(&mut self, now: Time) {
-        let today = day_of(now);
-        self.slots.change_all(|slot| {
-            slot.set_delivered(slot.delivered().min(now));
-            slot.absent = slot.absent.min(today);
-        });
-        for rare in self.rare.values_mut() {
-            rare.retry_after = rare.retry_after.filter(|at| *at <= now);
-            rare.copies.iter_mut().for_each(|(_, time)| *time = (*time).min(now));
-        }
-        self.listings.iter_mut().for_each(|time| *time = (*time).min(now));
-        self.time = now;
-        self.clock = Some(now);
-    }
-
-    fn is_deletable(&self, entry: EntryId) -> bool {
-        self.is(entry, State::Delivered) || self.is(entry, State::Recorded)
-    }
-
-    fn deleted(&mut self, entry: EntryId, time: Time) {
-        self.change(entry, |slot| {
-            slot.set_state(State::Deleted);
-            slot.absent = day_of(time);
-            slot.set(DOUBTFUL, false);
-            slot.set(CANDIDATE, false);
-        });
-        self.lingering.push(entry.0);
-    }
-
     fn read_clock(&mut self, time: Time, clock: Time) {
         self.saw(time);
         self.clock = Some(clock);
     }
+}
 
-    /// The size by `LIST`, of a message that isn't delivered: of a delivered one it may not change unseen, because
-    /// that is how a unique-id that was used again is found out.
-    fn list(&mut self, entry: EntryId, listed: Option<u64>) {
-        if listed.is_some() && self.is(entry, State::Open) {
-            self.set_listed(entry, listed);
-        }
+/// What is asked of it.
+impl Index {
+    /// How many entries there are, with those that were forgotten.
+    pub(super) fn len(&self) -> u32 {
+        self.slots.len()
     }
 
-    fn set_listed(&mut self, entry: EntryId, listed: Option<u64>) {
-        self.change(entry, |slot| slot.set_listed(listed));
-        if self.slot(entry).is_some_and(|slot| slot.listed() == Listed::Huge) {
-            self.rare_mut(entry).listed = listed;
-        } else if self.rare(entry).is_some_and(|rare| rare.listed.is_some()) {
-            self.rare_mut(entry).listed = None;
-        }
+    /// Every entry, oldest first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = EntryId> {
+        (0..self.len()).map(EntryId).filter(|id| !self.slots.is_forgotten(*id))
     }
 
-    fn set_absent(&mut self, entry: EntryId, day: u16) {
-        self.change(entry, |slot| {
-            slot.absent = day;
-            slot.set(PRESENT, day == 0);
-        });
+    /// Whether it was forgotten.
+    pub(super) fn is_forgotten(&self, id: EntryId) -> bool {
+        self.slots.is_forgotten(id)
     }
 
-    fn failed(&mut self, entry: EntryId, retry_after: Option<Time>) {
-        let rare = self.rare_mut(entry);
-        rare.failures = rare.failures.saturating_add(1);
-        rare.retry_after = retry_after;
+    /// Whether nothing but the user's word is known of any entry.
+    pub(super) fn has_unidentified(&self) -> bool {
+        self.slots.iter().any(|record| record.unidentified)
     }
 
-    /// A message of this entry is about to be delivered.  From now on the entry as a whole isn't: else a unique-id that
-    /// was used again would count as delivered by the old message's word, and be deleted, though the new one failed.
-    fn staging(&mut self, entry: EntryId) {
-        // A message that was deleted is gone for good: this one has nothing to do with it.
-        let forget = self.is(entry, State::Deleted);
-        self.change(entry, |slot| {
-            slot.set_state(State::Open);
-            slot.set(HELD, slot.is(HELD) && !forget);
-        });
-        if forget {
-            self.set_absent(entry, 0);
-            self.set_listed(entry, None);
-            if self.rare(entry).is_some() {
-                self.rare_mut(entry).copies.clear();
-            }
-        }
+    /// The entry of a key.
+    pub(super) fn find(&self, key: &KeyField<'_>) -> Option<EntryId> {
+        self.slots.find(key)
     }
 
-    fn delivered(&mut self, intent: u32, time: Time) -> Result<(), Contradiction> {
-        let (number, destination) = self.messages.succeed(intent)?;
-        self.destinations.use_now(destination);
-        self.finish(number, time);
-        self.saw(time);
-        Ok(())
+    /// The entry of a unique-id.
+    pub(super) fn find_unique_id(&self, unique_id: &[u8]) -> Option<EntryId> {
+        self.slots.find_unique_id(unique_id)
     }
 
-    /// A message that all of its set have is delivered: by the last one's word, or because those that lacked it were
-    /// given up.
-    fn finish(&mut self, number: u32, time: Time) {
-        let printed = self.only_printed(number);
-        if self.messages.get(number).is_some_and(|message| message.is_whole() && !message.set.is_empty())
-            && let Some(message) = self.forget_message(number)
-        {
-            let state = if printed { State::Seen } else { State::Delivered };
-            self.hold(message.entry, state, message.offset, time, message.listed);
-            self.flag(message.entry, UTF8, message.utf8);
-            self.settle(message.entry);
-        }
-    }
-
-    /// An intent that came to nothing.  A message that nobody has, and nobody is about to have, is forgotten: its set
-    /// is fixed anew when it comes again, perhaps under a better configuration.
-    fn drop_intent(&mut self, intent: u32) -> Result<EntryId, Contradiction> {
-        let (number, entry) = self.messages.fail(intent)?;
-        if !self.messages.get(number).is_some_and(Message::is_begun) {
-            self.forget_message(number);
-            self.tidy(entry);
-        }
-        Ok(entry)
-    }
-
-    /// What went wrong with an entry before is repaired.  While another message of it is on its way, or only some
-    /// destinations have that one, the entry is open.
-    fn settle(&mut self, entry: EntryId) {
-        self.flag(entry, LARGE, false);
-        if self.rare(entry).is_none() {
-            return;
-        }
-        let rare = self.rare_mut(entry);
-        (rare.failures, rare.retry_after) = (0, None);
-        if !rare.messages.is_empty() {
-            self.change(entry, |slot| slot.set_state(State::Open));
-        }
-        self.tidy(entry);
-    }
-
-    fn forget_message(&mut self, number: u32) -> Option<Message> {
-        let message = self.messages.forget(number)?;
-        if let Some(rare) = self.rare.get_mut(&message.entry.0) {
-            rare.messages.retain(|open| *open != number);
-        }
-        Some(message)
-    }
-
-    /// The entry has one more message, delivered (or seen, or recorded).
-    fn hold(&mut self, entry: EntryId, state: State, offset: u64, time: Time, listed: Option<u64>) {
-        self.add_copy(entry, offset, time);
-        self.set_absent(entry, 0);
-        self.change(entry, |slot| {
-            slot.set_state(state);
-            slot.set(DOUBTFUL, false);
-            match state {
-                State::Seen | State::Recorded => slot.set(WEAK, true),
-                State::Delivered | State::Deleted => slot.set(WEAK, false),
-                State::Open => {}
-            }
-        });
-        self.set_listed(entry, listed);
-    }
-
-    fn add_copy(&mut self, entry: EntryId, offset: u64, time: Time) {
-        let Some(slot) = self.slots.get_mut(entry) else { return };
-        let first = (slot.offset(), slot.delivered());
-        let more = slot.is(HELD);
-        slot.set(HELD, true);
-        if more {
-            // The latest delivery counts for the age: the younger, the longer it stays.
-            slot.set_delivered(slot.delivered().max(time));
-        } else {
-            slot.set_delivered(time);
-            slot.set_offset(offset);
-        }
-        if more {
-            let rare = self.rare_mut(entry);
-            if rare.copies.is_empty() {
-                rare.copies.push(first);
-            }
-            rare.copies.push((offset, time));
-        }
-    }
-
-    /// What a `known` line says that is kept elsewhere.
-    fn note(&mut self, entry: EntryId, notes: &Notes, listed: Option<u64>) {
-        if notes.unlisted {
-            self.unlisted.push(entry.0);
-        }
-        if self.slot(entry).is_some_and(|slot| slot.listed() == Listed::Huge) {
-            self.rare_mut(entry).listed = listed;
-        }
-        if notes.failures > 0 || notes.retry_after.is_some() {
-            let rare = self.rare_mut(entry);
-            rare.failures = notes.failures;
-            rare.retry_after = notes.retry_after;
-        }
-        if !notes.headers.is_empty() {
-            self.rare_mut(entry).headers.clone_from(&notes.headers);
-        }
-    }
-
-    fn listing(&mut self, time: Time, clock: Time) {
-        if self.listings.back().is_some_and(|last| last.day() == time.day()) {
-            self.listings.pop_back();
-        }
-        self.listings.push_back(time);
-        if self.listings.len() > FORGET_AFTER_LISTINGS {
-            self.listings.pop_front();
-        }
-        for id in std::mem::take(&mut self.unlisted) {
-            self.flag(EntryId(id), PRESENT, self.slot(EntryId(id)).is_some_and(|slot| slot.absent == 0));
-        }
-        self.recent_from = self.len();
-        self.read_clock(time, clock);
-    }
-
-    /// Whether all of an open message's destinations only print it.
-    pub(super) fn only_printed(&self, number: u32) -> bool {
-        self.messages.get(number).is_some_and(|message| {
-            message.set.iter().all(|(destination, _)| self.destinations.is_stream(*destination))
-        })
+    /// The entry of a unique-id, with a look first at the one behind `last`.
+    pub(super) fn follow(&self, last: Option<EntryId>, unique_id: &[u8]) -> Option<EntryId> {
+        self.slots.follow(last, unique_id)
     }
 
     /// What is known of an entry; an unknown one is a message that nothing is known of.
@@ -725,90 +234,80 @@ impl Index {
     // computed: of 50,000 known messages that saves 18 million instructions, 9 % of a poll.
     #[inline(always)]
     pub(super) fn entry(&self, id: EntryId) -> Entry {
-        let none = Entry {
-            state: State::Open,
-            listed: None,
-            delivered: None,
-            order: id.0,
-            copies: 0,
-            failures: 0,
-            retry_after: None,
-            absent: false,
-            reported_too_large: false,
-            doubtful: false,
-            again: false,
-            varies: false,
-            utf8: false,
-            candidate: false,
-        };
-        let Some(slot) = self.slot(id) else { return none };
-        let rare = self.rare(id);
+        let record = self.slots.get(id).unwrap_or(EntryRecord::new(0));
+        let details = self.slots.details(id);
         Entry {
-            state: slot.state(),
-            listed: match slot.listed() {
-                Listed::Unknown => None,
-                Listed::Huge => rare.and_then(|rare| rare.listed).map(Octets),
-                Listed::Octets(octets) => Some(Octets(u64::from(octets))),
+            // The user's word is enough to leave it where it is, and for nothing else.
+            state: match record.state {
+                EntryState::Delivered if record.unidentified => EntryState::Seen,
+                state => state,
             },
-            delivered: slot.is(HELD).then(|| slot.delivered()),
-            copies: match rare.map_or(0, |rare| rare.copies.len()) {
-                0 => u16::from(slot.is(HELD)),
+            listed: record.listed.map(Octets),
+            delivered: record.delivered,
+            order: id.0,
+            copies: match details.copies.len() {
+                0 => u16::from(record.delivered.is_some()),
                 copies => u16::try_from(copies).unwrap_or(u16::MAX),
             },
-            failures: rare.map_or(0, |rare| rare.failures),
-            retry_after: rare.and_then(|rare| rare.retry_after),
-            absent: if slot.state() == State::Deleted { slot.is_gone() } else { slot.absent != 0 },
-            reported_too_large: slot.is(LARGE),
-            doubtful: slot.is(DOUBTFUL),
-            again: slot.is(AGAIN),
-            varies: slot.is(VARIES),
-            utf8: slot.is(UTF8),
-            candidate: slot.is(CANDIDATE),
-            ..none
+            failures: details.failures,
+            retry_after: details.retry_after,
+            absent: match record.state {
+                EntryState::Deleted => record.gone,
+                _ => record.absent_since.is_some(),
+            },
+            reported_too_large: record.too_large,
+            doubtful: record.doubtful,
+            again: record.again,
+            varies: record.varies,
+            utf8: record.utf8,
+            candidate: record.candidate,
+            unidentified: record.unidentified,
         }
+    }
+
+    /// How far it has come, also by the user's word alone.
+    pub(super) fn kept_state(&self, id: EntryId) -> EntryState {
+        self.slots.get(id).map_or(EntryState::Open, |record| record.state)
     }
 
     /// Where the entry's line is.
     pub(super) fn offset(&self, id: EntryId) -> Option<u64> {
-        self.slot(id).map(Slot::offset)
+        self.slots.get(id).map(|record| record.offset)
     }
 
     /// Where the lines with the digests of its copies are, and when each was delivered.
     pub(super) fn copies(&self, id: EntryId) -> Vec<(u64, Time)> {
-        match (self.slot(id), self.rare(id)) {
-            (_, Some(rare)) if !rare.copies.is_empty() => rare.copies.clone(),
-            (Some(slot), _) if slot.is(HELD) => vec![(slot.offset(), slot.delivered())],
-            _ => Vec::new(),
+        let copies = &self.slots.details(id).copies;
+        if !copies.is_empty() {
+            return copies.clone();
         }
+        let only = self.slots.get(id).and_then(|record| Some((record.offset, record.delivered?)));
+        only.into_iter().collect()
     }
 
     /// What a `known` line notes about it.
     pub(super) fn notes(&self, id: EntryId) -> Notes {
-        let Some(slot) = self.slot(id) else { return Notes::default() };
-        let rare = self.rare(id);
-        let is_deleted = slot.state() == State::Deleted;
+        let Some(record) = self.slots.get(id) else { return Notes::default() };
+        let details = self.slots.details(id);
+        let is_deleted = record.state == EntryState::Deleted;
+        let is_absent = record.absent_since.is_some();
         Notes {
-            absent: (slot.absent != 0 && !is_deleted).then_some(slot.absent),
-            gone: slot.is_gone(),
-            weak: slot.is(HELD) && slot.is(WEAK) && slot.state() == State::Open,
-            unlisted: (slot.absent == 0 || is_deleted) && !slot.is(PRESENT),
-            large: slot.is(LARGE),
-            doubtful: slot.is(DOUBTFUL) && (slot.absent == 0 || is_deleted),
-            again: slot.is(AGAIN),
-            varies: slot.is(VARIES),
-            utf8: slot.is(UTF8),
-            candidate: slot.is(CANDIDATE),
-            deleted: is_deleted.then_some(slot.absent),
-            failures: rare.map_or(0, |rare| rare.failures),
-            retry_after: rare.and_then(|rare| rare.retry_after),
-            headers: rare.map_or_else(Vec::new, |rare| rare.headers.clone()),
+            gone: record.gone,
+            not_proof: record.not_proof && record.delivered.is_some() && record.state == EntryState::Open,
+            unlisted: !record.present && !is_absent,
+            too_large: record.too_large,
+            // Of what is absent it goes without saying.
+            doubtful: record.doubtful && !is_absent,
+            again: record.again,
+            varies: record.varies,
+            utf8: record.utf8,
+            candidate: record.candidate,
+            absent: record.absent_since,
+            deleted: is_deleted.then_some(record.deleted_on.unwrap_or(0)),
+            failures: details.failures,
+            retry_after: details.retry_after,
+            headers: details.headers.clone(),
         }
-    }
-
-    /// The day since which complete listings have lacked it.
-    pub(super) fn absent_since(&self, id: EntryId) -> Option<u16> {
-        let slot = self.slot(id).filter(|slot| slot.state() != State::Deleted)?;
-        Some(slot.absent).filter(|day| *day != 0)
     }
 
     /// Whether it has come since the last complete listing.
@@ -828,51 +327,57 @@ impl Index {
 
     /// The other headers that the server showed it by.
     pub(super) fn headers(&self, id: EntryId) -> &[Digest] {
-        self.rare(id).map_or(&[], |rare| &rare.headers)
+        &self.slots.details(id).headers
     }
 
     /// Whether a listing that lacks everything known would put anything in doubt that isn't yet.
     pub(super) fn has_undoubted(&self) -> bool {
-        self.slots.iter().any(|slot| may_be_doubted(slot) && !slot.is(DOUBTFUL))
+        self.slots.iter().any(|record| record.may_be_doubted() && !record.doubtful)
     }
 
     /// Whether it was in the last complete listing (or has come since), and isn't deleted.
     pub(super) fn is_present(&self, id: EntryId) -> bool {
-        self.slot(id).is_some_and(|slot| slot.is(PRESENT) && slot.state() != State::Deleted)
+        self.slots.get(id).is_some_and(|record| record.present && record.state != EntryState::Deleted)
     }
 
     /// Whether anything deleted is not yet known to be gone.
     pub(super) fn lingers(&self) -> bool {
-        self.lingering.iter().any(|id| {
-            self.slot(EntryId(*id)).is_some_and(|slot| slot.state() == State::Deleted && !slot.is_gone())
+        self.not_yet_gone.iter().any(|id| {
+            self.slots.get(*id).is_some_and(|record| record.state == EntryState::Deleted && !record.gone)
         })
     }
 
-    /// Whether an entry has been absent for so long, and from so many listings, that it may be forgotten; or was
-    /// deleted so long ago, and found gone.  (Where everything is deleted, no listing ever holds a known unique-id, so
-    /// none would count, and the ledger would grow for ever.)
+    /// Whether an entry has been absent for long enough, and from enough listings, that it may be forgotten; or was
+    /// deleted long enough ago, and found gone.  (Where everything is deleted, no listing ever holds a known unique-id,
+    /// so none would count, and the ledger would grow for ever.)
     pub(super) fn is_forgettable(&self, id: EntryId, today: i64) -> bool {
-        let deleted = |slot: &Slot| {
-            slot.state() == State::Deleted
-                && slot.is_gone()
-                && today.saturating_sub(i64::from(slot.absent)) >= FORGET_AFTER_DAYS
+        let Some(record) = self.slots.get(id) else { return false };
+        let is_old = |day: u16| today.saturating_sub(i64::from(day)) >= FORGET_AFTER_DAYS;
+        let is_over = if record.gone {
+            record.deleted_on.is_none_or(is_old)
+        } else {
+            record.absent_since.is_some_and(|since| {
+                is_old(since)
+                    && self.listings.len() == FORGET_AFTER_LISTINGS
+                    && self.listings.front().is_some_and(|tenth| tenth.day() >= i64::from(since))
+            })
         };
-        if self.slot(id).is_some_and(deleted) {
-            return self.rare(id).is_none_or(|rare| rare.messages.is_empty());
-        }
-        let Some(since) = self.absent_since(id).map(i64::from) else { return false };
-        today.saturating_sub(since) >= FORGET_AFTER_DAYS
-            && self.listings.len() == FORGET_AFTER_LISTINGS
-            && self.listings.front().is_some_and(|tenth| tenth.day() >= since)
-            && self.rare(id).is_none_or(|rare| rare.messages.is_empty())
+        is_over && self.slots.details(id).messages.is_empty()
     }
 
     /// The entry's messages that are on their way: those that nobody is about to get at the moment come first.
-    pub(super) fn open_messages(&self, id: EntryId) -> Vec<(u32, &Message)> {
-        let numbers = self.rare(id).map(|rare| rare.messages.as_slice()).unwrap_or_default();
+    pub(super) fn open_messages(&self, id: EntryId) -> Vec<(u32, &OpenMessage)> {
+        let numbers = &self.slots.details(id).messages;
         let mut open: Vec<_> =
             numbers.iter().filter_map(|number| Some((*number, self.messages.get(*number)?))).collect();
         open.sort_by_key(|(_, message)| !message.intents.is_empty());
         open
+    }
+
+    /// Whether all of an open message's destinations only print it.
+    pub(super) fn only_printed(&self, number: u32) -> bool {
+        self.messages.get(number).is_some_and(|message| {
+            message.set.iter().all(|(destination, _)| self.destinations.is_stream(*destination))
+        })
     }
 }

@@ -1,5 +1,5 @@
 //! One popfetch per mailbox: a kernel lock on a file of its own, which is never renamed over nor removed, because a lock
-//! on a file that has lost its name keeps nobody out.  That the file exists means nothing; the lock goes with the
+//! on a file that has lost its name keeps no process out.  That the file exists means nothing; the lock goes with the
 //! process, however it ends.  Must not know the ledger.
 
 use std::fs::{File, TryLockError};
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::durable::{self, Step};
-use crate::stop::Stop;
-use crate::types::Time;
+use crate::signals::Stop;
+use crate::types::{Time, Wait};
 
-use super::Error;
+use super::error::Error;
 
 /// The lock file's name in the mailbox's directory.
 const FILE: &str = "lock";
@@ -28,12 +28,12 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the mailbox whose state is kept in `directory`, which is made when it isn't there.  With `wait`
-    /// it waits while another process has it: that long, or without end (`Some(None)`), but not beyond a stop.
+    /// Takes the lock of the mailbox whose state is kept in `directory`, which is made when it isn't there.  While
+    /// another process has it, this waits as `wait` allows, but not beyond a stop.
     ///
     /// # Errors
     /// [`Error::Locked`] when another process has it, still; [`Error::Disk`].
-    pub fn acquire(directory: &Path, wait: Option<Option<Duration>>, stop: &Stop) -> Result<Self, Error> {
+    pub fn acquire(directory: &Path, wait: Wait, stop: &Stop) -> Result<Self, Error> {
         // Their names are brought to the disk with that of the ledger.
         durable::make_directories(directory)?;
         let path = directory.join(FILE);
@@ -41,9 +41,9 @@ impl Lock {
         loop {
             let (file, _) = durable::open_or_create(&path, 0o600)?;
             match file.try_lock() {
-                // Somebody who cleaned up may have taken the file's name away meanwhile.
+                // A clean-up may have taken the file's name away meanwhile.
                 Ok(()) if has_its_name(&file, &path) => {
-                    // For those who find it held: since when.  It may be unknown.
+                    // Others who find it held can see since when.  Where that cannot be set, they cannot.
                     let _ = file.set_modified(clock::now().to_system());
                     return Ok(Self { _file: Arc::new(file) });
                 }
@@ -51,12 +51,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
             }
-            let over = match wait {
-                None => true,
-                Some(None) => false,
-                Some(Some(longest)) => waited >= longest,
-            };
-            if over || stop.raised() {
+            if wait.is_over(waited) || stop.raised() {
                 return Err(Error::Locked);
             }
             std::thread::sleep(PAUSE);
@@ -85,50 +80,47 @@ fn has_its_name(file: &File, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::time::Duration;
 
-    use super::super::Error;
-    use super::Lock;
-    use crate::stop::Stop;
+    use super::{Error, Lock};
+    use crate::signals::Stop;
+    use crate::types::Wait;
 
     #[test]
     fn one_at_a_time() {
         let home = tempfile::tempdir().unwrap();
         let stop = Stop::new().unwrap();
         let directory = home.path().join("state/popfetch/ab");
-        let held = Lock::acquire(&directory, None, &stop).unwrap();
+        let held = Lock::acquire(&directory, Wait::NO, &stop).unwrap();
         assert_eq!(directory.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-        for wait in [None, Some(Some(Duration::ZERO))] {
-            assert!(matches!(Lock::acquire(&directory, wait, &stop), Err(Error::Locked)));
-        }
+        assert!(matches!(Lock::acquire(&directory, Wait::NO, &stop), Err(Error::Locked)));
         // Since when, others can see.
         let now = crate::clock::now();
         let since = Lock::held_since(&directory).unwrap();
         assert!((0..60).contains(&now.seconds_since(since)), "{since:?}");
         let clone = held.clone();
         drop(held);
-        assert!(matches!(Lock::acquire(&directory, None, &stop), Err(Error::Locked)));
+        assert!(matches!(Lock::acquire(&directory, Wait::NO, &stop), Err(Error::Locked)));
         drop(clone);
         assert!(directory.join("lock").exists());
-        Lock::acquire(&directory, None, &stop).unwrap();
+        Lock::acquire(&directory, Wait::NO, &stop).unwrap();
     }
 
     #[test]
     fn a_stop_ends_the_waiting() {
         let home = tempfile::tempdir().unwrap();
         let stop = Stop::new().unwrap();
-        let _held = Lock::acquire(home.path(), None, &stop).unwrap();
+        let _held = Lock::acquire(home.path(), Wait::NO, &stop).unwrap();
         stop.raise();
-        assert!(matches!(Lock::acquire(home.path(), Some(None), &stop), Err(Error::Locked)));
+        assert!(matches!(Lock::acquire(home.path(), Wait::Forever, &stop), Err(Error::Locked)));
     }
 
     #[test]
-    fn who_waits_gets_it() {
+    fn a_run_that_waits_gets_the_lock() {
         let home = tempfile::tempdir().unwrap();
         let stop = Stop::new().unwrap();
-        let held = Lock::acquire(home.path(), None, &stop).unwrap();
+        let held = Lock::acquire(home.path(), Wait::NO, &stop).unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| Lock::acquire(home.path(), Some(None), &stop));
+            let waiting = scope.spawn(|| Lock::acquire(home.path(), Wait::Forever, &stop));
             drop(held);
             waiting.join().unwrap().unwrap();
         });

@@ -1,12 +1,20 @@
-//! What is said of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
+//! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
 //! are deleted, and which of them a listing held.
 
 use crate::proof::{EntryId, Key};
 use crate::types::{Octets, Time};
 
-use super::journal::Window;
-use super::line::{DigestsField, KeyField, Line, Notes};
-use super::{Entry, Error, Ledger, Record, State};
+use super::codec::{DigestsField, KeyField, Last, Notes};
+use super::entry::{Entry, EntryState, Record};
+use super::error::Error;
+use super::index::day_of;
+use super::lines::{
+    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MessageFailed,
+    MessageTooLarge, NothingKnownListed, OtherHeader, Present, RecognisedElsewhere, RecognisedHere,
+    RenumberingBegun, RenumberingSettled, SizeListed, Varying,
+};
+use super::open::Ledger;
+use super::source::Window;
 
 /// Which of our messages a listed one was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +35,13 @@ impl Match {
     }
 }
 
-/// So many deletions were asked for, and are not confirmed.
+/// How many deletions were asked for, and are not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Asked(u32);
 
 impl Ledger {
-    /// Says that a message failed; a new entry if need be.
+    /// Records that a message failed; a new entry if need be.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -44,11 +52,11 @@ impl Ledger {
         retry_after: Option<Time>,
     ) -> Result<EntryId, Error> {
         let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        self.append(&Line::Failed { time, key: KeyField::from(key), listed, retry_after })?;
+        self.append(MessageFailed { time, key: KeyField::from(key), listed, retry_after })?;
         self.entry_of(key)
     }
 
-    /// Says that a message is left for its size, and was reported.
+    /// Records that a message is left where it is for its size, and that this was reported.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -60,13 +68,13 @@ impl Ledger {
             }
         }
         let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        self.append(&Line::Large { time, key: KeyField::from(key), listed })?;
+        self.append(MessageTooLarge { time, key: KeyField::from(key), listed })?;
         self.entry_of(key)
     }
 
     /// Records that the message under this key is one that we have.  If `same_as` has the same key (its size changed, it came
     /// back, or it was in doubt), the entry is what it was, with this size, delivered and not deleted.  Otherwise (the server
-    /// has renumbered) the key gets an entry of its own, in the state [`State::Recorded`], with the same digests and age.
+    /// has renumbered) the key gets an entry of its own, in the state [`EntryState::Recorded`], with the same digests and age.
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
@@ -76,7 +84,7 @@ impl Ledger {
         let id = if self.find_key(key) == Some(entry) {
             let copies = usize::from(self.entry(entry).copies);
             let copy = u16::try_from(copy).ok().filter(|_| copy + 1 < copies);
-            self.append(&Line::Same { time, key: KeyField::from(key), listed, copy })?;
+            self.append(RecognisedHere { time, key: KeyField::from(key), listed, copy: Last(copy) })?;
             entry
         } else {
             let records = self.records(entry)?;
@@ -87,7 +95,7 @@ impl Ledger {
                 .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;
             let digests = DigestsField::Value(digests);
             let notes = Notes { utf8: self.entry(entry).utf8, ..Notes::default() };
-            self.append(&Line::Recorded {
+            self.append(RecognisedElsewhere {
                 time,
                 key: KeyField::from(key),
                 listed,
@@ -98,13 +106,13 @@ impl Ledger {
             let old = self.key(entry)?;
             if matches!(old, Key::Header(_)) {
                 // It has a unique-id now: another message with this header is another message.
-                let day = u16::try_from(time.day().max(1)).unwrap_or(u16::MAX);
-                self.append(&Line::Absent { key: KeyField::from(&old), day })?;
+                let day = day_of(time);
+                self.append(Absent { key: KeyField::from(&old), day })?;
             }
             self.entry_of(key)?
         };
         if let Some(digest) = header {
-            self.append(&Line::Header { key: KeyField::from(key), digest })?;
+            self.append(OtherHeader { key: KeyField::from(key), digest })?;
         }
         Ok(id)
     }
@@ -116,9 +124,9 @@ impl Ledger {
     /// When the ledger cannot be written, or read.
     pub fn doubt(&mut self, ids: Option<&[EntryId]>) -> Result<(), Error> {
         let time = self.now();
-        let Some(ids) = ids else { return self.append(&Line::Doubtful { time, key: None }) };
-        for (key, _) in self.keys_of(ids, |entry| !entry.doubtful)? {
-            self.append(&Line::Doubtful { time, key: Some(KeyField::from(&key)) })?;
+        let Some(ids) = ids else { return self.append(Doubted { time, key: None }) };
+        for (key, _) in self.keys_of(ids, |entry| !entry.doubtful && !entry.unidentified)? {
+            self.append(Doubted { time, key: Some(KeyField::from(&key)) })?;
         }
         Ok(())
     }
@@ -130,7 +138,7 @@ impl Ledger {
     pub fn trust(&mut self, ids: &[EntryId]) -> Result<(), Error> {
         let time = self.now();
         for (key, _) in self.keys_of(ids, |entry| entry.doubtful)? {
-            self.append(&Line::Certain { time, key: KeyField::from(&key) })?;
+            self.append(DoubtEnded { time, key: KeyField::from(&key) })?;
         }
         Ok(())
     }
@@ -141,7 +149,7 @@ impl Ledger {
     /// When the ledger cannot be written, or read.
     pub fn varies(&mut self, id: EntryId) -> Result<(), Error> {
         let (time, key) = (self.now(), self.key(id)?);
-        self.append(&Line::Varies { time, key: KeyField::from(&key) })
+        self.append(Varying { time, key: KeyField::from(&key) })
     }
 
     /// Records that the server has renumbered: what the last complete listing held may be listed under other keys, until
@@ -150,7 +158,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written.
     pub fn begin_renumbering(&mut self) -> Result<(), Error> {
-        self.append(&Line::Candidates { time: self.now() })
+        self.append(RenumberingBegun { time: self.now() })
     }
 
     /// Records that all that the server lists has been compared.
@@ -161,7 +169,7 @@ impl Ledger {
         if !self.is_renumbering() {
             return Ok(());
         }
-        self.append(&Line::Settled { time: self.now() })
+        self.append(RenumberingSettled { time: self.now() })
     }
 
     /// Whether the server has renumbered, and what it lists may have to be compared.
@@ -184,7 +192,7 @@ impl Ledger {
         self.find_key(key).ok_or(Error::Contradiction("a line made no entry"))
     }
 
-    /// Says a size learnt from `LIST`.  The size of a message that isn't open is only ever learnt, never changed: a change
+    /// Records a size learnt from `LIST`.  The size of a message that isn't open is only ever learnt, never changed: a change
     /// is for [`Ledger::recognise`] to settle.
     ///
     /// # Errors
@@ -207,9 +215,9 @@ impl Ledger {
 
     fn listed_in(&mut self, window: &mut Window, id: EntryId, octets: Octets) -> Result<(), Error> {
         let entry = self.entry(id);
-        if entry.listed.is_none() || (entry.state == State::Open && entry.listed != Some(octets)) {
+        if entry.listed.is_none() || (entry.state == EntryState::Open && entry.listed != Some(octets)) {
             let key = self.key_in(window, id)?;
-            self.append(&Line::Listed { key: KeyField::from(&key), octets: octets.0 })?;
+            self.append(SizeListed { key: KeyField::from(&key), octets: octets.0 })?;
         }
         Ok(())
     }
@@ -223,9 +231,9 @@ impl Ledger {
     pub fn ask_deletion(&mut self, ids: &[EntryId]) -> Result<Asked, Error> {
         let time = self.now();
         let mut asked = 0_u32;
-        let deletable = |entry: &Entry| matches!(entry.state, State::Delivered | State::Recorded);
+        let deletable = |entry: &Entry| matches!(entry.state, EntryState::Delivered | EntryState::Recorded);
         for (key, _) in self.keys_of(ids, deletable)? {
-            self.append(&Line::Asked { time, key: KeyField::from(&key) })?;
+            self.append(DeletionAsked { time, key: KeyField::from(&key) })?;
             asked = asked.saturating_add(1);
         }
         Ok(Asked(asked))
@@ -237,7 +245,7 @@ impl Ledger {
     /// When the ledger cannot be written.
     pub fn confirm_deletion(&mut self, Asked(count): Asked) -> Result<(), Error> {
         if count > 0 {
-            self.append(&Line::Confirmed { time: self.now(), count })?;
+            self.append(DeletionsConfirmed { time: self.now(), count })?;
         }
         self.flush()
     }
@@ -277,26 +285,29 @@ impl Ledger {
         let (time, clock) = (self.now(), self.clock);
         if !any {
             if self.index.lingers() || self.index.has_undoubted() {
-                self.append(&Line::Unlisted { time, clock })?;
+                self.append(NothingKnownListed { time, clock })?;
             }
             return self.flush();
         }
-        self.append(&Line::Listing { time, clock })?;
-        let day = u16::try_from(time.day().max(1)).unwrap_or(u16::MAX);
+        self.append(ListingTaken { time, clock })?;
+        let day = day_of(time);
         let mut window = Window::wide();
-        for (id, here) in self.index.ids().zip(listed) {
+        for (id, here) in (0..).map(EntryId).zip(listed) {
+            if self.index.is_forgotten(id) {
+                continue;
+            }
             let entry = self.entry(id);
             let absent = entry.absent;
-            if here && absent && entry.state != State::Deleted {
+            if here && absent && entry.state != EntryState::Deleted {
                 let key = self.key_in(&mut window, id)?;
-                self.append(&Line::Present { key: KeyField::from(&key) })?;
+                self.append(Present { key: KeyField::from(&key) })?;
             } else if !here && !absent {
                 let key = self.key_in(&mut window, id)?;
                 if matches!(key, Key::Header(_)) {
                     // No listing names it.
                     continue;
                 }
-                self.append(&Line::Absent { key: KeyField::from(&key), day })?;
+                self.append(Absent { key: KeyField::from(&key), day })?;
             }
         }
         self.flush()

@@ -1,66 +1,87 @@
 //! What is worth remembering of a server from run to run, but may be lost without harm: what it offered, whether it
-//! pipelines, a pause after a refused login, failures to be reported, what a quick poll compares.  A small text file, put
-//! in place whole and never synced; one that cannot be read counts as empty.  Must not know what is done with it, and
+//! pipelines, a pause after a refused login, failures to be reported, what a quick poll compares.  A small text file,
+//! replaced as a whole and never synced; one that cannot be read counts as empty.  Must not know what is done with it, and
 //! never holds a secret.
 //!
-//! A line is a word and its fields in [`crate::text::field`]'s form.  Unknown words are passed over, so that an older
-//! popfetch can read what a newer one wrote.
+//! It is JSON.  What another version of popfetch has written is read as far as it is understood: a field that is missing,
+//! or that makes no sense here, is as if it had never been learnt, and one that isn't known is passed over.  Of the form
+//! that was written before ([`first_form`]) that is read which guards something.
+
+mod first_form;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
-use super::Extent;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::entry::Extent;
+use super::files;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::text;
-use crate::types::{Octets, Time, UniqueId, UniqueIdBuf, parse_decimal};
+use crate::types::{Octets, Time, UniqueId, UniqueIdBuf};
 
 /// Its name in the mailbox's directory.
 pub(super) const FILE: &str = "memory";
-/// What those have reported who found the mailbox locked: the memory is its holder's.
+/// What runs that found the mailbox locked have reported: the memory is its holder's.
 const REPORTS: &str = "reports";
-const HEADING: &str = "popfetch-memory 1";
 /// A file beyond this is not ours.
 const LONGEST: u64 = 1024 * 1024;
 
 /// What is remembered of one mailbox's server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
 pub struct Memory {
     /// What it announced by `CAPA`.
+    #[serde(deserialize_with = "or_default")]
     pub offers: Vec<Offer>,
     /// Whether it pipelines.
+    #[serde(deserialize_with = "or_default")]
     pub pipelining: Pipelining,
-    /// The strongest mechanism ever announced here, by its SASL name (or `APOP`, `USER`): nothing weaker is chosen by itself.
+    /// The strongest mechanism ever used here, by its SASL name (or `APOP`, `USER`): nothing weaker is chosen without your word.
+    #[serde(deserialize_with = "or_default")]
     pub strongest: Option<String>,
     /// No login before that.
+    #[serde(deserialize_with = "or_default")]
     pub pause: Option<Pause>,
     /// Failures that last, by their sorts in the caller's words.
+    #[serde(deserialize_with = "or_default")]
     pub alerts: BTreeMap<String, Alert>,
     /// What a quick poll compares.
+    #[serde(deserialize_with = "or_default")]
     pub quick: Option<Quick>,
     /// When sizes were last listed.
+    #[serde(deserialize_with = "or_default")]
     pub sizes: Option<Time>,
     /// What past listings have shown of the server.
+    #[serde(deserialize_with = "or_default")]
     pub habits: Habits,
     /// How much of the ledger's file was on disk at the end of the last run.
+    #[serde(deserialize_with = "or_default")]
     pub extent: Option<Extent>,
     /// The clock when it was first seen to be behind the ledger's time by more than a day.
+    #[serde(deserialize_with = "or_default")]
     pub behind: Option<Time>,
     /// Whether the server reads on after PASS in one flight.
+    #[serde(deserialize_with = "or_default")]
     pub flight: Flight,
     /// What the server does with `UTF8`.
+    #[serde(deserialize_with = "or_default")]
     pub utf8: Utf8,
     /// Which question its answers name messages by.
+    #[serde(deserialize_with = "or_default")]
     pub names: Option<(Names, Time)>,
     /// How much it takes in one session.
+    #[serde(deserialize_with = "or_default")]
     pub limit: Option<Limit>,
     /// Messages at which the connection ended: tried last.
+    #[serde(deserialize_with = "or_default")]
     pub died: Vec<UniqueIdBuf>,
 }
 
 /// What past listings have shown of a server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
 pub struct Habits {
     /// Where it puts new messages.
     pub adds: Adds,
@@ -72,7 +93,7 @@ pub struct Habits {
     pub complete: bool,
     /// How often in a row many messages have come back together, and proved to be what they were.
     pub matched_gaps: u32,
-    /// Whether it was reported that the first message is the server's own book-keeping.
+    /// Whether it was reported that the first message is the server's own internal data.
     pub folder_data: bool,
     /// Whether it has answered `TOP`, or offers it.
     pub top: bool,
@@ -80,7 +101,8 @@ pub struct Habits {
 
 /// Where a server puts new messages.  The end is an ordinary place from the start; any other is learnt, once, by comparing
 /// what is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Adds {
     /// Behind those that are there.
     #[default]
@@ -92,9 +114,10 @@ pub enum Adds {
 }
 
 /// What a server's unique-ids are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum UniqueIds {
-    /// It shows too few to tell.
+    /// It shows too few to decide.
     #[default]
     Unknown,
     /// Each was its message's number whenever there were two or more: they prove nothing.
@@ -104,7 +127,8 @@ pub enum UniqueIds {
 }
 
 /// The question whose answer names a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Names {
     /// `UIDL n`.
     UniqueId,
@@ -117,7 +141,8 @@ pub enum Names {
 }
 
 /// A server ended a session before deletions could be confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Limit {
     /// Commands after which the next session ends in `QUIT`.
     pub commands: u32,
@@ -131,7 +156,8 @@ pub const LASTS: i64 = 7 * 86_400;
 const MOST_DIED: usize = 16;
 
 /// The answer to one `CAPA`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Offer {
     /// How the server was reached: port, TLS mode, TLS configuration, in the caller's words.  Another way, another offer.
     pub way: String,
@@ -140,11 +166,13 @@ pub struct Offer {
     /// When it was asked.
     pub when: Time,
     /// The lines of the answer.
+    #[serde(with = "escaped")]
     pub capabilities: Vec<Vec<u8>>,
 }
 
 /// When a `CAPA` was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// In the AUTHORIZATION state.
     BeforeLogin,
@@ -152,8 +180,9 @@ pub enum Stage {
     AfterLogin,
 }
 
-/// Whether a server pipelines as it says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Whether a server pipelines as it announces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pipelining {
     /// Not known yet: every pipelined answer is checked.
     #[default]
@@ -165,7 +194,8 @@ pub enum Pipelining {
 }
 
 /// Whether a server answers what comes behind PASS in one flight.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Flight {
     /// Not known yet.
     #[default]
@@ -177,7 +207,8 @@ pub enum Flight {
 }
 
 /// What a server that lists `UTF8` does with it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Utf8 {
     /// Not known.
     #[default]
@@ -190,7 +221,8 @@ pub enum Utf8 {
 }
 
 /// A login was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Pause {
     /// How often in a row.
     pub refusals: u32,
@@ -203,13 +235,14 @@ pub struct Pause {
 }
 
 /// A failure that lasts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Alert {
     /// Since when.
     pub since: Time,
     /// When it was last reported.
     pub reported: Option<Time>,
-    /// What it is, if that can be said without trying again.
+    /// What it is, if that is known without trying again.
     pub lasting: Option<Lasting>,
 }
 
@@ -221,8 +254,9 @@ impl Alert {
     }
 }
 
-/// What lasts, in words that hold no secret and nothing that a message or a program said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What lasts, in words that hold no secret and no text of a message or a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Lasting {
     /// The exit code of a run that meets it.
     pub exit: ExitCode,
@@ -235,7 +269,8 @@ pub struct Lasting {
 }
 
 /// The maildrop as it stood at the end of the last session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Quick {
     /// How many messages it held.
     pub messages: u32,
@@ -262,13 +297,13 @@ impl Memory {
         Self::load_file(&directory.join(FILE))
     }
 
-    /// Reads what was reported by those who found the mailbox locked.
+    /// Reads what runs that found the mailbox locked have reported.
     #[must_use]
     pub fn load_reports(directory: &Path) -> Self {
         Self::load_file(&directory.join(REPORTS))
     }
 
-    /// The same by whoever has the lock now: they are read and removed.
+    /// The same, for the run that has the lock now: they are read and removed.
     #[must_use]
     pub fn take_reports(directory: &Path) -> Self {
         let path = directory.join(REPORTS);
@@ -290,8 +325,8 @@ impl Memory {
         self.alerts.entry(kind.to_owned()).or_insert_with(|| Alert::since(now))
     }
 
-    /// Writes it, if it has changed.  Without a ledger beside it nothing is written: a memory is what tells a ledger that
-    /// was lost from one that never was.
+    /// Writes it, if it has changed.  Without a ledger beside it nothing is written: a memory shows that there
+    /// has been a ledger, should that be lost.
     ///
     /// # Errors
     /// When it cannot be written; the run may go on.
@@ -311,13 +346,13 @@ impl Memory {
         let text = self.to_text();
         let path = directory.join(name);
         let new = directory.join(format!("{name}.new"));
-        if !directory.join(super::FILE).exists() || read(&path).as_deref() == Some(text.as_bytes()) {
-            // What a run has left that died in the middle of this.
+        if !directory.join(files::FILE).exists() || read(&path).as_deref() == Some(&text) {
+            // What a run has left that was killed in the middle of this.
             return if new.symlink_metadata().is_ok() { durable::remove(&new) } else { Ok(()) };
         }
         durable::remove(&new)?;
         let written = durable::create_new(&new, 0o600)
-            .and_then(|file| durable::write(&file, &new, text.as_bytes()))
+            .and_then(|file| durable::write(&file, &new, &text))
             .and_then(|()| durable::replace(&new, &path));
         if written.is_err() {
             // The next one to come here removes what this can't.
@@ -357,236 +392,79 @@ impl Memory {
         self.died.push(unique_id);
     }
 
-    fn to_text(&self) -> String {
-        let mut out = format!("{HEADING}\n");
-        let f = |text: &str| text::field(text.as_bytes());
-        let mut line = |text: std::fmt::Arguments<'_>| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "{text}");
-        };
-        for Offer { way, stage, when, capabilities } in &self.offers {
-            let stage = match stage {
-                Stage::BeforeLogin => "before-login",
-                Stage::AfterLogin => "after-login",
-            };
-            let capabilities: String = capabilities.iter().map(|c| format!(" {}", text::field(c))).collect();
-            line(format_args!("offer {} {stage} {}{capabilities}", f(way), when.0));
-        }
-        match self.pipelining {
-            Pipelining::Unproven => {}
-            Pipelining::InStep => line(format_args!("pipelining in-step")),
-            Pipelining::Broken(since) => line(format_args!("pipelining broken {}", since.0)),
-        }
-        if let Some((names, since)) = self.names {
-            let names = match names {
-                Names::UniqueId => "unique-id",
-                Names::Size => "size",
-                Names::DropListing => "drop-listing",
-                Names::Nothing => "nothing",
-            };
-            line(format_args!("names {names} {}", since.0));
-        }
-        if let Some(Limit { commands, since }) = self.limit {
-            line(format_args!("limit {commands} {}", since.0));
-        }
-        for unique_id in &self.died {
-            line(format_args!("died {}", text::field(unique_id.borrow().as_bytes())));
-        }
-        if let Some(sizes) = self.sizes {
-            line(format_args!("sizes {}", sizes.0));
-        }
-        if self.habits != Habits::default() {
-            let Habits { adds, unique_ids, listed, complete, matched_gaps, folder_data, top } = self.habits;
-            let adds = match adds {
-                Adds::AtEnd => "end",
-                Adds::AtFront => "front",
-                Adds::Anywhere => "anywhere",
-            };
-            let unique_ids = match unique_ids {
-                UniqueIds::Unknown => "unknown",
-                UniqueIds::Numbers => "numbers",
-                UniqueIds::Names => "names",
-            };
-            let complete = if complete { "complete" } else { "-" };
-            let folder_data = if folder_data { "folder-data" } else { "-" };
-            let top = if top { "top" } else { "-" };
-            line(format_args!(
-                "habits {adds} {unique_ids} {listed} {complete} {matched_gaps} {folder_data} {top}"
-            ));
-        }
-        if let Some(Extent { generation, octets }) = self.extent {
-            line(format_args!("extent {generation} {octets}"));
-        }
-        if let Some(behind) = self.behind {
-            line(format_args!("behind {}", behind.0));
-        }
-        match self.flight {
-            Flight::Unproven => {}
-            Flight::One => line(format_args!("flight one")),
-            Flight::Two(when) => line(format_args!("flight two {}", when.0)),
-        }
-        match self.utf8 {
-            Utf8::Unknown => {}
-            Utf8::Works(drops) => line(format_args!("utf8 works {drops}")),
-            Utf8::Dropped(when) => line(format_args!("utf8 dropped {}", when.0)),
-        }
-        if let Some(strongest) = &self.strongest {
-            line(format_args!("strongest {}", f(strongest)));
-        }
-        if let Some(Pause { refusals, refused, until, configuration }) = &self.pause {
-            let (refused, until, configuration) = (refused.0, until.0, f(configuration));
-            line(format_args!("pause {refusals} {refused} {until} {configuration}"));
-        }
-        for (kind, Alert { since, reported, lasting }) in &self.alerts {
-            let (kind, reported) = (f(kind), or_dash(reported.map(|time| time.0)));
-            let lasting =
-                lasting.as_ref().map_or_else(String::new, |Lasting { exit, messages, message, hint }| {
-                    let (exit, hint) = (exit.number(), marked(hint.as_ref().map(String::as_bytes)));
-                    format!(" {exit} {messages} {} {hint}", f(message))
-                });
-            line(format_args!("alert {kind} {} {reported}{lasting}", since.0));
-        }
-        if let Some(quick) = &self.quick {
-            let Quick { messages, octets, first, last, listed, grows_at_end, idle_under, due } = quick;
-            let [first, last] = [first, last].map(|id| marked(id.as_ref().map(|id| id.borrow().as_bytes())));
-            let (octets, listed, grows) = (octets.0, listed.0, if *grows_at_end { "grows" } else { "-" });
-            let idle = marked(idle_under.as_ref().map(String::as_bytes));
-            let due = or_dash(due.map(|time| time.0));
-            line(format_args!("left {messages} {octets} {first} {last} {listed} {grows} {idle} {due}"));
-        }
-        out
+    fn to_text(&self) -> Vec<u8> {
+        // Nothing in it can fail to be written.
+        let mut text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        text.push(b'\n');
+        text
     }
 
-    /// `None` when this is no memory, or a line isn't what it should be: then nothing in it is believed.
+    /// `None` when this is no memory.
     fn parse(text: &[u8]) -> Option<Self> {
-        let mut lines = text.strip_suffix(b"\n")?.split(|octet| *octet == b'\n');
-        let mut memory = Self::default();
-        if lines.next()? != HEADING.as_bytes() {
-            return None;
-        }
-        for line in lines {
-            let mut fields = line.split(|octet| *octet == b' ');
-            match fields.next()? {
-                b"offer" => memory.offers.push(Offer {
-                    way: string(fields.next()?)?,
-                    stage: match fields.next()? {
-                        b"before-login" => Stage::BeforeLogin,
-                        b"after-login" => Stage::AfterLogin,
-                        _ => return None,
-                    },
-                    when: time(fields.next()?)?,
-                    capabilities: fields.map(text::from_field).collect::<Option<_>>()?,
-                }),
-                b"pipelining" => {
-                    memory.pipelining = match fields.next()? {
-                        b"in-step" => Pipelining::InStep,
-                        // Without a time it was written when it was for ever.
-                        b"broken" => fields.next().map_or(Some(Pipelining::Unproven), |field| {
-                            time(field).map(Pipelining::Broken)
-                        })?,
-                        _ => return None,
-                    }
-                }
-                b"names" => {
-                    let names = match fields.next()? {
-                        b"unique-id" => Names::UniqueId,
-                        b"size" => Names::Size,
-                        b"drop-listing" => Names::DropListing,
-                        b"nothing" => Names::Nothing,
-                        _ => return None,
-                    };
-                    memory.names = Some((names, time(fields.next()?)?));
-                }
-                b"limit" => {
-                    let (commands, since) = (number(fields.next()?)?, time(fields.next()?)?);
-                    memory.limit = Some(Limit { commands, since });
-                }
-                b"died" => {
-                    let octets = text::from_field(fields.next()?)?;
-                    memory.died.push(UniqueId::new(&octets)?.to_buf());
-                }
-                b"sizes" => memory.sizes = Some(time(fields.next()?)?),
-                b"habits" => {
-                    memory.habits = Habits {
-                        adds: match fields.next()? {
-                            b"front" => Adds::AtFront,
-                            b"anywhere" => Adds::Anywhere,
-                            _ => Adds::AtEnd,
-                        },
-                        unique_ids: match fields.next()? {
-                            b"numbers" => UniqueIds::Numbers,
-                            b"names" => UniqueIds::Names,
-                            _ => UniqueIds::Unknown,
-                        },
-                        listed: number(fields.next()?)?,
-                        complete: fields.next()? == b"complete",
-                        matched_gaps: number(fields.next()?)?,
-                        folder_data: fields.next()? == b"folder-data",
-                        top: fields.next()? == b"top",
-                    };
-                }
-                b"extent" => {
-                    let generation = parse_decimal(fields.next()?)?;
-                    memory.extent = Some(Extent { generation, octets: parse_decimal(fields.next()?)? });
-                }
-                b"behind" => memory.behind = Some(time(fields.next()?)?),
-                b"flight" => {
-                    memory.flight = match fields.next()? {
-                        b"one" => Flight::One,
-                        b"two" => Flight::Two(time(fields.next()?)?),
-                        _ => return None,
-                    }
-                }
-                b"utf8" => {
-                    memory.utf8 = match fields.next()? {
-                        b"works" => Utf8::Works(number(fields.next()?)?),
-                        b"dropped" => Utf8::Dropped(time(fields.next()?)?),
-                        _ => return None,
-                    }
-                }
-                b"strongest" => memory.strongest = Some(string(fields.next()?)?),
-                b"pause" => {
-                    memory.pause = Some(Pause {
-                        refusals: number(fields.next()?)?,
-                        refused: time(fields.next()?)?,
-                        until: time(fields.next()?)?,
-                        configuration: string(fields.next()?)?,
-                    });
-                }
-                b"alert" => {
-                    let kind = string(fields.next()?)?;
-                    let since = time(fields.next()?)?;
-                    let reported = optional(fields.next()?, time)?;
-                    // Older versions end the line here.
-                    let lasting = match fields.next() {
-                        None => None,
-                        Some(exit) => Some(Lasting {
-                            exit: ExitCode::from_number(number(exit)?.try_into().ok()?)?,
-                            messages: parse_decimal(fields.next()?)?,
-                            message: string(fields.next()?)?,
-                            hint: optional(fields.next()?, |field| String::from_utf8(unmark(field)?).ok())?,
-                        }),
-                    };
-                    memory.alerts.insert(kind, Alert { since, reported, lasting });
-                }
-                b"left" => {
-                    let unique_id = |field: &[u8]| UniqueId::new(&unmark(field)?).map(UniqueId::to_buf);
-                    memory.quick = Some(Quick {
-                        messages: number(fields.next()?)?,
-                        octets: Octets(parse_decimal(fields.next()?)?),
-                        first: optional(fields.next()?, unique_id)?,
-                        last: optional(fields.next()?, unique_id)?,
-                        listed: time(fields.next()?)?,
-                        grows_at_end: fields.next()? == b"grows",
-                        idle_under: optional(fields.next()?, |field| String::from_utf8(unmark(field)?).ok())?,
-                        due: optional(fields.next()?, time)?,
-                    });
-                }
-                _ => {}
-            }
-        }
+        let mut memory = if text.starts_with(first_form::HEADING) {
+            first_form::read(text)?
+        } else {
+            serde_json::from_slice::<Self>(text).ok()?
+        };
+        let most = memory.died.len().saturating_sub(MOST_DIED);
+        memory.died.drain(..most);
         Some(memory)
     }
+}
+
+/// A field, or nothing learnt where it makes no sense here: it costs no other one.
+fn or_default<'de, D: Deserializer<'de>, T: Default + serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// Octets that a server chose, as [`text::field`] has them.
+mod escaped {
+    use super::{Deserialize as _, Deserializer, Serializer, text};
+
+    pub(super) fn serialize<S: Serializer>(lines: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(lines.iter().map(|line| text::field(line)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
+        let lines = Vec::<String>::deserialize(deserializer)?;
+        let line = |line: &String| text::from_field(line.as_bytes());
+        lines.iter().map(line).collect::<Option<_>>().ok_or_else(|| serde::de::Error::custom("not escaped"))
+    }
+}
+
+/// How a type of another room is written: as one that JSON has.
+macro_rules! written_as {
+    ($($type:ty as $plain:ty: $to:expr, $from:expr;)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let to: fn(&Self) -> $plain = $to;
+                to(self).serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let from: fn($plain) -> Option<Self> = $from;
+                from(<$plain>::deserialize(deserializer)?)
+                    .ok_or_else(|| serde::de::Error::custom(concat!("no ", stringify!($type))))
+            }
+        }
+    )*};
+}
+
+written_as! {
+    Time as i64: |time| time.0, |seconds| Some(Self(seconds));
+    Octets as u64: |octets| octets.0, |octets| Some(Self(octets));
+    Extent as (u64, u64): |extent| (extent.generation, extent.octets), |(generation, octets)| {
+        Some(Self { generation, octets })
+    };
+    ExitCode as u8: |code| code.number(), Self::from_number;
+    UniqueIdBuf as String: |id| text::field(id.borrow().as_bytes()), |field| {
+        UniqueId::new(&text::from_field(field.as_bytes())?).map(UniqueId::to_buf)
+    };
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
@@ -598,43 +476,13 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     Some(text)
 }
 
-fn or_dash(value: Option<i64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-/// A field that may be missing, told from one that is a dash.
-fn marked(octets: Option<&[u8]>) -> String {
-    octets.map_or_else(|| "-".to_owned(), |octets| format!("={}", text::field(octets)))
-}
-
-fn unmark(field: &[u8]) -> Option<Vec<u8>> {
-    text::from_field(field.strip_prefix(b"=")?)
-}
-
-/// `-` is `Some(None)`; what `parse` won't have is `None`.
-fn optional<T>(field: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<Option<T>> {
-    if field == b"-" { Some(None) } else { parse(field).map(Some) }
-}
-
-fn string(field: &[u8]) -> Option<String> {
-    String::from_utf8(text::from_field(field)?).ok()
-}
-
-fn number(field: &[u8]) -> Option<u32> {
-    parse_decimal(field)?.try_into().ok()
-}
-
-fn time(field: &[u8]) -> Option<Time> {
-    std::str::from_utf8(field).ok()?.parse().ok().map(Time)
-}
-
 /// For fuzzing: any octets as a memory; one that is read is written in a form that reads back as the same.
 #[doc(hidden)]
 pub fn fuzz_memory(octets: &[u8]) {
-    let lines = [HEADING.as_bytes(), b"\n", octets, b"\n"].concat();
+    let lines = [first_form::HEADING, octets, b"\n"].concat();
     for text in [octets, &lines] {
         if let Some(memory) = Memory::parse(text) {
-            assert_eq!(Memory::parse(memory.to_text().as_bytes()).as_ref(), Some(&memory));
+            assert_eq!(Memory::parse(&memory.to_text()).as_ref(), Some(&memory));
         }
     }
 }
@@ -642,8 +490,8 @@ pub fn fuzz_memory(octets: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::{
-        Adds, Alert, ExitCode, Extent, Flight, Habits, Lasting, Limit, Memory, Names, Offer, Pause,
-        Pipelining, Quick, Stage, UniqueIds, Utf8,
+        Adds, Alert, ExitCode, Extent, Flight, Habits, Lasting, Limit, MOST_DIED, Memory, Names, Offer,
+        Pause, Pipelining, Quick, Stage, UniqueIds, Utf8,
     };
     use crate::types::Time;
     use crate::types::{Octets, UniqueId};
@@ -721,16 +569,6 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_of_the_first_version_is_read() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("memory"), "popfetch-memory 1\nalert passing 5 -\nalert x 6 7\n")
-            .unwrap();
-        let alerts = Memory::load(home.path()).alerts;
-        assert_eq!(alerts["passing"], Alert::since(Time(5)));
-        assert_eq!(alerts["x"], Alert { reported: Some(Time(7)), ..Alert::since(Time(6)) });
-    }
-
-    #[test]
     fn reports_of_others_are_taken_once() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("ledger"), "").unwrap();
@@ -772,19 +610,42 @@ mod tests {
             Memory::load(home.path())
         };
         assert_eq!(Memory::load(home.path()), Memory::default());
-        for bad in ["", "popfetch-memory 2\n", "popfetch-memory 1\npause x\n", "popfetch-memory 1\n\n\nleft"]
+        for bad in
+            ["", "popfetch-memory 2\n", "popfetch-memory 1\nleft", "{", "5", "\"x\"", "{\"strongest\": 1}"]
         {
             assert_eq!(load(bad.as_bytes()), Memory::default(), "{bad:?}");
         }
-        assert_eq!(
-            load(b"popfetch-memory 1\nwhat a newer one writes\nstrongest X\n").strongest.unwrap(),
-            "X"
-        );
-        // A torn one is at worst an older truth: it never panics, and never holds what was not written.
-        for cut in 0..text.len() {
-            let memory = load(&text.as_bytes()[..cut]);
-            assert!(memory.offers.iter().all(|offer| full().offers.contains(offer)), "{cut}");
+        // It is replaced as a whole: what is torn all the same is not a memory.
+        for cut in 0..text.len() - 2 {
+            assert_eq!(load(&text[..cut]), Memory::default(), "{cut}");
         }
+    }
+
+    #[test]
+    fn what_another_version_wrote_is_read_as_far_as_it_is_understood() {
+        let home = tempfile::tempdir().unwrap();
+        let text = r#"{"strongest": "X", "newer": {"a": [1]}, "pipelining": "by-carrier-pigeon",
+            "habits": {"top": true, "newer": 5}, "alerts": 5, "extent": [1, 2]}"#;
+        std::fs::write(home.path().join("memory"), text).unwrap();
+        let expected = Memory {
+            strongest: Some("X".into()),
+            habits: Habits { top: true, ..Habits::default() },
+            extent: Some(Extent { generation: 1, octets: 2 }),
+            ..Memory::default()
+        };
+        assert_eq!(Memory::load(home.path()), expected);
+    }
+
+    #[test]
+    fn what_is_kept_stays_bounded() {
+        let mut memory = Memory::default();
+        for n in 0..100_u32 {
+            memory.died_at(UniqueId::new(n.to_string().as_bytes()).unwrap().to_buf());
+        }
+        assert_eq!(memory.died.len(), MOST_DIED);
+        let more = [memory.died.clone(), memory.died.clone()].concat();
+        let read = Memory::parse(&Memory { died: more, ..Memory::default() }.to_text()).unwrap();
+        assert_eq!(read.died, memory.died);
     }
 
     #[test]
@@ -801,8 +662,8 @@ mod tests {
     fn any_octets_as_a_memory() {
         let text = full().to_text();
         for cut in 0..text.len() {
-            super::fuzz_memory(&text.as_bytes()[..cut]);
-            super::fuzz_memory(&text.as_bytes()[cut..]);
+            super::fuzz_memory(&text[..cut]);
+            super::fuzz_memory(&text[cut..]);
         }
     }
 }

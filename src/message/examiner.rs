@@ -255,8 +255,8 @@ impl Bulk {
     }
 }
 
-/// For fuzzing: any text, in pieces whose size its first octet says, is found to be the same, whatever the pieces; what was
-/// stored of it is known by reading it back.
+/// For fuzzing: any text, in pieces whose size its first octet sets, is found to be the same, whatever the pieces; what
+/// was stored of it is known by reading it back.
 #[doc(hidden)]
 pub fn fuzz_examiner(octets: &[u8]) {
     let Some((size, text)) = octets.split_first() else { return };

@@ -6,7 +6,7 @@ use mail_parser::parsers::MessageStream;
 
 use super::Digest;
 
-/// What the header says.
+/// What the header holds.
 #[derive(Debug)]
 pub(super) struct Summary {
     pub(super) sender: String,
@@ -20,7 +20,8 @@ pub(super) struct Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Field {
     ReturnPath,
-    /// `Delivered-To`, `X-Original-To`, `Envelope-To`: any of them says for whom the server took the message.
+    /// `Delivered-To`, `X-Original-To`, `Envelope-To`: any of them names the recipient for whom the server took the
+    /// message.
     Recipient,
     MessageId,
     Date,
@@ -131,7 +132,7 @@ impl Fields {
         }
     }
 
-    /// What it all says.
+    /// The result.
     pub(super) fn read(self) -> Summary {
         let identity = [&self.message_id, &self.date, &self.from]
             .map(|value| words(value.as_deref().unwrap_or_default()));
@@ -186,8 +187,8 @@ fn address(value: Option<Vec<u8>>) -> String {
 }
 
 /// UW's c-client keeps a folder's state in a message of its own, which its POP3 server lists as any other, and first.  Its
-/// subject is this one to the letter, and it comes from the machine; any other message is somebody's mail, whatever it
-/// says of itself.
+/// subject is this one to the letter, and it comes from the machine; any other message is mail, whatever it
+/// claims to be.
 fn is_folder_internal(subject: Option<&[u8]>, from: Option<&[u8]>) -> bool {
     const SUBJECT: &[u8] = b"DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
     let (subject, from) = (words(subject.unwrap_or_default()), words(from.unwrap_or_default()));
@@ -252,7 +253,7 @@ mod tests {
         ));
         assert_eq!(found.sender, "first@example.com");
         assert_eq!(found.recipient, "alias@example.org");
-        // The topmost one is empty: it isn't for the others to say more.
+        // The topmost one is empty: the others don't count.
         assert_eq!(facts("Return-Path: <>\nReturn-Path: <a@b>\n\n").sender, "");
     }
 

@@ -1,7 +1,7 @@
 //! A header cut into its lines while it streams by, in whatever pieces: which field each line belongs to, and whether that
 //! field is left out.  The pieces never show.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 /// Takes a header as [`HeaderLines`] cuts it.
 pub(crate) trait HeaderSink {
@@ -128,6 +128,15 @@ impl HeaderLines {
     }
 }
 
+/// Where the first empty line ends; everything before `seen` is known to hold none.
+pub(crate) fn header_end(text: &[u8], seen: usize) -> Option<usize> {
+    if text.first() == Some(&b'\n') {
+        return Some(1);
+    }
+    let at = memmem::find(text.get(seen..)?, b"\n\n")?;
+    Some(seen + at + 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{HeaderLines, HeaderSink};
@@ -135,14 +144,14 @@ mod tests {
 
     /// What a sink that leaves out `Gone` gets: fields, octets kept, octets left out, and values.
     #[derive(Debug, Default, PartialEq, Eq)]
-    struct Told {
+    struct Found {
         names: Vec<String>,
         kept: Vec<u8>,
         gone: Vec<u8>,
         values: Vec<u8>,
     }
 
-    impl HeaderSink for Told {
+    impl HeaderSink for Found {
         type Error = Infallible;
 
         fn begins(&mut self, name: &[u8]) -> bool {
@@ -158,14 +167,14 @@ mod tests {
         }
     }
 
-    fn told(text: &[u8], piece: usize) -> (Told, Vec<u8>) {
-        let (mut lines, mut told, mut body) = (HeaderLines::new(12), Told::default(), Vec::new());
+    fn found(text: &[u8], piece: usize) -> (Found, Vec<u8>) {
+        let (mut lines, mut found, mut body) = (HeaderLines::new(12), Found::default(), Vec::new());
         for piece in text.chunks(piece) {
-            let rest = if body.is_empty() { lines.take(piece, &mut told).unwrap() } else { piece };
+            let rest = if body.is_empty() { lines.take(piece, &mut found).unwrap() } else { piece };
             body.extend_from_slice(rest);
         }
-        lines.finish(&mut told).unwrap();
-        (told, body)
+        lines.finish(&mut found).unwrap();
+        (found, body)
     }
 
     #[test]
@@ -184,13 +193,17 @@ mod tests {
         ];
         for (text, names, kept, values, body) in cases {
             for piece in 1..=text.len() {
-                let (told, rest) = told(text.as_bytes(), piece);
-                assert_eq!(told.names, names, "{text:?} by {piece}");
+                let (found, rest) = found(text.as_bytes(), piece);
+                assert_eq!(found.names, names, "{text:?} by {piece}");
                 let shown = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-                assert_eq!(shown(&told.kept), kept, "{text:?} by {piece}");
-                assert_eq!(shown(&told.values), values, "{text:?} by {piece}");
+                assert_eq!(shown(&found.kept), kept, "{text:?} by {piece}");
+                assert_eq!(shown(&found.values), values, "{text:?} by {piece}");
                 assert_eq!(shown(&rest), body, "{text:?} by {piece}");
-                assert_eq!(told.kept.len() + told.gone.len() + rest.len(), text.len(), "{text:?} by {piece}");
+                assert_eq!(
+                    found.kept.len() + found.gone.len() + rest.len(),
+                    text.len(),
+                    "{text:?} by {piece}"
+                );
             }
         }
     }

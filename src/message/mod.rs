@@ -31,6 +31,9 @@ impl Digest {
     /// Characters of a digest in text.
     pub const CHARACTERS: usize = 24;
 
+    /// Stands for the digest of what was never seen whole.  No message has it, but by a chance that doesn't happen.
+    pub const UNKNOWN: Self = Self([0; Self::OCTETS]);
+
     /// The digest of what the hasher was given.
     #[must_use]
     pub fn from_hasher(hasher: &blake3::Hasher) -> Self {
@@ -114,7 +117,7 @@ pub struct Facts {
     pub recipient: String,
     /// Whether the header has both a `Received` and a `Message-ID` field: then equal headers mean the same message.
     pub traced: bool,
-    /// Whether this says of itself that it's a server's own book-keeping (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
+    /// Whether this claims to be a server's own data (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
     /// message 1 besides: then it's neither delivered nor deleted.
     pub internal: bool,
 }

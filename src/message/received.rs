@@ -1,12 +1,12 @@
-//! The one line that may be put on top of a message: `Received:` (RFC 5321 §4.4), which says where, how and when it was
-//! retrieved.  It knows no message: it must be ready before the first octet arrives.
+//! The one line that may be put on top of a message: `Received:` (RFC 5321 §4.4), which records where, how and when it
+//! was retrieved.  It knows no message: it must be ready before the first octet arrives.
 
 use std::net::IpAddr;
 
 use crate::message::date;
 use crate::types::Time;
 
-/// What a `Received` line says.
+/// What a `Received` line records.
 #[derive(Debug, Clone, Copy)]
 pub struct Retrieval<'a> {
     /// The server's host name or address literal, as configured.

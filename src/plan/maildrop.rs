@@ -16,7 +16,7 @@ use crate::types::{MessageNumber, Octets, UniqueId};
 #[derive(Debug)]
 pub struct Maildrop {
     seats: Vec<Seat>,
-    /// Parallel to the seats once `LIST` has been read; [`UNLISTED`] where it said nothing.
+    /// Parallel to the seats once `LIST` has been read; [`UNLISTED`] where it had none.
     octets: Vec<u64>,
     /// The unique-ids that the ledger doesn't know, one after the other, and where each ends.
     names: Vec<u8>,
@@ -48,7 +48,7 @@ struct Packed(u32);
 const NEW: u32 = 1 << 31;
 const NAMELESS: u32 = u32::MAX;
 
-/// Which message this is, as far as its unique-id tells.
+/// Which message this is, as far as its unique-id shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who<'a> {
     /// The ledger has an entry for it.
@@ -66,7 +66,7 @@ pub struct Listed<'a> {
     pub number: MessageNumber,
     /// Which one it is.
     pub who: Who<'a>,
-    /// Its size, if `LIST` told.
+    /// Its size, if `LIST` had it.
     pub octets: Option<Octets>,
 }
 

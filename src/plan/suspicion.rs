@@ -79,7 +79,7 @@ struct Places {
     unknown: bool,
     /// An unknown one stands before one of the last listing.
     before: bool,
-    /// An unknown one stands behind one of the last listing.
+    /// An unknown one follows one of the last listing.
     behind: bool,
     reordered: bool,
 }
@@ -87,7 +87,7 @@ struct Places {
 impl Places {
     fn of(maildrop: &Maildrop, ledger: &Ledger) -> Self {
         let mut places = Self { unknown: false, before: false, behind: false, reordered: false };
-        // The entries of the last listing stand in its order; what came since says nothing of its place.
+        // The entries of the last listing stand in its order; what came since proves nothing about its place.
         let of_last = |id: EntryId| !ledger.is_recent(id) && maildrop.times_listed(id) == 1;
         let mut last: Option<EntryId> = None;
         let mut waiting = false;

@@ -6,9 +6,9 @@ use proptest::test_runner::{Config, TestRunner};
 use super::trial::{NOW, SIZE, World, number};
 use super::{Decision, Policy, Retired, Why, at_once, decide, is_renumbered, retire};
 use crate::account::{Limits, Retention};
-use crate::ledger::State;
+use crate::ledger::{State, Word};
 use crate::proof::EntryId;
-use crate::types::{Octets, Time};
+use crate::types::{Octets, Time, UniqueId};
 
 use Decision::{Compare, Leave, Retrieve};
 
@@ -139,7 +139,7 @@ fn renumbering_is_suspected_when_nothing_known_is_listed() {
     assert_eq!(decided(&world, &new).1, [Compare(Why::Renumbered); 2]);
     world.ledger.settle_renumbering().unwrap();
     assert_eq!(decided(&world, &new).1, [Retrieve(Why::New); 2]);
-    assert!(!decided(&world, &[]).0, "an empty maildrop says nothing");
+    assert!(!decided(&world, &[]).0, "an empty maildrop proves nothing");
     assert!(!decided(&world, &[("-", None)]).0, "nor do messages without unique-ids");
     // All that was there was deleted by us: what comes now is new mail.
     let ids: Vec<EntryId> =
@@ -332,7 +332,7 @@ fn only_what_is_delivered_is_retired() {
     assert_eq!(retired(&world, &listed, all_limits), [(1, Why::LargerThan), (8, Why::LargerThan)]);
 }
 
-/// All that is retired is recognised first, so that its size says nothing; what failed is left out.
+/// All that is retired is recognised first, so that its size doesn't matter; what failed is left out.
 #[test]
 fn what_failed_is_not_retired() {
     let mut world = World::new();
@@ -495,4 +495,36 @@ fn no_listing_makes_a_plan_lose_mail() {
             Ok(())
         });
     outcome.unwrap();
+}
+
+/// The user's word alone deletes nothing, whatever the policy; nor is such a message compared, or retrieved again.
+#[test]
+fn an_imported_message_is_left_alone_until_it_is_identified() {
+    let mut world = World::new();
+    world.now();
+    world.deliver("known");
+    let unique_id = |name: &str| UniqueId::new(name.as_bytes()).unwrap().to_buf();
+    let long_ago = Word::Delivered(Time(NOW.0 - 100 * 86_400));
+    let imported = [(unique_id("delivered"), long_ago), (unique_id("seen"), Word::Seen)];
+    assert_eq!(world.ledger.import(&imported).unwrap(), 2);
+    let maildrop =
+        world.maildrop(&[("known", Some(SIZE)), ("delivered", Some(SIZE)), ("seen", Some(SIZE + 1))]);
+    let retired = |world: &World, retention| -> Vec<u32> {
+        let retired = retire(&maildrop, &world.ledger, &world.policy(retention), &|_| false);
+        retired.iter().map(|retired| retired.number.get()).collect()
+    };
+    let policies =
+        [KEEP, DELETE, limits(Some(1), Some(1), Some(1), Some(1)), limits(Some(0), None, Some(0), None)];
+    for retention in policies {
+        let decisions = decide(&maildrop, &world.ledger, &world.policy(retention));
+        assert_eq!(decisions[1..], [Leave(Why::Seen), Leave(Why::Seen)], "{retention:?}");
+        assert!(retired(&world, retention).iter().all(|number| *number == 1), "{retention:?}");
+    }
+    for name in ["delivered", "seen"] {
+        let id = world.ledger.find_key(&super::trial::key(name)).unwrap();
+        let digests = super::trial::facts(name).digests;
+        world.ledger.identify(id, digests.header, digests.identity).unwrap();
+    }
+    assert_eq!(retired(&world, limits(Some(1), None, None, None)), [2], "what is only seen is never deleted");
+    assert_eq!(retired(&world, DELETE), [1, 2]);
 }

@@ -13,14 +13,15 @@ use crate::ledger::{Ledger, Match};
 use crate::message::{Digest, Digests, Facts};
 use crate::place::{Place, Spooled};
 use crate::proof::{
-    Arrival, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece, Published, Staged,
+    Arrival, ArrivalId, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece,
+    Published, Staged,
 };
-use crate::stop::Stop;
-use crate::types::{MessageNumber, Octets, Time, UniqueId};
+use crate::signals::Stop;
+use crate::types::{MessageNumber, Octets, Time, UniqueId, Wait};
 
 pub(crate) const NOW: Time = Time(1_700_000_000);
 pub(crate) const DAY: i64 = 86_400;
-/// What every message here weighs, unless [`World::size`] says otherwise.
+/// What every message here weighs, unless [`World::size`] sets another.
 pub(crate) const SIZE: u64 = 100;
 
 /// A ledger, and two Maildirs and a stream for it to know.
@@ -39,7 +40,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let mailbox = Mailbox { user: "me".into(), host: "pop.example.com".into(), port: 110 };
-        let lock = Lock::acquire(home.path(), None, &Stop::new().unwrap()).unwrap();
+        let lock = Lock::acquire(home.path(), Wait::NO, &Stop::new().unwrap()).unwrap();
         // Begun long ago: no time in it is before its beginning.
         let mut ledger = Ledger::open(home.path(), &mailbox, lock, Time(NOW.0 - 60 * DAY)).unwrap();
         let mut enter = |kind, address: &str| {
@@ -52,6 +53,7 @@ impl World {
 
     fn noted(&mut self, key: Key, content: &str, set: &[DestinationId]) -> Vec<Noted> {
         let message = Arc::new(Arrival {
+            id: ArrivalId::next(),
             number: number(1),
             key,
             listed: Some(Octets(self.size)),

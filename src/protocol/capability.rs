@@ -2,7 +2,7 @@
 //!
 //! A list holds for the state it was asked in: it's void after STLS, may grow or shrink at the login, and lists of two
 //! states are never merged.  Nothing depends on which server it is (IMPLEMENTATION, RFC 2449 §6.9), nor on STLS being
-//! listed: whoever can take it off the list will.
+//! listed: an attacker who can take it off the list will.
 //! RFC 2449 §5-§6; RFC 2595 §4; RFC 3206 §6; RFC 5034 §3.
 
 use std::time::Duration;
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn c8_more_than_are_believed() {
+    fn too_many_capabilities() {
         let mut capabilities = Capabilities::default();
         for tag in 0..CAPABILITY_LIMIT {
             capabilities.add(format!("X-{tag}").as_bytes()).unwrap();

@@ -24,7 +24,7 @@ pub enum Error {
         /// What came.
         came: Words,
     },
-    /// The first octets are a TLS record, though the line is in clear.
+    /// The first octets are a TLS record, though the connection is in clear.
     #[error("the server speaks TLS here, not clear text")]
     LooksLikeTls,
     /// A line without an end within the limit: not POP3, or a hostile server.

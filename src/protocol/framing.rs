@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn f10_lf_mode_at_every_split() {
+    fn lf_mode_at_every_split() {
         let cases: [(&str, &[u8], &[u8]); 9] = [
             ("empty", b".\n", b""),
             ("F2", b"..\n.\n", b".\n"),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn f6_a_long_line_with_a_dot_at_every_boundary() {
+    fn long_line_with_a_dot_at_every_boundary() {
         for size in [16, 1000, 4096] {
             let line: Vec<u8> =
                 (0..1_048_576).map(|at| if at > 0 && at % size == 0 { b'.' } else { b'x' }).collect();

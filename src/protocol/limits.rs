@@ -51,7 +51,7 @@ pub const TOKEN_STATUS_CHARACTERS: usize = 200;
 /// The longest timestamp of APOP that is answered, with its brackets: as long as a greeting should be (RFC 2449 §4).
 pub const TIMESTAMP_LIMIT: usize = 512;
 
-/// Fewer rounds of SCRAM are refused: RFC 5802 §5.1 says that a client should.  A server that asks for one round gets a
+/// Fewer rounds of SCRAM are refused: RFC 5802 §5.1 asks clients to.  A server that asks for one round gets a
 /// proof from which the password is guessed quickly.
 pub const FEWEST_ROUNDS: u32 = 4096;
 

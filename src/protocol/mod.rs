@@ -3,7 +3,7 @@
 //! # The contract
 //!
 //! This room imports no socket, file, clock, thread or environment, so every rule of the protocol is tested as octets
-//! against octets. Who drives a [`session::Session`] keeps a loop going:
+//! against octets. The caller of a [`session::Session`] runs this loop:
 //!
 //! 1. `send` what is wanted; write `outgoing`, report how much by `wrote`.
 //! 2. `poll`. If it returns `true`, look at `event`, and poll again. Events lend from the read buffer.
@@ -21,8 +21,8 @@
 //! - No argument can break out of its command, and no secret has a path into a trace or a `Debug` output. Into an error
 //!   it has one, a server that echoes it: [`error::Error::redacted`] closes it.
 //!
-//! It keeps to the order of words, not to the wisdom of saying them: whether a password may be sent, a message deleted,
-//! a refusal retried, is decided by its callers.
+//! It enforces the order of commands, not whether they should be sent: whether a password may be sent, a message
+//! deleted, a refusal retried, is decided by its callers.
 //!
 //! # The states
 //!
@@ -59,21 +59,21 @@
 //! | Server | Deviation | What we do | Held by |
 //! |---|---|---|---|
 //! | Mailtrap and the like | all lines end in a bare LF | LF mode, if the greeting did | `lf-mode.txt` |
-//! | Courier | a single status line ends in a bare LF | status lines end at LF everywhere | `f16_f17_status_lines` |
+//! | Courier | a single status line ends in a bare LF | status lines end at LF everywhere | `status_lines` |
 //! | GreenMail and others | bare LF passed through in messages, so `LF . CRLF` may be forged | data, unless in LF mode | `odd-messages.txt` |
 //! | Mailpit, GreenMail, netius | a dot at the beginning of a line isn't stuffed | no message counts before an answer that names one follows it | `unstuffed-dot.txt`, `tests/ends.rs` |
 //! | the same | `.a` unstuffed | its dot is lost, the message goes on | `bodies_at_every_split` |
 //! | WildDuck | the dot that ends a message comes behind the next answers of the flight | asked again, one command at a time | `tests/ends.rs` |
 //! | Exchange | a stray empty line where a status is due | an error, the message before it is in doubt | `stray-empty-line.txt` |
 //! | Exchange | `+` without a blank as an empty challenge | accepted | `auth-login.txt` |
-//! | Exchange | an answer without an octet for a message that has some | [`session::Event::End`] reports the octets | `f12_a_message_without_an_octet` |
+//! | Exchange | an answer without an octet for a message that has some | [`session::Event::End`] reports the octets | `message_without_an_octet` |
 //! | Exchange 2000 | `.` CRLF straight after the last octet of text: no terminator | the time-out's text names the missing dot | `what_the_end_of_the_stream_means` |
 //! | FTGate | two `+OK` to one command | the second is an error when nothing is outstanding | `answered-twice.txt` |
 //! | Dovecot, UW, others | an unasked `-ERR` before closing | a farewell, to be reported as such | `farewell.txt` |
 //! | hMailServer | `+ERR` for `-ERR` | understood | `status_indicators` |
 //! | various | `+ok`, a tab after it, no text | understood | `status_indicators` |
 //! | QQ, 163 | GBK and other octets in texts | any octets but LF | `status_indicators` |
-//! | various | long explanations in status lines | up to 8 KiB | `f18_status_lines_that_are_too_long` |
+//! | various | long explanations in status lines | up to 8 KiB | `overlong_status_lines` |
 //! | Dovecot and others | brackets that are no known code | text | `response_codes` |
 //! | various | `+OK` before each line of UIDL | taken off | `unique_ids` |
 //! | Comcast, others | several blanks or a tab between number and unique-id | skipped | `unique_ids` |

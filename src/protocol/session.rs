@@ -41,7 +41,7 @@ struct Expected {
     octets: usize,
 }
 
-/// Who may speak.
+/// Whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The server, with its greeting.
@@ -52,7 +52,7 @@ enum State {
     Challenged,
     /// TLS: STLS was accepted.
     Securing,
-    /// Nobody.
+    /// Nothing may be sent any more.
     Over,
 }
 
@@ -263,7 +263,7 @@ impl Session {
         let during = self.awaiting();
         self.state = State::Over;
         let unread = self.input.unread();
-        // Half a status line is a lost line; half of anything else is no POP3.
+        // Half a status line is a lost connection; half of anything else is not POP3.
         if self.reading == Reading::Status && !may_become_status_line(unread) {
             return match during {
                 Awaiting::Nothing => unasked(unread),

@@ -18,7 +18,7 @@
 //! - `unique_id`: its unique-id, or null.
 //! - `octets`: its size as listed, or null.
 //! - `action`: `retrieve`, `compare`, `delete` or `leave`.
-//! - `why`: `new`, `again`, `all`, `size-changed`, `came-back`, `duplicate`, `renumbered`, `nameless`, `window`, `known`,
+//! - `why`: `new`, `again`, `all`, `size-changed`, `came-back`, `duplicate`, `doubtful`, `waits`, `renumbered`, `nameless`, `window`, `known`,
 //!   `seen`, `too-large`, `backing-off`, `elsewhere`, `max-messages`, `max-bytes`, `delete`, `days`, `newest`, `total-size`
 //!   or `larger-than`.
 //!
@@ -79,7 +79,6 @@ use serde::Serialize;
 
 use super::plain::{Plain, name};
 use super::{Condition, Event, Reporter, Summary, Trouble};
-use crate::plan::Why;
 use crate::text::shortened;
 
 /// The version of the format.
@@ -220,7 +219,7 @@ impl<'a> Object<'a> {
                 unique_id: unique_id.as_deref(),
                 octets: octets.map(|octets| octets.0),
                 action: action.verb(),
-                why: word(*why),
+                why: why.word,
             },
             Event::Recovered { delivered, dropped } => {
                 Self::Recovered { delivered: *delivered, dropped: *dropped }
@@ -239,7 +238,6 @@ impl<'a> Object<'a> {
             | Event::Planned { .. }
             | Event::Received { .. }
             | Event::Arrived
-            | Event::Delivered { .. }
             | Event::Detail(_)
             | Event::Dialogue(_) => return None,
         })
@@ -281,35 +279,6 @@ impl<'a> Lasting<'a> {
             // Something that an earlier object reported as news is news as well.
             news: condition.news || condition.said,
         }
-    }
-}
-
-/// A reason as programs read it: it stays when the sentence for people changes.
-fn word(why: Why) -> &'static str {
-    match why {
-        Why::New => "new",
-        Why::Again => "again",
-        Why::All => "all",
-        Why::SizeChanged => "size-changed",
-        Why::CameBack => "came-back",
-        Why::Duplicate => "duplicate",
-        Why::Doubtful => "doubtful",
-        Why::Waits => "waits",
-        Why::Renumbered => "renumbered",
-        Why::Nameless => "nameless",
-        Why::Window => "window",
-        Why::Known => "known",
-        Why::Seen => "seen",
-        Why::TooLarge => "too-large",
-        Why::BackingOff => "backing-off",
-        Why::Elsewhere => "elsewhere",
-        Why::MaxMessages => "max-messages",
-        Why::MaxBytes => "max-bytes",
-        Why::Delete => "delete",
-        Why::Days => "days",
-        Why::Newest => "newest",
-        Why::TotalSize => "total-size",
-        Why::LargerThan => "larger-than",
     }
 }
 

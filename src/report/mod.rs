@@ -8,12 +8,12 @@ pub mod json;
 pub mod plain;
 pub mod progress;
 pub mod reasons;
+mod table;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::exit::ExitCode;
-use crate::plan::Why;
 use crate::problem::Problem;
 use crate::types::{MessageNumber, Octets};
 
@@ -49,11 +49,6 @@ pub enum Event {
     },
     /// A message was received whole.
     Arrived,
-    /// Messages are delivered and in the ledger.
-    Delivered {
-        /// How many since the last such event.
-        messages: u64,
-    },
     /// What `--dry-run` would do with a message.
     Intended {
         /// Its number in this session.
@@ -65,7 +60,7 @@ pub enum Event {
         /// What would be done.
         action: Action,
         /// Why.
-        why: Why,
+        why: Cause,
     },
     /// Recovery settled the work of an interrupted run.
     Recovered {
@@ -100,6 +95,15 @@ pub enum Event {
     Dialogue(String),
     /// The account is done.
     Finished(Summary),
+}
+
+/// Why something would be done with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    /// For programs: one word, which stays when the text changes.
+    pub word: &'static str,
+    /// For people.
+    pub text: &'static str,
 }
 
 /// What `--dry-run` would do with a message.

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::dry_run::Table;
+use super::dry_run::Plan;
 use super::reasons::{self, Reasons};
 use super::{Event, Postponed, Reporter, Summary};
 use crate::exit::ExitCode;
@@ -22,7 +22,7 @@ const LONGEST: usize = 4000;
 pub struct Printer {
     streams: Mutex<Streams>,
     paint: Paint,
-    around: OnceLock<Around>,
+    around: Mutex<Option<Around>>,
 }
 
 struct Streams {
@@ -33,7 +33,7 @@ struct Streams {
 }
 
 /// Clears the bars off the screen while its argument runs.
-type Around = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 impl Printer {
     /// A printer on the streams of this process.  `color`: whether standard error gets colours.
@@ -46,14 +46,13 @@ impl Printer {
     #[must_use]
     pub fn onto(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, color: bool) -> Self {
         let streams = Mutex::new(Streams { out, err, failure: None });
-        Self { streams, paint: Paint(color), around: OnceLock::new() }
+        Self { streams, paint: Paint(color), around: Mutex::new(None) }
     }
 
-    /// Prints inside `around` from now on, which clears the screen before and restores it after.  Only the first caller's
-    /// counts.
+    /// Prints inside `around` from now on, which clears the screen before and restores it after; no longer inside an
+    /// earlier one, whose screen is over.
     pub(super) fn surround(&self, around: Around) {
-        // There is one set of bars in a run; a second caller would be a mistake without harm.
-        let _ = self.around.set(around);
+        *self.around.lock().unwrap_or_else(PoisonError::into_inner) = Some(around);
     }
 
     /// Writes whole lines to standard output.
@@ -101,7 +100,9 @@ impl Printer {
 
     fn print(&self, write: impl Fn(&mut Streams)) {
         let mut locked = || write(&mut self.lock());
-        match self.around.get() {
+        // Not called with the lock held: what it draws may print.
+        let around = self.around.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match around {
             Some(around) => around(&mut locked),
             None => locked(),
         }
@@ -163,7 +164,7 @@ pub struct Plain {
     // Where there are several accounts, the plan's lines name theirs.
     column: Option<usize>,
     // None where another renderer prints plans.
-    tables: Option<Mutex<HashMap<String, Table>>>,
+    plans: Option<Mutex<HashMap<String, Plan>>>,
     held: Mutex<HashMap<String, Held>>,
 }
 
@@ -218,14 +219,14 @@ impl Plain {
             printer,
             level,
             column: widest.filter(|_| accounts.len() > 1),
-            tables: Some(Mutex::new(HashMap::new())),
+            plans: Some(Mutex::new(HashMap::new())),
             held: Mutex::new(HashMap::new()),
         }
     }
 
     /// The same, for standard error alone.
     pub(super) fn without_plans(self) -> Self {
-        Self { tables: None, ..self }
+        Self { plans: None, ..self }
     }
 
     /// Where it prints.
@@ -258,14 +259,13 @@ impl Plain {
         }
     }
 
-    fn intended(&self, account: &str, change: impl FnOnce(&mut Table) -> Option<String>) {
-        let Some(tables) = &self.tables else { return };
-        let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = tables
-            .entry(account.to_owned())
-            .or_insert_with(|| Table::new(self.column.map(|width| format!("{:width$}", name(account)))));
-        let text = change(table);
-        // Printed while the tables are locked: another account's lines come before or after.
+    fn intended(&self, account: &str, change: impl FnOnce(&mut Plan) -> Option<String>) {
+        let Some(plans) = &self.plans else { return };
+        let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let prefix = || self.column.map_or_else(String::new, |width| format!("{:width$}  ", name(account)));
+        let plan = plans.entry(account.to_owned()).or_insert_with(|| Plan::new(prefix()));
+        let text = change(plan);
+        // Printed while the plans are locked: another account's lines come before or after.
         if let Some(text) = text {
             self.printer.out(&text);
         }
@@ -277,8 +277,8 @@ impl Plain {
         held.iter().flat_map(Held::lines).for_each(|line| self.warn(account, &line));
         if summary.dry_run {
             // A plan that was cut off has no sums: they would not be true.
-            self.intended(account, |table| {
-                Some(if trouble.is_none() { table.finish() } else { table.lines() })
+            self.intended(account, |plan| {
+                Some(if trouble.is_none() { plan.finish() } else { plan.lines() })
                     .filter(|text| !text.is_empty())
             });
         } else if self.level > Level::Quiet && (trouble.is_none() || anything(summary)) {
@@ -314,10 +314,10 @@ impl Reporter for Plain {
                 let octets = octets.map_or(String::new(), |octets| format!(" ({})", size(octets.0)));
                 self.detail(account, &format!("{}{octets} to retrieve", count(*messages, "message")));
             }
-            Event::Received { .. } | Event::Arrived | Event::Delivered { .. } => {}
+            Event::Received { .. } | Event::Arrived => {}
             Event::Intended { number, unique_id, octets, action, why } => {
-                self.intended(account, |table| {
-                    table.push(*number, unique_id.as_deref(), *octets, *action, *why)
+                self.intended(account, |plan| {
+                    plan.push(*number, unique_id.as_deref(), *octets, *action, *why)
                 });
             }
             Event::Recovered { delivered, dropped } => {

@@ -54,7 +54,7 @@ impl Progress {
         let columns = usize::from(columns);
         let bars = MultiProgress::with_draw_target(target);
         let screen = bars.clone();
-        plain.printer().surround(Box::new(move |write| screen.suspend(write)));
+        plain.printer().surround(Arc::new(move |write| screen.suspend(write)));
         let names = accounts.iter().map(|account| name(account).chars().count());
         // Lines have the names in full.
         let width = names.max().unwrap_or_default().min(columns / 3);
@@ -88,8 +88,7 @@ impl Reporter for Progress {
                     meter.bar.finish_and_clear();
                     self.bars.remove(&meter.bar);
                 }
-                Event::Delivered { .. }
-                | Event::Intended { .. }
+                Event::Intended { .. }
                 | Event::Recovered { .. }
                 | Event::MessageFailed { .. }
                 | Event::TooLarge { .. }
@@ -187,7 +186,7 @@ mod tests {
     use crate::report::{Event, Reporter as _, Summary};
     use crate::types::Octets;
 
-    /// A terminal of so many columns that notes what is written, with the cursor's movements in brackets.
+    /// A terminal of this width that records what is written, with the cursor's movements in brackets.
     #[derive(Clone)]
     struct Screen(Sink, u16);
 
@@ -237,8 +236,14 @@ mod tests {
     fn progress(columns: u16, accounts: &[&str]) -> (Sink, Progress) {
         let sink = Sink::default();
         let printer = Arc::new(Printer::onto(Box::new(io::sink()), Box::new(sink.clone()), false));
+        let progress = progress_on(&printer, &sink, columns, accounts);
+        (sink, progress)
+    }
+
+    fn progress_on(printer: &Arc<Printer>, sink: &Sink, columns: u16, accounts: &[&str]) -> Progress {
         let target = ProgressDrawTarget::term_like(Box::new(Screen(sink.clone(), columns)));
-        (sink, Progress::onto(Plain::new(printer, Level::Normal, accounts), accounts, target, columns))
+        let plain = Plain::new(Arc::clone(printer), Level::Normal, accounts);
+        Progress::onto(plain, accounts, target, columns)
     }
 
     #[test]
@@ -303,8 +308,25 @@ mod tests {
         // Both bars are taken away before, and drawn again after.
         assert!(before.ends_with("<up><clear><down><clear><up>"), "{before:?}");
         assert!(after.contains("work  connecting") && after.contains("home  connecting"), "{after:?}");
-        // Who isn't known has lines, but no bar.
+        // An unknown account has lines, but no bar.
         progress.report("other", &Event::Finished(Summary::default()));
         assert!(sink.text().contains("other: nothing new"));
+    }
+
+    #[test]
+    fn a_second_run_of_one_process_has_its_bars_cleared_for_lines_too() {
+        let sink = Sink::default();
+        let printer = Arc::new(Printer::onto(Box::new(io::sink()), Box::new(sink.clone()), false));
+        for run in ["first", "second"] {
+            let progress = progress_on(&printer, &sink, 80, &[run]);
+            progress.report(run, &Event::Connecting { server: "h:995".to_owned() });
+            let drawn = sink.text().len();
+            printer.warn("beware");
+            let text = sink.text().split_off(drawn);
+            let (before, after) = text.split_once("popfetch: beware\n").unwrap();
+            assert!(before.ends_with("<clear>"), "{run}: {before:?}");
+            assert!(after.contains(&format!("{run}  connecting to h:995")), "{run}: {after:?}");
+            progress.report(run, &Event::Finished(Summary::default()));
+        }
     }
 }

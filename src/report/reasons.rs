@@ -57,7 +57,7 @@ impl Reasons {
             n => format!("{} ({n} times)", reason.text),
         };
         let mut parts: Vec<String> = match self.kept.as_slice() {
-            // How often is what the caller says.
+            // The caller prints how often.
             [only] if self.others == 0 => vec![only.text.clone()],
             kept => kept.iter().map(times).collect(),
         };

@@ -1,5 +1,5 @@
 //! What `--quiet` reports of a failure, and when: one that may pass only once it has lasted, a refused login at once; again
-//! if it still lasts after `remind-after`; and once more when it is over.  And the pause that keeps a refused account from
+//! if it still lasts after `remind-after`; and again when it is over.  And the pause that keeps a refused account from
 //! being hammered.
 //!
 //! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  Exit codes are
@@ -21,11 +21,11 @@ use crate::problem::Problem as _;
 use crate::report::{Event, Kind, Summary};
 use crate::types::Time;
 
-/// After the first refused login the next one waits so long, after each further one twice as long,
+/// After the first refused login the next one waits this long, after each further one twice as long,
 const FIRST_PAUSE: i64 = 15 * 60;
 /// but never longer.
 const LONGEST_PAUSE: i64 = 24 * 60 * 60;
-/// The alert of failures that end a run and pass by themselves.
+/// The alert of failures that end a run and are temporary.
 const PASSING: &str = "passing";
 /// That of refused logins.
 const LOGIN: &str = "login";
@@ -43,7 +43,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         Self { run, now: run.now }
     }
 
-    /// Whether the login was refused not long ago, under the same configuration, and nobody is there who insists.
+    /// Whether the login was refused not long ago, under the same configuration, and the user doesn't insist.
     pub(super) fn check_pause(&self, memory: &Memory) -> Result<(), Error> {
         let Some(pause) = &memory.pause else { return Ok(()) };
         // A clock that was set back must not make the pause last for ever.
@@ -66,11 +66,11 @@ impl<'a, 'b> Alerts<'a, 'b> {
         let news = match result {
             Ok(()) => {
                 memory.pause = None;
-                // Whoever corrected the password knows.
+                // The user who corrected the password knows.
                 memory.alerts.remove(LOGIN);
                 true
             }
-            // It says nothing of the server.
+            // It proves nothing about the server.
             Err(Error::Client(client::Error::Stopped)) => false,
             Err(e) => {
                 if matches!(e, Error::Client(e) if e.refuses_credentials()) {
@@ -124,7 +124,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// Under which name an error that ended a run is remembered, and how long it may last before it is news; none where
-    /// it is news each time, because it needs somebody who mends it.
+    /// it is news each time, because the user must act.
     fn patience(&self, e: &Error) -> Option<(&'static str, Duration)> {
         match e {
             Error::Paused { .. } => Some((LOGIN, Duration::ZERO)),
@@ -159,7 +159,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         });
     }
 
-    /// Whether a failure is to be reported now.  `said`: it has been.
+    /// Whether a failure is to be reported now.  `said`: it has been already.
     fn is_news(&self, alert: &mut Alert, patience: Duration, said: bool) -> bool {
         // After a clock that was set back it begins again.
         alert.since = alert.since.min(self.now);
@@ -192,7 +192,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 }
 
-/// Whether an alert is of a failure; others are notes of what was said once, and stay.
+/// Whether an alert is of a failure; others are notes of what was reported once, and stay.
 fn is_failure(kind: &str) -> bool {
     [PASSING, LOGIN, LOCKED].contains(&kind) || Kind::ALL.iter().any(|known| known.word() == kind)
 }

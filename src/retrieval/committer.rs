@@ -317,7 +317,7 @@ struct Outcomes<'a, 'b> {
     tally: &'a mut Tally<'b>,
     /// Whether each outcome is written at once,
     at_once: bool,
-    /// and told at once.
+    /// and reported at once.
     release: bool,
 }
 
@@ -334,7 +334,7 @@ impl Recorder for Outcomes<'_, '_> {
 
     fn failed(&mut self, piece: Noted, failure: Failure) -> Result<(), delivery::Error> {
         let message = Arc::clone(&piece.piece().message);
-        // A destination that says "later" is asked again at the next run.
+        // A destination that answers "later" is asked again at the next run.
         let failures = failures(self.ledger, &message.key);
         let retry_after = failure.permanent.then(|| back_off(self.ledger, failures));
         self.ledger.refuse(piece, retry_after).map_err(ledger_error)?;

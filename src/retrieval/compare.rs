@@ -1,5 +1,5 @@
-//! Whether a message that the server lists is one that we have: asked wherever its unique-id alone is no evidence, which
-//! is before every deletion, and after everything that puts a unique-id in doubt.
+//! Whether a message that the server lists is one that we have: asked wherever its unique-id alone proves nothing,
+//! which is before every deletion, and after everything that puts a unique-id in doubt.
 //!
 //! Identity is content.  The next step is taken only if the one before doesn't match: the digest of the header by
 //! `TOP n 0`, if that header has Received and Message-ID; equal Message-ID, Date and From; the digest of the whole
@@ -51,11 +51,11 @@ struct Ours {
     entry: Entry,
     /// Whether it was delivered in the other mode (RFC 6856), in which the server may send other octets.
     other_mode: bool,
-    /// Whether its key is listed more than once, or is its header: then a header can't tell which of them it is.
+    /// Whether its key is listed more than once, or is its header: then a header can't show which of them it is.
     several: bool,
 }
 
-/// Where a message that isn't what its key says is looked for.
+/// Where a message that isn't what its key stands for is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Search {
     /// Nowhere: it is set aside until all that is known has been compared.
@@ -71,9 +71,9 @@ pub(super) enum Verdict {
     Same(Match),
     /// We don't have it.
     Another,
-    /// Only the whole message can tell.
+    /// Only the whole message can show it.
     NeedsBody,
-    /// It isn't what its key says.  Whether we have it shows when all that is known has been compared.
+    /// It isn't what its key stands for.  Whether we have it shows when all that is known has been compared.
     SetAside,
     /// The server's copies of this message differ each time: no comparison can succeed.
     Varies(EntryId),
@@ -191,15 +191,15 @@ impl Comparison {
     /// Whether the header may settle it, so that `TOP` is asked before `RETR`.
     pub(super) fn asks_header(why: Why, deletes: bool) -> bool {
         match why {
-            // A header can't tell which of several it is; a window must be retrieved again in any case.
+            // A header can't show which of several it is; a window must be retrieved again in any case.
             Why::Duplicate | Why::Window => false,
             Why::Nameless => !deletes,
             _ => true,
         }
     }
 
-    /// Compares by header alone (`TOP n 0`), where that settles it.  `deletes` says whether the policy would act on a
-    /// match of a nameless message by deleting it: then its body has a say.
+    /// Compares by header alone (`TOP n 0`), where that settles it.  `deletes` is whether the policy would act on a
+    /// match of a nameless message by deleting it: then its body counts.
     pub(super) fn by_header(
         &mut self,
         listed: &Listed<'_>,
@@ -240,7 +240,7 @@ impl Comparison {
         }
     }
 
-    /// Whether a message that is due for deletion, and isn't what was delivered under its key, is delivered once more and
+    /// Whether a message that is due for deletion, and isn't what was delivered under its key, is delivered again and
     /// deleted: its copies differ each time, or were delivered in the other mode.
     pub(super) fn goes_when_delivered(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
@@ -253,7 +253,7 @@ impl Comparison {
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies)
     }
 
-    /// Whether the server has gone on listing it since it said that it had deleted it: what it shows is no new mail.
+    /// Whether the server has gone on listing it since it confirmed the deletion: what it shows is no new mail.
     pub(super) fn never_left(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.ours.get(&id).is_some_and(|ours| ours.entry.state == State::Deleted && !ours.entry.absent)
@@ -268,7 +268,7 @@ impl Comparison {
         self.ours.get(&id).is_some_and(|ours| ours.several)
     }
 
-    /// One of the entry's own deliveries.  `same` is also told whether the header proves it.
+    /// One of the entry's own deliveries.  `same` also takes whether the header proves it.
     fn own(&mut self, id: EntryId, facts: &Facts, same: impl Fn(&Record, bool) -> bool) -> Option<Verdict> {
         let ours = self.ours.get(&id)?;
         let header = facts.digests.header;
@@ -408,7 +408,7 @@ mod tests {
         (maildrop, comparison)
     }
 
-    /// What the header says of each message, in turn, and what the whole of it says.
+    /// What the header shows of each message, in turn, and what the whole of it shows.
     fn verdicts(
         world: &World,
         name: &str,
@@ -433,7 +433,7 @@ mod tests {
     fn a_unique_id_is_used_again_or_not() {
         let mut world = World::new();
         let id = world.deliver_content(key("x"), "h/b@i");
-        // The message now, what the header says, what the whole says.
+        // The message now, what the header shows, what the whole shows.
         let cases = [
             ("h/b@i", Same(id), Same(id)),
             // A server that put a line into the header: Message-ID, Date and From are as they were.
@@ -474,7 +474,7 @@ mod tests {
         let mut world = World::new();
         let id = world.deliver_content(key("x"), "h/b@i");
         let (headers, whole) = verdicts(&world, "x", Why::Duplicate, &["h/b@i", "h/b@i", "h/b2@i"], true);
-        assert_eq!(headers, [NeedsBody; 3], "a header cannot tell which of them it is");
+        assert_eq!(headers, [NeedsBody; 3], "a header cannot show which of them it is");
         assert_eq!(whole, [Same(id), Another, Another]);
         world.deliver_content(key("x"), "h/b@i");
         let (_, whole) = verdicts(&world, "x", Why::Duplicate, &["h/b@i", "h/b@i", "h/b@i"], true);
@@ -592,7 +592,7 @@ mod tests {
         assert_eq!(verdict, Verdict::Same(Match::first(id)));
     }
 
-    /// Without an identity, a message that differs at each retrieval is delivered again once, and then given up.
+    /// Without an identity, a message that differs at each retrieval is delivered again once, and then left alone.
     #[test]
     fn a_message_that_differs_each_time_is_not_compared_for_ever() {
         let mut world = World::new();
@@ -682,7 +682,7 @@ mod tests {
         assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@-")), Some(id));
     }
 
-    /// What the server goes on listing after it said that it had deleted it is no new mail, whatever it shows.
+    /// What the server goes on listing after it confirmed the deletion is no new mail, whatever it shows.
     #[test]
     fn what_was_deleted_and_is_listed_still_never_left() {
         let mut world = World::new();

@@ -50,7 +50,7 @@ pub(super) fn planned(
             (Why::BackingOff, Who::Known(id)) if ledger.entry(id).failures > 0 => {
                 backing_off = backing_off.saturating_add(1);
             }
-            // It failed in an earlier session of this run, and no entry says so.
+            // It failed in an earlier session of this run, and no entry records that.
             (Why::BackingOff, Who::Nameless) => backing_off = backing_off.saturating_add(1),
             (Why::Elsewhere, Who::Known(id)) => {
                 elsewhere = elsewhere.saturating_add(1);
@@ -64,7 +64,7 @@ pub(super) fn planned(
             postponed.messages = postponed.messages.saturating_add(1);
         }
     }
-    // What failed in an earlier session of this run is listed again: it waits, or is tried once more.
+    // What failed in an earlier session of this run is listed again: it waits, or is tried again.
     summary.failed = backing_off.saturating_add(elsewhere);
     summary.waiting = summary.failed;
     summary.postponed = postponed;
@@ -246,7 +246,7 @@ pub(super) fn not_deleted(summary: &mut Summary, messages: u64) {
         return;
     }
     let listed = if messages == 1 { "is listed again" } else { "are listed again" };
-    let message = format!("{} that the server said it had deleted {listed}", count(messages, "message"));
+    let message = format!("{} that the server confirmed as deleted {listed}", count(messages, "message"));
     let hint = "ask the provider, or set leave-on-server = true";
     summary.put(condition(Kind::NotDeleted, 0, &message, Some(hint)));
 }

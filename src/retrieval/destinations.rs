@@ -12,21 +12,16 @@ use super::run::{Context, Run};
 use crate::access;
 use crate::account::{Account, Retention, SyncMode};
 use crate::clock;
-use crate::delivery::{self, Destination, Inlet, Opening, Order, Surroundings, destination};
+use crate::delivery::routing::{NetworkEnd, NetworkEnds};
+use crate::delivery::{self, Destination, Opening, Order, Surroundings, destination};
 use crate::exit::ExitCode;
 use crate::ledger::Ledger;
 use crate::proof::{DestinationId, DestinationName};
 use crate::report::Event;
 
-/// The network's end of a destination.
-pub(super) struct Entrance {
-    pub(super) id: DestinationId,
-    pub(super) inlet: Box<dyn Inlet>,
-}
-
 /// All destinations of an account.
 pub(super) struct Destinations {
-    pub(super) entrances: Vec<Entrance>,
+    pub(super) entrances: NetworkEnds,
     pub(super) exits: Vec<Exit>,
 }
 
@@ -34,7 +29,7 @@ impl Destinations {
     /// Opens them, creating what may be created.  Before anything is retrieved: a destination that's not fit is reported
     /// while nothing is in flight.
     pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
-        let mut destinations = Self { entrances: Vec::new(), exits: Vec::new() };
+        let mut destinations = Self { entrances: NetworkEnds::new(None), exits: Vec::new() };
         let mut wanted = Configured::of(run.account, run.context, directory).0;
         wanted.sort_by_cached_key(|wanted| wanted.order());
         one_name_each(&wanted)?;
@@ -45,7 +40,7 @@ impl Destinations {
             let name = wanted.name();
             let opened = wanted.open(opening(run, ledger, &name))?;
             let id = ledger.destination(&name, opened.inode)?;
-            destinations.entrances.push(Entrance { id, inlet: opened.inlet });
+            destinations.entrances.push(NetworkEnd { id, inlet: opened.inlet });
             let (one_by_one, sync_after) = (wanted.hands_over(), wanted.leaves_unsynced() && syncs);
             destinations.exits.push(Exit { id, one_by_one, sync_after, outlet: opened.outlet });
         }

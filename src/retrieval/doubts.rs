@@ -1,5 +1,5 @@
 //! What a listing puts in doubt, and what becomes of it.  A unique-id is a hint; what speaks against one is recorded before
-//! anything is done on its word, so that a run that dies here leaves the doubt to the next one.  What a session's
+//! anything is done on its word, so that a run that is killed here leaves the doubt to the next one.  What a session's
 //! decisions rest on (the last listing, the candidates of a renumbering) is overwritten only when all that follows from it
 //! has been done.
 
@@ -16,15 +16,15 @@ use crate::types::MessageNumber;
 
 /// Of more messages than these that come back together, a sample is compared where such a set has matched before.
 const MANY: usize = 64;
-/// After so many times.
+/// After this many times.
 const MATCHED_BEFORE: u32 = 2;
 /// How many of them: by their headers,
 const SAMPLE: usize = 16;
 /// or, without `TOP`, the smallest.
 const SAMPLE_RETRIEVED: usize = 3;
 
-/// Whether the unique-ids prove nothing: each of so many is its message's number (`all_numbers`), and the server has never
-/// shown another.  Learns what this listing shows.
+/// Whether the unique-ids prove nothing: each of several is its message's number (`all_numbers`), and the server has
+/// never shown another.  Learns what this listing shows.
 pub(super) fn are_numbers(habits: &mut Habits, messages: usize, all_numbers: bool) -> bool {
     habits.unique_ids = match habits.unique_ids {
         UniqueIds::Names => UniqueIds::Names,
@@ -59,7 +59,7 @@ pub(super) fn raise(
     let mut gone: Vec<EntryId> =
         ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
     if ledger.knows_nameless() {
-        // No listing says whether these are there.
+        // No listing shows whether these are there.
         let keys: Vec<Key> = gone.iter().map(|id| ledger.key(*id)).collect::<Result<_, _>>()?;
         let mut keys = keys.iter();
         gone.retain(|_| matches!(keys.next(), Some(Key::UniqueId(_))));
@@ -72,13 +72,13 @@ pub(super) fn raise(
     });
     if unknown && plan::is_renumbered(maildrop, ledger) {
         run.detail(|| "none of the last listing's messages is listed: all are compared".to_owned());
-        // Perhaps once more, before it was sorted out: then what has come meanwhile may have another key as well.
+        // Perhaps again, before it was settled: then what has come meanwhile may have another key as well.
         if !ledger.is_renumbering() || ledger.present().any(|id| !ledger.entry(id).candidate) {
             ledger.begin_renumbering()?;
         }
     }
     if ledger.is_renumbering() {
-        // What sessions that died have delivered meanwhile may have another key by now.
+        // What interrupted sessions have delivered meanwhile may have another key by now.
         let recent = |listed: Listed<'_>| match listed.who {
             Who::Known(id) if ledger.is_recent(id) && ledger.entry(id).copies > 0 => Some(id),
             _ => None,
@@ -116,8 +116,8 @@ pub(super) fn look(
     Ok(!differing.is_empty())
 }
 
-/// Where messages that we have are gone and others have come, a known one whose header tells whether only the unique-ids
-/// have moved; none if a spot check has looked at one.
+/// Where messages that we have are gone and others have come, a known one whose header shows whether only the
+/// unique-ids have moved; none if a spot check has looked at one.
 ///
 /// # Errors
 /// When the ledger cannot be read.
@@ -148,7 +148,7 @@ pub(super) fn moved(
     Ok(None)
 }
 
-/// What was delivered under the key of a listed message, if its header tells whether it's the same.
+/// What was delivered under the key of a listed message, if its header shows whether it's the same.
 fn telling(
     ledger: &Ledger,
     maildrop: &Maildrop,
@@ -258,7 +258,7 @@ pub(super) fn sample(
     rest.into_iter().map(|(_, id, _)| id).collect()
 }
 
-/// Whether so many came back together that, if all of them match, the next ones may be sampled.
+/// Whether more than [`MANY`] came back together: if all of them match, the next ones may be sampled.
 pub(super) fn are_many(decisions: &[Decision]) -> bool {
     decisions.iter().filter(|decision| **decision == Decision::Compare(Why::Doubtful)).count() > MANY
 }

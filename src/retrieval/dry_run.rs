@@ -16,7 +16,7 @@ use crate::ledger::{self, Ledger};
 use crate::message::Facts;
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::Key;
-use crate::report::{Action, Event, Summary};
+use crate::report::{Action, Cause, Event, Summary};
 use crate::types::MessageNumber;
 
 /// Shows what a run would do, and changes nothing: no lock, no recovery, no file.
@@ -63,7 +63,14 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
             },
             Who::Nameless => None,
         };
-        run.report(&Event::Intended { number: listed.number, unique_id, octets: listed.octets, action, why });
+        let cause = Cause { word: why.word(), text: why.text() };
+        run.report(&Event::Intended {
+            number: listed.number,
+            unique_id,
+            octets: listed.octets,
+            action,
+            why: cause,
+        });
     }
     client.quit_without_answer()?;
     Ok(())

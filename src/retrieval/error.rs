@@ -46,15 +46,15 @@ pub enum Error {
         passes: bool,
     },
     /// Leaving mail on a server without unique-ids needs their headers.
-    #[error("{server} has neither UIDL nor TOP: messages left on it cannot be told apart")]
+    #[error("{server} has neither UIDL nor TOP: messages left on it cannot be distinguished")]
     NoIdentity {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
     },
     /// `UIDL` is refused, though the ledger has unique-ids of this mailbox.
     #[error("{server} refused UIDL, by which its messages are known: its mail is left alone")]
     UniqueIdsLost {
-        /// Which server.
+        /// The server, as `HOST:PORT`.
         server: String,
         /// Where the ledger is.
         directory: String,
@@ -134,7 +134,8 @@ impl Error {
         }
     }
 
-    /// Whether the answers can no longer be told apart: what was said since the last one that named a message is void.
+    /// Whether answers can no longer be matched to commands: what came since the last one that named a message is
+    /// void.
     pub(super) fn is_disorder(&self) -> bool {
         match self {
             Self::OutOfStep => true,
@@ -167,7 +168,7 @@ impl Problem for Error {
                 return Some(Cow::Owned(format!(
                     "the next run asks again; if the server has given up UIDL for good, begin again by moving the \
                      ledger away: mv '{directory}' '{directory}.old'.  Then every message that is still on the server \
-                     is retrieved once more"
+                     is retrieved again"
                 )));
             }
             Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has UIDL",

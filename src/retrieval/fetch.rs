@@ -3,7 +3,7 @@
 //!
 //! **Ends are named.**  What has arrived is *held* until an answer that names a message has followed it ([`naming`]): a
 //! status line alone proves nothing, because the sender of a mail can write one where a server doesn't stuff dots.  The
-//! question stands behind the last `RETR` or `TOP` of each batch, in the same flight.  [`confirm`] is the one
+//! question follows the last `RETR` or `TOP` of each batch, in the same flight.  [`confirm`] is the one
 //! place that decides what is confirmed: what it passes is stored, compared, and recognised, so that it may be deleted.
 //! Anything else that comes there, or comes unasked for, voids everything that is held: it's discarded, and asked again
 //! in another session (see [`super::Sessions`]).
@@ -29,12 +29,12 @@ use std::time::Duration;
 use super::Error;
 use super::committer::{Inbox, Parcel, Work};
 use super::compare::Comparison;
-use super::destinations::Entrance;
 use super::pipeline::naming::{Candidates, Expected, Form};
 use super::pipeline::standing::Standing;
 use super::pipeline::{Answered, Ask, Job, Pipeline, Rules, Step};
 use super::run::Run;
 use crate::client::{Client, Next, Transaction};
+use crate::delivery::routing::NetworkEnds;
 use crate::exit::ExitCode;
 use crate::message::Facts;
 use crate::plan::{Allowance, Decision, Maildrop, Policy, Who};
@@ -79,19 +79,19 @@ pub(super) struct Tally {
     pub(super) refusals: Reasons,
     /// Entries of messages that are lacked only by a destination that this run doesn't have.
     pub(super) elsewhere: Vec<EntryId>,
-    /// Messages that it had deleted, as it said, and that are here again.
+    /// Messages whose deletion it had confirmed, and that are here again.
     pub(super) not_deleted: u64,
     /// The code of the failures.
     pub(super) exit: Option<ExitCode>,
     /// Whether any of them was reported as news.
     pub(super) news: bool,
-    /// What ended retrieving early, though the line is fine.
+    /// What ended retrieving early, though the connection works.
     pub(super) trouble: Option<Error>,
     /// Whether anything was retrieved.
     pub(super) retrieved: bool,
-    /// Whether the first message was the server's own book-keeping, and left alone.
+    /// Whether the first message was the server's own internal data, and left alone.
     pub(super) folder_data: bool,
-    /// Something is left for another session of this run: this one may do no more, or isn't to be burdened with it.
+    /// Something is left for another session of this run: this one may do no more, or should not.
     pub(super) cut_short: bool,
     /// Messages at which a session broke off are left for a session that begins with them.
     pub(super) left_alone: bool,
@@ -152,11 +152,11 @@ pub(super) struct Fetch<'a> {
     pub(super) keys: &'a HashMap<EntryId, Key>,
     /// Places of the listing whose unique-ids are at hand.
     pub(super) sample: Vec<usize>,
-    /// How often entries have failed before: only news are told.
+    /// How often entries have failed before: only news is reported.
     pub(super) failed_before: &'a HashMap<EntryId, u16>,
-    /// Whether any have failed before and were reported: those that have no unique-id can't be told from them.
+    /// Whether any have failed before and were reported: those that have no unique-id can't be distinguished from them.
     pub(super) some_failed_before: bool,
-    pub(super) entrances: &'a mut [Entrance],
+    pub(super) entrances: &'a mut NetworkEnds,
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,
     pub(super) inbox: Inbox,
@@ -342,7 +342,7 @@ impl Fetch<'_> {
         // The text of a message is the one event that must cost next to nothing.
         if let Event::Text { text, .. } = self.client.event() {
             if let Some(arriving) = &mut self.state.arriving {
-                arriving.take(text);
+                arriving.take(text, self.entrances);
                 self.run.report(&report::Event::Received { octets: octets_of(text) });
                 if arriving.octets > arriving.most {
                     return self.too_long();
@@ -424,7 +424,7 @@ impl Fetch<'_> {
         }
     }
 
-    /// What the committer said between the network's last look and its own end.
+    /// What the committer reported between the network's last look and its own end.
     pub(super) fn last_reports(&mut self) {
         while let Ok(settled) = self.inbox.settled.try_recv() {
             self.settled(settled);

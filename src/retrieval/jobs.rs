@@ -1,4 +1,4 @@
-//! Accounts side by side: so many at once, so many at one server, and never a failure of one in the way of another.
+//! Accounts in parallel: a limit for all, a limit for one server, and never a failure of one in the way of another.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -8,7 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Context, Options, retrieve};
-use crate::account::{Account, Deliver};
+use crate::account::Account;
+use crate::delivery;
 use crate::exit::ExitCode;
 use crate::problem::REPORT_BUG;
 use crate::report::{Event, Summary, Trouble};
@@ -16,13 +17,14 @@ use crate::report::{Event, Summary, Trouble};
 /// How many sessions there may be at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Connections {
-    /// In all.
+    /// For all accounts together.
     pub total: NonZeroUsize,
     /// At one server (host and port).
     pub per_server: NonZeroUsize,
 }
 
-/// Retrieves every account's mail, and gives the exit code of all together: what needs a person outranks what passes.
+/// Retrieves every account's mail, and gives the exit code of all together: what needs the user outranks what is
+/// temporary.
 #[must_use]
 pub fn retrieve_all(
     accounts: &[Account],
@@ -145,7 +147,7 @@ const ENOUGH_DESCRIPTORS: u64 = 16_384;
 /// Kept for what belongs to no account: the standard streams, signals, the resolver, libraries.
 const KEPT_DESCRIPTORS: usize = 64;
 
-/// Raises the limit of open files as far as it may be, and says how many the accounts may have.
+/// Raises the limit of open files as far as it may be, and returns how many the accounts may have.
 fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     // None is no limit.
@@ -158,17 +160,9 @@ fn descriptors() -> usize {
     usize::try_from(current).unwrap_or(usize::MAX).saturating_sub(KEPT_DESCRIPTORS)
 }
 
-/// How many files the run of an account may have open at once: those of messages that wait for each destination, and of
-/// the programs that are run for a pipe.
+/// How many files the run of an account may have open at once: its own, and those of each destination.
 fn most_open(account: &Account) -> usize {
-    account.deliver.iter().fold(32, |sum: usize, deliver| {
-        sum.saturating_add(match deliver {
-            Deliver::Maildir(_) => 80,
-            Deliver::Mbox(_) => 16,
-            Deliver::Stdout => 136,
-            Deliver::Pipe(pipe) => usize::from(pipe.parallel).saturating_mul(6).saturating_add(136),
-        })
-    })
+    account.deliver.iter().fold(32, |sum: usize, deliver| sum.saturating_add(delivery::most_open(deliver)))
 }
 
 fn server(account: &Account) -> (&str, u16) {
@@ -260,7 +254,7 @@ mod tests {
         }
     }
 
-    /// What may run at once does, and who can't have his server yet keeps nobody waiting at another one.
+    /// Starts what may run at once; an account that waits for its server does not block accounts of other servers.
     #[test]
     fn accounts_run_side_by_side() {
         let accounts: Vec<Account> =

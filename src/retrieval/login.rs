@@ -21,8 +21,8 @@ const OFFERS_LAST: i64 = 7 * 86_400;
 /// A maildrop that a session of this run has held is asked for again after these pauses, in seconds.
 const WAITS_FOR_LOCK: [u64; 3] = [1, 2, 5];
 
-/// After so many connections in a row that ended at `UTF8`, a server that has accepted it before is believed not to take it
-/// any more.
+/// After this many connections in a row that ended at `UTF8`, a server that has accepted it before is believed not to
+/// take it any more.
 const MOST_DROPS: u32 = 3;
 
 /// Which way a server is reached: what it offers holds for this one only.
@@ -42,7 +42,7 @@ fn remembered(memory: &Memory, account: &Account, now: Time) -> Option<Capabilit
     Some(Capabilities::from_lines(&lines.join("\n")))
 }
 
-/// Remembers the strongest method that `auto` has used here: nothing weaker is used by itself from now on.
+/// Remembers the strongest method that `auto` has used here: nothing weaker is used automatically from now on.
 pub(super) fn pin(memory: &mut Memory, auth: Auth, facts: &LoginFacts) {
     let before = memory.strongest.as_deref().and_then(Method::from_name).map_or(0, Method::strength);
     if auth == Auth::Auto && facts.trustworthy && facts.method.strength() > before {
@@ -51,7 +51,7 @@ pub(super) fn pin(memory: &mut Memory, auth: Auth, facts: &LoginFacts) {
 }
 
 /// Connects and logs in; `prefetch` goes out with the login if the server pipelines.  What the server is remembered for is
-/// learnt here, and given up where it may be why a login failed: then it is tried once more at once.
+/// learnt here, and given up where it may be why a login failed: then it is tried again at once.
 pub(super) fn log_in(
     run: &Run<'_>,
     memory: &mut Memory,
@@ -213,7 +213,7 @@ pub(super) fn agree_on_pipelining(run: &Run<'_>, memory: &Memory, client: &mut C
         Switch::Auto if !offered => Pipelining::Off,
         Switch::Auto | Switch::On => match memory.pipelining {
             Verdict::Broken(_) if account.pipelining == Switch::Auto => Pipelining::Off,
-            // Whoever switched it on wants it.
+            // It was switched on explicitly.
             Verdict::Broken(_) | Verdict::InStep | Verdict::Unproven => Pipelining::On,
         },
     });

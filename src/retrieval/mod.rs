@@ -55,7 +55,7 @@ use sessions::Sessions;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
-/// Retrieves one account's mail, and tells how it went.
+/// Retrieves one account's mail, and reports how it went.
 #[must_use]
 pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> Summary {
     let started = Instant::now();
@@ -63,7 +63,7 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
     let (result, news) =
         if let Err(e) = access::check_path(&ledger::directory(&context.state, &account.mailbox())) {
-            // Whoever can change what is in it could name files there that aren't his, and popfetch would remove them.
+            // A user who can change its content could name other users' files there, and popfetch would remove them.
             (Err(e.into()), true)
         } else if options.dry_run {
             (dry_run::dry_run(&run, &mut summary), true)
@@ -78,7 +78,7 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     summary
 }
 
-/// How the run ended, and whether a person should hear of it who asked for quiet.
+/// How the run ended, and whether it is reported under `--quiet`.
 fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool) {
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
@@ -155,7 +155,7 @@ fn finish(
     result.and(closed)
 }
 
-/// Opens the ledger, settles what a run that died has left, and opens the destinations.
+/// Opens the ledger, settles what a killed run has left, and opens the destinations.
 fn open(
     run: &Run<'_>,
     summary: &mut Summary,
@@ -174,7 +174,7 @@ fn open(
     Ok(Held { ledger, destinations })
 }
 
-/// In order, also after a line that broke: the next run then need not write the ledger anew.
+/// In order, also after a line that broke: the next run then need not rewrite the ledger.
 fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Memory) -> Result<(), Error> {
     // A spool has served only when what became of its messages is on disk.
     ledger.sync()?;

@@ -570,7 +570,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         self.current = None;
     }
 
-    /// The question was answered by nothing that names; unless another one stands behind all that is in doubt, it's asked
+    /// The question was answered by nothing that names; unless another one follows all that is in doubt, it's asked
     /// again.
     fn ask_again(&mut self) {
         if self.standing.naming.outstanding() == 0 {

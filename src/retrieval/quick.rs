@@ -62,7 +62,7 @@ pub(super) fn is_unchanged(memory: &Memory, poll: &QuickPoll) -> bool {
     })
 }
 
-/// Under which configuration nothing was left to do: what this run was told on its command line counts, too.
+/// Under which configuration nothing was left to do: the command line of this run counts, too.
 fn configuration(run: &Run<'_>) -> String {
     let fingerprint = run.fingerprint();
     match run.options.retention {
@@ -164,7 +164,7 @@ fn settled(
     tally: &Tally,
 ) -> Result<Option<Quick>, ledger::Error> {
     let Some((messages, mut octets)) = drop_listing else { return Ok(None) };
-    // By the clock: after a leap that was put right, the ledger's time is ahead of it.
+    // By the clock: after a leap that was corrected, the ledger's time is ahead of it.
     let Some(listed) = ledger.trusted_now() else { return Ok(None) };
     let quiet =
         tally.failed == 0 && tally.refused.is_empty() && tally.uncertain.is_empty() && !tally.not_stored;

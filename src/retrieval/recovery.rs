@@ -1,12 +1,11 @@
-//! What a run that died has left: settled before anything else, without the network.
+//! What a killed run has left: settled before anything else, without the network.
 //!
-//! Each open `staged` line is settled in the destination that the line names, whatever today's configuration says.  A
+//! Each open `staged` line is settled in the destination that the line names, whatever today's configuration is.  A
 //! destination that cannot be looked at settles nothing: its lines stay open, and the run ends when the others are settled.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::committer::ledger_error;
 use super::destinations::{self, Configured};
@@ -20,8 +19,9 @@ use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationKind, DestinationName, DestinationRecord, IntentId};
 use crate::report::{Event, Summary};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text;
+use crate::types::Wait;
 
 /// Settles every open line of this ledger.
 pub(super) fn recover(
@@ -154,7 +154,7 @@ pub(super) struct Settling {
 
 impl Neighbours for Settling {
     fn settle(&mut self, neighbour: &Neighbour, mbox: &Path) -> Result<bool, delivery::Error> {
-        let lock = match Lock::acquire(&neighbour.directory, Some(Some(Duration::ZERO)), &self.stop) {
+        let lock = match Lock::acquire(&neighbour.directory, Wait::NO, &self.stop) {
             Ok(lock) => lock,
             Err(ledger::Error::Locked) => return Ok(false),
             Err(e) => return Err(ledger_error(e)),

@@ -1,4 +1,4 @@
-//! Gives up unfinished deliveries, because a person says so: what a destination lacks that the configuration names no more,
+//! Gives up unfinished deliveries, because the user asks for it: what a destination lacks that is no longer configured,
 //! or whose folder is gone for good.  What can be settled is settled first, as at the beginning of every run.
 
 use std::time::Duration;
@@ -16,11 +16,12 @@ use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationId, DestinationRecord};
 use crate::text;
+use crate::types::Wait;
 
 /// So long another popfetch is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What giving up would mean, for the person who is asked, a line each.
+/// What giving up would mean, shown to the user who is asked, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offer {
     /// What is given up, and what may come twice by that.
@@ -49,7 +50,7 @@ pub fn release(
     access::check_path(&directory)?;
     let around = destinations::surroundings(account, context, &directory);
     let configured = Configured::of(account, context, &directory);
-    let lock = Lock::acquire(&directory, Some(Some(PATIENCE)), &context.stop)?;
+    let lock = Lock::acquire(&directory, Wait::AtMost(PATIENCE), &context.stop)?;
     let mut ledger = Ledger::open(&directory, &mailbox, lock, clock::now())?;
     let wanted = wanted.map(|wanted| find(&ledger, wanted)).transpose()?;
     let failed = settle(&mut ledger, around, |_| true).failed;
@@ -119,7 +120,7 @@ fn was(messages: usize) -> String {
     format!("{count} {}", if messages == 1 { "was" } else { "were" })
 }
 
-/// The destination that a person means: by its whole name, or by any part of it that no other has.
+/// The destination that the user means: by its whole name, or by any part of it that no other has.
 fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
     let known = ledger.destinations();
     let exact: Vec<&DestinationRecord> = known.iter().filter(|known| shown(&known.name) == wanted).collect();

@@ -1,4 +1,4 @@
-//! The rounds of a session: what is known and in doubt is compared, and what is new retrieved; once more if a comparison
+//! The rounds of a session: what is known and in doubt is compared, and what is new retrieved; again if a comparison
 //! failed, since then every known message is in doubt and may be listed under another unique-id; and last, what the policy
 //! retires is recognised and deleted.  Each round is decided by the ledger as the one before has left it.
 
@@ -41,7 +41,7 @@ impl Round {
 pub(super) struct Rounds {
     /// Whether all that is known is in doubt already.
     suspected: bool,
-    /// Where messages are looked for that aren't what their keys say.
+    /// Where messages are looked for that aren't what their keys stand for.
     search: Search,
     /// What has been asked for: it isn't asked for again in this session.
     attempted: HashSet<MessageNumber>,
@@ -49,7 +49,7 @@ pub(super) struct Rounds {
     used: HashSet<Delivery>,
     /// Messages that came back together, of which a sample is compared.
     sampled: Vec<EntryId>,
-    /// Whether so many came back together, and all are compared.
+    /// Whether more than [`MANY`] came back together, and all are compared.
     many: bool,
     /// Messages without unique-ids.
     nameless: HashSet<MessageNumber>,

@@ -1,4 +1,4 @@
-//! What every step of one account's run has at hand: the account, what was asked, the surroundings, and who is told.
+//! What every step of one account's run has at hand: the account, what was asked, the surroundings, and the reporter.
 
 use std::fs;
 use std::io::Write as _;
@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use super::destinations::Configured;
 use crate::account::{Account, Retention};
@@ -18,9 +17,9 @@ use crate::credentials::fingerprint;
 use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::report::{Event, Reporter};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::text;
-use crate::types::Time;
+use crate::types::{Time, Wait};
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +31,7 @@ pub struct Options {
     /// `--dry-run`: shows, and changes nothing.
     pub dry_run: bool,
     /// `--wait[=DURATION]`: waits for another popfetch to leave the mailbox; without a duration, for as long as it takes.
-    pub wait: Option<Option<Duration>>,
+    pub wait: Wait,
     /// A person is there (the account was named, or there is a terminal): a pause after a refused login doesn't hold.
     pub insist: bool,
 }
@@ -43,9 +42,9 @@ pub struct Context<'a> {
     pub state: PathBuf,
     /// Raised by a signal.
     pub stop: Stop,
-    /// TLS connectors, one for each sort of trust.
+    /// TLS connectors, one for each set of trust settings.
     pub connectors: &'a Connectors,
-    /// Who is told.
+    /// Takes the events.
     pub reporter: Arc<dyn Reporter>,
     /// This machine's name.
     pub host_name: String,
@@ -88,8 +87,8 @@ impl<'a> Run<'a> {
         Self { account, options, context, now, hands_over, fingerprint, logged_in }
     }
 
-    /// What tells the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock held: the key
-    /// that it is made with is kept in the state directory.
+    /// What distinguishes the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock
+    /// held: the key that it is made with is kept in the state directory.
     pub(super) fn fingerprint(&self) -> &str {
         self.fingerprint
             .get_or_init(|| fingerprint(self.account, self.context.environment, &key(&self.context.state)))

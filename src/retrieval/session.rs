@@ -28,7 +28,7 @@ use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
 use crate::types::{MessageNumber, Octets};
 
-/// After so many sessions in a row that brought nothing there is no other one.
+/// After this many sessions in a row that brought nothing there is no other one.
 const MOST_IDLE: u32 = 2;
 
 /// What a run works with, from its recovery to its end.
@@ -62,7 +62,7 @@ struct Prepared {
     kept: Vec<Decision>,
     /// Whether the listing is suspect.
     suspected: bool,
-    /// What `STAT` said, if it was asked.
+    /// What `STAT` reported, if it was asked.
     drop_listing: Option<(u32, Octets)>,
     tally: Tally,
 }
@@ -493,7 +493,7 @@ impl Session<'_, '_> {
             let fetched = fetch.run();
             drop(fetch.work.take());
             let committed = committer.join().map_err(|_| Error::Bug)?;
-            // What it still had to say has been said by now.
+            // What it still had to report has been reported by now.
             fetch.last_reports();
             // A disk that refuses outranks a line that broke.
             committed.map_err(Error::from).and(fetched)
@@ -518,8 +518,8 @@ impl Session<'_, '_> {
         conditions::nothing_names(self.summary, maildrop, ledger, policy, tally);
         if tally.folder_data && !std::mem::replace(&mut self.memory.habits.folder_data, true) {
             self.run.warn(
-                "message 1 on the server isn't mail but its own book-keeping (\"FOLDER INTERNAL DATA\"): it's neither \
-                 delivered nor deleted, and this is said once"
+                "message 1 on the server isn't mail but its own internal data (\"FOLDER INTERNAL DATA\"): it's neither \
+                 delivered nor deleted, and this is reported once"
                     .to_owned(),
             );
         }
@@ -656,7 +656,7 @@ fn is_due(entry: &ledger::Entry, policy: &Policy) -> bool {
     entry.failures > 0 && !plan::backs_off(entry, policy)
 }
 
-/// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), said in this very session.
+/// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), announced in this very session.
 pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
     let before = client.server_facts().capabilities.as_ref();
     [before, client.capabilities()]

@@ -1,5 +1,5 @@
 //! The sessions of one run: mostly one.  Another one follows where the server shows only a window of the maildrop, where
-//! answers can't be told apart any more, or where a session may do only so much.
+//! answers can't be matched to commands any more, or where a session may do only a limited amount.
 
 use super::course::{Course, Ended, Follows, Outcome, Scope};
 use super::error::Error;
@@ -14,7 +14,7 @@ use crate::report::{Event, Summary};
 use crate::secret::Secret;
 use crate::types::Octets;
 
-/// A server that shows only a window of its maildrop is asked again at most so often in one run.
+/// A server that shows only a window of its maildrop is asked again at most this often in one run.
 const MOST_WINDOWS: u32 = 100;
 /// Sessions of one run: one that takes one message in each gets the rest at the next run.
 const MOST_SESSIONS: u32 = 1000;
@@ -77,7 +77,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 Err(e) if self.goes_on_after(&e) => follows = Follows::Rest,
                 Err(e) => {
                     if self.course.unpipelined && e.is_silence() {
-                        // It falls silent also when asked one thing at a time: that is no matter of pipelining.
+                        // It falls silent also when asked one thing at a time: that has nothing to do with pipelining.
                         self.memory.pipelining = Pipelining::Unproven;
                     }
                     return Err(e);
@@ -110,12 +110,12 @@ impl<'a, 'b> Sessions<'a, 'b> {
                 (self.course.nothing_names, self.course.unpipelined) = (true, true);
                 true
             }
-            // A server that takes no more than so much in one session: less, so that its end is reached.
+            // A server that takes only a limited number of commands in one session: fewer, so that its end is reached.
             e if e.ends_session() && ended.unconfirmed => {
                 self.lasts_less_long(&format!("{e}, and nothing was deleted"))
             }
             // Once is chance.
-            e if e.ends_session() && ended.cut_again => self.lasts_less_long(&format!("{e}, once more")),
+            e if e.ends_session() && ended.cut_again => self.lasts_less_long(&format!("{e}, again")),
             _ => false,
         }
     }
@@ -148,15 +148,15 @@ impl<'a, 'b> Sessions<'a, 'b> {
         }
     }
 
-    /// After a session whose answers could no longer be told apart: what they were asked for is asked for again, one
-    /// command at a time.
+    /// After a session whose answers could no longer be matched to commands: what they were asked for is asked for
+    /// again, one command at a time.
     fn asks_again(&mut self, e: &Error, ended: Ended) -> bool {
         if matches!(e, Error::OutOfStep) {
             // It may be the question that the server answers otherwise now: it's tried again before it's relied on.
             self.memory.names = None;
         }
         if ended.blamed {
-            // That message is told about; the others go on.
+            // That message is reported; the others go on.
             self.course.broken = if ended.confirmed > 0 { 1 } else { self.course.broken.saturating_add(1) };
             return self.course.broken < MOST_BROKEN;
         }

@@ -15,7 +15,7 @@ use crate::plan::{self, Decision, Maildrop, Policy, Suspicion};
 use crate::report::Event;
 use crate::types::{MessageNumber, Octets, Time};
 
-/// With a full listing, `LIST` is asked so often at least: a unique-id used again shows by its size.
+/// With a full listing, `LIST` is asked at least this often: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
 
 /// Whether the sizes are to be looked at, whatever else there is to do.
@@ -30,7 +30,7 @@ pub(super) struct Survey {
     pub(super) policy: Policy,
     /// What the listing is suspected for.
     pub(super) suspicion: Option<Suspicion>,
-    /// What `STAT` said, if it was asked.
+    /// What `STAT` reported, if it was asked.
     pub(super) drop_listing: Option<(u32, Octets)>,
 }
 
@@ -224,7 +224,7 @@ pub(super) fn decide(
     Ok(decisions)
 }
 
-/// Without `UIDL`, the scan listing says what there is.
+/// Without `UIDL`, the scan listing shows what there is.
 fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result<(), Error> {
     let mut sizes = Vec::new();
     if let Listing::Refused(Refused { text, passes }) =
@@ -242,8 +242,8 @@ fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result
     Ok(())
 }
 
-/// Whether messages may be told apart by what they hold, since `UIDL` was refused.  Not where they have unique-ids on other
-/// days: what is delivered without one today would come once more under the one that it has tomorrow.
+/// Whether messages may be distinguished by their content, since `UIDL` was refused.  Not where they have unique-ids on
+/// other days: what is delivered without one today would come again under the one that it has tomorrow.
 fn accept_nameless(run: &Run<'_>, ledger: &Ledger) -> Result<(), Error> {
     if !ledger.knows_unique_ids()? {
         return Ok(());

@@ -1,134 +1,132 @@
-//! The command that needs no name: retrieves the mail of the accounts named, or of all of them.
+//! `popfetch fetch`, and popfetch without a command: retrieves the mail of the accounts named, or of all of them.
 
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use anyhow::Context as _;
+use clap::Args;
 
-use crate::account::{Account, Auth, Deliver, PasswordSource, Retention};
-use crate::cli::args::Arguments;
-use crate::cli::is_dumb;
-use crate::clock;
-use crate::config::locate::Environment;
-use crate::config::{self, Configuration, Request};
-use crate::connection::Connectors;
+use crate::account::{Account, Retention};
+use crate::cli::setup::{Cli, ConfigArgs, OutputArgs};
+use crate::config::settings::MOST_CONNECTIONS;
+use crate::config::{self, Configuration, Flags};
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::report::Reporter;
-use crate::report::json::Json;
-use crate::report::plain::{Level, Plain, Printer};
-use crate::report::progress::Progress;
+use crate::retrieval::Options;
 use crate::retrieval::jobs::{Connections, retrieve_all};
-use crate::retrieval::{Context, Options};
-use crate::stop::Stop;
+use crate::types::Wait;
 
-/// Retrieves, and gives the exit code of all accounts together.  Does not come back if a signal ended the run.
+/// The arguments of `popfetch fetch`.
+#[derive(Debug, Clone, Args)]
+#[command(args_override_self = true)]
+pub(in crate::cli) struct FetchArgs {
+    /// Accounts by name or as POP URLs; without any, all accounts of the configuration.
+    #[arg(value_name = "ACCOUNT|URL", value_hint = clap::ValueHint::Other)]
+    pub(in crate::cli) accounts: Vec<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArgs,
+
+    /// Poll up to NUMBER accounts at a time [default: 16].
+    #[arg(long, value_name = "NUMBER", value_parser = jobs, value_hint = clap::ValueHint::Other)]
+    pub(in crate::cli) jobs: Option<NonZeroUsize>,
+
+    /// Wait for another popfetch to leave the mailbox, at most for the duration if one is given.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = wait)]
+    #[arg(default_value = "0s", hide_default_value = true, default_missing_value = FOREVER)]
+    #[arg(value_hint = clap::ValueHint::Other)]
+    pub(in crate::cli) wait: Wait,
+
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArgs,
+
+    /// Leave everything on the server in this run.
+    #[arg(long, help_heading = POLICY, conflicts_with_all = ["delete", "leave-on-server"])]
+    pub(in crate::cli) keep: bool,
+
+    /// Delete from the server in this run whatever is durably delivered.
+    #[arg(long, help_heading = POLICY, conflicts_with = "leave-on-server")]
+    pub(in crate::cli) delete: bool,
+
+    /// Retrieve again what was retrieved before.
+    #[arg(long, help_heading = POLICY)]
+    pub(in crate::cli) all: bool,
+
+    /// Show what would be done with each message and why, and change nothing.
+    #[arg(long, help_heading = POLICY)]
+    pub(in crate::cli) dry_run: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) settings: Flags,
+}
+
+const POLICY: &str = "What is done in this run";
+
+/// `--wait` without a duration.
+const FOREVER: &str = "forever";
+
+/// As many as the configuration's `connections` may be.
+fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    let most = usize::try_from(MOST_CONNECTIONS).unwrap_or(usize::MAX);
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= most);
+    number.ok_or_else(|| format!("a number from 1 to {MOST_CONNECTIONS} is needed"))
+}
+
+fn wait(text: &str) -> Result<Wait, String> {
+    if text == FOREVER {
+        return Ok(Wait::Forever);
+    }
+    config::duration(text).map(Wait::AtMost).map_err(|mistake| mistake.hint.unwrap_or(mistake.what))
+}
+
+/// Retrieves, and gives the exit code of all accounts together.
 ///
 /// # Errors
 /// What keeps every account from being tried: the arguments, the configuration, the system.
-pub(in crate::cli) fn run(
-    arguments: &Arguments,
-    environment: &Environment,
-    printer: &Arc<Printer>,
-) -> anyhow::Result<ExitCode> {
-    let stop = Stop::on_signals().context("cannot wait for signals")?;
-    let configuration = configuration(arguments, environment)?;
+pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
+    let configuration = cli.configuration(&args.config, &args.accounts, &args.settings)?;
     let options = Options {
-        retention: retention(arguments),
-        all: arguments.all,
-        dry_run: arguments.dry_run,
-        wait: arguments.wait,
-        insist: names_account(arguments) || environment.stdin_is_terminal || io::stderr().is_terminal(),
+        retention: args.retention(),
+        all: args.all,
+        dry_run: args.dry_run,
+        wait: args.wait,
+        insist: args.names_account() || cli.environment.stdin_is_terminal || io::stderr().is_terminal(),
     };
-    let stdout_is_regular_file = delivery::stdout::is_regular_file();
     for account in &configuration.accounts {
         let retention = options.retention.unwrap_or(account.retention);
-        config::check_stdout(&Account { retention, ..account.clone() }, stdout_is_regular_file)?;
-        if arguments.json {
+        let as_run = Account { retention, ..account.clone() };
+        config::check_stdout(&as_run, delivery::stdout::is_regular_file())?;
+        if args.output.json {
             config::check_json(account)?;
         }
     }
-    if !arguments.quiet {
-        configuration.warnings.iter().for_each(|warning| printer.warn(warning));
+    if !args.output.quiet {
+        configuration.warnings.iter().for_each(|warning| cli.printer.warn(warning));
     }
-    let context = Context {
-        state: environment.state_directory()?,
-        stop: stop.clone(),
-        connectors: &Connectors::new(),
-        reporter: reporter(arguments, environment, printer, &configuration.accounts),
-        host_name: clock::host_name(),
-        environment,
-        stdout_is_regular_file,
-    };
-    let connections = connections(arguments, &configuration);
-    let code = retrieve_all(&configuration.accounts, &options, &context, connections);
-    let code = code.merge(printer.outcome());
-    stop.die();
-    Ok(code)
+    let reporter = cli.reporter(&args.output, &configuration.accounts);
+    let connections = args.connections(&configuration);
+    cli.run(reporter, |context| retrieve_all(&configuration.accounts, &options, context, connections))
 }
 
-fn configuration(arguments: &Arguments, environment: &Environment) -> anyhow::Result<Configuration> {
-    let request = Request {
-        file: arguments.config.clone(),
-        accounts: arguments.accounts.clone(),
-        flags: arguments.settings.clone(),
-    };
-    Ok(config::for_run(&request, environment)?)
-}
-
-fn retention(arguments: &Arguments) -> Option<Retention> {
-    match (arguments.keep, arguments.delete) {
-        (true, _) => Some(Retention::Keep),
-        (false, true) => Some(Retention::Delete),
-        (false, false) => None,
+impl FetchArgs {
+    fn retention(&self) -> Option<Retention> {
+        match (self.keep, self.delete) {
+            (true, _) => Some(Retention::Keep),
+            (false, true) => Some(Retention::Delete),
+            (false, false) => None,
+        }
     }
-}
 
-/// Whether a person has asked for just these accounts.
-fn names_account(arguments: &Arguments) -> bool {
-    !arguments.accounts.is_empty() || arguments.settings.name_server()
-}
-
-fn connections(arguments: &Arguments, configuration: &Configuration) -> Connections {
-    // The configuration allows no zeros.
-    let configured = |connections| NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
-    Connections {
-        total: arguments.jobs.unwrap_or_else(|| configured(configuration.connections)),
-        per_server: configured(configuration.connections_per_server),
+    /// Whether the user has asked for just these accounts.
+    fn names_account(&self) -> bool {
+        !self.accounts.is_empty() || self.settings.name_server()
     }
-}
 
-fn reporter(
-    arguments: &Arguments,
-    environment: &Environment,
-    printer: &Arc<Printer>,
-    accounts: &[Account],
-) -> Arc<dyn Reporter> {
-    let level = match (arguments.quiet, arguments.verbose) {
-        (true, _) => Level::Quiet,
-        (false, 0) => Level::Normal,
-        (false, 1) => Level::Details,
-        (false, _) => Level::Dialogue,
-    };
-    let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
-    let plain = Plain::new(Arc::clone(printer), level, &names);
-    if arguments.json {
-        return Arc::new(Json::new(plain));
+    fn connections(&self, configuration: &Configuration) -> Connections {
+        // The configuration allows no zeros.
+        let configured = |connections| NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
+        Connections {
+            total: self.jobs.unwrap_or_else(|| configured(configuration.connections)),
+            per_server: configured(configuration.connections_per_server),
+        }
     }
-    let is_watched = matches!(level, Level::Normal | Level::Details)
-        && io::stderr().is_terminal()
-        && !is_dumb(environment)
-        && !others_print(accounts, io::stdout().is_terminal());
-    if is_watched { Arc::new(Progress::new(plain, &names)) } else { Arc::new(plain) }
-}
-
-/// Whether somebody else writes to the terminal while bars would be there: messages, or questions for passwords.
-fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
-    let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
-    let asks = |account: &Account| {
-        matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
-    };
-    (stdout_is_terminal && accounts.iter().any(prints_mail))
-        || (accounts.len() > 1 && accounts.iter().any(asks))
 }

@@ -1,5 +1,42 @@
-//! What popfetch can be told to do, a file for each.  A command has the arguments, the environment and the printer, and
-//! gives an exit code; errors that concern all accounts go to the caller, who prints them.
+//! The commands, a file for each: its arguments, whose documentation is the help, and `run`, which gives an exit code.
+//! Errors that concern all accounts go to the caller, which prints them.
 
 pub(super) mod fetch;
 pub(super) mod state;
+
+use clap::Subcommand;
+
+use super::setup::{Cli, Color};
+use crate::exit::ExitCode;
+
+/// What popfetch does.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Command {
+    /// Retrieve mail, as popfetch does without a command.
+    Fetch(Box<fetch::FetchArgs>),
+
+    /// Manage what is remembered of an account.
+    #[command(subcommand)]
+    State(state::StateCommand),
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What keeps every account from being tried: the arguments, the configuration, the system.
+    pub(super) fn run(&self, cli: &Cli) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Fetch(args) => fetch::run(args, cli),
+            Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
+        }
+    }
+
+    /// When it uses colours.
+    pub(super) fn color(&self) -> Color {
+        match self {
+            Self::Fetch(args) => args.output.color,
+            Self::State(_) => Color::Auto,
+        }
+    }
+}

@@ -12,7 +12,7 @@ use crate::problem::Problem as _;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::session::Event;
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::MessageNumber;
 
 /// Serves one client: greets, refuses CAPA, accepts any login, and leaves the rest to `then`, which gets the first line

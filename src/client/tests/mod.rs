@@ -21,7 +21,7 @@ use crate::protocol::auth::Method;
 use crate::protocol::capability::Capabilities;
 use crate::protocol::sasl::Credentials;
 use crate::secret::Secret;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::MessageNumber;
 
 /// The password of every test.

@@ -56,11 +56,11 @@ fn flags_that_are_wrong() {
         (&[], &base[..1], "the account has no user", "add --user"),
         (&["work"], &base, "--server describes an account, and \"work\" is another one", "leave one"),
         (&["pops://u:pw@h"], &base, "--server describes an account, and the URL is another one", "leave one"),
-        (&["pops://u@h"], &[("user", "x")], "the URL and --user say the same thing", "leave one out"),
+        (&["pops://u@h"], &[("user", "x")], "the URL and --user set the same thing", "leave one out"),
         (
             &["pops://u@h"],
             &[("tls", "none")],
-            "pops:// is TLS from the start, and --tls says \"none\"",
+            "pops:// is TLS from the start, but --tls is \"none\"",
             "write pop://",
         ),
         (&["work"], &[("max-bytes", "25Q")], "--max-bytes: \"25Q\" is not a size", "octets, or a number"),

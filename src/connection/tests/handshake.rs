@@ -1,4 +1,4 @@
-//! Handshakes: who is trusted, and what is said of those who are not.
+//! Handshakes: who is trusted, and the errors about those who are not.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Ipv4Addr;
@@ -18,11 +18,11 @@ use crate::account::{Tls, Trust};
 use crate::connection::{Connection, Error, Target};
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Channel;
 
 #[test]
-fn t6_t7_certificates() {
+fn certificates_accepted_and_refused() {
     let by_authority = by_authority();
     let self_signed = Leaf::make(
         KeyPair::generate().unwrap(),
@@ -42,7 +42,7 @@ fn t6_t7_certificates() {
     let address = Leaf::signed(|params| {
         params.subject_alt_names.push(SanType::IpAddress(Ipv4Addr::LOCALHOST.into()));
     });
-    // name, leaf, host, what is said if it's refused; all but the first by an authority that's trusted
+    // name, leaf, host, the error if it's refused; all but the first by an authority that's trusted
     let cases = [
         ("good", good(), "localhost", None),
         ("case", named(&["LocalHost"]), "localhost", None),
@@ -71,7 +71,7 @@ fn t6_t7_certificates() {
     ];
     for (name, leaf, host, refusal) in cases {
         let (port, server) = serve_tls(&leaf, |mut stream| {
-            // A client that refuses says nothing.
+            // A client that refuses sends nothing.
             let mut said = Vec::new();
             let _ = stream.read_to_end(&mut said);
             assert_eq!(said, b"");
@@ -114,7 +114,7 @@ fn a_refused_certificate_can_be_seen_and_pinned() {
             let acceptor = TlsAcceptor::new(leaf.identity()).unwrap();
             let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
-            // The first for us, and perhaps a second one to look at it: whoever asks gets the same answers.
+            // The first for us, and perhaps a second one to look at it: both get the same answers.
             let server = move || {
                 for mut socket in listener.incoming().map_while(Result::ok) {
                     let mut stls = [0; 6];
@@ -159,7 +159,7 @@ fn an_authority_that_nobody_knows_is_refused() {
 }
 
 #[test]
-fn t13_a_pinned_fingerprint_replaces_everything_else() {
+fn pinned_fingerprint_replaces_everything_else() {
     // Self-signed, expired, and for another name.
     let leaf = Leaf::make(
         KeyPair::generate().unwrap(),
@@ -223,7 +223,7 @@ fn handshakes_that_fail() {
             "something else",
             b"220 mail ESMTP\r\n",
             ExitCode::Protocol,
-            "it said \"220 mail ESMTP\"",
+            "it sent \"220 mail ESMTP\"",
             Some("port"),
         ),
         (
@@ -263,7 +263,7 @@ fn handshakes_that_fail() {
 }
 
 #[test]
-fn t8_a_server_of_old_versions_only() {
+fn server_with_old_versions_only() {
     let mut builder = TlsAcceptor::builder(good().identity());
     builder.min_protocol_version(Some(Protocol::Tlsv11)).max_protocol_version(Some(Protocol::Tlsv11));
     // A TLS library may have none of the old versions left to test with; `handshakes_that_fail` has the octets.
@@ -288,7 +288,7 @@ fn a_reset_during_the_handshake_is_passing() {
 }
 
 #[test]
-fn t5_a_stalled_handshake_times_out() {
+fn stalled_handshake_times_out() {
     let (port, server) = serve(|mut socket| socket.read_to_end(&mut Vec::new()).unwrap());
     let trust = by_authority();
     let target = Target { timeout: SHORT, ..target("127.0.0.1", port, Tls::Implicit, &trust) };
@@ -314,7 +314,7 @@ fn a_signal_ends_a_handshake() {
 }
 
 #[test]
-fn t9_the_server_is_named_by_sni_unless_by_its_address() {
+fn sni_names_the_server_unless_an_address_does() {
     for (host, named) in [("localhost", true), ("127.0.0.1", false)] {
         let (port, server) = serve(|mut socket| {
             let mut header = [0; 5];
@@ -358,7 +358,7 @@ fn starttls_makes_a_clear_line_safe() {
 }
 
 #[test]
-fn t1_clear_text_after_stls_is_told_from_other_failures() {
+fn clear_text_after_stls_has_its_own_error() {
     let (port, server) = serve(|mut socket| {
         socket.write_all(b"+OK injected\r\n").unwrap();
         let _ = socket.read_to_end(&mut Vec::new());
@@ -466,7 +466,7 @@ fn a_client_certificate_is_shown() {
     }
 }
 
-/// Who we are is for the server that was meant, and for nobody who has taken its place.
+/// Our certificate is for the configured server, not for one that has taken its place.
 #[test]
 fn a_client_certificate_is_not_shown_to_another_server() {
     let client = Client::new();

@@ -16,7 +16,7 @@ use crate::account::{Tls, Trust};
 use crate::connection::{Connection, Wake};
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Channel;
 
 #[test]
@@ -25,8 +25,8 @@ fn a_connection_may_move_to_another_thread() {
     moves::<Connection>();
 }
 
-/// A password in clear is for this machine only, and the user must have said so: another name's address is whoever's who
-/// answers for it.
+/// A password in clear is for this machine only, and the user must have named it as such: another name's address is
+/// whoever's who answers for it.
 #[test]
 fn a_name_that_leads_to_loopback_is_not_loopback() {
     // The same address, by another name: what the hosts file calls it, for example.
@@ -93,7 +93,7 @@ fn large_transfers_both_ways_at_once() {
 }
 
 #[test]
-fn t10_the_end_of_the_stream_with_and_without_close_notify() {
+fn end_with_and_without_close_notify() {
     for notify in [true, false] {
         let (port, server) = serve_tls(&good(), move |mut stream| {
             stream.write_all(b"+OK bye\r\n").unwrap();
@@ -143,7 +143,7 @@ fn damaged_records_break_the_line() {
         };
     };
     assert_eq!((error.exit_code(), error.is_transient()), (ExitCode::Later, true), "{error}");
-    assert_eq!(connection.read(&mut buffer).unwrap(), Some(0), "a fault is told once");
+    assert_eq!(connection.read(&mut buffer).unwrap(), Some(0), "a fault is reported once");
     drop(connection);
     server.join().unwrap();
 }

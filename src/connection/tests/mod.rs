@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Connection, Connectors, Error, Route, Target, Wake};
 use crate::account::{Tls, Trust};
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(300);

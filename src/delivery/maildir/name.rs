@@ -1,8 +1,9 @@
 //! The names of files in a Maildir: `SECONDS.M<microseconds>P<pid>Q<counter>_<ledger id>_<16 hex digits>.HOST`.
 //!
-//! Readers need only that names are unique (<https://cr.yp.to/proto/maildir.html>).  For us a name also tells whose file
-//! it is (the ledger's id), and can be waited for: with 64 random bits in it, a file of this name is this message.  One
-//! name serves in `tmp/` and in `new/`, so it can't hold the size (`,S=`), which isn't known when the file is created.
+//! Readers need only that names are unique (<https://cr.yp.to/proto/maildir.html>).  For us a name also shows whose
+//! file it is (the ledger's id), and can be waited for: with 64 random bits in it, a file of this name is this
+//! message.  One name serves in `tmp/` and in `new/`, so it can't hold the size (`,S=`), which isn't known when the
+//! file is created.
 
 use std::fmt::Write as _;
 use std::io;
@@ -98,7 +99,7 @@ mod tests {
         let mut names = Names::new(ID, "laptop");
         let given: HashSet<String> = (0..10_000).map(|_| names.next().unwrap()).collect();
         assert_eq!(given.len(), 10_000);
-        // What tells names of one process, counter and time apart.
+        // Distinguishes names of one process, counter and time.
         let random: HashSet<&str> = given.iter().map(|name| name.rsplit('_').next().unwrap()).collect();
         assert_eq!(random.len(), 10_000);
     }

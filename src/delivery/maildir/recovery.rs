@@ -24,7 +24,7 @@ const TMP_IS_SAFE: i64 = 24 * 60 * 60;
 ///
 /// # Errors
 /// [`Error::Later`] when the Maildir isn't there, or is another one: nothing is concluded.  [`Error::Disk`], or what the
-/// settler says: what wasn't settled is settled at the next run.
+/// settler reports: what wasn't settled is settled at the next run.
 pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> Result<Recovered, Error> {
     let open: Vec<Open<'_>> = unsettled.intents.iter().filter_map(Open::of).collect();
     if open.is_empty() {
@@ -39,7 +39,7 @@ pub fn recover(unsettled: &Unsettled, settler: &mut dyn Settler, now: Time) -> R
     let found = folders.find(open.iter().map(|open| open.name))?;
     let mut sorted = Sorted::default();
     if !same {
-        // Restored, moved, or on a file system that numbers its files anew: the names are what tells.
+        // Restored, moved, or on a file system that renumbers its files: the names decide.
         if !knows_one(&folders, &open, &found)? {
             return Err(another(&folders));
         }
@@ -77,7 +77,7 @@ impl<'a> Open<'a> {
 }
 
 /// Whether the directory has the inode that was recorded.  The device isn't compared: btrfs, NFS and device mapper number
-/// theirs anew when the machine starts.
+/// theirs again when the machine starts.
 fn has_inode(folders: &Folders, recorded: Option<(u64, u64)>) -> Result<bool, Error> {
     match folders.inode() {
         Ok((_, inode)) => Ok(recorded.is_some_and(|(_, recorded)| recorded == inode)),
@@ -227,7 +227,7 @@ impl Sorted<'_> {
     }
 }
 
-/// Removes from `tmp/` the files of this ledger that no line of it names, and tells how many.  Call it under the
+/// Removes from `tmp/` the files of this ledger that no line of it names, and returns how many.  Call it under the
 /// mailbox's lock only: another run's messages that are just arriving look the same.
 ///
 /// # Errors
@@ -276,15 +276,15 @@ mod tests {
     const MESSAGE: &[u8] = b"Subject: x\n\nbody\n";
     const NOW: i64 = 1_700_000_000;
 
-    /// What a ledger was told, in order; and what it saw of the Maildir then.
+    /// What was reported to a ledger, in order; and what it saw of the Maildir then.
     #[derive(Default)]
-    struct Told {
+    struct Recorded {
         steps: Vec<String>,
         watch: Vec<PathBuf>,
         broken: bool,
     }
 
-    impl Told {
+    impl Recorded {
         fn step(&mut self, what: &str, intents: &[IntentId]) -> Result<(), Error> {
             let intents: Vec<u32> = intents.iter().map(|id| id.0).collect();
             let there: Vec<bool> = self.watch.iter().map(|path| path.exists()).collect();
@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    impl Settler for Told {
+    impl Settler for Recorded {
         fn delivered(&mut self, intents: &[IntentId]) -> Result<(), Error> {
             self.step("delivered", intents)
         }
@@ -335,9 +335,9 @@ mod tests {
         let piece = home.arrive(MESSAGE, 100);
         let [tmp, new, cur] = ["tmp", "new", "cur"].map(|d| home.path.join(d).join(name(&piece)));
         prepare(&tmp, &new, cur);
-        let mut told = Told { watch: vec![tmp, new], ..Told::default() };
-        let recovered = recover(&unsettled(&home, &[piece], age), &mut told, Time(NOW)).unwrap();
-        (recovered, told.steps, home)
+        let mut recorded = Recorded { watch: vec![tmp, new], ..Recorded::default() };
+        let recovered = recover(&unsettled(&home, &[piece], age), &mut recorded, Time(NOW)).unwrap();
+        (recovered, recorded.steps, home)
     }
 
     const DELIVERED: Recovered = Recovered { delivered: 1, again: 0 };
@@ -410,13 +410,13 @@ mod tests {
         let mut home = Home::new(SyncMode::Each);
         let piece = home.arrive(MESSAGE, 100);
         fs::write(home.path.join("tmp").join(name(&piece)), "torn").unwrap();
-        let mut told = Told { broken: true, ..Told::default() };
+        let mut recorded = Recorded { broken: true, ..Recorded::default() };
         let pieces = [piece];
-        recover(&unsettled(&home, &pieces, 0), &mut told, Time(NOW)).unwrap_err();
+        recover(&unsettled(&home, &pieces, 0), &mut recorded, Time(NOW)).unwrap_err();
         assert_eq!(home.list("tmp").len(), 1);
         // Nor is anything published that the ledger cannot confirm to know.
         fs::write(home.path.join("tmp").join(name(&pieces[0])), MESSAGE).unwrap();
-        recover(&unsettled(&home, &pieces, 0), &mut told, Time(NOW)).unwrap_err();
+        recover(&unsettled(&home, &pieces, 0), &mut recorded, Time(NOW)).unwrap_err();
         assert_eq!((home.list("tmp").len(), home.list("new").len()), (1, 0));
     }
 
@@ -450,11 +450,11 @@ mod tests {
             let mut home = Home::new(SyncMode::Each);
             let piece = home.arrive(MESSAGE, 100);
             change(&home.path);
-            let mut told = Told::default();
-            let error = recover(&unsettled(&home, &[piece], 0), &mut told, Time(NOW)).unwrap_err();
+            let mut recorded = Recorded::default();
+            let error = recover(&unsettled(&home, &[piece], 0), &mut recorded, Time(NOW)).unwrap_err();
             assert_eq!(error.exit_code(), ExitCode::Later);
             assert!(error.hint().is_some() && !error.to_string().contains("hint"), "{error}");
-            assert!(told.steps.is_empty());
+            assert!(recorded.steps.is_empty());
         }
     }
 
@@ -464,7 +464,7 @@ mod tests {
         let piece = home.arrive(MESSAGE, 100);
         let mut unsettled = unsettled(&home, &[piece], 0);
         unsettled.destination.inode = unsettled.destination.inode.map(|(device, inode)| (device ^ 1, inode));
-        assert_eq!(recover(&unsettled, &mut Told::default(), Time(NOW)).unwrap(), DELIVERED);
+        assert_eq!(recover(&unsettled, &mut Recorded::default(), Time(NOW)).unwrap(), DELIVERED);
     }
 
     /// Restored from a backup, moved by rsync, or on a file system without lasting inode numbers.
@@ -483,19 +483,19 @@ mod tests {
         ];
         for wrong in wrong {
             pieces.iter().for_each(|piece| wrong(&at("tmp", &name(piece))));
-            let mut told = Told::default();
-            let error = recover(&lines, &mut told, Time(NOW)).unwrap_err();
+            let mut recorded = Recorded::default();
+            let error = recover(&lines, &mut recorded, Time(NOW)).unwrap_err();
             assert_eq!(error.exit_code(), ExitCode::Later);
-            assert!(error.hint().is_some() && told.steps.is_empty());
+            assert!(error.hint().is_some() && recorded.steps.is_empty());
         }
         for piece in &pieces {
             fs::remove_dir(at("tmp", &name(piece))).unwrap();
         }
-        // One was published, and read; one waits; one is torn; one isn't here, and nobody can say that it ever was.
+        // One was published, and read; one waits; one is torn; one isn't here, and nothing shows that it ever was.
         fs::write(at("cur", &format!("{}:2,S", name(&pieces[0]))), MESSAGE).unwrap();
         fs::write(at("tmp", &name(&pieces[1])), MESSAGE).unwrap();
         fs::write(at("tmp", &name(&pieces[2])), "Subject").unwrap();
-        let recovered = recover(&lines, &mut Told::default(), Time(NOW)).unwrap();
+        let recovered = recover(&lines, &mut Recorded::default(), Time(NOW)).unwrap();
         assert_eq!(recovered, Recovered { delivered: 2, again: 2 });
         assert_eq!(["tmp", "new", "cur"].map(|directory| home.list(directory).len()), [0, 1, 1]);
     }
@@ -546,11 +546,11 @@ mod tests {
             }
         }
         let unsettled = unsettled(&home, &pieces, TMP_IS_SAFE);
-        let recovered = recover(&unsettled, &mut Told::default(), Time(NOW)).unwrap();
+        let recovered = recover(&unsettled, &mut Recorded::default(), Time(NOW)).unwrap();
         assert_eq!(recovered, Recovered { delivered: 30, again: 10 });
         assert_eq!(["tmp", "new", "cur"].map(|d| home.list(d).len()), [0, 20, 10]);
         // As if the ledger's lines had been lost with the power.
-        let recovered = recover(&unsettled, &mut Told::default(), Time(NOW)).unwrap();
+        let recovered = recover(&unsettled, &mut Recorded::default(), Time(NOW)).unwrap();
         assert_eq!(recovered, Recovered { delivered: 30, again: 10 });
         assert_eq!(["tmp", "new", "cur"].map(|d| home.list(d).len()), [0, 20, 10]);
     }

@@ -14,7 +14,7 @@ use crate::exit::ExitCode;
 use crate::message::Examiner;
 use crate::place::Place;
 use crate::problem::Problem as _;
-use crate::proof::{Arrival, DestinationId, Key, Noted, Piece, Published, Staged};
+use crate::proof::{Arrival, ArrivalId, DestinationId, Key, Noted, Piece, Published, Staged};
 use crate::types::{MessageNumber, UniqueId};
 
 pub(super) const ID: &str = "0123456789abcdef";
@@ -50,6 +50,7 @@ impl Home {
         let facts = examiner.finish();
         let Waiting { octets, digest, place } = intake.finish(&facts).unwrap();
         let message = Arrival {
+            id: ArrivalId::next(),
             number: MessageNumber::new(1).unwrap(),
             key: Key::UniqueId(UniqueId::new(b"uid").unwrap().to_buf()),
             listed: None,
@@ -89,12 +90,12 @@ pub(super) fn name(piece: &Piece) -> String {
 
 /// A ledger's ear.
 #[derive(Default)]
-struct Told {
+struct Recorded {
     published: Vec<String>,
     failed: Vec<(String, Failure)>,
 }
 
-impl Recorder for Told {
+impl Recorder for Recorded {
     fn published(&mut self, piece: Published) -> Result<(), Error> {
         self.published.push(name(piece.piece()));
         Ok(())
@@ -124,15 +125,15 @@ fn a_message_goes_through_tmp_to_new() {
             assert_eq!(home.list("tmp").len(), count);
             let staged: Vec<Staged> = home.opened.outlet.stage(pieces).unwrap();
             assert!(home.list("new").is_empty());
-            let mut told = Told::default();
+            let mut recorded = Recorded::default();
             let noted = staged.into_iter().map(Noted::attest).collect();
-            home.opened.outlet.publish(noted, &mut told).unwrap();
-            assert_eq!(told.published.len(), count);
-            assert!(home.list("tmp").is_empty() && told.failed.is_empty());
+            home.opened.outlet.publish(noted, &mut recorded).unwrap();
+            assert_eq!(recorded.published.len(), count);
+            assert!(home.list("tmp").is_empty() && recorded.failed.is_empty());
             let mut new = home.list("new");
             new.sort();
-            told.published.sort();
-            assert_eq!(new, told.published);
+            recorded.published.sort();
+            assert_eq!(new, recorded.published);
             for name in new {
                 let file = home.path.join("new").join(name);
                 assert_eq!(mode(&file), 0o600);
@@ -168,7 +169,7 @@ fn a_failed_sync_withdraws_the_batch() {
     assert!(home.list("tmp").is_empty());
 }
 
-/// A descriptor that is older than the batch's first write is told of every write that fails.
+/// A descriptor that is older than the batch's first write sees every write that fails.
 #[test]
 fn a_batch_has_one_descriptor() {
     let mut home = Home::new(SyncMode::Each);
@@ -193,20 +194,21 @@ fn a_rename_that_seems_to_fail_is_settled_by_looking() {
     let noted = home.staged(6);
     let names: Vec<String> = noted.iter().map(|noted| name(noted.piece())).collect();
     let at = |directory: &str, name: &str| home.path.join(directory).join(name);
-    // Carried out already, and seen by a reader; answered twice; taken by somebody; and one that is as it should be.
+    // Carried out already, and seen by a reader; answered twice; taken by another program; and one that is as it should
+    // be.
     fs::rename(at("tmp", &names[0]), at("new", &names[0])).unwrap();
     fs::rename(at("tmp", &names[1]), at("cur", &format!("{}:2,RS", names[1]))).unwrap();
     fs::rename(at("tmp", &names[2]), at("cur", &names[2])).unwrap();
     fs::copy(at("tmp", &names[3]), at("new", &names[3])).unwrap();
     fs::remove_file(at("tmp", &names[4])).unwrap();
-    let mut told = Told::default();
-    home.opened.outlet.publish(noted, &mut told).unwrap();
-    let mut published = told.published.clone();
+    let mut recorded = Recorded::default();
+    home.opened.outlet.publish(noted, &mut recorded).unwrap();
+    let mut published = recorded.published.clone();
     published.sort();
     let mut expected: Vec<String> = [0, 1, 2, 3, 5].map(|i: usize| names[i].clone()).to_vec();
     expected.sort();
     assert_eq!(published, expected);
-    let [(failed, failure)] = told.failed.as_slice() else { panic!("{:?}", told.failed) };
+    let [(failed, failure)] = recorded.failed.as_slice() else { panic!("{:?}", recorded.failed) };
     assert_eq!(failed, &names[4]);
     assert!(!failure.permanent && failure.exit == ExitCode::Later, "{failure:?}");
 }
@@ -218,11 +220,11 @@ fn nothing_is_overwritten() {
     let noted = home.staged(1);
     let new = home.path.join("new").join(name(noted[0].piece()));
     fs::write(&new, "here before").unwrap();
-    let mut told = Told::default();
-    home.opened.outlet.publish(noted, &mut told).unwrap();
+    let mut recorded = Recorded::default();
+    home.opened.outlet.publish(noted, &mut recorded).unwrap();
     assert_eq!(fs::read(&new).unwrap(), b"here before");
     // It comes again, under another name.
-    assert!(told.published.is_empty() && told.failed.len() == 1);
+    assert!(recorded.published.is_empty() && recorded.failed.len() == 1);
 }
 
 #[test]
@@ -231,10 +233,10 @@ fn a_rename_that_is_refused_leaves_the_rest_to_recovery() {
     let noted = home.staged(2);
     fs::remove_dir(home.path.join("new")).unwrap();
     fs::write(home.path.join("new"), "").unwrap();
-    let mut told = Told::default();
-    let refused = home.opened.outlet.publish(noted, &mut told).unwrap_err();
+    let mut recorded = Recorded::default();
+    let refused = home.opened.outlet.publish(noted, &mut recorded).unwrap_err();
     assert_eq!(refused.exit_code(), ExitCode::CannotCreate);
-    assert!(told.published.is_empty() && told.failed.is_empty());
+    assert!(recorded.published.is_empty() && recorded.failed.is_empty());
     assert_eq!(home.list("tmp").len(), 2);
 }
 
@@ -289,8 +291,8 @@ fn a_maildir_that_cannot_be_is_refused() {
     for (path, may_create, exit, words) in cases {
         let error = open(&at(path), &settings(SyncMode::Auto, may_create)).unwrap_err();
         assert_eq!(error.exit_code(), exit, "{path}: {error}");
-        let told = format!("{error}; {}", error.hint().unwrap_or_default());
-        assert!(told.contains(words) && !error.to_string().contains("hint"), "{path}: {told}");
+        let recorded = format!("{error}; {}", error.hint().unwrap_or_default());
+        assert!(recorded.contains(words) && !error.to_string().contains("hint"), "{path}: {recorded}");
         assert_eq!(super::check(&at(path), may_create).unwrap_err().to_string(), error.to_string());
     }
     assert_eq!(list(home.path()).len(), before);
@@ -313,4 +315,10 @@ fn only_our_left_overs_are_cleaned() {
     expected.sort_unstable();
     assert_eq!(left, expected);
     assert_eq!(clean(Path::new("/nonexistent"), ID, &|_| false).unwrap(), 0);
+}
+
+#[test]
+fn only_what_came_is_staged() {
+    let mut home = Home::new(SyncMode::Auto);
+    crate::delivery::trial::takes_only_what_came(home.opened.inlet.as_mut());
 }

@@ -1,10 +1,10 @@
 //! The spool of one batch: the very octets that will be appended to the mbox, entry by entry, in a file in the ledger's
-//! directory.  Only with it can recovery tell a torn tail of ours from another program's mail.
+//! directory.  Only with it can recovery distinguish a torn tail of ours from another program's mail.
 //!
-//! The file begins with a line of fixed length that says how far the batch has come.  `waiting`: it may or may not have
-//! reached the mbox.  `appended BOOT`: since the machine's start that BOOT names, every octet stood in the mbox (in the
-//! page cache at least).  That word is worth something only until the next start of the machine, and is not synced: a
-//! process that dies leaves the page cache as it was.
+//! The file begins with a line of fixed length that records how far the batch has come.  `waiting`: it may or may not
+//! have reached the mbox.  `appended BOOT`: since the machine's start that BOOT names, every octet stood in the mbox
+//! (in the page cache at least).  That word is worth something only until the next start of the machine, and is not
+//! synced: a process that dies leaves the page cache as it was.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
@@ -79,7 +79,7 @@ pub(super) fn mark_appended(spool: &MboxSpool, boot: Option<&str>) -> Result<(),
     Ok(durable::write(&spool.file, &spool.path, &head(&state))?)
 }
 
-/// Whether the spool's first line says that the batch stood whole in the mbox, in the page cache that is still ours.
+/// Whether the spool's first line records that the batch stood whole in the mbox, in the page cache that is still ours.
 pub(super) fn is_appended(spool: &File, boot: Option<&str>) -> bool {
     let mut found = [0; HEAD];
     let Some(boot) = boot else { return false };

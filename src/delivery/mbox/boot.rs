@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-/// So many seconds ago the machine was started; `None` where the system doesn't tell (only Linux does).
+/// How many seconds ago the machine was started; `None` where the system doesn't report it (only Linux does).
 pub(super) fn uptime() -> Option<i64> {
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
     uptime.split(['.', ' ']).next()?.parse().ok()

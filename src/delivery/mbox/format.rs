@@ -15,7 +15,7 @@ mod quoting;
 #[cfg(test)]
 mod tests;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 pub(super) use self::fingerprint::Fingerprint;
 use self::header::HeaderFilter;
@@ -23,13 +23,12 @@ use self::quoting::{Quoted, Quoting};
 use super::from_line::{self, is_from_line};
 use super::read_back::{Observed, ReadBack};
 use crate::delivery::Error;
+use crate::delivery::routing::HEADER_HELD;
+use crate::message::header_lines::header_end;
 use crate::message::{self, Facts};
 
 /// What every entry begins with.
 pub(super) const FROM: &[u8] = b"From ";
-
-/// So much of a header is held back to find the envelope sender, which stands in the From_ line and so comes first.
-const HEADER_HELD: usize = 64 * 1024;
 
 /// Where octets go.
 pub(crate) trait Sink {
@@ -108,7 +107,7 @@ impl Formatter {
     /// The message is whole: what was held back, a line end if the last line has none, and the empty line.
     ///
     /// # Errors
-    /// What the sink says; or that what was written isn't the message of which `facts` tells.
+    /// The sink's error; or that what was written isn't the message that `facts` describes.
     pub(crate) fn finish<S: Sink + ?Sized>(mut self, facts: &Facts, sink: &mut S) -> Result<(), Error> {
         if let Some(held) = self.held.take() {
             self.begin(&held, sink)?;
@@ -161,7 +160,7 @@ impl Formatter {
             self.read_back.left_out(line);
             return Ok(());
         }
-        // Some gateway has quoted it, and readers know it so on top of a header, but not quoted once more: they would take
+        // Some gateway has quoted it, and readers know it so on top of a header, but not quoted again: they would take
         // the header for text.  A From_ line on top, of which it could be the quotation, is left out.
         if line.strip_prefix(b">").is_some_and(is_from_line) && line.ends_with(b"\n") {
             self.read_back.verbatim(line);
@@ -170,13 +169,4 @@ impl Formatter {
         let observed = &mut Observed { read_back: &mut self.read_back, sink };
         self.header.feed(line, &mut Quoted { quoting: &mut self.quoting, sink: observed })
     }
-}
-
-/// Where the first empty line ends; everything before `seen` is known to hold none.
-fn header_end(text: &[u8], seen: usize) -> Option<usize> {
-    if text.first() == Some(&b'\n') {
-        return Some(1);
-    }
-    let at = memmem::find(text.get(seen..)?, b"\n\n")?;
-    Some(seen + at + 2)
 }

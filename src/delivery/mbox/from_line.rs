@@ -1,5 +1,5 @@
 //! Which line is a From_ line: the one that begins an entry of an mbox, and that some servers leave on top of a message.
-//! Any other line that begins with `From ` is text, or a field in an old spelling, and somebody's.
+//! Any other line that begins with `From ` is text, or a field in an old spelling, and belongs to the message.
 
 /// No From_ line is longer, its line end included.
 pub(super) const LONGEST: usize = 512;
@@ -43,7 +43,7 @@ fn is_name(word: &[u8], names: &[&str]) -> bool {
     names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(word))
 }
 
-/// A number of so many digits.
+/// A number with this many digits.
 fn number(word: &[u8], least: usize, most: usize) -> Option<u32> {
     let fits = (least..=most).contains(&word.len()) && word.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(word).ok().filter(|_| fits)?.parse().ok()

@@ -5,8 +5,8 @@ use crate::message::Examiner;
 
 const DATE: &str = "Thu Jan  1 00:00:00 1970";
 
-/// For fuzzing: any text, in pieces whose size its first octet says, is one entry of an mbox, whatever the pieces; what a
-/// reader of mboxrd makes of its body is what came.
+/// For fuzzing: any text, in pieces whose size its first octet sets, is one entry of an mbox, whatever the pieces; what
+/// a reader of mboxrd makes of its body is what came.
 #[doc(hidden)]
 pub fn fuzz_quoting(octets: &[u8]) {
     let Some((size, text)) = octets.split_first() else { return };

@@ -135,7 +135,7 @@ impl Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Readers tell new mail by an access time before the modification time; our own reading is no access.
+        // Readers recognise new mail by an access time before the modification time; our own reading is no access.
         let times = Timestamps {
             last_access: Timespec { tv_sec: self.accessed.0, tv_nsec: self.accessed.1 },
             last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
@@ -238,7 +238,7 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
     let _acting = access::act(owner)?;
     let file = if is_file(path)? {
         match durable::open(path) {
-            // It went just now: looked at afresh.
+            // It went just now: look again.
             Err(e) if e.source.kind() == io::ErrorKind::NotFound => {
                 return Ok(Attempt::Busy("another program is replacing it".to_owned()));
             }

@@ -9,7 +9,7 @@
 //! publish:  append ─ mark the spool ─ fsync ─ same file still? ─ marker: settled ─ unlock ─ (the ledger: delivered)
 //! ```
 //!
-//! Whatever instant a run dies at, [`recover`] finds out from the ledger's intents, the spool and the mbox what became
+//! Whenever a run is killed, [`recover`] finds out from the ledger's intents, the spool and the mbox what became
 //! of each message.  An append that fails is cut back under the locks, but never over octets that aren't ours.
 //!
 //! Spools go when the ledger's next sync has made the outcome durable: in the next [`Outlet::publish`], which comes after
@@ -50,10 +50,10 @@ use crate::message::date::asctime;
 use crate::place::{MboxSpool, NotedPlace, Place};
 use crate::problem::TRY_AGAIN;
 use crate::proof::{Intent, Noted, Piece, Published, Staged};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 
-/// Copied at once.
+/// Octets that are copied at a time.
 const CHUNK: usize = 256 * 1024;
 
 /// What may have to stand between the last entry and the next (M4).
@@ -75,7 +75,7 @@ pub fn leads_to(path: &Path, owner: Option<&Owner>, mbox: &Path) -> bool {
 }
 
 /// Where the mbox at `path` really is, every link followed with the rights of `owner`, also where it's still to be made;
-/// `path` itself when that can't be told.
+/// `path` itself when that can't be known.
 #[must_use]
 pub fn real_path(path: &Path, owner: Option<&Owner>) -> PathBuf {
     real_path_of(path, owner).unwrap_or_else(|| path.to_owned())
@@ -126,7 +126,7 @@ pub struct MboxInlet {
 }
 
 impl MboxInlet {
-    /// Spools into `state`, the ledger's directory; `clock` says when a message is delivered.
+    /// Spools into `state`, the ledger's directory; `clock` gives the time of delivery.
     #[must_use]
     pub fn new(state: PathBuf, clock: fn() -> Time) -> Self {
         Self { state, clock, batch: None }
@@ -152,7 +152,7 @@ impl Inlet for MboxInlet {
 pub struct Settings {
     /// The mbox.
     pub path: PathBuf,
-    /// Whose it is, if we act for somebody else.
+    /// Whose it is, if we act for another user.
     pub owner: Option<Owner>,
     /// The directory of all ledgers.
     pub state_root: PathBuf,
@@ -173,7 +173,7 @@ pub struct MboxOutlet {
     settings: Settings,
     neighbours: Box<dyn Neighbours>,
     warn: Box<dyn FnMut(String) + Send>,
-    /// Whether it has been said that there's no dotlock.
+    /// Whether it has been reported that there's no dotlock.
     warned: bool,
     /// Ours, for the mbox at this path.
     marker: Option<(PathBuf, Marker)>,
@@ -182,7 +182,7 @@ pub struct MboxOutlet {
     recorded: Vec<PathBuf>,
     /// How long a busy mbox is still waited for: once, not once for each batch.
     patience: Duration,
-    /// Ledgers that cannot be settled: said once, and not waited for.
+    /// Ledgers that cannot be settled: reported once, and not waited for.
     passed_over: Vec<String>,
 }
 
@@ -206,7 +206,7 @@ impl Settings {
 }
 
 impl MboxOutlet {
-    /// For one run.  `warn` is told what people should know and what is no error.
+    /// For one run.  `warn` takes what users should know and what is not an error.
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -255,7 +255,7 @@ impl MboxOutlet {
             };
             // Their settling needs these locks.
             drop(locked);
-            // Whatever they say: never at full speed, nor without end.
+            // Whatever they answer: never at full speed, nor without end.
             if std::mem::replace(&mut asked, true) && !wait.pause() {
                 return Err(Error::later(
                     format!(
@@ -270,7 +270,8 @@ impl MboxOutlet {
                 match self.neighbours.settle(&neighbour, &path) {
                     Ok(_) => {}
                     Err(e) if e.is_out_of_reach() => {}
-                    // Its own run will say so as well.  No mail of it is lost: what it has left here it can still find.
+                    // Its own run will report it as well.  No mail of it is lost: what it has left here it can still
+                    // find.
                     Err(e) => {
                         (self.warn)(format!(
                             "what another account has left in mbox {} cannot be settled, and is passed over: {e}",
@@ -302,7 +303,7 @@ impl MboxOutlet {
             for spool in spools(&pieces) {
                 durable::sync(&spool.file, &spool.path)?;
             }
-            // Without its name recovery would not find the spool, and could not tell a torn tail.
+            // Without its name recovery would not find the spool, and could not recognise a torn tail.
             durable::sync_directory(&self.settings.state)?;
         }
         let locked = self.lock()?;
@@ -383,7 +384,7 @@ impl Outlet for MboxOutlet {
 
     fn withdraw(&mut self, _: Vec<Piece>) {
         // Nothing was appended.  The spool stays until the next clean-up, for a staged line may have reached the disk
-        // even if the ledger says that it hasn't.
+        // even if the ledger records that it hasn't.
         if let (Some(_locked), Some((_, marker))) = (self.append.take(), &self.marker) {
             // A marker that stays open costs the next run a look into our ledger.
             let _ = marker.settle();
@@ -458,7 +459,7 @@ impl Append {
             end = end.saturating_add(piece.octets);
         }
         self.flush(&mut buffer)?;
-        // Somebody without locks: then our entries are not where the ledger says.
+        // A program without locks: then our entries are not where the ledger records them.
         if self.locked.size()? == end { Ok(()) } else { Err(meddled(self.locked.path())) }
     }
 

@@ -1,10 +1,10 @@
-//! Several ledgers, one mbox: what another mailbox's run left unsettled must be put right before anything is appended,
+//! Several ledgers, one mbox: what another mailbox's run left unsettled must be settled before anything is appended,
 //! for a torn tail can be cut off only as long as it is the tail.
 //!
 //! A run that appends to an mbox has a marker `mbox-open/LEDGER-DIGEST` in the state root, which names the mbox and the
-//! ledger's directory, and says `open` from before the batch is noted in the ledger until it stands whole and synced in
-//! the mbox (or has been taken back).  It changes only under the mbox's locks.  So whoever holds these and finds a
-//! marker open knows that its run has died, or has failed to clean up.
+//! ledger's directory, and holds `open` from before the batch is noted in the ledger until it stands whole and synced
+//! in the mbox (or has been taken back).  It changes only under the mbox's locks.  So a run that holds these and finds
+//! a marker open knows that its run has died, or has failed to clean up.
 //!
 //! `settled BOOT` is not synced: it counts only until the machine is started again (see [`boot`]), for after a power
 //! failure the disk may hold it where `open` was meant.  That costs a look into a ledger, nothing else.
@@ -164,7 +164,7 @@ impl Marker {
         self.rewrite(&settled()).map(|_| ())
     }
 
-    /// Whether the marker was there whole, and now says `state`.
+    /// Whether the marker was there whole, and now holds `state`.
     fn rewrite(&self, state: &str) -> Result<bool, Error> {
         let file = match durable::open(&self.path) {
             Ok(file) => file,
@@ -248,7 +248,7 @@ mod tests {
         text[9] ^= 1;
         std::fs::write(&path, text).unwrap();
         assert_eq!(seen("bb"), open);
-        // Half of one was never synced; it is made anew.
+        // Half of one was never synced; it is written again.
         std::fs::write(&path, "open").unwrap();
         assert_eq!(seen("bb"), []);
         marker.open().unwrap();

@@ -1,5 +1,5 @@
 //! Reads an entry back while it is written, as a reader of mboxrd will: the last look before a message counts as staged.
-//! Whoever leaves something out says what; with that in its place it must be the message, octet by octet.
+//! The caller that leaves something out names it; with that in its place it must be the message, octet by octet.
 
 use memchr::memmem;
 

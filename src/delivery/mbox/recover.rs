@@ -9,8 +9,9 @@
 //!    cut: the next append closes the part with an empty line;
 //! 3. delivered, if it stands whole elsewhere, which is so when a reader has rewritten the mbox: its entries are compared
 //!    with the spool's, leaving out what readers change;
-//! 4. delivered, if the spool says that the whole batch had been appended, the machine hasn't been started since, and the
-//!    intent is less than a day old: it was there, and a reader has taken it away (moved the file, or the message);
+//! 4. delivered, if the spool records that the whole batch had been appended, the machine hasn't been started since,
+//!    and the intent is less than a day old: it was there, and a reader has taken it away (moved the file, or the
+//!    message);
 //! 5. to come again.
 //!
 //! Rule 4 never holds for what was not appended whole, so it cannot lose a message.  Where it doesn't hold, and a reader
@@ -35,10 +36,10 @@ use crate::durable::{self, Step, read_up_to};
 use crate::message::Digest;
 use crate::place::{NotedPlace, Place};
 use crate::proof::{Intent, IntentId, Piece};
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 
-/// Read at once.
+/// Octets that are read at a time.
 const CHUNK: usize = 128 * 1024;
 
 /// So long (in seconds) a message that is gone counts as taken by its reader.
@@ -196,7 +197,7 @@ impl<'a> Search<'a> {
     fn batch(&mut self, batch: &[Open<'_>], state: &Path, now: Time) -> Result<(), Error> {
         let spool = batch.first().map(|first| first.spool).unwrap_or_default();
         let path = state.join(spool);
-        // A spool's name has no slash in it, whatever the ledger says.
+        // A spool's name has no slash in it, whatever the ledger holds.
         let known = spool.starts_with(PREFIX) && !spool.contains('/');
         let spool = match durable::open_plain_file(&path) {
             Ok(file) => Some(file),
@@ -351,7 +352,7 @@ fn each_chunk(stretch: Stretch<'_>, mut take: impl FnMut(&[u8]) -> Result<(), Er
     Ok(true)
 }
 
-/// The digest of so many octets; `None` when the file has fewer.
+/// The digest of that many octets; `None` when the file has fewer.
 fn digest_at(file: &File, path: &Path, offset: u64, octets: u64) -> Result<Option<Digest>, Error> {
     let mut hasher = blake3::Hasher::new();
     let whole = each_chunk(Stretch { file, path, offset, octets }, |chunk| {
@@ -361,7 +362,7 @@ fn digest_at(file: &File, path: &Path, offset: u64, octets: u64) -> Result<Optio
     Ok(whole.then(|| Digest::from_hasher(&hasher)))
 }
 
-/// The fingerprint of an entry in the spool; `None` when the spool doesn't hold what the ledger says.
+/// The fingerprint of an entry in the spool; `None` when the spool doesn't hold what the ledger records.
 fn fingerprint_at(spool: &File, path: &Path, open: Open<'_>) -> Result<Option<Digest>, Error> {
     let mut fingerprint = Fingerprint::new();
     let mut hasher = blake3::Hasher::new();

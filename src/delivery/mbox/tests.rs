@@ -8,7 +8,7 @@ mod recovering;
 use super::{
     MboxInlet, MboxOutlet, Neighbour, Neighbours, Settings, boot, check, clean_up, neighbours, recover,
 };
-use crate::delivery::trial::{Told, broken_ledger, facts, noted, pieces};
+use crate::delivery::trial::{Recorded, broken_ledger, facts, noted, pieces};
 use crate::delivery::{Error, Inlet as _, Outlet as _, Recovered, Unsettled};
 use crate::exit::ExitCode;
 use crate::place::{NotedPlace, Place};
@@ -16,7 +16,7 @@ use crate::problem::Problem as _;
 use crate::proof::{
     DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, IntentId, Piece,
 };
-use crate::stop::Stop;
+use crate::signals::Stop;
 use crate::types::Time;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
@@ -82,11 +82,11 @@ impl Home {
         pieces(&mut MboxInlet::new(self.state(), || Time(0)), texts)
     }
 
-    fn deliver(&self, outlet: &mut MboxOutlet, texts: &[&[u8]]) -> Result<Told, Error> {
+    fn deliver(&self, outlet: &mut MboxOutlet, texts: &[&[u8]]) -> Result<Recorded, Error> {
         let staged = outlet.stage(self.pieces(texts))?;
-        let mut told = Told::default();
-        outlet.publish(noted(staged), &mut told)?;
-        Ok(told)
+        let mut recorded = Recorded::default();
+        outlet.publish(noted(staged), &mut recorded)?;
+        Ok(recorded)
     }
 
     /// Stages and notes the three texts, then dies, before or after they're appended.
@@ -95,7 +95,7 @@ impl Home {
         let staged = outlet.stage(self.pieces(&TEXTS)).unwrap();
         let intents = staged.iter().zip(1..).map(|(staged, id)| intent(staged.piece(), id)).collect();
         if appended {
-            outlet.publish(noted(staged), &mut Told::default()).unwrap();
+            outlet.publish(noted(staged), &mut Recorded::default()).unwrap();
         }
         let address = self.mbox().as_os_str().as_bytes().to_owned();
         let name = DestinationName { kind: DestinationKind::Mbox, address };
@@ -103,12 +103,15 @@ impl Home {
         Unsettled { destination, intents }
     }
 
-    fn recover_at(&self, unsettled: &Unsettled, now: Time) -> Told {
-        let mut told = Told::default();
+    fn recover_at(&self, unsettled: &Unsettled, now: Time) -> Recorded {
+        let mut recorded = Recorded::default();
         let recovered =
-            recover(unsettled, &self.state(), &mut told, now, None, &Stop::new().unwrap()).unwrap();
-        assert_eq!(recovered, Recovered { delivered: told.delivered.len(), again: told.dropped.len() });
-        told
+            recover(unsettled, &self.state(), &mut recorded, now, None, &Stop::new().unwrap()).unwrap();
+        assert_eq!(
+            recovered,
+            Recovered { delivered: recorded.delivered.len(), again: recorded.dropped.len() }
+        );
+        recorded
     }
 
     /// Takes back the word that the batch was appended, as if the machine had been started since.
@@ -155,7 +158,7 @@ impl Neighbours for Answer {
     }
 }
 
-/// One that says this, and counts how often it was asked.
+/// One that answers this, and counts how often it was asked.
 struct Counted(Arc<Mutex<u32>>, fn() -> Result<bool, Error>);
 
 impl Neighbours for Counted {
@@ -168,4 +171,10 @@ impl Neighbours for Counted {
 /// The three texts as they stand in an mbox.
 fn entries() -> [String; 3] {
     ["A: 1\n\none\n", "A: 2\n\ntwo\n>From here\n", "A: 3\n\nthree\n"].map(|text| format!("{FROM}{text}\n"))
+}
+
+#[test]
+fn only_what_came_is_staged() {
+    let home = tempfile::tempdir().unwrap();
+    crate::delivery::trial::takes_only_what_came(&mut MboxInlet::new(home.path().to_owned(), || Time(0)));
 }

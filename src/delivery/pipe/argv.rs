@@ -12,7 +12,7 @@ pub(super) struct Envelope {
     pub(super) recipient: String,
 }
 
-/// Who sends where no sender is known.  An empty one makes procmail write a broken From_ line.
+/// The sender where none is known.  An empty one makes procmail write a broken From_ line.
 const NOBODY: &str = "MAILER-DAEMON";
 
 impl Envelope {

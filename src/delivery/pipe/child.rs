@@ -1,5 +1,5 @@
 //! A program that takes a message on standard input: run in a process group of its own, within a time limit, with what
-//! it says kept for the report.  No thread is needed: exits and output are waited for together.
+//! it prints kept for the report.  No thread is needed: exits and output are waited for together.
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _};
@@ -13,13 +13,13 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::access::{self, Owner};
 
-/// So much of what a program says is kept.
+/// At most this many octets of a program's output are kept.
 const SAID: usize = 2048;
 
 /// Between the polite end and the other one.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Where the system has no descriptors for processes, they are looked after so often.
+/// Where the system has no descriptors for processes, they are polled at this interval.
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// What a program came to.
@@ -27,9 +27,9 @@ const GLANCE: Duration = Duration::from_millis(10);
 pub(super) enum Outcome {
     /// It exited with this status.
     Exited(i32),
-    /// It died by this signal.
+    /// It was ended by this signal.
     Killed(i32),
-    /// It was stopped at the time limit.  Whatever its status then was, it didn't say that it had delivered.
+    /// It was stopped at the time limit.  Whatever its status was then, it is no proof of a delivery.
     TimedOut,
 }
 
@@ -107,7 +107,7 @@ impl Child {
         })
     }
 
-    /// What it has said, as it was.
+    /// What it has printed, unescaped.
     pub(super) fn said(&self) -> &[u8] {
         &self.said
     }
@@ -145,7 +145,7 @@ impl Child {
 
     fn signal(&mut self, signal: Signal) {
         let Some(pid) = self.group else { return };
-        // It may have left its group, or have ended: then there's nobody to tell.
+        // It may have left its group, or have ended: then there's nothing to kill.
         let _ = rustix::process::kill_process_group(pid, signal);
         if signal == Signal::KILL {
             let _ = self.process.kill();

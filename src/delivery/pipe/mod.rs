@@ -3,7 +3,7 @@
 //! It gets a message only after that has arrived whole; if a line that drops handed it half a message, it would see a
 //! normal end of input and store that.  Delivery to a program is at-least-once by nature: if we die while it runs, nobody knows whether it
 //! took the message, and it gets it again.  So the outcome is written as soon as it's known, and synced while the next
-//! one runs: only the messages in hand (one, or as many as run at once) are ever handed over twice.
+//! one runs: only the messages being handed over (one, or as many as run at once) can be handed over twice.
 //!
 //! A stop signal doesn't reach the programs, which have process groups of their own: what has arrived whole is still
 //! handed over.
@@ -78,7 +78,7 @@ fn not_found(program: &str) -> String {
     format!("{} was not found, or cannot be executed", text::printable(program.as_bytes()))
 }
 
-/// Settles what was in hand when a run died: nobody knows whether it was taken, so it comes again.
+/// Settles what was being handed over when a run was killed: it isn't known whether it was taken, so it comes again.
 ///
 /// # Errors
 /// When the ledger cannot be written or synced.
@@ -145,7 +145,7 @@ impl Intake for PipeIntake {
 pub struct Settings {
     /// The program.
     pub command: PipeCommand,
-    /// Stopped after that.
+    /// The program is stopped after this time.
     pub time_limit: Duration,
     /// So many at once.
     pub parallel: u16,
@@ -246,10 +246,10 @@ impl Outlet for PipeOutlet {
         // A missing program is missing for the whole batch.
         let mut missing: Option<Failure> = None;
         // Once the ledger can't be written nothing more is handed over; what runs is still waited for.
-        let mut trouble: Option<Error> = None;
+        let mut failed: Option<Error> = None;
         let mut unsynced = false;
         loop {
-            while trouble.is_none() && running.len() < usize::from(self.settings.parallel.max(1)) {
+            while failed.is_none() && running.len() < usize::from(self.settings.parallel.max(1)) {
                 let Some(noted) = queue.next() else { break };
                 let started = match &missing {
                     Some(failure) => Err(failure.clone()),
@@ -261,13 +261,13 @@ impl Outlet for PipeOutlet {
                         if failure.exit == ExitCode::Configuration {
                             missing = Some(failure.clone());
                         }
-                        trouble = recorder.failed(noted, failure).err();
+                        failed = recorder.failed(noted, failure).err();
                     }
                 }
             }
             // While they run: what is known must be on disk before the next but one is handed over.
             if std::mem::take(&mut unsynced) && !running.is_empty() {
-                trouble = trouble.or(recorder.sync().err());
+                failed = failed.or(recorder.sync().err());
             }
             let mut children: Vec<&mut Child> = running.iter_mut().map(|(_, child)| child).collect();
             let waited = wait_for_one(&mut children)
@@ -278,10 +278,10 @@ impl Outlet for PipeOutlet {
                 None => recorder.published(Published::attest(noted)),
                 Some(failure) => recorder.failed(noted, failure),
             };
-            trouble = trouble.or(recorded.err());
+            failed = failed.or(recorded.err());
             unsynced = true;
         }
-        trouble.map_or(Ok(()), Err)
+        failed.map_or(Ok(()), Err)
     }
 
     fn withdraw(&mut self, _: Vec<Piece>) {}

@@ -1,7 +1,7 @@
-//! Real programs, told by `sh -c`.
+//! Real programs, run by `sh -c`.
 
 use super::{PipeCommand, PipeInlet, PipeOutlet, Settings, check};
-use crate::delivery::trial::{Told, noted, piece, pieces};
+use crate::delivery::trial::{Recorded, noted, piece, pieces};
 use crate::delivery::{Error, Outlet as _};
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
@@ -26,9 +26,14 @@ fn shell(home: &Path, line: &str, parallel: u16) -> PipeOutlet {
     outlet(home, PipeCommand::Shell(line), parallel, Duration::from_secs(60))
 }
 
-fn publish(home: &Path, outlet: &mut PipeOutlet, texts: &[&[u8]], told: &mut Told) -> Result<(), Error> {
+fn publish(
+    home: &Path,
+    outlet: &mut PipeOutlet,
+    texts: &[&[u8]],
+    recorded: &mut Recorded,
+) -> Result<(), Error> {
     let staged = outlet.stage(pieces(&mut PipeInlet::new(home.to_owned()), texts)).unwrap();
-    outlet.publish(noted(staged), told)
+    outlet.publish(noted(staged), recorded)
 }
 
 /// M9
@@ -48,22 +53,22 @@ fn only_exit_0_delivers() {
         ("kill -15 $$", Some((false, "killed by signal 15"))),
     ];
     for (line, expected) in cases {
-        let mut told = Told::default();
-        publish(home.path(), &mut shell(home.path(), line, 1), &[b"x\n"], &mut told).unwrap();
+        let mut recorded = Recorded::default();
+        publish(home.path(), &mut shell(home.path(), line, 1), &[b"x\n"], &mut recorded).unwrap();
         match expected {
-            None => assert_eq!(told.published, [1], "{line}"),
+            None => assert_eq!(recorded.published, [1], "{line}"),
             Some((permanent, reason)) => {
-                let (1, failure) = &told.failed[0] else { panic!("{line}") };
+                let (1, failure) = &recorded.failed[0] else { panic!("{line}") };
                 assert_eq!((failure.permanent, failure.exit), (permanent, ExitCode::Later), "{line}");
                 assert!(failure.reason.ends_with(reason), "{line}: {}", failure.reason);
             }
         }
     }
-    let mut told = Told::default();
+    let mut recorded = Recorded::default();
     let command = PipeCommand::Shell("exec sleep 60".to_owned());
     let mut outlet = outlet(home.path(), command, 1, Duration::from_millis(50));
-    publish(home.path(), &mut outlet, &[b"x\n"], &mut told).unwrap();
-    assert!(told.failed[0].1.reason.ends_with("time limit of 50ms") && !told.failed[0].1.permanent);
+    publish(home.path(), &mut outlet, &[b"x\n"], &mut recorded).unwrap();
+    assert!(recorded.failed[0].1.reason.ends_with("time limit of 50ms") && !recorded.failed[0].1.permanent);
 }
 
 /// M10
@@ -78,18 +83,18 @@ fn a_missing_program_needs_a_human() {
     for program in ["/no/such", "nosuch", &plain, here, ""] {
         let refused = check(&argv(program), search).unwrap_err();
         assert_eq!(refused.exit_code(), ExitCode::Configuration, "{program}");
-        let mut told = Told::default();
+        let mut recorded = Recorded::default();
         let mut outlet = outlet(home.path(), argv(program), 1, Duration::from_secs(60));
-        publish(home.path(), &mut outlet, &[b"x\n", b"y\n"], &mut told).unwrap();
-        let exits: Vec<ExitCode> = told.failed.iter().map(|(_, failure)| failure.exit).collect();
+        publish(home.path(), &mut outlet, &[b"x\n", b"y\n"], &mut recorded).unwrap();
+        let exits: Vec<ExitCode> = recorded.failed.iter().map(|(_, failure)| failure.exit).collect();
         assert_eq!(exits, [ExitCode::Configuration; 2], "{program}");
     }
     for program in ["sh", "/bin/sh"] {
         check(&argv(program), search).unwrap();
     }
-    let mut told = Told::default();
-    publish(home.path(), &mut shell(home.path(), "nosuchcommand", 1), &[b"x\n"], &mut told).unwrap();
-    assert_eq!(told.failed[0].1.exit, ExitCode::Configuration);
+    let mut recorded = Recorded::default();
+    publish(home.path(), &mut shell(home.path(), "nosuchcommand", 1), &[b"x\n"], &mut recorded).unwrap();
+    assert_eq!(recorded.failed[0].1.exit, ExitCode::Configuration);
 }
 
 #[test]
@@ -104,10 +109,10 @@ fn a_program_gets_the_message_and_who_it_is_from() {
         piece(&mut inlet, b"", 3, "$(x)", "three"),
     ];
     let mut outlet = shell(home.path(), line, 1);
-    let mut told = Told::default();
+    let mut recorded = Recorded::default();
     let staged = outlet.stage(pieces).unwrap();
-    outlet.publish(noted(staged), &mut told).unwrap();
-    assert_eq!(told.published, [1, 2, 3]);
+    outlet.publish(noted(staged), &mut recorded).unwrap();
+    assert_eq!(recorded.published, [1, 2, 3]);
     let got = |name: &str| std::fs::read(home.path().join(name)).unwrap();
     assert_eq!(got("one"), b"a@b,one,work,pop.example\nsmall\n");
     assert_eq!(got("three"), b"$(x),three,work,pop.example\n");
@@ -122,15 +127,15 @@ fn a_program_gets_the_message_and_who_it_is_from() {
 #[test]
 fn each_outcome_is_synced_before_the_next_but_one_is_handed_over() {
     let home = tempfile::tempdir().unwrap();
-    let mut told = Told::default();
+    let mut recorded = Recorded::default();
     publish(
         home.path(),
         &mut shell(home.path(), "cat >>HERE/out", 1),
         &[b"1\n", b"2\n", b"3\n", b"4\n"],
-        &mut told,
+        &mut recorded,
     )
     .unwrap();
-    assert_eq!((told.published, told.syncs), (vec![1, 2, 3, 4], vec![1, 2, 3]));
+    assert_eq!((recorded.published, recorded.syncs), (vec![1, 2, 3, 4], vec![1, 2, 3]));
     assert_eq!(std::fs::read(home.path().join("out")).unwrap(), b"1\n2\n3\n4\n");
 }
 
@@ -140,10 +145,10 @@ fn several_run_at_once_and_no_more_than_that() {
     // Each waits until a second one is there; a third never is.
     let line = "touch HERE/$$; while [ $(ls HERE | grep -c '^[0-9]*$') -lt 2 ] && [ ! -e HERE/go ]; do sleep 0.01; done; \
                 touch HERE/go; ls HERE | grep -c '^[0-9]*$' >>HERE/counts; rm HERE/$$";
-    let mut told = Told::default();
-    publish(home.path(), &mut shell(home.path(), line, 2), &[b"1\n".as_slice(); 6], &mut told).unwrap();
-    told.published.sort_unstable();
-    assert_eq!(told.published, [1, 2, 3, 4, 5, 6]);
+    let mut recorded = Recorded::default();
+    publish(home.path(), &mut shell(home.path(), line, 2), &[b"1\n".as_slice(); 6], &mut recorded).unwrap();
+    recorded.published.sort_unstable();
+    assert_eq!(recorded.published, [1, 2, 3, 4, 5, 6]);
     let counts = std::fs::read_to_string(home.path().join("counts")).unwrap();
     assert!(counts.lines().all(|count| count.parse::<u32>().unwrap() <= 2), "{counts}");
 }
@@ -151,10 +156,10 @@ fn several_run_at_once_and_no_more_than_that() {
 #[test]
 fn nothing_more_is_handed_over_when_the_ledger_breaks() {
     let home = tempfile::tempdir().unwrap();
-    let mut told = Told { breaks_after: Some(2), ..Told::default() };
+    let mut recorded = Recorded { breaks_after: Some(2), ..Recorded::default() };
     let mut outlet = shell(home.path(), "cat >>HERE/out", 1);
     let texts: [&[u8]; 4] = [b"1\n", b"2\n", b"3\n", b"4\n"];
-    assert!(matches!(publish(home.path(), &mut outlet, &texts, &mut told), Err(Error::Ledger(_))));
+    assert!(matches!(publish(home.path(), &mut outlet, &texts, &mut recorded), Err(Error::Ledger(_))));
     assert_eq!(std::fs::read(home.path().join("out")).unwrap(), b"1\n2\n");
 }
 
@@ -188,10 +193,10 @@ fn procmail_and_maildrop_store_what_they_get() {
             .map(|(sender, n)| piece(&mut inlet, b"Subject: s\n\nbody\n", n, sender, ""))
             .collect();
         let mut outlet = outlet(home.path(), argv, 1, Duration::from_secs(60));
-        let mut told = Told::default();
+        let mut recorded = Recorded::default();
         let staged = outlet.stage(pieces).unwrap();
-        outlet.publish(noted(staged), &mut told).unwrap();
-        assert_eq!((&told.published, &told.failed), (&vec![1, 2, 3, 4], &Vec::new()), "{mda}");
+        outlet.publish(noted(staged), &mut recorded).unwrap();
+        assert_eq!((&recorded.published, &recorded.failed), (&vec![1, 2, 3, 4], &Vec::new()), "{mda}");
         let stored = std::fs::read_to_string(home.path().join(mda)).unwrap();
         let from: Vec<&str> = stored
             .lines()
@@ -201,4 +206,10 @@ fn procmail_and_maildrop_store_what_they_get() {
         assert_eq!(from[..3], ["a@b.example", "MAILER-DAEMON", "-x"], "{mda}: {stored}");
         assert_eq!(from.len(), 4, "{mda}: {stored}");
     }
+}
+
+#[test]
+fn only_what_came_is_handed_over() {
+    let home = tempfile::tempdir().unwrap();
+    crate::delivery::trial::takes_only_what_came(&mut PipeInlet::new(home.path().to_owned()));
 }

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a1_a2_digests() {
+    fn digests_of_rfc_1939_and_dovecot() {
         let cases = [
             (
                 "POP3 server ready <1896.697170952@dbc.mtview.ca.us>",
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a3_what_is_no_msg_id_is_not_answered() {
+    fn timestamp_that_is_not_a_msg_id_is_not_answered() {
         let cases: [&[u8]; 19] = [
             b"",
             b"ready",
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a4_the_last_that_passes() {
+    fn last_valid_timestamp_counts() {
         let cases = [
             ("<a@b> <c@d>", "<c@d>"),
             ("<a@b> <c d>", "<a@b>"),

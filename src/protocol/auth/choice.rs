@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn s11_channel_binding_and_what_is_said_of_it() {
+    fn channel_binding_flags() {
         use crate::protocol::sasl::ChannelBinding::{NotOffered, Unused, Used};
         use crate::protocol::sasl::{Hash, Mechanism};
         let secret = Secret::new("pencil");
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn s18_in_clear_auto_uses_scram_or_nothing() {
+    fn auto_in_clear_uses_scram_or_nothing() {
         let secret = Secret::new("pencil");
         let words = "SCRAM-SHA-1 PLAIN CRAM-MD5 USER PIPELINING";
         let clear = |words| Circumstances { apop: true, ..on(Channel::Clear, words, &secret) };
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn c1_c10_without_capabilities_and_with_none_of_use() {
+    fn without_capabilities_or_usable_ones() {
         let secret = Secret::new("pencil");
         for channel in [Channel::Tls, Channel::Loopback] {
             assert_eq!(names(&Circumstances { offer: None, ..on(channel, "", &secret) }), "USER");
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn g9_g10_strings() {
+    fn credentials_that_do_not_fit() {
         let of = |octets: &[u8]| Secret::new(octets);
         let long = "u".repeat(249);
         let fits = of(&[b'p'; 248]);

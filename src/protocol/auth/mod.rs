@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn s17_a5_only_an_unanswered_name_allows_another_method() {
+    fn next_method_only_before_anything_was_sent() {
         let cases = [
             (Method::Sasl(Mechanism::CramMd5), false, AfterRefusal::MoveOn),
             (Method::Sasl(Mechanism::CramMd5), true, AfterRefusal::Stop),

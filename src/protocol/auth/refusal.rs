@@ -133,7 +133,7 @@ mod tests {
     use super::{ExitCode, Refusal, ResponseCode, refusal};
 
     #[test]
-    fn g12_to_g15_codes() {
+    fn refusals_with_codes() {
         let cases = [
             (ResponseCode::InUse, Refusal::InUse, ExitCode::Later),
             (ResponseCode::LoginDelay, Refusal::LoginDelay, ExitCode::Later),
@@ -143,7 +143,7 @@ mod tests {
             (ResponseCode::Utf8, Refusal::NeedsUtf8, ExitCode::Refused),
         ];
         for (code, expected, exit) in cases {
-            // The code decides, whatever the text and the capabilities say.
+            // The code decides, whatever the text and the capabilities are.
             for announced in [false, true] {
                 assert_eq!(refusal(Some(code), b"invalid password, locked", announced), expected);
             }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn g16_words() {
+    fn refusals_without_codes() {
         let cases = [
             ("maildrop already locked", Refusal::Busy),
             ("Lock Busy", Refusal::Busy),

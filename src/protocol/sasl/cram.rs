@@ -1,5 +1,5 @@
-//! CRAM-MD5 (RFC 2195): `user SP hex(HMAC-MD5(password, challenge))`.  It doesn't prove who the server is, and whoever
-//! listens can guess at the password at leisure.
+//! CRAM-MD5 (RFC 2195): `user SP hex(HMAC-MD5(password, challenge))`.  It doesn't prove who the server is, and anyone
+//! who listens can guess at the password at leisure.
 
 use super::{Credentials, SaslError, digest, joined};
 use crate::protocol::redact::Redactor;

@@ -1,4 +1,4 @@
-//! The vectors of the RFCs, and what hostile servers may say.
+//! The vectors of the RFCs, and what hostile servers may send.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -64,7 +64,7 @@ fn say(exchange: &mut Exchange, challenge: impl AsRef<[u8]>) -> Result<String, S
 }
 
 #[test]
-fn s1_plain_in_one_line_or_two_steps() {
+fn plain_in_one_line_or_two_steps() {
     let mut exchange = begin(Plain, "user", "pencil", "").unwrap();
     assert_eq!(opening(&mut exchange), "AUTH PLAIN AHVzZXIAcGVuY2ls");
     assert!(exchange.responded());
@@ -89,7 +89,7 @@ fn s1_plain_in_one_line_or_two_steps() {
 }
 
 #[test]
-fn s2_empty_challenges() {
+fn empty_challenges() {
     for empty in [&b""[..], b" ", b"  ", b"\t"] {
         let mut exchange = begin(Plain, "user", "pencil", "").unwrap();
         let _ = exchange.initial_response(false);
@@ -98,7 +98,7 @@ fn s2_empty_challenges() {
 }
 
 #[test]
-fn s3_what_is_no_base64() {
+fn challenges_that_are_not_base64() {
     let all =
         [&b"!!!"[..], b"YQ", b"YQ=", b"YR==", b"Y Q==", b"YQ==YQ==", b"_-8=", b"YWJj\nYWJj", b"=", b"\xff"];
     for challenge in all {
@@ -110,7 +110,7 @@ fn s3_what_is_no_base64() {
 }
 
 #[test]
-fn s4_success_before_the_end() {
+fn success_before_the_end_is_refused() {
     for mechanism in [CramMd5, Login, Scram(Hash::Sha1, Unused), XOAuth2, OAuthBearer] {
         let mut exchange = begin(mechanism, "user", "pencil", SHA1_NONCE).unwrap();
         assert_eq!(exchange.on_ok(), Err(SaslError::Premature));
@@ -121,7 +121,7 @@ fn s4_success_before_the_end() {
 }
 
 #[test]
-fn s5_cram_md5() {
+fn cram_md5_of_rfc_2195() {
     let challenge = "<1896.697170952@postoffice.reston.mci.net>";
     let mut exchange = begin(CramMd5, "tim", "tanstaaftanstaaf", "").unwrap();
     assert_eq!(opening(&mut exchange), "AUTH CRAM-MD5");
@@ -138,7 +138,7 @@ fn s5_cram_md5() {
 }
 
 #[test]
-fn s6_scram_sha_1_of_rfc_5802() {
+fn scram_sha_1_of_rfc_5802() {
     let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", SHA1_NONCE).unwrap();
     assert_eq!(opening(&mut exchange), "AUTH SCRAM-SHA-1 biwsbj11c2VyLHI9ZnlrbytkMmxiYkZnT05Sdjlxa3hkYXdM");
     assert!(exchange.responded());
@@ -155,7 +155,7 @@ fn s6_scram_sha_1_of_rfc_5802() {
 }
 
 #[test]
-fn s6_s11_scram_sha_256_of_rfc_7677_and_its_bindings() {
+fn scram_sha_256_of_rfc_7677_with_each_binding() {
     let exporter: Vec<u8> = (0..32).collect();
     let end_point = Hash::Sha256.digest(b"example certificate DER");
     let end_point = Binding { name: Binding::END_POINT, octets: end_point.expose() };
@@ -216,7 +216,7 @@ fn s6_s11_scram_sha_256_of_rfc_7677_and_its_bindings() {
 }
 
 #[test]
-fn s6_the_server_must_prove_itself() {
+fn server_must_prove_itself() {
     let malformed = SaslError::Malformed("it doesn't prove that the server knows the password");
     let cases: [(&[u8], SaslError); 9] = [
         // One bit, in the first and in the last octet; a prefix; nothing.
@@ -244,7 +244,7 @@ fn s6_the_server_must_prove_itself() {
 }
 
 #[test]
-fn s7_server_first_messages_that_are_refused() {
+fn bad_server_first_messages_are_refused() {
     let nonce = SaslError::Malformed("its nonce doesn't extend ours");
     let salt = SaslError::Malformed("it has no salt after the nonce");
     let rounds = SaslError::Malformed("it has no iteration count after the salt");
@@ -289,21 +289,21 @@ fn s7_server_first_messages_that_are_refused() {
         assert_eq!(say(&mut exchange, "r=NONCEx,s=QSXC,i=4096"), Err(SaslError::Unexpected), "{message}");
         assert_eq!(exchange.on_ok(), Err(SaslError::Premature));
     }
-    // What a server might say when no initial response has been sent.
+    // What a server might answer when no initial response has been sent.
     let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", "NONCE").unwrap();
     let _ = exchange.initial_response(false);
     assert_eq!(say(&mut exchange, "r=NONCEx,s=QSXC,i=4096"), Err(SaslError::Unexpected));
 }
 
 #[test]
-fn s7_extensions_at_the_end_are_ignored() {
+fn extensions_at_the_end_are_ignored() {
     let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", "NONCE").unwrap();
     let _ = exchange.initial_response(true);
     assert!(say(&mut exchange, "r=NONCEx,s=QSXC,i=4096,x=y,,m=z").is_ok());
 }
 
 #[test]
-fn s8_the_servers_reasons() {
+fn server_reasons_are_understood() {
     let cases: [(&[u8], SaslError, ExitCode); 4] = [
         (b"e=invalid-proof", SaslError::Refused("invalid-proof".to_owned()), ExitCode::Refused),
         (b"e=unknown-user,x=y", SaslError::Refused("unknown-user".to_owned()), ExitCode::Refused),
@@ -320,7 +320,7 @@ fn s8_the_servers_reasons() {
 }
 
 #[test]
-fn s9_nonces_with_odd_characters() {
+fn nonces_with_odd_characters() {
     let nonces = "NONCE=\"\\;=x'<>`";
     let mut exchange = begin(Scram(Hash::Sha256, Unused), "user", "pencil", "NONCE").unwrap();
     let _ = exchange.initial_response(true);
@@ -329,7 +329,7 @@ fn s9_nonces_with_odd_characters() {
 }
 
 #[test]
-fn s10_names_and_passwords_are_prepared() {
+fn names_and_passwords_are_prepared() {
     let first = |user, secret| {
         let mut exchange = begin(Scram(Hash::Sha1, Unused), user, secret, "NONCE")?;
         let _ = exchange.initial_response(false);
@@ -364,7 +364,7 @@ fn s10_names_and_passwords_are_prepared() {
 }
 
 #[test]
-fn s12_xoauth2() {
+fn xoauth2_messages() {
     let token = "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg";
     let mut exchange = begin(XOAuth2, "someuser@example.com", token, "").unwrap();
     assert_eq!(opening(&mut exchange), "AUTH XOAUTH2");
@@ -386,7 +386,7 @@ fn s12_xoauth2() {
 }
 
 #[test]
-fn s13_oauthbearer() {
+fn oauthbearer_messages() {
     let token = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
     let mut exchange = begin(OAuthBearer, "user@example.com", token, "").unwrap();
     assert_eq!(opening(&mut exchange), "AUTH OAUTHBEARER");
@@ -406,7 +406,7 @@ fn s13_oauthbearer() {
 }
 
 #[test]
-fn s14_explanations_of_no_use() {
+fn useless_explanations_do_not_hang() {
     let cases: [(&[u8], &str); 6] = [
         (b"", "no reason given"),
         (b"token expired", "no reason given"),
@@ -436,7 +436,7 @@ fn s14_explanations_of_no_use() {
 }
 
 #[test]
-fn s15_external() {
+fn external_is_empty() {
     let mut exchange = begin(External, "", "", "").unwrap();
     assert_eq!(opening(&mut exchange), "AUTH EXTERNAL =");
     assert_eq!(exchange.on_ok(), Ok(()));
@@ -446,7 +446,7 @@ fn s15_external() {
 }
 
 #[test]
-fn s16_login_by_position() {
+fn login_by_position() {
     for (first, second) in
         [("Username:", "Password:"), ("User Name\0", "Password\0"), ("Password:", ""), ("", "x")]
     {
@@ -461,7 +461,7 @@ fn s16_login_by_position() {
 }
 
 #[test]
-fn s19_every_exchange_ends() {
+fn every_exchange_ends() {
     let all = [
         Plain,
         Login,
@@ -508,7 +508,7 @@ fn nothing_that_would_break_a_line_or_a_field() {
 }
 
 #[test]
-fn g19_debug_shows_nothing() {
+fn debug_shows_no_secret() {
     let mut exchange = begin(Scram(Hash::Sha1, Unused), "user", "pencil", SHA1_NONCE).unwrap();
     let opening = exchange.initial_response(true).unwrap();
     let line = exchange.step(STANDARD.encode(SHA1_FIRST).as_bytes()).unwrap();
@@ -528,7 +528,7 @@ proptest! {
         fuzz_exchange(&data);
     }
 
-    /// Close to what a server says, so that the later branches are reached.
+    /// Close to what a server sends, so that the later branches are reached.
     #[test]
     fn no_server_message_panics_or_is_believed(
         first in r"(r=N?[!-~]{0,8})?(,s=[A-Za-z+/]{0,8}={0,2})?(,i=[0-9]{0,4})?(,[a-z]=[ -~]{0,5})?",

@@ -15,7 +15,7 @@ fn n(number: u32) -> MessageNumber {
     MessageNumber::new(number).unwrap()
 }
 
-/// Everything the session says to `octets`, once all it had to send is written; text joined; an error ends it.
+/// All events of the session for `octets`, once all it had to send is written; text joined; an error ends it.
 fn feed(session: &mut Session, octets: &[u8]) -> Vec<String> {
     session.wrote(session.outgoing().len());
     let mut events = Vec::new();
@@ -75,7 +75,7 @@ fn greeted(commands: &[Command]) -> Session {
 }
 
 #[test]
-fn f16_f17_status_lines() {
+fn status_lines() {
     let understood: [(&[u8], &str); 6] = [
         (b"+ok x\r\n", "NOOP +OK x"),
         (b"+OK\r\n", "NOOP +OK "),
@@ -106,7 +106,7 @@ fn f16_f17_status_lines() {
 }
 
 #[test]
-fn f18_status_lines_that_are_too_long() {
+fn overlong_status_lines() {
     let line = |octets: usize| [b"+OK ", &vec![b'x'; octets - 6][..], b"\r\n"].concat();
     for octets in [600, STATUS_LINE_LIMIT] {
         let events = feed(&mut greeted(&[Command::Noop]), &line(octets));
@@ -141,7 +141,7 @@ fn listing_lines_and_their_number_are_limited() {
 }
 
 #[test]
-fn l15_a_listing_of_a_million_in_bounded_memory() {
+fn million_messages_in_bounded_memory() {
     let mut session = greeted(&[Command::List(None)]);
     feed(&mut session, b"+OK\r\n");
     let block = b"1 1\r\n".repeat(1000);
@@ -169,14 +169,14 @@ fn a_large_message_in_bounded_memory() {
 }
 
 #[test]
-fn f12_a_message_without_an_octet() {
+fn message_without_an_octet() {
     let mut session = greeted(&[Command::Retr(n(1)), Command::Noop]);
     let events = feed(&mut session, b"+OK\r\n.\r\n-ERR\r\n");
     assert_eq!(events, ["RETR 1 +OK ", "RETR 1 ended, 0", "NOOP -ERR "]);
 }
 
 #[test]
-fn f20_what_follows_a_terminator_is_a_status_line() {
+fn status_line_is_due_after_a_terminator() {
     let commands = [Command::Retr(n(1)), Command::Retr(n(2)), Command::Noop];
     let events =
         feed(&mut greeted(&commands), b"+OK\r\nwhole\r\n.\r\n+OK\r\ncut\r\n.\r\nSubject: x\r\n+OK\r\n");
@@ -201,7 +201,7 @@ fn f20_what_follows_a_terminator_is_a_status_line() {
 }
 
 #[test]
-fn f21_what_nobody_asked_for() {
+fn unsolicited_answers() {
     // Polled: +OK is a broken rule, -ERR a farewell (R5).
     let mut session = greeted(&[Command::Noop]);
     let events = feed(&mut session, b"+OK\r\n+OK again\r\n");
@@ -252,8 +252,8 @@ fn no_answer_comes_before_its_command_was_written() {
 }
 
 #[test]
-fn g7_tls_where_clear_text_was_expected() {
-    // Already the first octet says it: no line end will come.
+fn tls_where_clear_text_was_expected() {
+    // Already the first octet shows it: no line end will come.
     for octets in [&b"\x15"[..], b"\x15\x03\x01\x00\x02\x02\x46", b"\x16\x03\x01"] {
         let mut session = Session::new();
         session.room()[..octets.len()].copy_from_slice(octets);
@@ -306,7 +306,7 @@ fn what_may_be_sent_when() {
 }
 
 #[test]
-fn t1_nothing_may_stand_between_stls_and_tls() {
+fn octets_between_stls_and_tls_end_the_session() {
     for injected in ["+OK injected\r\n", "x", "+OK injected", "-ERR\r\n+OK user accepted\r\n"] {
         // In one packet with the answer, and in one of its own.
         let mut session = greeted(&[Command::Stls]);

@@ -4,21 +4,23 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Json, word};
+use super::Json;
 use crate::exit::ExitCode;
 use crate::plan::Why;
 use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
-use crate::report::{Action, Condition, Event, Kind, Postponed, Reporter, Summary, Trouble};
+use crate::report::{Action, Cause, Condition, Event, Kind, Postponed, Reporter, Summary, Trouble};
 use crate::types::{MessageNumber, Octets};
 
-const ALL: [(Why, &str); 21] = [
+const ALL: [(Why, &str); 23] = [
     (Why::New, "new"),
     (Why::Again, "again"),
     (Why::All, "all"),
     (Why::SizeChanged, "size-changed"),
     (Why::CameBack, "came-back"),
     (Why::Duplicate, "duplicate"),
+    (Why::Doubtful, "doubtful"),
+    (Why::Waits, "waits"),
     (Why::Renumbered, "renumbered"),
     (Why::Nameless, "nameless"),
     (Why::Window, "window"),
@@ -37,7 +39,7 @@ const ALL: [(Why, &str); 21] = [
 ];
 
 /// Standard output and standard error of a run, as `reporter` makes it of a plain one.
-fn told<R: Reporter>(level: Level, reporter: impl Fn(Plain) -> R, events: &[Event]) -> (String, String) {
+fn printed<R: Reporter>(level: Level, reporter: impl Fn(Plain) -> R, events: &[Event]) -> (String, String) {
     let (out, err) = (Sink::default(), Sink::default());
     let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err.clone()), false));
     let reporter = reporter(Plain::new(printer, level, &["work"]));
@@ -61,6 +63,7 @@ fn condition(kind: Kind) -> Condition {
 
 fn intended(unique_id: Option<&str>, octets: Option<u64>, action: Action, why: Why) -> Event {
     let (unique_id, octets) = (unique_id.map(str::to_owned), octets.map(Octets));
+    let why = Cause { word: why.word(), text: why.text() };
     Event::Intended { number: number(3), unique_id, octets, action, why }
 }
 
@@ -134,13 +137,13 @@ fn objects() -> Vec<(Event, &'static str)> {
 fn every_object_is_a_line() {
     for (event, expected) in objects() {
         for level in [Level::Quiet, Level::Dialogue] {
-            let (out, _) = told(level, Json::new, std::slice::from_ref(&event));
+            let (out, _) = printed(level, Json::new, std::slice::from_ref(&event));
             let expected: String = expected.lines().map(str::trim_start).collect();
             assert_eq!(out, format!("{expected}\n"), "{level:?}");
         }
     }
     for (why, expected) in ALL {
-        assert_eq!(word(why), expected);
+        assert_eq!(why.word(), expected);
     }
 }
 
@@ -149,7 +152,7 @@ fn what_fails_thousands_of_times_is_at_most_a_thousand_objects() {
     let long = "x".repeat(4000);
     let failing = |n| Event::MessageFailed { number: number(n), reason: format!("{n} {long}"), news: false };
     let events: Vec<Event> = (1..=5_000).map(failing).chain([objects().swap_remove(7).0]).collect();
-    let (out, _) = told(Level::Quiet, Json::new, &events);
+    let (out, _) = printed(Level::Quiet, Json::new, &events);
     assert_eq!(out.lines().count(), 1001);
     assert!(out.len() < 1_200_000, "{}", out.len());
     assert!(out.lines().last().unwrap().contains(r#""type":"account""#));
@@ -164,15 +167,14 @@ fn how_it_goes_is_told_on_standard_error_alone() {
         Event::Planned { messages: 1, octets: None },
         Event::Received { octets: 5 },
         Event::Arrived,
-        Event::Delivered { messages: 1 },
         Event::Detail("because".to_owned()),
         Event::Dialogue("C: UIDL".to_owned()),
     ];
     let all: Vec<Event> =
         events.iter().cloned().chain(objects().into_iter().map(|(event, _)| event)).collect();
     for level in [Level::Quiet, Level::Normal, Level::Details, Level::Dialogue] {
-        assert_eq!(told(level, Json::new, &events).0, "");
-        assert_eq!(told(level, Json::new, &all).1, told(level, |plain| plain, &all).1, "{level:?}");
+        assert_eq!(printed(level, Json::new, &events).0, "");
+        assert_eq!(printed(level, Json::new, &all).1, printed(level, |plain| plain, &all).1, "{level:?}");
     }
 }
 

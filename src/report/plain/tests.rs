@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::{Level, Plain, Printer};
 use crate::exit::ExitCode;
-use crate::plan::Why;
-use crate::report::{Action, Condition, Event, Kind, Postponed, Reporter as _, Summary, Trouble};
+use crate::report::{Action, Cause, Condition, Event, Kind, Postponed, Reporter as _, Summary, Trouble};
 use crate::types::{MessageNumber, Octets};
 
 /// A stream that can be read back.
@@ -28,7 +27,7 @@ impl Sink {
 }
 
 /// What these events, all of account `work`, put on standard output and standard error.
-fn told(level: Level, events: &[Event]) -> (String, String) {
+fn printed(level: Level, events: &[Event]) -> (String, String) {
     let (out, err) = (Sink::default(), Sink::default());
     let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err.clone()), false));
     let plain = Plain::new(printer, level, &["work"]);
@@ -77,7 +76,7 @@ fn one() -> MessageNumber {
     MessageNumber::new(1).unwrap()
 }
 
-/// A run with everything in it that is told.
+/// A run with every kind of event that is printed.
 fn eventful() -> Vec<Event> {
     vec![
         Event::Recovered { delivered: 2, dropped: 1 },
@@ -89,7 +88,6 @@ fn eventful() -> Vec<Event> {
         Event::Detail("because".to_owned()),
         Event::Received { octets: 5 },
         Event::Arrived,
-        Event::Delivered { messages: 1 },
         Event::MessageFailed { number: one(), reason: "no".to_owned(), news: true },
         Event::MessageFailed { number: one(), reason: "old".to_owned(), news: false },
         Event::TooLarge { number: one(), octets: Octets(2048) },
@@ -136,7 +134,7 @@ popfetch: work: it is over
         (Level::Dialogue, format!("{details}{large}{line}")),
     ];
     for (level, expected) in cases {
-        assert_eq!(told(level, &eventful()), (String::new(), expected), "{level:?}");
+        assert_eq!(printed(level, &eventful()), (String::new(), expected), "{level:?}");
     }
 }
 
@@ -180,28 +178,28 @@ fn an_account_is_one_line() {
         (Summary { listed: 1, deleted: 4, ..Summary::default() }, "4 deleted, 0 left"),
     ];
     for (summary, expected) in cases {
-        let (out, err) = told(Level::Normal, &[finished(summary.clone())]);
+        let (out, err) = printed(Level::Normal, &[finished(summary.clone())]);
         assert_eq!((out, err), (String::new(), format!("work: {expected}\n")));
-        assert_eq!(told(Level::Quiet, &[finished(summary)]).1, "");
+        assert_eq!(printed(Level::Quiet, &[finished(summary)]).1, "");
     }
 }
 
 #[test]
 fn a_lasting_failure_is_told_each_time_but_under_quiet_only_as_news() {
-    let told = |level, condition: Condition| {
+    let printed = |level, condition: Condition| {
         let failed = condition.messages;
         let summary = Summary { listed: 3, failed, conditions: vec![condition], ..Summary::default() };
-        told(level, &[finished(summary)]).1
+        printed(level, &[finished(summary)]).1
     };
     let nothing = "work: nothing new (3 messages on the server)\n";
     let refused = "popfetch: account \"work\": the server did not delete 3 messages: no\n\nhint: wait\n";
     for news in [false, true] {
-        assert_eq!(told(Level::Normal, refusing(news)), format!("{nothing}{refused}"));
-        // Its line says it.
-        assert_eq!(told(Level::Normal, failing(1, news)).lines().count(), 1);
-        assert_eq!(told(Level::Quiet, refusing(news)), if news { refused } else { "" });
+        assert_eq!(printed(Level::Normal, refusing(news)), format!("{nothing}{refused}"));
+        // Its line shows it.
+        assert_eq!(printed(Level::Normal, failing(1, news)).lines().count(), 1);
+        assert_eq!(printed(Level::Quiet, refusing(news)), if news { refused } else { "" });
         let failed = "popfetch: account \"work\": 1 message failed, next try 14:05 UTC\n";
-        assert_eq!(told(Level::Quiet, failing(1, news)), if news { failed } else { "" });
+        assert_eq!(printed(Level::Quiet, failing(1, news)), if news { failed } else { "" });
     }
 }
 
@@ -221,7 +219,7 @@ popfetch: work: message 6 failed and stays on the server: it is gone
 popfetch: work: 3 messages, the first of them message 7 (2.0 KiB), stay on the server: they are too large
 ";
     for level in [Level::Quiet, Level::Normal] {
-        assert_eq!(told(level, &events).1, expected);
+        assert_eq!(printed(level, &events).1, expected);
     }
 }
 
@@ -235,7 +233,7 @@ fn what_fails_thousands_of_times_fills_no_disk() {
     events.extend((0..5_000).map(|n| Event::Warning(format!("{n} {long}"))));
     events.push(finished(Summary::default()));
     for (level, most) in [(Level::Quiet, 3000), (Level::Normal, 420_000)] {
-        let err = told(level, &events).1;
+        let err = printed(level, &events).1;
         assert!(err.len() < most, "{}", err.len());
         assert!(err.contains("4995 messages failed for other reasons: -v gives them all\n"), "{level:?}");
         assert_eq!(err.contains("4900 warnings not shown: -v shows all\n"), level > Level::Quiet);
@@ -261,7 +259,7 @@ fn an_error_says_what_and_then_what_to_do() {
         let trouble = Some(trouble("h:995 is silent", news));
         let octets = if delivered > 0 { 7 } else { 0 };
         let summary = Summary { listed: 5, delivered, octets, trouble, ..Summary::default() };
-        assert_eq!(told(level, &[finished(summary)]).1, expected, "{level:?} {news}");
+        assert_eq!(printed(level, &[finished(summary)]).1, expected, "{level:?} {news}");
     }
 }
 
@@ -272,18 +270,18 @@ fn a_plan_goes_to_standard_output() {
         unique_id: Some("a".to_owned()),
         octets: None,
         action: Action::Retrieve,
-        why: Why::New,
+        why: Cause { word: "new", text: "new" },
     };
     let done = finished(Summary { dry_run: true, listed: 1, ..Summary::default() });
     let row = "1  a  -  retrieve  new\n";
     let plan = format!("{row}would retrieve 1 message, compare 0, delete 0, leave 0\n");
     for level in [Level::Quiet, Level::Normal] {
-        assert_eq!(told(level, &[intended.clone(), done.clone()]), (plan.clone(), String::new()));
+        assert_eq!(printed(level, &[intended.clone(), done.clone()]), (plan.clone(), String::new()));
     }
     // Cut off: what there is, without sums that wouldn't be true.
     let broken =
         finished(Summary { dry_run: true, trouble: Some(trouble("it broke", true)), ..Summary::default() });
-    let (out, err) = told(Level::Normal, &[intended, broken]);
+    let (out, err) = printed(Level::Normal, &[intended, broken]);
     assert_eq!((out.as_str(), err.lines().count()), (row, 3));
 }
 
@@ -341,7 +339,7 @@ fn a_reader_who_leaves_is_no_error_and_a_full_disk_is() {
         printer.out("plan\n");
         printer.out("more\n");
         assert_eq!((printer.outcome(), err.text().as_str()), (code, text));
-        assert_eq!(printer.outcome(), ExitCode::Done, "told once");
+        assert_eq!(printer.outcome(), ExitCode::Done, "reported once");
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::sending::known_key;
 use super::{CompareResult, Fetch, Held};
-use crate::delivery::{self, Intake, Waiting};
+use crate::delivery::Waiting;
+use crate::delivery::routing::{Copies, NetworkEnds, OpenCopies};
 use crate::exit::ExitCode;
 use crate::ledger::{Begun, Match};
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Listed, Why};
-use crate::proof::{Arrival, BegunId, DestinationId, EntryId, Key};
+use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
 use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
@@ -25,18 +26,14 @@ const FAR_BEYOND_FLOOR: u64 = 64 << 20;
 /// and to this where its size isn't known.
 const FAR_BEYOND_ALL: u64 = 4 << 30;
 
-/// The destinations that take a message in, by their places in the list.
-type Intakes = Vec<(usize, Box<dyn Intake>)>;
-
 /// A message that is arriving.
 pub(super) struct Arriving {
     pub(super) job: Job,
     pub(super) examiner: Examiner,
     pub(super) octets: u64,
     pub(super) most: u64,
-    /// None when storing it failed, or it isn't wanted.
-    pub(super) intakes: Intakes,
-    pub(super) failure: Option<delivery::Error>,
+    /// None of it where it isn't wanted any more.
+    pub(super) copies: Copies,
 }
 
 /// A header that is arriving.
@@ -67,7 +64,7 @@ pub(super) enum Whole {
         listed: Option<Octets>,
         same_as: Match,
     },
-    /// It isn't what its key says: what it is shows when all that is known has been compared.
+    /// It isn't what its key stands for: what it is shows when all that is known has been compared.
     Aside,
     /// The server's copies of this entry's message differ each time.
     Varies(EntryId),
@@ -88,17 +85,11 @@ struct Route {
 }
 
 impl Arriving {
-    pub(super) fn take(&mut self, text: &[u8]) {
+    pub(super) fn take(&mut self, text: &[u8], ends: &mut NetworkEnds) {
         self.octets = self.octets.saturating_add(octets_of(text));
-        if self.failure.is_some() {
-            return;
-        }
-        self.examiner.update(text);
-        for (_, intake) in &mut self.intakes {
-            if let Err(e) = intake.write(text) {
-                self.failure = Some(e);
-                return;
-            }
+        if !self.copies.have_failed() {
+            self.examiner.update(text);
+            self.copies.write(text, ends);
         }
     }
 }
@@ -113,39 +104,23 @@ impl Fetch<'_> {
         let Some(listed) = self.maildrop.at(job.index) else { return };
         let wanted = self.state.tally.trouble.is_none();
         let prefix = self.run.received_line();
-        let mut arriving = Arriving {
+        self.state.arriving = Some(Arriving {
             job,
             examiner: Examiner::new(&prefix),
             octets: 0,
             most: listed
                 .octets
                 .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
-            intakes: Vec::new(),
-            failure: None,
-        };
-        if wanted {
             // Which of them lack it shows when it has come.
-            for (slot, entrance) in self.entrances.iter_mut().enumerate() {
-                match entrance.inlet.open() {
-                    Ok(mut intake) => {
-                        if !prefix.is_empty()
-                            && let Err(e) = intake.prepend(&prefix)
-                        {
-                            arriving.failure = Some(e);
-                        }
-                        arriving.intakes.push((slot, intake));
-                    }
-                    Err(e) => arriving.failure = Some(e),
-                }
-            }
-        }
-        self.state.arriving = Some(arriving);
+            copies: if wanted { self.entrances.begin(prefix) } else { Copies::default() },
+        });
     }
 
     /// The terminator has come.  What it is worth is known only with the next answer that names.
     pub(super) fn end(&mut self, octets: u64) {
         let Some(arriving) = self.state.arriving.take() else { return };
-        let Arriving { job, examiner, intakes, failure, .. } = arriving;
+        let Arriving { job, examiner, copies, .. } = arriving;
+        let (intakes, failure) = copies.end(self.entrances);
         let Some(listed) = self.maildrop.at(job.index) else { return };
         self.run.report(&report::Event::Arrived);
         if let Some(e) = failure {
@@ -169,14 +144,14 @@ impl Fetch<'_> {
             let number = job.number;
             return self
                 .run
-                .detail(|| format!("message {number} is the server's own book-keeping: left alone"));
+                .detail(|| format!("message {number} is the server's own internal data: left alone"));
         }
         let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
         if let Some(whole) = self.known(&job, &listed, &facts, verdict) {
             self.give_up(&job, intakes);
             return self.state.pipeline.hold(Held::Whole(job, whole));
         }
-        let route = self.route(&job, &listed, &facts, verdict.is_some());
+        let route = self.route(&job, &listed, &facts, verdict.is_some(), &intakes);
         if let (true, Some((_, entry))) = (route.slots.is_empty(), route.continues) {
             self.give_up(&job, intakes);
             self.not_stored(job.number);
@@ -186,7 +161,7 @@ impl Fetch<'_> {
     }
 
     /// Discards what has come of a message, and frees its room.
-    fn give_up(&mut self, job: &Job, intakes: Intakes) {
+    fn give_up(&mut self, job: &Job, intakes: OpenCopies) {
         intakes.into_iter().for_each(|(_, intake)| intake.abandon());
         self.state.pipeline.settled(job.size);
     }
@@ -219,7 +194,7 @@ impl Fetch<'_> {
     }
 
     /// Every destination that is to get it has all of it now.
-    fn take_in(&mut self, job: Job, listed: &Listed<'_>, facts: Facts, route: Route, intakes: Intakes) {
+    fn take_in(&mut self, job: Job, listed: &Listed<'_>, facts: Facts, route: Route, intakes: OpenCopies) {
         let Route { slots, set, continues, again } = route;
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
@@ -234,6 +209,7 @@ impl Fetch<'_> {
             }
         }
         let message = Arc::new(Arrival {
+            id: ArrivalId::next(),
             number: job.number,
             key: self.key_of(listed, &facts),
             listed: listed.octets,
@@ -283,11 +259,19 @@ impl Fetch<'_> {
         Err(Error::Endless { number: job.number })
     }
 
-    /// Where it goes: to all destinations of this run, or to those that lack it.
-    fn route(&mut self, job: &Job, listed: &Listed<'_>, facts: &Facts, compared: bool) -> Route {
+    /// Where it goes: to all destinations that were chosen for it, or to those of them that lack it.
+    fn route(
+        &mut self,
+        job: &Job,
+        listed: &Listed<'_>,
+        facts: &Facts,
+        compared: bool,
+        chosen: &OpenCopies,
+    ) -> Route {
         let begun = self.comparison.continues(listed, facts);
         let continues = begun.map(|begun| (begun.id, begun.entry));
-        let here = self.entrances.iter().map(|entrance| entrance.id).enumerate();
+        let is_chosen = |slot| chosen.iter().any(|(chosen, _)| *chosen == slot);
+        let here = self.entrances.ids().enumerate().filter(|(slot, _)| is_chosen(*slot));
         let (slots, set): (Vec<usize>, Vec<DestinationId>) = match begun {
             Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => (
                 here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),
@@ -308,7 +292,7 @@ impl Fetch<'_> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
         self.state.pipeline.give_up_current();
         let (job, octets) = (arriving.job, arriving.octets);
-        arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+        arriving.copies.abandon();
         if let Some(listed) = self.maildrop.at(job.index) {
             let reason =
                 format!("it was listed with {} and went on beyond {}", Octets(job.size), Octets(octets));

@@ -57,7 +57,7 @@ impl Fetch<'_> {
             return;
         }
         if refused.job.failures > 0 && !refused.refusal.passing {
-            // It failed before, for what it did alone; and those that did so stand behind one another.
+            // It failed before, for what it did alone; and those that did so follow one another.
             return self.refused_alone(&refused);
         }
         self.state.refusals.push(refused);
@@ -129,14 +129,12 @@ impl Fetch<'_> {
         let batch = std::mem::take(&mut self.state.batch);
         self.state.batch_octets = 0;
         let messages = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        for entrance in self.entrances.iter_mut() {
-            entrance.inlet.cut();
-        }
+        self.entrances.cut();
         self.submit(Work::Batch(batch), messages);
     }
 
     pub(super) fn submit(&mut self, work: Work, messages: u64) {
-        // A committer that has given up says why when it's joined; what it didn't take stays on the server.
+        // A committer that has given up reports why when it's joined; what it didn't take stays on the server.
         if self.work.as_ref().is_some_and(|sender| sender.send(work).is_ok()) {
             self.state.committing = self.state.committing.saturating_add(messages);
         }
@@ -169,7 +167,6 @@ impl Fetch<'_> {
                 self.state.pipeline.settled(room);
                 self.state.tally.delivered = self.state.tally.delivered.saturating_add(1);
                 self.state.tally.octets = self.state.tally.octets.saturating_add(octets);
-                self.run.report(&report::Event::Delivered { messages: 1 });
                 self.may_delete(listed, Some(octets), proof);
             }
             Outcome::Same(proof) => self.may_delete(listed, None, proof),
@@ -245,7 +242,7 @@ impl Fetch<'_> {
     /// Discards what isn't confirmed: it's asked for again.
     pub(super) fn abandon(&mut self) {
         if let Some(arriving) = self.state.arriving.take() {
-            arriving.intakes.into_iter().for_each(|(_, intake)| intake.abandon());
+            arriving.copies.abandon();
             self.state.tally.not_stored = true;
         }
         self.state.heading = None;

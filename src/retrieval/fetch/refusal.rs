@@ -1,4 +1,4 @@
-//! What a refused `RETR` says: whether it's about that message, or about everything.
+//! What a refused `RETR` means: whether it's about that message, or about everything.
 //!
 //! A message backs off only for what it did alone.  Quotas, limits and passing failures are the account's matter, and so
 //! is a server that refuses one message after the other.
@@ -6,7 +6,7 @@
 use crate::protocol::response::{Reply, ResponseCode};
 use crate::retrieval::pipeline::Job;
 
-/// After this many refusals in a row that say the same, nothing more is asked for;
+/// After this many equal refusals in a row, nothing more is asked for;
 const MOST_ALIKE: usize = 10;
 /// after this many, if they speak of something passing.
 const MOST_PASSING: usize = 3;
@@ -60,7 +60,7 @@ impl Refusal {
         Self { text, reason, passing }
     }
 
-    /// What two refusals have in common that say the same of two messages.
+    /// What two refusals have in common that mean the same for two messages.
     fn pattern(&self) -> impl Iterator<Item = char> + '_ {
         self.text.chars().filter(|c| !c.is_ascii_digit())
     }
@@ -141,7 +141,7 @@ mod tests {
         refusals.push(no(10));
         assert_eq!(refuses_everything(&refusals).as_deref(), Some("cannot read message 10"));
         refusals.push(refused(None, "something else"));
-        assert_eq!(refuses_everything(&refusals), None, "each says something of its own");
+        assert_eq!(refuses_everything(&refusals), None, "each has a text of its own");
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Fetch<'_> {
         settled && !self.state.pipeline.is_in_doubt() && self.upcoming().is_none()
     }
 
-    /// A message that is none of those that we have, as far as its header tells, and is too large to be retrieved.
+    /// A message that is none of those that we have, as far as its header shows, and is too large to be retrieved.
     fn too_large(&mut self, job: Job) {
         let Some(listed) = self.maildrop.at(job.index) else { return };
         if let (Who::New(unique_id), true) = (listed.who, job.too_large) {

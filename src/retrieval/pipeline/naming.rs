@@ -1,9 +1,9 @@
 //! Which answer proves that everything before it was what it seemed: the one that *names*.
 //!
 //! A status line behind a terminator proves nothing: the sender of a mail can write `.` and `+OK` where a server doesn't
-//! stuff dots.  So a question is asked for a listed message chosen at random, and the answer must say what the listing
-//! said: `UIDL r`, its unique-id; where the server can't answer that, `LIST r`, its size; else `STAT`, both its numbers.
-//! The sender of a mail can't know which message will be chosen.
+//! stuff dots.  So a question is asked for a listed message chosen at random, and the answer must give what the listing
+//! gave: `UIDL r`, its unique-id; where the server can't answer that, `LIST r`, its size; else `STAT`, both its
+//! numbers. The sender of a mail can't know which message will be chosen.
 //!
 //! This is a pure state machine: it knows no client and no ledger.  RFC 1939 §5 and §7.
 
@@ -22,7 +22,7 @@ const MOST_REFUSALS: u8 = 3;
 /// This many messages are drawn before all are looked through.
 const DRAWS: usize = 16;
 
-/// A question, and what the answer must say.
+/// A question, and what the answer must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::retrieval) struct Question {
     /// About which message; the drop listing is about all.
@@ -30,14 +30,14 @@ pub(in crate::retrieval) struct Question {
     pub(in crate::retrieval) expected: Expected,
 }
 
-/// What an answer that names says.
+/// What an answer that names a message holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::retrieval) enum Expected {
     /// The number, and this unique-id.
     UniqueId(UniqueIdBuf),
     /// The number, and this size.
     Size(Octets),
-    /// What `STAT` said at the login, perhaps less what was deleted since.
+    /// What `STAT` reported at the login, perhaps less what was deleted since.
     DropListing,
 }
 
@@ -73,7 +73,7 @@ pub(in crate::retrieval) struct Naming {
     /// Whether any question was asked in this session.
     begun: bool,
     asked: VecDeque<(Form, Question)>,
-    /// What `STAT` says while nothing is deleted.
+    /// What `STAT` reports while nothing is deleted.
     drop_listing: Option<(u32, Octets)>,
     /// Messages deleted in this session, and their octets.
     deleted: (u32, Octets),

@@ -7,9 +7,9 @@ use super::{BATCH_MESSAGES, BATCH_OCTETS};
 use crate::client::{Client, Transaction};
 use crate::types::{MessageNumber, UniqueIdBuf};
 
-/// The first question of a session stands behind this many octets.
+/// The first question of a session follows after this many octets.
 const FIRST_OCTETS: u64 = 1 << 20;
-/// Where commands can't share a flight, a question costs a round trip: the first one stands behind this many messages.
+/// Where commands can't share a flight, a question costs a round trip: the first one follows after this many messages.
 const FIRST_MESSAGES: usize = 32;
 /// After this many refusals there is no `TOP`.
 const MOST_HEADERS_REFUSED: u32 = 3;
@@ -32,7 +32,7 @@ pub(in crate::retrieval) struct Standing {
     pub(in crate::retrieval) answered: u32,
     /// Commands that were sent or are due.
     pub(in crate::retrieval) charged: u32,
-    /// At most so many of them in this session.
+    /// At most this many of them in this session.
     pub(in crate::retrieval) budget: Option<u32>,
     /// Whether earlier sessions of this run have brought anything.
     pub(in crate::retrieval) others_came: bool,
@@ -76,7 +76,7 @@ pub(in crate::retrieval) fn first_pace(client: &Client<Transaction>) -> usize {
     if client.pipelines() { 1 } else { FIRST_MESSAGES }
 }
 
-/// Whether `TOP` is to be had in this session.
+/// Whether `TOP` is available in this session.
 #[derive(Debug, Default)]
 pub(in crate::retrieval) struct Header {
     /// Not offered.

@@ -179,7 +179,7 @@ fn an_entry_that_is_not_the_message_is_refused() {
         let (mut less, mut other) = (came.to_vec(), came.to_vec());
         less.remove(at);
         other[at] ^= 1;
-        // Only what a field says that servers change doesn't show.
+        // Only the value of a field that servers change doesn't show.
         let unseen = (5..13).contains(&at);
         assert!(finish(&less).is_err(), "without {at}");
         assert!(unseen || finish(&other).is_err(), "changed {at}");

@@ -17,7 +17,7 @@ use crate::delivery::Error;
 use crate::delivery::mbox::boot;
 use crate::durable::{self, Step, read_up_to};
 
-/// A dotlock that nobody has touched for so long is dead (as for liblockfile).
+/// A dotlock that was not touched for this long is dead (as for liblockfile).
 const STALE: i64 = 5 * 60;
 
 /// `FILE.lock`, ours; removed when dropped.  One that couldn't be removed names a process that will be dead: the next run
@@ -26,9 +26,20 @@ const STALE: i64 = 5 * 60;
 pub(super) struct Dotlock {
     path: PathBuf,
     identity: (u64, u64),
+    /// Kept open, so that no other file gets its inode: by that it is known from one that another program has put in its
+    /// place.
+    _file: File,
     owner: Option<Owner>,
     /// It stays.
     kept: bool,
+}
+
+/// A lock that has been made.
+struct Made {
+    /// Its device and inode.
+    identity: (u64, u64),
+    /// Its file, where that isn't the draft.
+    another: Option<File>,
 }
 
 pub(super) enum Dot {
@@ -43,7 +54,7 @@ impl Dotlock {
     pub(super) fn touch(&self) {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let times = Timestamps { last_access: now, last_modification: now };
-        // At worst somebody else breaks it: the fcntl lock still holds.
+        // At worst another program breaks it: the fcntl lock still holds.
         let _ = rustix::fs::utimensat(CWD, &self.path, &times, AtFlags::SYMLINK_NOFOLLOW);
     }
 
@@ -63,7 +74,7 @@ impl Dotlock {
         };
         let made = (&draft.file)
             .write_all(content().as_bytes())
-            // Where it can't be told that a lock is older than the machine's start, it must never lie there empty.
+            // Where it can't be known that a lock is older than the machine's start, it must never be left empty.
             .and_then(|()| match boot::uptime() {
                 Some(_) => Ok(()),
                 None => durable::sync(&draft.file, &path).map_err(|e| e.source),
@@ -73,16 +84,22 @@ impl Dotlock {
         let made = made.map_err(fail)?;
         removed.map_err(fail)?;
         Ok(match made {
-            Some(identity) => Dot::Made(Self { path, identity, owner: owner.cloned(), kept: false }),
+            Some(Made { identity, another }) => {
+                let _file = another.unwrap_or(draft.file);
+                Dot::Made(Self { path, identity, _file, owner: owner.cloned(), kept: false })
+            }
             None => Dot::Busy(path),
         })
     }
 
-    /// Device and inode of the lock, if it is made.  A dead one is broken, once.
-    fn link(draft: &Draft, path: &Path) -> io::Result<Option<(u64, u64)>> {
+    /// Makes the lock, if no other stands there.  A dead one is broken, once.
+    fn link(draft: &Draft, path: &Path) -> io::Result<Option<Made>> {
         for broken in [false, true] {
-            match draft.link(path).or_else(|e| make_whole(path, e)) {
-                Ok(()) => return path.symlink_metadata().map(|status| Some((status.dev(), status.ino()))),
+            match draft.link(path).map(|()| None).or_else(|e| make_whole(path, e).map(Some)) {
+                Ok(another) => {
+                    let status = path.symlink_metadata()?;
+                    return Ok(Some(Made { identity: (status.dev(), status.ino()), another }));
+                }
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
                 Err(_) if broken => {}
                 Err(_) => {
@@ -140,11 +157,12 @@ impl Draft {
 }
 
 /// Where the file system has no links: the lock made in place.
-fn make_whole(path: &Path, refused: io::Error) -> io::Result<()> {
+fn make_whole(path: &Path, refused: io::Error) -> io::Result<File> {
     match refused.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-            file.write_all(content().as_bytes())
+            file.write_all(content().as_bytes())?;
+            Ok(file)
         }
         _ => Err(refused),
     }
@@ -191,10 +209,10 @@ fn our_start() -> &'static str {
     boot::id().unwrap_or("-")
 }
 
-/// Whether nobody stands behind the dotlock, by the clock of the file system (`now`, the time of a file just made there): it
-/// has not changed for five minutes; or not since this machine was started, whatever it holds (a power failure may have
-/// taken that); or it's dated by a clock that ran ahead, and no process is there that it names; or a popfetch on this
-/// machine has made it, whose process is gone.
+/// Whether no live process holds the dotlock, by the clock of the file system (`now`, the time of a file just made
+/// there): it has not changed for five minutes; or not since this machine was started, whatever it holds (a power
+/// failure may have taken that); or it's dated by a clock that ran ahead, and no process is there that it names; or a
+/// popfetch on this machine has made it, whose process is gone.
 fn is_dead(path: &Path, now: i64) -> io::Result<bool> {
     is_dead_since(path, now, boot::uptime())
 }
@@ -227,14 +245,14 @@ fn is_dead_since(path: &Path, now: i64, uptime: Option<i64>) -> io::Result<bool>
 
 /// Whose dotlock it is, by its own words.
 enum Holder {
-    /// A popfetch's, with what it says: on which machine, since which start of it.
+    /// A popfetch's, with its content: on which machine, since which start of it.
     Popfetch { pid: Option<Pid>, host: String, start: String },
     /// Anybody's; by custom, the process id stands in it.
     Other { pid: Option<Pid> },
 }
 
 impl Holder {
-    /// What isn't a regular file says nothing.
+    /// What isn't a regular file proves nothing.
     fn of(path: &Path) -> Self {
         let mut start = [0; 512];
         let read = durable::open_plain_file(path).ok().and_then(|file| read_up_to(&file, &mut start, 0).ok());

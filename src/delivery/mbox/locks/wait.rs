@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// So long a busy mbox is waited for, in all.
 pub(in crate::delivery::mbox) const PATIENCE: Duration = Duration::from_secs(60);

@@ -123,10 +123,10 @@ fn a_failed_append_is_taken_back() {
     // The spool breaks off when much has been appended already.
     let Place::Mbox { spool, .. } = &staged[0].piece().place else { panic!() };
     spool.file.set_len(1_000_000).unwrap();
-    let mut told = Told::default();
-    assert!(matches!(outlet.publish(noted(staged), &mut told), Err(Error::Disk(_))));
+    let mut recorded = Recorded::default();
+    assert!(matches!(outlet.publish(noted(staged), &mut recorded), Err(Error::Disk(_))));
     assert_eq!(home.read(), before);
-    assert!(told.published.is_empty() && told.failed.is_empty());
+    assert!(recorded.published.is_empty() && recorded.failed.is_empty());
     assert_eq!(home.names("mail"), ["mbox"], "unlocked");
     assert_eq!(neighbours(&home.root(), &home.mbox(), "bb").unwrap(), []);
 }
@@ -140,7 +140,7 @@ fn a_replaced_mbox_gets_nothing_and_the_old_one_loses_it() {
     let old = home.mbox().with_file_name("old");
     fs::rename(home.mbox(), &old).unwrap();
     fs::write(home.mbox(), "From y\n\n").unwrap();
-    let outcome = outlet.publish(noted(staged), &mut Told::default());
+    let outcome = outlet.publish(noted(staged), &mut Recorded::default());
     assert!(matches!(outcome, Err(Error::Later { .. })), "{outcome:?}");
     assert_eq!(
         (home.read().as_str(), fs::read_to_string(old).unwrap().as_str()),
@@ -172,7 +172,7 @@ fn what_others_wrote_without_locks_is_never_cut() {
     let mut outlet = home.outlet();
     let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
     fs::write(home.mbox(), "From x\n\n").unwrap();
-    assert!(matches!(outlet.publish(noted(staged), &mut Told::default()), Err(Error::Later { .. })));
+    assert!(matches!(outlet.publish(noted(staged), &mut Recorded::default()), Err(Error::Later { .. })));
     assert_eq!(home.read(), "From x\n\n");
     let found = neighbours(&home.root(), &home.mbox(), "bb").unwrap();
     assert_eq!(found.len(), 1, "what was left there is for recovery to find out");

@@ -55,9 +55,9 @@ fn where_no_dotlock_can_be_made_the_other_lock_must_do() {
     let mail = home.directory.path().join("mail");
     fs::set_permissions(&mail, fs::Permissions::from_mode(0o500)).unwrap();
     let mut outlet = home.outlet();
-    let told = home.deliver(&mut outlet, &TEXTS).and_then(|_| home.deliver(&mut outlet, &TEXTS));
+    let recorded = home.deliver(&mut outlet, &TEXTS).and_then(|_| home.deliver(&mut outlet, &TEXTS));
     fs::set_permissions(&mail, fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(told.unwrap().published, [1, 2, 3]);
+    assert_eq!(recorded.unwrap().published, [1, 2, 3]);
     assert_eq!(home.warnings.lock().unwrap().len(), 1);
 }
 
@@ -75,7 +75,7 @@ fn two_accounts_of_one_run_take_turns() {
     second.patience = Duration::from_secs(60);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| home.deliver(&mut second, &TEXTS[1..2]).unwrap());
-        first.publish(noted(staged), &mut Told::default()).unwrap();
+        first.publish(noted(staged), &mut Recorded::default()).unwrap();
         waiting.join().unwrap();
     });
     assert_eq!(home.read(), entries()[..2].concat());
@@ -171,9 +171,10 @@ fn a_dotlock_that_another_program_has_put_in_place_of_ours_is_left_to_it() {
     let lock = home.directory.path().join("mail/mbox.lock");
     let mut outlet = home.outlet();
     let staged = outlet.stage(home.pieces(&TEXTS)).unwrap();
-    fs::remove_file(&lock).unwrap();
-    fs::write(&lock, "of another").unwrap();
-    let _ = outlet.publish(noted(staged), &mut Told::default());
+    let other = home.directory.path().join("mail/other");
+    fs::write(&other, "of another").unwrap();
+    fs::rename(&other, &lock).unwrap();
+    let _ = outlet.publish(noted(staged), &mut Recorded::default());
     drop(outlet);
     assert_eq!(fs::read_to_string(&lock).unwrap(), "of another");
 }

@@ -24,10 +24,10 @@ fn every_torn_tail_is_put_right() {
                 let mut torn = whole[..length].to_vec();
                 torn.resize(length + nuls, 0);
                 fs::write(home.mbox(), &torn).unwrap();
-                let told = home.recover_at(&unsettled, NOW);
+                let recorded = home.recover_at(&unsettled, NOW);
                 let delivered: u32 = (1..=3).filter(|n| ends[*n as usize - 1] <= length).count() as u32;
-                assert_eq!(told.delivered, (1..=delivered).collect::<Vec<_>>(), "{length} and {nuls}");
-                assert_eq!(told.dropped, (delivered + 1..=3).collect::<Vec<_>>(), "{length} and {nuls}");
+                assert_eq!(recorded.delivered, (1..=delivered).collect::<Vec<_>>(), "{length} and {nuls}");
+                assert_eq!(recorded.dropped, (delivered + 1..=3).collect::<Vec<_>>(), "{length} and {nuls}");
                 let left = fs::read(home.mbox()).unwrap();
                 if delivered > 0 && length + nuls > ends[delivered as usize - 1] && delivered < 3 {
                     assert_eq!(left.len(), ends[delivered as usize - 1], "{length} and {nuls}");
@@ -41,7 +41,7 @@ fn every_torn_tail_is_put_right() {
                     assert_eq!(fs::read(home.mbox()).unwrap(), whole);
                     clean_up_but(&home, &unsettled);
                 }
-                assert!(told.syncs.is_empty());
+                assert!(recorded.syncs.is_empty());
             }
         }
     }
@@ -58,8 +58,8 @@ fn nothing_appended_comes_again() {
     let home = Home::new();
     fs::write(home.mbox(), "From x\n\nbody\n").unwrap();
     let unsettled = home.die(false);
-    let told = home.recover_at(&unsettled, NOW);
-    assert_eq!((told.delivered, told.dropped), (vec![], vec![1, 2, 3]));
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![], vec![1, 2, 3]));
     assert_eq!(home.read(), "From x\n\nbody\n");
 }
 
@@ -71,8 +71,8 @@ fn nothing_is_cut_that_others_appended() {
     let [one, two, _] = entries();
     let torn = format!("{one}{}From other\n\nmail\n", &two[..20]);
     fs::write(home.mbox(), &torn).unwrap();
-    let told = home.recover_at(&unsettled, NOW);
-    assert_eq!((told.delivered, told.dropped), (vec![1], vec![2, 3]));
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![1], vec![2, 3]));
     assert_eq!(home.read(), torn);
     home.deliver(&mut home.outlet(), &TEXTS[1..2]).unwrap();
     assert_eq!(home.read(), format!("{torn}\n{two}"));
@@ -88,14 +88,14 @@ fn what_a_reader_has_rewritten_is_known_again() {
     // The first is gone, the others have moved, the last lost its empty line.
     let rewritten = format!("From x\nX-IMAPbase: 1 2\nA: before\n\nbody\n\n{three}{}", two.trim_end());
     fs::write(home.mbox(), &rewritten).unwrap();
-    let told = home.recover_at(&unsettled, NOW);
-    assert_eq!((told.delivered, told.dropped), (vec![2, 3], vec![1]));
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![2, 3], vec![1]));
     assert_eq!(home.read(), rewritten);
     // Without the spool only what was not changed is.
     fs::remove_file(home.state().join(&home.names("state/ledger")[0])).unwrap();
     fs::write(home.mbox(), format!("{three}{}", entries()[0])).unwrap();
-    let told = home.recover_at(&unsettled, NOW);
-    assert_eq!((told.delivered, told.dropped), (vec![1], vec![2, 3]));
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![1], vec![2, 3]));
     drop(one);
 }
 
@@ -112,8 +112,8 @@ fn equal_messages_are_matched_one_for_one() {
         format!("From x\n\nlonger than one of them, so that nothing is at its place\n\n{}", entries()[0]),
     )
     .unwrap();
-    let told = home.recover_at(&unsettled, NOW);
-    assert_eq!((told.delivered, told.dropped), (vec![1], vec![2]));
+    let recorded = home.recover_at(&unsettled, NOW);
+    assert_eq!((recorded.delivered, recorded.dropped), (vec![1], vec![2]));
 }
 
 #[test]
@@ -142,8 +142,11 @@ fn what_a_reader_took_away_is_known_to_have_been_there() {
             }
             reader(&home);
             let taken = taken && boot::id().is_some();
-            let told = home.recover_at(&unsettled, Time(NOW.0 + age));
-            assert_eq!((told.delivered.len(), told.dropped.len()), if taken { (3, 0) } else { (0, 3) });
+            let recorded = home.recover_at(&unsettled, Time(NOW.0 + age));
+            assert_eq!(
+                (recorded.delivered.len(), recorded.dropped.len()),
+                if taken { (3, 0) } else { (0, 3) }
+            );
         }
     }
 }
@@ -157,8 +160,8 @@ fn nothing_is_concluded_while_the_directory_is_gone() {
     let home = Home::new();
     let unsettled = home.die(true);
     fs::rename(home.directory.path().join("mail"), home.directory.path().join("elsewhere")).unwrap();
-    let mut told = Told::default();
-    let outcome = recover(&unsettled, &home.state(), &mut told, NOW, None, &Stop::new().unwrap());
+    let mut recorded = Recorded::default();
+    let outcome = recover(&unsettled, &home.state(), &mut recorded, NOW, None, &Stop::new().unwrap());
     assert!(outcome.is_err_and(|e| e.is_out_of_reach() && e.hint().is_some()));
-    assert!(told.delivered.is_empty() && told.dropped.is_empty());
+    assert!(recorded.delivered.is_empty() && recorded.dropped.is_empty());
 }

@@ -1,4 +1,5 @@
-//! A flag that SIGINT or SIGTERM raises, and that the rest of the program checks between steps.
+//! What signals ask of popfetch.  Today that is to stop: [`Stop`] is a flag that SIGINT or SIGTERM raises, and that the rest
+//! of the program checks between steps.  A signal to reload or to poll now would be a flag beside it.
 //!
 //! The first signal raises the flag and wakes every thread that waits on [`Stop::descriptor`]; the second one kills the
 //! process at once, by the signal's own default action, or, where a process has none (process 1), by the exit code that

@@ -3,79 +3,78 @@
 
 use std::collections::BTreeMap;
 
+use crate::ledger::lines::Contradiction;
 use crate::message::Digests;
 use crate::proof::{DestinationId, EntryId, Intent, IntentId, Key};
 use crate::types::Time;
 
-use super::index::Contradiction;
-
 /// A message that is on its way to its set of destinations.
 #[derive(Debug, Clone)]
-pub(super) struct Message {
-    pub(super) entry: EntryId,
-    pub(super) key: Key,
+pub(in crate::ledger) struct OpenMessage {
+    pub(in crate::ledger) entry: EntryId,
+    pub(in crate::ledger) key: Key,
     /// Where its line is.
-    pub(super) offset: u64,
-    pub(super) time: Time,
-    pub(super) listed: Option<u64>,
-    pub(super) digests: Digests,
+    pub(in crate::ledger) offset: u64,
+    pub(in crate::ledger) time: Time,
+    pub(in crate::ledger) listed: Option<u64>,
+    pub(in crate::ledger) digests: Digests,
     /// Each destination, and whether it has the message.
-    pub(super) set: Vec<(DestinationId, bool)>,
+    pub(in crate::ledger) set: Vec<(DestinationId, bool)>,
     /// Staged, outcome unknown.
-    pub(super) intents: Vec<Intent>,
+    pub(in crate::ledger) intents: Vec<Intent>,
     /// It comes after a failed comparison with what its key stood for.
-    pub(super) again: bool,
+    pub(in crate::ledger) again: bool,
     /// It was received in UTF-8 mode.
-    pub(super) utf8: bool,
+    pub(in crate::ledger) utf8: bool,
 }
 
-impl Message {
+impl OpenMessage {
     /// Whether any destination has it, or is about to.
-    pub(super) fn is_begun(&self) -> bool {
+    pub(in crate::ledger) fn is_begun(&self) -> bool {
         !self.intents.is_empty() || self.set.iter().any(|(_, has)| *has)
     }
 
     /// Whether all of its set have it.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::ledger) fn is_whole(&self) -> bool {
         self.intents.is_empty() && self.set.iter().all(|(_, has)| *has)
     }
 }
 
 /// Messages by number, and intents by theirs.
 #[derive(Debug, Default)]
-pub(super) struct Messages {
-    open: BTreeMap<u32, Message>,
+pub(in crate::ledger) struct Messages {
+    open: BTreeMap<u32, OpenMessage>,
     /// Which message an open intent belongs to.
     intents: BTreeMap<u32, u32>,
-    pub(super) next_message: u32,
-    pub(super) next_intent: u32,
+    pub(in crate::ledger) next_message: u32,
+    pub(in crate::ledger) next_intent: u32,
 }
 
 impl Messages {
-    pub(super) fn get(&self, number: u32) -> Option<&Message> {
+    pub(in crate::ledger) fn get(&self, number: u32) -> Option<&OpenMessage> {
         self.open.get(&number)
     }
 
     /// In the order in which they were begun.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Message)> {
+    pub(in crate::ledger) fn iter(&self) -> impl Iterator<Item = (u32, &OpenMessage)> {
         self.open.iter().map(|(number, message)| (*number, message))
     }
 
     /// Whether a message may have this number.
-    pub(super) fn is_free(&self, number: u32) -> Result<(), Contradiction> {
+    pub(in crate::ledger) fn is_free(&self, number: u32) -> Result<(), Contradiction> {
         match self.open.contains_key(&number) || number == u32::MAX {
             true => Err("its number is in use"),
             false => Ok(()),
         }
     }
 
-    pub(super) fn begin(&mut self, number: u32, message: Message) {
+    pub(in crate::ledger) fn begin(&mut self, number: u32, message: OpenMessage) {
         self.next_message = self.next_message.max(number.saturating_add(1));
         self.open.insert(number, message);
     }
 
     /// One of a message's pieces waits at its destination; `intent` makes the intent from the message's key.
-    pub(super) fn stage(
+    pub(in crate::ledger) fn stage(
         &mut self,
         number: u32,
         intent: impl FnOnce(&Key) -> Intent,
@@ -93,7 +92,7 @@ impl Messages {
     }
 
     /// The destination of an intent has the message: which are they?
-    pub(super) fn succeed(&mut self, intent: u32) -> Result<(u32, DestinationId), Contradiction> {
+    pub(in crate::ledger) fn succeed(&mut self, intent: u32) -> Result<(u32, DestinationId), Contradiction> {
         let (number, Intent { destination: here, .. }) = self.close(intent)?;
         if let Some(message) = self.open.get_mut(&number) {
             for (destination, has) in &mut message.set {
@@ -104,7 +103,7 @@ impl Messages {
     }
 
     /// The destination of an intent does not have the message: which one, of which entry?
-    pub(super) fn fail(&mut self, intent: u32) -> Result<(u32, EntryId), Contradiction> {
+    pub(in crate::ledger) fn fail(&mut self, intent: u32) -> Result<(u32, EntryId), Contradiction> {
         let (number, _) = self.close(intent)?;
         let message = self.open.get(&number).ok_or("its message is unknown")?;
         Ok((number, message.entry))
@@ -118,7 +117,7 @@ impl Messages {
         Ok((number, intent))
     }
 
-    pub(super) fn forget(&mut self, number: u32) -> Option<Message> {
+    pub(in crate::ledger) fn forget(&mut self, number: u32) -> Option<OpenMessage> {
         let message = self.open.remove(&number)?;
         for intent in &message.intents {
             self.intents.remove(&intent.id.0);
@@ -127,7 +126,7 @@ impl Messages {
     }
 
     /// The open intents, in the order they were written.
-    pub(super) fn open_intents(&self) -> Vec<Intent> {
+    pub(in crate::ledger) fn open_intents(&self) -> Vec<Intent> {
         let open = |(intent, number): (&u32, &u32)| {
             self.open.get(number)?.intents.iter().find(|open| open.id.0 == *intent).cloned()
         };
@@ -135,12 +134,12 @@ impl Messages {
     }
 
     /// How many intents are open.
-    pub(super) fn intents_len(&self) -> u64 {
+    pub(in crate::ledger) fn intents_len(&self) -> u64 {
         u64::try_from(self.intents.len()).unwrap_or(u64::MAX)
     }
 
     /// The open intent for this message at this destination.
-    pub(super) fn intent_at(&self, number: u32, destination: DestinationId) -> Option<IntentId> {
+    pub(in crate::ledger) fn intent_at(&self, number: u32, destination: DestinationId) -> Option<IntentId> {
         let message = self.open.get(&number)?;
         message.intents.iter().find(|open| open.destination == destination).map(|open| open.id)
     }

@@ -1,4 +1,4 @@
-//! What the ledger tells of a mailbox and its messages.
+//! What the ledger reports of a mailbox and its messages.
 
 use crate::message::Digests;
 use crate::proof::{BegunId, DestinationId, EntryId};
@@ -8,7 +8,7 @@ use crate::types::{Octets, Time};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// How far it has come.
-    pub state: State,
+    pub state: EntryState,
     /// Its size as last listed, when `LIST` has been asked.
     pub listed: Option<Octets>,
     /// When it was delivered whole (to all of its set): the last of its copies.
@@ -37,15 +37,18 @@ pub struct Entry {
     pub utf8: bool,
     /// Whether it may be listed under another key, since the server has renumbered.
     pub candidate: bool,
+    /// Whether it is known by the user's word alone, without digests: nothing is concluded from it, it is neither compared
+    /// nor deleted, until [`Ledger::identify`](super::Ledger::identify).  It counts as seen.
+    pub unidentified: bool,
 }
 
 /// How far a message has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum EntryState {
     /// Known, but not delivered to all of its set: failed, too large, or partly delivered.  Also while another message of
     /// a delivered unique-id is on its way, and when that one failed.
     Open,
-    /// Only printed on standard output: not retrieved again, never deleted.
+    /// Only printed on standard output, or marked as seen by the user: not retrieved again, never deleted.
     Seen,
     /// Recognised after a renumbering as a message that was delivered under another key: as good as delivered.
     Recorded,

@@ -1,15 +1,14 @@
-//! The ledger's table of destinations: numbers for them, lasting as long as the ledger.
+//! The table of destinations: numbers for them, which last as long as the ledger.
 
+use crate::ledger::lines::Contradiction;
 use crate::proof::{DestinationId, DestinationKind, DestinationName, DestinationRecord};
-
-use super::index::Contradiction;
 
 /// Octets of a destination's line without its address, about.
 const LINE_OCTETS: u64 = 80;
 
 /// Destinations by number.
 #[derive(Debug, Default)]
-pub(super) struct Destinations {
+pub(in crate::ledger) struct Destinations {
     records: Vec<DestinationRecord>,
     /// Whether anything was ever delivered there.
     used: Vec<bool>,
@@ -17,17 +16,16 @@ pub(super) struct Destinations {
 
 impl Destinations {
     /// In the order of their numbers.
-    pub(super) fn records(&self) -> &[DestinationRecord] {
+    pub(in crate::ledger) fn records(&self) -> &[DestinationRecord] {
         &self.records
     }
 
     /// Enters a destination, or its new inode; how many octets more a compacted ledger has by that.
-    pub(super) fn enter(
+    pub(in crate::ledger) fn enter(
         &mut self,
         id: DestinationId,
         name: DestinationName,
         inode: Option<(u64, u64)>,
-        used: bool,
     ) -> Result<u64, Contradiction> {
         let (at, next) = (usize::from(id.0), self.records.len());
         let mut more = 0;
@@ -41,26 +39,23 @@ impl Destinations {
             }
             None => return Err("its number is not the next one"),
         }
-        if used {
-            self.use_now(id);
-        }
         Ok(more)
     }
 
     /// Something was delivered there.
-    pub(super) fn use_now(&mut self, id: DestinationId) {
+    pub(in crate::ledger) fn use_now(&mut self, id: DestinationId) {
         if let Some(used) = self.used.get_mut(usize::from(id.0)) {
             *used = true;
         }
     }
 
     /// Whether anything was ever delivered there.
-    pub(super) fn is_used(&self, id: DestinationId) -> bool {
+    pub(in crate::ledger) fn is_used(&self, id: DestinationId) -> bool {
         self.used.get(usize::from(id.0)).copied().unwrap_or(false)
     }
 
     /// Whether what goes there is printed and gone.
-    pub(super) fn is_stream(&self, id: DestinationId) -> bool {
+    pub(in crate::ledger) fn is_stream(&self, id: DestinationId) -> bool {
         self.records
             .get(usize::from(id.0))
             .is_some_and(|known| known.name.kind == DestinationKind::Stdout && known.name.address == b"-")

@@ -1,0 +1,220 @@
+//! What commands share: the printer, the configuration, the reporter, the surroundings of a run, and the arguments that
+//! choose them.
+
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::builder::PossibleValue;
+use clap::{ArgAction, Args, ValueEnum};
+
+use crate::account::{Account, Auth, Deliver, PasswordSource};
+use crate::clock;
+use crate::config::locate::Environment;
+use crate::config::{self, Configuration, Flags, Request};
+use crate::connection::Connectors;
+use crate::delivery;
+use crate::exit::ExitCode;
+use crate::report::Reporter;
+use crate::report::json::Json;
+use crate::report::plain::{Level, Plain, Printer};
+use crate::report::progress::Progress;
+use crate::retrieval::Context;
+use crate::signals::Stop;
+
+/// Which configuration is read.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigArgs {
+    /// Read this configuration instead of ~/.config/popfetch/config.toml.
+    #[arg(id = "config", long = "config", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutputArgs {
+    /// Print nothing unless something needs your attention.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Print what is done and why; twice, the dialogue with the server as well.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Print one JSON object per line, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Use colours: auto does on a terminal unless NO_COLOR is set.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+impl OutputArgs {
+    fn level(&self) -> Level {
+        match (self.quiet, self.verbose) {
+            (true, _) => Level::Quiet,
+            (false, 0) => Level::Normal,
+            (false, 1) => Level::Details,
+            (false, _) => Level::Dialogue,
+        }
+    }
+}
+
+/// When there are colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Color {
+    /// On a terminal that knows colours, unless NO_COLOR is set.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+// By hand, because the derived one makes help of the variants' documentation, and `--help` longer than `-h`.
+impl ValueEnum for Color {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Always, Self::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }))
+    }
+}
+
+/// What every command has at hand.
+#[derive(Debug)]
+pub(super) struct Cli {
+    /// The environment of this process, read once.
+    pub(super) environment: Environment,
+    /// The owner of both output streams.
+    pub(super) printer: Arc<Printer>,
+}
+
+impl Cli {
+    pub(super) fn new(environment: Environment, color: Color) -> Self {
+        let printer = Arc::new(Printer::new(wants_color(color, &environment, io::stderr().is_terminal())));
+        Self { environment, printer }
+    }
+
+    /// The accounts that `accounts` name (all of them without any), with `flags` over their settings.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the names, the flags or the configuration.
+    pub(super) fn configuration(
+        &self,
+        config: &ConfigArgs,
+        accounts: &[String],
+        flags: &Flags,
+    ) -> anyhow::Result<Configuration> {
+        let request =
+            Request { file: config.file.clone(), accounts: accounts.to_vec(), flags: flags.clone() };
+        Ok(config::for_run(&request, &self.environment)?)
+    }
+
+    /// Reports what happens to these accounts as `output` asks: in bars on a terminal, else in lines or objects.
+    pub(super) fn reporter(&self, output: &OutputArgs, accounts: &[Account]) -> Arc<dyn Reporter> {
+        let level = output.level();
+        let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+        let plain = Plain::new(Arc::clone(&self.printer), level, &names);
+        if output.json {
+            return Arc::new(Json::new(plain));
+        }
+        let is_watched = matches!(level, Level::Normal | Level::Details)
+            && io::stderr().is_terminal()
+            && !is_dumb(&self.environment)
+            && !others_print(accounts, io::stdout().is_terminal());
+        if is_watched { Arc::new(Progress::new(plain, &names)) } else { Arc::new(plain) }
+    }
+
+    /// Runs `work`, which may take its time with servers and mailboxes.  A signal that comes meanwhile stops it in order;
+    /// then this does not come back, and the process dies by that signal.
+    ///
+    /// # Errors
+    /// The system: no signal handler, no place for the state.
+    pub(super) fn run(
+        &self,
+        reporter: Arc<dyn Reporter>,
+        work: impl FnOnce(&Context<'_>) -> ExitCode,
+    ) -> anyhow::Result<ExitCode> {
+        let stop = Stop::on_signals().context("cannot wait for signals")?;
+        let context = Context {
+            state: self.environment.state_directory()?,
+            stop: stop.clone(),
+            connectors: &Connectors::new(),
+            reporter,
+            host_name: clock::host_name(),
+            environment: &self.environment,
+            stdout_is_regular_file: delivery::stdout::is_regular_file(),
+        };
+        let code = work(&context).merge(self.printer.outcome());
+        stop.die();
+        Ok(code)
+    }
+
+    /// Whether a question on the terminal would be seen and could be answered.
+    pub(super) fn can_ask(&self) -> bool {
+        self.environment.stdin_is_terminal && io::stderr().is_terminal()
+    }
+}
+
+/// Whether messages, or questions for passwords, are written to the terminal while bars would be there.
+fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
+    let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
+    let asks = |account: &Account| {
+        matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
+    };
+    (stdout_is_terminal && accounts.iter().any(prints_mail))
+        || (accounts.len() > 1 && accounts.iter().any(asks))
+}
+
+/// Whether a stream gets colours that is, or isn't, a terminal.
+pub(super) fn wants_color(color: Color, environment: &Environment, is_terminal: bool) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        // https://no-color.org: set, and not empty.
+        Color::Auto => {
+            let no_color =
+                environment.variables.get(OsStr::new("NO_COLOR")).is_some_and(|value| !value.is_empty());
+            is_terminal && !no_color && !is_dumb(environment)
+        }
+    }
+}
+
+/// Whether the terminal knows neither colours nor how to move the cursor.
+fn is_dumb(environment: &Environment) -> bool {
+    environment.variables.get(OsStr::new("TERM")).is_some_and(|term| term == "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Color, Environment, is_dumb, wants_color};
+
+    #[test]
+    fn colours_are_for_terminals_that_know_them() {
+        let cases: [(Color, bool, &str, bool); 7] = [
+            (Color::Auto, true, "TERM=xterm", true),
+            (Color::Auto, true, "NO_COLOR=", true),
+            (Color::Auto, true, "NO_COLOR=1", false),
+            (Color::Auto, true, "TERM=dumb", false),
+            (Color::Auto, false, "TERM=xterm", false),
+            (Color::Always, false, "NO_COLOR=1", true),
+            (Color::Never, true, "TERM=xterm", false),
+        ];
+        for (color, is_terminal, variable, expected) in cases {
+            let (name, value) = variable.split_once('=').unwrap();
+            let variables = [(name.into(), value.into())].into();
+            let environment = Environment { variables, ..Environment::default() };
+            assert_eq!(wants_color(color, &environment, is_terminal), expected, "{color:?} {variable}");
+        }
+        assert!(!is_dumb(&Environment::default()));
+    }
+}

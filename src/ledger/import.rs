@@ -1,0 +1,93 @@
+//! The user's word about messages that this ledger has not delivered: that another program did, that they count as seen,
+//! that nothing is to be known of them any more.
+
+use crate::message::Digest;
+use crate::proof::{EntryId, Key};
+use crate::types::{Time, UniqueIdBuf};
+
+use super::codec::KeyField;
+use super::entry::EntryState;
+use super::error::Error;
+use super::lines::{MessageForgotten, MessageIdentified, MessageImported};
+use super::open::Ledger;
+
+/// What the user reports of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It was delivered at that time: once the message is identified, a leave-on-server policy may delete it.
+    Delivered(Time),
+    /// It counts as retrieved: no policy ever deletes it.
+    Seen,
+}
+
+impl Ledger {
+    /// Records the user's word about these messages, and syncs.  Returns how many were recorded: not those that are known
+    /// already, but that what was only seen may be said to be delivered; nor those on their way to a destination.
+    ///
+    /// Until it is identified ([`Ledger::identify`]) nothing is concluded from such an entry: it is neither compared nor
+    /// deleted.  A time of delivery is never later than now.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written or synced.
+    pub fn import(&mut self, messages: &[(UniqueIdBuf, Word)]) -> Result<usize, Error> {
+        self.use_newest_version()?;
+        let (time, mut recorded) = (self.now(), 0);
+        for (unique_id, word) in messages {
+            let delivered = match word {
+                Word::Delivered(at) => Some((*at).min(time)),
+                Word::Seen => None,
+            };
+            if self.may_import(unique_id, *word) {
+                let key = Key::UniqueId(unique_id.clone());
+                self.append(MessageImported { time, key: KeyField::from(&key), delivered })?;
+                recorded += 1;
+            }
+        }
+        self.sync()?;
+        Ok(recorded)
+    }
+
+    fn may_import(&self, unique_id: &UniqueIdBuf, word: Word) -> bool {
+        let Some(id) = self.find(unique_id.borrow()) else { return true };
+        match self.index.kept_state(id) {
+            EntryState::Open => self.entry(id).copies == 0 && self.set(id).is_none(),
+            EntryState::Seen => word != Word::Seen,
+            EntryState::Recorded | EntryState::Delivered | EntryState::Deleted => false,
+        }
+    }
+
+    /// The entries that are known by the user's word alone: to be identified by the first `TOP n 0` by which they are seen.
+    pub fn unidentified(&self) -> impl Iterator<Item = EntryId> + '_ {
+        self.index.ids().filter(|id| self.entry(*id).unidentified)
+    }
+
+    /// Records how the server shows an imported message: from now on its entry is like any other, delivered or seen by the
+    /// user's word.  `identity` is the digest of its Message-ID, Date and From, where it has them.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written, or read; [`Error::Contradiction`] when it was identified before.
+    pub fn identify(&mut self, id: EntryId, header: Digest, identity: Option<Digest>) -> Result<(), Error> {
+        let (time, key) = (self.now(), self.key(id)?);
+        self.append(MessageIdentified { time, key: KeyField::from(&key), header, identity })
+    }
+
+    /// Forgets what is known of these unique-ids, and syncs: their messages are new when they are listed again.  Returns how
+    /// many were known.  One that is on its way to a destination is kept.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written or synced.
+    pub fn forget(&mut self, unique_ids: &[UniqueIdBuf]) -> Result<usize, Error> {
+        self.use_newest_version()?;
+        let (time, mut forgotten) = (self.now(), 0);
+        for unique_id in unique_ids {
+            let Some(id) = self.find(unique_id.borrow()) else { continue };
+            if self.index.open_messages(id).iter().all(|(_, message)| message.intents.is_empty()) {
+                let key = Key::UniqueId(unique_id.clone());
+                self.append(MessageForgotten { time, key: KeyField::from(&key) })?;
+                forgotten += 1;
+            }
+        }
+        self.sync()?;
+        Ok(forgotten)
+    }
+}

@@ -1,0 +1,292 @@
+//! The lines of entries: as compaction writes them, and what becomes known of a message without a delivery: that it
+//! failed, is too large, is one that we have, is in doubt, is deleted.
+
+use super::slots::EntryRecord;
+use super::{Index, day_of};
+use crate::ledger::codec::Notes;
+use crate::ledger::entry::EntryState;
+use crate::ledger::lines::{
+    Contradiction, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, FurtherCopy, KnownEntry,
+    MessageDeleted, MessageFailed, MessageTooLarge, OtherHeader, RecognisedElsewhere, RecognisedHere,
+    SizeListed, Varying,
+};
+use crate::proof::EntryId;
+use crate::types::Time;
+
+/// Headers that an entry has besides its first.
+const MOST_HEADERS: usize = 2;
+
+impl EntryRecord {
+    /// Whether there is anything about it that a listing can put in doubt.
+    pub(super) fn may_be_doubted(&self) -> bool {
+        self.delivered.is_some() && self.state != EntryState::Deleted && !self.unidentified
+    }
+
+    pub(super) fn be_doubted(&mut self) {
+        self.doubtful |= self.may_be_doubted();
+    }
+
+    /// No listing has lacked it since it was seen last, nor is it deleted.
+    pub(super) fn be_listed(&mut self) {
+        (self.absent_since, self.deleted_on, self.present) = (None, None, true);
+    }
+
+    fn is_deletable(&self) -> bool {
+        matches!(self.state, EntryState::Delivered | EntryState::Recorded) && !self.unidentified
+    }
+}
+
+impl Index {
+    pub(super) fn add_entry(&mut self, fact: &KnownEntry<'_>, offset: u64) -> Result<(), Contradiction> {
+        let KnownEntry { state, key, listed, delivered, digests, notes } = fact;
+        let delivered = match state {
+            EntryState::Open => *delivered,
+            _ => Some(delivered.unwrap_or(Time(0))),
+        };
+        let is_deleted = *state == EntryState::Deleted;
+        let absent = notes.absent.map(|day| day.max(1));
+        let unidentified = delivered.is_some() && digests.is_none();
+        let entry = self.slots.add(
+            key,
+            &EntryRecord {
+                state: *state,
+                offset,
+                listed: *listed,
+                delivered,
+                not_proof: notes.not_proof || matches!(state, EntryState::Seen | EntryState::Recorded),
+                absent_since: absent.filter(|_| !is_deleted),
+                // Version 1 didn't keep the day: as if it were today, so that it is kept long enough.
+                deleted_on: is_deleted.then(|| notes.deleted.unwrap_or_else(|| day_of(self.time))),
+                gone: is_deleted && (notes.gone || absent.is_some()),
+                present: absent.is_none() && !notes.unlisted,
+                too_large: notes.too_large,
+                // What is absent is in doubt without saying so, but for what nothing is concluded from.
+                doubtful: notes.doubtful || (absent.is_some() && delivered.is_some() && !unidentified),
+                again: notes.again,
+                varies: notes.varies,
+                utf8: notes.utf8,
+                candidate: notes.candidate,
+                unidentified,
+            },
+        )?;
+        self.count(key);
+        self.renumbering |= notes.candidate;
+        self.add_notes(entry, notes);
+        if self.slots.get(entry).is_some_and(|record| is_deleted && !record.gone) {
+            self.not_yet_gone.push(entry);
+        }
+        Ok(())
+    }
+
+    /// What a `known` line notes that few entries have.
+    fn add_notes(&mut self, entry: EntryId, notes: &Notes) {
+        if notes.unlisted {
+            self.unlisted.push(entry);
+        }
+        if notes.failures > 0 || notes.retry_after.is_some() || !notes.headers.is_empty() {
+            self.slots.change_details(entry, |details| {
+                (details.failures, details.retry_after) = (notes.failures, notes.retry_after);
+                details.headers.clone_from(&notes.headers);
+            });
+        }
+    }
+
+    pub(super) fn add_further_copy(
+        &mut self,
+        fact: &FurtherCopy<'_>,
+        offset: u64,
+    ) -> Result<(), Contradiction> {
+        let entry = self.known(&fact.key)?;
+        self.add_copy(entry, offset, fact.delivered);
+        Ok(())
+    }
+
+    pub(super) fn fail_message(
+        &mut self,
+        fact: &MessageFailed<'_>,
+        offset: u64,
+    ) -> Result<(), Contradiction> {
+        let (entry, _) = self.insert(&fact.key, offset)?;
+        self.change_size_of_open(entry, fact.listed);
+        self.count_failure(entry, fact.retry_after);
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn leave_too_large(
+        &mut self,
+        fact: &MessageTooLarge<'_>,
+        offset: u64,
+    ) -> Result<(), Contradiction> {
+        let (entry, _) = self.insert(&fact.key, offset)?;
+        self.change_size_of_open(entry, fact.listed);
+        self.change(entry, |record| record.too_large = true);
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    /// The size by `LIST`, of a message that isn't delivered: of a delivered one it may not change unseen, because
+    /// that is how a unique-id that was used again is found out.
+    fn change_size_of_open(&mut self, entry: EntryId, listed: Option<u64>) {
+        self.change(entry, |record| {
+            if listed.is_some() && record.state == EntryState::Open {
+                record.listed = listed;
+            }
+        });
+    }
+
+    pub(super) fn count_failure(&mut self, entry: EntryId, retry_after: Option<Time>) {
+        self.slots.change_details(entry, |details| {
+            details.failures = details.failures.saturating_add(1);
+            details.retry_after = retry_after;
+        });
+    }
+
+    /// What went wrong with an entry before is repaired.  While another message of it is on its way, or only some
+    /// destinations have that one, the entry is open.
+    pub(super) fn settle(&mut self, entry: EntryId) {
+        let details = self.slots.details(entry);
+        let is_open = !details.messages.is_empty();
+        if details.failures > 0 || details.retry_after.is_some() {
+            self.slots.change_details(entry, |details| (details.failures, details.retry_after) = (0, None));
+        }
+        self.change(entry, |record| {
+            record.too_large = false;
+            if is_open {
+                record.state = EntryState::Open;
+            }
+        });
+    }
+
+    pub(super) fn recognise_elsewhere(
+        &mut self,
+        fact: &RecognisedElsewhere<'_>,
+        offset: u64,
+    ) -> Result<(), Contradiction> {
+        let (entry, fresh) = self.insert(&fact.key, offset)?;
+        self.hold(entry, EntryState::Recorded, offset, fact.delivered, fact.listed);
+        self.change(entry, |record| record.utf8 = fact.notes.utf8);
+        self.settle(entry);
+        if fresh {
+            // It wasn't in the last complete listing under this key: the rule for renumbered maildrops must still
+            // apply if the run dies before all of them are recognised.
+            self.change(entry, |record| record.present = false);
+            self.unlisted.push(entry);
+        }
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn recognise_here(&mut self, fact: &RecognisedHere<'_>) -> Result<(), Contradiction> {
+        let entry = self.known(&fact.key)?;
+        let copy = fact.copy.0.map(usize::from);
+        if let Some(at) = copy.filter(|at| *at < self.slots.details(entry).copies.len()) {
+            // The last one is what the key stands for.
+            self.slots.change_details(entry, |details| {
+                let copy = details.copies.remove(at);
+                details.copies.push(copy);
+            });
+        }
+        self.change(entry, |record| {
+            record.state = match record.state {
+                EntryState::Deleted => EntryState::Delivered,
+                EntryState::Open if record.delivered.is_some() && record.not_proof => EntryState::Recorded,
+                EntryState::Open if record.delivered.is_some() => EntryState::Delivered,
+                same => same,
+            };
+            record.be_listed();
+            record.listed = fact.listed;
+            record.doubtful = false;
+        });
+        self.settle(entry);
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn add_header(&mut self, fact: &OtherHeader<'_>) -> Result<(), Contradiction> {
+        let entry = self.known(&fact.key)?;
+        self.slots.change_details(entry, |details| {
+            details.headers.retain(|known| *known != fact.digest);
+            if details.headers.len() >= MOST_HEADERS {
+                details.headers.remove(0);
+            }
+            details.headers.push(fact.digest);
+        });
+        Ok(())
+    }
+
+    pub(super) fn learn_size(&mut self, fact: &SizeListed<'_>) -> Result<(), Contradiction> {
+        let entry = self.known(&fact.key)?;
+        self.change(entry, |record| record.listed = Some(fact.octets));
+        Ok(())
+    }
+
+    pub(super) fn doubt(&mut self, fact: &Doubted<'_>) -> Result<(), Contradiction> {
+        match &fact.key {
+            Some(key) => {
+                let entry = self.known(key)?;
+                self.change(entry, |record| record.doubtful = !record.unidentified);
+            }
+            None => self.slots.change_all(EntryRecord::be_doubted),
+        }
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn end_doubt(&mut self, fact: &DoubtEnded<'_>) -> Result<(), Contradiction> {
+        let entry = self.known(&fact.key)?;
+        self.change(entry, |record| record.doubtful = false);
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn give_up_comparing(&mut self, fact: &Varying<'_>) -> Result<(), Contradiction> {
+        let entry = self.known(&fact.key)?;
+        self.change(entry, |record| (record.doubtful, record.varies) = (false, true));
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn ask_deletion(&mut self, fact: &DeletionAsked<'_>) -> Result<(), Contradiction> {
+        let entry = self.known(&fact.key)?;
+        self.must_be_deletable(entry)?;
+        // Until the answer to QUIT has come, it isn't known what its key stands for.
+        self.change(entry, |record| record.doubtful = true);
+        self.deletion_unconfirmed.push(entry);
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn confirm_deletions(&mut self, fact: &DeletionsConfirmed) -> Result<(), Contradiction> {
+        let count = usize::try_from(fact.count).unwrap_or(usize::MAX);
+        let first = self.deletion_unconfirmed.len().checked_sub(count).ok_or("more than were asked for")?;
+        for entry in std::mem::take(&mut self.deletion_unconfirmed).into_iter().skip(first) {
+            if self.must_be_deletable(entry).is_ok() {
+                self.delete(entry, fact.time);
+            }
+        }
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn delete_message(&mut self, fact: &MessageDeleted<'_>) -> Result<(), Contradiction> {
+        let entry = self.known(&fact.key)?;
+        self.must_be_deletable(entry)?;
+        self.delete(entry, fact.time);
+        self.saw(fact.time);
+        Ok(())
+    }
+
+    fn must_be_deletable(&self, entry: EntryId) -> Result<(), Contradiction> {
+        let record = self.slots.get(entry).filter(EntryRecord::is_deletable);
+        record.map(drop).ok_or("it was not delivered")
+    }
+
+    fn delete(&mut self, entry: EntryId, time: Time) {
+        self.change(entry, |record| {
+            (record.state, record.gone, record.deleted_on) = (EntryState::Deleted, false, Some(day_of(time)));
+            (record.absent_since, record.doubtful, record.candidate) = (None, false, false);
+        });
+        self.not_yet_gone.push(entry);
+    }
+}

@@ -1,0 +1,225 @@
+//! What a ledger is asked.
+
+use crate::message::Digest;
+use crate::proof::{BegunId, Delivered, DestinationId, DestinationRecord, EntryId, Intent, Key};
+use crate::types::{MessageNumber, UniqueId};
+
+use super::codec::KeyField;
+use super::compaction::key_and_digests;
+use super::entry::{Begun, Entry, EntryState, Record};
+use super::error::Error;
+use super::index::OpenMessage;
+use super::journal::Journal;
+use super::open::Ledger;
+use super::source::Window;
+
+impl Ledger {
+    /// This ledger's random id (16 hex digits): part of the names of its files in Maildirs.  Empty where there is none yet
+    /// ([`Ledger::read`]).
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The entry of this unique-id.
+    #[must_use]
+    pub fn find(&self, unique_id: UniqueId<'_>) -> Option<EntryId> {
+        self.index.find_unique_id(unique_id.as_bytes())
+    }
+
+    /// The entry of this unique-id, of a listing in which the one before it was `last`'s: cheaper than [`Ledger::find`]
+    /// where a server lists messages in the order in which they became known.
+    #[must_use]
+    pub fn follow(&self, last: Option<EntryId>, unique_id: UniqueId<'_>) -> Option<EntryId> {
+        self.index.follow(last, unique_id.as_bytes())
+    }
+
+    /// The entry of this key.
+    #[must_use]
+    pub fn find_key(&self, key: &Key) -> Option<EntryId> {
+        self.index.find(&KeyField::from(key))
+    }
+
+    /// What is known of it.
+    #[must_use]
+    #[inline(always)]
+    pub fn entry(&self, id: EntryId) -> Entry {
+        self.index.entry(id)
+    }
+
+    /// How many entries there are; ids run from 0, in the order in which they became known.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entries of the last complete listing that aren't deleted, and those that have come since.  If none of them is
+    /// listed any more, the server may have renumbered.
+    pub fn present(&self) -> impl Iterator<Item = EntryId> + '_ {
+        self.index.ids().filter(move |id| self.index.is_present(*id))
+    }
+
+    /// Whether it has come since the last complete listing: its place then means nothing.
+    #[must_use]
+    pub fn is_recent(&self, id: EntryId) -> bool {
+        self.index.is_recent(id)
+    }
+
+    /// Whether any complete listing has been taken since this ledger has had entries.
+    #[must_use]
+    pub fn has_listing(&self) -> bool {
+        self.index.recent_from() > 0
+    }
+
+    /// Whether messages are known that have no unique-id.
+    #[must_use]
+    pub fn knows_nameless(&self) -> bool {
+        self.index.has_nameless()
+    }
+
+    /// The headers by which the server showed the entry's message besides the one that it was delivered with.
+    #[must_use]
+    pub fn headers(&self, id: EntryId) -> &[Digest] {
+        self.index.headers(id)
+    }
+
+    /// The key of an entry, read back from the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn key(&self, id: EntryId) -> Result<Key, Error> {
+        self.key_in(&mut Window::narrow(), id)
+    }
+
+    /// Whether any entry is known by a unique-id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn knows_unique_ids(&self) -> Result<bool, Error> {
+        let mut window = Window::wide();
+        for id in self.index.ids() {
+            if matches!(self.key_in(&mut window, id)?, Key::UniqueId(_)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn key_in(&self, window: &mut Window, id: EntryId) -> Result<Key, Error> {
+        let (journal, offset) = self.place(id)?;
+        journal.look_up(window, offset, |line| key_and_digests(line)?.0.to_key())
+    }
+
+    fn place(&self, id: EntryId) -> Result<(&Journal, u64), Error> {
+        self.journal
+            .as_ref()
+            .zip(self.index.offset(id))
+            .ok_or(Error::Contradiction("an entry of another ledger"))
+    }
+
+    /// Its deliveries, read back from the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn records(&self, id: EntryId) -> Result<Vec<Record>, Error> {
+        self.records_in(&mut Window::narrow(), id)
+    }
+
+    fn records_in(&self, window: &mut Window, id: EntryId) -> Result<Vec<Record>, Error> {
+        let (journal, _) = self.place(id)?;
+        let record = |(offset, delivered)| {
+            let digests = journal.look_up(window, offset, |line| match key_and_digests(line)?.1 {
+                Some(digests) => digests.value().map(Some),
+                None => Some(None),
+            })?;
+            Ok(digests.map(|digests| Record { digests, delivered }))
+        };
+        self.index.copies(id).into_iter().map(record).filter_map(Result::transpose).collect()
+    }
+
+    /// The destinations that must all have it, and whether each has; `None` when no set is fixed, since none of them has
+    /// it nor is about to.
+    #[must_use]
+    pub fn set(&self, id: EntryId) -> Option<&[(DestinationId, bool)]> {
+        let (_, message) = self.index.open_messages(id).into_iter().next()?;
+        Some(&message.set)
+    }
+
+    /// The destinations of its set that lack it; `None` as for [`Ledger::set`].
+    #[must_use]
+    pub fn lacking(&self, id: EntryId) -> Option<Vec<DestinationId>> {
+        let lacking = self.set(id)?.iter().filter(|(_, has)| !has);
+        Some(lacking.map(|(destination, _)| *destination).collect())
+    }
+
+    /// The messages that some destinations of their sets have, and others lack, oldest first.
+    #[must_use]
+    pub fn begun(&self) -> Vec<Begun> {
+        let begun = |(number, message): (u32, &OpenMessage)| {
+            let some_have = message.set.iter().any(|(_, has)| *has);
+            (some_have && message.intents.is_empty()).then(|| Begun {
+                id: BegunId(number),
+                entry: message.entry,
+                nameless: matches!(message.key, Key::Header(_)),
+                digests: message.digests,
+                set: message.set.clone(),
+            })
+        };
+        self.index.messages.iter().filter_map(begun).collect()
+    }
+
+    /// The table of destinations.
+    #[must_use]
+    pub fn destinations(&self) -> &[DestinationRecord] {
+        self.index.destinations.records()
+    }
+
+    /// Whether anything was ever delivered there.
+    #[must_use]
+    pub fn has_delivered_to(&self, id: DestinationId) -> bool {
+        self.index.destinations.is_used(id)
+    }
+
+    /// The open `staged` lines.
+    #[must_use]
+    pub fn intents(&self) -> Vec<Intent> {
+        self.index.messages.open_intents()
+    }
+
+    /// Proof that this entry is delivered whole, for the message that now has this number; `None` when it isn't, or was only
+    /// seen.  Nor is there one for what the server confirmed as deleted: what is listed under that unique-id
+    /// now may be another message, which must be looked at first ([`Ledger::recognise`]).
+    ///
+    /// What an earlier run wrote is on disk, or the ledger would not have opened; what this one wrote is synced before
+    /// `QUIT`.
+    #[must_use]
+    pub fn delivered(&self, id: EntryId, number: MessageNumber) -> Option<Delivered> {
+        match self.entry(id).state {
+            EntryState::Delivered | EntryState::Recorded => Some(Delivered::attest(number, id)),
+            EntryState::Open | EntryState::Seen | EntryState::Deleted => None,
+        }
+    }
+
+    /// The deliveries of the entries that are `wanted`, with the number of each among its entry's.  The file is read once.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn deliveries(
+        &self,
+        wanted: impl Fn(EntryId, &Entry) -> bool,
+    ) -> Result<Vec<(EntryId, usize, Record)>, Error> {
+        let mut window = Window::wide();
+        let mut deliveries = Vec::new();
+        for id in self.index.ids().filter(|id| wanted(*id, &self.entry(*id))) {
+            let records = self.records_in(&mut window, id)?;
+            deliveries.extend(records.into_iter().enumerate().map(|(copy, record)| (id, copy, record)));
+        }
+        Ok(deliveries)
+    }
+}

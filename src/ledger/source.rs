@@ -1,0 +1,167 @@
+//! Lines read from a file: one after another, or single ones by their offset.  Must not know what they hold.
+
+use std::fs::File;
+use std::io;
+
+use crate::durable;
+
+/// What is read at once.
+pub(super) const CHUNK: usize = 256 * 1024;
+/// A longer line is damage: no unique-id and no argv makes one.
+const LONGEST_LINE: usize = 4 * 1024 * 1024;
+
+/// Something to read lines from: a file, or octets in a test.
+pub(super) trait Source {
+    /// Fills as much of `into` as there is from `offset` on; how much that is.
+    fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl Source for File {
+    fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        durable::read_up_to(self, into, offset)
+    }
+}
+
+impl Source for [u8] {
+    fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let n = rest.len().min(into.len());
+        if let (Some(to), Some(from)) = (into.get_mut(..n), rest.get(..n)) {
+            to.copy_from_slice(from);
+        }
+        Ok(n)
+    }
+}
+
+/// The lines of a source, one after another, lent from one buffer.
+pub(super) struct FileLines<'s, S: ?Sized> {
+    source: &'s S,
+    buffer: Vec<u8>,
+    begin: usize,
+    filled: usize,
+    /// Where the next line begins in the source.
+    pub(super) offset: u64,
+}
+
+pub(super) enum NextLine<'a> {
+    /// A line, without its LF.
+    Line(&'a [u8]),
+    /// What follows the last LF, or the beginning of something far too long for a line.
+    Unended(&'a [u8]),
+    End,
+}
+
+impl<'s, S: Source + ?Sized> FileLines<'s, S> {
+    pub(super) fn new(source: &'s S) -> Self {
+        Self { source, buffer: vec![0; CHUNK], begin: 0, filled: 0, offset: 0 }
+    }
+
+    pub(super) fn next(&mut self) -> io::Result<NextLine<'_>> {
+        let mut searched = self.begin;
+        loop {
+            let unsearched = self.buffer.get(searched..self.filled).unwrap_or_default();
+            if let Some(at) = memchr::memchr(b'\n', unsearched) {
+                let (begin, end) = (self.begin, searched + at);
+                self.begin = end + 1;
+                self.offset += u64::try_from(end + 1 - begin).unwrap_or(0);
+                return Ok(NextLine::Line(self.buffer.get(begin..end).unwrap_or_default()));
+            }
+            searched = self.filled;
+            if self.begin > 0 {
+                self.buffer.copy_within(self.begin..self.filled, 0);
+                searched -= self.begin;
+                self.filled -= self.begin;
+                self.begin = 0;
+            }
+            if self.filled == self.buffer.len() && self.filled < LONGEST_LINE {
+                self.buffer.resize(self.filled * 2, 0);
+            }
+            let at = self.offset.saturating_add(u64::try_from(self.filled).unwrap_or(u64::MAX));
+            let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
+            match if room.is_empty() { 0 } else { self.source.read_up_to(room, at)? } {
+                0 if self.filled == 0 => return Ok(NextLine::End),
+                0 => return Ok(NextLine::Unended(self.buffer.get(..self.filled).unwrap_or_default())),
+                n => self.filled += n,
+            }
+        }
+    }
+}
+
+/// Single lines by their offset, read in stretches: whoever asks for one usually asks for the next one too.
+#[derive(Debug)]
+pub(super) struct Window {
+    octets: Vec<u8>,
+    begin: u64,
+    stretch: usize,
+}
+
+impl Window {
+    /// For one line.
+    pub(super) fn narrow() -> Self {
+        Self { octets: Vec::new(), begin: 0, stretch: 512 }
+    }
+
+    /// For many, mostly in the order of the file.
+    pub(super) fn wide() -> Self {
+        Self { octets: Vec::new(), begin: 0, stretch: CHUNK }
+    }
+
+    /// The line at `offset`, without its LF; `None` when no line ends after it.
+    pub(super) fn line<S: Source + ?Sized>(&mut self, source: &S, offset: u64) -> io::Result<Option<&[u8]>> {
+        let mut stretch = self.stretch;
+        let mut range = self.find(offset);
+        while range.is_none() && stretch <= LONGEST_LINE {
+            self.octets.resize(stretch, 0);
+            let filled = source.read_up_to(&mut self.octets, offset)?;
+            self.octets.truncate(filled);
+            self.begin = offset;
+            range = self.find(offset);
+            if filled < stretch {
+                break;
+            }
+            stretch *= 2;
+        }
+        Ok(range.and_then(|range| self.octets.get(range)))
+    }
+
+    fn find(&self, offset: u64) -> Option<std::ops::Range<usize>> {
+        let at = usize::try_from(offset.checked_sub(self.begin)?).ok()?;
+        let end = memchr::memchr(b'\n', self.octets.get(at..)?)?;
+        Some(at..at + end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK, FileLines, NextLine, Window};
+
+    /// Lines of many lengths, one of them longer than what is read at once.
+    fn text() -> Vec<u8> {
+        let mut text: Vec<u8> =
+            (0..3000_u32).flat_map(|i| format!("{i} {}\n", "x".repeat(200)).into_bytes()).collect();
+        text.extend(std::iter::repeat_n(b'y', 3 * CHUNK));
+        text.extend(b"\nlast\nunended");
+        text
+    }
+
+    #[test]
+    fn lines_are_found_across_reads() {
+        let text = text();
+        let mut lines = FileLines::new(text.as_slice());
+        let mut window = Window::narrow();
+        for expected in text.split_inclusive(|octet| *octet == b'\n') {
+            let offset = lines.offset;
+            match (lines.next().unwrap(), expected.strip_suffix(b"\n")) {
+                (NextLine::Line(line), Some(expected)) => {
+                    assert_eq!(line, expected);
+                    assert_eq!(window.line(text.as_slice(), offset).unwrap(), Some(expected));
+                }
+                (NextLine::Unended(rest), None) => {
+                    assert_eq!(rest, b"unended");
+                    assert_eq!(window.line(text.as_slice(), offset).unwrap(), None);
+                }
+                _ => panic!("at {offset}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! From `staged` to `delivered`, and what comes between.
+
+use super::*;
+
+#[test]
+fn from_staged_to_deleted() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    assert!(ledger.is_empty() && ledger.id().len() == 16 && ledger.warnings().is_empty());
+    let to = maildir(&mut ledger);
+    assert!(!ledger.has_delivered_to(to));
+    let message = arrival(key("a b\x1b"), "x", &[to]);
+    let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
+    let id = ledger.find_key(&message.key).unwrap();
+    assert_eq!(ledger.entry(id).state, EntryState::Open);
+    assert_eq!((ledger.intents().len(), ledger.delivered(id, number(1))), (1, None));
+    let proof = ledger.record(Published::attest(noted)).unwrap().unwrap();
+    assert_eq!((proof.number(), proof.entry()), (number(7), id));
+    assert!(ledger.has_delivered_to(to) && ledger.intents().is_empty());
+    let entry = ledger.entry(id);
+    assert_eq!((entry.state, entry.copies, entry.delivered), (EntryState::Delivered, 1, Some(NOW)));
+    assert_eq!(ledger.key(id).unwrap(), message.key);
+    assert_eq!(ledger.records(id).unwrap()[0].digests, message.digests);
+    assert_eq!(ledger.deliveries(|_, _| true).unwrap()[0].2.digests, message.digests);
+    ledger.sync().unwrap();
+    ledger.deleted(&[id, id]).unwrap();
+    assert_eq!(ledger.delivered(id, number(1)), None, "what came back after its deletion is looked at first");
+    let before = picture(&ledger);
+    ledger.close().unwrap();
+    assert_eq!(picture(&open(home.path())), before);
+    assert_eq!(picture(&read(home.path()).unwrap()), before);
+}
+
+#[test]
+fn a_ledger_may_go_to_another_thread() {
+    fn sendable<T: Send>() {}
+    sendable::<Ledger>();
+}
+
+/// Killed after the line that begins it was on disk, and before those of its copies were.
+#[test]
+fn a_message_whose_copies_were_not_staged_is_delivered_when_it_comes_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    drop(note(&mut ledger, vec![piece(&arrival(key("a"), "a", &[to]), to)]));
+    drop(ledger);
+    let whole = octets(home.path());
+    let staged = memchr::memmem::find(&whole, b"\nstaged ").unwrap() + 1;
+    for cut in [staged, staged + 20] {
+        std::fs::write(home.path().join("ledger"), &whole[..cut]).unwrap();
+        let mut ledger = open(home.path());
+        let id = ledger.find_key(&key("a")).unwrap();
+        assert_eq!((ledger.set(id), ledger.entry(id).state), (None, EntryState::Open), "cut at {cut}");
+        assert_eq!(deliver(&mut ledger, "a", "a"), id);
+        assert_eq!(ledger.entry(id).state, EntryState::Delivered, "cut at {cut}");
+    }
+}
+
+#[test]
+fn dropped_intents_come_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let message = arrival(key("a"), "a", &[to]);
+    let _ = note(&mut ledger, vec![piece(&message, to)]);
+    drop(ledger);
+    let mut ledger = open(home.path());
+    let intent = ledger.intents().pop().unwrap();
+    assert_eq!(intent.place, NotedPlace::Maildir { name: format!("1.{:?}", message.digests.message) });
+    assert_eq!((intent.octets, intent.since, intent.key), (11, NOW, key("a")));
+    ledger.settle_dropped(&[intent.id]).unwrap();
+    let id = ledger.find_key(&key("a")).unwrap();
+    assert_eq!((ledger.entry(id).state, ledger.entry(id).failures), (EntryState::Open, 0));
+    assert_eq!((ledger.lacking(id), ledger.intents().len()), (None, 0));
+    assert!(matches!(ledger.settle_dropped(&[intent.id]), Err(Error::Contradiction(_))));
+}
+
+#[test]
+fn a_message_is_delivered_when_all_of_its_destinations_have_it() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let first = maildir(&mut ledger);
+    let second = ledger.destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
+    let message = arrival(key("a"), "a", &[first, second]);
+    let one = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
+    let two = note(&mut ledger, vec![piece(&message, second)]).pop().unwrap();
+    let id = ledger.find_key(&key("a")).unwrap();
+    assert_eq!(ledger.len(), 1);
+    assert_eq!(ledger.record(Published::attest(one)).unwrap(), None);
+    ledger.refuse(two, Some(Time(NOW.0 + 60))).unwrap();
+    let check = |ledger: &Ledger| {
+        let entry = ledger.entry(id);
+        assert_eq!((entry.state, entry.copies, entry.failures), (EntryState::Open, 0, 1));
+        assert_eq!(entry.retry_after, Some(Time(NOW.0 + 60)));
+        assert_eq!(ledger.lacking(id), Some(vec![second]));
+        assert_eq!(ledger.delivered(id, number(1)), None);
+    };
+    check(&ledger);
+    ledger.close().unwrap();
+    let ledger = open(home.path());
+    check(&ledger);
+    compact(&ledger);
+    drop(ledger);
+    let mut ledger = open(home.path());
+    check(&ledger);
+    // The next run serves the destination that lacks it.
+    let begun = ledger.begun().pop().unwrap();
+    assert_eq!((begun.entry, begun.digests, begun.nameless), (id, digests("a"), false));
+    assert_eq!(begun.set, [(first, true), (second, false)]);
+    // Under another key as well: the old one then stands for nothing.
+    let again = continuing(Some(begun.id), key("b"), "a", &[first, second]);
+    let noted = note(&mut ledger, vec![piece(&again, second)]).pop().unwrap();
+    assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
+    assert_eq!((ledger.begun(), ledger.lacking(id)), (Vec::new(), None));
+    let id = ledger.find_key(&key("b")).unwrap();
+    let entry = ledger.entry(id);
+    assert_eq!((entry.state, entry.copies, entry.failures), (EntryState::Delivered, 1, 0));
+    assert_eq!((entry.retry_after, ledger.lacking(id)), (None, None));
+}
+
+/// What has a message and is given it all the same has it when it's delivered there.
+#[test]
+fn a_message_that_is_given_to_all_again_is_not_delivered_before_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let first = maildir(&mut ledger);
+    let second = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let message = arrival(key("a"), "a", &[first, second]);
+    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    drop(message);
+    let begun = ledger.begun().pop().unwrap().id;
+    let again = continuing(Some(begun), key("a"), "a", &[first]);
+    let noted = note(&mut ledger, vec![piece(&again, first)]).pop().unwrap();
+    assert_eq!(ledger.entry(EntryId(0)).state, EntryState::Open);
+    assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
+}
+
+#[test]
+fn another_message_under_a_partly_delivered_unique_id_starts_from_the_beginning() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let first = maildir(&mut ledger);
+    let second = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let message = arrival(key("a"), "a", &[first, second]);
+    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    drop(message);
+    let other = arrival(key("a"), "other", &[first, second]);
+    let noted = note(&mut ledger, vec![piece(&other, second)]).pop().unwrap();
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    let sets = ledger.begun().into_iter().map(|begun| begun.set).collect::<Vec<_>>();
+    assert_eq!(sets, [[(first, true), (second, false)], [(first, false), (second, true)]]);
+}
+
+#[test]
+fn duplicates_are_counted_and_kept_apart() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let pair = ["x", "y"].map(|content| arrival(key("a"), content, &[to]));
+    let mut noted = note(&mut ledger, pair.iter().map(|m| piece(m, to)).collect());
+    let id = ledger.find_key(&key("a")).unwrap();
+    assert!(ledger.record(Published::attest(noted.remove(0))).unwrap().is_some());
+    assert_eq!(ledger.entry(id).state, EntryState::Open, "the other one is still on its way");
+    assert_eq!(ledger.delivered(id, number(1)), None);
+    assert!(ledger.record(Published::attest(noted.remove(0))).unwrap().is_some());
+    assert_eq!(
+        (ledger.entry(id).state, ledger.entry(id).copies, ledger.len()),
+        (EntryState::Delivered, 2, 1)
+    );
+    let found: Vec<_> = ledger.records(id).unwrap().iter().map(|record| record.digests).collect();
+    assert_eq!(found, pair.each_ref().map(|m| m.digests));
+    let before = picture(&ledger);
+    compact(&ledger);
+    assert_eq!(picture(&read(home.path()).unwrap()), before);
+}
+
+#[test]
+fn a_unique_id_used_again_is_not_delivered_by_the_old_messages_word() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let [a, b] = ["a", "b"].map(|m| deliver(&mut ledger, m, m));
+    ledger.deleted(&[b]).unwrap();
+    let to = maildir(&mut ledger);
+    let again = ["a", "b"].map(|m| arrival(key(m), "another", &[to]));
+    let noted = note(&mut ledger, again.iter().map(|m| piece(m, to)).collect());
+    for piece in noted {
+        ledger.refuse(piece, None).unwrap();
+    }
+    for id in [a, b] {
+        assert_eq!((ledger.entry(id).state, ledger.delivered(id, number(1))), (EntryState::Open, None));
+    }
+    assert_eq!([a, b].map(|id| ledger.entry(id).copies), [1, 0], "what was deleted is no copy any more");
+    let before = picture(&ledger);
+    compact(&ledger);
+    assert_eq!(picture(&read(home.path()).unwrap()), before);
+    deliver(&mut ledger, "b", "another");
+    assert_eq!((ledger.entry(b).state, ledger.entry(b).copies), (EntryState::Delivered, 1));
+}
+
+#[test]
+fn what_was_only_printed_is_seen() {
+    // Where the stream goes, and what becomes of the message.
+    let cases = [("-", EntryState::Seen), ("/home/me/mail.mbox", EntryState::Delivered)];
+    for (address, state) in cases {
+        let home = tempfile::tempdir().unwrap();
+        let mut ledger = open(home.path());
+        let to = ledger.destination(&name(DestinationKind::Stdout, address), None).unwrap();
+        let message = arrival(key("a"), "a", &[to]);
+        let place = Place::Spooled(Spooled::Memory(vec![]));
+        let staged = Piece { message, destination: to, octets: 1, digest: Digest::of(b""), place };
+        let noted = note(&mut ledger, vec![Staged::attest(staged)]).pop().unwrap();
+        let proof: Option<Delivered> = ledger.record(Published::attest(noted)).unwrap();
+        assert_eq!(
+            (proof.is_some(), ledger.entry(EntryId(0)).state),
+            (state == EntryState::Delivered, state)
+        );
+    }
+}
+
+#[test]
+fn destinations_keep_their_numbers() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let first = maildir(&mut ledger);
+    let second = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(maildir(&mut ledger), first);
+    let moved = name(DestinationKind::Maildir, "/home/me/Mail box");
+    assert_eq!(ledger.destination(&moved, None).unwrap(), first);
+    assert_eq!(ledger.destinations()[0].inode, Some((1, 2)));
+    assert_eq!(ledger.destination(&moved, Some((1, 3))).unwrap(), first);
+    assert_eq!(ledger.destinations()[0].inode, Some((1, 3)));
+    assert_eq!(ledger.destinations().len(), 2);
+    ledger.close().unwrap();
+    assert_eq!(count_of(home.path(), "destination "), 3);
+    assert_eq!(open(home.path()).destinations()[0].inode, Some((1, 3)));
+}

@@ -1,0 +1,185 @@
+//! The user's word: what another program delivered, what counts as seen, what is to be forgotten.
+
+use super::*;
+
+const THEN: Time = Time(NOW.0 - 10 * DAY);
+
+fn import(ledger: &mut Ledger, name: &str, word: Word) -> EntryId {
+    assert_eq!(ledger.import(&[(unique_id(name), word)]).unwrap(), 1, "{name}");
+    ledger.find_key(&key(name)).unwrap()
+}
+
+fn version(directory: &Path) -> String {
+    let text = octets(directory);
+    String::from_utf8(text.split(|octet| *octet == b' ').nth(1).unwrap().to_vec()).unwrap()
+}
+
+/// The same after it was read again, and after it was compacted.
+fn check(directory: &Path, ledger: Ledger) -> Ledger {
+    let before = picture(&ledger);
+    ledger.close().unwrap();
+    let ledger = open(directory);
+    assert_eq!(picture(&ledger), before);
+    compact(&ledger);
+    drop(ledger);
+    let ledger = open(directory);
+    assert_eq!(picture(&ledger), before);
+    ledger
+}
+
+#[test]
+fn nothing_is_concluded_from_an_imported_message_before_it_is_identified() {
+    for word in [Word::Delivered(THEN), Word::Seen] {
+        let home = tempfile::tempdir().unwrap();
+        let mut ledger = open(home.path());
+        let known = deliver(&mut ledger, "known", "known");
+        let id = import(&mut ledger, "a", word);
+        for _ in 0..2 {
+            let entry = ledger.entry(id);
+            assert_eq!((entry.state, entry.unidentified, entry.copies), (EntryState::Seen, true, 1));
+            assert_eq!(ledger.delivered(id, number(1)), None, "no word to delete it by");
+            assert_eq!(ledger.unidentified().collect::<Vec<_>>(), [id]);
+            assert_eq!(ledger.records(id).unwrap(), []);
+            assert!(ledger.deliveries(|_, _| true).unwrap().iter().all(|(other, ..)| *other == known));
+            ledger.deleted(&[id]).unwrap();
+            // No listing that lacks it puts it in doubt, nor a suspicious one, nor a renumbering.
+            ledger.doubt(None).unwrap();
+            ledger.doubt(Some(&[id])).unwrap();
+            ledger.complete_listing(&mut [known].into_iter()).unwrap();
+            ledger.begin_renumbering().unwrap();
+            let entry = ledger.entry(id);
+            assert_eq!((entry.state, entry.doubtful, entry.candidate), (EntryState::Seen, false, false));
+            ledger.complete_listing(&mut [known, id].into_iter()).unwrap();
+            ledger = check(home.path(), ledger);
+        }
+    }
+}
+
+#[test]
+fn an_identified_message_is_what_the_user_says_that_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let [delivered, seen] =
+        [("a", Word::Delivered(THEN)), ("b", Word::Seen)].map(|(name, word)| import(&mut ledger, name, word));
+    assert_eq!(version(home.path()), "3");
+    for (id, content) in [(delivered, "a"), (seen, "b")] {
+        let Digests { header, identity, .. } = digests(content);
+        ledger.identify(id, header, identity).unwrap();
+        assert!(matches!(ledger.identify(id, header, identity), Err(Error::Contradiction(_))));
+    }
+    assert_eq!(ledger.unidentified().count(), 0);
+    let ledger = check(home.path(), ledger);
+    assert_eq!(version(home.path()), "2", "an older popfetch understands what is left");
+    let states = [delivered, seen].map(|id| ledger.entry(id).state);
+    assert_eq!(states, [EntryState::Delivered, EntryState::Seen]);
+    assert_eq!(ledger.entry(delivered).delivered, Some(THEN));
+    assert_eq!(ledger.delivered(delivered, number(4)).unwrap().entry(), delivered);
+    assert_eq!(ledger.delivered(seen, number(5)), None, "what is only seen is never deleted");
+    let record = &ledger.records(delivered).unwrap()[0];
+    assert_eq!(
+        (record.digests.header, record.digests.identity),
+        (digests("a").header, digests("a").identity)
+    );
+    let unseen = Digests { identity: None, ..record.digests };
+    assert!(!unseen.is_same(&Digests { identity: None, ..digests("a") }), "its octets were never seen");
+}
+
+#[test]
+fn what_was_seen_may_be_said_to_be_delivered() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = import(&mut ledger, "a", Word::Seen);
+    assert_eq!(ledger.import(&[(unique_id("a"), Word::Seen)]).unwrap(), 0);
+    assert_eq!(import(&mut ledger, "a", Word::Delivered(Time(NOW.0 + DAY))), id);
+    assert_eq!(ledger.entry(id).delivered, Some(NOW), "never later than now");
+    assert_eq!(ledger.import(&[(unique_id("a"), Word::Delivered(THEN))]).unwrap(), 0);
+    ledger.identify(id, digests("a").header, None).unwrap();
+    assert!(check(home.path(), ledger).delivered(id, number(1)).is_some());
+}
+
+#[test]
+fn what_is_known_already_is_not_imported() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let delivered = deliver(&mut ledger, "delivered", "x");
+    let deleted = deliver(&mut ledger, "deleted", "y");
+    ledger.deleted(&[deleted]).unwrap();
+    let to = maildir(&mut ledger);
+    let other = ledger.destination(&name(DestinationKind::Mbox, "/m"), None).unwrap();
+    let noted = note(&mut ledger, vec![piece(&arrival(key("partly"), "z", &[to, other]), to)]).pop().unwrap();
+    let _ = ledger.record(Published::attest(noted)).unwrap();
+    let before = picture(&ledger);
+    let all = ["delivered", "deleted", "partly"].map(|name| (unique_id(name), Word::Delivered(THEN)));
+    assert_eq!(ledger.import(&all).unwrap(), 0);
+    assert_eq!(picture(&ledger), before);
+    assert!(ledger.delivered(delivered, number(1)).is_some());
+    // What failed or was too large, and is with no destination, is.
+    ledger.fail(&key("failed"), None, Some(NOW)).unwrap();
+    let id = import(&mut ledger, "failed", Word::Seen);
+    assert_eq!((ledger.entry(id).state, ledger.entry(id).failures), (EntryState::Seen, 0));
+    check(home.path(), ledger);
+}
+
+#[test]
+fn an_imported_message_that_is_retrieved_after_all_is_delivered() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let id = import(&mut ledger, "a", Word::Seen);
+    assert_eq!(deliver(&mut ledger, "a", "a"), id);
+    let entry = ledger.entry(id);
+    assert_eq!((entry.state, entry.unidentified, entry.copies), (EntryState::Delivered, false, 1));
+    assert_eq!(ledger.records(id).unwrap()[0].digests, digests("a"));
+    check(home.path(), ledger);
+}
+
+#[test]
+fn a_forgotten_message_is_new_when_it_is_listed_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let [a, b, c] = ["a", "b", "c"].map(|name| deliver(&mut ledger, name, name));
+    ledger.complete_listing(&mut [a, b, c].into_iter()).unwrap();
+    ledger.deleted(&[c]).unwrap();
+    let names = ["b", "c", "never known"].map(unique_id);
+    assert_eq!(ledger.forget(&names).unwrap(), 2);
+    assert_eq!(ledger.forget(&names).unwrap(), 0);
+    for _ in 0..2 {
+        assert_eq!(["a", "b", "c"].map(|name| ledger.find_key(&key(name)).is_some()), [true, false, false]);
+        assert_eq!(ledger.present().collect::<Vec<_>>(), [a]);
+        assert_eq!(ledger.deliveries(|_, _| true).unwrap().len(), 1);
+        assert_eq!(ledger.delivered(b, number(1)), None);
+        ledger.complete_listing(&mut [a].into_iter()).unwrap();
+        ledger = check(home.path(), ledger);
+    }
+    let again = deliver(&mut ledger, "b", "b");
+    assert_eq!((ledger.entry(again).state, ledger.entry(again).copies), (EntryState::Delivered, 1));
+    check(home.path(), ledger);
+}
+
+#[test]
+fn what_is_on_its_way_is_not_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let message = arrival(key("a"), "a", &[to]);
+    let noted = note(&mut ledger, vec![piece(&message, to)]).pop().unwrap();
+    // The file is rewritten in the new version meanwhile, and the delivery goes on.
+    assert_eq!(ledger.forget(&[unique_id("a")]).unwrap(), 0);
+    assert_eq!((version(home.path()).as_str(), ledger.intents().len()), ("3", 1));
+    assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
+    assert_eq!(ledger.forget(&[unique_id("a")]).unwrap(), 1);
+    assert_eq!(ledger.index.len() - 1, u32::try_from(ledger.index.ids().count()).unwrap());
+}
+
+#[test]
+fn reading_imports_and_forgets_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    drop(open(home.path()));
+    let before = octets(home.path());
+    let mut ledger = read(home.path()).unwrap();
+    assert!(matches!(ledger.import(&[(unique_id("a"), Word::Seen)]), Err(Error::ReadOnly)));
+    assert!(matches!(ledger.forget(&[unique_id("a")]), Err(Error::ReadOnly)));
+    ledger.pretend();
+    assert_eq!(ledger.import(&[(unique_id("a"), Word::Seen)]).unwrap(), 1);
+    drop(ledger);
+    assert_eq!(octets(home.path()), before);
+}

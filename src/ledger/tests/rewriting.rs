@@ -1,0 +1,224 @@
+//! When a ledger is rewritten, what is left out, and what older versions have written.
+
+use super::*;
+
+#[test]
+fn after_a_run_that_did_not_end_in_order_the_ledger_is_rewritten() {
+    use std::os::unix::fs::MetadataExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let inode = || home.path().join("ledger").metadata().unwrap().ino();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let message = arrival(key("a"), "a", &[to]);
+    let noted = note(&mut ledger, vec![piece(&message, to)]);
+    let (before, first) = (picture(&ledger), inode());
+    drop((ledger, noted));
+    let mut ledger = open(home.path());
+    assert_ne!(inode(), first);
+    assert_eq!(picture(&ledger), before, "the intent is still open, under its number");
+    let intents: Vec<_> = ledger.intents().iter().map(|intent| intent.id).collect();
+    ledger.settle_delivered(&intents).unwrap();
+    ledger.sync().unwrap();
+    assert!(ledger.delivered(EntryId(0), number(1)).is_some());
+    ledger.close().unwrap();
+    let second = inode();
+    open(home.path()).close().unwrap();
+    assert_eq!(inode(), second, "after an orderly end it is left alone");
+}
+
+#[test]
+fn a_ledger_whose_name_may_not_be_on_disk_is_rewritten() {
+    use std::os::unix::fs::MetadataExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let inode = || home.path().join("ledger").metadata().unwrap().ino();
+    drop(open(home.path()));
+    let full = octets(home.path());
+    let end = memchr::memmem::find(&full, b"\nnew ").unwrap() + 1;
+    let end = end + full[end..].iter().position(|octet| *octet == b'\n').unwrap() + 1;
+    // Killed after the file took its place, and before its directory was synced.
+    std::fs::write(home.path().join("ledger"), &full[..end]).unwrap();
+    let before = inode();
+    let id = open(home.path()).id().to_owned();
+    assert_ne!(inode(), before);
+    assert_eq!(read(home.path()).unwrap().id(), id);
+    let before = inode();
+    drop(open(home.path()));
+    assert_eq!(inode(), before);
+}
+
+#[test]
+fn forgotten_after_90_days_and_10_listings() {
+    // Days of the complete listings that lack it, the day of compaction; whether it is forgotten.
+    let every = |n: i64, step: i64| (1..=n).map(|i| i * step).collect::<Vec<_>>();
+    let cases = [
+        (every(10, 1), 92, true),
+        (every(9, 1), 92, false),
+        (every(10, 1), 91, false),
+        (vec![1; 20], 200, false),
+        (every(30, 10), 300, true),
+    ];
+    for (days, today, forgotten) in cases {
+        let home = tempfile::tempdir().unwrap();
+        let mut ledger = open(home.path());
+        let [_, kept] = ["a", "b"].map(|m| deliver(&mut ledger, m, m));
+        for day in &days {
+            ledger.tick(Time(NOW.0 + day * DAY));
+            ledger.complete_listing(&mut [kept].into_iter()).unwrap();
+        }
+        // Small steps: a clock that leaps is not trusted, and nothing is forgotten by it.
+        for day in (*days.last().unwrap()..=today).step_by(20).chain([today]) {
+            ledger.tick(Time(NOW.0 + day * DAY));
+        }
+        compact(&ledger);
+        let ledger = read(home.path()).unwrap();
+        assert_eq!(ledger.find_key(&key("a")).is_none(), forgotten, "{days:?} {today}");
+        assert!(ledger.find_key(&key("b")).is_some());
+    }
+}
+
+#[test]
+fn what_was_deleted_long_ago_and_is_gone_is_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let [gone, lingering] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
+    ledger.deleted(&[gone]).unwrap();
+    ledger.complete_listing(&mut std::iter::empty()).unwrap();
+    ledger.deleted(&[lingering]).unwrap();
+    for (days, kept) in [(30, 2), (60, 2), (90, 2), (91, 1)] {
+        ledger.tick(Time(NOW.0 + days * 86_400));
+        compact(&ledger);
+        assert_eq!(read(home.path()).unwrap().len(), kept, "{days} days");
+    }
+}
+
+#[test]
+fn a_ledger_of_history_is_compacted_at_the_end_of_a_run() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let messages: Vec<_> = (0..400).map(|i| arrival(key(&format!("id{i}")), &i.to_string(), &[to])).collect();
+    let noted = note(&mut ledger, messages.iter().map(|m| piece(m, to)).collect());
+    for piece in noted {
+        let _ = ledger.record(Published::attest(piece)).unwrap().unwrap();
+    }
+    let before = picture(&ledger);
+    ledger.close().unwrap();
+    assert_eq!((count_of(home.path(), "known "), count_of(home.path(), "message ")), (400, 0));
+    assert!(octets(home.path()).len() < 400 * 140);
+    assert!(!home.path().join("ledger.new").exists());
+    assert_eq!(picture(&open(home.path())), before);
+}
+
+#[test]
+fn a_hundred_thousand_entries_load() {
+    let mut text = Vec::new();
+    let home = tempfile::tempdir().unwrap();
+    drop(open(home.path()));
+    text.append(&mut octets(home.path()));
+    for i in 0..100_000 {
+        let unique_id = format!("{i:016x}");
+        let known = KnownEntry {
+            state: EntryState::Delivered,
+            key: KeyField::UniqueId(unique_id.as_bytes().into()),
+            listed: Some(i),
+            delivered: Some(NOW),
+            digests: Some(DigestsField::Value(digests("same"))),
+            notes: Notes::default(),
+        };
+        Fact::from(known).write(&mut text);
+    }
+    let ledger = load(&text).unwrap();
+    assert_eq!(ledger.len(), 100_000);
+    let id = ledger.find(UniqueId::new(b"000000000001869f").unwrap()).unwrap();
+    assert_eq!((id, ledger.entry(id).listed), (EntryId(99_999), Some(Octets(99_999))));
+    assert!(ledger.find(UniqueId::new(b"00000000000186a0").unwrap()).is_none());
+}
+
+/// Version 2, as a run of several sessions left it that moved, doubted, and deleted messages: must load for ever.
+#[test]
+fn ledgers_of_version_2_load_and_are_rewritten_without_loss() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ledger-2.txt");
+    let home = tempfile::tempdir().unwrap();
+    std::fs::copy(fixture, home.path().join("ledger")).unwrap();
+    let mailbox = Mailbox { user: "me".into(), host: "127.0.0.1".into(), port: 47113 };
+    let now = Time(1_795_754_200);
+    let ledger = Ledger::read(home.path(), &mailbox, now).unwrap();
+    use EntryState::{Deleted, Delivered, Open};
+    let entry = |name: &str| ledger.entry(ledger.find_key(&key(name)).unwrap());
+    for (name, state, absent, doubtful) in [
+        ("alpha", Deleted, false, false),
+        ("beta", Delivered, true, true),
+        ("gamma", Delivered, true, true),
+        ("moved", Delivered, true, true),
+        ("delta", Open, true, false),
+        ("eta", Deleted, false, false),
+        ("theta", Delivered, false, false),
+        ("odd id?", Delivered, false, false),
+    ] {
+        let entry = entry(name);
+        assert_eq!((entry.state, entry.absent, entry.doubtful), (state, absent, doubtful), "{name}");
+    }
+    assert_eq!((entry("delta").failures, entry("theta").listed), (1, Some(Octets(188))));
+    let records = |name: &str| ledger.records(ledger.find_key(&key(name)).unwrap()).unwrap();
+    assert_eq!(
+        records("gamma"),
+        records("moved")
+            .iter()
+            .map(|r| Record { delivered: records("gamma")[0].delivered, ..r.clone() })
+            .collect::<Vec<_>>()
+    );
+    assert!(ledger.unfinished().is_empty() && ledger.warnings().is_empty());
+    let before = picture(&ledger);
+    let lock = Lock::acquire(home.path(), Wait::NO, &Stop::new().unwrap()).unwrap();
+    let ledger = Ledger::open(home.path(), &mailbox, lock, now).unwrap();
+    assert_eq!(picture(&ledger), before);
+    compact(&ledger);
+    drop(ledger);
+    assert_eq!(picture(&Ledger::read(home.path(), &mailbox, now).unwrap()), before);
+}
+
+/// Version 1 as it was first written: must load for ever.
+#[test]
+fn the_first_ledgers_load() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ledger-1.txt");
+    let ledger = load(&std::fs::read(fixture).unwrap()).unwrap();
+    assert!(ledger.warnings().is_empty());
+    assert_eq!(ledger.id(), "0123456789abcdef");
+    let states = (0..ledger.len()).map(|id| ledger.entry(EntryId(id)).state).collect::<Vec<_>>();
+    use EntryState::{Deleted, Delivered, Open, Recorded, Seen};
+    assert_eq!(states, [Delivered, Deleted, Open, Seen, Recorded, Open, Delivered, Open]);
+    let large = ledger.entry(ledger.find(UniqueId::new(b"large one").unwrap()).unwrap());
+    assert_eq!((large.listed, large.reported_too_large), (Some(Octets(5_000_000_000)), true));
+    assert_eq!(ledger.entry(EntryId(6)).copies, 2);
+    assert_eq!(ledger.lacking(EntryId(5)), Some(vec![DestinationId(1)]));
+    assert_eq!(ledger.intents().len(), 1);
+    assert_eq!(ledger.destinations().len(), 3);
+    assert_eq!(ledger.index.listings.back(), Some(&Time(1_700_090_000)));
+    assert!(
+        ledger.deliveries(|_, _| true).unwrap().iter().any(|(_, _, record)| record.digests == digests("a"))
+    );
+}
+
+#[test]
+fn an_end_that_polls_have_left_far_behind_is_written_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    // Long unique-ids: else what the polls add would be worth a compaction.
+    for n in 0..200 {
+        deliver(&mut ledger, &format!("{n:01000}"), &n.to_string());
+    }
+    ledger.close().unwrap();
+    let ends = || {
+        std::fs::read_to_string(home.path().join("ledger")).unwrap().lines().last().unwrap()[..4].to_owned()
+    };
+    assert_eq!(ends(), "end ");
+    for (polls, expected) in [(1, "list"), (15_000, "end ")] {
+        let mut ledger = open(home.path());
+        for _ in 0..polls {
+            let held: Vec<EntryId> = ledger.present().collect();
+            ledger.complete_listing(&mut held.into_iter()).unwrap();
+        }
+        ledger.close().unwrap();
+        assert_eq!(ends(), expected, "{polls}");
+    }
+}
