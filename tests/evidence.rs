@@ -81,6 +81,19 @@ fn nothing_comes_again_when_numbers_become_names() {
 }
 
 #[test]
+fn what_a_session_has_deleted_it_does_not_ask_for_again() {
+    let named = (1..=4).map(|number| Message::new(format!("name-{number}"), body(number)));
+    let served = serve(good(named), KEEP);
+    served.fetch().succeeds();
+    lists(&served, counted(&[1, 2, 3, 4]));
+    lists(&served, counted(&[4, 3, 2, 5]));
+    served.configure(served.server.port(), DELETE);
+    served.fetch().succeeds();
+    served.holds(stored(1..=5));
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
+#[test]
 fn a_single_message_under_the_unique_id_1_is_no_numbering() {
     let served = serve(good(counted(&[1])), KEEP);
     for _ in 0..3 {

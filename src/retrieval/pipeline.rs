@@ -359,6 +359,11 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         self.rules.asks && self.standing.naming.counts()
     }
 
+    /// What [`Pipeline::next`] gave last could not be sent: it was never asked for, so nothing that came is its doing.
+    pub(super) fn not_sent(&mut self) {
+        self.in_flight.pop_back();
+    }
+
     fn sent(&mut self, job: Job) {
         self.next = None;
         let size = match job.ask {

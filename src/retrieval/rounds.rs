@@ -215,8 +215,13 @@ impl Rounds {
         let waiting = tally.waiting.iter().map(Delivered::entry);
         let done: HashSet<EntryId> =
             tally.accepted.iter().chain(&tally.refused).copied().chain(waiting).collect();
-        let retired =
+        // Where unique-ids are numbers, a message that was deleted as one entry may be listed as another.
+        let waiting: HashSet<MessageNumber> = tally.waiting.iter().map(Delivered::number).collect();
+        let is_gone =
+            |number: &MessageNumber| tally.standing.gone.contains(number) || waiting.contains(number);
+        let mut retired =
             plan::retire(maildrop, ledger, policy, &|id| uncertain.contains(&id) || done.contains(&id));
+        retired.retain(|retired| !is_gone(&retired.number));
         let most = MOST_DELETIONS.saturating_sub(tally.accepted.len() + tally.waiting.len());
         tally.cut_short |= retired.len() > most;
         let mut due: HashMap<MessageNumber, Why> = HashMap::new();

@@ -128,10 +128,16 @@ impl Fetch<'_> {
                 (Expected::Size(_), Some(number)) => self.client.list_one(number)?,
                 (Expected::DropListing, _) | (_, None) => self.client.drop_listing()?,
             },
-            Send::Ask(Job { ask: Ask::Header, number, .. }) => self.client.top(number)?,
-            Send::Ask(Job { ask: Ask::Whole, number, .. }) => {
-                self.client.retrieve(number)?;
-                self.state.tally.retrieved = true;
+            Send::Ask(Job { ask, number, .. }) => {
+                let sent = match ask {
+                    Ask::Header => self.client.top(number),
+                    Ask::Whole => self.client.retrieve(number),
+                };
+                if let Err(e) = sent {
+                    self.state.pipeline.not_sent();
+                    return Err(e.into());
+                }
+                self.state.tally.retrieved |= ask == Ask::Whole;
             }
             Send::Delete(delivered) => self.send_delete(&delivered)?,
         }
