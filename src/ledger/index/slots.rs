@@ -203,22 +203,19 @@ impl Slot {
             EntryState::Deleted if record.gone => GONE,
             EntryState::Deleted => DELETED,
         };
-        let flags = [
-            (record.present, PRESENT),
-            (record.too_large, TOO_LARGE),
-            (record.delivered.is_some(), DELIVERED_ONCE),
-            (record.not_proof, NOT_PROOF),
-            (record.doubtful, DOUBTFUL),
-            (record.again, AGAIN),
-            (record.varies, VARIES),
-            (record.utf8, UTF8),
-            (record.candidate, CANDIDATE),
-            (record.unidentified, UNIDENTIFIED),
-        ];
+        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
+        let flags = flag(record.present, PRESENT)
+            | flag(record.too_large, TOO_LARGE)
+            | flag(record.delivered.is_some(), DELIVERED_ONCE)
+            | flag(record.not_proof, NOT_PROOF)
+            | flag(record.doubtful, DOUBTFUL)
+            | flag(record.again, AGAIN)
+            | flag(record.varies, VARIES)
+            | flag(record.utf8, UTF8)
+            | flag(record.candidate, CANDIDATE)
+            | flag(record.unidentified, UNIDENTIFIED);
         let kept = self.flags() & (HAS_DETAILS | FORGOTTEN);
-        self.set_flags(
-            flags.iter().fold(state | kept, |flags, (set, flag)| if *set { flags | flag } else { flags }),
-        );
+        self.set_flags(state | flags | kept);
         let short = |octets| u32::try_from(octets).ok().filter(|short| *short < HUGE).unwrap_or(HUGE);
         self.listed = record.listed.map_or(UNKNOWN, short);
         self.delivered = record.delivered.map_or(0, |time| u32::try_from(time.0.max(0)).unwrap_or(u32::MAX));
