@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::mailbox::{Served, good, serve};
+use crate::mailbox::{Served, change_memory, good, move_back, remembered, serve};
 use crate::support::mail;
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::{Message, Options, Retrieved, numbered};
@@ -34,24 +34,12 @@ fn state(sandbox: &Sandbox, name: &str) -> PathBuf {
 
 /// Moves the times of what lasts back, as if these seconds had passed.
 fn pass(sandbox: &Sandbox, seconds: u64) {
-    let path = state(sandbox, "memory");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let earlier =
-        |word: &str| word.parse::<i64>().map(|at| (at - i64::try_from(seconds).unwrap()).to_string());
-    let aged: String = text
-        .lines()
-        .map(|line| {
-            let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            if words[0] == "alert" {
-                for word in &mut words[2..4] {
-                    *word = earlier(word).unwrap_or_else(|_| word.clone());
-                }
-            }
-            words.join(" ") + "\n"
-        })
-        .collect();
-    assert!(aged.contains("alert "), "nothing lasts: {aged}");
-    std::fs::write(path, aged).unwrap();
+    change_memory(sandbox, |memory| {
+        let alerts = memory["alerts"].as_object_mut().unwrap();
+        assert!(!alerts.is_empty(), "nothing lasts");
+        let seconds = i64::try_from(seconds).unwrap();
+        alerts.values_mut().for_each(|alert| move_back(alert, &["since", "reported"], seconds));
+    });
 }
 
 /// The last object of a run with `--json`.
@@ -309,13 +297,12 @@ fn a_max_message_size_that_a_refused_list_stops_is_reported() {
 fn what_is_no_failure_is_not_reported_to_be_over() {
     let served = serve(good(messages(1)), "");
     served.fetch().succeeds();
-    let path = state(&served.sandbox, "memory");
-    let note = "alert folder-data 1700000000 1700000000\n";
-    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + note).unwrap();
+    let note = json!({ "since": 1_700_000_000, "reported": 1_700_000_000, "lasting": null });
+    change_memory(&served.sandbox, |memory| memory["alerts"]["folder-data"] = note.clone());
     for _ in 0..2 {
         served.sandbox.run(["--quiet"]).succeeds().is_silent();
     }
-    assert!(std::fs::read_to_string(&path).unwrap().contains(note));
+    assert_eq!(remembered(&served.sandbox)["alerts"]["folder-data"], note);
 }
 
 // ---- the mailbox -----------------------------------------------------------------------------------------------

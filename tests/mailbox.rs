@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
@@ -194,4 +196,32 @@ pub(crate) fn run_with(args: &[&str], more: &str, scripts: Vec<Vec<Step>>) -> (R
     sandbox.config(account(server.port(), more));
     let run = sandbox.run(args);
     (run, server.finish())
+}
+
+/// The file in which the runs of the sandbox's only mailbox leave what they learnt of its server.
+pub(crate) fn memory(sandbox: &Sandbox) -> PathBuf {
+    let found: Vec<_> = sandbox.files().into_keys().filter(|path| path.ends_with("memory")).collect();
+    let [path] = &found[..] else { panic!("{:?}", sandbox.files().keys()) };
+    sandbox.path(path)
+}
+
+/// What is in it.
+pub(crate) fn remembered(sandbox: &Sandbox) -> Value {
+    serde_json::from_slice(&std::fs::read(memory(sandbox)).unwrap()).unwrap()
+}
+
+/// Changes what is in it.
+pub(crate) fn change_memory(sandbox: &Sandbox, change: impl FnOnce(&mut Value)) {
+    let mut value = remembered(sandbox);
+    change(&mut value);
+    std::fs::write(memory(sandbox), serde_json::to_vec_pretty(&value).unwrap()).unwrap();
+}
+
+/// Moves these times of an object back, as if the seconds had passed.
+pub(crate) fn move_back(object: &mut Value, times: &[&str], seconds: i64) {
+    for time in times {
+        if let Some(at) = object[*time].as_i64() {
+            object[*time] = (at - seconds).into();
+        }
+    }
 }

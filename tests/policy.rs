@@ -4,7 +4,10 @@ mod idle;
 mod leave;
 mod limits;
 
+use serde_json::Value;
+
 use crate::destinations::set_up;
+use crate::mailbox::change_memory;
 use crate::support::sandbox::Sandbox;
 use crate::support::server::{Message, Server, numbered};
 
@@ -69,11 +72,17 @@ fn age(sandbox: &Sandbox, seconds: i64) {
         }
     };
     rewrite_ledger(sandbox, |words| words.iter_mut().skip(1).for_each(shift));
-    let memory = ledger(sandbox).with_file_name("memory");
-    let text = std::fs::read_to_string(&memory).unwrap();
-    let mut lines: Vec<Vec<String>> =
-        text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect();
-    lines.iter_mut().flatten().for_each(shift);
-    let lines: Vec<String> = lines.into_iter().map(|words| words.join(" ") + "\n").collect();
-    std::fs::write(memory, lines.concat()).unwrap();
+    change_memory(sandbox, |memory| shift_times(memory, seconds));
+}
+
+fn shift_times(value: &mut Value, seconds: i64) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(|value| shift_times(value, seconds)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| shift_times(value, seconds)),
+        _ => {
+            if let Some(time) = value.as_i64().filter(|n| (1_000_000_000..3_000_000_000).contains(n)) {
+                *value = (time - seconds).into();
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! One flight, and the quick poll: what they cost, and that servers which insert, reorder, renumber, or delete and add
 //! lose nothing by them.
 
-use crate::mailbox::{Served, good, serve};
+use crate::mailbox::{Served, change_memory, good, move_back, serve};
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::relay::Line;
 use crate::support::server::{Cut, Message, Options, Server, Tls};
@@ -146,23 +146,7 @@ fn another_message_of_the_same_size_is_seen_at_once() {
 
 /// Moves the remembered time of its last full listing back by this many seconds.
 fn age_listing(served: &Served, seconds: i64) {
-    let files = served.sandbox.files();
-    let (memory, text) = files.iter().find(|(path, _)| path.ends_with("memory")).unwrap();
-    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
-    let mut changed = 0;
-    let aged = |field: &str| match field.parse::<i64>() {
-        Ok(time) if (now - 1_000_000..=now + 1_000_000).contains(&time) => {
-            changed += 1;
-            (now - seconds).to_string()
-        }
-        _ => field.to_owned(),
-    };
-    let text = String::from_utf8(text.clone()).unwrap();
-    let (start, line) = text.split_once("\nleft ").unwrap();
-    let (line, end) = line.split_once('\n').unwrap();
-    let fields: Vec<String> = line.split(' ').map(aged).collect();
-    assert_eq!(changed, 1, "{line}");
-    served.sandbox.write(memory, format!("{start}\nleft {}\n{end}", fields.join(" ")));
+    change_memory(&served.sandbox, |memory| move_back(&mut memory["quick"], &["listed"], seconds));
 }
 
 #[test]

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
+use serde_json::Value;
 
-use crate::mailbox::{PASSWORD, account, after, named_account};
+use crate::mailbox::{PASSWORD, account, after, change_memory, move_back, named_account, remembered};
 use crate::support::mail;
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
@@ -30,35 +31,28 @@ fn delivered(sandbox: &Sandbox, account: &str, numbers: impl IntoIterator<Item =
     assert!(maildir.tmp.is_empty(), "{:?}", maildir.tmp.keys());
 }
 
-/// The file in which the runs of the sandbox's only mailbox leave what they learnt.
-fn memory(sandbox: &Sandbox) -> PathBuf {
-    let found: Vec<_> = sandbox.files().into_keys().filter(|path| path.ends_with("memory")).collect();
-    let [path] = &found[..] else { panic!("{:?}", sandbox.files().keys()) };
-    sandbox.path(path)
+/// The pause after refused logins, null if there is none.
+fn pause(sandbox: &Sandbox) -> Value {
+    remembered(sandbox)["pause"].clone()
 }
 
-/// The words of the memory's line of this kind.
-fn remembered(sandbox: &Sandbox, kind: &str) -> Option<Vec<String>> {
-    let text = std::fs::read_to_string(memory(sandbox)).unwrap();
-    let line = text.lines().find(|line| line.split(' ').next() == Some(kind))?;
-    Some(line.split(' ').map(str::to_owned).collect())
+/// How long that pause is, in seconds.
+fn length(pause: &Value) -> i64 {
+    pause["until"].as_i64().unwrap() - pause["refused"].as_i64().unwrap()
 }
 
-/// Moves the times of a line back, as if these seconds had passed.
-fn age(sandbox: &Sandbox, kind: &str, times: std::ops::Range<usize>, seconds: i64) {
-    let text = std::fs::read_to_string(memory(sandbox)).unwrap();
-    let aged = text.lines().map(|line| {
-        let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        if words[0] == kind {
-            for word in &mut words[times.clone()] {
-                if let Ok(time) = word.parse::<i64>() {
-                    *word = (time - seconds).to_string();
-                }
-            }
+/// Moves the pause back, as if these seconds had passed.
+fn age_pause(sandbox: &Sandbox, seconds: i64) {
+    change_memory(sandbox, |memory| move_back(&mut memory["pause"], &["refused", "until"], seconds));
+}
+
+/// Moves what `--quiet` waits with back, as if these seconds had passed.
+fn age_alerts(sandbox: &Sandbox, seconds: i64) {
+    change_memory(sandbox, |memory| {
+        for alert in memory["alerts"].as_object_mut().unwrap().values_mut() {
+            move_back(alert, &["since", "reported"], seconds);
         }
-        words.join(" ") + "\n"
     });
-    std::fs::write(memory(sandbox), aged.collect::<String>()).unwrap();
 }
 
 // ---- refused logins --------------------------------------------------------------------------------------------
@@ -80,11 +74,10 @@ fn refused_login_is_reported_once_and_pauses() {
     sandbox.run(["work"]).exits(77).complains("refused the login");
     sandbox.run(["work"]).exits(77);
     assert_eq!(server.sessions(), 3);
-    let pause = remembered(&sandbox, "pause").unwrap();
-    let seconds = |word: &str| word.parse::<i64>().unwrap();
-    assert_eq!((pause[1].as_str(), seconds(&pause[3]) - seconds(&pause[2])), ("3", 4 * 15 * 60));
+    let pause = pause(&sandbox);
+    assert_eq!((pause["refusals"].as_i64(), length(&pause)), (Some(3), 4 * 15 * 60));
     // When it's over, one more attempt; it was reported already.
-    age(&sandbox, "pause", 2..4, 3601);
+    age_pause(&sandbox, 3601);
     quiet().exits(77).is_silent();
     assert_eq!(server.sessions(), 4);
     quiet().exits(77).is_silent();
@@ -99,11 +92,9 @@ fn pause_grows_to_a_day_at_most() {
     for _ in 0..9 {
         sandbox.run(["work"]).exits(77);
     }
-    let pause = remembered(&sandbox, "pause").unwrap();
-    let seconds = |word: &str| word.parse::<i64>().unwrap();
-    assert_eq!(seconds(&pause[3]) - seconds(&pause[2]), 24 * 60 * 60);
+    assert_eq!(length(&pause(&sandbox)), 24 * 60 * 60);
     let sessions = server.sessions();
-    age(&sandbox, "pause", 2..4, -100_000);
+    age_pause(&sandbox, -100_000);
     sandbox.run([""; 0]).exits(77);
     assert_eq!(server.sessions(), sessions + 1);
 }
@@ -145,11 +136,11 @@ fn what_ends_a_pause() {
         assert_eq!(server.sessions(), 2);
         change(PASSWORD, 3);
         sandbox.run(["-q"]).exits(0).is_silent();
-        assert_eq!(remembered(&sandbox, "pause"), None);
+        assert_eq!(pause(&sandbox), Value::Null);
         // And it begins from the beginning.
         change("wrong", 4);
         sandbox.run(["-q"]).exits(77).complains("refused");
-        assert_eq!(remembered(&sandbox, "pause").unwrap()[1], "1");
+        assert_eq!(pause(&sandbox)["refusals"], 1);
         // Another setting of the account, too.
         let sessions = server.sessions();
         config("wrong", "timeout = \"30s\"");
@@ -235,9 +226,9 @@ fn a_passing_failure_is_silent_until_it_has_lasted() {
     let quiet = || sandbox.run(["-q"]);
     quiet().exits(75).is_silent();
     quiet().exits(75).is_silent();
-    age(&sandbox, "alert", 2..4, 3000);
+    age_alerts(&sandbox, 3000);
     quiet().exits(75).is_silent();
-    age(&sandbox, "alert", 2..4, 700);
+    age_alerts(&sandbox, 700);
     quiet().exits(75).complains("refused the login");
     quiet().exits(75).is_silent();
     // Without --quiet it is reported each time.

@@ -104,8 +104,7 @@ pub(super) fn rewrite(
         for id in recent.iter().filter(stays) {
             out.entry(index, old, &mut window, *id)?;
         }
-        // Of a message whose copies were not staged before the run died, nothing is left to go on with.
-        for (number, message) in index.messages.iter().filter(|(_, message)| message.is_begun()) {
+        for (number, message) in index.messages.iter() {
             out.message(number, message)?;
         }
         Ok(())

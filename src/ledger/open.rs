@@ -142,6 +142,7 @@ impl Ledger {
         };
         self.id = id;
         self.version = replayed.version;
+        self.index.forget_what_was_not_begun();
         self.torn = replayed.torn.is_some();
         if let Some(line) = replayed.torn {
             self.warnings.push(format!(

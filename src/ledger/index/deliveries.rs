@@ -135,6 +135,15 @@ impl Index {
         Ok(entry)
     }
 
+    /// When all lines are read: where a group was torn, a message may stand there whose copies do not.
+    pub(in crate::ledger) fn forget_what_was_not_begun(&mut self) {
+        let torn = |(number, message): (u32, &OpenMessage)| (!message.is_begun()).then_some(number);
+        let torn: Vec<u32> = self.messages.iter().filter_map(torn).collect();
+        for number in torn {
+            self.forget_message(number);
+        }
+    }
+
     pub(super) fn forget_message(&mut self, number: u32) -> Option<OpenMessage> {
         let message = self.messages.forget(number)?;
         self.slots.change_details(message.entry, |details| details.messages.retain(|open| *open != number));

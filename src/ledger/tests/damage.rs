@@ -177,3 +177,20 @@ fn a_disk_that_refuses_leaves_the_old_ledger() {
     std::fs::write(home.path().join("ledger.new"), "left by a crash").unwrap();
     assert_eq!(open(home.path()).len(), 1);
 }
+
+/// The lines of a group that were written before the crash stay, and a message is written before its copies.
+#[test]
+fn a_message_whose_copies_were_torn_off_does_not_keep_its_entry_open() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let to = maildir(&mut ledger);
+    let _noted = note(&mut ledger, vec![piece(&arrival(key("a"), "a", &[to]), to)]);
+    drop(ledger);
+    let whole = octets(home.path());
+    let copies = whole.windows(7).rposition(|word| word == b"staged ").unwrap();
+    std::fs::write(home.path().join("ledger"), &whole[..copies]).unwrap();
+    let mut ledger = open(home.path());
+    deliver(&mut ledger, "a", "a");
+    let entry = ledger.find_key(&key("a")).unwrap();
+    assert_eq!(ledger.entry(entry).state, EntryState::Delivered);
+}
