@@ -194,6 +194,8 @@ impl Slot {
     }
 
     /// Takes a record, but for a size that is too large; the offset only if it fits.
+    // Inlined, so that a record that is made to be packed is never made.
+    #[inline(always)]
     fn pack(&mut self, record: &EntryRecord) {
         let state = match record.state {
             EntryState::Open => OPEN,
@@ -349,6 +351,7 @@ impl Slots {
     }
 
     /// Whether it was forgotten.
+    #[inline(always)]
     pub(super) fn is_forgotten(&self, entry: EntryId) -> bool {
         self.slot(entry).is_some_and(|slot| slot.flags() & FORGOTTEN != 0)
     }
@@ -452,10 +455,12 @@ impl Slots {
     }
 
     /// Makes the entry of a key that is known to have none.
+    #[inline(always)]
     pub(super) fn add(&mut self, key: &KeyField<'_>, record: &EntryRecord) -> Result<EntryId, Contradiction> {
         self.push(self.fingerprint(key), record)
     }
 
+    #[inline(always)]
     fn push(&mut self, fingerprint: Fingerprint, record: &EntryRecord) -> Result<EntryId, Contradiction> {
         let offset = packed(record.offset).ok_or("the ledger is too long")?;
         let id = u32::try_from(self.slots.len()).map_err(|_| "too many entries")?;
