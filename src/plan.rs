@@ -17,7 +17,7 @@ use std::cmp::Reverse;
 use std::fmt;
 
 use crate::account::{Account, Limits, Retention};
-use crate::ledger::{Entry, Ledger, State};
+use crate::ledger::{Entry, EntryState, Ledger};
 use crate::proof::{DestinationId, EntryId};
 use crate::types::{MessageNumber, Octets, Time};
 
@@ -270,18 +270,18 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
     }
     let listed_times = maildrop.times_listed(id);
     match entry.state {
-        State::Open if backs_off(&entry, policy) => Decision::Leave(Why::BackingOff),
+        EntryState::Open if backs_off(&entry, policy) => Decision::Leave(Why::BackingOff),
         // Those that have it would get it twice.
-        State::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
+        EntryState::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
         // One message of this unique-id failed, and one was delivered: only its octets show which of them is listed.
-        State::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
+        EntryState::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
         // It may have been delivered under the unique-id that it had meanwhile.
-        State::Open if ledger.is_renumbering() && ledger.set(id).is_none() && !policy.window => {
+        EntryState::Open if ledger.is_renumbering() && ledger.set(id).is_none() && !policy.window => {
             Decision::Compare(Why::Renumbered)
         }
-        State::Open => unless(too_large, Decision::Retrieve(Why::Again)),
+        EntryState::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server confirmed its deletion: what is listed under its unique-id now may be another message.
-        State::Deleted => Decision::Compare(Why::CameBack),
+        EntryState::Deleted => Decision::Compare(Why::CameBack),
         // The user's word is all that is known of it.
         _ if entry.unidentified => Decision::Leave(Why::Seen),
         // No comparison can succeed.
@@ -294,8 +294,8 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         // A comparison failed, or another message of this unique-id.
         _ if entry.failures > 0 => Decision::Compare(Why::Duplicate),
         _ if policy.window && !goes_now(&entry, policy) => Decision::Compare(Why::Window),
-        State::Seen => Decision::Leave(Why::Seen),
-        State::Recorded | State::Delivered => Decision::Leave(Why::Known),
+        EntryState::Seen => Decision::Leave(Why::Seen),
+        EntryState::Recorded | EntryState::Delivered => Decision::Leave(Why::Known),
     }
 }
 
@@ -327,7 +327,7 @@ pub fn has_changed_size(maildrop: &Maildrop, ledger: &Ledger, utf8: bool) -> boo
         && maildrop.iter().any(|listed| match listed.who {
             Who::Known(id) => {
                 let entry = ledger.entry(id);
-                !matches!(entry.state, State::Open | State::Deleted)
+                !matches!(entry.state, EntryState::Open | EntryState::Deleted)
                     && !entry.varies
                     && maildrop.times_listed(id) == 1
                     && size_changed(&entry, listed.octets, utf8)
@@ -342,7 +342,8 @@ fn size_changed(entry: &Entry, octets: Option<Octets>, utf8: bool) -> bool {
 }
 
 fn goes_now(entry: &Entry, policy: &Policy) -> bool {
-    matches!(entry.state, State::Delivered | State::Recorded) && at_once(policy, entry.listed).is_some()
+    matches!(entry.state, EntryState::Delivered | EntryState::Recorded)
+        && at_once(policy, entry.listed).is_some()
 }
 
 /// `max-messages` and `max-bytes` count what is delivered, in the order of the listing: what is new first, then what failed
@@ -456,7 +457,7 @@ pub fn retire(
         .filter_map(|listed| {
             let Who::Known(id) = listed.who else { return None };
             let entry = ledger.entry(id);
-            let delivered = matches!(entry.state, State::Delivered | State::Recorded);
+            let delivered = matches!(entry.state, EntryState::Delivered | EntryState::Recorded);
             // A comparison may need the whole message, which is not to be retrieved.
             let comparable = !is_too_large(listed.octets, policy) || maildrop.times_listed(id) == 1;
             (delivered && entry.failures == 0 && comparable && !uncertain(id)).then_some(Candidate {

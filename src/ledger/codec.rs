@@ -61,6 +61,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes `word` off the front, if it is the next field, or fields.
+    #[inline]
     fn take(&mut self, word: &[u8]) -> bool {
         match self.0.and_then(|rest| rest.strip_prefix(word)) {
             Some(rest) => self.continue_at(rest).is_some(),
@@ -95,6 +96,7 @@ fn put_word(out: &mut Vec<u8>, word: &[u8]) {
 }
 
 impl<'a, T: Field<'a>> Field<'a> for Option<T> {
+    #[inline]
     fn read(fields: &mut Fields<'a>) -> Option<Self> {
         if fields.take(T::NONE) { Some(None) } else { T::read(fields).map(Some) }
     }

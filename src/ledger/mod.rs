@@ -50,7 +50,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Begun, Entry, EntryState, EntryState as State, Extent, Record};
+pub use entry::{Begun, Entry, EntryState, Extent, Record};
 pub use error::Error;
 pub use files::directory;
 #[doc(hidden)]

@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::trial::{NOW, SIZE, World, number};
 use super::{Decision, Policy, Retired, Why, at_once, decide, is_renumbered, retire};
 use crate::account::{Limits, Retention};
-use crate::ledger::{State, Word};
+use crate::ledger::{EntryState, Word};
 use crate::proof::EntryId;
 use crate::types::{Octets, Time, UniqueId};
 
@@ -466,7 +466,10 @@ fn no_listing_makes_a_plan_lose_mail() {
                     .iter()
                     .filter(|seat| match seat.who {
                         super::Who::Known(id) => {
-                            let had = matches!(ledger.entry(id).state, State::Delivered | State::Recorded);
+                            let had = matches!(
+                                ledger.entry(id).state,
+                                EntryState::Delivered | EntryState::Recorded
+                            );
                             had && (!super::is_too_large(seat.octets, &capped)
                                 || maildrop.times_listed(id) == 1)
                         }

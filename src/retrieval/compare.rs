@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ledger::{Begun, Entry, Error, Ledger, Match, Record, State};
+use crate::ledger::{Begun, Entry, EntryState, Error, Ledger, Match, Record};
 use crate::message::{Digest, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -256,7 +256,7 @@ impl Comparison {
     /// Whether the server has gone on listing it since it confirmed the deletion: what it shows is no new mail.
     pub(super) fn never_left(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
-        self.ours.get(&id).is_some_and(|ours| ours.entry.state == State::Deleted && !ours.entry.absent)
+        self.ours.get(&id).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
     }
 
     /// Whether anything was delivered under its key.
@@ -310,7 +310,7 @@ impl Comparison {
             return Verdict::Another;
         };
         if copies.is_empty() {
-            if entry.state == State::Open {
+            if entry.state == EntryState::Open {
                 // Nothing was delivered under this key yet.
                 return Verdict::Another;
             }
@@ -346,7 +346,7 @@ fn others(
     };
     let may = |id: EntryId, entry: &Entry| {
         // One that is open may have been delivered before: another message of its key is on its way.
-        matches!(entry.state, State::Delivered | State::Recorded | State::Open)
+        matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Open)
             && (entry.candidate || !entry.absent)
             && elsewhere(id, entry) > 0
     };
@@ -368,7 +368,7 @@ fn is_same(record: &Record, facts: &Facts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Comparison, Search, Verdict};
-    use crate::ledger::{Match, State};
+    use crate::ledger::{EntryState, Match};
     use crate::message::Facts;
     use crate::plan::trial::{World, facts, key};
     use crate::plan::{Decision, Maildrop, Why};
@@ -548,7 +548,7 @@ mod tests {
         assert_eq!(verdicts(&world, "-", Why::Nameless, &contents, true).0, [NeedsBody; 4]);
         // A confirmed deletion is the end of it: an equal message is new mail.
         world.ledger.deleted(&[id]).unwrap();
-        assert_eq!(world.ledger.entry(id).state, State::Deleted);
+        assert_eq!(world.ledger.entry(id).state, EntryState::Deleted);
         assert_eq!(
             verdicts(&world, "-", Why::Nameless, &contents, false),
             (vec![Another; 4], vec![Another; 4])

@@ -7,7 +7,7 @@ use super::fetch::Tally;
 use crate::account::Retention;
 use crate::exit::ExitCode;
 use crate::ledger::memory::{Alert, Lasting, Memory};
-use crate::ledger::{Ledger, State};
+use crate::ledger::{EntryState, Ledger};
 use crate::message::date;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId};
@@ -182,7 +182,7 @@ fn messages_of(summary: &Summary, kind: Kind) -> u64 {
 fn next_try(entries: impl Iterator<Item = EntryId>, ledger: &Ledger) -> Option<Time> {
     entries
         .map(|id| ledger.entry(id))
-        .filter(|entry| entry.state == State::Open && entry.failures > 0)
+        .filter(|entry| entry.state == EntryState::Open && entry.failures > 0)
         .map(|entry| entry.retry_after)
         .min()
         .flatten()

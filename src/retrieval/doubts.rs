@@ -8,7 +8,7 @@ use super::fetch::Tally;
 use super::run::Run;
 use crate::clock;
 use crate::ledger::memory::{Habits, UniqueIds};
-use crate::ledger::{self, Ledger, Record, State};
+use crate::ledger::{self, EntryState, Ledger, Record};
 use crate::message::Facts;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Suspicion, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -54,7 +54,7 @@ pub(super) fn raise(
     // What this listing lacks may come back as other mail.
     let held = |id: &EntryId| {
         let entry = ledger.entry(*id);
-        entry.copies > 0 && entry.state != State::Deleted && !entry.doubtful
+        entry.copies > 0 && entry.state != EntryState::Deleted && !entry.doubtful
     };
     let mut gone: Vec<EntryId> =
         ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
@@ -67,7 +67,7 @@ pub(super) fn raise(
     ledger.doubt(Some(&gone))?;
     let unknown = maildrop.iter().any(|listed| match listed.who {
         Who::New(_) => true,
-        Who::Known(id) => ledger.entry(id).state == State::Open,
+        Who::Known(id) => ledger.entry(id).state == EntryState::Open,
         Who::Nameless => false,
     });
     if unknown && plan::is_renumbered(maildrop, ledger) {
@@ -157,7 +157,7 @@ fn telling(
 ) -> Result<Option<(EntryId, Vec<Record>)>, ledger::Error> {
     let Who::Known(id) = listed.who else { return Ok(None) };
     let entry = ledger.entry(id);
-    let usable = matches!(entry.state, State::Delivered | State::Recorded | State::Seen)
+    let usable = matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Seen)
         && !entry.varies
         && entry.utf8 == policy.utf8
         && maildrop.times_listed(id) == 1;

@@ -16,7 +16,7 @@ use super::run::Run;
 use crate::account::{ListingMode, Retention};
 use crate::client::{Prefetch, QuickPoll};
 use crate::ledger::memory::{Memory, Quick};
-use crate::ledger::{self, Ledger, State};
+use crate::ledger::{self, EntryState, Ledger};
 use crate::plan::{self, Listed, Maildrop, Policy, Who};
 use crate::proof::{EntryId, Key};
 use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
@@ -195,13 +195,13 @@ fn settled(
         let entry = ledger.entry(id);
         match entry.state {
             _ if maildrop.times_listed(id) > 1 || (entry.doubtful && !entry.varies) => return Ok(None),
-            State::Deleted => return Ok(None),
-            State::Open => match entry.retry_after {
+            EntryState::Deleted => return Ok(None),
+            EntryState::Open => match entry.retry_after {
                 Some(time) => sooner(time),
                 None if entry.reported_too_large && entry.failures == 0 => {}
                 None => return Ok(None),
             },
-            State::Seen | State::Recorded | State::Delivered => {
+            EntryState::Seen | EntryState::Recorded | EntryState::Delivered => {
                 if let (Some(days), Some(delivered)) = (days, entry.delivered) {
                     let until = delivered.0.saturating_add(i64::from(days).saturating_mul(DAY));
                     sooner(Time(until));

@@ -11,7 +11,7 @@ use super::fetch::{CompareResult, Tally};
 use super::pipeline::MOST_DELETIONS;
 use super::run::Run;
 use crate::ledger::memory::Habits;
-use crate::ledger::{Ledger, State};
+use crate::ledger::{EntryState, Ledger};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
 use crate::types::{MessageNumber, Octets};
@@ -264,7 +264,7 @@ fn adopt(maildrop: &mut Maildrop, ledger: &Ledger, tally: &Tally) {
     let nameless = tally.compared.iter().filter_map(|compared| {
         let nameless = matches!(maildrop.find(compared.number)?.who, Who::Nameless);
         let id = compared.entry.filter(|_| nameless && compared.result == CompareResult::Matched)?;
-        (ledger.entry(id).state != State::Open).then_some((compared.number, id))
+        (ledger.entry(id).state != EntryState::Open).then_some((compared.number, id))
     });
     let found: Vec<(MessageNumber, EntryId)> = delivered.chain(nameless).collect();
     for (number, id) in found {

@@ -194,6 +194,8 @@ impl Slot {
     }
 
     /// Takes a record, but for a size that is too large; the offset only if it fits.
+    // Inlined, so that a record that is made to be packed is never made.
+    #[inline(always)]
     fn pack(&mut self, record: &EntryRecord) {
         let state = match record.state {
             EntryState::Open => OPEN,
@@ -203,22 +205,19 @@ impl Slot {
             EntryState::Deleted if record.gone => GONE,
             EntryState::Deleted => DELETED,
         };
-        let flags = [
-            (record.present, PRESENT),
-            (record.too_large, TOO_LARGE),
-            (record.delivered.is_some(), DELIVERED_ONCE),
-            (record.not_proof, NOT_PROOF),
-            (record.doubtful, DOUBTFUL),
-            (record.again, AGAIN),
-            (record.varies, VARIES),
-            (record.utf8, UTF8),
-            (record.candidate, CANDIDATE),
-            (record.unidentified, UNIDENTIFIED),
-        ];
+        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
+        let flags = flag(record.present, PRESENT)
+            | flag(record.too_large, TOO_LARGE)
+            | flag(record.delivered.is_some(), DELIVERED_ONCE)
+            | flag(record.not_proof, NOT_PROOF)
+            | flag(record.doubtful, DOUBTFUL)
+            | flag(record.again, AGAIN)
+            | flag(record.varies, VARIES)
+            | flag(record.utf8, UTF8)
+            | flag(record.candidate, CANDIDATE)
+            | flag(record.unidentified, UNIDENTIFIED);
         let kept = self.flags() & (HAS_DETAILS | FORGOTTEN);
-        self.set_flags(
-            flags.iter().fold(state | kept, |flags, (set, flag)| if *set { flags | flag } else { flags }),
-        );
+        self.set_flags(state | flags | kept);
         let short = |octets| u32::try_from(octets).ok().filter(|short| *short < HUGE).unwrap_or(HUGE);
         self.listed = record.listed.map_or(UNKNOWN, short);
         self.delivered = record.delivered.map_or(0, |time| u32::try_from(time.0.max(0)).unwrap_or(u32::MAX));
@@ -352,6 +351,7 @@ impl Slots {
     }
 
     /// Whether it was forgotten.
+    #[inline(always)]
     pub(super) fn is_forgotten(&self, entry: EntryId) -> bool {
         self.slot(entry).is_some_and(|slot| slot.flags() & FORGOTTEN != 0)
     }
@@ -455,10 +455,12 @@ impl Slots {
     }
 
     /// Makes the entry of a key that is known to have none.
+    #[inline(always)]
     pub(super) fn add(&mut self, key: &KeyField<'_>, record: &EntryRecord) -> Result<EntryId, Contradiction> {
         self.push(self.fingerprint(key), record)
     }
 
+    #[inline(always)]
     fn push(&mut self, fingerprint: Fingerprint, record: &EntryRecord) -> Result<EntryId, Contradiction> {
         let offset = packed(record.offset).ok_or("the ledger is too long")?;
         let id = u32::try_from(self.slots.len()).map_err(|_| "too many entries")?;

@@ -37,26 +37,6 @@ fn a_ledger_may_go_to_another_thread() {
     sendable::<Ledger>();
 }
 
-/// Killed after the line that begins it was on disk, and before those of its copies were.
-#[test]
-fn a_message_whose_copies_were_not_staged_is_delivered_when_it_comes_again() {
-    let home = tempfile::tempdir().unwrap();
-    let mut ledger = open(home.path());
-    let to = maildir(&mut ledger);
-    drop(note(&mut ledger, vec![piece(&arrival(key("a"), "a", &[to]), to)]));
-    drop(ledger);
-    let whole = octets(home.path());
-    let staged = memchr::memmem::find(&whole, b"\nstaged ").unwrap() + 1;
-    for cut in [staged, staged + 20] {
-        std::fs::write(home.path().join("ledger"), &whole[..cut]).unwrap();
-        let mut ledger = open(home.path());
-        let id = ledger.find_key(&key("a")).unwrap();
-        assert_eq!((ledger.set(id), ledger.entry(id).state), (None, EntryState::Open), "cut at {cut}");
-        assert_eq!(deliver(&mut ledger, "a", "a"), id);
-        assert_eq!(ledger.entry(id).state, EntryState::Delivered, "cut at {cut}");
-    }
-}
-
 #[test]
 fn dropped_intents_come_again() {
     let home = tempfile::tempdir().unwrap();
