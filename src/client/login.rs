@@ -11,7 +11,7 @@ use super::error::Error;
 use super::line::{Answer, Line};
 use super::open::Authorization;
 use super::prefetch::Prefetch;
-use super::server_facts::{ServerFacts, capabilities, read_capabilities};
+use super::server_facts::{LoginFacts, ServerFacts, capabilities, read_capabilities};
 use super::transaction::{Pipelining, Transaction, next_session};
 use crate::account::Auth;
 use crate::clock;
@@ -52,22 +52,6 @@ pub enum Flight {
     Unproven,
     /// In a flight of its own, when the login has been accepted.
     Two,
-}
-
-/// How a login went: what is remembered of it.
-#[derive(Debug)]
-pub struct LoginFacts {
-    /// The method.
-    pub method: Method,
-    /// Whether the connection is verified TLS, or clear to a loopback address: only then is anything remembered.
-    pub trustworthy: bool,
-    /// Whether messages come in UTF8 mode (RFC 6856 §2.1): `UTF8` was sent, and accepted.  A message may be another one,
-    /// by its octets and its header, in the other mode.
-    pub utf8: bool,
-    /// Whether the server lists `UTF8`, sent or not.
-    pub utf8_offered: bool,
-    /// Whether the server answered what came behind PASS in one flight.
-    pub one_flight: bool,
 }
 
 impl Client<Authorization> {

@@ -28,10 +28,10 @@ mod transaction;
 pub use error::Error;
 pub use fuzz::fuzz_client;
 pub use line::{Dialogue, Next};
-pub use login::{Flight, Login, LoginFacts};
+pub use login::{Flight, Login};
 pub use open::{Authorization, Call};
 pub use prefetch::{Prefetch, QuickPoll};
-pub use server_facts::ServerFacts;
+pub use server_facts::{LoginFacts, ServerFacts};
 pub use transaction::{Farewell, Listing, Pipelining, Refused, Transaction};
 
 use line::Line;

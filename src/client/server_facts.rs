@@ -1,8 +1,8 @@
-//! What a server reports of itself: the greeting, and what it can do (RFC 1939 §4; RFC 2449 §5).
+//! What a server reports of itself, and how the login went: the greeting, and what it can do (RFC 1939 §4; RFC 2449 §5).
 
 use super::error::Error;
 use super::line::Line;
-use crate::protocol::auth::ApopChallenge;
+use crate::protocol::auth::{ApopChallenge, Method};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::session::Event;
@@ -16,6 +16,22 @@ pub struct ServerFacts {
     pub capabilities: Option<Capabilities>,
     /// Whether the capabilities were asked for in this session, and not remembered.
     pub asked: bool,
+}
+
+/// How a login went: what is remembered of it.
+#[derive(Debug)]
+pub struct LoginFacts {
+    /// The method.
+    pub method: Method,
+    /// Whether the connection is verified TLS, or clear to a loopback address: only then is anything remembered.
+    pub trustworthy: bool,
+    /// Whether messages come in UTF8 mode (RFC 6856 §2.1): `UTF8` was sent, and accepted.  A message may be another one,
+    /// by its octets and its header, in the other mode.
+    pub utf8: bool,
+    /// Whether the server lists `UTF8`, sent or not.
+    pub utf8_offered: bool,
+    /// Whether the server answered what came behind PASS in one flight.
+    pub one_flight: bool,
 }
 
 /// A greeting.

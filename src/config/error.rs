@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::mistake::{Fault, Mistake, Place};
 use super::settings;
 use crate::access;
-use crate::account::NotOneLine;
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::text::printable;
@@ -54,6 +54,15 @@ impl ConfigError {
         Self::ArgumentsWrong { mistake: Mistake::new(what).hint(hint) }
     }
 
+    /// The error for the user, given the file that the place is in.
+    pub(super) fn of(fault: Fault, path: &Path, text: &str) -> Self {
+        let Fault { mistake, place } = fault;
+        match place {
+            Place::File(span) => Self::FileWrong { mistake, location: Location::of(path, text, &span) },
+            Place::Flag | Place::Url => Self::ArgumentsWrong { mistake },
+        }
+    }
+
     /// A file that cannot be used.
     pub(super) fn file(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::FileUnusable { mistake: Mistake::new(what).hint(hint) }
@@ -74,70 +83,6 @@ impl Problem for ConfigError {
         match self {
             Self::ArgumentsWrong { .. } => ExitCode::Usage,
             Self::FileWrong { .. } | Self::FileUnusable { .. } => ExitCode::Configuration,
-        }
-    }
-}
-
-/// What is wrong, before it is known where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// One line, safe to print.
-    pub what: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl Mistake {
-    /// A mistake without a hint.
-    pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None }
-    }
-
-    /// The same with one.
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-}
-
-impl From<NotOneLine> for Mistake {
-    fn from(e: NotOneLine) -> Self {
-        Self::new(e.to_string())
-    }
-}
-
-/// Where a setting was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// Octets of the configuration file.
-    File(Range<usize>),
-    /// A flag.
-    Flag,
-    /// A POP URL.
-    Url,
-}
-
-/// A mistake and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// What is wrong.
-    pub mistake: Mistake,
-    /// Where.
-    pub place: Place,
-}
-
-impl Fault {
-    /// A mistake at a place.
-    pub(super) fn new(place: Place, mistake: Mistake) -> Self {
-        Self { mistake, place }
-    }
-
-    /// The error for the user, given the file that the place is in.
-    pub(super) fn into_error(self, path: &Path, text: &str) -> ConfigError {
-        match self.place {
-            Place::File(span) => {
-                ConfigError::FileWrong { mistake: self.mistake, location: Location::of(path, text, &span) }
-            }
-            Place::Flag | Place::Url => ConfigError::ArgumentsWrong { mistake: self.mistake },
         }
     }
 }
@@ -241,32 +186,9 @@ pub(super) fn shown_path(path: &Path) -> String {
     printable(path.as_os_str().as_bytes())
 }
 
-/// Text for people, in quotes.
-pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", printable(text.as_bytes()))
-}
-
-/// The candidate that was perhaps meant.
-pub(super) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let mut best = (NEAR, None);
-    // The distance takes time by the product of the lengths: a long text is not a typing error.
-    if text.len() <= LONGEST_SLIP {
-        for candidate in candidates {
-            let likeness = strsim::normalized_damerau_levenshtein(text, candidate);
-            if likeness > best.0 {
-                best = (likeness, Some(candidate));
-            }
-        }
-    }
-    best.1
-}
-
-const NEAR: f64 = 0.55;
-const LONGEST_SLIP: usize = 100;
-
 #[cfg(test)]
 mod tests {
-    use super::{Location, nearest, shown_part};
+    use super::{Location, shown_part};
     use std::path::Path;
 
     #[test]
@@ -310,13 +232,5 @@ mod tests {
         }
         let (from, to) = (7, 5);
         let _ = Location::of(Path::new("c"), "port = 1", &(from..to)).to_string();
-    }
-
-    #[test]
-    fn near_misses() {
-        for (typed, meant) in [("max-byte", Some("max-bytes")), ("usre", Some("user")), ("zzz", None)] {
-            assert_eq!(nearest(typed, ["user", "max-bytes", "server"]), meant);
-        }
-        assert_eq!(nearest(&"x".repeat(1 << 20), ["user"]), None);
     }
 }

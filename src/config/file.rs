@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, Mistake, Place, nearest, quoted};
+use super::mistake::{Fault, Mistake, Place, nearest, quoted};
 use super::settings::{
     AccountTable, DestinationTable, Destinations, RetentionTable, Setting, SharedTable, Table,
 };

@@ -1,6 +1,7 @@
 //! Settings given as flags, into the same tables as the file's.
 
-use super::error::{ConfigError, Mistake, Place};
+use super::error::ConfigError;
+use super::mistake::{Mistake, Place};
 use super::settings::{AccountTable, DestinationTable, Key, Setting, Table};
 
 /// Settings of accounts that stand on the command line: every key that has a flag.

@@ -8,7 +8,8 @@ use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use super::error::{ConfigError, Mistake, quoted};
+use super::error::ConfigError;
+use super::mistake::{Mistake, quoted};
 
 /// What the process was born into, read once.
 #[derive(Clone, Default)]

@@ -17,6 +17,7 @@ mod error;
 mod file;
 mod flags;
 pub mod locate;
+mod mistake;
 mod names;
 mod resolve;
 pub mod settings;
@@ -29,10 +30,12 @@ mod value;
 use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
-pub use error::{ConfigError, Fault, Location, Mistake, Place};
-use error::{nearest, quoted, shown_path};
+use error::shown_path;
+pub use error::{ConfigError, Location};
 pub use flags::Flags;
 use locate::Environment;
+pub use mistake::{Fault, Mistake, Place};
+use mistake::{nearest, quoted};
 pub use names::host;
 use names::{Host, User};
 use resolve::Context;
@@ -253,7 +256,8 @@ impl<'a> Loaded<'a> {
         let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
         let context = Context { environment: self.environment, folder };
         let file = &self.file;
-        let mut configuration = resolved(file, context).map_err(|fault| fault.into_error(self.path, text))?;
+        let mut configuration =
+            resolved(file, context).map_err(|fault| ConfigError::of(fault, self.path, text))?;
         let known: Vec<&str> = file.accounts.iter().map(|(name, _)| name.value.as_str()).collect();
         let wanted = positions(names, &known)?;
         let mut accounts = Vec::new();
@@ -261,7 +265,7 @@ impl<'a> Loaded<'a> {
             accounts.extend(wanted.into_iter().filter_map(|at| configuration.accounts.get(at).cloned()));
         } else {
             let flags = flags.table()?;
-            let wrong = |fault: Fault| fault.into_error(self.path, text);
+            let wrong = |fault: Fault| ConfigError::of(fault, self.path, text);
             one_source(&flags).map_err(wrong)?;
             for (name, table) in wanted.into_iter().filter_map(|at| file.accounts.get(at)) {
                 let table = flags.clone().over(table.clone().over(file.defaults.clone()));
@@ -279,7 +283,7 @@ fn parse(path: &Path, octets: &[u8]) -> Result<file::File, ConfigError> {
         let line = before.iter().filter(|octet| **octet == b'\n').count().saturating_add(1);
         ConfigError::file(format!("{}:{line}: this is not UTF-8", shown_path(path)), "save it as UTF-8")
     })?;
-    file::parse(text).map_err(|fault| fault.into_error(path, text))
+    file::parse(text).map_err(|fault| ConfigError::of(fault, path, text))
 }
 
 /// Everything in a file, without any flags.
@@ -425,7 +429,7 @@ pub fn fuzz_config(octets: &[u8]) {
     let context = Context { environment: &environment, folder: path };
     let outcome = parse(path, octets).and_then(|file| {
         let text = std::str::from_utf8(octets).unwrap_or_default();
-        resolved(&file, context).map_err(|fault| fault.into_error(path, text))
+        resolved(&file, context).map_err(|fault| ConfigError::of(fault, path, text))
     });
     if let Err(error) = outcome {
         let _ = error.to_string();

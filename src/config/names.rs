@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-use super::error::{Mistake, quoted};
+use super::mistake::{Mistake, quoted};
 use crate::account::one_line;
 
 /// A server's name in the form of [`host`].

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{Fault, Mistake, Place, quoted};
 use super::locate::Environment;
+use super::mistake::{Fault, Mistake, Place, quoted};
 use super::settings::{AccountTable, DestinationTable, Destinations, Setting, Table as _};
 use super::value::{Command, FileName, Netrc, UserId};
 use crate::access::{self, Owner};

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::error::{Fault, Mistake, Place, quoted};
+use super::mistake::{Fault, Mistake, Place, quoted};
 use super::names::{Fingerprints, Host, User};
 use super::value::{
     Command, Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, Read, Silence,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::error::{Mistake, quoted};
+use super::mistake::{Mistake, quoted};
 use crate::types::Octets;
 
 /// The longest duration: ten years.  Sums with a clock's reading then stay far from any limit.

@@ -3,8 +3,9 @@
 //! By hand and not by a crate for URLs: `user;AUTH=` has a meaning here, a password must not reach an error, and errors
 //! show what a POP URL looks like.
 
-use super::error::{ConfigError, Mistake, Place, quoted};
+use super::error::ConfigError;
 use super::flags::Flags;
+use super::mistake::{Mistake, Place, quoted};
 use super::names::{Host, User};
 use super::settings::{AccountTable, Setting, Table as _};
 use super::value::Number;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::error::{Fault, Mistake, Place, nearest, quoted};
+use super::mistake::{Fault, Mistake, Place, nearest, quoted};
 use super::names;
 use super::units;
 use crate::account::{Word, one_line};

@@ -1,7 +1,9 @@
 //! Whether a certificate is for the server that was meant (RFC 9525; RFC 7817 §3), and what its fingerprint is.
 //!
-//! This is the only check of names: OpenSSL's own falls back to the common name, and keeps the names it has seen to itself.  Chain, dates and purpose are OpenSSL's part, before this.
+//! OpenSSL has checked chain, dates and purpose before this, and, where nothing is pinned, the name too; but it falls
+//! back to the common name, and keeps the names that it has seen to itself.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
@@ -10,7 +12,6 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
-use super::error::CertificateProblem;
 use crate::text;
 
 /// Names shown in an error message, at most.
@@ -46,6 +47,101 @@ impl Seen {
             (day(&validity.not_before), day(&validity.not_after))
         });
         Self { fingerprint: fingerprint(der), days }
+    }
+}
+
+/// What is wrong with a server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateProblem {
+    /// Nobody but itself vouches for it, or for the authority above it.
+    SelfSigned,
+    /// Its issuer is none that is trusted, or the server sent an incomplete chain.
+    UnknownIssuer,
+    /// Its time is over, or that of an authority above it.
+    Expired,
+    /// Its time has not begun.
+    NotYetValid,
+    /// It is for other names.
+    WrongName {
+        /// What the configuration calls the server.
+        host: String,
+        /// What the certificate does, made printable.
+        names: Vec<String>,
+    },
+    /// It has no name where names count (RFC 9525 §2).
+    CommonNameOnly {
+        /// Its common name, made printable.
+        common_name: Option<String>,
+    },
+    /// It is none of those that were pinned.
+    Fingerprint {
+        /// SHA-256 of its DER.
+        seen: [u8; 32],
+    },
+    /// It cannot be parsed.
+    Unreadable,
+    /// Anything else, in the TLS library's words.
+    Other(String),
+}
+
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SelfSigned => {
+                f.write_str("it is self-signed, or signed by an authority that is not trusted here")
+            }
+            Self::UnknownIssuer => f.write_str("its issuer is unknown here"),
+            Self::Expired => f.write_str("it has expired, or an authority above it has"),
+            Self::NotYetValid => f.write_str("it is not valid yet"),
+            Self::WrongName { host, names } => {
+                write!(f, "it is not for {host} but for {}", names.join(", "))
+            }
+            Self::CommonNameOnly { common_name: Some(name) } => {
+                write!(f, "it has no subjectAltName for a server; its common name \"{name}\" does not count")
+            }
+            Self::CommonNameOnly { common_name: None } => f.write_str("it names no server at all"),
+            Self::Fingerprint { seen } => {
+                write!(f, "its fingerprint is sha256:{}, which is not pinned", text::hex(seen))
+            }
+            Self::Unreadable => f.write_str("it cannot be read"),
+            Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl fmt::Display for Seen {
+    /// In whole lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((first, last)) = &self.days {
+            writeln!(f, "it is valid from {first} to {last}")?;
+        }
+        writeln!(
+            f,
+            "to trust just this certificate: tls-fingerprint = \"sha256:{}\"",
+            text::hex(&self.fingerprint)
+        )
+    }
+}
+
+impl CertificateProblem {
+    /// What to do about it.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::SelfSigned | Self::UnknownIssuer => {
+                "name its authority's certificate with `ca-file`, or pin this very one with `tls-fingerprint` after comparing it with the server's operator"
+            }
+            Self::Expired | Self::NotYetValid => {
+                "check this computer's clock; if it is right, the server's certificate has to be renewed"
+            }
+            Self::WrongName { .. } => "set `server` to the name that your provider gives for it",
+            Self::CommonNameOnly { .. } => {
+                "the server's certificate has to be renewed with a subjectAltName; until then `tls-fingerprint` can pin it"
+            }
+            Self::Fingerprint { .. } => {
+                "if the server's operator confirms the new certificate, set `tls-fingerprint` to it; otherwise the connection may be intercepted"
+            }
+            Self::Unreadable | Self::Other(_) => "the server's certificate has to be replaced",
+        }
     }
 }
 
@@ -127,7 +223,7 @@ mod tests {
     use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair, SanType};
 
     use super::{check_name, covers};
-    use crate::connection::error::CertificateProblem;
+    use crate::connection::certificate::CertificateProblem;
 
     fn certificate(names: &[&str], common_name: &str) -> Vec<u8> {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();

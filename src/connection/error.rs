@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::certificate::Seen;
+use super::certificate::{CertificateProblem, Seen};
 use crate::account::Tls;
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG};
@@ -145,40 +145,6 @@ pub struct FailedAddress {
     pub reason: String,
 }
 
-/// What is wrong with a server's certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CertificateProblem {
-    /// Nobody but itself vouches for it, or for the authority above it.
-    SelfSigned,
-    /// Its issuer is none that is trusted, or the server sent an incomplete chain.
-    UnknownIssuer,
-    /// Its time is over, or that of an authority above it.
-    Expired,
-    /// Its time has not begun.
-    NotYetValid,
-    /// It is for other names.
-    WrongName {
-        /// What the configuration calls the server.
-        host: String,
-        /// What the certificate does, made printable.
-        names: Vec<String>,
-    },
-    /// It has no name where names count (RFC 9525 §2).
-    CommonNameOnly {
-        /// Its common name, made printable.
-        common_name: Option<String>,
-    },
-    /// It is none of those that were pinned.
-    Fingerprint {
-        /// SHA-256 of its DER.
-        seen: [u8; 32],
-    },
-    /// It cannot be parsed.
-    Unreadable,
-    /// Anything else, in the TLS library's words.
-    Other(String),
-}
-
 /// A file of `ca-file`, `tls-client-certificate` or `tls-client-key` that is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} {}: {reason}", text::printable(path.as_os_str().as_encoded_bytes()))]
@@ -294,62 +260,6 @@ impl fmt::Display for ConnectStep {
     }
 }
 
-impl fmt::Display for CertificateProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SelfSigned => {
-                f.write_str("it is self-signed, or signed by an authority that is not trusted here")
-            }
-            Self::UnknownIssuer => f.write_str("its issuer is unknown here"),
-            Self::Expired => f.write_str("it has expired, or an authority above it has"),
-            Self::NotYetValid => f.write_str("it is not valid yet"),
-            Self::WrongName { host, names } => {
-                write!(f, "it is not for {host} but for {}", names.join(", "))
-            }
-            Self::CommonNameOnly { common_name: Some(name) } => {
-                write!(f, "it has no subjectAltName for a server; its common name \"{name}\" does not count")
-            }
-            Self::CommonNameOnly { common_name: None } => f.write_str("it names no server at all"),
-            Self::Fingerprint { seen } => {
-                write!(f, "its fingerprint is sha256:{}, which is not pinned", Hex(seen))
-            }
-            Self::Unreadable => f.write_str("it cannot be read"),
-            Self::Other(reason) => f.write_str(reason),
-        }
-    }
-}
-
-impl fmt::Display for Seen {
-    /// In whole lines.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((first, last)) = &self.days {
-            writeln!(f, "it is valid from {first} to {last}")?;
-        }
-        writeln!(f, "to trust just this certificate: tls-fingerprint = \"sha256:{}\"", Hex(&self.fingerprint))
-    }
-}
-
-impl CertificateProblem {
-    fn remedy(&self) -> &'static str {
-        match self {
-            Self::SelfSigned | Self::UnknownIssuer => {
-                "name its authority's certificate with `ca-file`, or pin this very one with `tls-fingerprint` after comparing it with the server's operator"
-            }
-            Self::Expired | Self::NotYetValid => {
-                "check this computer's clock; if it is right, the server's certificate has to be renewed"
-            }
-            Self::WrongName { .. } => "set `server` to the name that your provider gives for it",
-            Self::CommonNameOnly { .. } => {
-                "the server's certificate has to be renewed with a subjectAltName; until then `tls-fingerprint` can pin it"
-            }
-            Self::Fingerprint { .. } => {
-                "if the server's operator confirms the new certificate, set `tls-fingerprint` to it; otherwise the connection may be intercepted"
-            }
-            Self::Unreadable | Self::Other(_) => "the server's certificate has to be replaced",
-        }
-    }
-}
-
 struct List<'a>(&'a [FailedAddress]);
 
 impl fmt::Display for List<'_> {
@@ -359,14 +269,6 @@ impl fmt::Display for List<'_> {
             write!(f, "{between}{}: {}", attempt.address, attempt.reason)?;
         }
         Ok(())
-    }
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }
 

@@ -35,9 +35,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+pub use certificate::CertificateProblem;
 pub use certificate::Seen;
 pub use dial::MOST_ADDRESSES;
-pub use error::{CertificateProblem, ConnectStep, Error, FailedAddress, TrustProblem};
+pub use error::{ConnectStep, Error, FailedAddress, TrustProblem};
 pub use patience::{Pace, Patience};
 pub use route::Route;
 pub use trust::Connectors;

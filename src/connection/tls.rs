@@ -11,8 +11,9 @@ use std::time::Instant;
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use rustix::event::{PollFd, PollFlags};
 
+use super::certificate::CertificateProblem;
 use super::certificate::{Seen, check_name, fingerprint};
-use super::error::{CertificateProblem, ConnectStep, Error, plain, reason};
+use super::error::{ConnectStep, Error, plain, reason};
 use super::patience::after;
 use super::poll::poll;
 use super::socket::Socket;

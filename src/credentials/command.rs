@@ -4,7 +4,8 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::error::{Error, quoted};
+use super::error::Error;
+use super::error::quoted;
 use super::process::{self, NoEnd};
 use super::{LONGEST, first_line};
 use crate::access::Owner;

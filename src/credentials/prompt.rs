@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios};
 
-use super::error::{Error, quoted};
+use super::error::Error;
+use super::error::quoted;
 use crate::account::Account;
 use crate::config::locate::Environment;
 use crate::secret::Secret;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::compare::{self, Comparison, Search};
-use super::destinations::Configured;
+use super::configured::Configured;
 use super::doubts;
 use super::error::Error;
 use super::login::log_in;

@@ -8,6 +8,8 @@ mod alerts;
 mod committer;
 mod compare;
 mod conditions;
+mod configured;
+mod context;
 mod course;
 mod destinations;
 mod doubts;
@@ -29,11 +31,11 @@ mod survey;
 use std::path::Path;
 use std::time::Instant;
 
+pub use context::{Context, Options};
 pub use error::Error;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
-pub use run::{Context, Options};
 
 use crate::access;
 use crate::account::{Account, SyncMode};
@@ -47,6 +49,7 @@ use crate::ledger::{self, Ledger};
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
 use alerts::Alerts;
+use configured::surroundings;
 use destinations::Destinations;
 use run::Run;
 use session::Held;
@@ -178,7 +181,7 @@ fn open(
 fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Memory) -> Result<(), Error> {
     // A spool has served only when what became of its messages is on disk.
     ledger.sync()?;
-    let around = destinations::surroundings(run.account, run.context, directory);
+    let around = surroundings(run.account, run.context, directory);
     let cleaned = delivery::clean_up(around, ledger.id(), &ledger.intents());
     if let Some(extent) = ledger.close()? {
         memory.extent = Some(extent);

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::alerts;
-use super::destinations::Configured;
+use super::configured::Configured;
 use super::fetch::Tally;
 use super::run::Run;
 use crate::account::{ListingMode, Retention};

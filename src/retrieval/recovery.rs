@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::committer::ledger_error;
-use super::destinations::{self, Configured};
+use super::configured::{Configured, surroundings};
 use super::error::Error;
 use super::run::Run;
 use crate::access::Owner;
@@ -30,7 +30,7 @@ pub(super) fn recover(
     directory: &Path,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let around = destinations::surroundings(run.account, run.context, directory);
+    let around = surroundings(run.account, run.context, directory);
     let Settled { delivered, dropped, failed } = settle(ledger, around, |_| true);
     if delivered > 0 || dropped > 0 {
         run.report(&Event::Recovered { delivered, dropped });

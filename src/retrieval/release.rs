@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::destinations::{self, Configured};
+use super::configured::{Configured, surroundings};
+use super::context::Context;
 use super::error::Error;
 use super::recovery::{settle, shown};
-use super::run::Context;
 use crate::access;
 use crate::account::Account;
 use crate::clock;
@@ -48,7 +48,7 @@ pub fn release(
         return Ok((Offer::default(), false));
     }
     access::check_path(&directory)?;
-    let around = destinations::surroundings(account, context, &directory);
+    let around = surroundings(account, context, &directory);
     let configured = Configured::of(account, context, &directory);
     let lock = Lock::acquire(&directory, Wait::AtMost(PATIENCE), &context.stop)?;
     let mut ledger = Ledger::open(&directory, &mailbox, lock, clock::now())?;

@@ -3,62 +3,21 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::destinations::Configured;
-use crate::account::{Account, Retention};
+use super::configured::Configured;
+use super::context::{Context, Options};
+use crate::account::Account;
 use crate::client::Dialogue;
 use crate::clock;
-use crate::config::locate::Environment;
-use crate::connection::Connectors;
 use crate::credentials::fingerprint;
 use crate::ledger;
 use crate::message::{self, Retrieval};
-use crate::report::{Event, Reporter};
-use crate::signals::Stop;
+use crate::report::Event;
 use crate::text;
-use crate::types::{Time, Wait};
-
-/// What was asked for on the command line.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// `--keep`, `--delete`: in place of the account's own policy.
-    pub retention: Option<Retention>,
-    /// `--all`: what was retrieved before is retrieved again.
-    pub all: bool,
-    /// `--dry-run`: shows, and changes nothing.
-    pub dry_run: bool,
-    /// `--wait[=DURATION]`: waits for another popfetch to leave the mailbox; without a duration, for as long as it takes.
-    pub wait: Wait,
-    /// A person is there (the account was named, or there is a terminal): a pause after a refused login doesn't hold.
-    pub insist: bool,
-}
-
-/// The surroundings, shared by every account's run.
-pub struct Context<'a> {
-    /// The state directory, `$XDG_STATE_HOME/popfetch`.
-    pub state: PathBuf,
-    /// Raised by a signal.
-    pub stop: Stop,
-    /// TLS connectors, one for each set of trust settings.
-    pub connectors: &'a Connectors,
-    /// Takes the events.
-    pub reporter: Arc<dyn Reporter>,
-    /// This machine's name.
-    pub host_name: String,
-    /// The environment, as found at the start.
-    pub environment: &'a Environment,
-    /// Whether standard output is a regular file, which can be synced.
-    pub stdout_is_regular_file: bool,
-}
-
-impl std::fmt::Debug for Context<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("state", &self.state).finish_non_exhaustive()
-    }
-}
+use crate::types::Time;
 
 /// One account's run.
 pub(super) struct Run<'a> {

@@ -1,7 +1,7 @@
 //! What a maildrop holds, and what is to do with it: the listings, what they put in doubt, and the plan.  A session goes
 //! on from here; `--dry-run` ends here.
 
-use super::destinations::Configured;
+use super::configured::Configured;
 use super::doubts;
 use super::error::Error;
 use super::quick;

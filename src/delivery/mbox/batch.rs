@@ -12,7 +12,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::format::{Formatter, Sink};
+use super::format::Formatter;
+use super::sink::Sink;
 use crate::clock;
 use crate::delivery::{Error, Intake, Waiting};
 use crate::durable::{self, Step};

@@ -22,29 +22,11 @@ use self::header::HeaderFilter;
 use self::quoting::{Quoted, Quoting};
 use super::from_line::{self, is_from_line};
 use super::read_back::{Observed, ReadBack};
+use super::sink::Sink;
 use crate::delivery::Error;
 use crate::delivery::routing::HEADER_HELD;
 use crate::message::header_lines::header_end;
 use crate::message::{self, Facts};
-
-/// What every entry begins with.
-pub(super) const FROM: &[u8] = b"From ";
-
-/// Where octets go.
-pub(crate) trait Sink {
-    /// Takes the next octets.
-    fn put(&mut self, octets: &[u8]) -> Result<(), Error>;
-
-    /// These would have been next, and are left out.
-    fn leave_out(&mut self, _: &[u8]) {}
-}
-
-impl Sink for Vec<u8> {
-    fn put(&mut self, octets: &[u8]) -> Result<(), Error> {
-        self.extend_from_slice(octets);
-        Ok(())
-    }
-}
 
 /// Makes one message, in text form, an entry of an mbox.
 #[derive(Debug)]

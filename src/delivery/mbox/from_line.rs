@@ -1,6 +1,9 @@
 //! Which line is a From_ line: the one that begins an entry of an mbox, and that some servers leave on top of a message.
 //! Any other line that begins with `From ` is text, or a field in an old spelling, and belongs to the message.
 
+/// What every entry begins with.
+pub(super) const FROM: &[u8] = b"From ";
+
 /// No From_ line is longer, its line end included.
 pub(super) const LONGEST: usize = 512;
 
@@ -8,7 +11,7 @@ pub(super) const LONGEST: usize = 512;
 /// day, time with or without seconds, year, a zone before or after the year, perhaps ` remote from HOST`.
 pub(super) fn is_from_line(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let Some(rest) = line.strip_prefix(super::format::FROM) else { return false };
+    let Some(rest) = line.strip_prefix(FROM) else { return false };
     // A bare CR would be white space to `split_whitespace`, and isn't: it's the line end of other people's text.
     if line.len() >= LONGEST || !rest.iter().all(|octet| (0x20..0x7f).contains(octet) || *octet >= 0x80) {
         return false;

@@ -22,7 +22,7 @@ use self::claim::Claim;
 pub(super) use self::claim::resolve;
 use self::dotlock::{Dot, Dotlock, dotlock_of};
 pub(super) use self::wait::{PATIENCE, Wait};
-use super::format::FROM;
+use super::from_line::FROM;
 use crate::access::{self, Owner};
 use crate::delivery::Error;
 use crate::durable::{self, Step, read_up_to};

@@ -25,6 +25,7 @@ mod locks;
 mod neighbours;
 mod read_back;
 mod recover;
+mod sink;
 
 use std::fs::File;
 use std::io;
@@ -35,13 +36,14 @@ use std::time::Duration;
 
 use batch::{Batch, MboxIntake, mark_appended};
 pub(super) use destination::MboxDestination;
-pub(crate) use format::{Formatter, Sink};
+pub(crate) use format::Formatter;
 pub use fuzz::fuzz_quoting;
 use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, resolve};
 use neighbours::Marker;
 pub use neighbours::{Neighbour, Neighbours, forget, neighbours};
 pub use recover::recover;
 use recover::{Stretch, is_torn};
+pub(crate) use sink::Sink;
 
 use super::{Error, Inlet, Intake, Outlet, Recorder};
 use crate::access::{self, Owner};

@@ -3,7 +3,8 @@
 
 use memchr::memmem;
 
-use super::format::{FROM, Sink};
+use super::from_line::FROM;
+use super::sink::Sink;
 use crate::delivery::Error;
 use crate::message::{Facts, Summing};
 

@@ -28,7 +28,8 @@ use memchr::memmem;
 
 use super::batch::{PREFIX, is_appended};
 use super::boot;
-use super::format::{FROM, Fingerprint};
+use super::format::Fingerprint;
+use super::from_line::FROM;
 use super::locks::{Locked, PATIENCE, Wait, name_of, resolve};
 use crate::access::{self, Owner};
 use crate::delivery::{Error, Recovered, Settler, Unsettled};

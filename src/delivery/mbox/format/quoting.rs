@@ -2,8 +2,9 @@
 
 use memchr::{memmem, memrchr};
 
-use super::{FROM, Sink};
 use crate::delivery::Error;
+use crate::delivery::mbox::from_line::FROM;
+use crate::delivery::mbox::sink::Sink;
 
 /// Quotes every line of the form `>*From ` by one more `>`.
 ///
