@@ -236,6 +236,10 @@ impl Comparison {
                 .or_else(|| self.traced(facts))
                 .unwrap_or_else(|| self.fail(id, facts)),
             (_, Why::Nameless) => self.other(facts.digests.header, equal).unwrap_or(Verdict::Another),
+            // New in a window: whatever was listed before may be meant, so that all of it must be equal.
+            (_, Why::New) if facts.traced => {
+                self.other(facts.digests.header, equal).unwrap_or(Verdict::Another)
+            }
             _ => self.traced(facts).unwrap_or(Verdict::Another),
         }
     }
