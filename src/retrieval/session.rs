@@ -356,7 +356,8 @@ impl Session<'_, '_> {
             blamed: tally.blamed.is_some(),
             cut_again: tally.cut_again,
             quit_lost: false,
-            unconfirmed: deletes && (tally.delivered > 0 || !tally.accepted.is_empty()),
+            unconfirmed: deletes
+                && (tally.delivered > 0 || !tally.accepted.is_empty() || !tally.waiting.is_empty()),
             confirmed: *confirmed,
             answered: *answered,
         };
