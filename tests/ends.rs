@@ -314,6 +314,21 @@ fn quit_comes_before_a_session_limit() {
     }
 }
 
+/// What was delivered before is only retrieved to be deleted: a session that is cut before its QUIT has still been too long.
+#[test]
+fn mail_without_unique_ids_is_deleted_though_sessions_are_limited() {
+    let options = good(small(20)).without("UIDL").without("PIPELINING");
+    let served = serve(options, KEEP);
+    served.fetch().succeeds();
+    served.server.change(|options| options.commands_per_session = Some(24));
+    served.configure(served.server.port(), DELETE);
+    for _ in 0..4 {
+        served.fetch();
+    }
+    served.holds(stored(1..=20));
+    assert_eq!(served.server.maildrop("me").len(), 0);
+}
+
 /// A session is ended before its limit, and the server doesn't confirm its deletions: there is no use in another one.
 #[test]
 fn a_run_that_ends_with_mail_left_says_so() {

@@ -441,6 +441,23 @@ fn no_further_session_without_a_confirmed_quit() {
     served.holds(stored(1..=8));
 }
 
+/// A window never shows all that there is, so that no listing shows a renumbering.
+#[test]
+fn what_a_window_lists_under_a_new_unique_id_is_not_delivered_again() {
+    for keys in [KEEP, DELETE] {
+        let served = serve(gmail(small(3)), keys);
+        served.server.change(|options| options.cut = Some(Cut::At("QUIT".into())));
+        served.fetch();
+        served.holds(stored(1..=3));
+        served.server.change(|options| options.cut = None);
+        served.server.replace("me", (1..=3).map(|n| Message::new(format!("other-{n}"), body(n))));
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+        let left = if keys == KEEP { 3 } else { 0 };
+        assert_eq!(served.server.maildrop("me").len(), left);
+    }
+}
+
 #[test]
 fn message_failing_in_a_window_gets_its_own_session() {
     let mut messages = small(5);

@@ -22,7 +22,7 @@ pub(super) struct Comparison {
     ours: HashMap<EntryId, Ours>,
     /// Of the entries that may be listed under other keys, by header; `None` where that was not asked for: then a
     /// comparison that fails concludes nothing.
-    others: Option<HashMap<Digest, Vec<(Delivery, Record)>>>,
+    others: Option<HashMap<Digest, Vec<Other>>>,
     /// What has been matched.
     used: HashSet<Delivery>,
     /// Messages that only some of their destinations have.
@@ -41,6 +41,15 @@ pub(super) struct Comparison {
 
 /// One delivery of an entry, in the order of its records.
 pub(super) type Delivery = (EntryId, usize);
+
+/// A delivery that may be listed under another key.
+#[derive(Debug)]
+struct Other {
+    delivery: Delivery,
+    record: Record,
+    /// Whether its key is its header, since it had no unique-id.
+    nameless: bool,
+}
 
 /// What is known of an entry whose key is listed.
 #[derive(Debug)]
@@ -216,7 +225,7 @@ impl Comparison {
                 .or_else(|| self.traced(facts))
                 .unwrap_or(Verdict::NeedsBody),
             (_, Why::Nameless) if deletes => Verdict::NeedsBody,
-            (_, Why::Nameless) => self.other(facts.digests.header, |_| true).unwrap_or(Verdict::Another),
+            (_, Why::Nameless) => self.nameless(facts),
             // Equal headers without trace fields may be two messages (a script's daily report).
             _ if !facts.traced => Verdict::Another,
             _ => self.traced(facts).unwrap_or(Verdict::NeedsBody),
@@ -235,7 +244,13 @@ impl Comparison {
                 .own(id, facts, |record, _| equal(record) || is_same(record, facts))
                 .or_else(|| self.traced(facts))
                 .unwrap_or_else(|| self.fail(id, facts)),
-            (_, Why::Nameless) => self.other(facts.digests.header, equal).unwrap_or(Verdict::Another),
+            (_, Why::Nameless) => {
+                self.other(facts.digests.header, |other| equal(&other.record)).unwrap_or(Verdict::Another)
+            }
+            // New in a window: whatever was listed before may be meant, so that all of it must be equal.
+            (_, Why::New) if facts.traced => {
+                self.other(facts.digests.header, |other| equal(&other.record)).unwrap_or(Verdict::Another)
+            }
             _ => self.traced(facts).unwrap_or(Verdict::Another),
         }
     }
@@ -292,14 +307,25 @@ impl Comparison {
         facts.traced.then(|| self.other(facts.digests.header, |_| true)).flatten()
     }
 
-    fn other(&mut self, header: Digest, same: impl Fn(&Record) -> bool) -> Option<Verdict> {
-        let found = self
-            .others
-            .as_ref()?
-            .get(&header)?
-            .iter()
-            .find(|(delivery, record)| !self.used.contains(delivery) && same(record));
-        let (entry, copy) = found?.0;
+    /// A message without a unique-id, by its header.  One that was delivered under a unique-id may be another message with
+    /// an equal header, if that has no trace fields: then the whole of it decides.
+    fn nameless(&mut self, facts: &Facts) -> Verdict {
+        let header = facts.digests.header;
+        let own = self.other(header, |other| other.nameless).or_else(|| self.traced(facts));
+        own.unwrap_or_else(|| match self.free(header).next() {
+            Some(_) => Verdict::NeedsBody,
+            None => Verdict::Another,
+        })
+    }
+
+    /// What has this header, may be listed under another key, and hasn't been matched.
+    fn free(&self, header: Digest) -> impl Iterator<Item = &Other> {
+        let others = self.others.as_ref().and_then(|others| others.get(&header));
+        others.into_iter().flatten().filter(|other| !self.used.contains(&other.delivery))
+    }
+
+    fn other(&mut self, header: Digest, same: impl Fn(&Other) -> bool) -> Option<Verdict> {
+        let (entry, copy) = self.free(header).find(|other| same(other))?.delivery;
         self.used.insert((entry, copy));
         Some(Verdict::Same(Match { entry, copy, header: None }))
     }
@@ -338,7 +364,7 @@ fn others(
     ledger: &Ledger,
     maildrop: &Maildrop,
     ours: &HashMap<EntryId, Ours>,
-) -> Result<HashMap<Digest, Vec<(Delivery, Record)>>, Error> {
+) -> Result<HashMap<Digest, Vec<Other>>, Error> {
     // How many of its deliveries may be listed under another key.
     let elsewhere = |id: EntryId, entry: &Entry| {
         let under_own = if entry.doubtful || ours.contains_key(&id) { 0 } else { maildrop.times_listed(id) };
@@ -350,12 +376,14 @@ fn others(
             && (entry.candidate || !entry.absent)
             && elsewhere(id, entry) > 0
     };
-    let mut others: HashMap<Digest, Vec<(Delivery, Record)>> = HashMap::new();
+    let mut others: HashMap<Digest, Vec<Other>> = HashMap::new();
     for (id, copy, record) in ledger.deliveries(may)? {
         if copy >= elsewhere(id, &ledger.entry(id)) {
             continue;
         }
-        others.entry(record.digests.header).or_default().push(((id, copy), record));
+        let header = record.digests.header;
+        let nameless = ledger.find_key(&Key::Header(header)) == Some(id);
+        others.entry(header).or_default().push(Other { delivery: (id, copy), record, nameless });
     }
     Ok(others)
 }
@@ -553,6 +581,26 @@ mod tests {
             verdicts(&world, "-", Why::Nameless, &contents, false),
             (vec![Another; 4], vec![Another; 4])
         );
+    }
+
+    /// A message without a unique-id has the header of one that was delivered under a unique-id: if it has no trace fields
+    /// it may be other mail, which must not be left undelivered.
+    #[test]
+    fn without_a_unique_id_a_header_alone_is_not_a_message_that_had_one() {
+        let mut world = World::new();
+        let id = world.deliver_content(key("x"), "h/b");
+        let untraced = |content: &str| Facts { traced: false, ..facts(content) };
+        let (maildrop, mut comparison) = comparison(&world, &["-"], Why::Nameless);
+        let listed = maildrop.at(0).unwrap();
+        let same = Verdict::Same(Match::first(id));
+        assert_eq!(
+            comparison.by_header(&listed, Why::Nameless, &untraced("h/b2"), false),
+            Verdict::NeedsBody
+        );
+        assert_eq!(comparison.whole(&listed, Why::Nameless, &untraced("h/b2")), Verdict::Another);
+        assert_eq!(comparison.whole(&listed, Why::Nameless, &untraced("h/b")), same);
+        let (_, mut traced) = self::comparison(&world, &["-"], Why::Nameless);
+        assert_eq!(traced.by_header(&listed, Why::Nameless, &facts("h/b"), false), same);
     }
 
     /// A known unique-id stands for a message that was delivered under another one.

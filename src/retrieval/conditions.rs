@@ -47,11 +47,8 @@ pub(super) fn planned(
     for (listed, decision) in maildrop.iter().zip(decisions) {
         let (Decision::Leave(why), who) = (decision, listed.who) else { continue };
         match (why, who) {
-            (Why::BackingOff, Who::Known(id)) if ledger.entry(id).failures > 0 => {
-                backing_off = backing_off.saturating_add(1);
-            }
-            // It failed in an earlier session of this run, and no entry records that.
-            (Why::BackingOff, Who::Nameless) => backing_off = backing_off.saturating_add(1),
+            // It failed, be it in an earlier session of this run, which no entry need record.
+            (Why::BackingOff, _) => backing_off = backing_off.saturating_add(1),
             (Why::Elsewhere, Who::Known(id)) => {
                 elsewhere = elsewhere.saturating_add(1);
                 lacking.extend(ledger.lacking(id).into_iter().flatten());
@@ -333,5 +330,26 @@ pub(super) fn carry(memory: &Memory, summary: &mut Summary) {
         summary.failed = summary.failed.saturating_add(messages);
         summary.waiting = summary.waiting.saturating_add(messages);
         summary.put(Condition { kind, exit, messages, message, hint, news: false, said: false });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::planned;
+    use crate::plan::trial::World;
+    use crate::plan::{Decision, Why};
+    use crate::report::Summary;
+
+    /// A message that was refused in an earlier session of the run, without an entry that records it, is still a failure.
+    #[test]
+    fn what_failed_in_an_earlier_session_is_still_reported_by_the_last() {
+        let mut world = World::new();
+        world.deliver("known");
+        for (name, failed) in [("new", 1), ("-", 1), ("known", 1)] {
+            let maildrop = world.maildrop(&[(name, None)]);
+            let mut summary = Summary::default();
+            planned(&mut summary, &maildrop, &[Decision::Leave(Why::BackingOff)], &world.ledger, "work");
+            assert_eq!((summary.failed, summary.waiting), (failed, failed), "{name}");
+        }
     }
 }

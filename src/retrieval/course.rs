@@ -24,6 +24,8 @@ pub(super) struct Course {
     pub(super) good: u32,
     /// Not asked for again in this run.
     pub(super) set_aside: HashSet<SetAside>,
+    /// The first message was the server's own internal data, which is left alone.
+    pub(super) folder_data: bool,
     /// Whether any session has brought something.
     pub(super) came: bool,
     /// Entries that were matched in a session: the same match again brings nothing,

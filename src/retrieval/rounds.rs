@@ -197,7 +197,12 @@ impl Rounds {
         let asked =
             maildrop.iter().zip(&decisions).filter(|(_, decision)| !matches!(decision, Decision::Leave(_)));
         self.attempted.extend(asked.map(|(listed, _)| listed.number));
-        let comparison = Comparison::new(maildrop, &decisions, ledger, self.search, policy.utf8)?
+        // No complete listing is ever taken of a window, so that it never shows that the server has renumbered.
+        let search = match policy.window && decisions.contains(&Decision::Retrieve(Why::New)) {
+            true => Search::EveryKey,
+            false => self.search,
+        };
+        let comparison = Comparison::new(maildrop, &decisions, ledger, search, policy.utf8)?
             .after(std::mem::take(&mut self.used));
         Ok(Round { decisions, comparison, ready: Vec::new() })
     }

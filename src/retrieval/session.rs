@@ -276,7 +276,9 @@ impl Session<'_, '_> {
                 || (of_failed_only && !failed(&listed));
             if (leave || not_now) && !matches!(decision, Decision::Leave(_)) {
                 others_wait |= !leave;
-                *decision = Decision::Leave(Why::BackingOff);
+                // The server's own data has not failed.
+                let is_data = self.course.folder_data && listed.number == MessageNumber::FIRST;
+                *decision = Decision::Leave(if is_data { Why::Known } else { Why::BackingOff });
             }
         }
         others_wait
@@ -344,6 +346,7 @@ impl Session<'_, '_> {
         let Standing { naming, pace, asked, confirmed, answered, .. } = &tally.standing;
         let course = &mut *self.course;
         course.came |= *confirmed > 0;
+        course.folder_data |= tally.folder_data;
         course.careful = pace.careful;
         let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
         let matched = matched.filter(|compared| compared.entry.is_some_and(|id| course.matched.insert(id)));
@@ -356,7 +359,8 @@ impl Session<'_, '_> {
             blamed: tally.blamed.is_some(),
             cut_again: tally.cut_again,
             quit_lost: false,
-            unconfirmed: deletes && (tally.delivered > 0 || !tally.accepted.is_empty()),
+            unconfirmed: deletes
+                && (tally.delivered > 0 || !tally.accepted.is_empty() || !tally.waiting.is_empty()),
             confirmed: *confirmed,
             answered: *answered,
         };

@@ -146,7 +146,11 @@ impl Fetch<'_> {
                 .run
                 .detail(|| format!("message {number} is the server's own internal data: left alone"));
         }
-        let verdict = job.decision.compares().map(|why| self.comparison.whole(&listed, why, &facts));
+        // A window listed it before, perhaps, under another unique-id, in a session whose end was never confirmed.
+        let new_in_window =
+            (self.policy.window && job.decision == Decision::Retrieve(Why::New)).then_some(Why::New);
+        let compares = job.decision.compares().or(new_in_window);
+        let verdict = compares.map(|why| self.comparison.whole(&listed, why, &facts));
         if let Some(whole) = self.known(&job, &listed, &facts, verdict) {
             self.give_up(&job, intakes);
             return self.state.pipeline.hold(Held::Whole(job, whole));
