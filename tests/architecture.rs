@@ -118,7 +118,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("signal-hook", &["signals"]),
     ("siphasher", &["ledger"]),
     ("stringprep", &["protocol::sasl"]),
-    ("strsim", &["config::error"]),
+    ("strsim", &["config::mistake"]),
     (
         "thiserror",
         &[
