@@ -21,7 +21,7 @@ pub struct Options {
     pub dry_run: bool,
     /// `--wait[=DURATION]`: waits for another popfetch to leave the mailbox; without a duration, for as long as it takes.
     pub wait: Wait,
-    /// A person is there (the account was named, or there is a terminal): a pause after a refused login doesn't hold.
+    /// The user insists (the account was named, or there is a terminal): a pause after a refused login doesn't hold.
     pub insist: bool,
 }
 

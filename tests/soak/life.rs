@@ -22,7 +22,7 @@ use crate::world::World;
 
 /// A run that takes longer hangs.
 const LONGEST_RUN: Duration = Duration::from_secs(40);
-/// So many runs after all is well again, everything must be settled; and one more for each message of a limited
+/// After this many runs since all is well again, everything must be settled; and one more for each message of a limited
 /// session.
 const RUNS_TO_SETTLE: usize = 12;
 

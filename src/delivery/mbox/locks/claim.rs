@@ -12,7 +12,7 @@ use super::{Wait, busy};
 use crate::delivery::Error;
 use crate::durable;
 
-/// So many symbolic links are followed that lead to no file yet, as the system does.
+/// At most this many symbolic links are followed that lead to no file yet, as the system does.
 const MOST_LINKS: usize = 40;
 
 /// An mbox's own path: every symbolic link followed, so that two names of one file are one lock; also a link to a file that

@@ -170,7 +170,7 @@ fn make_whole(path: &Path, refused: io::Error) -> io::Result<File> {
 
 impl Drop for Dotlock {
     fn drop(&mut self) {
-        // Somebody may have broken it, and made their own.
+        // Another program may have broken it, and made its own.
         if !self.kept
             && let Ok(_acting) = access::act(self.owner.as_ref())
             && self.path.symlink_metadata().is_ok_and(|status| (status.dev(), status.ino()) == self.identity)
