@@ -25,6 +25,8 @@ pub(super) struct Comparison {
     others: Option<HashMap<Digest, Vec<Other>>>,
     /// What has been matched.
     used: HashSet<Delivery>,
+    /// Whether messages have failed, perhaps some without a unique-id: these can't be told from others with their header.
+    pub(super) some_failed: bool,
     /// Messages that only some of their destinations have.
     begun: Vec<Begun>,
     /// Those of them that were found, by their places.
@@ -307,11 +309,13 @@ impl Comparison {
         facts.traced.then(|| self.other(facts.digests.header, |_| true)).flatten()
     }
 
-    /// A message without a unique-id, by its header.  One that was delivered under a unique-id may be another message with
-    /// an equal header, if that has no trace fields: then the whole of it decides.
+    /// A message without a unique-id, by its header.  Where that has no trace fields, another message may have an equal
+    /// one: one that was delivered under a unique-id; or one beside a message that failed, which left no entry.  Then the
+    /// whole of it decides.
     fn nameless(&mut self, facts: &Facts) -> Verdict {
         let header = facts.digests.header;
-        let own = self.other(header, |other| other.nameless).or_else(|| self.traced(facts));
+        let some_failed = self.some_failed;
+        let own = self.traced(facts).or_else(|| self.other(header, |other| other.nameless && !some_failed));
         own.unwrap_or_else(|| match self.free(header).next() {
             Some(_) => Verdict::NeedsBody,
             None => Verdict::Another,
@@ -601,6 +605,21 @@ mod tests {
         assert_eq!(comparison.whole(&listed, Why::Nameless, &untraced("h/b")), same);
         let (_, mut traced) = self::comparison(&world, &["-"], Why::Nameless);
         assert_eq!(traced.by_header(&listed, Why::Nameless, &facts("h/b"), false), same);
+    }
+
+    /// One of two messages with equal headers was refused, and the other delivered: which is which, only the whole shows.
+    #[test]
+    fn beside_a_message_that_failed_a_header_alone_is_no_proof() {
+        let mut world = World::new();
+        let delivered = facts("h/b");
+        let id = world.deliver_content(Key::Header(delivered.digests.header), "h/b");
+        let untraced = |content: &str| Facts { traced: false, ..facts(content) };
+        for (some_failed, verdict) in [(false, Verdict::Same(Match::first(id))), (true, Verdict::NeedsBody)] {
+            let (maildrop, mut comparison) = comparison(&world, &["-"], Why::Nameless);
+            comparison.some_failed = some_failed;
+            let listed = maildrop.at(0).unwrap();
+            assert_eq!(comparison.by_header(&listed, Why::Nameless, &untraced("h/a"), false), verdict);
+        }
     }
 
     /// A known unique-id stands for a message that was delivered under another one.

@@ -457,7 +457,8 @@ impl Session<'_, '_> {
         }
         let Listing { maildrop, policy } = listing;
         let Held { ledger, destinations } = held;
-        let Round { decisions, comparison, ready } = round;
+        let Round { decisions, mut comparison, ready } = round;
+        comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.set_aside.is_empty();
         let mut known = Known::read(maildrop, &decisions, ledger)?;
         let sample = tally.standing.naming.sample(maildrop.len());
         for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
