@@ -1,0 +1,363 @@
+use super::{Comparison, Search, Verdict};
+use crate::ledger::{EntryState, Match};
+use crate::message::Facts;
+use crate::plan::trial::{World, facts, key};
+use crate::plan::{Decision, Maildrop, Why};
+use crate::proof::{EntryId, Key};
+
+use Found::{Another, NeedsBody, Same, SetAside, Varies};
+
+/// A verdict, without the place of what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Same(EntryId),
+    Another,
+    NeedsBody,
+    SetAside,
+    Varies,
+}
+
+impl From<Verdict> for Found {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Same(same_as) => Same(same_as.entry),
+            Verdict::Another => Another,
+            Verdict::NeedsBody => NeedsBody,
+            Verdict::SetAside => SetAside,
+            Verdict::Varies(_) => Varies,
+        }
+    }
+}
+
+/// A comparison of one listed message (by its unique-id; `-`: none), and the listing.
+fn comparison(world: &World, names: &[&str], why: Why) -> (Maildrop, Comparison) {
+    let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
+    let maildrop = world.maildrop(&listed);
+    let decisions = vec![Decision::Compare(why); names.len()];
+    let comparison = Comparison::new(&maildrop, &decisions, &world.ledger, Search::OwnKey, false).unwrap();
+    (maildrop, comparison)
+}
+
+/// What the header shows of each message, in turn, and what the whole of it shows.
+fn verdicts(
+    world: &World,
+    name: &str,
+    why: Why,
+    contents: &[&str],
+    deletes: bool,
+) -> (Vec<Found>, Vec<Found>) {
+    let names = vec![name; contents.len()];
+    let (maildrop, mut by_header) = comparison(world, &names, why);
+    let (_, mut whole) = comparison(world, &names, why);
+    let each = |index: usize| maildrop.at(index).unwrap();
+    let header =
+        |(i, content): (usize, &&str)| by_header.by_header(&each(i), why, &facts(content), deletes).into();
+    let headers = contents.iter().enumerate().map(header).collect();
+    let all = |(i, content): (usize, &&str)| whole.whole(&each(i), why, &facts(content)).into();
+    (headers, contents.iter().enumerate().map(all).collect())
+}
+
+/// A known unique-id: the message by digest or by identity, else another one.
+#[test]
+fn a_unique_id_is_used_again_or_not() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "h/b@i");
+    // The message now, what the header shows, what the whole shows.
+    let cases = [
+        ("h/b@i", Same(id), Same(id)),
+        // A server that put a line into the header: Message-ID, Date and From are as they were.
+        ("h2/b@i", Same(id), Same(id)),
+        ("h2/b2@i", Same(id), Same(id)),
+        ("h2/b@j", NeedsBody, SetAside),
+        ("h2/b@-", NeedsBody, SetAside),
+        ("h/b2@j", Same(id), SetAside),
+    ];
+    for why in [Why::SizeChanged, Why::CameBack] {
+        for (content, header, whole) in cases {
+            assert_eq!(
+                verdicts(&world, "x", why, &[content], true),
+                (vec![header], vec![whole]),
+                "{content}"
+            );
+        }
+    }
+    // Without an identity on our side, only digests count.
+    let id = world.deliver_content(key("y"), "h/b@-");
+    assert_eq!(verdicts(&world, "y", Why::SizeChanged, &["h2/b@-"], true), (vec![NeedsBody], vec![SetAside]));
+    assert_eq!(verdicts(&world, "y", Why::SizeChanged, &["h/b@-"], true).1, [Same(id)]);
+    // An equal header that has neither identity nor trace fields may be that of a script's next report.
+    let untraced = Facts { traced: false, ..facts("h/b2@-") };
+    let (maildrop, mut comparison) = comparison(&world, &["y"], Why::SizeChanged);
+    let listed = maildrop.at(0).unwrap();
+    assert_eq!(comparison.by_header(&listed, Why::SizeChanged, &untraced, true), Verdict::NeedsBody);
+    assert_eq!(comparison.whole(&listed, Why::SizeChanged, &untraced), Verdict::SetAside);
+    assert_eq!(comparison.failed, [id]);
+}
+
+/// Two messages of one unique-id: by the whole message, and each delivery stands for one.
+#[test]
+fn duplicates_are_matched_one_for_one() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "h/b@i");
+    let (headers, whole) = verdicts(&world, "x", Why::Duplicate, &["h/b@i", "h/b@i", "h/b2@i"], true);
+    assert_eq!(headers, [NeedsBody; 3], "a header cannot show which of them it is");
+    assert_eq!(whole, [Same(id), Another, Another]);
+    world.deliver_content(key("x"), "h/b@i");
+    let (_, whole) = verdicts(&world, "x", Why::Duplicate, &["h/b@i", "h/b@i", "h/b@i"], true);
+    assert_eq!(whole, [Same(id), Same(id), Another], "L4");
+}
+
+#[test]
+fn a_renumbered_message_is_one_of_the_last_listing() {
+    let mut world = World::new();
+    let a = world.deliver_content(key("a"), "a/x");
+    let twin = [world.deliver_content(key("b"), "b/x"), world.deliver_content(key("c"), "b/x")];
+    world.deliver_content(key("gone"), "gone/x");
+    world.deliver_content(key("deleted"), "deleted/x");
+    world.listed(&["a", "b", "c", "gone", "deleted"]);
+    let deleted = world.ledger.find_key(&key("deleted")).unwrap();
+    world.ledger.deleted(&[deleted]).unwrap();
+    world.listed(&["a", "b", "c"]);
+    world.deliver_to_one("partly");
+    world.print("seen");
+    let contents = ["a/x", "a/x", "b/x", "b/x", "b/x", "gone/x", "deleted/x", "new/x", "partly", "seen"];
+    for (verdicts, by) in [
+        (verdicts(&world, "new", Why::Renumbered, &contents, false).0, "header"),
+        (verdicts(&world, "new", Why::Renumbered, &contents, true).1, "the whole"),
+    ] {
+        let same: Vec<EntryId> = verdicts
+            .iter()
+            .filter_map(|verdict| if let Same(id) = verdict { Some(*id) } else { None })
+            .collect();
+        let is_same: Vec<bool> = verdicts.iter().map(|verdict| matches!(verdict, Same(_))).collect();
+        let (t, f) = (true, false);
+        assert_eq!(is_same, [t, f, t, t, f, f, f, f, f, f], "{by}");
+        assert_eq!(same[0], a);
+        assert!(twin.contains(&same[1]) && twin.contains(&same[2]) && same[1] != same[2], "{by}");
+    }
+}
+
+/// One unique-id that stood for two messages: each counts under its own header only.
+#[test]
+fn copies_count_under_their_own_headers() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "a/x");
+    world.deliver_content(key("x"), "b/x");
+    let (headers, whole) = verdicts(&world, "new", Why::Renumbered, &["a/x", "a/x", "b/x"], false);
+    assert_eq!(headers, [Same(id), NeedsBody, Same(id)]);
+    assert_eq!(whole, [Same(id), Another, Same(id)]);
+}
+
+/// A script's daily report has the same header each day: without trace fields equal headers prove nothing.
+#[test]
+fn without_trace_fields_nothing_is_taken_for_renumbered() {
+    let mut world = World::new();
+    world.deliver_content(key("a"), "a/x");
+    let untraced = Facts { traced: false, ..facts("a/x") };
+    let (maildrop, mut comparison) = comparison(&world, &["new"], Why::Renumbered);
+    let listed = maildrop.at(0).unwrap();
+    assert_eq!(comparison.by_header(&listed, Why::Renumbered, &untraced, false), Verdict::Another);
+    assert_eq!(comparison.whole(&listed, Why::Renumbered, &untraced), Verdict::Another);
+}
+
+/// L10: without unique-ids, leaving policies go by headers, counted; deleting ones by whole messages.
+#[test]
+fn nameless_messages_are_counted() {
+    let mut world = World::new();
+    let name = |content: &str| Key::Header(facts(content).digests.header);
+    let id = world.deliver_content(name("h/b"), "h/b");
+    world.deliver_content(name("h/b"), "h/b2");
+    let contents = ["h/b", "h/b3", "h/b", "other/b"];
+    let (headers, whole) = verdicts(&world, "-", Why::Nameless, &contents, false);
+    assert_eq!(headers, [Same(id), Same(id), Another, Another]);
+    assert_eq!(whole, [Same(id), Another, Another, Another]);
+    assert_eq!(verdicts(&world, "-", Why::Nameless, &contents, true).0, [NeedsBody; 4]);
+    // A confirmed deletion is the end of it: an equal message is new mail.
+    world.ledger.deleted(&[id]).unwrap();
+    assert_eq!(world.ledger.entry(id).state, EntryState::Deleted);
+    assert_eq!(verdicts(&world, "-", Why::Nameless, &contents, false), (vec![Another; 4], vec![Another; 4]));
+}
+
+/// A message without a unique-id has the header of one that was delivered under a unique-id: if it has no trace fields
+/// it may be other mail, which must not be left undelivered.
+#[test]
+fn without_a_unique_id_a_header_alone_is_not_a_message_that_had_one() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "h/b");
+    let untraced = |content: &str| Facts { traced: false, ..facts(content) };
+    let (maildrop, mut comparison) = comparison(&world, &["-"], Why::Nameless);
+    let listed = maildrop.at(0).unwrap();
+    let same = Verdict::Same(Match::first(id));
+    assert_eq!(comparison.by_header(&listed, Why::Nameless, &untraced("h/b2"), false), Verdict::NeedsBody);
+    assert_eq!(comparison.whole(&listed, Why::Nameless, &untraced("h/b2")), Verdict::Another);
+    assert_eq!(comparison.whole(&listed, Why::Nameless, &untraced("h/b")), same);
+    let (_, mut traced) = self::comparison(&world, &["-"], Why::Nameless);
+    assert_eq!(traced.by_header(&listed, Why::Nameless, &facts("h/b"), false), same);
+}
+
+/// One of two messages with equal headers was refused, and the other delivered: which is which, only the whole shows.
+#[test]
+fn beside_a_message_that_failed_a_header_alone_is_no_proof() {
+    let mut world = World::new();
+    let delivered = facts("h/b");
+    let id = world.deliver_content(Key::Header(delivered.digests.header), "h/b");
+    let untraced = |content: &str| Facts { traced: false, ..facts(content) };
+    for (some_failed, verdict) in [(false, Verdict::Same(Match::first(id))), (true, Verdict::NeedsBody)] {
+        let (maildrop, mut comparison) = comparison(&world, &["-"], Why::Nameless);
+        comparison.some_failed = some_failed;
+        let listed = maildrop.at(0).unwrap();
+        assert_eq!(comparison.by_header(&listed, Why::Nameless, &untraced("h/a"), false), verdict);
+    }
+}
+
+/// A known unique-id stands for a message that was delivered under another one.
+#[test]
+fn what_is_not_what_its_unique_id_says_is_looked_for_everywhere() {
+    let mut world = World::new();
+    let (a, b) = (world.deliver_content(key("a"), "a/x"), world.deliver_content(key("b"), "b/x"));
+    world.listed(&["a", "b"]);
+    let listed = world.maildrop(&[("a", None), ("b", None)]);
+    let decisions = [Decision::Compare(Why::Doubtful); 2];
+    let mut comparison =
+        Comparison::new(&listed, &decisions, &world.ledger, Search::EveryKey, false).unwrap();
+    let mut whole =
+        |at: usize, content: &str| comparison.whole(&listed.at(at).unwrap(), Why::Doubtful, &facts(content));
+    // Both keys stand for b now: one of them is ours, the other is one more.
+    assert_eq!(whole(0, "b/x"), Verdict::Same(Match::first(b)));
+    assert_eq!(whole(1, "b/x"), Verdict::Another);
+    assert_eq!(whole(1, "a/x"), Verdict::Same(Match::first(a)));
+    assert_eq!(whole(0, "new/x"), Verdict::Another);
+    assert_eq!(comparison.failed, [b, a]);
+}
+
+/// A header that differs, though the message is the same, is learnt.
+#[test]
+fn another_header_of_the_same_message_is_known_from_then_on() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "h/b@i");
+    let (maildrop, mut by_header) = comparison(&world, &["x"], Why::Doubtful);
+    let seen = facts("h2/b@i");
+    let verdict = by_header.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &seen, false);
+    let same_as = Match { header: Some(seen.digests.header), ..Match::first(id) };
+    assert_eq!(verdict, Verdict::Same(same_as));
+    world.ledger.recognise(&key("x"), None, same_as).unwrap();
+    let (maildrop, mut by_header) = comparison(&world, &["x"], Why::Doubtful);
+    let verdict = by_header.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("h2/z@-"), false);
+    assert_eq!(verdict, Verdict::Same(Match::first(id)));
+}
+
+/// Without an identity, a message that differs at each retrieval is delivered again once, and then left alone.
+#[test]
+fn a_message_that_differs_each_time_is_not_compared_for_ever() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "h/1@-");
+    assert_eq!(verdicts(&world, "x", Why::Doubtful, &["h2/2@-"], false).1, [SetAside]);
+    world.again = true;
+    world.deliver_content(key("x"), "h2/2@-");
+    assert_eq!(verdicts(&world, "x", Why::Doubtful, &["h3/3@-"], false).1, [Varies]);
+    assert_eq!(verdicts(&world, "x", Why::Doubtful, &["h3/3@i"], false).1, [SetAside]);
+    world.ledger.varies(id).unwrap();
+    assert_eq!(verdicts(&world, "x", Why::Days, &["h3/3@i"], false).1, [Varies]);
+}
+
+/// In the other mode of RFC 6856 a server may send other octets: that puts no other unique-id in doubt.
+#[test]
+fn a_message_of_the_other_mode_accuses_no_other() {
+    let mut world = World::new();
+    world.deliver_content(key("x"), "h/b@i");
+    let maildrop = world.maildrop(&[("x", None)]);
+    let decisions = [Decision::Compare(Why::Doubtful)];
+    let mut comparison = Comparison::new(&maildrop, &decisions, &world.ledger, Search::OwnKey, true).unwrap();
+    let verdict = comparison.whole(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("h2/b2@j"));
+    assert_eq!(verdict, Verdict::Another);
+    assert!(comparison.failed.is_empty());
+}
+
+/// The delivery that a message with this content continues, listed under this unique-id.
+fn continued(comparison: &mut Comparison, maildrop: &Maildrop, at: usize, facts: &Facts) -> Option<EntryId> {
+    comparison.continues(&maildrop.at(at).unwrap(), facts).map(|begun| begun.entry)
+}
+
+/// What one destination has, and another lacks, is found again by its content, once.
+#[test]
+fn what_a_destination_lacks_is_found_under_any_unique_id() {
+    let mut world = World::new();
+    let [a, b] = ["a", "b"].map(|name| world.deliver_to_one(name));
+    let (maildrop, mut comparison) = comparison(&world, &["a", "b", "new", "-"], Why::Renumbered);
+    let mut at = |at: usize, content: &str| continued(&mut comparison, &maildrop, at, &facts(content));
+    assert_eq!(at(2, "c"), None);
+    assert_eq!(at(2, "a"), Some(a), "under another unique-id");
+    assert_eq!(at(0, "a"), None, "each stands for one message");
+    assert_eq!(at(1, "h/x@b"), Some(b), "Message-ID, Date and From are its own");
+    assert_eq!(at(1, "b"), None);
+}
+
+/// Equal headers without trace fields may be those of a script's next report.
+#[test]
+fn without_trace_fields_only_the_same_unique_id_or_none_is_the_same_message() {
+    let mut world = World::new();
+    let a = world.deliver_to_one("a");
+    let untraced = |content: &str| Facts { traced: false, ..facts(content) };
+    let (maildrop, mut comparison) = comparison(&world, &["a", "new"], Why::Renumbered);
+    assert_eq!(continued(&mut comparison, &maildrop, 1, &untraced("a")), None);
+    assert_eq!(continued(&mut comparison, &maildrop, 0, &untraced("a")), Some(a));
+}
+
+/// A header may be that of the message that another destination lacks: then the whole of it decides.
+#[test]
+fn a_header_does_not_settle_what_a_destination_may_lack() {
+    let mut world = World::new();
+    world.deliver_content(key("gone"), "h/x");
+    world.deliver_to_one("h");
+    for (name, why) in [("-", Why::Nameless), ("new", Why::Renumbered)] {
+        assert_eq!(verdicts(&world, name, why, &["h/x"], false).0, [NeedsBody], "{name}");
+    }
+}
+
+/// Copies that differ each time, and have no identity: other mail the first time, the same from then on.
+#[test]
+fn what_differs_each_time_continues_what_it_was_from_the_second_time_on() {
+    let mut world = World::new();
+    world.deliver_to_one("x@-");
+    let (maildrop, mut first) = comparison(&world, &["x@-"], Why::Again);
+    let listed = maildrop.at(0).unwrap();
+    assert_eq!(continued(&mut first, &maildrop, 0, &facts("y@-")), None);
+    assert!(first.continues_another(&listed));
+    world.again = true;
+    let id = world.deliver_to_one("x@-");
+    let (maildrop, mut second) = comparison(&world, &["x@-"], Why::Again);
+    assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@i")), None, "it has an identity");
+    assert_eq!(continued(&mut second, &maildrop, 0, &facts("z@-")), Some(id));
+}
+
+/// What the server goes on listing after it confirmed the deletion is no new mail, whatever it shows.
+#[test]
+fn what_was_deleted_and_is_listed_still_never_left() {
+    let mut world = World::new();
+    for name in ["kept", "deleted", "gone"] {
+        world.deliver(name);
+    }
+    world.listed(&["kept", "deleted", "gone"]);
+    for name in ["deleted", "gone"] {
+        let id = world.ledger.find_key(&key(name)).unwrap();
+        world.ledger.deleted(&[id]).unwrap();
+    }
+    let never_left = |world: &World, name: &str| {
+        let (maildrop, comparison) = comparison(world, &[name], Why::CameBack);
+        comparison.never_left(&maildrop.at(0).unwrap())
+    };
+    assert!(never_left(&world, "gone"));
+    world.listed(&["kept", "deleted"]);
+    let seen = ["kept", "deleted", "gone", "new"].map(|name| never_left(&world, name));
+    assert_eq!(seen, [false, true, false, false]);
+}
+
+/// That a message varies is found once.
+#[test]
+fn that_a_message_varies_is_known_from_then_on() {
+    let mut world = World::new();
+    let id = world.deliver("x");
+    assert!(!comparison(&world, &["x"], Why::Days).1.is_known_to_vary(id));
+    world.ledger.varies(id).unwrap();
+    assert!(comparison(&world, &["x"], Why::Days).1.is_known_to_vary(id));
+}
