@@ -198,7 +198,7 @@ fn many(numbers: impl IntoIterator<Item = u64>) -> Vec<Message> {
     (1..).zip(numbers).map(|(at, number): (u64, _)| Message::new(format!("uid-{at}"), body(number))).collect()
 }
 
-/// A maildrop of so many that has been empty for a moment, and is back as it was, `times` times; how many were asked for
+/// A maildrop of this many messages that has been empty for a moment, and is back as it was, `times` times; how many were asked for
 /// by `verb` after each.
 #[track_caller]
 fn back_again(served: &Served, times: usize, verb: &str) -> Vec<usize> {

@@ -80,10 +80,10 @@ fn forgotten_after_90_days_and_10_listings() {
 fn what_was_deleted_long_ago_and_is_gone_is_forgotten() {
     let home = tempfile::tempdir().unwrap();
     let mut ledger = open(home.path());
-    let [gone, lingering] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
+    let [gone, unconfirmed] = ["a", "b"].map(|name| deliver(&mut ledger, name, name));
     ledger.deleted(&[gone]).unwrap();
     ledger.complete_listing(&mut std::iter::empty()).unwrap();
-    ledger.deleted(&[lingering]).unwrap();
+    ledger.deleted(&[unconfirmed]).unwrap();
     for (days, kept) in [(30, 2), (60, 2), (90, 2), (91, 1)] {
         ledger.tick(Time(NOW.0 + days * 86_400));
         compact(&ledger);

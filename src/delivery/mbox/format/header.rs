@@ -5,7 +5,7 @@ use crate::delivery::Error;
 use crate::message::header_lines::{HeaderLines, HeaderSink};
 use crate::message::is_changed_by_servers;
 
-/// So many octets of a line are looked at to find a field's name, colon and blanks included.  A name with more white
+/// At most this many octets of a line are looked at to find a field's name, colon and blanks included.  A name with more white
 /// space before its colon is no field that anyone writes or reads: it's kept.
 const LOOK: usize = 8 * 1024;
 
