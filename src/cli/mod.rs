@@ -5,6 +5,7 @@
 pub mod args;
 mod commands;
 mod flags;
+mod pager;
 mod setup;
 
 use std::ffi::OsString;

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::pager;
 use crate::account::{Account, Auth, Deliver, PasswordSource};
 use crate::clock;
 use crate::config::locate::Environment;
@@ -61,6 +62,22 @@ impl OutputArgs {
             (false, _) => Level::Dialogue,
         }
     }
+}
+
+/// How a command that only reads shows what it has found.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReadArgs {
+    /// Print one JSON object per line, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print long output without $PAGER.
+    #[arg(long)]
+    pub(crate) no_pager: bool,
+
+    /// Use colours: auto does on a terminal unless NO_COLOR is set.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
 }
 
 /// When there are colours.
@@ -117,6 +134,15 @@ impl Cli {
         let request =
             Request { file: config.file.clone(), accounts: accounts.to_vec(), flags: flags.clone() };
         Ok(config::for_run(&request, &self.environment)?)
+    }
+
+    /// Prints what was asked for: through the pager if it is longer than the terminal.
+    pub(super) fn show(&self, text: &str, args: &ReadArgs) {
+        if args.no_pager || args.json {
+            self.printer.out(text);
+        } else {
+            pager::print(text, &self.environment, &self.printer);
+        }
     }
 
     /// Reports what happens to these accounts as `output` asks: in bars on a terminal, else in lines or objects.

@@ -7,6 +7,7 @@ mod header;
 pub(crate) mod header_lines;
 mod received;
 mod sum;
+pub mod summary;
 
 pub use examiner::{Examiner, fuzz_examiner, sender, stored};
 pub use received::{Retrieval, received_line};

@@ -121,12 +121,7 @@ impl Reporter for Json {
         if let Some(object) = Object::of(event)
             && !self.is_beyond(account, &object)
         {
-            let line = Line { v: VERSION, account: &name(account), object };
-            // Fields with names, text and numbers: nothing in it can fail.
-            if let Ok(mut line) = serde_json::to_string(&line) {
-                line.push('\n');
-                self.plain.printer().out(&line);
-            }
+            self.plain.printer().out(&line(account, &object));
         }
         self.plain.report(account, event);
     }
@@ -140,12 +135,22 @@ impl Reporter for Json {
     }
 }
 
+/// One line of output: `object`, which brings its `type`, with the version and the account before it.
+#[must_use]
+pub fn line(account: &str, object: &impl Serialize) -> String {
+    let line = Line { v: VERSION, account: &name(account), object };
+    // Fields with names, text and numbers: nothing in it can fail.
+    let mut line = serde_json::to_string(&line).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line<'a, O> {
     v: u8,
     account: &'a str,
     #[serde(flatten)]
-    object: Object<'a>,
+    object: &'a O,
 }
 
 /// What depends on the type.  Names of variants and fields are the format.

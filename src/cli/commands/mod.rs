@@ -1,6 +1,7 @@
 //! The commands, a file for each: its arguments, whose documentation is the help, and `run`, which gives an exit code.
 //! Errors that concern all accounts go to the caller, which prints them.
 
+pub(super) mod accounts;
 pub(super) mod fetch;
 pub(super) mod state;
 
@@ -15,6 +16,9 @@ pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
 
+    /// Print the names of the accounts.
+    Accounts(accounts::AccountsArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -28,6 +32,7 @@ impl Command {
     pub(super) fn run(&self, cli: &Cli) -> anyhow::Result<ExitCode> {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
+            Self::Accounts(args) => accounts::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
     }
@@ -36,6 +41,7 @@ impl Command {
     pub(super) fn color(&self) -> Color {
         match self {
             Self::Fetch(args) => args.output.color,
+            Self::Accounts(args) => args.output.color,
             Self::State(_) => Color::Auto,
         }
     }
