@@ -297,7 +297,7 @@ fn of_client() -> Problems {
 
 fn of_run() -> Problems {
     every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, ListingRefused, NoIdentity, UniqueIdsLost,
-        OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
+        OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, Busy, NoThread, Bug;
         RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
         RunError::Client(ClientError::Stopped) => 75,
