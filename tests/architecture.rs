@@ -135,6 +135,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "types",
         ],
     ),
     ("toml", &["config"]),
