@@ -146,6 +146,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "types",
         ],
     ),
     ("toml", &["config"]),
