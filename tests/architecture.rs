@@ -101,6 +101,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hmac", &["protocol::sasl"]),
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
+    ("jiff", &["clock::local"]),
     ("mail-parser", &["message::date", "message::header", "message::summary"]),
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),

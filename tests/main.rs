@@ -28,6 +28,7 @@ mod identity;
 mod interleaving;
 mod json;
 mod lasting;
+mod list;
 mod listing;
 mod login;
 mod mailbox;

@@ -37,7 +37,7 @@ pub use error::Error;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
-pub use visit::{Found, check_all};
+pub use visit::{Found, Row, Rows, Which, check_all, list};
 
 use crate::access;
 use crate::account::{Account, SyncMode};

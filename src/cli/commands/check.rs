@@ -13,7 +13,6 @@
 //! - `exit`: the exit code that this account alone would have made.
 //! - `error`: what kept it from being known, or null: `message` and `hint`, as of `account`.
 
-use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,8 +84,7 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = configuration.accounts.iter().map(|account| account.name.as_str()).collect();
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
     // A status bar names its account each time: only a terminal tries a refused password again.
-    let insist = cli.environment.stdin_is_terminal || io::stderr().is_terminal();
-    let options = Options { insist, ..Options::default() };
+    let options = Options { insist: cli.insists(false), ..Options::default() };
     cli.run(Arc::new(reporter), |context| {
         let connections = connections(&configuration);
         let found = check_all(&configuration.accounts, &options, args.max_age, context, connections);
@@ -120,8 +118,8 @@ fn report(args: &CheckArgs, cli: &Cli, found: &[(&Account, Result<Found, Trouble
     let several = found.len() > 1;
     let mut text = String::new();
     for (account, found) in found {
-        if let Err(Trouble { message, hint, .. }) = found {
-            cli.printer.complain(&format!("account \"{}\": {message}", account.name), hint.as_deref());
+        if let Err(trouble) = found {
+            cli.failed(account, trouble);
         }
         text.push_str(&match (args.output.json, found) {
             (true, found) => json::line(&account.name, &object(found)),

@@ -4,6 +4,7 @@
 pub(super) mod accounts;
 pub(super) mod check;
 pub(super) mod fetch;
+pub(super) mod list;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -19,6 +20,9 @@ pub(super) enum Command {
 
     /// Show how much is new on the server, and fetch nothing.
     Check(check::CheckArgs),
+
+    /// List the messages on the server, and what the next run would do with each.
+    List(list::ListArgs),
 
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
@@ -37,6 +41,7 @@ impl Command {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Check(args) => check::run(args, cli),
+            Self::List(args) => list::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
@@ -47,6 +52,7 @@ impl Command {
         match self {
             Self::Fetch(args) => args.output.color,
             Self::Check(args) => args.output.color,
+            Self::List(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
             Self::State(_) => Color::Auto,
         }

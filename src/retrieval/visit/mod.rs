@@ -7,6 +7,7 @@
 //! How it ends is decided by what it asked for ([`Client::leave`]): a server may delete at `QUIT` what was looked at.
 
 mod check;
+mod list;
 mod outlook;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use crate::secret::Secret;
 use crate::types::Wait;
 
 pub use check::{Found, check_all};
+pub use list::{Row, Rows, Which, list};
 pub(super) use outlook::{Outlook, cause};
 
 /// So long a run that has the mailbox is waited for.
