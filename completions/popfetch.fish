@@ -93,6 +93,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print h
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "check" -d 'Show how much is new on the server, and fetch nothing'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the messages on the server, and what the next run would do with each'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
@@ -169,6 +170,18 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l count -d 'Pr
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s n -d 'List the last NUMBER messages' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l new -d 'List only what was never delivered, and what no run has failed with'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l seen -d 'List only what was delivered before'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l failed -d 'List only what a run has failed with'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l all -d 'List all messages'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''

@@ -42,8 +42,14 @@ fn lines(run: &Run) -> Vec<String> {
 fn a_line_for_each_message_newest_last() {
     let served = serve(
         good([
-            with("a", "From: Ann Example <ann@example.org>\nSubject: Lunch\nDate: Tue, 25 Nov 2025 09:12:00 +0100"),
-            with("b", "From: bob@example.org\nSubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\nDate: Mon, 3 Feb 2003 12:00:00 +0000"),
+            with(
+                "a",
+                "From: Ann Example <ann@example.org>\nSubject: Lunch\nDate: Tue, 25 Nov 2025 09:12:00 +0100",
+            ),
+            with(
+                "b",
+                "From: bob@example.org\nSubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\nDate: Mon, 3 Feb 2003 12:00:00 +0000",
+            ),
         ]),
         DELETE,
     );
@@ -58,9 +64,12 @@ fn a_line_for_each_message_newest_last() {
     };
     assert_eq!(words(&found[0]), ["N", "DATE", "FROM", "SIZE", "SUBJECT", "PLAN"]);
     assert_eq!(words(&found[1]), ["1", "2025-11-25", "Ann Example", "100 octets", "Lunch", "keep"]);
-    assert_eq!(words(&found[2]), ["2", "2003-02-03", "bob@example.org", "107 octets", "Gr\u{fc}\u{df}e", "keep"]);
+    assert_eq!(
+        words(&found[2]),
+        ["2", "2003-02-03", "bob@example.org", "107 octets", "Gr\u{fc}\u{df}e", "keep"]
+    );
     assert_eq!(words(&found[3]), ["3", "-", "-", "14 octets", "-", "retrieve"]);
-    assert_eq!(words(&found[4]), ["4", "-", "x", "2.9 MiB", "-", "keep (too-large)"]);
+    assert_eq!(words(&found[4]), ["4", "-", "x", "2.8 MiB", "-", "keep (too-large)"]);
     // Every line stands in its columns.
     let subject = found[0].find("SUBJECT").unwrap();
     assert_eq!(found[1].find("Lunch"), Some(subject), "{}", run.shown());
@@ -71,7 +80,8 @@ fn a_line_for_each_message_newest_last() {
 
 #[test]
 fn fifty_of_thirty_thousand_cost_a_constant_number_of_waits() {
-    let header = |n: u32| Message::new(format!("u{n}"), format!("From: a@example.org\r\nSubject: {n}\r\n\r\n"));
+    let header =
+        |n: u32| Message::new(format!("u{n}"), format!("From: a@example.org\r\nSubject: {n}\r\n\r\n"));
     let served = serve(Options { line: Some(Line::default()), ..good((1..=30_000).map(header)) }, "");
     let relay = served.server.relay().unwrap();
     let before = relay.waits();
@@ -128,7 +138,10 @@ fn without_top_there_are_dashes() {
     let served = serve(good(small(2)).without("TOP"), "");
     let run = list(&served, &[]);
     let found = lines(run.succeeds());
-    assert_eq!(found[1..], ["1  -     -     400 octets  -        retrieve", "2  -     -     400 octets  -        retrieve"]);
+    assert_eq!(
+        found[1..],
+        ["1  -     -     400 octets  -        retrieve", "2  -     -     400 octets  -        retrieve"]
+    );
     // It lists TOP, and refuses it.
     let served = serve(good(small(2)).instead("TOP", "-ERR no\r\n"), "");
     assert_eq!(lines(list(&served, &[]).succeeds())[1..], found[1..]);
@@ -143,7 +156,7 @@ fn what_is_new_seen_or_failed_alone() {
     served.fetch().exits(75);
     served.server.add("me", [with("b", "Subject: fresh")]);
     for (argument, subject, plan) in
-        [("--new", "fresh", "retrieve"), ("--seen", "seen", "keep"), ("--failed", "refused", "retry ")]
+        [("--new", "fresh", "retrieve"), ("--seen", "seen", "keep"), ("--failed", "refused", "retrieve again")]
     {
         let run = list(&served, &[argument]);
         let found = lines(run.succeeds());
@@ -161,13 +174,17 @@ fn what_is_new_seen_or_failed_alone() {
 fn an_object_for_each_message() {
     let served = serve(
         good([
-            with("a", "From: =?utf-8?Q?J=C3=BCrgen?= <j@example.org>\nSubject: a\\b\nDate: Fri, 27 Nov 2026 09:12:00 +0100\nMessage-ID: <1@x>"),
+            with(
+                "a",
+                "From: =?utf-8?Q?J=C3=BCrgen?= <j@example.org>\nSubject: a\\b\nDate: Fri, 27 Nov 2026 09:12:00 +0100\nMessage-ID: <1@x>",
+            ),
             with("b", "X: y"),
         ]),
         "",
     );
     let run = list(&served, &["--json"]);
-    let found: Vec<Value> = run.succeeds().out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found: Vec<Value> =
+        run.succeeds().out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected = json!([
         {
             "v": 1, "account": "me", "type": "listed", "number": 1, "unique_id": "a", "octets": found[0]["octets"],
@@ -199,7 +216,9 @@ fn one_of_several_accounts_must_be_named() {
 #[test]
 fn messages_without_unique_ids_are_known_by_their_headers() {
     let header = |n: u32| format!("Received: by x\nMessage-ID: <{n}@x>\nSubject: {n}");
-    let messages = |range: std::ops::RangeInclusive<u32>| numbered(range.map(|n| format!("{}\r\n\r\nx\r\n", header(n).replace('\n', "\r\n"))));
+    let messages = |range: std::ops::RangeInclusive<u32>| {
+        numbered(range.map(|n| format!("{}\r\n\r\nx\r\n", header(n).replace('\n', "\r\n"))))
+    };
     let served = serve(good(messages(1..=2)).without("UIDL"), "");
     served.fetch().succeeds();
     served.server.replace("me", messages(1..=3));

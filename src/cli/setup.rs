@@ -18,10 +18,10 @@ use crate::config::{self, Configuration, Flags, Request};
 use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::report::{Reporter, Trouble};
 use crate::report::json::Json;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::progress::Progress;
+use crate::report::{Reporter, Trouble};
 use crate::retrieval::Context;
 use crate::signals::Stop;
 

@@ -67,9 +67,8 @@ mod tests {
     #[test]
     fn what_was_shown_reads_back() {
         let home = tempfile::tempdir().unwrap();
-        let entry = |number, id: &[u8]| {
-            (MessageNumber::new(number).unwrap(), UniqueId::new(id).unwrap().to_buf())
-        };
+        let entry =
+            |number, id: &[u8]| (MessageNumber::new(number).unwrap(), UniqueId::new(id).unwrap().to_buf());
         let shown = Shown([entry(1, b"a"), entry(7, b"\xff %x\x1b"), entry(30_000, b"-")].into());
         shown.save(home.path()).unwrap();
         assert_eq!(Shown::load(home.path()), Shown::default(), "without a ledger nothing is written");

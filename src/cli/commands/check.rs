@@ -11,7 +11,7 @@
 //! - `time`: when the server was asked, in RFC 3339's form; or null.
 //! - `remembered`: whether the last run's word was taken, by `--max-age`.
 //! - `exit`: the exit code that this account alone would have made.
-//! - `error`: what kept it from being known, or null: `message` and `hint`, as of `account`.
+//! - `error`: what kept it from being known, or null; as of `account`.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -73,6 +73,7 @@ struct Check<'a> {
 struct Failure<'a> {
     message: &'a str,
     hint: Option<&'a str>,
+    news: bool,
 }
 
 /// Checks, and gives the exit code: the worst failure's; else 0 where anything is new, and 1 where nothing is.
@@ -155,14 +156,14 @@ fn object(found: &Result<Found, Trouble>) -> Check<'_> {
             exit: if found.new > 0 { ExitCode::Done.number() } else { ExitCode::No.number() },
             error: None,
         },
-        Err(Trouble { exit, message, hint, .. }) => Check {
+        Err(Trouble { exit, message, hint, news }) => Check {
             new: None,
             octets: None,
             listed: None,
             time: None,
             remembered: false,
             exit: exit.number(),
-            error: Some(Failure { message, hint: hint.as_deref() }),
+            error: Some(Failure { message, hint: hint.as_deref(), news: *news }),
         },
     }
 }

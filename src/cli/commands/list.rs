@@ -140,7 +140,10 @@ fn text(rows: &[Row], width: Option<usize>, now: Time) -> String {
         (Column::text("DATE"), rows.iter().map(|row| date_cell(row, now)).collect()),
         (Column::text("FROM").cut(), rows.iter().map(|row| cell(row, |summary| &summary.from)).collect()),
         (Column::number("SIZE"), rows.iter().map(size_cell).collect()),
-        (Column::text("SUBJECT").cut(), rows.iter().map(|row| cell(row, |summary| &summary.subject)).collect()),
+        (
+            Column::text("SUBJECT").cut(),
+            rows.iter().map(|row| cell(row, |summary| &summary.subject)).collect(),
+        ),
         (Column::text("PLAN"), rows.iter().map(|row| plan(row, now)).collect()),
     ];
     if width.is_some_and(|width| width < NARROW) {
