@@ -7,6 +7,8 @@ pub enum ExitCode {
     Done,
     /// 64: bad arguments, or an account that is not in the configuration.
     Usage,
+    /// 66: no such message.
+    NoInput,
     /// 69: the server reports a permanent error (`[SYS/PERM]`, RFC 3206 §4): its administrator must act.
     Unavailable,
     /// 70: a bug in popfetch.
@@ -32,6 +34,7 @@ impl ExitCode {
         match self {
             Self::Done => 0,
             Self::Usage => 64,
+            Self::NoInput => 66,
             Self::Unavailable => 69,
             Self::Bug => 70,
             Self::CannotCreate => 73,
@@ -55,6 +58,7 @@ impl ExitCode {
         match self {
             Self::Done => "Done, also when nothing was new.",
             Self::Usage => "Bad arguments, or an account that is not in the configuration.",
+            Self::NoInput => "There is no such message.",
             Self::Unavailable => {
                 "The server reports a permanent error ([SYS/PERM]): its administrator must act."
             }
@@ -78,9 +82,10 @@ impl ExitCode {
     }
 
     /// Every code, in the order of the man page.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Usage,
+        Self::NoInput,
         Self::Unavailable,
         Self::Bug,
         Self::CannotCreate,
@@ -92,7 +97,7 @@ impl ExitCode {
     ];
 
     /// The code of a run over several accounts: what needs the user outranks what is temporary.
-    /// 64, then 70, 78, 77, 74, 73, 76, 69, 75, 0.
+    /// 64, then 70, 78, 66, 77, 74, 73, 76, 69, 75, 0.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         if self.rank() >= other.rank() { self } else { other }
@@ -107,9 +112,10 @@ impl ExitCode {
             Self::CannotCreate => 4,
             Self::LocalIo => 5,
             Self::Refused => 6,
-            Self::Configuration => 7,
-            Self::Bug => 8,
-            Self::Usage => 9,
+            Self::NoInput => 7,
+            Self::Configuration => 8,
+            Self::Bug => 9,
+            Self::Usage => 10,
         }
     }
 }
@@ -121,7 +127,7 @@ mod tests {
     use super::ExitCode;
 
     /// What outranks what, by the manual.
-    const ORDER: [u8; 10] = [64, 70, 78, 77, 74, 73, 76, 69, 75, 0];
+    const ORDER: [u8; 11] = [64, 70, 78, 66, 77, 74, 73, 76, 69, 75, 0];
 
     #[test]
     fn every_code_has_its_place_in_the_order() {

@@ -138,6 +138,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "types",
         ],
     ),
     ("toml", &["config"]),
