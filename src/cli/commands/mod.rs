@@ -5,6 +5,7 @@ pub(super) mod accounts;
 pub(super) mod check;
 pub(super) mod fetch;
 pub(super) mod list;
+pub(super) mod mark_seen;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -27,6 +28,9 @@ pub(super) enum Command {
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
 
+    /// Let messages count as retrieved, without downloading them.
+    MarkSeen(mark_seen::MarkSeenArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -43,6 +47,7 @@ impl Command {
             Self::Check(args) => check::run(args, cli),
             Self::List(args) => list::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
     }
@@ -54,7 +59,7 @@ impl Command {
             Self::Check(args) => args.output.color,
             Self::List(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
-            Self::State(_) => Color::Auto,
+            Self::MarkSeen(_) | Self::State(_) => Color::Auto,
         }
     }
 }

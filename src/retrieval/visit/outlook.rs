@@ -12,6 +12,7 @@ use crate::report::{Action, Cause};
 use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::doubts;
 use crate::retrieval::error::Error;
+use crate::retrieval::marking;
 use crate::retrieval::survey::{Headers, decide, list, policy};
 use crate::types::{MessageNumber, UniqueIdBuf};
 
@@ -41,7 +42,14 @@ impl Outlook {
         let counted = client.prefetched_drop_listing()?.map(|(messages, _)| messages);
         let mut maildrop = list(run, client, &ledger, &mut memory.habits)?;
         doubts::raise(run, &mut ledger, &mut memory.habits, &maildrop, &policy, &[])?;
-        let decisions = decide(client, &mut maildrop, &ledger, &policy, memory.sizes, counted)?;
+        let mut decisions = decide(client, &mut maildrop, &ledger, &policy, memory.sizes, counted)?;
+        if marking::is_first(run, &ledger) {
+            for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+                if matches!(listed.who, Who::New(_)) {
+                    *decision = Decision::Leave(Why::Seen);
+                }
+            }
+        }
         let comparison = Comparison::new(&maildrop, &decisions, &ledger, Search::OwnKey, policy.utf8)?;
         let retired = plan::retire(&maildrop, &ledger, &policy, &|_| false);
         let retired = retired.into_iter().map(|retired| (retired.number, retired.why)).collect();
@@ -95,6 +103,7 @@ impl Outlook {
         Some(match (*self.decisions.get(index)?, self.retired.get(&listed.number)) {
             (Decision::Retrieve(why), _) => (Action::Retrieve, why),
             (Decision::Compare(why), _) => (Action::Compare, why),
+            (Decision::Identify, _) => (Action::Leave, Why::Seen),
             (Decision::Delete(why), _) => (Action::Delete, why),
             (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
             (Decision::Leave(why), None) => (Action::Leave, why),
@@ -111,7 +120,7 @@ impl Outlook {
             (_, Action::Retrieve) => !has_failed && why != Why::All,
             // Known or not, only a run that retrieves it could tell.
             (Who::New(_) | Who::Nameless, Action::Compare) => true,
-            (Who::New(_), Action::Leave) => why != Why::Known,
+            (Who::New(_), Action::Leave) => !matches!(why, Why::Known | Why::Seen),
             _ => false,
         }
     }
