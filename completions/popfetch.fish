@@ -96,6 +96,8 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Prin
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "check" -d 'Show how much is new on the server, and fetch nothing'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the messages on the server, and what the next run would do with each'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "delete" -d 'Delete messages from the server'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
@@ -187,6 +189,21 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l all -d 'List 
 complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l part -d 'Write the part of this number, decoded' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l headers -d 'Show the whole header, and nothing else'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l raw -d 'Write the message as it is'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l undelivered -d 'Delete what was never delivered as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s y -l yes -d 'Do not ask'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s n -l dry-run -d 'Show what would be deleted, and delete nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''

@@ -102,7 +102,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
     ("jiff", &["clock::local"]),
-    ("mail-parser", &["message::date", "message::header", "message::summary"]),
+    ("mail-parser", &["message::date", "message::header", "message::reading", "message::summary"]),
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
@@ -168,6 +168,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
     ("Recognised::attest", "retrieval::fetch::confirm"),
+    ("Dismissed::attest", "retrieval::visit::delete"),
 ];
 
 /// A module's source.

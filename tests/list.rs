@@ -7,6 +7,7 @@ use crate::mailbox::{DELETE, IN_CLEAR, Served, good, section, serve, small};
 use crate::support::relay::Line;
 use crate::support::sandbox::Run;
 use crate::support::server::{Message, Options, Retrieved, numbered};
+use crate::support::tmux::Tmux;
 
 /// A message with these header lines.
 fn with(unique_id: &str, header: &str) -> Message {
@@ -75,7 +76,7 @@ fn a_line_for_each_message_newest_last() {
     assert_eq!(found[1].find("Lunch"), Some(subject), "{}", run.shown());
     served.configure(served.server.port(), DELETE);
     let run = list(&served, &[]);
-    run.says("Lunch         delete\n").says("retrieve, delete\n");
+    run.says("Lunch    delete\n").says("retrieve, delete\n");
 }
 
 #[test]
@@ -155,9 +156,11 @@ fn what_is_new_seen_or_failed_alone() {
     served.fetch().exits(75);
     served.fetch().exits(75);
     served.server.add("me", [with("b", "Subject: fresh")]);
-    for (argument, subject, plan) in
-        [("--new", "fresh", "retrieve"), ("--seen", "seen", "keep"), ("--failed", "refused", "retrieve again")]
-    {
+    for (argument, subject, plan) in [
+        ("--new", "fresh", "retrieve"),
+        ("--seen", "seen", "keep"),
+        ("--failed", "refused", "retrieve again"),
+    ] {
         let run = list(&served, &[argument]);
         let found = lines(run.succeeds());
         assert_eq!(found.len(), 2, "{}", run.shown());
@@ -225,4 +228,40 @@ fn messages_without_unique_ids_are_known_by_their_headers() {
     let found = lines(list(&served, &[]).succeeds());
     let plans: Vec<&str> = found[1..].iter().map(|line| line.rsplit("  ").next().unwrap()).collect();
     assert_eq!(plans, ["keep", "keep", "retrieve (nameless)"]);
+}
+
+/// Names and subjects in wide and right-to-left characters: no row is wider than the window, and each is one line.
+#[test]
+fn a_table_fits_its_window() {
+    let header = |n: usize| {
+        let subject = [
+            "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{5e2}\u{5d5}\u{5dc}\u{5dd}",
+            "\u{5c71}\u{7530}\u{592a}\u{90ce}",
+            "Re: a subject that goes on and on, and on",
+        ][n % 3];
+        with(
+            &format!("u{n}"),
+            &format!(
+                "From: \u{5c71}\u{7530} \u{592a}\u{90ce} {n} <a@example.org>\nDate: Mon, 3 Feb 2003 12:00:00 +0000\nSubject: {subject} {subject}"
+            ),
+        )
+    };
+    let served = serve(good((1..=12).map(header)), "");
+    for (columns, headings) in [(40, "N  DATE"), (80, "PLAN"), (200, "PLAN")] {
+        let Some(tmux) = Tmux::start(&served.sandbox, (columns, 30), "popfetch list") else { return };
+        let screen = tmux.wait_for("[0]");
+        let lines: Vec<&str> = screen.lines().take_while(|line| !line.starts_with("[0]")).collect();
+        assert_eq!(lines.len(), 13, "{columns}:\n{screen}");
+        assert!(lines[0].contains(headings) && lines[0].contains("SUBJECT"), "{columns}:\n{screen}");
+        assert!(lines[1..].iter().all(|line| line.contains("2003-02-03")), "{columns}:\n{screen}");
+    }
+    // Longer than the window: the pager shows it, and waits.
+    let Some(tmux) = Tmux::start(&served.sandbox, (80, 8), "popfetch list") else { return };
+    let screen = tmux.wait_for("SUBJECT");
+    assert!(!screen.contains("[0]"), "{screen}");
+    tmux.keys(&["q"]);
+    tmux.wait_for("[0]");
+    drop(tmux);
+    let Some(tmux) = Tmux::start(&served.sandbox, (80, 8), "popfetch list --no-pager") else { return };
+    tmux.wait_for("[0]");
 }

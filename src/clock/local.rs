@@ -61,7 +61,7 @@ mod tests {
     fn times_are_named_as_people_do() {
         // Fri, 27 Nov 2026 09:12:00 UTC.
         let now = Time(1_795_770_720);
-        let (utc, east) = (TimeZone::UTC, TimeZone::posix("XXX-10").unwrap());
+        let (utc, east) = (TimeZone::UTC, TimeZone::posix("EAST-10").unwrap());
         for (seconds, in_utc, in_the_east) in [
             (0, "09:12", "19:12"),
             (9 * 3_600, "00:12", "10:12"),

@@ -150,8 +150,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         }
     }
 
-    /// The login was refused: for a while it isn't tried again.
-    pub(super) fn pause(&self, memory: &mut Memory) {
+    fn pause(&self, memory: &mut Memory) {
         let fingerprint = self.run.fingerprint();
         let before = memory.pause.as_ref().filter(|pause| pause.configuration == fingerprint);
         let refusals = before.map_or(0, |pause| pause.refusals).saturating_add(1);

@@ -40,7 +40,10 @@ pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
-pub use visit::{Found, Row, Rows, Which, check_all, list};
+pub use visit::{
+    Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
+    show,
+};
 
 use crate::access;
 use crate::account::{Account, SyncMode};

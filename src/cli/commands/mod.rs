@@ -3,9 +3,11 @@
 
 pub(super) mod accounts;
 pub(super) mod check;
+pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod list;
 pub(super) mod mark_seen;
+pub(super) mod show;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -24,6 +26,12 @@ pub(super) enum Command {
 
     /// List the messages on the server, and what the next run would do with each.
     List(list::ListArgs),
+
+    /// Show one message.
+    Show(show::ShowArgs),
+
+    /// Delete messages from the server.
+    Delete(delete::DeleteArgs),
 
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
@@ -46,6 +54,8 @@ impl Command {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Check(args) => check::run(args, cli),
             Self::List(args) => list::run(args, cli),
+            Self::Show(args) => show::run(args, cli),
+            Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
@@ -58,8 +68,9 @@ impl Command {
             Self::Fetch(args) => args.output.color,
             Self::Check(args) => args.output.color,
             Self::List(args) => args.output.color,
+            Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
-            Self::MarkSeen(_) | Self::State(_) => Color::Auto,
+            Self::MarkSeen(_) | Self::Delete(_) | Self::State(_) => Color::Auto,
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::Visit;
+use super::show::unique_id;
 use crate::client::{Client, Transaction};
 use crate::ledger::Ledger;
 use crate::message::Facts;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
-use crate::proof::Key;
 use crate::report::{Action, Cause};
 use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::doubts;
@@ -130,14 +130,7 @@ impl Outlook {
     /// # Errors
     /// The ledger.
     pub(in crate::retrieval) fn unique_id(&self, listed: &Listed<'_>) -> Result<Option<UniqueIdBuf>, Error> {
-        Ok(match listed.who {
-            Who::New(unique_id) => Some(unique_id.to_buf()),
-            Who::Known(id) => match self.ledger.key(id)? {
-                Key::UniqueId(unique_id) => Some(unique_id),
-                Key::Header(_) => None,
-            },
-            Who::Nameless => None,
-        })
+        unique_id(&self.ledger, listed)
     }
 }
 
