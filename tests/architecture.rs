@@ -61,9 +61,22 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    // Looks at what runs have left, and takes care of it.
+    ("state", &["access", "account", "ledger", "message", "proof"]),
     (
         "cli",
-        &["access", "account", "clock", "config", "connection", "delivery", "report", "retrieval", "signals"],
+        &[
+            "access",
+            "account",
+            "clock",
+            "config",
+            "connection",
+            "delivery",
+            "report",
+            "retrieval",
+            "signals",
+            "state",
+        ],
     ),
     ("main", &["cli"]),
 ];

@@ -45,6 +45,7 @@ mod servers;
 mod sessions;
 mod shapes;
 mod signals;
+mod status;
 mod support;
 mod tls;
 mod utf8;

@@ -138,7 +138,8 @@ impl Lock {
 /// Whether a process has the lock.  It is asked for, and given back at once, only where a run has left its octet: a run
 /// that begins just then tries again ([`GLANCE`]).
 fn is_held(path: &Path) -> bool {
-    durable::open_to_read(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    durable::open_to_read(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn has_its_name(file: &File, path: &Path) -> bool {

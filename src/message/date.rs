@@ -21,6 +21,13 @@ pub fn rfc5322(time: Time) -> String {
     )
 }
 
+/// `1970-01-01T00:00:00Z` (RFC 3339).
+#[must_use]
+pub fn rfc3339(time: Time) -> String {
+    let DateTime { year, month, day, hour, minute, second, .. } = Civil::of(time).date;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// `Thu Jan  1 00:00:00 1970`: always 24 characters.
 #[must_use]
 pub fn asctime(time: Time) -> String {
@@ -43,6 +50,12 @@ pub fn time_of_day(time: Time) -> String {
 pub fn day_of_month(time: Time) -> String {
     let t = Civil::of(time);
     format!("{} {}", t.date.day, t.month)
+}
+
+/// `2026`.
+#[must_use]
+pub fn year(time: Time) -> u16 {
+    Civil::of(time).date.year
 }
 
 /// The calendar's words for a time, in UTC.

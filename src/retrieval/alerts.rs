@@ -118,7 +118,11 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 let error = result.as_ref().err().map(|e| {
                     let e = e.at(&server);
                     let hint = e.hint().map(|hint| shortened(&hint, LONGEST).into_owned());
-                    Said { exit: e.exit_code(), message: shortened(&e.to_string(), LONGEST).into_owned(), hint }
+                    Said {
+                        exit: e.exit_code(),
+                        message: shortened(&e.to_string(), LONGEST).into_owned(),
+                        hint,
+                    }
                 });
                 let exit = error.as_ref().map_or(ExitCode::Done, |error| error.exit).merge(summary.exit());
                 let is_listed = result.is_ok() || summary.listed > 0;

@@ -4,6 +4,7 @@
 pub(super) mod accounts;
 pub(super) mod fetch;
 pub(super) mod state;
+pub(super) mod status;
 
 use clap::Subcommand;
 
@@ -19,6 +20,9 @@ pub(super) enum Command {
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
 
+    /// Show how each account stands: the last run, the last mail, what needs you.
+    Status(status::StatusArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -33,6 +37,7 @@ impl Command {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::Status(args) => status::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
     }
@@ -42,6 +47,7 @@ impl Command {
         match self {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
+            Self::Status(args) => args.output.color,
             Self::State(_) => Color::Auto,
         }
     }
