@@ -93,6 +93,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print h
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
@@ -166,6 +167,15 @@ never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s v -l verbose -d 'Print more of each account: what to do, what is kept, where mail went'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l prometheus -d 'Print metrics for the textfile collector of Prometheus\'s node exporter'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l destination -d 'Give up a configured destination too, of this name or a part of it, whose folder is gone' -r -F
