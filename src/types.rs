@@ -1,8 +1,12 @@
 //! The words of the protocol as types: made only by parsing, so that a value is proof of its form.
 
+mod selection;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use selection::{NoSuchMessage, Selection};
 
 /// The number of a message in one session (RFC 1939 §5): decimal, from 1, meaningless in any other session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

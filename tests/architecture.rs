@@ -148,6 +148,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "types",
         ],
     ),
     ("toml", &["config"]),

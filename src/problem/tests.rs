@@ -29,7 +29,7 @@ use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::{Event, Reporter as _, Summary, Trouble};
 use crate::retrieval::Error as RunError;
-use crate::types::MessageNumber;
+use crate::types::{MessageNumber, NoSuchMessage};
 use crate::{access, connection};
 
 /// Errors, and the exit code of each.
@@ -296,14 +296,15 @@ fn of_client() -> Problems {
 }
 
 fn of_run() -> Problems {
-    every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, ListingRefused, NoIdentity, UniqueIdsLost,
-        OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
+    every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, NoSuchMessage, ListingRefused, NoIdentity,
+        UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
         RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
         RunError::Client(ClientError::Stopped) => 75,
         RunError::Ledger(LedgerError::Locked) => 75,
         RunError::Delivery(DeliveryError::later("x", "y")) => 75,
         RunError::Listing(Contradiction(number())) => 76,
+        RunError::NoSuchMessage(NoSuchMessage { named: text("9"), messages: 3 }) => 66,
         RunError::ListingRefused { command: "LIST", text: text("no"), passes: false } => 76,
         RunError::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true } => 75,
         RunError::NoIdentity { server: server() } => 76,

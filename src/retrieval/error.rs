@@ -12,7 +12,7 @@ use crate::exit::ExitCode;
 use crate::ledger;
 use crate::plan::maildrop::Contradiction;
 use crate::problem::{Problem, REPORT_BUG};
-use crate::types::MessageNumber;
+use crate::types::{MessageNumber, NoSuchMessage};
 
 /// What ended the run of one mailbox.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum Error {
     /// The listing contradicts itself, so no message of it can be identified.
     #[error(transparent)]
     Listing(#[from] Contradiction),
+    /// The listing lacks a message that the user has named.
+    #[error(transparent)]
+    NoSuchMessage(#[from] NoSuchMessage),
     /// A listing was refused: typically the server has a failure that passes; or it has neither UIDL nor LIST.
     #[error("the server refused {command}: \"{text}\"")]
     ListingRefused {
@@ -126,6 +129,7 @@ impl Error {
             | Self::Client(_)
             | Self::Ledger(_)
             | Self::Delivery(_)
+            | Self::NoSuchMessage(_)
             | Self::NoIdentity { .. }
             | Self::UniqueIdsLost { .. }
             | Self::NoFurtherSession(_)
@@ -164,6 +168,7 @@ impl Problem for Error {
             Self::Ledger(e) => return e.hint(),
             Self::Delivery(e) => return e.hint(),
             Self::Listing(e) => return e.hint(),
+            Self::NoSuchMessage(e) => return e.hint(),
             Self::UniqueIdsLost { directory, .. } => {
                 return Some(Cow::Owned(format!(
                     "the next run asks again; if the server has given up UIDL for good, begin again by moving the \
@@ -205,6 +210,7 @@ impl Problem for Error {
             Self::Delivery(e) => e.exit_code(),
             Self::ListingRefused { passes: true, .. } => ExitCode::Later,
             Self::Listing(e) => e.exit_code(),
+            Self::NoSuchMessage(e) => e.exit_code(),
             Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
             Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,

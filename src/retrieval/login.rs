@@ -61,76 +61,102 @@ pub(super) fn log_in(
     // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
     let now = run.now;
     run.report(&Event::Connecting { server: run.server() });
-    let mut without_utf8 = false;
-    let mut with_memory = true;
-    let mut waits = WAITS_FOR_LOCK.into_iter();
     if matches!(memory.flight, Flight::Two(when) if !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
         memory.flight = Flight::Unproven;
     }
-    let mut flight = memory.flight;
+    let mut attempts = Attempts {
+        without_utf8: false,
+        with_memory: true,
+        waits: WAITS_FOR_LOCK.into_iter(),
+        flight: memory.flight,
+    };
     let client = loop {
-        let e = match attempt(run, memory, secret, now, prefetch, flight) {
+        match attempt(run, memory, secret, now, prefetch, attempts.flight) {
             Ok(client) => break client,
             Err(Error::Client(client::Error::Connection(e))) => return Err(client::Error::from(e).into()),
-            Err(Error::Client(e)) => e,
+            Err(Error::Client(e)) if attempts.again(run, memory, &e) => {}
             Err(e) => return Err(e),
-        };
+        }
+    };
+    run.logged_in.store(true, Ordering::Relaxed);
+    let facts = client.login_facts();
+    // What was believed was tried: it is remembered only now that the other way has worked.
+    memory.flight = if facts.one_flight { Flight::One } else { attempts.flight };
+    run.report(&Event::LoggedIn { mechanism: facts.method.name() });
+    learn(run, memory, &client);
+    Ok(client)
+}
+
+/// What the attempts at one login have tried.
+struct Attempts {
+    /// `UTF8` was not sent, because the server ended the connection at it.
+    without_utf8: bool,
+    /// What the server was remembered for may still be why it refuses.
+    with_memory: bool,
+    /// How long is waited, each time, for a maildrop that our own last session holds.
+    waits: std::array::IntoIter<u64, 3>,
+    flight: Flight,
+}
+
+impl Attempts {
+    /// Whether another attempt follows one that failed so.
+    fn again(&mut self, run: &Run<'_>, memory: &mut Memory, e: &client::Error) -> bool {
         // What was remembered may be why.
         let remembered = !std::mem::take(&mut memory.offers).is_empty();
-        let again = match &e {
+        match e {
             // The session before, of which the server may not know yet that it's over.
             e if e.is_locked() && run.logged_in.load(Ordering::Relaxed) => {
-                waits.next().is_some_and(|pause| {
+                self.waits.next().is_some_and(|pause| {
                     run.detail(|| format!("{e}: asked again in {pause} s"));
                     !run.context.stop.wait(Duration::from_secs(pause))
                 })
             }
-            client::Error::FlightCut(e) if !matches!(flight, Flight::Two(_)) => {
+            client::Error::FlightCut(e) if !matches!(self.flight, Flight::Two(_)) => {
                 run.detail(|| format!("{e}: tried again, with nothing behind the password"));
                 run.logged_in.store(true, Ordering::Relaxed);
-                flight = Flight::Two(now);
+                self.flight = Flight::Two(run.now);
                 true
             }
-            client::Error::HungUpOnUtf8(_) => match memory.utf8 {
-                // Without the command some servers give other messages than they hold: one that has accepted it isn't
-                // asked without because a connection broke at the wrong moment.
-                Utf8::Works(drops) if drops < MOST_DROPS => {
-                    memory.utf8 = Utf8::Works(drops.saturating_add(1));
-                    false
-                }
-                _ => {
-                    // Not more than once, whatever the server does: without the command it can't end the line at it.
-                    let first = !std::mem::replace(&mut without_utf8, true);
-                    memory.utf8 = Utf8::Dropped(now);
-                    if first {
-                        run.warn(format!(
-                            "{e}: this followed UTF8, which the server lists; not sent for a week"
-                        ));
-                    }
-                    first
-                }
-            },
+            client::Error::HungUpOnUtf8(_) => self.without_utf8(run, memory, e),
             client::Error::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
-                let dropped = !without_utf8 && matches!(memory.utf8, Utf8::Dropped(_));
+                let dropped = !self.without_utf8 && matches!(memory.utf8, Utf8::Dropped(_));
                 if dropped {
                     memory.utf8 = Utf8::Unknown;
                 }
-                (remembered || dropped) && account_wants_utf8(run) && std::mem::take(&mut with_memory)
+                (remembered || dropped) && account_wants_utf8(run) && std::mem::take(&mut self.with_memory)
             }
             client::Error::LoginRefused { secret_sent: false, .. } => {
-                remembered && std::mem::take(&mut with_memory)
+                remembered && std::mem::take(&mut self.with_memory)
             }
             _ => false,
-        };
-        if !again {
-            return Err(e.into());
         }
-    };
-    run.logged_in.store(true, Ordering::Relaxed);
-    let (server, facts) = (client.server_facts(), client.login_facts());
-    // What was believed was tried: it is remembered only now that the other way has worked.
-    memory.flight = if facts.one_flight { Flight::One } else { flight };
-    run.report(&Event::LoggedIn { mechanism: facts.method.name() });
+    }
+
+    /// After a connection that ended at `UTF8`: whether it is tried without the command.
+    fn without_utf8(&mut self, run: &Run<'_>, memory: &mut Memory, e: &client::Error) -> bool {
+        match memory.utf8 {
+            // Without the command some servers give other messages than they hold: one that has accepted it isn't
+            // asked without because a connection broke at the wrong moment.
+            Utf8::Works(drops) if drops < MOST_DROPS => {
+                memory.utf8 = Utf8::Works(drops.saturating_add(1));
+                false
+            }
+            _ => {
+                // Not more than once, whatever the server does: without the command it can't end the line at it.
+                let first = !std::mem::replace(&mut self.without_utf8, true);
+                memory.utf8 = Utf8::Dropped(run.now);
+                if first {
+                    run.warn(format!("{e}: this followed UTF8, which the server lists; not sent for a week"));
+                }
+                first
+            }
+        }
+    }
+}
+
+/// Remembers what a login has shown of the server.
+fn learn(run: &Run<'_>, memory: &mut Memory, client: &Client<Transaction>) {
+    let (server, facts, now) = (client.server_facts(), client.login_facts(), run.now);
     if facts.utf8 {
         memory.utf8 = Utf8::Works(0);
         run.detail(|| "UTF8 mode: messages come as they are stored".to_owned());
@@ -149,7 +175,6 @@ pub(super) fn log_in(
             capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
         });
     }
-    Ok(client)
 }
 
 fn account_wants_utf8(run: &Run<'_>) -> bool {

@@ -43,6 +43,19 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
         }
         Err(e) => return Err(durable::Error::new(Step::Open, path, e).into()),
     }
+    let missing = missing_parts(path)?;
+    if missing.len() == SUBDIRECTORIES.len() {
+        // An empty mount point looks like this.
+        if !may_create {
+            return Err(not_there(path));
+        }
+        may_become_maildir(path)?;
+    }
+    Ok(missing)
+}
+
+/// Which of the three aren't there; those that are must be writable directories.
+fn missing_parts(path: &Path) -> Result<Vec<&'static str>, Error> {
     let mut missing = Vec::new();
     for name in SUBDIRECTORIES {
         let directory = path.join(name);
@@ -52,36 +65,36 @@ pub(super) fn missing(path: &Path, may_create: bool) -> Result<Vec<&'static str>
                 durable::may_write(&directory).map_err(|e| durable::Error::new(Step::Open, &directory, e))?;
             }
             Ok(_) => {
-                let directory = self::shown(&directory);
+                let directory = shown(&directory);
                 return Err(unfit(format!("{directory} is not a directory"), "move it away"));
             }
             Err(e) if is_absent(&e) => missing.push(name),
             Err(e) => return Err(durable::Error::new(Step::Open, &directory, e).into()),
         }
     }
-    if missing.len() == SUBDIRECTORIES.len() {
-        // An empty mount point looks like this.
-        if !may_create {
-            return Err(not_there(path));
-        }
-        // Nobody means to make a Maildir of one's own parts, nor of his home directory.
-        let part = path.file_name().is_some_and(|name| SUBDIRECTORIES.iter().any(|part| name == *part));
-        let parent = durable::parent_of(path);
-        if part && SUBDIRECTORIES.iter().all(|part| parent.join(part).is_dir()) {
-            let parent = self::shown(parent);
-            return Err(unfit(
-                format!("{shown} is no Maildir, but a part of the Maildir {parent}"),
-                format!("deliver to {parent}, or: mkdir {shown}/cur {shown}/new {shown}/tmp"),
-            ));
-        }
-        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(unfit(
-                format!("{shown} is no Maildir: it has neither cur, new nor tmp, and holds something else"),
-                format!("name another directory, or: mkdir {shown}/cur {shown}/new {shown}/tmp"),
-            ));
-        }
-    }
     Ok(missing)
+}
+
+/// Whether the three may be made in a directory that has none of them: nobody means to make a Maildir of one's own parts,
+/// nor of his home directory.
+fn may_become_maildir(path: &Path) -> Result<(), Error> {
+    let shown = shown(path);
+    let part = path.file_name().is_some_and(|name| SUBDIRECTORIES.iter().any(|part| name == *part));
+    let parent = durable::parent_of(path);
+    if part && SUBDIRECTORIES.iter().all(|part| parent.join(part).is_dir()) {
+        let parent = self::shown(parent);
+        return Err(unfit(
+            format!("{shown} is no Maildir, but a part of the Maildir {parent}"),
+            format!("deliver to {parent}, or: mkdir {shown}/cur {shown}/new {shown}/tmp"),
+        ));
+    }
+    if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(unfit(
+            format!("{shown} is no Maildir: it has neither cur, new nor tmp, and holds something else"),
+            format!("name another directory, or: mkdir {shown}/cur {shown}/new {shown}/tmp"),
+        ));
+    }
+    Ok(())
 }
 
 /// Whether there is nothing of that name.

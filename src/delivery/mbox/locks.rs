@@ -256,29 +256,8 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
     if !file.metadata().map_err(|e| durable::Error::new(Step::Open, path, e))?.is_file() {
         return Ok(Attempt::Busy("another program is replacing it".to_owned()));
     }
-    match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::AGAIN | Errno::ACCESS) => {
-            return Ok(Attempt::Busy("another program holds an fcntl lock on it".to_owned()));
-        }
-        // The file system has no locks: that doesn't pass on its own.
-        Err(
-            e @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::IO | Errno::PERM),
-        ) => {
-            let reason = io::Error::from(e);
-            return Err(Error::unfit(
-                ExitCode::CannotCreate,
-                format!("mbox {} cannot be locked: {reason}", name_of(path)),
-                "its file system refuses locks (fcntl): put the mbox on another one, or deliver to a Maildir",
-            ));
-        }
-        Err(e) => {
-            let reason = io::Error::from(e);
-            return Err(Error::later(
-                format!("mbox {} cannot be locked: {reason}", name_of(path)),
-                TRY_AGAIN,
-            ));
-        }
+    if !fcntl_lock(&file, path)? {
+        return Ok(Attempt::Busy("another program holds an fcntl lock on it".to_owned()));
     }
     // Whatever another program appends without a lock, our octets never overwrite it.
     let flags = rustix::fs::fcntl_getfl(&file)
@@ -295,4 +274,22 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
         return Ok(Attempt::Busy("another program is replacing it".to_owned()));
     }
     Ok(Attempt::Locked { dotlock, file, undotted })
+}
+
+/// Takes the kernel's lock on an open mbox; `false` while another program has it.
+fn fcntl_lock(file: &File, path: &Path) -> Result<bool, Error> {
+    let refused = |e: Errno| format!("mbox {} cannot be locked: {}", name_of(path), io::Error::from(e));
+    match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        // The file system has no locks: that doesn't pass on its own.
+        Err(
+            e @ (Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::IO | Errno::PERM),
+        ) => Err(Error::unfit(
+            ExitCode::CannotCreate,
+            refused(e),
+            "its file system refuses locks (fcntl): put the mbox on another one, or deliver to a Maildir",
+        )),
+        Err(e) => Err(Error::later(refused(e), TRY_AGAIN)),
+    }
 }
