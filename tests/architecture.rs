@@ -62,7 +62,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Looks at what runs have left, and takes care of it.
-    ("state", &["access", "account", "ledger", "message", "proof"]),
+    ("state", &["access", "account", "clock", "durable", "ledger", "message", "proof", "signals"]),
     (
         "cli",
         &[
@@ -148,6 +148,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "state",
             "types",
         ],
     ),

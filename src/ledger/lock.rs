@@ -21,7 +21,7 @@ use crate::types::{Time, Wait};
 use super::error::Error;
 
 /// The lock file's name in the mailbox's directory.
-const FILE: &str = "lock";
+pub(super) const FILE: &str = "lock";
 /// How long a waiting popfetch sleeps between two attempts.  A blocking lock could not be waited for until a time, nor
 /// be given up at a signal.
 const PAUSE: Duration = Duration::from_millis(100);

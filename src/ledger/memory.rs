@@ -25,6 +25,8 @@ use crate::types::{Octets, Time, UniqueId, UniqueIdBuf};
 pub(super) const FILE: &str = "memory";
 /// What runs that found the mailbox locked have reported: the memory is its holder's.
 const REPORTS: &str = "reports";
+/// All files of this room in the mailbox's directory.
+pub(super) const FILES: [&str; 4] = [FILE, "memory.new", REPORTS, "reports.new"];
 /// A file beyond this is not ours.
 const LONGEST: u64 = 1024 * 1024;
 
@@ -435,6 +437,27 @@ impl Memory {
             self.died.remove(0);
         }
         self.died.push(unique_id);
+    }
+
+    /// What of it is true on another machine too, as text: nothing of this configuration, nothing of the line.
+    #[must_use]
+    pub fn portable(&self) -> Vec<u8> {
+        let habits = self.habits.clone();
+        let (strongest, utf8, last) = (self.strongest.clone(), self.utf8, self.last.clone());
+        Self { strongest, habits, utf8, last, ..Self::default() }.to_text()
+    }
+
+    /// What [`Memory::portable`] wrote; empty when that cannot be read.
+    #[must_use]
+    pub fn of_portable(text: &[u8]) -> Self {
+        Self::parse(text).unwrap_or_default()
+    }
+
+    /// Has the next run take a full listing, since the ledger was changed from outside of one.
+    pub fn expect_work(&mut self) {
+        if let Some(quick) = &mut self.quick {
+            quick.idle_under = None;
+        }
     }
 
     fn to_text(&self) -> Vec<u8> {

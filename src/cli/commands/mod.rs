@@ -38,7 +38,7 @@ impl Command {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::Status(args) => status::run(args, cli),
-            Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
+            Self::State(command) => state::run(command, cli),
         }
     }
 
@@ -48,7 +48,7 @@ impl Command {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
             Self::Status(args) => args.output.color,
-            Self::State(_) => Color::Auto,
+            Self::State(command) => command.color(),
         }
     }
 }
