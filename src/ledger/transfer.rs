@@ -79,8 +79,7 @@ impl Ledger {
             time: self.now(),
             clock: self.clock,
         };
-        let shape = Shape { forget: false, order: None, version: PLAIN_VERSION };
-        compaction::rewrite(directory, heading, &self.index, journal, shape)
+        compaction::rewrite(directory, heading, &self.index, journal, Shape::plain(PLAIN_VERSION))
     }
 
     /// The text of the ledger in `directory`.

@@ -112,7 +112,7 @@ fn others(directory: &Path) -> Vec<String> {
     let files = entries
         .filter(|entry| entry.metadata().is_ok_and(|status| status.is_file() && status.len() <= LARGEST));
     let mut names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.retain(|name| !STAYS.contains(&name.as_str()) && !name.starts_with('.'));
+    names.retain(|name| !STAYS.contains(&name.as_str()) && !name.starts_with('.') && !name.ends_with(".new"));
     names.sort();
     names
 }

@@ -3,6 +3,7 @@
 
 pub(super) mod accounts;
 pub(super) mod fetch;
+pub(super) mod mark_seen;
 pub(super) mod state;
 pub(super) mod status;
 
@@ -23,6 +24,9 @@ pub(super) enum Command {
     /// Show how each account stands: the last run, the last mail, what needs you.
     Status(status::StatusArgs),
 
+    /// Let messages count as retrieved, without downloading them.
+    MarkSeen(mark_seen::MarkSeenArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -37,6 +41,7 @@ impl Command {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::Status(args) => status::run(args, cli),
             Self::State(command) => state::run(command, cli),
         }
@@ -48,6 +53,7 @@ impl Command {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
             Self::Status(args) => args.output.color,
+            Self::MarkSeen(_) => Color::Auto,
             Self::State(command) => command.color(),
         }
     }
