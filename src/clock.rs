@@ -15,6 +15,12 @@ pub fn now() -> Time {
     Time::from_system(system_now())
 }
 
+/// The time now as files have it, to the nanosecond.
+#[must_use]
+pub fn now_of_files() -> SystemTime {
+    system_now()
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]
 fn system_now() -> SystemTime {
     SystemTime::now()

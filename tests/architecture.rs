@@ -61,6 +61,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    // Looks at what runs have left, and takes care of it.
+    ("state", &["access", "account", "clock", "durable", "ledger", "message", "proof", "signals"]),
     (
         "cli",
         &[
@@ -74,6 +76,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "report",
             "retrieval",
             "signals",
+            "state",
         ],
     ),
     ("main", &["cli"]),
@@ -150,6 +153,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "state",
             "types",
         ],
     ),

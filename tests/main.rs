@@ -51,6 +51,7 @@ mod sessions;
 mod shapes;
 mod show;
 mod signals;
+mod status;
 mod support;
 mod tls;
 mod utf8;

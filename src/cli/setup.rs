@@ -207,6 +207,17 @@ impl Cli {
         Ok(code)
     }
 
+    /// Runs `work`, which waits for no server.  A signal that comes meanwhile is as in [`Cli::run`].
+    ///
+    /// # Errors
+    /// The system: no signal handler.
+    pub(super) fn stoppable(&self, work: impl FnOnce(&Stop) -> ExitCode) -> anyhow::Result<ExitCode> {
+        let stop = Stop::on_signals().context("cannot wait for signals")?;
+        let code = work(&stop).merge(self.printer.outcome());
+        stop.die();
+        Ok(code)
+    }
+
     /// Whether a question on the terminal would be seen and could be answered.
     pub(super) fn can_ask(&self) -> bool {
         self.environment.stdin_is_terminal && io::stderr().is_terminal()

@@ -101,6 +101,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
             return (Err(e), news);
         }
     };
+    lock.begin_run();
     // It may have been waited for.
     run.now = clock::now();
     let run = &*run;
@@ -113,10 +114,12 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
         paused => paused,
     };
     let news = alerts.judge(&mut memory, &result, summary);
+    alerts.remember(&mut memory, &result, summary);
     if let Err(e) = memory.save(&directory) {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
+    lock.end_run();
     (result, news)
 }
 

@@ -9,6 +9,7 @@ pub(super) mod list;
 pub(super) mod mark_seen;
 pub(super) mod show;
 pub(super) mod state;
+pub(super) mod status;
 
 use clap::Subcommand;
 
@@ -36,6 +37,9 @@ pub(super) enum Command {
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
 
+    /// Show how each account stands: the last run, the last mail, what needs you.
+    Status(status::StatusArgs),
+
     /// Let messages count as retrieved, without downloading them.
     MarkSeen(mark_seen::MarkSeenArgs),
 
@@ -58,7 +62,8 @@ impl Command {
             Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
-            Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
+            Self::Status(args) => status::run(args, cli),
+            Self::State(command) => state::run(command, cli),
         }
     }
 
@@ -70,7 +75,9 @@ impl Command {
             Self::List(args) => args.output.color,
             Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
-            Self::MarkSeen(_) | Self::Delete(_) | Self::State(_) => Color::Auto,
+            Self::Status(args) => args.output.color,
+            Self::MarkSeen(_) | Self::Delete(_) => Color::Auto,
+            Self::State(command) => command.color(),
         }
     }
 }
