@@ -15,6 +15,7 @@ mod architecture;
 mod cli;
 mod configuration;
 mod crash;
+mod deliveries;
 mod destinations;
 mod docs;
 mod dovecot;

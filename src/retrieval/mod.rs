@@ -11,6 +11,7 @@ mod conditions;
 mod configured;
 mod context;
 mod course;
+mod deliveries;
 mod destinations;
 mod doubts;
 mod dry_run;

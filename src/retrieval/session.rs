@@ -8,6 +8,7 @@ use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::conditions;
 use super::course::{Course, Ended, Follows, Outcome, Scope, SetAside};
+use super::deliveries::Deliveries;
 use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
@@ -515,6 +516,7 @@ impl Session<'_, '_> {
         let queue = Queue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
+        let deliveries = Deliveries::new(self.run, ledger);
         let Destinations { entrances, exits } = destinations;
         let mut fetch = Fetch {
             run: self.run,
@@ -536,7 +538,7 @@ impl Session<'_, '_> {
             let committer = std::thread::Builder::new()
                 .name("committer".to_owned())
                 // It owns the reports, which end with it, however it ends.
-                .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports))
+                .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports, deliveries))
                 .map_err(Error::NoThread)?;
             let fetched = fetch.run();
             drop(fetch.work.take());

@@ -219,6 +219,7 @@ impl Fetch<'_> {
             listed: listed.octets,
             octets: facts.octets,
             digests: facts.digests,
+            headline: facts.headline,
             sender: facts.sender,
             recipient: facts.recipient,
             utf8: self.policy.utf8,
