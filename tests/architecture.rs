@@ -73,7 +73,7 @@ pub(crate) const FLOOR: &[&str] = &["exit", "problem", "secret", "text", "types"
 
 /// What only the rooms named may import, though they lie inside of others.
 const PRIVATE: &[(&str, &[&str])] = &[
-    ("report::json", &["cli", "report"]),
+    ("report::json", &["cli", "report", "retrieval::hooks"]),
     ("report::plain", &["cli", "report"]),
     ("report::progress", &["cli", "report"]),
 ];

@@ -26,6 +26,7 @@ pub struct Options {
 }
 
 /// The surroundings, shared by every account's run.
+#[derive(Clone)]
 pub struct Context<'a> {
     /// The state directory, `$XDG_STATE_HOME/popfetch`.
     pub state: PathBuf,

@@ -173,7 +173,7 @@ fn server(account: &Account) -> (&str, u16) {
 mod tests {
     use super::{Account, Connections, Queue, most_open, server};
     use crate::account::{
-        Auth, Deliver, FirstRun, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
+        Auth, Deliver, FirstRun, Hooks, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
         Utf8Mode,
     };
     use std::collections::HashMap;
@@ -196,6 +196,7 @@ mod tests {
             deliver: vec![Deliver::Stdout],
             max_message_size: None,
             first_run: FirstRun::All,
+            hooks: Hooks::default(),
             max_messages: None,
             max_bytes: None,
             owner: None,

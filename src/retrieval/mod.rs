@@ -17,6 +17,7 @@ mod doubts;
 mod dry_run;
 mod error;
 mod fetch;
+mod hooks;
 pub mod jobs;
 mod login;
 mod marking;
@@ -31,6 +32,7 @@ mod sessions;
 mod survey;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use context::{Context, Options};
@@ -51,9 +53,10 @@ use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
-use alerts::Alerts;
+use alerts::{Alerts, Verdict};
 use configured::surroundings;
 use destinations::Destinations;
+use hooks::Listener;
 use run::Run;
 use session::Held;
 use sessions::Sessions;
@@ -64,28 +67,44 @@ const DAY: i64 = 24 * HOUR;
 /// Retrieves one account's mail, and reports how it went.
 #[must_use]
 pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> Summary {
+    let hooks = &account.hooks;
+    if options.dry_run || hooks.is_empty() {
+        return one_run(account, options, context).0;
+    }
+    hooks::before(account, context);
+    let listener =
+        hooks.on_new_mail.is_some().then(|| Arc::new(Listener::new(Arc::clone(&context.reporter))));
+    let heard = listener.clone().map(|listener| Context { reporter: listener, ..context.clone() });
+    let (summary, verdict) = one_run(account, options, heard.as_ref().unwrap_or(context));
+    let delivered = listener.map_or_else(Vec::new, |listener| listener.lines());
+    hooks::after(account, context, &summary, verdict, &delivered);
+    summary
+}
+
+/// The run itself, between its hooks.
+fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summary, Verdict) {
     let started = Instant::now();
     let mut run = Run::new(account, options, context, clock::now());
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
-    let (result, news) =
+    let (result, verdict) =
         if let Err(e) = access::check_path(&ledger::directory(&context.state, &account.mailbox())) {
             // A user who can change its content could name other users' files there, and popfetch would remove them.
-            (Err(e.into()), true)
+            (Err(e.into()), Verdict::failed())
         } else if options.dry_run {
-            (dry_run::dry_run(&run, &mut summary), true)
+            (dry_run::dry_run(&run, &mut summary), Verdict::failed())
         } else {
             mailbox(&mut run, &mut summary)
         };
     if let Err(e) = result {
-        summary.trouble = Some(Trouble::of(&e.at(&run.server()), news));
+        summary.trouble = Some(Trouble::of(&e.at(&run.server()), verdict.news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
-    summary
+    (summary, verdict)
 }
 
-/// How the run ended, and whether it is reported under `--quiet`.
-fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool) {
+/// How the run ended, and what of it is news.
+fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verdict) {
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
     let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
@@ -93,7 +112,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
             let news = !e.is_transient() || Alerts::new(run).locked(&directory);
-            return (Err(e), news);
+            return (Err(e), Verdict { news, trouble: news, recovered: false });
         }
     };
     // It may have been waited for.
@@ -107,12 +126,12 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
         Ok(()) => with_lock(run, summary, &directory, lock.clone(), &mut memory),
         paused => paused,
     };
-    let news = alerts.judge(&mut memory, &result, summary);
+    let verdict = alerts.judge(&mut memory, &result, summary);
     if let Err(e) = memory.save(&directory) {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
-    (result, news)
+    (result, verdict)
 }
 
 fn with_lock(
