@@ -1,3 +1,14 @@
+# Adds the names of accounts that begin with the word.
+__popfetch_accounts() {
+    local name config=() at
+    for (( at = 1; at + 1 < COMP_CWORD; at++ )); do
+        [[ ${COMP_WORDS[at]} == --config ]] && config=(--config "${COMP_WORDS[at + 1]}")
+    done
+    while IFS= read -r name; do
+        [[ $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
+    done < <("${COMP_WORDS[0]}" accounts "${config[@]}" 2>/dev/null)
+}
+
 _popfetch() {
     local i cur prev opts cmd
     COMPREPLY=()
@@ -8,7 +19,7 @@ _popfetch() {
     fi
     prev="$3"
     cmd=""
-    opts=""
+            opts=""
 
     for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
     do
@@ -19,8 +30,20 @@ _popfetch() {
             popfetch,accounts)
                 cmd="popfetch__subcmd__accounts"
                 ;;
+            popfetch,completions)
+                cmd="popfetch__subcmd__completions"
+                ;;
+            popfetch,cron)
+                cmd="popfetch__subcmd__cron"
+                ;;
             popfetch,fetch)
                 cmd="popfetch__subcmd__fetch"
+                ;;
+            popfetch,help)
+                cmd="popfetch__subcmd__help"
+                ;;
+            popfetch,man)
+                cmd="popfetch__subcmd__man"
                 ;;
             popfetch,state)
                 cmd="popfetch__subcmd__state"
@@ -35,9 +58,10 @@ _popfetch() {
 
     case "${cmd}" in
         popfetch)
-            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch accounts state"
+            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch accounts state cron completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -324,6 +348,7 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__accounts)
@@ -359,10 +384,67 @@ _popfetch() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        popfetch__subcmd__completions)
+            opts="-h --help bash zsh fish"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__cron)
+            opts="-h --every --only --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
+                return 0
+            fi
+            case "${prev}" in
+                --every)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -W "crontab service timer" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
+            return 0
+            ;;
         popfetch__subcmd__fetch)
             opts="-q -v -h --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -649,6 +731,35 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
+            return 0
+            ;;
+        popfetch__subcmd__help)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__man)
+            opts="-h --help popfetch popfetch.toml popfetch-json"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
         popfetch__subcmd__state)
@@ -669,6 +780,7 @@ _popfetch() {
             opts="-y -h --destination --yes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -696,6 +808,7 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
     esac

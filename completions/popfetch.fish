@@ -1,3 +1,4 @@
+# An account is no file.
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
@@ -89,11 +90,15 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l delete -d 'Delete fro
 complete -c popfetch -n "__fish_popfetch_needs_command" -l all -d 'Retrieve again what was retrieved before'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l stdout -d 'Write messages to standard output, as an mbox stream'
-complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "cron" -d 'Print what cron or systemd needs to run popfetch again and again'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "completions" -d 'Print the script that completes command lines in a shell'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "man" -d 'Show the manual'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "help" -d 'Show all of the help, of popfetch or of a command'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l wait -d 'Wait for another popfetch to leave the mailbox, at most for the duration if one is given' -r -f
@@ -158,7 +163,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l delete -d 'D
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l all -d 'Retrieve again what was retrieved before'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l stdout -d 'Write messages to standard output, as an mbox stream'
-complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -172,3 +177,32 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s y -l yes -d 'Do not ask'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l every -d 'Fetch this often' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l only -d 'Print this part alone, for a file' -r -f -a "crontab\t''
+service\t''
+timer\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand man" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand help" -s h -l help -d 'Print help'
+
+# The names of the accounts of the configuration that the command line names.
+function __fish_popfetch_accounts
+    set -l words (commandline -opc)
+    set -l at (contains -i -- --config $words)
+    and set -l config --config $words[(math $at + 1)]
+    popfetch accounts $config 2>/dev/null
+end
+
+# Whether no word before is a command: what comes is an account then.
+function __fish_popfetch_no_command
+    not __fish_seen_subcommand_from fetch accounts state cron completions man help
+end
+
+complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -a "bash zsh fish"
+complete -c popfetch -n "__fish_popfetch_using_subcommand man" -a "popfetch popfetch.toml popfetch-json"
+complete -c popfetch -n "__fish_popfetch_no_command" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -a "(__fish_popfetch_accounts)" -d 'Account'

@@ -2,7 +2,11 @@
 //! Errors that concern all accounts go to the caller, which prints them.
 
 pub(super) mod accounts;
+pub(super) mod completions;
+pub(super) mod cron;
 pub(super) mod fetch;
+pub(super) mod help;
+pub(super) mod man;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -22,6 +26,18 @@ pub(super) enum Command {
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
+
+    /// Print what cron or systemd needs to run popfetch again and again.
+    Cron(cron::CronArgs),
+
+    /// Print the script that completes command lines in a shell.
+    Completions(completions::CompletionsArgs),
+
+    /// Show the manual.
+    Man(man::ManArgs),
+
+    /// Show all of the help, of popfetch or of a command.
+    Help(help::HelpArgs),
 }
 
 impl Command {
@@ -34,6 +50,10 @@ impl Command {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
+            Self::Cron(args) => cron::run(args, cli),
+            Self::Completions(args) => Ok(completions::run(args, cli)),
+            Self::Man(args) => Ok(man::run(args, cli)),
+            Self::Help(args) => Ok(help::run(args, cli)),
         }
     }
 
@@ -42,7 +62,9 @@ impl Command {
         match self {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
-            Self::State(_) => Color::Auto,
+            Self::State(_) | Self::Cron(_) | Self::Completions(_) | Self::Man(_) | Self::Help(_) => {
+                Color::Auto
+            }
         }
     }
 }
