@@ -61,7 +61,7 @@ fn the_manual_of_the_objects_is_current() {
         &[
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@OBJECTS@", schema::types().iter().map(|name| object(name)).collect()),
-            ("@PARTS@", ["failure", "condition"].iter().map(|name| object(name)).collect()),
+            ("@PARTS@", schema::parts().iter().map(|name| object(name)).collect()),
         ],
     );
     check("man/popfetch-json.5", &page);

@@ -7,6 +7,7 @@ pub(super) mod cron;
 pub(super) mod fetch;
 pub(super) mod help;
 pub(super) mod man;
+pub(super) mod mark_seen;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -22,6 +23,9 @@ pub(super) enum Command {
 
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
+
+    /// Let messages count as retrieved, without downloading them.
+    MarkSeen(mark_seen::MarkSeenArgs),
 
     /// Manage what is remembered of an account.
     #[command(subcommand)]
@@ -49,6 +53,7 @@ impl Command {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
             Self::Cron(args) => cron::run(args, cli),
             Self::Completions(args) => Ok(completions::run(args, cli)),
@@ -62,9 +67,7 @@ impl Command {
         match self {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
-            Self::State(_) | Self::Cron(_) | Self::Completions(_) | Self::Man(_) | Self::Help(_) => {
-                Color::Auto
-            }
+            _ => Color::Auto,
         }
     }
 }
