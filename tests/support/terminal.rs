@@ -17,7 +17,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A terminal of this many columns and lines.  In the command `popfetch` is the program, and `$POPFETCH` its path.
+    /// A terminal of this many columns and lines.  The command runs in the sandbox's home; `popfetch` is the
+    /// program, and `$POPFETCH` its path.
     /// `None`, with a message, where there is no tmux.
     pub fn start(sandbox: &Sandbox, (columns, rows): (u16, u16), command: &str) -> Option<Self> {
         installed("tmux")?;
@@ -32,7 +33,7 @@ impl Terminal {
         let path = std::env::var("PATH").unwrap_or_default();
         let home = home.display();
         let inside = format!(
-            "exec env -i TERM=\"$TERM\" LC_ALL=C.UTF-8 TZ=UTC PATH='{}:{path}' HOME='{home}' XDG_CONFIG_HOME='{home}/.config' \
+            "cd '{home}'; exec env -i TERM=\"$TERM\" LC_ALL=C.UTF-8 TZ=UTC PATH='{}:{path}' HOME='{home}' XDG_CONFIG_HOME='{home}/.config' \
              XDG_STATE_HOME='{home}/.local/state' POPFETCH='{}' sh '{}'",
             program.parent().unwrap().display(),
             program.display(),
