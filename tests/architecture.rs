@@ -96,7 +96,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("native-tls", &["connection"]),
     ("nix", &["access", "signals"]),
     ("pbkdf2", &["protocol::sasl"]),
-    ("rpassword", &["credentials::prompt"]),
     (
         "rustix",
         &[

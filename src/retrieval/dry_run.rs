@@ -11,7 +11,6 @@ use super::marking;
 use super::run::Run;
 use super::survey::{Headers, decide, list, policy};
 use crate::client::{Client, Transaction};
-use crate::credentials;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::message::Facts;
@@ -35,7 +34,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     }
     // What it learns is this run's alone.
     let mut memory = Memory::load(&directory);
-    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = run.secret()?;
     let mut client = log_in(run, &mut memory, &secret, None)?;
     ledger.pretend();
     let policy = policy(run, &ledger, &client);

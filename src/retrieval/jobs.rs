@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{Context, Options, retrieve};
+use super::{Context, Options, passwords, retrieve};
 use crate::account::Account;
 use crate::delivery;
 use crate::exit::ExitCode;
@@ -32,6 +32,7 @@ pub fn retrieve_all(
     context: &Context<'_>,
     connections: Connections,
 ) -> ExitCode {
+    let options = &Options { passwords: passwords::ask(accounts, options, context), ..options.clone() };
     let queue = Queue::new(accounts, connections.per_server, descriptors());
     let workers = connections.total.get().min(accounts.len());
     let work = || {

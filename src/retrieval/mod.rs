@@ -21,6 +21,7 @@ mod hooks;
 pub mod jobs;
 mod login;
 mod marking;
+mod passwords;
 mod pipeline;
 mod quick;
 mod recovery;
@@ -38,6 +39,7 @@ use std::time::Instant;
 pub use context::{Context, Options};
 pub use error::Error;
 pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
+pub use passwords::Passwords;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
@@ -46,7 +48,6 @@ use crate::access;
 use crate::account::{Account, SyncMode};
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::credentials;
 use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
@@ -148,7 +149,7 @@ fn with_lock(
         );
     }
     if let Some(question) = quick::question(run, memory, directory) {
-        let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+        let secret = run.secret()?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
@@ -160,7 +161,7 @@ fn with_lock(
         return finish(sessions, held, begun, directory);
     }
     let held = open(run, summary, directory, lock, memory)?;
-    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = run.secret()?;
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
 }
 
