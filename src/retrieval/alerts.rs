@@ -116,8 +116,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 condition.exit = ExitCode::Done;
             }
         }
-        if result.is_ok() && !self.run.context.stop.raised() {
-            // A run that ended early hasn't seen whether anything is over.
+        if result.is_ok() && !self.run.context.stop.raised() && !self.run.options.retry {
+            // A run that ended early, or had one purpose, hasn't seen whether anything is over.
             verdict.recovered |= self.over(memory, &met);
         }
         verdict

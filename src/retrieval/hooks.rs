@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,7 +32,7 @@ const MOST_LINES: usize = 64 * 1024 * 1024;
 
 /// Runs `before-run`.  That it failed is a warning.
 pub(super) fn before(account: &Account, context: &Context<'_>) {
-    if let Some(argv) = &account.hooks.before_run {
+    if let (Some(argv), false) = (&account.hooks.before_run, context.stop.raised()) {
         run("before-run", argv, account, context, &Summary::default(), &[]);
     }
 }
@@ -120,6 +121,11 @@ fn error_line(summary: &Summary) -> String {
 
 /// A file without a name that holds these lines, to be read from its beginning.
 fn input(state: &Path, lines: &[u8]) -> io::Result<File> {
+    if lines.is_empty() {
+        // Before the first run there is no place for a file.
+        let (nothing, _) = io::pipe()?;
+        return Ok(File::from(OwnedFd::from(nothing)));
+    }
     let path = state.join(format!("hook-{}", hex(&clock::random::<8>()?)));
     let mut file = {
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -194,7 +200,7 @@ mod tests {
         for (message, expected) in [
             ("h:110 refused the login: \"[AUTH] no\"", "h:110 refused the login: …"),
             ("h:110 refused: \"a\" and \"b\" again", "h:110 refused: … again"),
-            ("cannot look up h\nx", "cannot look up h\\nx"),
+            ("cannot look up h\nx", "cannot look up h\\x0ax"),
             ("one \" alone", "one … alone"),
         ] {
             assert_eq!(line(message), expected);

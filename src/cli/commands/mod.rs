@@ -4,6 +4,7 @@
 pub(super) mod accounts;
 pub(super) mod fetch;
 pub(super) mod mark_seen;
+pub(super) mod retry;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -23,6 +24,9 @@ pub(super) enum Command {
     /// Let messages count as retrieved, without downloading them.
     MarkSeen(mark_seen::MarkSeenArgs),
 
+    /// Try messages that failed, and logins that pause, now.
+    Retry(retry::RetryArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -38,6 +42,7 @@ impl Command {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
+            Self::Retry(args) => retry::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
     }
@@ -47,6 +52,7 @@ impl Command {
         match self {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
+            Self::Retry(args) => args.output.color,
             Self::MarkSeen(_) | Self::State(_) => Color::Auto,
         }
     }
