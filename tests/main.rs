@@ -12,9 +12,11 @@
 )]
 
 mod architecture;
+mod check;
 mod cli;
 mod configuration;
 mod crash;
+mod delete;
 mod deliveries;
 mod destinations;
 mod docs;
@@ -29,6 +31,7 @@ mod identity;
 mod interleaving;
 mod json;
 mod lasting;
+mod list;
 mod listing;
 mod login;
 mod mailbox;
@@ -48,7 +51,9 @@ mod secrets;
 mod servers;
 mod sessions;
 mod shapes;
+mod show;
 mod signals;
+mod status;
 mod support;
 mod terminal;
 mod tls;

@@ -31,6 +31,7 @@ mod run;
 mod session;
 mod sessions;
 mod survey;
+mod visit;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,6 +44,10 @@ pub use passwords::Passwords;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::{
+    Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
+    show,
+};
 
 use crate::access;
 use crate::account::{Account, SyncMode};
@@ -116,6 +121,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verd
             return (Err(e), Verdict { news, trouble: news, recovered: false });
         }
     };
+    lock.begin_run();
     // It may have been waited for.
     run.now = clock::now();
     let run = &*run;
@@ -128,10 +134,12 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verd
         paused => paused,
     };
     let verdict = alerts.judge(&mut memory, &result, summary);
+    alerts.remember(&mut memory, &result, summary);
     if let Err(e) = memory.save(&directory) {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
+    lock.end_run();
     (result, verdict)
 }
 
