@@ -17,7 +17,6 @@ use crate::access;
 use crate::account::Account;
 use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
 use crate::clock;
-use crate::credentials;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::shown::Shown;
@@ -149,7 +148,7 @@ fn in_session(
     memory: &mut Memory,
     directory: &Path,
 ) -> Result<Deleted, Error> {
-    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = run.secret()?;
     let listing = Prefetch::Listing { drop_listing: false, headers: [None; 2], sizes: true };
     let client = login::log_in(run, memory, &secret, Some(listing));
     Alerts::new(run).note_login(memory, client.as_ref().err());
