@@ -124,6 +124,15 @@ impl Client<Transaction> {
         self.read_drop_listing()
     }
 
+    /// The unique-id of one message; `None` too where the server refuses, or sends what can't be understood.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn unique_id_now(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
+        self.line.send(Command::Uidl(Some(number)))?;
+        self.read_unique_id(number)
+    }
+
     /// The headers that were asked ahead, to be taken before the unique-id listing; as [`Client::headers`].
     ///
     /// # Errors

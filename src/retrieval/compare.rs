@@ -40,6 +40,8 @@ pub(super) struct Comparison {
     begun_by_entry: HashMap<EntryId, Vec<usize>>,
     /// Entries among these whose messages were delivered again after a comparison had failed.
     begun_again: HashSet<EntryId>,
+    /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
+    pub(super) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
     pub(super) failed: Vec<EntryId>,
 }
@@ -273,10 +275,17 @@ impl Comparison {
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies)
     }
 
-    /// Whether the server has gone on listing it since it confirmed the deletion: what it shows is no new mail.
+    /// Whether the server has gone on listing it since it confirmed the deletion, so that what it shows is most likely no
+    /// new mail.
     pub(super) fn never_left(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.ours.get(&id).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
+    }
+
+    /// Whether the same came before in the place of this entry's message: then the copies don't differ each time, and it is
+    /// another one.
+    pub(super) fn comes_again(&self, id: EntryId, facts: &Facts) -> bool {
+        self.withheld.get(&id) == Some(&facts.digests.message)
     }
 
     /// Whether anything was delivered under its key.

@@ -68,7 +68,7 @@ pub(super) struct Ended {
 pub(super) enum SetAside {
     Entry(EntryId),
     UniqueId(UniqueIdBuf),
-    /// Without a unique-id: the same number and size.
+    /// Without a unique-id of its own: the same number and size.
     Numbered(MessageNumber, Option<Octets>),
 }
 

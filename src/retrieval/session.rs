@@ -20,13 +20,14 @@ use super::run::Run;
 use super::survey::{Survey, survey};
 use crate::client::{self, Client, Farewell, Pipelining, Transaction};
 use crate::clock;
-use crate::ledger::memory::{Memory, Pipelining as Verdict};
+use crate::ledger::memory::{ListedAs, Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
+use crate::message::Digest;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
-use crate::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 
 /// After this many sessions in a row that brought nothing there is no other one.
 const MOST_IDLE: u32 = 2;
@@ -258,12 +259,14 @@ impl Session<'_, '_> {
         }
         let broken = self.broken(maildrop, ledger);
         let ids = self.entries_set_aside(ledger);
-        let aside = |listed: &Listed<'_>| match listed.who {
-            Who::Known(id) => ids.contains(&id),
-            Who::New(unique_id) => self.course.set_aside.contains(&SetAside::UniqueId(unique_id.to_buf())),
-            Who::Nameless => {
-                self.course.set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
-            }
+        let set_aside = &self.course.set_aside;
+        let aside = |listed: &Listed<'_>| {
+            let named = match listed.who {
+                Who::Known(id) => ids.contains(&id),
+                Who::New(unique_id) => set_aside.contains(&SetAside::UniqueId(unique_id.to_buf())),
+                Who::Nameless => false,
+            };
+            named || set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
         };
         let failed =
             |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
@@ -325,12 +328,15 @@ impl Session<'_, '_> {
         if died.is_empty() {
             return HashSet::new();
         }
-        let ids: HashSet<EntryId> =
-            died.iter().filter_map(|unique_id| ledger.find(unique_id.borrow())).collect();
+        let entry = |died: &ListedAs| match died {
+            ListedAs::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+            ListedAs::Numbered(..) => None,
+        };
+        let ids: HashSet<EntryId> = died.iter().filter_map(entry).collect();
         let has_died = |listed: &Listed<'_>| match listed.who {
             Who::Known(id) => ids.contains(&id),
-            Who::New(unique_id) => died.iter().any(|died| died.borrow() == unique_id),
-            Who::Nameless => false,
+            Who::New(unique_id) => died.contains(&ListedAs::UniqueId(unique_id.to_buf())),
+            Who::Nameless => died.contains(&ListedAs::Numbered(listed.number, listed.octets)),
         };
         maildrop.iter().filter(has_died).map(|listed| listed.number).collect()
     }
@@ -366,18 +372,7 @@ impl Session<'_, '_> {
         };
         for number in tally.unstored.iter().chain(&tally.blamed) {
             let Some(listed) = maildrop.find(*number) else { continue };
-            // It may be listed under another unique-id, or without one, and another message under its.
-            let mut asides = vec![match listed.who {
-                Who::New(unique_id) => SetAside::UniqueId(unique_id.to_buf()),
-                Who::Known(id) => SetAside::Entry(id),
-                Who::Nameless => SetAside::Numbered(*number, listed.octets),
-            }];
-            if let Who::Known(id) = listed.who
-                && let Key::UniqueId(unique_id) = ledger.key(id)?
-            {
-                asides.push(SetAside::UniqueId(unique_id));
-            }
-            for aside in asides {
+            for aside in asides(&listed, maildrop, ledger)? {
                 brought |= course.set_aside.insert(aside);
             }
         }
@@ -387,9 +382,14 @@ impl Session<'_, '_> {
         {
             self.memory.names = Some((form, self.run.now));
         }
-        self.memory.died.retain(|unique_id| !tally.survived.contains(unique_id));
-        for unique_id in &tally.died {
-            self.memory.died_at(unique_id.clone());
+        self.memory.died.retain(|message| !tally.survived.contains(message));
+        for message in &tally.died {
+            self.memory.died_at(message.clone());
+        }
+        for (entry, digest) in &tally.withheld {
+            if let Key::UniqueId(unique_id) = ledger.key(*entry)? {
+                self.memory.withheld(unique_id, *digest);
+            }
         }
         Ok(())
     }
@@ -458,6 +458,9 @@ impl Session<'_, '_> {
         let Listing { maildrop, policy } = listing;
         let Held { ledger, destinations } = held;
         let Round { decisions, mut comparison, ready } = round;
+        let entry =
+            |(unique_id, digest): &(UniqueIdBuf, Digest)| Some((ledger.find(unique_id.borrow())?, *digest));
+        comparison.withheld = self.memory.withheld.iter().filter_map(entry).collect();
         comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.set_aside.is_empty();
         let mut known = Known::read(maildrop, &decisions, ledger)?;
         let sample = tally.standing.naming.sample(maildrop.len());
@@ -641,6 +644,8 @@ impl Session<'_, '_> {
         }
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
+            // What wasn't stored is left alone, so that a `QUIT` can take the rest out of the window.
+            Scope::Everything if !confirmed && tally.not_stored && brought => Some(Scope::Everything),
             Scope::Everything => {
                 let left = left();
                 (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })
@@ -654,6 +659,22 @@ impl Session<'_, '_> {
         };
         Outcome { next: next.map(|scope| (scope, Follows::Window)).or(broken), left: left_over }
     }
+}
+
+/// How another session may list this message: perhaps under another unique-id, or without one, and another message under
+/// its.  Where two are listed with one unique-id, the other one hasn't failed.
+fn asides(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger) -> Result<Vec<SetAside>, ledger::Error> {
+    let numbered = SetAside::Numbered(listed.number, listed.octets);
+    Ok(match listed.who {
+        Who::New(unique_id) if maildrop.iter().filter(|other| other.who == listed.who).count() == 1 => {
+            vec![SetAside::UniqueId(unique_id.to_buf())]
+        }
+        Who::Known(id) if maildrop.times_listed(id) == 1 => match ledger.key(id)? {
+            Key::UniqueId(unique_id) => vec![SetAside::Entry(id), SetAside::UniqueId(unique_id)],
+            Key::Header(_) => vec![SetAside::Entry(id)],
+        },
+        Who::New(_) | Who::Known(_) | Who::Nameless => vec![numbered],
+    })
 }
 
 /// Whether it failed, and has waited long enough.

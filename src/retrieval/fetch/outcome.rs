@@ -3,7 +3,7 @@
 use std::sync::mpsc::TryRecvError;
 
 use super::refusal::{Refused, refuses_everything};
-use super::sending::{known_key, unique_id};
+use super::sending::{known_key, listed_as};
 use super::{Fetch, Held, Whole};
 use crate::delivery;
 use crate::exit::ExitCode;
@@ -208,7 +208,7 @@ impl Fetch<'_> {
                 && let Some(listed) = self.maildrop.at(job.index)
             {
                 self.state.tally.blamed = Some(job.number);
-                self.state.tally.died.extend(unique_id(&listed, self.keys));
+                self.state.tally.died.extend(listed_as(&listed, self.keys));
                 self.message_failed(&listed, e.to_string(), ExitCode::Protocol);
             }
         } else if e.ends_session() && self.state.tally.accepted.is_empty() {
@@ -235,7 +235,7 @@ impl Fetch<'_> {
                 let reason = "the connection broke off at it, as it did before".to_owned();
                 self.message_failed(&listed, reason, ExitCode::Later);
             }
-            self.state.tally.died.extend(unique_id(&listed, self.keys));
+            self.state.tally.died.extend(listed_as(&listed, self.keys));
         }
     }
 
