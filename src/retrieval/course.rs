@@ -24,6 +24,9 @@ pub(super) struct Course {
     pub(super) good: u32,
     /// Not asked for again in this run.
     pub(super) set_aside: HashSet<SetAside>,
+    /// On a server none of whose answers names a message: delivered, or recognised, in a session of its own.  The next
+    /// session goes on behind it, though a message without a unique-id looks as it did.
+    pub(super) done: HashSet<(MessageNumber, Option<Octets>)>,
     /// The first message was the server's own internal data, which is left alone.
     pub(super) folder_data: bool,
     /// Whether any session has brought something.

@@ -154,7 +154,7 @@ impl Session<'_, '_> {
         let mut next = Some(rounds.first(decisions, both, &held.ledger, habits, has_top)?);
         while let Some(round) = next {
             let comparison = self.round(client, held, listing, round, tally)?;
-            if tally.trouble.is_some() || !matches!(self.scope, Scope::Everything | Scope::Broken) {
+            if tally.trouble.is_some() || matches!(self.scope, Scope::Only { .. }) {
                 break;
             }
             let habits = &mut self.memory.habits;
@@ -253,8 +253,8 @@ impl Session<'_, '_> {
         drops_at_quit: bool,
     ) -> bool {
         let only_broken = *self.scope == Scope::Broken;
-        if self.course.set_aside.is_empty() && !drops_at_quit && !only_broken && *self.scope != Scope::Failed
-        {
+        let nothing_aside = self.course.set_aside.is_empty() && self.course.done.is_empty();
+        if nothing_aside && !drops_at_quit && !only_broken && *self.scope != Scope::Failed {
             return false;
         }
         let broken = self.broken(maildrop, ledger);
@@ -274,14 +274,16 @@ impl Session<'_, '_> {
         let mut others_wait = false;
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
             let not_now = only_broken && !broken.contains(&listed.number);
-            let leave = aside(&listed)
+            let is_done = self.course.done.contains(&(listed.number, listed.octets));
+            let leave = is_done
+                || aside(&listed)
                 || (drops_at_quit && failed(&listed) != of_failed_only)
                 || (of_failed_only && !failed(&listed));
             if (leave || not_now) && !matches!(decision, Decision::Leave(_)) {
                 others_wait |= !leave;
                 // The server's own data has not failed.
                 let is_data = self.course.folder_data && listed.number == MessageNumber::FIRST;
-                *decision = Decision::Leave(if is_data { Why::Known } else { Why::BackingOff });
+                *decision = Decision::Leave(if is_data || is_done { Why::Known } else { Why::BackingOff });
             }
         }
         others_wait
@@ -349,7 +351,7 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         deletes: bool,
     ) -> Result<(), Error> {
-        let Standing { naming, pace, asked, confirmed, answered, .. } = &tally.standing;
+        let Standing { naming, pace, asked, confirmed, answered, last, aside, .. } = &tally.standing;
         let course = &mut *self.course;
         course.came |= *confirmed > 0;
         course.folder_data |= tally.folder_data;
@@ -375,6 +377,11 @@ impl Session<'_, '_> {
             for aside in asides(&listed, maildrop, ledger)? {
                 brought |= course.set_aside.insert(aside);
             }
+        }
+        if let (true, Some(number)) = (naming.is_impossible() && *confirmed > 0, last)
+            && let Some(listed) = maildrop.find(*number).filter(|_| !aside.contains(number))
+        {
+            course.done.insert((*number, listed.octets));
         }
         course.brought = brought;
         if let Some(form) = naming.found()
