@@ -30,6 +30,7 @@ mod lasting;
 mod listing;
 mod login;
 mod mailbox;
+mod nameless;
 mod ownership;
 mod pipelining;
 mod policy;

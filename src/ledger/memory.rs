@@ -168,7 +168,7 @@ pub struct Limit {
 /// For this long a server is taken to be as it once was, in seconds.
 pub const LASTS: i64 = 7 * 86_400;
 /// Of this many messages it is remembered that the connection ended at them.
-const MOST_DIED: usize = 16;
+const MOST_DIED: usize = 64;
 
 /// The answer to one `CAPA`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -325,6 +325,29 @@ mod tests {
         facts_in_pieces(b"", message, &[])
     }
 
+    #[test]
+    fn a_beginning_as_that_of_an_answer_is_seen_in_any_pieces() {
+        let cases = [
+            ("+OK\n\nx\n", true),
+            ("+OK", true),
+            ("-ERR no\n", true),
+            ("-ERR\tno\n", true),
+            ("+OKAY\n", false),
+            ("-ERROR\n", false),
+            ("+O", false),
+            ("", false),
+            ("\n+OK\n", false),
+            ("Subject: +OK\n", false),
+        ];
+        for (text, expected) in cases {
+            let cuts: Vec<usize> = vec![1; text.len()];
+            for cuts in [&[][..], &cuts] {
+                let facts = facts_in_pieces(b"Received: x\n", text.as_bytes(), cuts);
+                assert_eq!(facts.begins_as_answer, expected, "{text:?}, {cuts:?}");
+            }
+        }
+    }
+
     /// A server that rewrites its mbox adds an empty line, or takes one away.
     #[test]
     fn line_ends_at_the_end_count_only_as_stored() {

@@ -142,7 +142,8 @@ impl Comparison {
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.compares() else { continue };
-            if matches!(why, Why::Renumbered | Why::Nameless) {
+            let moved = *why == Why::Duplicate && ledger.is_renumbering();
+            if moved || matches!(why, Why::Renumbered | Why::Nameless) {
                 search = Search::EveryKey;
             }
             match listed.who {
@@ -279,6 +280,8 @@ impl Comparison {
         match (listed.who, why) {
             (Who::Known(id), _) if self.is_one_of_several(id) => self
                 .own(id, facts, |record, _| equal(record) || is_same(record, facts))
+                // The server may have renumbered, and given a unique-id twice.
+                .or_else(|| self.traced(facts).filter(|_| why == Why::Duplicate))
                 .unwrap_or(Verdict::Another),
             (Who::Known(id), _) => self
                 .own(id, facts, |record, _| equal(record) || is_same(record, facts))

@@ -67,7 +67,10 @@ pub(super) fn raise(
     ledger.doubt(Some(&gone))?;
     let unknown = maildrop.iter().any(|listed| match listed.who {
         Who::New(_) => true,
-        Who::Known(id) => ledger.entry(id).state == EntryState::Open,
+        Who::Known(id) => {
+            let entry = ledger.entry(id);
+            entry.state == EntryState::Open || maildrop.times_listed(id) > u32::from(entry.copies)
+        }
         Who::Nameless => false,
     });
     if unknown && plan::is_renumbered(maildrop, ledger) {
@@ -168,7 +171,8 @@ fn telling(
     Ok(records.iter().any(|record| record.digests.identity.is_some()).then_some((id, records)))
 }
 
-/// The entries of which a spot check shows another header.  That alone doesn't count: they are compared.
+/// The entries of which a spot check shows another header than that of the message that was delivered last.  That alone
+/// doesn't count: they are compared.
 fn differing(
     ledger: &Ledger,
     maildrop: &Maildrop,
@@ -180,12 +184,13 @@ fn differing(
         let Some(listed) = maildrop.find(*number) else { continue };
         let Some((id, records)) = telling(ledger, maildrop, policy, &listed)? else { continue };
         let header = facts.digests.header;
-        let same = ledger.headers(id).contains(&header)
-            || records.iter().any(|record| {
-                record.digests.header == header
-                    || (record.digests.identity.is_some()
-                        && record.digests.identity == facts.digests.identity)
-            });
+        let is_same = |record: &Record| {
+            record.digests.header == header
+                || (record.digests.identity.is_some() && record.digests.identity == facts.digests.identity)
+        };
+        // Of several that were delivered under one key the last is what it stood for when it was seen last.
+        let Some((last, earlier)) = records.split_last() else { continue };
+        let same = is_same(last) || (ledger.headers(id).contains(&header) && !earlier.iter().any(is_same));
         if !same {
             differing.push(id);
         }

@@ -649,10 +649,16 @@ impl Session<'_, '_> {
             };
             return Outcome { next: next.or(broken), left: left_over };
         }
+        let is_of_this_run = |number: &MessageNumber| {
+            maildrop.find(*number).is_some_and(|listed| !is_one_of_its_name(&listed, maildrop))
+        };
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
-            // What wasn't stored is left alone, so that a `QUIT` can take the rest out of the window.
-            Scope::Everything if !confirmed && tally.not_stored && brought => Some(Scope::Everything),
+            // What has no unique-id of its own, and wasn't stored, can't be left alone by the next run, but by this one: so
+            // that a `QUIT` takes the rest out of the window.
+            Scope::Everything if !confirmed && brought && tally.unstored.iter().any(is_of_this_run) => {
+                Some(Scope::Everything)
+            }
             Scope::Everything => {
                 let left = left();
                 (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })
@@ -671,17 +677,26 @@ impl Session<'_, '_> {
 /// How another session may list this message: perhaps under another unique-id, or without one, and another message under
 /// its.  Where two are listed with one unique-id, the other one hasn't failed.
 fn asides(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger) -> Result<Vec<SetAside>, ledger::Error> {
-    let numbered = SetAside::Numbered(listed.number, listed.octets);
+    if !is_one_of_its_name(listed, maildrop) {
+        return Ok(vec![SetAside::Numbered(listed.number, listed.octets)]);
+    }
     Ok(match listed.who {
-        Who::New(unique_id) if maildrop.iter().filter(|other| other.who == listed.who).count() == 1 => {
-            vec![SetAside::UniqueId(unique_id.to_buf())]
-        }
-        Who::Known(id) if maildrop.times_listed(id) == 1 => match ledger.key(id)? {
+        Who::New(unique_id) => vec![SetAside::UniqueId(unique_id.to_buf())],
+        Who::Known(id) => match ledger.key(id)? {
             Key::UniqueId(unique_id) => vec![SetAside::Entry(id), SetAside::UniqueId(unique_id)],
             Key::Header(_) => vec![SetAside::Entry(id)],
         },
-        Who::New(_) | Who::Known(_) | Who::Nameless => vec![numbered],
+        Who::Nameless => Vec::new(),
     })
+}
+
+/// Whether it has a unique-id that no other message of this listing has.
+fn is_one_of_its_name(listed: &Listed<'_>, maildrop: &Maildrop) -> bool {
+    match listed.who {
+        Who::New(_) => maildrop.iter().filter(|other| other.who == listed.who).count() == 1,
+        Who::Known(id) => maildrop.times_listed(id) == 1,
+        Who::Nameless => false,
+    }
 }
 
 /// Whether it failed, and has waited long enough.
