@@ -62,16 +62,19 @@ fn forged_refusal_and_answer(unique_id: &str) -> Message {
 #[test]
 fn an_answer_that_is_taken_for_a_message_is_not_delivered() {
     for keys in [KEEP, DELETE] {
-        let mut messages = small(6);
-        messages[1] = forged_refusal_and_answer("forged");
-        messages[2] = messages[2].clone().refused("-ERR cannot read this message");
-        let served = serve(good(messages), keys);
-        for _ in 0..3 {
-            served.fetch();
-        }
-        served.holds(stored([1, 4, 5, 6]));
-        if keys == DELETE {
-            assert_eq!(served.server.unique_ids("me"), ["forged", "uid-3"]);
+        for place in 0..3 {
+            let mut messages = small(6);
+            messages[place] = forged_refusal_and_answer("forged");
+            messages[place + 1] = messages[place + 1].clone().refused("-ERR cannot read this message");
+            let others = (1..=6).filter(|number| ![place as u64 + 1, place as u64 + 2].contains(number));
+            let expected = stored(others);
+            let served = serve(good(messages), keys);
+            for _ in 0..4 {
+                served.fetch();
+            }
+            served.holds(expected);
+            let left = if keys == DELETE { 2 } else { 6 };
+            assert_eq!(served.server.unique_ids("me").len(), left);
         }
     }
 }
