@@ -221,6 +221,25 @@ fn other_mail_under_the_name_of_deleted_mail_comes_at_the_second_run_at_the_late
     }
 }
 
+/// A message is first looked at by its header, and then refused: that is one message, and its own matter.  Where QUIT deletes
+/// what was retrieved, the next run tries it in a session of its own, in which what is known is compared first, and then the
+/// rest is delivered.
+#[test]
+fn one_message_that_is_refused_behind_its_header_has_failed() {
+    let mut options = Options { retrieved: Retrieved::Deleted, ..good([Message::new("a", body(1))]) };
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.push("EXPIRE 0".into());
+    let served = serve(options, KEEP);
+    served.fetch().succeeds();
+    lists(&served, []);
+    served.server.replace("me", [Message::new("a", body(2)).refused("-ERR not now")]);
+    served.fetch().exits(75);
+    served.server.replace("me", [Message::new("a", body(2))]);
+    served.fetch();
+    assert_eq!(served.server.sessions(), 5, "one for what has failed");
+    served.holds(stored(1..=2));
+}
+
 // ---- unique-ids that stand for several messages -----------------------------------------------------------------------
 
 fn from(first: u64, count: u64) -> Vec<Message> {

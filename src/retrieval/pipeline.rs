@@ -391,6 +391,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         let deletes = self.rules.deletes || matches!(job.decision, Decision::Delete(_));
         self.charge(if deletes { 2 } else { 1 });
         let standing = &mut self.standing;
+        standing.several |= standing.last.is_some_and(|last| last != job.number);
         standing.last = Some(job.number);
         if job.decision.compares().is_some() && (standing.budget.is_some() || !standing.died.is_empty()) {
             standing.begun.insert(job.number);

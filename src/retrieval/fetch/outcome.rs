@@ -85,7 +85,7 @@ impl Fetch<'_> {
     /// None came through after these.  One that was asked for alone, or was refused alone before, has failed; of the
     /// others it isn't known.
     pub(super) fn last_refusals(&mut self) {
-        let alone = self.state.pipeline.standing.asked == 1;
+        let alone = !self.state.pipeline.standing.several;
         for refused in std::mem::take(&mut self.state.refusals) {
             if alone || refused.job.failures > 0 {
                 self.refused_alone(&refused);

@@ -25,7 +25,9 @@ pub(in crate::retrieval) struct Standing {
     pub(in crate::retrieval) gone: HashSet<MessageNumber>,
     /// The message asked for last.
     pub(in crate::retrieval) last: Option<MessageNumber>,
-    /// How many messages were asked for,
+    /// Whether more than one message was asked for.
+    pub(in crate::retrieval) several: bool,
+    /// How often one was asked for, by its header or whole,
     pub(in crate::retrieval) asked: u32,
     /// how many of them were confirmed,
     pub(in crate::retrieval) confirmed: u32,
