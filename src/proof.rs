@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::message::{Digest, Digests};
+use crate::message::{Digest, Digests, Headline};
 use crate::place::{NotedPlace, Place};
 use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
@@ -179,6 +179,22 @@ pub enum DestinationKind {
     Stdout,
 }
 
+impl DestinationKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Maildir, Self::Mbox, Self::Pipe, Self::Stdout];
+
+    /// Its name in the history and in `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Maildir => "maildir",
+            Self::Mbox => "mbox",
+            Self::Pipe => "pipe",
+            Self::Stdout => "stdout",
+        }
+    }
+}
+
 /// One message that has arrived whole.  It's committed only when an answer that names a message has followed it.
 #[derive(Debug)]
 pub struct Arrival {
@@ -194,6 +210,8 @@ pub struct Arrival {
     pub octets: u64,
     /// Its digests as received.
     pub digests: Digests,
+    /// What its header tells people, as it came.
+    pub headline: Headline,
     /// Envelope sender: empty for `<>` or unknown.
     pub sender: String,
     /// Envelope recipient, where the header names one (`Delivered-To` and its like); else empty.

@@ -75,6 +75,16 @@ pub fn path(path: &Path) -> String {
     printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
 }
 
+/// A printed path as people write it: `~` for the home directory, which is printed too.
+#[must_use]
+pub fn in_home<'a>(path: &'a str, home: Option<&str>) -> Cow<'a, str> {
+    let within = home.filter(|home| !matches!(*home, "" | "/")).and_then(|home| path.strip_prefix(home));
+    match within {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Cow::Owned(format!("~{rest}")),
+        _ => Cow::Borrowed(path),
+    }
+}
+
 /// `octets` for a field of a state file: `%HH` for everything but printable ASCII without space and `%`; empty is `%`.
 #[must_use]
 pub fn field(octets: &[u8]) -> String {
@@ -180,7 +190,7 @@ pub fn fuzz_printable(octets: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{field, from_field, one_line, printable, shortened, size};
+    use super::{field, from_field, in_home, one_line, printable, shortened, size};
 
     #[test]
     fn a_line_end_or_nul_does_not_fit_on_one_line() {
@@ -189,6 +199,20 @@ mod tests {
         }
         for text in ["\n", "a\r", "a\r\nDELE 1", "\0a"] {
             assert!(!one_line(text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_home_directory_is_a_tilde() {
+        for (path, home, expected) in [
+            ("/home/me/Mail", Some("/home/me"), "~/Mail"),
+            ("/home/me", Some("/home/me"), "~"),
+            ("/home/meta", Some("/home/me"), "/home/meta"),
+            ("/var/mail/me", Some("/"), "/var/mail/me"),
+            ("/var/mail/me", Some(""), "/var/mail/me"),
+            ("/home/me/Mail", None, "/home/me/Mail"),
+        ] {
+            assert_eq!(in_home(path, home), expected);
         }
     }
 

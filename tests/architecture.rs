@@ -112,8 +112,11 @@ const OWNERS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
-    ("serde", &["cli::commands", "ledger::memory", "protocol::sasl::oauth", "report::json"]),
-    ("serde_json", &["ledger::memory", "protocol::sasl::oauth", "report::json"]),
+    (
+        "serde",
+        &["cli::commands", "ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"],
+    ),
+    ("serde_json", &["ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"]),
     ("sha1", &["protocol::sasl"]),
     ("sha2", &["connection::certificate", "protocol::sasl"]),
     ("signal-hook", &["signals"]),

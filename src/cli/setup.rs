@@ -149,7 +149,8 @@ impl Cli {
     pub(super) fn reporter(&self, output: &OutputArgs, accounts: &[Account]) -> Arc<dyn Reporter> {
         let level = output.level();
         let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
-        let plain = Plain::new(Arc::clone(&self.printer), level, &names);
+        let home = self.environment.home.as_deref();
+        let plain = Plain::new(Arc::clone(&self.printer), level, &names).at_home(home);
         if output.json {
             return Arc::new(Json::new(plain));
         }

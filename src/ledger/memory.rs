@@ -78,8 +78,8 @@ pub struct Memory {
     /// Messages at which the connection ended: tried last.
     #[serde(deserialize_with = "or_default")]
     pub died: Vec<ListedAs>,
-    /// What was listed last under unique-ids whose deletion the server had confirmed, where it is none of the messages that
-    /// we had, and nothing shows whether it is another one: if it comes again as it was, it is.
+    /// What was listed last under unique-ids whose deletion was confirmed, where nothing shows whether it is other mail: if
+    /// it comes again as it was, it is.
     #[serde(deserialize_with = "or_default")]
     pub withheld: Vec<(UniqueIdBuf, Digest)>,
 }
@@ -88,9 +88,9 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ListedAs {
-    /// With this unique-id.
+    /// With this unique-id,
     UniqueId(UniqueIdBuf),
-    /// Without one, under this number and with this size.
+    /// or without one, under this number and with this size.
     Numbered(MessageNumber, Option<Octets>),
 }
 
@@ -407,7 +407,7 @@ impl Memory {
         self.died.push(message);
     }
 
-    /// A message with this digest was listed under a unique-id whose deletion the server had confirmed.
+    /// A message with this digest came under a unique-id whose deletion was confirmed.
     pub fn withheld(&mut self, unique_id: UniqueIdBuf, digest: Digest) {
         self.withheld.retain(|(other, _)| *other != unique_id);
         if self.withheld.len() >= MOST_DIED {
@@ -552,10 +552,8 @@ mod tests {
             names: Some((Names::DropListing, Time(11))),
             limit: Some(Limit { commands: 40, since: Time(-3) }),
             died: vec![
-                ListedAs::UniqueId(unique_id(b"a b").unwrap()),
-                ListedAs::UniqueId(unique_id(b"-").unwrap()),
-                ListedAs::Numbered(MessageNumber::FIRST, Some(Octets(2000))),
                 ListedAs::Numbered(MessageNumber::FIRST, None),
+                ListedAs::UniqueId(unique_id(b"-").unwrap()),
             ],
             withheld: vec![(unique_id(b"a b").unwrap(), Digest::of(b"other mail"))],
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
@@ -672,11 +670,11 @@ mod tests {
     fn what_is_kept_stays_bounded() {
         let mut memory = Memory::default();
         for n in 0..100_u32 {
-            let unique_id = UniqueId::new(n.to_string().as_bytes()).unwrap().to_buf();
-            memory.died_at(ListedAs::UniqueId(unique_id.clone()));
-            memory.withheld(unique_id, Digest::of(b"x"));
+            let id = UniqueId::new(n.to_string().as_bytes()).unwrap().to_buf();
+            memory.withheld(id.clone(), Digest::of(b"x"));
+            memory.died_at(ListedAs::UniqueId(id));
         }
-        assert_eq!((memory.died.len(), memory.withheld.len()), (MOST_DIED, MOST_DIED));
+        assert_eq!([memory.died.len(), memory.withheld.len()], [MOST_DIED; 2]);
         let more = [memory.died.clone(), memory.died.clone()].concat();
         let read = Memory::parse(&Memory { died: more, ..Memory::default() }.to_text()).unwrap();
         assert_eq!(read.died, memory.died);

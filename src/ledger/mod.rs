@@ -1,12 +1,13 @@
 //! The ledger: what is known of each message of one mailbox, on disk.
 //!
-//! One directory for each mailbox, named by a digest of its identity, with three files:
+//! One directory for each mailbox, named by a digest of its identity, with these files:
 //!
 //! - `ledger`, an append-only text file, a line a fact: `lines` is the table of what they record, `codec` how their fields
 //!   are written; `source` and `replay` read it, and say what is torn and what is damaged; `journal` appends to it;
 //!   `compaction` rewrites it shorter; `index` holds what its lines come to;
 //! - `lock`, which a running popfetch holds ([`lock`]);
-//! - `memory`, what may be lost without harm ([`memory`]).
+//! - `memory`, what may be lost without harm ([`memory`]);
+//! - `history`, the last deliveries, for people ([`history`]).
 //!
 //! The ledger makes two proofs: [`Noted`], after the `staged` lines are on disk, and [`Delivered`].  It must not know
 //! servers, destinations or policies: facts are reported to it, and it is asked for them.  A [`Ledger`] is opened and closed
@@ -35,6 +36,7 @@ mod entry;
 mod error;
 mod files;
 mod fuzz;
+pub mod history;
 mod import;
 mod index;
 mod journal;

@@ -318,10 +318,11 @@ impl Comparison {
         self.ours.get(&id).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
     }
 
-    /// Whether the same came before in the place of this entry's message: then the copies don't differ each time, and it is
-    /// another one.
-    pub(super) fn comes_again(&self, id: EntryId, facts: &Facts) -> bool {
-        self.withheld.get(&id) == Some(&facts.digests.message)
+    /// Whether this is perhaps what was deleted under its key: unless the same came before in its place, so that the copies
+    /// don't differ each time.
+    pub(super) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
+        let Who::Known(id) = listed.who else { return false };
+        self.never_left(listed) && self.withheld.get(&id) != Some(&facts.digests.message)
     }
 
     /// Whether anything was delivered under its key.

@@ -11,6 +11,7 @@ mod conditions;
 mod configured;
 mod context;
 mod course;
+mod deliveries;
 mod destinations;
 mod doubts;
 mod dry_run;
@@ -18,6 +19,7 @@ mod error;
 mod fetch;
 pub mod jobs;
 mod login;
+mod marking;
 mod pipeline;
 mod quick;
 mod recovery;
@@ -33,6 +35,7 @@ use std::time::Instant;
 
 pub use context::{Context, Options};
 pub use error::Error;
+pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};

@@ -7,17 +7,19 @@ use super::alerts;
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::conditions;
-use super::course::{Course, Ended, Follows, Outcome, Scope, SetAside};
+use super::course::{Course, Ended, Follows, Outcome, Scope, SetAside, has_own_name};
+use super::deliveries::Deliveries;
 use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
 use super::fetch::{CompareResult, Fetch, Queue, State, Tally};
+use super::marking;
 use super::pipeline::naming::Naming;
 use super::pipeline::standing::{self, Header, Pace, Standing};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
-use super::survey::{Survey, survey};
+use super::survey::{self, Survey};
 use crate::client::{self, Client, Farewell, Pipelining, Transaction};
 use crate::clock;
 use crate::ledger::memory::{ListedAs, Memory, Pipelining as Verdict};
@@ -27,6 +29,7 @@ use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
+use crate::text::count;
 use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 
 /// After this many sessions in a row that brought nothing there is no other one.
@@ -110,10 +113,43 @@ impl Session<'_, '_> {
         }
     }
 
+    /// Asks for the headers of what is known by the user's word alone, as many as one session may, and parts.
+    pub(super) fn identify(
+        mut self,
+        mut client: Client<Transaction>,
+        held: &mut Held,
+        maildrop: Maildrop,
+        policy: Policy,
+    ) -> Result<(), Error> {
+        let mut decisions = plan::decide(&maildrop, &held.ledger, &policy);
+        for decision in decisions.iter_mut().filter(|decision| **decision != Decision::Identify) {
+            *decision = Decision::Leave(Why::Known);
+        }
+        survey::identify_some(&client, &mut decisions);
+        let standing = self.standing(&client, &maildrop, None)?;
+        let mut tally = Tally { standing, ..Tally::default() };
+        let mut rounds = Rounds::new(false, &maildrop);
+        let (habits, has_top) = (&self.memory.habits, true);
+        let round = rounds.first(decisions, (&maildrop, &policy), &held.ledger, habits, has_top)?;
+        let listing = Listing { maildrop, policy };
+        match self.round(&mut client, held, &listing, round, &mut tally) {
+            Ok(_) => Ok(client.quit_without_answer()?),
+            Err(e) => {
+                client.hang_up();
+                Err(e)
+            }
+        }
+    }
+
     /// Lists and decides, and leaves alone what this session isn't about.
     fn prepare(&mut self, client: &mut Client<Transaction>, ledger: &mut Ledger) -> Result<Prepared, Error> {
-        let Survey { maildrop, mut decisions, policy, suspicion, drop_listing } =
-            survey(self.run, client, ledger, self.memory, *self.taken)?;
+        let Survey { mut maildrop, mut decisions, policy, suspicion, drop_listing } =
+            survey::survey(self.run, client, ledger, self.memory, *self.taken)?;
+        if marking::is_first(self.run, ledger) {
+            marking::begin(self.run, &mut maildrop, ledger, &policy)?;
+            decisions = plan::decide(&maildrop, ledger, &policy);
+            survey::identify_some(client, &mut decisions);
+        }
         self.scope.restrict(&mut decisions, &maildrop, ledger, &policy);
         self.report_too_large(&maildrop, ledger, &decisions)?;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
@@ -374,7 +410,7 @@ impl Session<'_, '_> {
         };
         for number in tally.unstored.iter().chain(&tally.blamed) {
             let Some(listed) = maildrop.find(*number) else { continue };
-            for aside in asides(&listed, maildrop, ledger)? {
+            for aside in SetAside::of(&listed, maildrop, ledger)? {
                 brought |= course.set_aside.insert(aside);
             }
         }
@@ -429,17 +465,25 @@ impl Session<'_, '_> {
     fn tell_plan(&mut self, maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) {
         let mut messages = 0_u64;
         let mut octets = Some(Octets(0));
+        let mut headers = 0_u64;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             match decision {
                 Decision::Leave(why @ (Why::BackingOff | Why::Elsewhere)) => {
                     self.run.detail(|| format!("message {} is left for now: {why}", listed.number));
                 }
+                Decision::Identify => headers = headers.saturating_add(1),
                 Decision::Leave(why) if *why != Why::Waits => {}
                 Decision::Leave(_) | Decision::Retrieve(_) | Decision::Compare(_) | Decision::Delete(_) => {
                     messages = messages.saturating_add(1);
                     octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
                 }
             }
+        }
+        if headers > 0 {
+            let headers = count(headers, "message");
+            self.run.detail(|| {
+                format!("the headers of {headers} are asked for, which are known by your word alone")
+            });
         }
         if *self.scope == Scope::Everything {
             conditions::planned(self.summary, maildrop, decisions, ledger, &self.run.account.name);
@@ -482,6 +526,7 @@ impl Session<'_, '_> {
         let queue = Queue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
+        let deliveries = Deliveries::new(self.run, ledger);
         let Destinations { entrances, exits } = destinations;
         let mut fetch = Fetch {
             run: self.run,
@@ -503,7 +548,7 @@ impl Session<'_, '_> {
             let committer = std::thread::Builder::new()
                 .name("committer".to_owned())
                 // It owns the reports, which end with it, however it ends.
-                .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports))
+                .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports, deliveries))
                 .map_err(Error::NoThread)?;
             let fetched = fetch.run();
             drop(fetch.work.take());
@@ -650,7 +695,7 @@ impl Session<'_, '_> {
             return Outcome { next: next.or(broken), left: left_over };
         }
         let is_of_this_run = |number: &MessageNumber| {
-            maildrop.find(*number).is_some_and(|listed| !is_one_of_its_name(&listed, maildrop))
+            maildrop.find(*number).is_some_and(|listed| !has_own_name(&listed, maildrop))
         };
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
@@ -671,31 +716,6 @@ impl Session<'_, '_> {
             Scope::Failed | Scope::Broken => None,
         };
         Outcome { next: next.map(|scope| (scope, Follows::Window)).or(broken), left: left_over }
-    }
-}
-
-/// How another session may list this message: perhaps under another unique-id, or without one, and another message under
-/// its.  Where two are listed with one unique-id, the other one hasn't failed.
-fn asides(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger) -> Result<Vec<SetAside>, ledger::Error> {
-    if !is_one_of_its_name(listed, maildrop) {
-        return Ok(vec![SetAside::Numbered(listed.number, listed.octets)]);
-    }
-    Ok(match listed.who {
-        Who::New(unique_id) => vec![SetAside::UniqueId(unique_id.to_buf())],
-        Who::Known(id) => match ledger.key(id)? {
-            Key::UniqueId(unique_id) => vec![SetAside::Entry(id), SetAside::UniqueId(unique_id)],
-            Key::Header(_) => vec![SetAside::Entry(id)],
-        },
-        Who::Nameless => Vec::new(),
-    })
-}
-
-/// Whether it has a unique-id that no other message of this listing has.
-fn is_one_of_its_name(listed: &Listed<'_>, maildrop: &Maildrop) -> bool {
-    match listed.who {
-        Who::New(_) => maildrop.iter().filter(|other| other.who == listed.who).count() == 1,
-        Who::Known(id) => maildrop.times_listed(id) == 1,
-        Who::Nameless => false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub(super) mod accounts;
 pub(super) mod fetch;
+pub(super) mod mark_seen;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -19,6 +20,9 @@ pub(super) enum Command {
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
 
+    /// Let messages count as retrieved, without downloading them.
+    MarkSeen(mark_seen::MarkSeenArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -33,6 +37,7 @@ impl Command {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
     }
@@ -42,7 +47,7 @@ impl Command {
         match self {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
-            Self::State(_) => Color::Auto,
+            Self::MarkSeen(_) | Self::State(_) => Color::Auto,
         }
     }
 }
