@@ -223,7 +223,7 @@ impl Fetch<'_> {
             }
             _ => {}
         }
-        if deletes && self.comparison.goes_when_delivered(listed) {
+        if matches!(job.decision, Decision::Delete(_)) && self.comparison.goes_when_delivered(listed) {
             self.state.delete_when_delivered.insert(job.number);
         }
         None

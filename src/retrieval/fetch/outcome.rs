@@ -13,8 +13,7 @@ use crate::proof::{Delivered, EntryId};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Outcome, Settled, Work};
-use crate::retrieval::pipeline::standing::Standing;
-use crate::retrieval::pipeline::{Job, UNKNOWN_SIZE};
+use crate::retrieval::pipeline::{Ending, UNKNOWN_SIZE};
 use crate::types::{MessageNumber, Octets};
 
 impl Fetch<'_> {
@@ -220,18 +219,11 @@ impl Fetch<'_> {
     /// the next.  Nobody is blamed for that alone.  They are tried last from now on; what the connection ends at again,
     /// while others come through, has failed.
     fn died(&mut self) {
-        let pipeline = &self.state.pipeline;
-        let suspects: Vec<Job> = match pipeline.current() {
-            Some(job) => vec![job],
-            None => pipeline.last_done().into_iter().chain(pipeline.first_in_flight()).collect(),
-        };
-        let Standing { confirmed, others_came, ref died, .. } = pipeline.standing;
-        let others_came = others_came || confirmed > 0;
-        let again = !died.is_empty() && !suspects.iter().any(|job| job.died);
-        self.state.tally.cut_again = again && confirmed > 0;
-        for job in suspects {
+        let Ending { suspects, again } = self.state.pipeline.ending();
+        self.state.tally.cut_again = again;
+        for (job, has_failed) in suspects {
             let Some(listed) = self.maildrop.at(job.index) else { continue };
-            if job.died && others_came {
+            if has_failed {
                 let reason = "the connection broke off at it, as it did before".to_owned();
                 self.message_failed(&listed, reason, ExitCode::Later);
             }
