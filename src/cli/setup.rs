@@ -11,17 +11,17 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::pager;
-use crate::account::{Account, Auth, Deliver, PasswordSource};
+use crate::account::{Account, Deliver};
 use crate::clock;
 use crate::config::locate::Environment;
 use crate::config::{self, Configuration, Flags, Request};
 use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::report::Reporter;
 use crate::report::json::Json;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::progress::Progress;
+use crate::report::{Reporter, Trouble};
 use crate::retrieval::Context;
 use crate::signals::Stop;
 
@@ -49,7 +49,7 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
 
     /// Use colours: auto does on a terminal unless NO_COLOR is set.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_short_help = true)]
     pub(crate) color: Color,
 }
 
@@ -65,7 +65,7 @@ impl OutputArgs {
 }
 
 /// How a command that only reads shows what it has found.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReadArgs {
     /// Print one JSON object per line, for programs.
     #[arg(long)]
@@ -81,9 +81,10 @@ pub(crate) struct ReadArgs {
 }
 
 /// When there are colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Color {
     /// On a terminal that knows colours, unless NO_COLOR is set.
+    #[default]
     Auto,
     /// Everywhere.
     Always,
@@ -91,7 +92,7 @@ pub(crate) enum Color {
     Never,
 }
 
-// By hand, because the derived one makes help of the variants' documentation, and `--help` longer than `-h`.
+// By hand, because the derived one makes help of the variants' documentation, three lines for what one word says.
 impl ValueEnum for Color {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Auto, Self::Always, Self::Never]
@@ -134,6 +135,27 @@ impl Cli {
         let request =
             Request { file: config.file.clone(), accounts: accounts.to_vec(), flags: flags.clone() };
         Ok(config::for_run(&request, &self.environment)?)
+    }
+
+    /// The account that `name` names; without it, the only one of the configuration.
+    ///
+    /// # Errors
+    /// As of [`Cli::configuration`], and several accounts without a name.
+    pub(super) fn account(&self, config: &ConfigArgs, name: Option<&str>) -> anyhow::Result<Account> {
+        let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+        Ok(config::only(self.configuration(config, &names, &Flags::default())?)?)
+    }
+
+    /// Whether the user insists, `named` saying whether an account was: then a pause after a refused login doesn't hold.
+    pub(super) fn insists(&self, named: bool) -> bool {
+        named || self.environment.stdin_is_terminal || io::stderr().is_terminal()
+    }
+
+    /// Reports what kept a command from its work at this account; its exit code.
+    pub(super) fn failed(&self, account: &Account, trouble: &Trouble) -> ExitCode {
+        let what = format!("account \"{}\": {}", account.name, trouble.message);
+        self.printer.complain(&what, trouble.hint.as_deref());
+        trouble.exit
     }
 
     /// Prints what was asked for: through the pager if it is longer than the terminal.
@@ -186,20 +208,27 @@ impl Cli {
         Ok(code)
     }
 
+    /// Runs `work`, which waits for no server.  A signal that comes meanwhile is as in [`Cli::run`].
+    ///
+    /// # Errors
+    /// The system: no signal handler.
+    pub(super) fn stoppable(&self, work: impl FnOnce(&Stop) -> ExitCode) -> anyhow::Result<ExitCode> {
+        let stop = Stop::on_signals().context("cannot wait for signals")?;
+        let code = work(&stop).merge(self.printer.outcome());
+        stop.die();
+        Ok(code)
+    }
+
     /// Whether a question on the terminal would be seen and could be answered.
     pub(super) fn can_ask(&self) -> bool {
         self.environment.stdin_is_terminal && io::stderr().is_terminal()
     }
 }
 
-/// Whether messages, or questions for passwords, are written to the terminal while bars would be there.
+/// Whether messages are written to the terminal while bars would be there.
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
-    let asks = |account: &Account| {
-        matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
-    };
-    (stdout_is_terminal && accounts.iter().any(prints_mail))
-        || (accounts.len() > 1 && accounts.iter().any(asks))
+    stdout_is_terminal && accounts.iter().any(prints_mail)
 }
 
 /// Whether a stream gets colours that is, or isn't, a terminal.

@@ -124,15 +124,6 @@ impl Client<Transaction> {
         self.read_drop_listing()
     }
 
-    /// The unique-id of one message; `None` too where the server refuses, or sends what can't be understood.
-    ///
-    /// # Errors
-    /// A broken connection.
-    pub fn unique_id_now(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
-        self.line.send(Command::Uidl(Some(number)))?;
-        self.read_unique_id(number)
-    }
-
     /// The headers that were asked ahead, to be taken before the unique-id listing; as [`Client::headers`].
     ///
     /// # Errors
@@ -160,7 +151,7 @@ impl Client<Transaction> {
         })
     }
 
-    fn read_unique_id(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
+    pub(super) fn read_unique_id(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
         let redactor = self.line.redactor.clone();
         self.reply(Sent::UniqueIdOf(number), |text| {
             let (named, unique_id) = listing::unique_id_line(text).ok()?;
@@ -171,7 +162,11 @@ impl Client<Transaction> {
         })
     }
 
-    fn reply<T>(&mut self, to: Sent, read: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Error> {
+    pub(super) fn reply<T>(
+        &mut self,
+        to: Sent,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
         let answer = self.line.answer(to)?;
         Ok(answer.ok.then(|| read(&answer.text)).flatten())
     }
