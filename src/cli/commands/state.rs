@@ -14,12 +14,13 @@ use crate::retrieval::{self, Offer};
 
 /// What can be done with the state.
 #[derive(Debug, Clone, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum StateCommand {
     /// Give up unfinished deliveries to destinations that are no longer configured, or are gone.
     Release(ReleaseArgs),
 }
 
-/// The arguments of `popfetch state release`.
+/// Give up unfinished deliveries to destinations that are no longer configured, or are gone.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ReleaseArgs {
     /// The account whose deliveries are given up.
