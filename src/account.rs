@@ -76,6 +76,8 @@ pub struct Account {
     pub owner: Option<Owner>,
     /// Larger messages stay on the server.
     pub max_message_size: Option<Octets>,
+    /// What becomes of the mail that is there when the account is first used.
+    pub first_run: FirstRun,
     /// Messages retrieved in one run, at most.
     pub max_messages: Option<u64>,
     /// Octets retrieved in one run, at most.
@@ -118,6 +120,16 @@ pub struct Mailbox {
     pub host: String,
     /// 995 counts as 110.
     pub port: u16,
+}
+
+/// For people: `me@example.com@pop.example.com`, with the port where it is neither 110 nor 995.
+impl std::fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { user, host, port } = self;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let port = if *port == 110 { String::new() } else { format!(":{port}") };
+        f.write_str(&crate::text::printable(format!("{user}@{host}{port}").as_bytes()))
+    }
 }
 
 /// How the connection is protected.
@@ -282,6 +294,17 @@ pub enum Utf8Mode {
 }
 
 words!(Utf8Mode { Auto = "auto", Off = "off" });
+
+/// What becomes of the mail that is there when an account is first used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstRun {
+    /// All of it is retrieved.
+    All,
+    /// It counts as seen: only what comes later is retrieved.
+    NewOnly,
+}
+
+words!(FirstRun { All = "all", NewOnly = "new-only" });
 
 /// Whether every poll takes a full listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

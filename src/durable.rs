@@ -197,6 +197,16 @@ pub fn open_to_read(path: &Path) -> Result<File> {
     open_existing(OpenOptions::new().read(true), path)
 }
 
+/// Opens `path` for reading and appending, creating it (0600) when it isn't there: for what may be lost, so it is no durable
+/// step.  No link is followed, and nothing is waited for.
+///
+/// # Errors
+/// The system's.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    let flags = WITHOUT_WAITING | OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)
+}
+
 /// Opens the existing file `path` for reading only, in a directory where others may have put anything under that name: no
 /// link is followed, and only a regular file is read.
 ///
@@ -487,6 +497,15 @@ pub fn remove(path: &Path) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(Error::new(Step::Remove, path, e)),
     }
+}
+
+/// Removes a directory, which must be empty.
+///
+/// # Errors
+/// [`Step::Remove`].
+pub fn remove_directory(path: &Path) -> Result<()> {
+    take(Step::Remove, path)?;
+    std::fs::remove_dir(path).map_err(|e| Error::new(Step::Remove, path, e))
 }
 
 #[cfg(not(feature = "crash-points"))]

@@ -12,9 +12,12 @@
 )]
 
 mod architecture;
+mod check;
 mod cli;
 mod configuration;
 mod crash;
+mod delete;
+mod deliveries;
 mod destinations;
 mod docs;
 mod dovecot;
@@ -27,9 +30,11 @@ mod identity;
 mod interleaving;
 mod json;
 mod lasting;
+mod list;
 mod listing;
 mod login;
 mod mailbox;
+mod marking;
 mod ownership;
 mod pipelining;
 mod policy;
@@ -44,7 +49,9 @@ mod secrets;
 mod servers;
 mod sessions;
 mod shapes;
+mod show;
 mod signals;
+mod status;
 mod support;
 mod tls;
 mod utf8;

@@ -43,6 +43,7 @@ pub(super) fn piece(inlet: &mut dyn Inlet, text: &[u8], number: u32, sender: &st
         listed: None,
         octets: facts.octets,
         digests: facts.digests,
+        headline: facts.headline,
         sender: facts.sender,
         recipient: facts.recipient,
         utf8: false,

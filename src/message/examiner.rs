@@ -75,6 +75,7 @@ impl Examiner {
                 header: Digest::from_hasher(&filtered),
                 identity: summary.identity,
             },
+            headline: summary.headline,
             sender: summary.sender,
             recipient: summary.recipient,
             traced: summary.traced,

@@ -5,11 +5,13 @@ pub mod date;
 mod examiner;
 mod header;
 pub(crate) mod header_lines;
+pub mod reading;
 mod received;
 mod sum;
 pub mod summary;
 
 pub use examiner::{Examiner, fuzz_examiner, sender, stored};
+pub use header::Headline;
 pub use received::{Retrieval, received_line};
 pub use sum::{Sum, Summing};
 
@@ -112,6 +114,8 @@ pub struct Facts {
     pub sum: Sum,
     /// Digests as received.
     pub digests: Digests,
+    /// What the header tells people, as it came.
+    pub headline: Headline,
     /// Envelope sender, from the topmost `Return-Path`; empty for `<>`, none, or one that isn't an address.
     pub sender: String,
     /// Envelope recipient, from the topmost of `Delivered-To`, `X-Original-To`, `Envelope-To`; else empty.

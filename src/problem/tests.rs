@@ -29,7 +29,7 @@ use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::{Event, Reporter as _, Summary, Trouble};
 use crate::retrieval::Error as RunError;
-use crate::types::MessageNumber;
+use crate::types::{MessageNumber, NoSuchMessage};
 use crate::{access, connection};
 
 /// Errors, and the exit code of each.
@@ -296,17 +296,22 @@ fn of_client() -> Problems {
 }
 
 fn of_run() -> Problems {
-    every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, ListingRefused, NoIdentity, UniqueIdsLost,
-        OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
+    every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, NoSuchMessage, ListingRefused, NoIdentity,
+        NoUniqueIds, NoHeaders, OnlyWindow, UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, Busy,
+        MessageRefused, SeveralMessages, TooManyMessages, OtherMessage, NoThread, Bug;
         RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
         RunError::Client(ClientError::Stopped) => 75,
         RunError::Ledger(LedgerError::Locked) => 75,
         RunError::Delivery(DeliveryError::later("x", "y")) => 75,
         RunError::Listing(Contradiction(number())) => 76,
+        RunError::NoSuchMessage(NoSuchMessage { named: text("9"), messages: 3 }) => 66,
         RunError::ListingRefused { command: "LIST", text: text("no"), passes: false } => 76,
         RunError::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true } => 75,
         RunError::NoIdentity { server: server() } => 76,
+        RunError::NoUniqueIds { server: server() } => 76,
+        RunError::NoHeaders { server: server() } => 76,
+        RunError::OnlyWindow { server: server() } => 78,
         RunError::UniqueIdsLost { server: server(), directory: text("/x") } => 75,
         RunError::OutOfStep => 76,
         RunError::NothingNames => 76,
@@ -316,6 +321,11 @@ fn of_run() -> Problems {
         RunError::Unfinished => 75,
         RunError::Endless { number: number() } => 76,
         RunError::Paused { until: text("tomorrow") } => 77,
+        RunError::Busy => 75,
+        RunError::MessageRefused { number: number(), text: text("gone") } => 75,
+        RunError::SeveralMessages { messages: 2 } => 64,
+        RunError::TooManyMessages { messages: 2, most: 1 } => 64,
+        RunError::OtherMessage { number: number(), was: text("a") } => 66,
         RunError::NoThread(ErrorKind::Other.into()) => 74,
         RunError::Bug => 70,
     )

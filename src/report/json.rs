@@ -27,6 +27,22 @@
 //! - `delivered`: messages that are delivered now.
 //! - `dropped`: messages that will be retrieved again.
 //!
+//! `delivered`: a message was delivered to all of its destinations, now or by a run that was interrupted.
+//!
+//! - `unique_id`: its unique-id, or null.
+//! - `octets`: its octets with LF at the ends of lines.
+//! - `from`: its first author's name, or address where it gives no name; or null.
+//! - `subject`: its subject, decoded, or null.
+//! - `date`: when its author says it was sent, as RFC 3339 has it, in UTC; or null.
+//! - `message_id`: its Message-ID without the angle brackets, or null.
+//! - `destination`: where it went in this run, in an array.
+//!   - `kind`: `maildir`, `mbox`, `pipe` or `stdout`.
+//!   - `path`: the Maildir, the mbox, or the command; `-` for standard output.
+//!   - `file`: the path of the file that was made for it in a Maildir, or null.
+//! - `time`: when it was delivered, as RFC 3339 has it, in UTC.
+//!
+//! `from`, `subject`, `date` and `message_id` are null where an interrupted run retrieved the message.
+//!
 //! `message-failed`: a message was not delivered, and stays on the server.
 //!
 //! - `number`: its number in this session.
@@ -78,7 +94,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::plain::{Plain, name};
-use super::{Condition, Event, Reporter, Summary, Trouble};
+use super::{Condition, Delivery, Event, Place, Reporter, Summary, Trouble};
 use crate::text::shortened;
 
 /// The version of the format.
@@ -133,6 +149,10 @@ impl Reporter for Json {
     fn wants_dialogue(&self) -> bool {
         self.plain.wants_dialogue()
     }
+
+    fn wants_deliveries(&self) -> bool {
+        true
+    }
 }
 
 /// One line of output: `object`, which brings its `type`, with the version and the account before it.
@@ -143,6 +163,12 @@ pub fn line(account: &str, object: &impl Serialize) -> String {
     let mut line = serde_json::to_string(&line).unwrap_or_default();
     line.push('\n');
     line
+}
+
+/// The line of a message that was delivered, as `--json` prints it.
+#[must_use]
+pub fn delivered_line(account: &str, delivery: &Delivery) -> String {
+    line(account, &Object::delivered(delivery))
 }
 
 #[derive(Serialize)]
@@ -167,6 +193,16 @@ enum Object<'a> {
     Recovered {
         delivered: u64,
         dropped: u64,
+    },
+    Delivered {
+        unique_id: Option<&'a str>,
+        octets: u64,
+        from: Option<&'a str>,
+        subject: Option<&'a str>,
+        date: Option<&'a str>,
+        message_id: Option<&'a str>,
+        destination: Vec<At<'a>>,
+        time: &'a str,
     },
     MessageFailed {
         number: u32,
@@ -196,6 +232,13 @@ enum Object<'a> {
         error: Option<Failure<'a>>,
         conditions: Vec<Lasting<'a>>,
     },
+}
+
+#[derive(Serialize)]
+struct At<'a> {
+    kind: &'static str,
+    path: &'a str,
+    file: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -229,6 +272,7 @@ impl<'a> Object<'a> {
             Event::Recovered { delivered, dropped } => {
                 Self::Recovered { delivered: *delivered, dropped: *dropped }
             }
+            Event::Delivered(delivery) => Self::delivered(delivery),
             Event::MessageFailed { number, reason, news } => {
                 let reason = shortened(reason, LONGEST);
                 Self::MessageFailed { number: number.get(), reason, news: *news }
@@ -246,6 +290,22 @@ impl<'a> Object<'a> {
             | Event::Detail(_)
             | Event::Dialogue(_) => return None,
         })
+    }
+
+    fn delivered(delivery: &'a Delivery) -> Self {
+        let Delivery { unique_id, octets, from, subject, date, message_id, destinations, time, .. } =
+            delivery;
+        let at = |place: &'a Place| At { kind: place.kind, path: &place.path, file: place.file.as_deref() };
+        Self::Delivered {
+            unique_id: unique_id.as_deref(),
+            octets: *octets,
+            from: from.as_deref(),
+            subject: subject.as_deref(),
+            date: date.as_deref(),
+            message_id: message_id.as_deref(),
+            destination: destinations.iter().map(at).collect(),
+            time,
+        }
     }
 
     fn account(summary: &'a Summary) -> Self {

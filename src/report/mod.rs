@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::exit::ExitCode;
 use crate::problem::Problem;
-use crate::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, Time};
 
 /// Something that happened in one account's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub enum Event {
         /// Messages that will be retrieved again.
         dropped: u64,
     },
+    /// One message was delivered to all of its destinations; sent only where [`Reporter::wants_deliveries`].
+    Delivered(Delivery),
     /// One message failed; it stays on the server.
     MessageFailed {
         /// Its number in this session.
@@ -97,6 +99,48 @@ pub enum Event {
     Dialogue(String),
     /// The account is done.
     Finished(Summary),
+}
+
+/// A message that was delivered, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its number in this session; none where an earlier run retrieved it.
+    pub number: Option<MessageNumber>,
+    /// Its unique-id, if it has one.
+    pub unique_id: Option<String>,
+    /// Its octets, with LF line ends.
+    pub octets: u64,
+    /// Its first author, if the header names one: the name, or the address where there is none.
+    pub from: Option<String>,
+    /// Its subject, on one line.
+    pub subject: Option<String>,
+    /// When its author says it was sent: RFC 3339, in UTC.
+    pub date: Option<String>,
+    /// Its Message-ID, without the angle brackets.
+    pub message_id: Option<String>,
+    /// Where it went.
+    pub destinations: Vec<Place>,
+    /// When it was delivered: RFC 3339, in UTC.
+    pub time: String,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `maildir`, `mbox`, `pipe` or `stdout`.
+    pub kind: &'static str,
+    /// The Maildir, the mbox, the command, or `-`.
+    pub path: String,
+    /// The file that holds this message and no other.
+    pub file: Option<String>,
+}
+
+impl Place {
+    /// Where to look for the message: its own file, if it has one.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.file.as_deref().unwrap_or(&self.path)
+    }
 }
 
 /// Why something would be done with a message.
@@ -201,6 +245,10 @@ pub struct Condition {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Why, where there are reasons of its own: ours, without what a server or a program says.
+    pub reason: Option<String>,
+    /// When it is tried again, where that isn't at the next run.
+    pub next: Option<Time>,
     /// Whether `--quiet` should report it.
     pub news: bool,
     /// Whether events of this run have reported it, also under `--quiet`.
@@ -291,4 +339,8 @@ pub trait Reporter: Send + Sync {
     fn wants_detail(&self) -> bool;
     /// Whether [`Event::Dialogue`] is shown (`-vv`).
     fn wants_dialogue(&self) -> bool;
+    /// Whether [`Event::Delivered`] is of use; otherwise nobody decodes headers for it.
+    fn wants_deliveries(&self) -> bool {
+        self.wants_detail()
+    }
 }

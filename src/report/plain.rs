@@ -1,22 +1,27 @@
 //! Lines for people: one for each account without a terminal, only what needs the user with `--quiet`, everything with `-v`.  And [`Printer`], which owns standard output and standard error: nothing else prints, so that no
 //! line is torn by another thread's line or by a bar.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dry_run::Plan;
 use super::reasons::{self, Reasons};
-use super::{Event, Postponed, Reporter, Summary};
+use super::{Delivery, Event, Place, Postponed, Reporter, Summary};
 use crate::exit::ExitCode;
-use crate::text::{count, printable, shortened, size};
+use crate::text;
+use crate::text::{count, in_home, printable, shortened, size};
 use crate::types::{MessageNumber, Octets};
 
 /// At most this many warnings about one account are printed, unless details are wanted.
 const MOST_WARNINGS: u64 = 100;
 /// At most this many characters of a warning or an error are printed.
 const LONGEST: usize = 4000;
+/// At most this many characters of an author or a subject are printed.
+const LONGEST_WORDS: usize = 100;
 
 /// Both output streams.  Standard output is for what was asked for, standard error for how it went.
 pub struct Printer {
@@ -57,11 +62,28 @@ impl Printer {
 
     /// Writes whole lines to standard output.
     pub fn out(&self, text: &str) {
+        self.out_octets(text.as_bytes());
+    }
+
+    /// The same for octets that are no text.
+    pub fn out_octets(&self, octets: &[u8]) {
         self.print(|streams| {
-            if let Err(e) = streams.out.write_all(text.as_bytes()).and_then(|()| streams.out.flush()) {
+            if let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush()) {
                 streams.failure.get_or_insert(e);
             }
         });
+    }
+
+    /// Writes octets to standard output as they are: never where that is a terminal.  Whether it takes more.
+    pub fn octets(&self, octets: &[u8]) -> bool {
+        self.print(|streams| {
+            if streams.failure.is_none()
+                && let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush())
+            {
+                streams.failure = Some(e);
+            }
+        });
+        self.lock().failure.is_none()
     }
 
     /// Writes whole lines to standard error.  A failure is ignored: there is nowhere to report it.
@@ -161,6 +183,8 @@ pub enum Level {
 pub struct Plain {
     printer: Arc<Printer>,
     level: Level,
+    // As it is printed.
+    home: Option<String>,
     // Where there are several accounts, the plan's lines name theirs.
     column: Option<usize>,
     // None where another renderer prints plans.
@@ -218,10 +242,17 @@ impl Plain {
         Self {
             printer,
             level,
+            home: None,
             column: widest.filter(|_| accounts.len() > 1),
             plans: Some(Mutex::new(HashMap::new())),
             held: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// The same, for a user whose home directory this is: paths in it begin with `~`.
+    #[must_use]
+    pub fn at_home(self, home: Option<&Path>) -> Self {
+        Self { home: home.map(text::path), ..self }
     }
 
     /// The same, for standard error alone.
@@ -256,6 +287,29 @@ impl Plain {
     fn detail(&self, account: &str, what: &str) {
         if self.wants_detail() {
             self.printer.err(&format!("{}: {what}\n", name(account)));
+        }
+    }
+
+    /// `message 3 (296 octets) from Ann Example "Lunch" → ~/Mail/home/new/1795.1`.
+    fn delivered(&self, delivery: &Delivery) -> String {
+        let Delivery { number, octets, from, subject, destinations, .. } = delivery;
+        let mut line = number.map_or_else(|| "a message".to_owned(), |number| format!("message {number}"));
+        line.push_str(&format!(" ({})", size(*octets)));
+        if let Some(from) = from {
+            line.push_str(&format!(" from {}", shortened(from, LONGEST_WORDS)));
+        }
+        if let Some(subject) = subject {
+            line.push_str(&format!(" \"{}\"", shortened(subject, LONGEST_WORDS)));
+        }
+        let places: Vec<_> = destinations.iter().map(|place| self.place(place)).collect();
+        format!("{line} → {}", places.join(", "))
+    }
+
+    /// Where a message is, as people write it.
+    fn place<'a>(&self, place: &'a Place) -> Cow<'a, str> {
+        match place.kind {
+            "stdout" => Cow::Borrowed("standard output"),
+            _ => in_home(place.shown(), self.home.as_deref()),
         }
     }
 
@@ -331,6 +385,11 @@ impl Reporter for Plain {
                     account,
                     &format!("the last run was interrupted: {delivered} delivered now{dropped}"),
                 );
+            }
+            Event::Delivered(delivery) => {
+                if self.wants_detail() {
+                    self.detail(account, &self.delivered(delivery));
+                }
             }
             Event::MessageFailed { number, reason, news } => {
                 if self.wants_detail() {

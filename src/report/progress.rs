@@ -90,6 +90,7 @@ impl Reporter for Progress {
                 }
                 Event::Intended { .. }
                 | Event::Recovered { .. }
+                | Event::Delivered(_)
                 | Event::MessageFailed { .. }
                 | Event::TooLarge { .. }
                 | Event::Warning(_)
@@ -107,6 +108,10 @@ impl Reporter for Progress {
 
     fn wants_dialogue(&self) -> bool {
         self.plain.wants_dialogue()
+    }
+
+    fn wants_deliveries(&self) -> bool {
+        self.plain.wants_deliveries()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::exit::ExitCode;
 use crate::ledger;
 use crate::plan::maildrop::Contradiction;
 use crate::problem::{Problem, REPORT_BUG};
-use crate::types::MessageNumber;
+use crate::types::{MessageNumber, NoSuchMessage};
 
 /// What ended the run of one mailbox.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum Error {
     /// The listing contradicts itself, so no message of it can be identified.
     #[error(transparent)]
     Listing(#[from] Contradiction),
+    /// The listing lacks a message that the user has named.
+    #[error(transparent)]
+    NoSuchMessage(#[from] NoSuchMessage),
     /// A listing was refused: typically the server has a failure that passes; or it has neither UIDL nor LIST.
     #[error("the server refused {command}: \"{text}\"")]
     ListingRefused {
@@ -48,6 +51,24 @@ pub enum Error {
     /// Leaving mail on a server without unique-ids needs their headers.
     #[error("{server} has neither UIDL nor TOP: messages left on it cannot be distinguished")]
     NoIdentity {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
+    /// What is to count as seen must have unique-ids.
+    #[error("{server} gives its messages no unique-ids, by which they could be known again: none is marked")]
+    NoUniqueIds {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
+    /// Dates stand in headers.
+    #[error("{server} has no TOP, so that the dates of its messages can't be seen")]
+    NoHeaders {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
+    /// All of a maildrop is to count as seen, of which the server shows only a part at a time.
+    #[error("{server} shows only a part of its mail at a time: all of it can't be marked as seen")]
+    OnlyWindow {
         /// The server, as `HOST:PORT`.
         server: String,
     },
@@ -95,6 +116,39 @@ pub enum Error {
         /// When it will be.
         until: String,
     },
+    /// The server refuses to give the message that is to be shown: typically it has just been deleted.
+    #[error("the server did not give message {number}: \"{text}\"")]
+    MessageRefused {
+        /// Which one.
+        number: MessageNumber,
+        /// Its words, fit to print.
+        text: String,
+    },
+    /// A command that is about one message was given several.
+    #[error("{messages} messages are named, and this command shows one")]
+    SeveralMessages {
+        /// How many.
+        messages: usize,
+    },
+    /// More messages are to be deleted than one session may delete.
+    #[error("{messages} messages are named: at most {most} are deleted at once")]
+    TooManyMessages {
+        /// How many,
+        messages: usize,
+        /// and how many there may be.
+        most: usize,
+    },
+    /// A number that `list` showed names another message by now.
+    #[error("message {number} isn't the one that \"list\" showed, whose unique-id was {was}")]
+    OtherMessage {
+        /// The number.
+        number: MessageNumber,
+        /// The unique-id that it named, fit to print.
+        was: String,
+    },
+    /// A run has the mailbox, and a command that only looks has waited for it.
+    #[error("another popfetch is at work in this mailbox, and was waited for in vain")]
+    Busy,
     /// The system has no room for another thread: a limit of processes or of memory.
     #[error("cannot start the committer: {0}")]
     NoThread(std::io::Error),
@@ -120,15 +174,24 @@ impl Error {
             | Self::Refuses { .. }
             | Self::Unfinished
             | Self::Endless { .. }
+            | Self::MessageRefused { .. }
             | Self::Paused { .. } => false,
             Self::Credentials(_)
             | Self::Access(_)
             | Self::Client(_)
             | Self::Ledger(_)
             | Self::Delivery(_)
+            | Self::NoSuchMessage(_)
             | Self::NoIdentity { .. }
+            | Self::NoUniqueIds { .. }
+            | Self::NoHeaders { .. }
+            | Self::OnlyWindow { .. }
             | Self::UniqueIdsLost { .. }
             | Self::NoFurtherSession(_)
+            | Self::Busy
+            | Self::SeveralMessages { .. }
+            | Self::TooManyMessages { .. }
+            | Self::OtherMessage { .. }
             | Self::NoThread(_)
             | Self::Bug => true,
         }
@@ -164,6 +227,7 @@ impl Problem for Error {
             Self::Ledger(e) => return e.hint(),
             Self::Delivery(e) => return e.hint(),
             Self::Listing(e) => return e.hint(),
+            Self::NoSuchMessage(e) => return e.hint(),
             Self::UniqueIdsLost { directory, .. } => {
                 return Some(Cow::Owned(format!(
                     "the next run asks again; if the server has given up UIDL for good, begin again by moving the \
@@ -172,11 +236,27 @@ impl Problem for Error {
                 )));
             }
             Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has UIDL",
+            Self::NoUniqueIds { .. } => {
+                "such mail is known by its content only: let it be retrieved once (first-run = \"all\")"
+            }
+            Self::NoHeaders { .. } => "name the messages by number instead, as 1-200",
+            Self::OnlyWindow { .. } => {
+                "choose in the provider's settings that POP offers only mail that arrives from now on"
+            }
             Self::Endless { .. } => {
                 "it is tried last from now on; delete it with another client, or set max-message-size"
             }
             Self::Paused { .. } => {
                 "correct the password, or name the account on the command line to try at once"
+            }
+            Self::Busy => "try again when it has ended",
+            Self::MessageRefused { .. } => {
+                "it may have been deleted just now: popfetch list shows what is there"
+            }
+            Self::SeveralMessages { .. } => "name one of them",
+            Self::TooManyMessages { .. } => "name fewer, and the others afterwards",
+            Self::OtherMessage { .. } => {
+                "nothing is deleted: list the messages again, or name it by its unique-id"
             }
             Self::Refuses { .. } => {
                 "a quota or a passing failure of the server: nothing is lost, the next run tries again"
@@ -205,10 +285,17 @@ impl Problem for Error {
             Self::Delivery(e) => e.exit_code(),
             Self::ListingRefused { passes: true, .. } => ExitCode::Later,
             Self::Listing(e) => e.exit_code(),
-            Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
+            Self::NoSuchMessage(e) => e.exit_code(),
+            Self::ListingRefused { .. }
+            | Self::NoIdentity { .. }
+            | Self::NoUniqueIds { .. }
+            | Self::NoHeaders { .. } => ExitCode::Protocol,
+            Self::OnlyWindow { .. } => ExitCode::Configuration,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
             Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,
-            Self::UniqueIdsLost { .. } => ExitCode::Later,
+            Self::UniqueIdsLost { .. } | Self::Busy | Self::MessageRefused { .. } => ExitCode::Later,
+            Self::SeveralMessages { .. } | Self::TooManyMessages { .. } => ExitCode::Usage,
+            Self::OtherMessage { .. } => ExitCode::NoInput,
             Self::Paused { .. } => ExitCode::Refused,
             Self::NoThread(_) => ExitCode::LocalIo,
             Self::Bug => ExitCode::Bug,

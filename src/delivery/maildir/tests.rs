@@ -56,6 +56,7 @@ impl Home {
             listed: None,
             octets: facts.octets,
             digests: facts.digests,
+            headline: facts.headline,
             sender: facts.sender,
             recipient: facts.recipient,
             utf8: false,
