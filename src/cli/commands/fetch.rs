@@ -2,11 +2,14 @@
 
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use clap::Args;
 
 use crate::account::{Account, Retention};
+use crate::cli::nearby;
 use crate::cli::setup::{Cli, ConfigArgs, OutputArgs};
+use crate::config::locate::Environment;
 use crate::config::settings::MOST_CONNECTIONS;
 use crate::config::{self, Configuration, Flags};
 use crate::delivery;
@@ -28,12 +31,13 @@ pub(in crate::cli) struct FetchArgs {
 
     /// Poll up to NUMBER accounts at a time [default: 16].
     #[arg(long, value_name = "NUMBER", value_parser = jobs, value_hint = clap::ValueHint::Other)]
+    #[arg(hide_short_help = true)]
     pub(in crate::cli) jobs: Option<NonZeroUsize>,
 
     /// Wait for another popfetch to leave the mailbox, at most for the duration if one is given.
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = wait)]
     #[arg(default_value = "0s", hide_default_value = true, default_missing_value = FOREVER)]
-    #[arg(value_hint = clap::ValueHint::Other)]
+    #[arg(value_hint = clap::ValueHint::Other, hide_short_help = true)]
     pub(in crate::cli) wait: Wait,
 
     #[command(flatten)]
@@ -57,6 +61,10 @@ pub(in crate::cli) struct FetchArgs {
 
     #[command(flatten)]
     pub(in crate::cli) settings: Flags,
+
+    /// Whether `fetch` was left out: then what stands for an account may be a misspelt command.
+    #[arg(skip)]
+    pub(in crate::cli) is_bare: bool,
 }
 
 const POLICY: &str = "What is done in this run";
@@ -83,13 +91,17 @@ fn wait(text: &str) -> Result<Wait, String> {
 /// # Errors
 /// What keeps every account from being tried: the arguments, the configuration, the system.
 pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let configuration = cli.configuration(&args.config, &args.accounts, &args.settings)?;
+    let configuration = match cli.configuration(&args.config, &args.accounts, &args.settings) {
+        Err(error) if args.is_bare => return Err(nearby::or_command(error, &args.accounts)),
+        other => other?,
+    };
     let options = Options {
         retention: args.retention(),
         all: args.all,
         dry_run: args.dry_run,
         wait: args.wait,
         insist: args.names_account() || cli.environment.stdin_is_terminal || io::stderr().is_terminal(),
+        ..Options::default()
     };
     for account in &configuration.accounts {
         let retention = options.retention.unwrap_or(account.retention);
@@ -103,7 +115,13 @@ pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         configuration.warnings.iter().for_each(|warning| cli.printer.warn(warning));
     }
     let reporter = cli.reporter(&args.output, &configuration.accounts);
-    let connections = args.connections(&configuration);
+    let connections = connections(&configuration, args.jobs);
+    // Nobody is asked anything.
+    let may_ask = cli.environment.may_ask && !args.output.quiet;
+    let cli = Cli {
+        environment: Environment { may_ask, ..cli.environment.clone() },
+        printer: Arc::clone(&cli.printer),
+    };
     cli.run(reporter, |context| retrieve_all(&configuration.accounts, &options, context, connections))
 }
 
@@ -120,13 +138,14 @@ impl FetchArgs {
     fn names_account(&self) -> bool {
         !self.accounts.is_empty() || self.settings.name_server()
     }
+}
 
-    fn connections(&self, configuration: &Configuration) -> Connections {
-        // The configuration allows no zeros.
-        let configured = |connections| NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
-        Connections {
-            total: self.jobs.unwrap_or_else(|| configured(configuration.connections)),
-            per_server: configured(configuration.connections_per_server),
-        }
+/// How many sessions there may be at once: `jobs` in place of the configuration's number.
+pub(super) fn connections(configuration: &Configuration, jobs: Option<NonZeroUsize>) -> Connections {
+    // The configuration allows no zeros.
+    let configured = |connections| NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
+    Connections {
+        total: jobs.unwrap_or_else(|| configured(configuration.connections)),
+        per_server: configured(configuration.connections_per_server),
     }
 }
