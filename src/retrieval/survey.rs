@@ -14,7 +14,7 @@ use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
-use crate::types::{MessageNumber, Octets, Time};
+use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
 /// With a full listing, `LIST` is asked at least this often: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
@@ -175,9 +175,12 @@ pub(super) fn list(
 ) -> Result<Maildrop, Error> {
     let mut maildrop = Maildrop::default();
     let (mut last, mut all_numbers) = (None, true);
-    let unique_ids = client.unique_ids::<Error>(|number, unique_id| {
-        let entry = unique_id.and_then(|unique_id| ledger.follow(last, unique_id));
+    let known = |unique_id: UniqueId<'_>| {
+        let entry = ledger.follow(last, unique_id);
         last = entry.or(last);
+        entry
+    };
+    let unique_ids = client.unique_ids::<_, Error>(known, |number, unique_id, entry| {
         all_numbers = all_numbers && unique_id.is_some_and(|unique_id| unique_id.is_number(number));
         maildrop.add(number, unique_id, entry);
         Ok(())

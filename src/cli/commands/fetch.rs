@@ -18,7 +18,7 @@ use crate::retrieval::Options;
 use crate::retrieval::jobs::{Connections, retrieve_all};
 use crate::types::Wait;
 
-/// The arguments of `popfetch fetch`.
+/// Retrieve mail, as popfetch does without a command.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub(in crate::cli) struct FetchArgs {

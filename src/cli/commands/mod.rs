@@ -1,5 +1,9 @@
 //! The commands, a file for each: its arguments, whose documentation is the help, and `run`, which gives an exit code.
 //! Errors that concern all accounts go to the caller, which prints them.
+//!
+//! A command's arguments are described to clap only when it has been chosen (`defer`): a fetch must not pay for the
+//! options of forty commands.  So its sentence stands twice, here for the list of commands, and with its arguments for
+//! its own help.
 
 pub(super) mod accounts;
 pub(super) mod check;
@@ -23,6 +27,7 @@ use crate::exit::ExitCode;
 
 /// What popfetch does.
 #[derive(Debug, Clone, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
