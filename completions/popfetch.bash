@@ -22,14 +22,35 @@ _popfetch() {
             popfetch,fetch)
                 cmd="popfetch__subcmd__fetch"
                 ;;
+            popfetch,mark-seen)
+                cmd="popfetch__subcmd__mark__subcmd__seen"
+                ;;
             popfetch,state)
                 cmd="popfetch__subcmd__state"
                 ;;
             popfetch,status)
                 cmd="popfetch__subcmd__status"
                 ;;
+            popfetch__subcmd__state,export)
+                cmd="popfetch__subcmd__state__subcmd__export"
+                ;;
+            popfetch__subcmd__state,forget)
+                cmd="popfetch__subcmd__state__subcmd__forget"
+                ;;
+            popfetch__subcmd__state,list)
+                cmd="popfetch__subcmd__state__subcmd__list"
+                ;;
+            popfetch__subcmd__state,move)
+                cmd="popfetch__subcmd__state__subcmd__move"
+                ;;
             popfetch__subcmd__state,release)
                 cmd="popfetch__subcmd__state__subcmd__release"
+                ;;
+            popfetch__subcmd__state,restore)
+                cmd="popfetch__subcmd__state__subcmd__restore"
+                ;;
+            popfetch__subcmd__state,verify)
+                cmd="popfetch__subcmd__state__subcmd__verify"
                 ;;
             *)
                 ;;
@@ -38,7 +59,7 @@ _popfetch() {
 
     case "${cmd}" in
         popfetch)
-            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch accounts status state"
+            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch accounts status mark-seen state"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -264,6 +285,10 @@ _popfetch() {
                     fi
                     return 0
                     ;;
+                --first-run)
+                    COMPREPLY=($(compgen -W "all new-only" -- "${cur}"))
+                    return 0
+                    ;;
                 --max-messages)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -363,7 +388,7 @@ _popfetch() {
             return 0
             ;;
         popfetch__subcmd__fetch)
-            opts="-q -v -h --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help"
+            opts="-q -v -h --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -589,6 +614,10 @@ _popfetch() {
                     fi
                     return 0
                     ;;
+                --first-run)
+                    COMPREPLY=($(compgen -W "all new-only" -- "${cur}"))
+                    return 0
+                    ;;
                 --max-messages)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -654,13 +683,183 @@ _popfetch() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        popfetch__subcmd__state)
-            opts="-h --help release"
+        popfetch__subcmd__mark__subcmd__seen)
+            opts="-n -h --before --as-delivered --dry-run --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --before)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --as-delivered)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state)
+            opts="-h --help list verify forget move export restore release"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state__subcmd__export)
+            opts="-h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state__subcmd__forget)
+            opts="-y -h --before --seen --all --yes --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --before)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state__subcmd__list)
+            opts="-h --config --json --no-pager --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state__subcmd__move)
+            opts="-h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -692,6 +891,53 @@ _popfetch() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state__subcmd__restore)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__state__subcmd__verify)
+            opts="-h --config --json --no-pager --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

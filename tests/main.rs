@@ -47,6 +47,7 @@ mod servers;
 mod sessions;
 mod shapes;
 mod signals;
+mod state;
 mod status;
 mod support;
 mod tls;
