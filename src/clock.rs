@@ -1,7 +1,11 @@
 //! Time, host name, process id and randomness: read here and nowhere else, so that everything below takes them as
 //! arguments.
 
+mod local;
+
 use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use local::short;
 
 use crate::types::Time;
 

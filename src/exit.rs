@@ -63,7 +63,7 @@ impl ExitCode {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "Done, also when nothing was new.",
-            Self::No => "popfetch status: something needs you.",
+            Self::No => "popfetch check: nothing is new.  popfetch status: something needs you.",
             Self::Usage => "Bad arguments, or an account that is not in the configuration.",
             Self::Data => "A file that was to be read in cannot be understood, or is damaged.",
             Self::NoInput => "There is no such message.",

@@ -72,6 +72,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "connection",
             "delivery",
+            "message",
             "report",
             "retrieval",
             "signals",
@@ -103,7 +104,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hmac", &["protocol::sasl"]),
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
-    ("mail-parser", &["message::date", "message::header", "message::summary"]),
+    ("jiff", &["clock::local"]),
+    ("mail-parser", &["message::date", "message::header", "message::reading", "message::summary"]),
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
@@ -170,6 +172,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
     ("Recognised::attest", "retrieval::fetch::confirm"),
+    ("Dismissed::attest", "retrieval::visit::delete"),
 ];
 
 /// A module's source.

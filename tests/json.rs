@@ -35,7 +35,7 @@ fn a_run_is_an_object_for_each_account() {
     let names =
         ["type", "account", "dry_run", "listed", "delivered", "octets", "deleted", "failed", "exit", "error"];
     let expected = json!(["account", "me", false, 3, 3, octets, 3, 0, 0, null]);
-assert_eq!(json!(fields(&objects[3], &names)), expected);
+    assert_eq!(json!(fields(&objects[3], &names)), expected);
     assert!(objects[3]["elapsed"].as_f64().unwrap() > 0.0);
     run.looks_like("json-account");
 }

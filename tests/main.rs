@@ -12,9 +12,11 @@
 )]
 
 mod architecture;
+mod check;
 mod cli;
 mod configuration;
 mod crash;
+mod delete;
 mod deliveries;
 mod destinations;
 mod docs;
@@ -28,6 +30,7 @@ mod identity;
 mod interleaving;
 mod json;
 mod lasting;
+mod list;
 mod listing;
 mod login;
 mod mailbox;
@@ -46,6 +49,7 @@ mod secrets;
 mod servers;
 mod sessions;
 mod shapes;
+mod show;
 mod signals;
 mod state;
 mod status;

@@ -18,10 +18,10 @@ use crate::config::{self, Configuration, Flags, Request};
 use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::report::Reporter;
 use crate::report::json::Json;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::progress::Progress;
+use crate::report::{Reporter, Trouble};
 use crate::retrieval::Context;
 use crate::signals::Stop;
 
@@ -134,6 +134,27 @@ impl Cli {
         let request =
             Request { file: config.file.clone(), accounts: accounts.to_vec(), flags: flags.clone() };
         Ok(config::for_run(&request, &self.environment)?)
+    }
+
+    /// The account that `name` names; without it, the only one of the configuration.
+    ///
+    /// # Errors
+    /// As of [`Cli::configuration`], and several accounts without a name.
+    pub(super) fn account(&self, config: &ConfigArgs, name: Option<&str>) -> anyhow::Result<Account> {
+        let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+        Ok(config::only(self.configuration(config, &names, &Flags::default())?)?)
+    }
+
+    /// Whether the user insists, `named` saying whether an account was: then a pause after a refused login doesn't hold.
+    pub(super) fn insists(&self, named: bool) -> bool {
+        named || self.environment.stdin_is_terminal || io::stderr().is_terminal()
+    }
+
+    /// Reports what kept a command from its work at this account; its exit code.
+    pub(super) fn failed(&self, account: &Account, trouble: &Trouble) -> ExitCode {
+        let what = format!("account \"{}\": {}", account.name, trouble.message);
+        self.printer.complain(&what, trouble.hint.as_deref());
+        trouble.exit
     }
 
     /// Prints what was asked for: through the pager if it is longer than the terminal.

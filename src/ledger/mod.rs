@@ -48,6 +48,7 @@ mod open;
 mod read;
 mod recover;
 mod replay;
+pub mod shown;
 mod source;
 #[cfg(test)]
 mod tests;

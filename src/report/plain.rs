@@ -74,6 +74,18 @@ impl Printer {
         });
     }
 
+    /// Writes octets to standard output as they are: never where that is a terminal.  Whether it takes more.
+    pub fn octets(&self, octets: &[u8]) -> bool {
+        self.print(|streams| {
+            if streams.failure.is_none()
+                && let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush())
+            {
+                streams.failure = Some(e);
+            }
+        });
+        self.lock().failure.is_none()
+    }
+
     /// Writes whole lines to standard error.  A failure is ignored: there is nowhere to report it.
     pub fn err(&self, text: &str) {
         self.print(|streams| {

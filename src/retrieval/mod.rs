@@ -29,6 +29,7 @@ mod run;
 mod session;
 mod sessions;
 mod survey;
+mod visit;
 
 use std::path::Path;
 use std::time::Instant;
@@ -39,6 +40,10 @@ pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::{
+    Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
+    show,
+};
 
 use crate::access;
 use crate::account::{Account, SyncMode};

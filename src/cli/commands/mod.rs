@@ -2,8 +2,12 @@
 //! Errors that concern all accounts go to the caller, which prints them.
 
 pub(super) mod accounts;
+pub(super) mod check;
+pub(super) mod delete;
 pub(super) mod fetch;
+pub(super) mod list;
 pub(super) mod mark_seen;
+pub(super) mod show;
 pub(super) mod state;
 pub(super) mod status;
 
@@ -17,6 +21,18 @@ use crate::exit::ExitCode;
 pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
+
+    /// Show how much is new on the server, and fetch nothing.
+    Check(check::CheckArgs),
+
+    /// List the messages on the server, and what the next run would do with each.
+    List(list::ListArgs),
+
+    /// Show one message.
+    Show(show::ShowArgs),
+
+    /// Delete messages from the server.
+    Delete(delete::DeleteArgs),
 
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
@@ -40,6 +56,10 @@ impl Command {
     pub(super) fn run(&self, cli: &Cli) -> anyhow::Result<ExitCode> {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
+            Self::Check(args) => check::run(args, cli),
+            Self::List(args) => list::run(args, cli),
+            Self::Show(args) => show::run(args, cli),
+            Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::Status(args) => status::run(args, cli),
@@ -51,9 +71,12 @@ impl Command {
     pub(super) fn color(&self) -> Color {
         match self {
             Self::Fetch(args) => args.output.color,
+            Self::Check(args) => args.output.color,
+            Self::List(args) => args.output.color,
+            Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
             Self::Status(args) => args.output.color,
-            Self::MarkSeen(_) => Color::Auto,
+            Self::MarkSeen(_) | Self::Delete(_) => Color::Auto,
             Self::State(command) => command.color(),
         }
     }
