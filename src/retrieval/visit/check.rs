@@ -118,7 +118,7 @@ fn ask(run: &Run<'_>) -> Result<Found, Error> {
 fn remembered(run: &Run<'_>, max_age: Duration) -> Option<Found> {
     let directory = ledger::directory(&run.context.state, &run.account.mailbox());
     access::check_path(&directory).ok()?;
-    let asked = Lock::held_since(&directory)?;
+    let asked = Lock::look(&directory)?.last_run?;
     let age = u64::try_from(run.now.seconds_since(asked)).ok()?;
     let memory = Memory::load(&directory);
     let listed = quick::left_idle(run, &memory)?;
