@@ -179,7 +179,7 @@ fn a_run_at_work_is_not_disturbed() {
 fn the_user_is_asked_at_the_terminal() {
     let served = delivered();
     for (answer, left) in [("n", 3), ("y", 2)] {
-        let command = "popfetch delete me 1 </dev/null >out 2>&1";
+        let command = "popfetch delete me 1 </dev/null >~/out 2>&1";
         let Some(terminal) = Terminal::start(&served.sandbox, (80, 24), command) else { return };
         terminal.wait_for("delete it from the server? [y/N]");
         terminal.types(&[answer, "Enter"]);
