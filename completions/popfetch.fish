@@ -95,7 +95,12 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l stdout -d 'Write mess
 complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "check" -d 'Show how much is new on the server, and fetch nothing'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the messages on the server, and what the next run would do with each'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "delete" -d 'Delete messages from the server'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "cron" -d 'Print what cron or systemd needs to run popfetch again and again'
@@ -169,6 +174,42 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l all -d 'Retr
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l stdout -d 'Write messages to standard output, as an mbox stream'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l max-age -d 'Take the last run\'s word, without asking the server, if that run is no longer ago than DURATION' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l count -d 'Print nothing but the number of new messages'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s n -d 'List the last NUMBER messages' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l new -d 'List only what was never delivered, and what no run has failed with'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l seen -d 'List only what was delivered before'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l failed -d 'List only what a run has failed with'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l all -d 'List all messages'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l part -d 'Write the part of this number, decoded' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l headers -d 'Show the whole header, and nothing else'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l raw -d 'Write the message as it is'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l undelivered -d 'Delete what was never delivered as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s y -l yes -d 'Do not ask'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s n -l dry-run -d 'Show what would be deleted, and delete nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -176,13 +217,53 @@ never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s v -l verbose -d 'Print more of each account: what to do, what is kept, where mail went'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l prometheus -d 'Print metrics for the textfile collector of Prometheus\'s node exporter'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l before -d 'Only messages that were sent before this day' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l as-delivered -d 'They were delivered on this day, by another program: leave-on-server may delete them' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -s n -l dry-run -d 'Show which they are, and change nothing'
 complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -s h -l help -d 'Print help'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "list" -d 'Show what is kept of each mailbox, and where'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "verify" -d 'Check all that is kept, from beginning to end'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "forget" -d 'Forget messages, so that those which are still on the server are retrieved again'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "move" -d 'Go on with what is kept, after a server, a user or a port has got another name'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "export" -d 'Write what is kept to standard output, for another machine'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "restore" -d 'Read in what popfetch state export has written'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l before -d 'Those that were delivered, or marked as seen, before this day' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l seen -d 'Those that were only marked as seen, and never delivered'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l all -d 'All of them'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -s y -l yes -d 'Do not ask'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l destination -d 'Give up a configured destination too, of this name or a part of it, whose folder is gone' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s y -l yes -d 'Do not ask'
@@ -207,13 +288,22 @@ end
 
 # Whether no word before is a command: what comes is an account then.
 function __fish_popfetch_no_command
-    not __fish_seen_subcommand_from fetch accounts mark-seen state cron completions man help
+    not __fish_seen_subcommand_from fetch check list show delete accounts status mark-seen state cron completions man help
 end
 
 complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -a "bash zsh fish"
 complete -c popfetch -n "__fish_popfetch_using_subcommand man" -a "popfetch popfetch.toml popfetch-json"
 complete -c popfetch -n "__fish_popfetch_no_command" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -a "(__fish_popfetch_accounts)" -d 'Account'

@@ -122,6 +122,16 @@ pub struct Mailbox {
     pub port: u16,
 }
 
+/// For people: `me@example.com@pop.example.com`, with the port where it is neither 110 nor 995.
+impl std::fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { user, host, port } = self;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let port = if *port == 110 { String::new() } else { format!(":{port}") };
+        f.write_str(&crate::text::printable(format!("{user}@{host}{port}").as_bytes()))
+    }
+}
+
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {

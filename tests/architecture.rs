@@ -61,9 +61,23 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    // Looks at what runs have left, and takes care of it.
+    ("state", &["access", "account", "clock", "durable", "ledger", "message", "proof", "signals"]),
     (
         "cli",
-        &["access", "account", "clock", "config", "connection", "delivery", "report", "retrieval", "signals"],
+        &[
+            "access",
+            "account",
+            "clock",
+            "config",
+            "connection",
+            "delivery",
+            "message",
+            "report",
+            "retrieval",
+            "signals",
+            "state",
+        ],
     ),
     ("main", &["cli"]),
 ];
@@ -90,7 +104,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hmac", &["protocol::sasl"]),
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
-    ("mail-parser", &["message::date", "message::header", "message::summary"]),
+    ("jiff", &["clock::local"]),
+    ("mail-parser", &["message::date", "message::header", "message::reading", "message::summary"]),
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
@@ -138,6 +153,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "state",
             "types",
         ],
     ),
@@ -156,6 +172,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
     ("Recognised::attest", "retrieval::fetch::confirm"),
+    ("Dismissed::attest", "retrieval::visit::delete"),
 ];
 
 /// A module's source.

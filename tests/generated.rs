@@ -29,7 +29,7 @@ fn the_manual_is_current() {
         ],
     );
     for code in ExitCode::ALL {
-        assert!(page.contains(&format!("\n.TP\n.BR {} ", code.number())), "{code:?} is not in the manual");
+        assert!(page.contains(&format!("\n.TP\n.BR {}", code.number())), "{code:?} is not in the manual");
     }
     check("man/popfetch.1", &page);
 }
@@ -181,7 +181,8 @@ fn option(arg: &Arg) -> String {
 
 fn exit_codes() -> String {
     ExitCode::ALL.iter().fold(String::new(), |text, code| {
-        text + &format!(".TP\n.BR {} \" (\" {} )\n{}\n", code.number(), code.name(), escaped(code.meaning()))
+        let name = code.name().map(|name| format!(" \" (\" {name} )")).unwrap_or_default();
+        text + &format!(".TP\n.BR {}{name}\n{}\n", code.number(), escaped(code.meaning()))
     })
 }
 

@@ -12,10 +12,12 @@
 )]
 
 mod architecture;
+mod check;
 mod cli;
 mod configuration;
 mod crash;
 mod cron;
+mod delete;
 mod deliveries;
 mod destinations;
 mod docs;
@@ -29,6 +31,7 @@ mod identity;
 mod interleaving;
 mod json;
 mod lasting;
+mod list;
 mod listing;
 mod login;
 mod mailbox;
@@ -49,7 +52,9 @@ mod servers;
 mod sessions;
 mod shapes;
 mod shells;
+mod show;
 mod signals;
+mod status;
 mod support;
 mod tls;
 mod utf8;

@@ -15,22 +15,19 @@ use super::run::Run;
 use crate::client;
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
-use crate::ledger::memory::{Alert, Memory, Pause};
+use crate::ledger::memory::{Alert, LOCKED, LOGIN, Last, Lasting, Memory, PASSING, Pause, Said};
 use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Kind, Summary};
+use crate::text::shortened;
 use crate::types::Time;
 
 /// After the first refused login the next one waits this long, after each further one twice as long,
 const FIRST_PAUSE: i64 = 15 * 60;
 /// but never longer.
 const LONGEST_PAUSE: i64 = 24 * 60 * 60;
-/// The alert of failures that end a run and are temporary.
-const PASSING: &str = "passing";
-/// That of refused logins.
-const LOGIN: &str = "login";
-/// That of a lock that another popfetch holds.
-const LOCKED: &str = "locked";
+/// Characters of an error at most that the memory keeps.
+const LONGEST: usize = 1000;
 
 /// The judge of one run.
 pub(super) struct Alerts<'a, 'b> {
@@ -87,7 +84,10 @@ impl<'a, 'b> Alerts<'a, 'b> {
             met.push(kind);
             let is_first = !memory.alerts.contains_key(kind);
             let alert = memory.alert(kind, self.now);
-            alert.lasting = Some(conditions::kept(condition));
+            let reason_before = alert.lasting.take().and_then(|lasting| lasting.reason);
+            let kept = conditions::kept(condition);
+            // A run that doesn't try again doesn't see why it failed.
+            alert.lasting = Some(Lasting { reason: kept.reason.or(reason_before), ..kept });
             let patience = self.patience_for(condition.exit);
             condition.news = self.is_news(alert, patience, condition.said);
             if is_first && condition.kind.may_be_chance() {
@@ -99,6 +99,37 @@ impl<'a, 'b> Alerts<'a, 'b> {
             self.over(memory, &met);
         }
         news
+    }
+
+    /// Writes down what the run came to, for `status`.  To be asked after [`Alerts::judge`].
+    pub(super) fn remember(&self, memory: &mut Memory, result: &Result<(), Error>, summary: &Summary) {
+        let before = memory.last.take();
+        let mail = match summary.delivered {
+            0 => before.as_ref().and_then(|last| last.mail),
+            messages => Some((self.now, messages)),
+        };
+        let server = self.run.server();
+        memory.last = match (result, before) {
+            // Neither shows anything new of the mailbox.
+            (Err(Error::Paused { .. } | Error::Client(client::Error::Stopped)), Some(before)) => {
+                Some(Last { mail, ..before })
+            }
+            (result, _) => {
+                let error = result.as_ref().err().map(|e| {
+                    let e = e.at(&server);
+                    let hint = e.hint().map(|hint| shortened(&hint, LONGEST).into_owned());
+                    Said {
+                        exit: e.exit_code(),
+                        message: shortened(&e.to_string(), LONGEST).into_owned(),
+                        hint,
+                    }
+                });
+                let exit = error.as_ref().map_or(ExitCode::Done, |error| error.exit).merge(summary.exit());
+                let is_listed = result.is_ok() || summary.listed > 0;
+                let server = is_listed.then(|| summary.listed.saturating_sub(summary.deleted));
+                Some(Last { exit, error, server, postponed: summary.postponed.messages, mail })
+            }
+        };
     }
 
     /// What a command has shown of the login: a refused one isn't tried again at once.

@@ -90,7 +90,7 @@ fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
     let mut memory = Memory::load(&directory);
     let mut client = connect(run, &mut memory)?;
     let (marked, ..) = choose(run, mark, &mut client, &ledger, &mut memory)?;
-    client.quit_without_answer()?;
+    client.leave();
     Ok(marked)
 }
 

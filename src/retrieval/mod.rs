@@ -29,6 +29,7 @@ mod run;
 mod session;
 mod sessions;
 mod survey;
+mod visit;
 
 use std::path::Path;
 use std::time::Instant;
@@ -39,6 +40,10 @@ pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::{
+    Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
+    show,
+};
 
 use crate::access;
 use crate::account::{Account, SyncMode};
@@ -96,6 +101,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
             return (Err(e), news);
         }
     };
+    lock.begin_run();
     // It may have been waited for.
     run.now = clock::now();
     let run = &*run;
@@ -108,10 +114,12 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
         paused => paused,
     };
     let news = alerts.judge(&mut memory, &result, summary);
+    alerts.remember(&mut memory, &result, summary);
     if let Err(e) = memory.save(&directory) {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
+    lock.end_run();
     (result, news)
 }
 

@@ -47,6 +47,7 @@ pub mod scripted;
 pub mod server;
 mod session;
 pub mod snapshot;
+pub mod tmux;
 mod wire;
 
 use std::path::PathBuf;

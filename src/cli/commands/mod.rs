@@ -2,13 +2,18 @@
 //! Errors that concern all accounts go to the caller, which prints them.
 
 pub(super) mod accounts;
+pub(super) mod check;
 pub(super) mod completions;
 pub(super) mod cron;
+pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod help;
+pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
+pub(super) mod show;
 pub(super) mod state;
+pub(super) mod status;
 
 use clap::Subcommand;
 
@@ -21,8 +26,23 @@ pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
 
+    /// Show how much is new on the server, and fetch nothing.
+    Check(check::CheckArgs),
+
+    /// List the messages on the server, and what the next run would do with each.
+    List(list::ListArgs),
+
+    /// Show one message.
+    Show(show::ShowArgs),
+
+    /// Delete messages from the server.
+    Delete(delete::DeleteArgs),
+
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
+
+    /// Show how each account stands: the last run, the last mail, what needs you.
+    Status(status::StatusArgs),
 
     /// Let messages count as retrieved, without downloading them.
     MarkSeen(mark_seen::MarkSeenArgs),
@@ -52,9 +72,14 @@ impl Command {
     pub(super) fn run(&self, cli: &Cli) -> anyhow::Result<ExitCode> {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
+            Self::Check(args) => check::run(args, cli),
+            Self::List(args) => list::run(args, cli),
+            Self::Show(args) => show::run(args, cli),
+            Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
-            Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
+            Self::Status(args) => status::run(args, cli),
+            Self::State(command) => state::run(command, cli),
             Self::Cron(args) => cron::run(args, cli),
             Self::Completions(args) => Ok(completions::run(args, cli)),
             Self::Man(args) => Ok(man::run(args, cli)),
@@ -66,7 +91,12 @@ impl Command {
     pub(super) fn color(&self) -> Color {
         match self {
             Self::Fetch(args) => args.output.color,
+            Self::Check(args) => args.output.color,
+            Self::List(args) => args.output.color,
+            Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
+            Self::Status(args) => args.output.color,
+            Self::State(command) => command.color(),
             _ => Color::Auto,
         }
     }
