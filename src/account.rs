@@ -78,6 +78,8 @@ pub struct Account {
     pub max_message_size: Option<Octets>,
     /// What becomes of the mail that is there when the account is first used.
     pub first_run: FirstRun,
+    /// What is run before and after each run.
+    pub hooks: Hooks,
     /// Messages retrieved in one run, at most.
     pub max_messages: Option<u64>,
     /// Octets retrieved in one run, at most.
@@ -294,6 +296,27 @@ pub enum Utf8Mode {
 }
 
 words!(Utf8Mode { Auto = "auto", Off = "off" });
+
+/// Programs that are run before and after an account's run, each by its argv.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Before each run.
+    pub before_run: Option<Vec<String>>,
+    /// After a run that has delivered anything.
+    pub on_new_mail: Option<Vec<String>>,
+    /// After a run whose failure is reported: it's new, or has lasted.
+    pub on_trouble: Option<Vec<String>>,
+    /// After the run that shows a reported failure to be over.
+    pub on_recovered: Option<Vec<String>>,
+}
+
+impl Hooks {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// What becomes of the mail that is there when an account is first used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

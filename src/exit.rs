@@ -52,14 +52,14 @@ impl ExitCode {
         }
     }
 
-    /// Its name in sysexits.h, where it has one.
+    /// Its name in sysexits.h, if it is from there.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::Done => "EX_OK",
             Self::No => return None,
-            Self::Data => "EX_DATAERR",
             Self::Usage => "EX_USAGE",
+            Self::Data => "EX_DATAERR",
             Self::NoInput => "EX_NOINPUT",
             Self::Unavailable => "EX_UNAVAILABLE",
             Self::Bug => "EX_SOFTWARE",

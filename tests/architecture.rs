@@ -87,7 +87,7 @@ pub(crate) const FLOOR: &[&str] = &["exit", "problem", "secret", "text", "types"
 
 /// What only the rooms named may import, though they lie inside of others.
 const PRIVATE: &[(&str, &[&str])] = &[
-    ("report::json", &["cli", "report"]),
+    ("report::json", &["cli", "report", "retrieval::hooks"]),
     ("report::plain", &["cli", "report"]),
     ("report::progress", &["cli", "report"]),
 ];
@@ -111,7 +111,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("native-tls", &["connection"]),
     ("nix", &["access", "signals"]),
     ("pbkdf2", &["protocol::sasl"]),
-    ("rpassword", &["credentials::prompt"]),
     (
         "rustix",
         &[

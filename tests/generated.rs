@@ -29,7 +29,8 @@ fn the_manual_is_current() {
         ],
     );
     for code in ExitCode::ALL {
-        assert!(page.contains(&format!("\n.TP\n.BR {}", code.number())), "{code:?} is not in the manual");
+        let entry = [format!("\n.TP\n.BR {} ", code.number()), format!("\n.TP\n.B {}\n", code.number())];
+        assert!(entry.iter().any(|entry| page.contains(entry)), "{code:?} is not in the manual");
     }
     check("man/popfetch.1", &page);
 }
@@ -181,8 +182,10 @@ fn option(arg: &Arg) -> String {
 
 fn exit_codes() -> String {
     ExitCode::ALL.iter().fold(String::new(), |text, code| {
-        let name = code.name().map(|name| format!(" \" (\" {name} )")).unwrap_or_default();
-        text + &format!(".TP\n.BR {}{name}\n{}\n", code.number(), escaped(code.meaning()))
+        let number = code.number();
+        let heading =
+            code.name().map_or(format!(".B {number}"), |name| format!(".BR {number} \" (\" {name} )"));
+        text + &format!(".TP\n{heading}\n{}\n", escaped(code.meaning()))
     })
 }
 

@@ -9,6 +9,7 @@ mod foreign;
 mod nearby;
 mod pager;
 mod setup;
+mod words;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};

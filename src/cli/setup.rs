@@ -11,7 +11,7 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::pager;
-use crate::account::{Account, Auth, Deliver, PasswordSource};
+use crate::account::{Account, Deliver};
 use crate::clock;
 use crate::config::locate::Environment;
 use crate::config::{self, Configuration, Flags, Request};
@@ -225,14 +225,10 @@ impl Cli {
     }
 }
 
-/// Whether messages, or questions for passwords, are written to the terminal while bars would be there.
+/// Whether messages are written to the terminal while bars would be there.
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
-    let asks = |account: &Account| {
-        matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
-    };
-    (stdout_is_terminal && accounts.iter().any(prints_mail))
-        || (accounts.len() > 1 && accounts.iter().any(asks))
+    stdout_is_terminal && accounts.iter().any(prints_mail)
 }
 
 /// Whether a stream gets colours that is, or isn't, a terminal.

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{Context, Options, retrieve};
+use super::{Context, Options, passwords, retrieve};
 use crate::account::Account;
 use crate::delivery;
 use crate::exit::ExitCode;
@@ -32,6 +32,7 @@ pub fn retrieve_all(
     context: &Context<'_>,
     connections: Connections,
 ) -> ExitCode {
+    let options = &Options { passwords: passwords::ask(accounts, options, context), ..options.clone() };
     let codes = each(accounts, context, connections, &|account| one(account, options, context));
     codes.into_iter().fold(ExitCode::Done, |worst, (_, code)| worst.merge(code))
 }
@@ -183,7 +184,7 @@ fn server(account: &Account) -> (&str, u16) {
 mod tests {
     use super::{Account, Connections, Queue, most_open, server};
     use crate::account::{
-        Auth, Deliver, FirstRun, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
+        Auth, Deliver, FirstRun, Hooks, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
         Utf8Mode,
     };
     use std::collections::HashMap;
@@ -206,6 +207,7 @@ mod tests {
             deliver: vec![Deliver::Stdout],
             max_message_size: None,
             first_run: FirstRun::All,
+            hooks: Hooks::default(),
             max_messages: None,
             max_bytes: None,
             owner: None,

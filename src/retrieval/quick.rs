@@ -25,7 +25,7 @@ const DAY: i64 = 86_400;
 
 /// Whether this run takes quick polls where it may.
 pub(super) fn wanted(run: &Run<'_>) -> bool {
-    run.account.listing == ListingMode::Auto && !run.options.all && !run.options.dry_run
+    run.account.listing == ListingMode::Auto && !run.options.all && !run.options.dry_run && !run.options.retry
 }
 
 /// What is to be asked before anything else, even before the ledger is read, if that may do.

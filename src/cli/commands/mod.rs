@@ -11,6 +11,7 @@ pub(super) mod help;
 pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
+pub(super) mod retry;
 pub(super) mod show;
 pub(super) mod state;
 pub(super) mod status;
@@ -47,6 +48,9 @@ pub(super) enum Command {
     /// Let messages count as retrieved, without downloading them.
     MarkSeen(mark_seen::MarkSeenArgs),
 
+    /// Try messages that failed, and logins that pause, now.
+    Retry(retry::RetryArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -78,6 +82,7 @@ impl Command {
             Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
+            Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
             Self::State(command) => state::run(command, cli),
             Self::Cron(args) => cron::run(args, cli),
@@ -95,6 +100,7 @@ impl Command {
             Self::List(args) => args.output.color,
             Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
+            Self::Retry(args) => args.output.color,
             Self::Status(args) => args.output.color,
             Self::State(command) => command.color(),
             _ => Color::Auto,

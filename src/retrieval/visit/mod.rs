@@ -22,7 +22,6 @@ use super::quick;
 use super::run::Run;
 use crate::access;
 use crate::client::{Client, Prefetch, Transaction};
-use crate::credentials;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
@@ -81,8 +80,7 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// # Errors
     /// When there is none.
     pub(super) fn secret(&self) -> Result<Secret, Error> {
-        let Run { account, context, .. } = self.run;
-        Ok(credentials::obtain(account, context.environment, &context.stop)?)
+        self.run.secret()
     }
 
     /// Connects and logs in.
