@@ -7,8 +7,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::configured::Configured;
+use super::context::Context;
 use super::recovery::shown;
 use super::run::Run;
+use crate::account::Account;
 use crate::clock;
 use crate::ledger::history::{self, Past, Spot};
 use crate::ledger::{self, Ledger};
@@ -109,7 +112,7 @@ impl<'a> Deliveries<'a> {
 }
 
 /// A delivery, fit to print.
-fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Delivery {
+pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Delivery {
     let printable = |text: Option<String>| text.map(|text| text::printable(text.as_bytes()));
     Delivery {
         number,
@@ -124,6 +127,13 @@ fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Del
     }
 }
 
+/// Where an account's mail goes.
+pub(super) fn destinations(account: &Account, context: &Context<'_>) -> Vec<report::Place> {
+    let directory = ledger::directory(&context.state, &account.mailbox());
+    let configured = Configured::of(account, context, &directory).0;
+    configured.iter().map(|wanted| place(&Spot { destination: wanted.name(), name: None })).collect()
+}
+
 /// A place, fit to print.
 fn place(spot: &Spot) -> report::Place {
     let Spot { destination, name } = spot;
@@ -135,7 +145,7 @@ fn place(spot: &Spot) -> report::Place {
 }
 
 /// A destination's path or command, fit to print.
-fn path(name: &DestinationName) -> String {
+pub(super) fn path(name: &DestinationName) -> String {
     match name.kind {
         DestinationKind::Stdout => "-".to_owned(),
         DestinationKind::Maildir | DestinationKind::Mbox | DestinationKind::Pipe => shown(name),

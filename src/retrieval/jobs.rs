@@ -32,6 +32,21 @@ pub fn retrieve_all(
     context: &Context<'_>,
     connections: Connections,
 ) -> ExitCode {
+    for account in accounts {
+        let destinations = super::deliveries::destinations(account, context);
+        context.reporter.report(&account.name, &Event::Waiting { destinations });
+    }
+    let code = retrieve_in_turn(accounts, options, context, connections);
+    context.reporter.ended();
+    code
+}
+
+fn retrieve_in_turn(
+    accounts: &[Account],
+    options: &Options,
+    context: &Context<'_>,
+    connections: Connections,
+) -> ExitCode {
     let queue = Queue::new(accounts, connections.per_server, descriptors());
     let workers = connections.total.get().min(accounts.len());
     let work = || {

@@ -17,6 +17,7 @@ mod doubts;
 mod dry_run;
 mod error;
 mod fetch;
+pub mod history;
 pub mod jobs;
 mod login;
 mod pipeline;
@@ -47,8 +48,10 @@ use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
+use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
+use crate::secret::Secret;
 use alerts::Alerts;
 use configured::surroundings;
 use destinations::Destinations;
@@ -127,7 +130,7 @@ fn with_lock(
         );
     }
     if let Some(question) = quick::question(run, memory, directory) {
-        let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+        let secret = secret(run)?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
@@ -139,8 +142,20 @@ fn with_lock(
         return finish(sessions, held, begun, directory);
     }
     let held = open(run, summary, directory, lock, memory)?;
-    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = secret(run)?;
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
+}
+
+/// The time now, as RFC 3339 has it, in UTC.
+#[must_use]
+pub fn timestamp() -> String {
+    date::rfc3339(clock::now())
+}
+
+fn secret(run: &Run<'_>) -> Result<Secret, Error> {
+    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+    run.detail(|| credentials::source(run.account));
+    Ok(secret)
 }
 
 /// All sessions, the first of which may have begun, and the end of the ledger.

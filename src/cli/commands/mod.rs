@@ -3,6 +3,7 @@
 
 pub(super) mod accounts;
 pub(super) mod fetch;
+pub(super) mod history;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -19,6 +20,9 @@ pub(super) enum Command {
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
 
+    /// Show the last deliveries: where is that mail?
+    History(history::HistoryArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -33,6 +37,7 @@ impl Command {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::History(args) => history::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
     }
@@ -42,6 +47,7 @@ impl Command {
         match self {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
+            Self::History(args) => args.output.color,
             Self::State(_) => Color::Auto,
         }
     }
