@@ -22,6 +22,9 @@ _popfetch() {
             popfetch,fetch)
                 cmd="popfetch__subcmd__fetch"
                 ;;
+            popfetch,mark-seen)
+                cmd="popfetch__subcmd__mark__subcmd__seen"
+                ;;
             popfetch,state)
                 cmd="popfetch__subcmd__state"
                 ;;
@@ -35,7 +38,7 @@ _popfetch() {
 
     case "${cmd}" in
         popfetch)
-            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch accounts state"
+            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch accounts mark-seen state"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -261,6 +264,10 @@ _popfetch() {
                     fi
                     return 0
                     ;;
+                --first-run)
+                    COMPREPLY=($(compgen -W "all new-only" -- "${cur}"))
+                    return 0
+                    ;;
                 --max-messages)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -360,7 +367,7 @@ _popfetch() {
             return 0
             ;;
         popfetch__subcmd__fetch)
-            opts="-q -v -h --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help"
+            opts="-q -v -h --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -586,6 +593,10 @@ _popfetch() {
                     fi
                     return 0
                     ;;
+                --first-run)
+                    COMPREPLY=($(compgen -W "all new-only" -- "${cur}"))
+                    return 0
+                    ;;
                 --max-messages)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -642,6 +653,49 @@ _popfetch() {
                     ;;
                 --sync)
                     COMPREPLY=($(compgen -W "auto each off" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__mark__subcmd__seen)
+            opts="-n -h --before --as-delivered --dry-run --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --before)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --as-delivered)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)

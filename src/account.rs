@@ -76,6 +76,8 @@ pub struct Account {
     pub owner: Option<Owner>,
     /// Larger messages stay on the server.
     pub max_message_size: Option<Octets>,
+    /// What becomes of the mail that is there when the account is first used.
+    pub first_run: FirstRun,
     /// Messages retrieved in one run, at most.
     pub max_messages: Option<u64>,
     /// Octets retrieved in one run, at most.
@@ -282,6 +284,17 @@ pub enum Utf8Mode {
 }
 
 words!(Utf8Mode { Auto = "auto", Off = "off" });
+
+/// What becomes of the mail that is there when an account is first used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstRun {
+    /// All of it is retrieved.
+    All,
+    /// It counts as seen: only what comes later is retrieved.
+    NewOnly,
+}
+
+words!(FirstRun { All = "all", NewOnly = "new-only" });
 
 /// Whether every poll takes a full listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

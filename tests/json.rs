@@ -37,6 +37,7 @@ fn a_run_is_an_object_for_each_account() {
     let expected = json!(["account", "me", false, 3, 3, octets, 3, 0, 0, null]);
     assert_eq!(json!(fields(&objects[3], &names)), expected);
     assert!(objects[3]["elapsed"].as_f64().unwrap() > 0.0);
+    run.looks_like("json-account");
 }
 
 #[test]
@@ -63,6 +64,7 @@ fn a_plan_is_an_object_for_each_message() {
     assert_eq!(json!(plan), expected);
     assert_eq!((&objects[4]["octets"], &objects[5]["dry_run"]), (&json!(5000), &json!(true)));
     assert_eq!(served.sandbox.files(), before);
+    run.looks_like("json-plan");
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod lasting;
 mod listing;
 mod login;
 mod mailbox;
+mod marking;
 mod ownership;
 mod pipelining;
 mod policy;

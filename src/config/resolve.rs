@@ -64,6 +64,7 @@ pub(super) fn values(
         retention: needed.value(table.leave_on_server, "leave-on-server")?,
         deliver: destinations(&needed.setting(table.deliver, "deliver")?, context)?,
         max_message_size: table.max_message_size.map(|size| size.value.0),
+        first_run: needed.value(table.first_run, "first-run")?,
         max_messages: table.max_messages.map(|number| u64::from(number.value.0)),
         max_bytes: table.max_bytes.map(|size| size.value.0),
         owner: table.owner.map(|setting| owner(&setting, context.environment)).transpose()?,

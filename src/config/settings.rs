@@ -15,7 +15,7 @@ use super::value::{
     Command, Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, Read, Silence,
     Stdout, UserId, Value, Written, labelled,
 };
-use crate::account::{Auth, ListingMode, Retention, Switch, SyncMode, Tls, Utf8Mode};
+use crate::account::{Auth, FirstRun, ListingMode, Retention, Switch, SyncMode, Tls, Utf8Mode};
 use crate::secret::Secret;
 
 /// Accounts that are polled in parallel at most: each is a thread and a few descriptors.
@@ -310,6 +310,12 @@ settings! {
         /// Larger messages stay on the server, and are reported once.
         max_message_size: LimitSize = key("max-message-size")
             .flag(Policy, "Leave messages that are larger than this");
+
+        /// What becomes of the mail that is on the server when the account is first used: it is retrieved, or it counts
+        /// as seen, as after popfetch mark-seen: then only what comes later is retrieved.
+        first_run: FirstRun = key("first-run")
+            .default("all")
+            .flag(Policy, "Retrieve the mail that is there at the first run, or only what comes later");
 
         /// The number of messages that are retrieved in one run, at most.
         max_messages: Number<u32, { u32::MAX }> = key("max-messages")

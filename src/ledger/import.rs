@@ -5,10 +5,13 @@ use crate::message::Digest;
 use crate::proof::{EntryId, Key};
 use crate::types::{Time, UniqueIdBuf};
 
+use crate::durable;
+
 use super::codec::KeyField;
+use super::compaction::Shape;
 use super::entry::EntryState;
 use super::error::Error;
-use super::lines::{MessageForgotten, MessageIdentified, MessageImported};
+use super::lines::{MessageForgotten, MessageIdentified, MessageImported, VERSION};
 use super::open::Ledger;
 
 /// What the user reports of a message.
@@ -47,7 +50,31 @@ impl Ledger {
         Ok(recorded)
     }
 
-    fn may_import(&self, unique_id: &UniqueIdBuf, word: Word) -> bool {
+    /// Whether anything is known of this mailbox, if only that its first listing was empty ([`Ledger::begin_seen`]): what
+    /// is listed and not known is new then.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.index.begun || !self.is_empty()
+    }
+
+    /// Records the first listing, all of which counts as seen, and syncs.  The file is replaced by one that holds all of
+    /// it: a run that is killed has recorded the whole listing or nothing, so that nothing which comes later is ever
+    /// taken for a part of it.
+    ///
+    /// # Errors
+    /// [`Error::Contradiction`] when [`Ledger::has_begun`]; when the ledger cannot be written.
+    pub fn begin_seen(&mut self, listed: &[UniqueIdBuf]) -> Result<(), Error> {
+        if self.has_begun() {
+            return Err(Error::Contradiction("a first listing is not the first"));
+        }
+        self.flush()?;
+        self.rewrite(Shape { first_listing: Some(listed), ..Shape::plain(VERSION) })?;
+        self.reload(durable::open)
+    }
+
+    /// Whether [`Ledger::import`] would record this.
+    #[must_use]
+    pub fn may_import(&self, unique_id: &UniqueIdBuf, word: Word) -> bool {
         let Some(id) = self.find(unique_id.borrow()) else { return true };
         match self.index.kept_state(id) {
             EntryState::Open => self.entry(id).copies == 0 && self.set(id).is_none(),

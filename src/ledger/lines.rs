@@ -228,6 +228,9 @@ lines! {
         header: Digest,
         identity: Option<Digest>,
     }
+    /// The first listing has been taken, and all of it counts as seen.  An older popfetch may pass over it: it knows
+    /// nothing of this, and what it has to know stands in the lines of the messages.
+    b"also-begun" AsItWas FirstListingSeen { time: Time }
     /// Nothing is known of this key any more.
     b"forgotten" Working MessageForgotten<'a> { time: Time, key: KeyField<'a> }
 

@@ -161,5 +161,5 @@ fn count_of(directory: &Path, word: &str) -> usize {
 
 /// Rewrites the ledger, as [`Ledger::close`] does when it is worth it.
 fn compact(ledger: &Ledger) {
-    ledger.rewrite(Shape { forget: ledger.trusted, version: PLAIN_VERSION, order: None }).unwrap();
+    ledger.rewrite(Shape { forget: ledger.trusted, ..Shape::plain(PLAIN_VERSION) }).unwrap();
 }

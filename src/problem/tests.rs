@@ -297,7 +297,7 @@ fn of_client() -> Problems {
 
 fn of_run() -> Problems {
     every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, NoSuchMessage, ListingRefused, NoIdentity,
-        UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
+        NoUniqueIds, NoHeaders, OnlyWindow, UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
         RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
         RunError::Client(ClientError::Stopped) => 75,
@@ -308,6 +308,9 @@ fn of_run() -> Problems {
         RunError::ListingRefused { command: "LIST", text: text("no"), passes: false } => 76,
         RunError::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true } => 75,
         RunError::NoIdentity { server: server() } => 76,
+        RunError::NoUniqueIds { server: server() } => 76,
+        RunError::NoHeaders { server: server() } => 76,
+        RunError::OnlyWindow { server: server() } => 78,
         RunError::UniqueIdsLost { server: server(), directory: text("/x") } => 75,
         RunError::OutOfStep => 76,
         RunError::NothingNames => 76,

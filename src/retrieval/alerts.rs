@@ -101,6 +101,15 @@ impl<'a, 'b> Alerts<'a, 'b> {
         news
     }
 
+    /// What a command has shown of the login: a refused one isn't tried again at once.
+    pub(super) fn note_login(&self, memory: &mut Memory, e: Option<&Error>) {
+        match e {
+            Some(Error::Client(e)) if e.refuses_credentials() => self.pause(memory),
+            None => memory.pause = None,
+            Some(_) => {}
+        }
+    }
+
     /// Another popfetch has the mailbox, and its memory: whether that is news.
     pub(super) fn locked(&self, directory: &Path) -> bool {
         // Since when is known by the lock itself; what is written down is only that it was reported.

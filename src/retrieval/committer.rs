@@ -17,6 +17,7 @@ use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::ledger::{self, Ledger, Match};
+use crate::message::Digest;
 use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
 use crate::types::{MessageNumber, Octets, Time};
 
@@ -27,6 +28,8 @@ pub(super) enum Work {
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
     Same { number: MessageNumber, key: Key, listed: Option<Octets>, same_as: Match },
+    /// How the server shows a message that is known by the user's word.
+    Identify { entry: EntryId, header: Digest, identity: Option<Digest> },
     /// The server's copies of this entry's message differ each time.
     Varies { entry: EntryId },
     /// A message that is left for its size.
@@ -172,6 +175,11 @@ pub(super) fn run(
             Work::Same { number, key, listed, same_as } => {
                 same(ledger, number, &key, listed, same_as, reports)
             }
+            Work::Identify { entry, header, identity } => match ledger.entry(entry).unidentified {
+                true => ledger.identify(entry, header, identity).map_err(Error::from),
+                // Its unique-id is listed twice.
+                false => Ok(()),
+            },
             Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
             Work::TooLarge { key, listed } => ledger.too_large(&key, listed).map(drop).map_err(Error::from),
             Work::Discard(parcel) => {

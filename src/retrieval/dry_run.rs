@@ -7,6 +7,7 @@ use super::configured::Configured;
 use super::doubts;
 use super::error::Error;
 use super::login::log_in;
+use super::marking;
 use super::run::Run;
 use super::survey::{Headers, decide, list, policy};
 use crate::client::{Client, Transaction};
@@ -41,6 +42,13 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     let mut maildrop = list(run, &mut client, &ledger, &mut memory.habits)?;
     doubts::raise(run, &mut ledger, &mut memory.habits, &maildrop, &policy, &[])?;
     let mut decisions = decide(&mut client, &mut maildrop, &ledger, &policy, memory.sizes, None)?;
+    if marking::is_first(run, &ledger) {
+        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            if matches!(listed.who, Who::New(_)) {
+                *decision = Decision::Leave(Why::Seen);
+            }
+        }
+    }
     let mut comparison = Comparison::new(&maildrop, &decisions, &ledger, Search::OwnKey, policy.utf8)?;
     examine(&mut client, &maildrop, &policy, &mut comparison, &mut decisions)?;
     summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
@@ -52,6 +60,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
         let (action, why) = match (decision, retired.get(&listed.number)) {
             (Decision::Retrieve(why), _) => (Action::Retrieve, *why),
             (Decision::Compare(why), _) => (Action::Compare, *why),
+            (Decision::Identify, _) => (Action::Leave, Why::Seen),
             (Decision::Delete(why), _) | (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
             (Decision::Leave(why), None) => (Action::Leave, *why),
         };

@@ -54,6 +54,24 @@ pub enum Error {
         /// The server, as `HOST:PORT`.
         server: String,
     },
+    /// What is to count as seen must have unique-ids.
+    #[error("{server} gives its messages no unique-ids, by which they could be known again: none is marked")]
+    NoUniqueIds {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
+    /// Dates stand in headers.
+    #[error("{server} has no TOP, so that the dates of its messages can't be seen")]
+    NoHeaders {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
+    /// All of a maildrop is to count as seen, of which the server shows only a part at a time.
+    #[error("{server} shows only a part of its mail at a time: all of it can't be marked as seen")]
+    OnlyWindow {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
     /// `UIDL` is refused, though the ledger has unique-ids of this mailbox.
     #[error("{server} refused UIDL, by which its messages are known: its mail is left alone")]
     UniqueIdsLost {
@@ -131,6 +149,9 @@ impl Error {
             | Self::Delivery(_)
             | Self::NoSuchMessage(_)
             | Self::NoIdentity { .. }
+            | Self::NoUniqueIds { .. }
+            | Self::NoHeaders { .. }
+            | Self::OnlyWindow { .. }
             | Self::UniqueIdsLost { .. }
             | Self::NoFurtherSession(_)
             | Self::NoThread(_)
@@ -177,6 +198,13 @@ impl Problem for Error {
                 )));
             }
             Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has UIDL",
+            Self::NoUniqueIds { .. } => {
+                "such mail is known by its content only: let it be retrieved once (first-run = \"all\")"
+            }
+            Self::NoHeaders { .. } => "name the messages by number instead, as 1-200",
+            Self::OnlyWindow { .. } => {
+                "choose in the provider's settings that POP offers only mail that arrives from now on"
+            }
             Self::Endless { .. } => {
                 "it is tried last from now on; delete it with another client, or set max-message-size"
             }
@@ -211,7 +239,11 @@ impl Problem for Error {
             Self::ListingRefused { passes: true, .. } => ExitCode::Later,
             Self::Listing(e) => e.exit_code(),
             Self::NoSuchMessage(e) => e.exit_code(),
-            Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
+            Self::ListingRefused { .. }
+            | Self::NoIdentity { .. }
+            | Self::NoUniqueIds { .. }
+            | Self::NoHeaders { .. } => ExitCode::Protocol,
+            Self::OnlyWindow { .. } => ExitCode::Configuration,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
             Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,
             Self::UniqueIdsLost { .. } => ExitCode::Later,

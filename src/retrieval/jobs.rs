@@ -188,7 +188,8 @@ fn server(account: &Account) -> (&str, u16) {
 mod tests {
     use super::{Account, Connections, Queue, most_open, server};
     use crate::account::{
-        Auth, Deliver, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust, Utf8Mode,
+        Auth, Deliver, FirstRun, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
+        Utf8Mode,
     };
     use std::collections::HashMap;
     use std::num::NonZeroUsize;
@@ -209,6 +210,7 @@ mod tests {
             retention: Retention::Keep,
             deliver: vec![Deliver::Stdout],
             max_message_size: None,
+            first_run: FirstRun::All,
             max_messages: None,
             max_bytes: None,
             owner: None,

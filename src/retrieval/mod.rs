@@ -20,6 +20,7 @@ mod fetch;
 pub mod history;
 pub mod jobs;
 mod login;
+mod marking;
 mod pipeline;
 mod quick;
 mod recovery;
@@ -35,6 +36,7 @@ use std::time::Instant;
 
 pub use context::{Context, Options};
 pub use error::Error;
+pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};

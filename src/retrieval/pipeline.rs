@@ -464,6 +464,10 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         if *asked > 0 && !begun && !died.is_empty() && job.died {
             return Permit::FirstOnly;
         }
+        // A header that nobody vouches for, or that isn't to be had, identifies nothing.
+        if job.decision == Decision::Identify && (self.is_impossible() || header.is_missing()) {
+            return Permit::Never;
+        }
         if self.is_impossible() {
             if matches!(job.decision, Decision::Delete(_)) {
                 return Permit::Never;
@@ -541,7 +545,10 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
             Ask::Header => {
                 let missing = self.standing.header.was_refused();
                 // A refusal proves nothing.
-                self.again.push_back(Job { ask: Ask::Whole, ..job });
+                match job.decision {
+                    Decision::Identify => self.skipped.push(job),
+                    _ => self.again.push_back(Job { ask: Ask::Whole, ..job }),
+                }
                 Step::NoHeader(job, missing)
             }
         }

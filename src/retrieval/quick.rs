@@ -196,6 +196,8 @@ fn settled(
         match entry.state {
             _ if maildrop.times_listed(id) > 1 || (entry.doubtful && !entry.varies) => return Ok(None),
             EntryState::Deleted => return Ok(None),
+            // Its header waits for another session, if the server gives any.
+            _ if entry.unidentified && !tally.standing.header.is_missing() => return Ok(None),
             EntryState::Open => match entry.retry_after {
                 Some(time) => sooner(time),
                 None if entry.reported_too_large && entry.failures == 0 => {}

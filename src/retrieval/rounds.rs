@@ -167,7 +167,8 @@ impl Rounds {
     fn left(&self, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) -> Vec<Decision> {
         let mut decisions = plan::decide(maildrop, ledger, policy);
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-            if self.attempted.contains(&listed.number) {
+            // What is to be identified was asked for in the first round, or waits for another session.
+            if self.attempted.contains(&listed.number) || *decision == Decision::Identify {
                 *decision = Decision::Leave(Why::Known);
             }
         }

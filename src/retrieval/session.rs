@@ -13,12 +13,13 @@ use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
 use super::fetch::{CompareResult, Fetch, Queue, State, Tally};
+use super::marking;
 use super::pipeline::naming::Naming;
 use super::pipeline::standing::{self, Header, Pace, Standing};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
-use super::survey::{Survey, survey};
+use super::survey::{self, Survey};
 use crate::client::{self, Client, Farewell, Pipelining, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Memory, Pipelining as Verdict};
@@ -27,6 +28,7 @@ use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
+use crate::text::count;
 use crate::types::{MessageNumber, Octets};
 
 /// After this many sessions in a row that brought nothing there is no other one.
@@ -112,10 +114,43 @@ impl Session<'_, '_> {
         }
     }
 
+    /// Asks for the headers of what is known by the user's word alone, as many as one session may, and parts.
+    pub(super) fn identify(
+        mut self,
+        mut client: Client<Transaction>,
+        held: &mut Held,
+        maildrop: Maildrop,
+        policy: Policy,
+    ) -> Result<(), Error> {
+        let mut decisions = plan::decide(&maildrop, &held.ledger, &policy);
+        for decision in decisions.iter_mut().filter(|decision| **decision != Decision::Identify) {
+            *decision = Decision::Leave(Why::Known);
+        }
+        survey::identify_some(&client, &mut decisions);
+        let standing = self.standing(&client, &maildrop, None)?;
+        let mut tally = Tally { standing, ..Tally::default() };
+        let mut rounds = Rounds::new(false, &maildrop);
+        let (habits, has_top) = (&self.memory.habits, true);
+        let round = rounds.first(decisions, (&maildrop, &policy), &held.ledger, habits, has_top)?;
+        let listing = Listing { maildrop, policy };
+        match self.round(&mut client, held, &listing, round, &mut tally) {
+            Ok(_) => Ok(client.quit_without_answer()?),
+            Err(e) => {
+                client.hang_up();
+                Err(e)
+            }
+        }
+    }
+
     /// Lists and decides, and leaves alone what this session isn't about.
     fn prepare(&mut self, client: &mut Client<Transaction>, ledger: &mut Ledger) -> Result<Prepared, Error> {
-        let Survey { maildrop, mut decisions, policy, suspicion, drop_listing } =
-            survey(self.run, client, ledger, self.memory, *self.taken)?;
+        let Survey { mut maildrop, mut decisions, policy, suspicion, drop_listing } =
+            survey::survey(self.run, client, ledger, self.memory, *self.taken)?;
+        if marking::is_first(self.run, ledger) {
+            marking::begin(self.run, &mut maildrop, ledger, &policy)?;
+            decisions = plan::decide(&maildrop, ledger, &policy);
+            survey::identify_some(client, &mut decisions);
+        }
         self.scope.restrict(&mut decisions, &maildrop, ledger, &policy);
         self.report_too_large(&maildrop, ledger, &decisions)?;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
@@ -427,17 +462,25 @@ impl Session<'_, '_> {
     fn tell_plan(&mut self, maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) {
         let mut messages = 0_u64;
         let mut octets = Some(Octets(0));
+        let mut headers = 0_u64;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             match decision {
                 Decision::Leave(why @ (Why::BackingOff | Why::Elsewhere)) => {
                     self.run.detail(|| format!("message {} is left for now: {why}", listed.number));
                 }
+                Decision::Identify => headers = headers.saturating_add(1),
                 Decision::Leave(why) if *why != Why::Waits => {}
                 Decision::Leave(_) | Decision::Retrieve(_) | Decision::Compare(_) | Decision::Delete(_) => {
                     messages = messages.saturating_add(1);
                     octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
                 }
             }
+        }
+        if headers > 0 {
+            let headers = count(headers, "message");
+            self.run.detail(|| {
+                format!("the headers of {headers} are asked for, which are known by your word alone")
+            });
         }
         if *self.scope == Scope::Everything {
             conditions::planned(self.summary, maildrop, decisions, ledger, &self.run.account.name);

@@ -11,12 +11,18 @@ use crate::clock;
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
 use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Maildrop, Policy, Suspicion};
+use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
+use crate::protocol::capability::Capabilities;
 use crate::report::Event;
 use crate::types::{MessageNumber, Octets, Time};
 
 /// With a full listing, `LIST` is asked at least this often: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
+
+/// In one session at most this many messages are identified that are known by the user's word alone,
+const MOST_IDENTIFIED: usize = 10_000;
+/// and this many where each costs a wait.
+const MOST_IDENTIFIED_ONE_BY_ONE: usize = 100;
 
 /// Whether the sizes are to be looked at, whatever else there is to do.
 pub(super) fn sizes_are_due(sizes: Option<Time>, now: Time) -> bool {
@@ -68,11 +74,24 @@ pub(super) fn survey(
             decisions = plan::decide(&maildrop, ledger, &policy);
         }
     }
+    identify_some(client, &mut decisions);
     // Of an empty maildrop no sizes were asked: a poll of it must not write that they were.
     if maildrop.has_sizes() && !maildrop.is_empty() {
         memory.sizes = (!plan::has_changed_size(&maildrop, ledger, policy.utf8)).then(|| ledger.now());
     }
     Ok(Survey { maildrop, decisions, policy, suspicion, drop_listing })
+}
+
+/// Of what is only to be identified, as much as one session may ask for; the rest waits for the next ones.
+pub(super) fn identify_some(client: &Client<Transaction>, decisions: &mut [Decision]) {
+    let has_top = client.capabilities().is_none_or(Capabilities::top);
+    let most = match (has_top, client.pipelines()) {
+        (false, _) => 0,
+        (true, true) => MOST_IDENTIFIED,
+        (true, false) => MOST_IDENTIFIED_ONE_BY_ONE,
+    };
+    let identified = decisions.iter_mut().filter(|decision| **decision == Decision::Identify);
+    identified.skip(most).for_each(|decision| *decision = Decision::Leave(Why::Seen));
 }
 
 /// Messages of the last listing whose headers are asked for together with the next one: where a unique-id stands for

@@ -4,6 +4,7 @@
 pub(super) mod accounts;
 pub(super) mod fetch;
 pub(super) mod history;
+pub(super) mod mark_seen;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -23,6 +24,9 @@ pub(super) enum Command {
     /// Show the last deliveries: where is that mail?
     History(history::HistoryArgs),
 
+    /// Let messages count as retrieved, without downloading them.
+    MarkSeen(mark_seen::MarkSeenArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -38,6 +42,7 @@ impl Command {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::History(args) => history::run(args, cli),
+            Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
     }
@@ -48,7 +53,7 @@ impl Command {
             Self::Fetch(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
             Self::History(args) => args.output.color,
-            Self::State(_) => Color::Auto,
+            Self::MarkSeen(_) | Self::State(_) => Color::Auto,
         }
     }
 }

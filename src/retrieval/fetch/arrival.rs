@@ -8,8 +8,8 @@ use crate::delivery::Waiting;
 use crate::delivery::routing::{Copies, NetworkEnds, OpenCopies};
 use crate::exit::ExitCode;
 use crate::ledger::{Begun, Match};
-use crate::message::{Examiner, Facts};
-use crate::plan::{self, Decision, Listed, Why};
+use crate::message::{Digest, Examiner, Facts};
+use crate::plan::{self, Decision, Listed, Who, Why};
 use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
 use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
@@ -257,7 +257,12 @@ impl Fetch<'_> {
         let Some(Heading { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
         self.state.pipeline.give_up_current();
         self.compared(job, CompareResult::Undone);
-        if let Some(listed) = self.maildrop.at(job.index) {
+        let listed = self.maildrop.at(job.index);
+        if let (Decision::Identify, Some(Who::Known(entry))) = (job.decision, listed.map(|listed| listed.who))
+        {
+            // Nothing is ever recognised by this one, and it isn't asked for again.
+            self.submit(Work::Identify { entry, header: Digest::UNKNOWN, identity: None }, 0);
+        } else if let Some(listed) = listed {
             let reason = format!("its header went on beyond {}", Octets(octets));
             self.message_failed(&listed, reason, ExitCode::Protocol);
         }

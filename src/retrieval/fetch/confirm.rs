@@ -88,9 +88,13 @@ impl Fetch<'_> {
     }
 
     fn confirm_header(&mut self, job: Job, facts: &Facts) {
-        let (Some(listed), Some(why)) = (self.maildrop.at(job.index), job.decision.compares()) else {
-            return;
-        };
+        let Some(listed) = self.maildrop.at(job.index) else { return };
+        if let (Decision::Identify, Who::Known(entry)) = (job.decision, listed.who) {
+            let (header, identity) = (facts.digests.header, facts.digests.identity);
+            self.submit(Work::Identify { entry, header, identity }, 0);
+            return self.matched(&job, entry);
+        }
+        let Some(why) = job.decision.compares() else { return };
         match self.comparison.by_header(&listed, why, facts, self.policy.deletes_everything()) {
             Verdict::Same(same_as) => {
                 // A header is not enough to delete what has no unique-id.
