@@ -88,7 +88,7 @@ fn an_account_is_a_line_and_quiet_is_silent() {
     assert_eq!(first.out(), "");
     let line = first.err();
     assert!(line.starts_with("work  3 new, 5.") && line.lines().count() == 1, "{line}");
-    assert!(line.ends_with(" KiB → ~/Mail/work  3 deleted, nothing left on the server\n"), "{line}");
+    assert!(line.ends_with(" KiB → ~/work  3 deleted, nothing left on the server\n"), "{line}");
     sandbox.run([""; 0]).exits(0).is_silent();
     sandbox.run(["-v"]).exits(0).complains("work  nothing new  nothing on the server\n");
     server.add("work", messages());

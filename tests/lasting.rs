@@ -187,7 +187,7 @@ fn failing_message_without_unique_id_is_reported_once() {
 fn mail_lacking_only_a_removed_destination_counts() {
     let both = "deliver = [{ maildir = \"~/mail\" }, { pipe = [\"false\"] }]";
     let served = serve(good(messages(2)), both);
-    served.fetch().exits(75).complains("2 messages failed: ");
+    served.fetch().exits(75).complains("2 messages failed, ");
     served.configure(served.server.port(), "");
     let run = served.fetch();
     run.exits(75).complains("2 messages still to be delivered to a destination that isn't configured now: ");

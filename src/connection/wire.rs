@@ -297,3 +297,41 @@ impl Write for Wire {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::chosen_version;
+
+    /// A ServerHello with a session-id of this length, and these extensions.
+    fn server_hello(session_id: u8, extensions: &[u8]) -> Vec<u8> {
+        let mut hello = vec![22, 3, 3, 0, 0, 2, 0, 0, 0, 3, 3];
+        hello.extend([7; 32]);
+        hello.push(session_id);
+        hello.extend(vec![9; usize::from(session_id)]);
+        hello.extend([0x13, 0x01, 0]);
+        hello.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
+        hello.extend(extensions);
+        hello
+    }
+
+    #[test]
+    fn the_version_that_a_server_chose() {
+        let key_share: &[u8] = &[0, 51, 0, 4, 0, 29, 0, 0];
+        let supported: &[u8] = &[0, 43, 0, 2, 3, 4];
+        let both = [key_share, supported].concat();
+        for (session_id, extensions, expected) in [
+            (32, both.as_slice(), Some("TLS 1.3")),
+            (0, supported, Some("TLS 1.3")),
+            (32, key_share, Some("TLS 1.2")),
+            (0, &[], Some("TLS 1.2")),
+            (0, &[0, 43, 0, 2, 3, 1], None),
+        ] {
+            assert_eq!(chosen_version(&server_hello(session_id, extensions)), expected);
+        }
+        let whole = server_hello(32, &both);
+        for end in 0..whole.len() {
+            assert_ne!(chosen_version(&whole[..end]), Some("TLS 1.3"), "cut at {end}");
+        }
+        assert_eq!(chosen_version(b"+OK ready\r\n"), None);
+    }
+}

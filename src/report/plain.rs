@@ -63,6 +63,8 @@ pub struct Plain {
 #[derive(Debug)]
 struct All {
     started: Instant,
+    /// The accounts, in the order of the configuration.
+    order: Vec<String>,
     /// Where the mail of each account goes, as it is shown.
     to: HashMap<String, String>,
     /// Whether any account has had a line.
@@ -93,6 +95,7 @@ impl Plain {
         let widest = accounts.iter().map(|account| width(&name(account))).max();
         let all = All {
             started: Instant::now(),
+            order: accounts.iter().map(|account| name(account)).collect(),
             to: HashMap::new(),
             has_lines: false,
             total: Total::default(),
@@ -157,8 +160,7 @@ impl Plain {
     }
 
     fn print_errors(&self) {
-        let errors = std::mem::take(&mut self.all().errors);
-        for Failure { accounts, what, hint } in errors {
+        for Failure { accounts, what, hint } in self.take_errors() {
             let who = match accounts.as_slice() {
                 [only] => format!("account \"{only}\""),
                 many if many.len() > MOST_NAMED => {
@@ -168,6 +170,18 @@ impl Plain {
             };
             self.printer.complain(&format!("{who}: {what}"), hint.as_deref());
         }
+    }
+
+    /// What went wrong, in the order of the configuration.
+    fn take_errors(&self) -> Vec<Failure> {
+        let mut all = self.all();
+        let mut errors = std::mem::take(&mut all.errors);
+        let place = |account: &String| all.order.iter().position(|known| known == account);
+        for Failure { accounts, .. } in &mut errors {
+            accounts.sort_by_key(&place);
+        }
+        errors.sort_by_key(|failure| failure.accounts.first().and_then(&place));
+        errors
     }
 
     fn all(&self) -> MutexGuard<'_, All> {

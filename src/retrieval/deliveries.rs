@@ -56,7 +56,7 @@ impl<'a> Deliveries<'a> {
     }
 
     /// A message was delivered to all of its set, some of it perhaps by an earlier run.
-    pub(super) fn whole(&mut self, message: &Arrival, puts: &[Put], time: Time) {
+    pub(super) fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
         let past = self.past(message, puts, time);
         if self.run.context.reporter.wants_deliveries() {
             let summary = Summary::of_headline(&message.headline);
@@ -66,7 +66,7 @@ impl<'a> Deliveries<'a> {
     }
 
     /// Some of its destinations have it, and others have refused it.
-    pub(super) fn partly(&mut self, message: &Arrival, puts: &[Put], time: Time) {
+    pub(super) fn partly(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
         if !puts.is_empty() {
             self.kept.push(self.past(message, puts, time));
         }
@@ -77,7 +77,7 @@ impl<'a> Deliveries<'a> {
         let time = clock::now();
         for intent in intents {
             let name = intent.place.file_name().map(str::to_owned);
-            let spots = self.spots(&[Put { destination: intent.destination, name }]);
+            let spots = self.spots(vec![Put { destination: intent.destination, name }]);
             let past = Past::settled(&intent.key, intent.octets, time, spots);
             if self.run.context.reporter.wants_deliveries() {
                 self.run.report(&Event::Delivered(delivery(&past, None, Summary::default())));
@@ -98,16 +98,16 @@ impl<'a> Deliveries<'a> {
         }
     }
 
-    fn past(&self, message: &Arrival, puts: &[Put], time: Time) -> Past {
+    fn past(&self, message: &Arrival, puts: Vec<Put>, time: Time) -> Past {
         Past::new(message, time, self.spots(puts))
     }
 
-    fn spots(&self, puts: &[Put]) -> Vec<Spot> {
-        let spot = |put: &Put| {
-            let record = self.destinations.iter().find(|record| record.id == put.destination)?;
-            Some(Spot { destination: record.name.clone(), name: put.name.clone() })
+    fn spots(&self, puts: Vec<Put>) -> Vec<Spot> {
+        let spot = |Put { destination, name }: Put| {
+            let record = self.destinations.iter().find(|record| record.id == destination)?;
+            Some(Spot { destination: record.name.clone(), name })
         };
-        puts.iter().filter_map(spot).collect()
+        puts.into_iter().filter_map(spot).collect()
     }
 }
 

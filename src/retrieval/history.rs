@@ -9,7 +9,7 @@ use crate::ledger::history::{self, Past};
 use crate::ledger::{self, EntryState, Ledger};
 use crate::message::date;
 use crate::message::summary::Summary;
-use crate::proof::Key;
+use crate::proof::{EntryId, Key};
 use crate::report::Delivery;
 use crate::text;
 use crate::types::{Octets, Time};
@@ -95,9 +95,10 @@ pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing
     let mailbox = account.mailbox();
     let ledger = Ledger::read(&ledger::directory(state, &mailbox), &mailbox, now)?;
     let mut found = Vec::new();
-    for id in ledger.present() {
+    for id in (0..ledger.len()).map(EntryId) {
         let entry = ledger.entry(id);
-        if entry.failures == 0 {
+        // What a listing has lacked isn't there to be tried.
+        if entry.failures == 0 || entry.state != EntryState::Open || entry.absent {
             continue;
         }
         let unique_id = match ledger.key(id)? {
