@@ -1,7 +1,7 @@
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -65,8 +65,6 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l owner -d 'Deliver as 
 complete -c popfetch -n "__fish_popfetch_needs_command" -l received-header -d 'Put a Received line on top of each message' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-message-size -d 'Leave messages that are larger than this' -r -f
-complete -c popfetch -n "__fish_popfetch_needs_command" -l first-run -d 'Retrieve the mail that is there at the first run, or only what comes later [default: all]' -r -f -a "all\t''
-new-only\t''"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-bytes -d 'Retrieve at most SIZE' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
@@ -94,8 +92,12 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l stdout -d 'Write mess
 complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "check" -d 'Show how much is new on the server, and fetch nothing'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the messages on the server, and what the next run would do with each'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "delete" -d 'Delete messages from the server'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
-complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
@@ -137,8 +139,6 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l owner -d 'De
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l received-header -d 'Put a Received line on top of each message' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-message-size -d 'Leave messages that are larger than this' -r -f
-complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l first-run -d 'Retrieve the mail that is there at the first run, or only what comes later [default: all]' -r -f -a "all\t''
-new-only\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-bytes -d 'Retrieve at most SIZE' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
@@ -164,6 +164,42 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l all -d 'Retr
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l stdout -d 'Write messages to standard output, as an mbox stream'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l max-age -d 'Take the last run\'s word, without asking the server, if that run is no longer ago than DURATION' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l count -d 'Print nothing but the number of new messages'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s n -d 'List the last NUMBER messages' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l new -d 'List only what was never delivered, and what no run has failed with'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l seen -d 'List only what was delivered before'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l failed -d 'List only what a run has failed with'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l all -d 'List all messages'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l part -d 'Write the part of this number, decoded' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l headers -d 'Show the whole header, and nothing else'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l raw -d 'Write the message as it is'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l undelivered -d 'Delete what was never delivered as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s y -l yes -d 'Do not ask'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s n -l dry-run -d 'Show what would be deleted, and delete nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -171,11 +207,15 @@ never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -s h -l help -d 'Print help'
-complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l before -d 'Only messages that were sent before this day' -r -f
-complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l as-delivered -d 'They were delivered on this day, by another program: leave-on-server may delete them' -r -f
-complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
-complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -s n -l dry-run -d 'Show which they are, and change nothing'
-complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s v -l verbose -d 'Print more of each account: what to do, what is kept, where mail went'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l prometheus -d 'Print metrics for the textfile collector of Prometheus\'s node exporter'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l destination -d 'Give up a configured destination too, of this name or a part of it, whose folder is gone' -r -F

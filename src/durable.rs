@@ -499,6 +499,15 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a directory, which must be empty.
+///
+/// # Errors
+/// [`Step::Remove`].
+pub fn remove_directory(path: &Path) -> Result<()> {
+    take(Step::Remove, path)?;
+    std::fs::remove_dir(path).map_err(|e| Error::new(Step::Remove, path, e))
+}
+
 #[cfg(not(feature = "crash-points"))]
 #[expect(clippy::unnecessary_wraps, reason = "with the feature crash-points it can fail")]
 #[inline]

@@ -3,9 +3,9 @@
 //!
 //! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
 //! compile.  `DELE` needs two: a [`Delivered`] (we have it), and a [`Recognised`] (what stands under this number in this
-//! very session is it).  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
-//! `Published`, the ledger makes `Noted` and `Delivered`, and the place where the ends of answers are confirmed makes
-//! `Recognised`.
+//! very session is it); or else the user's word for this very session, [`Dismissed`].  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
+//! `Published`, the ledger makes `Noted` and `Delivered`, the place where the ends of answers are confirmed makes
+//! `Recognised`, and the command that asks the user makes `Dismissed`.
 //!
 //! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
 
@@ -129,6 +129,32 @@ impl Recognised {
     #[must_use]
     pub fn agrees(&self, delivered: &Delivered) -> bool {
         self.number == delivered.number && self.entry.is_none_or(|entry| entry == delivered.entry)
+    }
+}
+
+/// The user has been shown the message that has this number in this very session, and said that it is to be deleted,
+/// delivered or not.  The only deletion that rests on no delivery.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Dismissed {
+    session: SessionId,
+    number: MessageNumber,
+}
+
+impl Dismissed {
+    /// Said where the user has been asked.
+    pub(crate) fn attest(session: SessionId, number: MessageNumber) -> Self {
+        Self { session, number }
+    }
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+    /// The number in that session.
+    #[must_use]
+    pub fn number(&self) -> MessageNumber {
+        self.number
     }
 }
 

@@ -202,14 +202,6 @@ impl Time {
         })
     }
 
-    /// The same for the system; what it can't represent is 1970.
-    #[must_use]
-    pub fn to_system(self) -> SystemTime {
-        let seconds = Duration::from_secs(self.0.unsigned_abs());
-        let time = if self.0 < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
-        time.unwrap_or(UNIX_EPOCH)
-    }
-
     /// Seconds from `earlier` to `self`; negative when the clock has been set back.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> i64 {

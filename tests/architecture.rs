@@ -61,9 +61,23 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    // Looks at what runs have left, and takes care of it.
+    ("state", &["access", "account", "clock", "durable", "ledger", "message", "proof", "signals"]),
     (
         "cli",
-        &["access", "account", "clock", "config", "connection", "delivery", "report", "retrieval", "signals"],
+        &[
+            "access",
+            "account",
+            "clock",
+            "config",
+            "connection",
+            "delivery",
+            "message",
+            "report",
+            "retrieval",
+            "signals",
+            "state",
+        ],
     ),
     ("main", &["cli"]),
 ];
@@ -73,7 +87,7 @@ pub(crate) const FLOOR: &[&str] = &["exit", "problem", "secret", "text", "types"
 
 /// What only the rooms named may import, though they lie inside of others.
 const PRIVATE: &[(&str, &[&str])] = &[
-    ("report::json", &["cli", "report"]),
+    ("report::json", &["cli", "report", "retrieval::hooks"]),
     ("report::plain", &["cli", "report"]),
     ("report::progress", &["cli", "report"]),
 ];
@@ -90,13 +104,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hmac", &["protocol::sasl"]),
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
-    ("mail-parser", &["message::date", "message::header", "message::summary"]),
+    ("jiff", &["clock::local"]),
+    ("mail-parser", &["message::date", "message::header", "message::reading", "message::summary"]),
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
     ("nix", &["access", "signals"]),
     ("pbkdf2", &["protocol::sasl"]),
-    ("rpassword", &["credentials::prompt"]),
     (
         "rustix",
         &[
@@ -139,6 +153,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "state",
             "types",
         ],
     ),
@@ -157,6 +172,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
     ("Recognised::attest", "retrieval::fetch::confirm"),
+    ("Dismissed::attest", "retrieval::visit::delete"),
 ];
 
 /// A module's source.

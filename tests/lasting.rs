@@ -1,7 +1,7 @@
 //! What is wrong although a run goes on, run after run: it counts in the exit code, stands in the account's line, and
 //! `--quiet` reports it once it has lasted, again after `remind-after`, and when it is over.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, FileTimes, TryLockError};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -309,7 +309,10 @@ fn a_mailbox_that_is_locked_for_ever_is_reported() {
     served.fetch().succeeds();
     let lock = File::options().write(true).open(state(&served.sandbox, "lock")).unwrap();
     assert!(!matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
-    let held_for = |seconds| lock.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+    let held_for = |seconds| {
+        let since = SystemTime::now() - Duration::from_secs(seconds);
+        lock.set_times(FileTimes::new().set_accessed(since)).unwrap();
+    };
     let quiet = || served.sandbox.run(["--quiet"]);
     quiet().exits(75).is_silent();
     held_for(HOUR - 60);

@@ -67,7 +67,8 @@ mod tests {
     use super::{Command, command, parse};
     use crate::account::{Deliver, PasswordSource, Pipe, PipeCommand};
     use crate::cli::commands::fetch::FetchArgs;
-    use crate::cli::commands::state::{ReleaseArgs, StateCommand};
+    use crate::cli::commands::state::StateCommand;
+    use crate::cli::commands::state::release::ReleaseArgs;
     use crate::cli::flags::hint;
     use crate::cli::setup::Color;
     use crate::config::locate::Environment;
@@ -177,7 +178,7 @@ mod tests {
         assert_eq!((found.account.as_str(), found.destination.as_deref()), ("work", Some("~/Mail")));
         assert!(found.yes && found.config.file.is_some());
         assert!(!release("state release work").yes);
-        for line in ["state", "state release", "state forget work", "state release a b"] {
+        for line in ["state", "state release", "state forget work", "state move work", "state release a b"] {
             assert!(read(line).is_err(), "{line}");
         }
         for line in ["work state", "--all fetch work"] {

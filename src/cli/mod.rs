@@ -7,6 +7,7 @@ mod commands;
 mod flags;
 mod pager;
 mod setup;
+mod words;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};

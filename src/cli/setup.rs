@@ -11,18 +11,18 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::pager;
-use crate::account::{Account, Auth, Deliver, PasswordSource};
+use crate::account::{Account, Deliver};
 use crate::clock;
 use crate::config::locate::Environment;
 use crate::config::{self, Configuration, Flags, Request};
 use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::report::Reporter;
 use crate::report::json::Json;
 use crate::report::plain::{Form, Level, Plain, Printer};
 use crate::report::progress::Progress;
 use crate::report::terminal::stderr_is_journal;
+use crate::report::{Reporter, Trouble};
 use crate::retrieval::Context;
 use crate::signals::Stop;
 
@@ -137,6 +137,27 @@ impl Cli {
         Ok(config::for_run(&request, &self.environment)?)
     }
 
+    /// The account that `name` names; without it, the only one of the configuration.
+    ///
+    /// # Errors
+    /// As of [`Cli::configuration`], and several accounts without a name.
+    pub(super) fn account(&self, config: &ConfigArgs, name: Option<&str>) -> anyhow::Result<Account> {
+        let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+        Ok(config::only(self.configuration(config, &names, &Flags::default())?)?)
+    }
+
+    /// Whether the user insists, `named` saying whether an account was: then a pause after a refused login doesn't hold.
+    pub(super) fn insists(&self, named: bool) -> bool {
+        named || self.environment.stdin_is_terminal || io::stderr().is_terminal()
+    }
+
+    /// Reports what kept a command from its work at this account; its exit code.
+    pub(super) fn failed(&self, account: &Account, trouble: &Trouble) -> ExitCode {
+        let what = format!("account \"{}\": {}", account.name, trouble.message);
+        self.printer.complain(&what, trouble.hint.as_deref());
+        trouble.exit
+    }
+
     /// Prints what was asked for: through the pager if it is longer than the terminal.
     pub(super) fn show(&self, text: &str, args: &ReadArgs) {
         if args.no_pager || args.json {
@@ -187,20 +208,27 @@ impl Cli {
         Ok(code)
     }
 
+    /// Runs `work`, which waits for no server.  A signal that comes meanwhile is as in [`Cli::run`].
+    ///
+    /// # Errors
+    /// The system: no signal handler.
+    pub(super) fn stoppable(&self, work: impl FnOnce(&Stop) -> ExitCode) -> anyhow::Result<ExitCode> {
+        let stop = Stop::on_signals().context("cannot wait for signals")?;
+        let code = work(&stop).merge(self.printer.outcome());
+        stop.die();
+        Ok(code)
+    }
+
     /// Whether a question on the terminal would be seen and could be answered.
     pub(super) fn can_ask(&self) -> bool {
         self.environment.stdin_is_terminal && io::stderr().is_terminal()
     }
 }
 
-/// Whether messages, or questions for passwords, are written to the terminal while bars would be there.
+/// Whether messages are written to the terminal while bars would be there.
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
-    let asks = |account: &Account| {
-        matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
-    };
-    (stdout_is_terminal && accounts.iter().any(prints_mail))
-        || (accounts.len() > 1 && accounts.iter().any(asks))
+    stdout_is_terminal && accounts.iter().any(prints_mail)
 }
 
 /// A printer for whoever reads standard error.

@@ -9,14 +9,14 @@ use super::error::Error;
 use super::line::Next;
 use super::prefetch::Prefetch;
 use super::server_facts::LoginFacts;
-use crate::proof::{Delivered, Recognised, SessionId};
+use crate::proof::{Delivered, Dismissed, Recognised, SessionId};
 use crate::protocol::auth;
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
 use crate::protocol::session::{Event, ResponseCode, Sent};
 use crate::protocol::{self, listing};
-use crate::types::{MessageNumber, Octets, UniqueId};
+use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 /// After the answer to `QUIT`, or a farewell, the server closes the connection, or at least sends nothing for this long.
 const AFTER_QUIT: Duration = Duration::from_secs(1);
@@ -217,6 +217,105 @@ impl Client<Transaction> {
         }
     }
 
+    /// Reads one message's header (`TOP n 0`), and hands over each piece until `each` has enough (`false`): the rest of the
+    /// answer is then unread, and nothing can follow but the end ([`Client::leave`]).
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn read_header(
+        &mut self,
+        number: MessageNumber,
+        each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Listing, Error> {
+        self.top(number)?;
+        self.pieces(each)
+    }
+
+    /// Reads one message, as [`Client::read_header`] reads a header.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn read_message(
+        &mut self,
+        number: MessageNumber,
+        each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Listing, Error> {
+        self.retrieve(number)?;
+        self.pieces(each)
+    }
+
+    fn pieces(&mut self, mut each: impl FnMut(&[u8]) -> bool) -> Result<Listing, Error> {
+        loop {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Text { text, .. } if each(text) => {}
+                Event::Text { .. } | Event::End { .. } => return Ok(Listing::Taken),
+                Event::Reply { reply, .. } if !reply.ok => {
+                    let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
+                    return Ok(Listing::Refused(Refused { text, passes }));
+                }
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The unique-id that a message has now; `None` where the server refuses, or answers what can't be understood.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn unique_id_now(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
+        self.unique_id_of(number)?;
+        self.read_unique_id(number)
+    }
+
+    /// The size that a message is listed with now; `None` as of [`Client::unique_id_now`].
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn size_now(&mut self, number: MessageNumber) -> Result<Option<Octets>, Error> {
+        self.list_one(number)?;
+        let named = |text: &[u8]| listing::scan_line(text).ok().filter(|(named, _)| *named == number)?.1;
+        self.reply(Sent::ListOne(number), named)
+    }
+
+    /// Marks messages for deletion on the user's word, pipelined where that is allowed.  `done` gets what the server refused
+    /// with, if it did, fit to print.
+    ///
+    /// # Errors
+    /// A broken connection; and [`Error::NotRecognised`] when the word was given in another session: a bug of ours.
+    pub fn dismiss(
+        &mut self,
+        dismissed: &[Dismissed],
+        mut done: impl FnMut(MessageNumber, Option<String>),
+    ) -> Result<(), Error> {
+        let mut waiting = dismissed.iter();
+        let mut open = 0_usize;
+        loop {
+            while !waiting.as_slice().is_empty() && self.has_window() {
+                let Some(dismissed) = waiting.next() else { break };
+                let number = dismissed.number();
+                if dismissed.session() != self.state.session {
+                    return Err(Error::NotRecognised { number });
+                }
+                self.line.send(Command::Dele(number))?;
+                open = open.saturating_add(1);
+            }
+            if open == 0 {
+                return Ok(());
+            }
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Reply { to: Sent::Dele(number), reply } => {
+                    done(number, (!reply.ok).then(|| self.line.quote(reply.text)));
+                    open = open.saturating_sub(1);
+                }
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+    }
+
     /// Asks for a message.
     ///
     /// # Errors
@@ -380,6 +479,20 @@ impl Client<Transaction> {
         self.line.flush_without_waiting();
         self.line.close();
         Ok(())
+    }
+
+    /// Ends a session that was only to look.  By `QUIT`, whose answer isn't awaited, where nothing of any message was asked
+    /// for.  Else the connection is closed without it: at `QUIT` a server may mark as read, drop or delete what was
+    /// retrieved (RFC 1939 §8), some count `TOP` as well, and not all announce it (RFC 2449 §6.7); without `QUIT` there is
+    /// no UPDATE state in which anything could be removed (RFC 1939 §6).
+    pub fn leave(mut self) {
+        if !self.line.has_looked
+            && self.line.session.outstanding() == 0
+            && self.line.send(Command::Quit).is_ok()
+        {
+            self.line.flush_without_waiting();
+        }
+        self.line.close();
     }
 
     /// Ends the session, and checks that nothing but the answer comes: where no other answer names a message, this is what

@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
 use super::mistake::{Mistake, quoted};
+
+/// The terminal of a process, if it has one.
+pub const TERMINAL: &str = "/dev/tty";
 
 /// What the process was born into, read once.
 #[derive(Clone, Default)]
@@ -26,6 +30,8 @@ pub struct Environment {
     pub current_directory: PathBuf,
     /// Whether there is a terminal to ask at.
     pub stdin_is_terminal: bool,
+    /// Whether the user may be asked for a password: the process has a terminal, whatever its streams are.
+    pub may_ask: bool,
     /// Every variable.
     pub variables: BTreeMap<OsString, OsString>,
 }
@@ -54,6 +60,7 @@ impl Environment {
             credentials_directory: variables.get(OsStr::new("CREDENTIALS_DIRECTORY")).map(PathBuf::from),
             current_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             stdin_is_terminal: io::stdin().is_terminal(),
+            may_ask: File::open(TERMINAL).is_ok(),
             variables,
         }
     }

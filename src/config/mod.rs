@@ -136,6 +136,23 @@ pub struct Request {
     pub flags: Flags,
 }
 
+/// The one account of a command that takes one: the one that was named, or the only one there is.
+///
+/// # Errors
+/// A configuration of several, none of which was named, or of none.
+pub fn only(configuration: Configuration) -> Result<Account, ConfigError> {
+    let names: Vec<String> = configuration.accounts.iter().map(|account| quoted(&account.name)).collect();
+    let mut accounts = configuration.accounts.into_iter();
+    match (accounts.next(), accounts.next()) {
+        (Some(account), None) => Ok(account),
+        (None, _) => Err(ConfigError::arguments("there is no account", "add one to the configuration")),
+        (Some(_), Some(_)) => Err(ConfigError::arguments(
+            format!("there are {} accounts, and this command is about one", names.len()),
+            format!("name one of {}", names.join(", ")),
+        )),
+    }
+}
+
 /// The configuration for a command line.  Flags that name a server describe an account of their own, and a URL does
 /// too: the file isn't read for them.  Otherwise flags go over the settings of each account that is asked for.
 ///

@@ -317,6 +317,23 @@ settings! {
             .default("all")
             .flag(Policy, "Retrieve the mail that is there at the first run, or only what comes later");
 
+        /// A program that is run before each run of the account: a line for sh -c, or a list that is executed as it is.
+        /// It gets 30 seconds and, where there is an owner, that user's rights; the environment has POPFETCH_ACCOUNT.  That
+        /// it fails is a warning; no hook changes the exit code.
+        before_run: Command = key("before-run");
+
+        /// The same, after a run that has delivered mail.  The environment has POPFETCH_ACCOUNT, POPFETCH_NEW,
+        /// POPFETCH_FAILED, POPFETCH_OCTETS, POPFETCH_EXIT and POPFETCH_ERROR; the delivered messages come as JSON lines on
+        /// standard input, as --json prints them.
+        on_new_mail: Command = key("on-new-mail");
+
+        /// The same, after a run whose failure --quiet would report: it is new, or has lasted for alert-after, or for
+        /// remind-after since.
+        on_trouble: Command = key("on-trouble");
+
+        /// The same, when such a failure is over.
+        on_recovered: Command = key("on-recovered");
+
         /// The number of messages that are retrieved in one run, at most.
         max_messages: Number<u32, { u32::MAX }> = key("max-messages")
             .flag(Policy, "Retrieve at most NUMBER messages");

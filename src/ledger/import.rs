@@ -104,12 +104,23 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written or synced.
     pub fn forget(&mut self, unique_ids: &[UniqueIdBuf]) -> Result<usize, Error> {
+        let entries: Vec<EntryId> =
+            unique_ids.iter().filter_map(|unique_id| self.find(unique_id.borrow())).collect();
+        self.forget_entries(&entries)
+    }
+
+    /// The same for entries, also of messages without unique-ids; each is named once.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, written or synced.
+    pub fn forget_entries(&mut self, entries: &[EntryId]) -> Result<usize, Error> {
+        // The newest version may be another file, with the entries at other places.
+        let keys = entries.iter().map(|id| self.key(*id)).collect::<Result<Vec<Key>, Error>>()?;
         self.use_newest_version()?;
         let (time, mut forgotten) = (self.now(), 0);
-        for unique_id in unique_ids {
-            let Some(id) = self.find(unique_id.borrow()) else { continue };
+        for key in keys {
+            let Some(id) = self.find_key(&key) else { continue };
             if self.index.open_messages(id).iter().all(|(_, message)| message.intents.is_empty()) {
-                let key = Key::UniqueId(unique_id.clone());
                 self.append(MessageForgotten { time, key: KeyField::from(&key) })?;
                 forgotten += 1;
             }

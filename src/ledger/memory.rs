@@ -25,6 +25,8 @@ use crate::types::{Octets, Time, UniqueId, UniqueIdBuf};
 pub(super) const FILE: &str = "memory";
 /// What runs that found the mailbox locked have reported: the memory is its holder's.
 const REPORTS: &str = "reports";
+/// All files of this room in the mailbox's directory.
+pub(super) const FILES: [&str; 4] = [FILE, "memory.new", REPORTS, "reports.new"];
 /// A file beyond this is not ours.
 const LONGEST: u64 = 1024 * 1024;
 
@@ -77,7 +79,46 @@ pub struct Memory {
     /// Messages at which the connection ended: tried last.
     #[serde(deserialize_with = "or_default")]
     pub died: Vec<UniqueIdBuf>,
+    /// How the last run went.
+    #[serde(deserialize_with = "or_default")]
+    pub last: Option<Last>,
 }
+
+/// How the last run went, for `status`.  Nothing in it changes with a poll that finds all as it was: when that was is
+/// seen by the lock ([`super::lock::Lock::look`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Last {
+    /// The exit code that this account alone would have made.
+    pub exit: ExitCode,
+    /// What ended it early, if anything did.
+    pub error: Option<Said>,
+    /// How many messages the server held at its end; `None` where it took no listing.
+    pub server: Option<u64>,
+    /// How many of them are new, and were left for the next run by a limit.
+    pub postponed: u64,
+    /// When a run last delivered anything, and how many messages.
+    pub mail: Option<(Time, u64)>,
+}
+
+/// An error as it was reported: it may hold a server's words, but no secret and no text of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Said {
+    /// The exit code that it alone would cause.
+    pub exit: ExitCode,
+    /// What happened, one sentence.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// The alert of failures that end a run and are temporary.
+pub const PASSING: &str = "passing";
+/// That of refused logins.
+pub const LOGIN: &str = "login";
+/// That of a lock that another popfetch holds.
+pub const LOCKED: &str = "locked";
 
 /// What past listings have shown of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,6 +307,12 @@ pub struct Lasting {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Why, where it has reasons of its own: ours, without what a server or a program says.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// When it is tried again, where that isn't at the next run.
+    #[serde(default)]
+    pub next: Option<Time>,
 }
 
 /// The maildrop as it stood at the end of the last session.
@@ -392,6 +439,27 @@ impl Memory {
         self.died.push(unique_id);
     }
 
+    /// What of it is true on another machine too, as text: nothing of this configuration, nothing of the line.
+    #[must_use]
+    pub fn portable(&self) -> Vec<u8> {
+        let habits = self.habits.clone();
+        let (strongest, utf8, last) = (self.strongest.clone(), self.utf8, self.last.clone());
+        Self { strongest, habits, utf8, last, ..Self::default() }.to_text()
+    }
+
+    /// What [`Memory::portable`] wrote; empty when that cannot be read.
+    #[must_use]
+    pub fn of_portable(text: &[u8]) -> Self {
+        Self::parse(text).unwrap_or_default()
+    }
+
+    /// Has the next run take a full listing, since the ledger was changed from outside of one.
+    pub fn expect_work(&mut self) {
+        if let Some(quick) = &mut self.quick {
+            quick.idle_under = None;
+        }
+    }
+
     fn to_text(&self) -> Vec<u8> {
         // Nothing in it can fail to be written.
         let mut text = serde_json::to_vec_pretty(self).unwrap_or_default();
@@ -490,8 +558,8 @@ pub fn fuzz_memory(octets: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::{
-        Adds, Alert, ExitCode, Extent, Flight, Habits, Lasting, Limit, MOST_DIED, Memory, Names, Offer,
-        Pause, Pipelining, Quick, Stage, UniqueIds, Utf8,
+        Adds, Alert, ExitCode, Extent, Flight, Habits, Last, Lasting, Limit, MOST_DIED, Memory, Names, Offer,
+        Pause, Pipelining, Quick, Said, Stage, UniqueIds, Utf8,
     };
     use crate::types::Time;
     use crate::types::{Octets, UniqueId};
@@ -526,6 +594,13 @@ mod tests {
             names: Some((Names::DropListing, Time(11))),
             limit: Some(Limit { commands: 40, since: Time(-3) }),
             died: unique_id(b"a b").into_iter().chain(unique_id(b"-")).collect(),
+            last: Some(Last {
+                exit: ExitCode::Refused,
+                error: Some(Said { exit: ExitCode::Refused, message: "no".into(), hint: None }),
+                server: Some(3),
+                postponed: 1,
+                mail: Some((Time(8), 2)),
+            }),
             strongest: Some("SCRAM-SHA-256-PLUS".into()),
             pause: Some(Pause { refusals: 3, refused: Time(7), until: Time(8), configuration: "a b".into() }),
             alerts: [
@@ -540,6 +615,8 @@ mod tests {
                             messages: u64::MAX,
                             message: "it = \"übel\"".into(),
                             hint: Some(String::new()),
+                            reason: Some("sh".into()),
+                            next: Some(Time(12)),
                         }),
                     },
                 ),

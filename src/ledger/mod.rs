@@ -12,7 +12,7 @@
 //! The ledger makes two proofs: [`Noted`], after the `staged` lines are on disk, and [`Delivered`].  It must not know
 //! servers, destinations or policies: facts are reported to it, and it is asked for them.  A [`Ledger`] is opened and closed
 //! in `open`, asked in `read`, written to in `batch` (deliveries) and `maildrop` (everything else); `recover` is for what a
-//! run that died has left.
+//! run that died has left, `transfer` for a ledger as a whole.
 //!
 //! # What is on disk, and when
 //!
@@ -48,9 +48,11 @@ mod open;
 mod read;
 mod recover;
 mod replay;
+pub mod shown;
 mod source;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use entry::{Begun, Entry, EntryState, Extent, Record};
 pub use error::Error;
@@ -61,3 +63,4 @@ pub use import::Word;
 pub use maildrop::{Asked, Match};
 pub use open::Ledger;
 pub use recover::Unfinished;
+pub use transfer::Outline;

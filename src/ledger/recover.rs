@@ -30,6 +30,12 @@ pub struct Unfinished {
 }
 
 impl Ledger {
+    /// Whether there is a ledger in `directory`.
+    #[must_use]
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(FILE).exists()
+    }
+
     /// Whether the ledger in `directory` lies there as a run left it that ended in order, without reading the whole of a
     /// long one: then nothing is to be recovered.  `false` too when that isn't known.
     #[must_use]
@@ -38,6 +44,12 @@ impl Ledger {
             let octets = file.metadata().map(|status| status.len());
             octets.is_ok_and(|octets| replay::ends_in_order(&file, octets).unwrap_or(false))
         })
+    }
+
+    /// How large the ledger in `directory` is, without opening it; `None` where there is none.
+    #[must_use]
+    pub fn octets(directory: &Path) -> Option<u64> {
+        std::fs::metadata(directory.join(FILE)).ok().map(|status| status.len())
     }
 
     /// Makes sure that the file in `directory` has not become shorter than it was when `known` was remembered.  To be asked

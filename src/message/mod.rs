@@ -5,6 +5,7 @@ pub mod date;
 mod examiner;
 mod header;
 pub(crate) mod header_lines;
+pub mod reading;
 mod received;
 mod sum;
 pub mod summary;

@@ -297,7 +297,8 @@ fn of_client() -> Problems {
 
 fn of_run() -> Problems {
     every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, NoSuchMessage, ListingRefused, NoIdentity,
-        NoUniqueIds, NoHeaders, OnlyWindow, UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
+        NoUniqueIds, NoHeaders, OnlyWindow, UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, Busy,
+        MessageRefused, SeveralMessages, TooManyMessages, OtherMessage, NoThread, Bug;
         RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
         RunError::Client(ClientError::Stopped) => 75,
@@ -320,6 +321,11 @@ fn of_run() -> Problems {
         RunError::Unfinished => 75,
         RunError::Endless { number: number() } => 76,
         RunError::Paused { until: text("tomorrow") } => 77,
+        RunError::Busy => 75,
+        RunError::MessageRefused { number: number(), text: text("gone") } => 75,
+        RunError::SeveralMessages { messages: 2 } => 64,
+        RunError::TooManyMessages { messages: 2, most: 1 } => 64,
+        RunError::OtherMessage { number: number(), was: text("a") } => 66,
         RunError::NoThread(ErrorKind::Other.into()) => 74,
         RunError::Bug => 70,
     )

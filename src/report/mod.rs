@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::exit::ExitCode;
 use crate::problem::Problem;
-use crate::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, Time};
 
 /// Something that happened in one account's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,6 +264,10 @@ pub struct Condition {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Why, where there are reasons of its own: ours, without what a server or a program says.
+    pub reason: Option<String>,
+    /// When it is tried again, where that isn't at the next run.
+    pub next: Option<Time>,
     /// Whether `--quiet` should report it.
     pub news: bool,
     /// Whether events of this run have reported it, also under `--quiet`.

@@ -28,6 +28,8 @@ fn condition(kind: Kind, messages: u64, message: &str, hint: Option<&str>) -> Co
         messages,
         message: shortened(message, LONGEST).into_owned(),
         hint: hint.map(str::to_owned),
+        reason: None,
+        next: None,
         news: false,
         said: false,
     }
@@ -189,10 +191,13 @@ pub(super) fn failed(
         None,
     );
     failed.said = tally.news;
+    failed.reason = Some(tally.reasons.line()).filter(|line| !line.is_empty());
+    failed.next = next;
     failed.exit = tally.exit.map_or(failed.exit, |exit| exit.merge(failed.exit));
     if let Some(earlier) = summary.conditions.iter().find(|earlier| earlier.kind == failed.kind) {
         failed.exit = failed.exit.merge(earlier.exit);
         failed.said |= earlier.said;
+        failed.reason = failed.reason.or_else(|| earlier.reason.clone());
     }
     summary.put(failed);
 }
@@ -337,8 +342,8 @@ fn without_effect(summary: &mut Summary, message: &str, hint: &str) {
 
 /// What the memory keeps of a condition.
 pub(super) fn kept(condition: &Condition) -> Lasting {
-    let Condition { exit, messages, message, hint, .. } = condition.clone();
-    Lasting { exit, messages, message, hint }
+    let Condition { exit, messages, message, hint, reason, next, .. } = condition.clone();
+    Lasting { exit, messages, message, hint, reason, next }
 }
 
 /// Whether all that is wrong is so with messages that are left alone, as long as the maildrop is as it was left; the rest
@@ -357,10 +362,11 @@ pub(super) fn carry(memory: &Memory, summary: &mut Summary) {
         let kind = Kind::ALL.into_iter().find(|known| known.word() == kind);
         let lasting = lasting.as_ref().filter(|lasting| is_left_alone(lasting.messages));
         let (Some(kind), Some(lasting)) = (kind, lasting) else { continue };
-        let Lasting { exit, messages, message, hint } = lasting.clone();
+        let Lasting { exit, messages, message, hint, reason, next } = lasting.clone();
         summary.failed = summary.failed.saturating_add(messages);
         summary.waiting = summary.waiting.saturating_add(messages);
-        summary.put(Condition { kind, exit, messages, message, hint, news: false, said: false });
+        let (news, said) = (false, false);
+        summary.put(Condition { kind, exit, messages, message, hint, reason, next, news, said });
     }
 }
 

@@ -116,6 +116,39 @@ pub enum Error {
         /// When it will be.
         until: String,
     },
+    /// The server refuses to give the message that is to be shown: typically it has just been deleted.
+    #[error("the server did not give message {number}: \"{text}\"")]
+    MessageRefused {
+        /// Which one.
+        number: MessageNumber,
+        /// Its words, fit to print.
+        text: String,
+    },
+    /// A command that is about one message was given several.
+    #[error("{messages} messages are named, and this command shows one")]
+    SeveralMessages {
+        /// How many.
+        messages: usize,
+    },
+    /// More messages are to be deleted than one session may delete.
+    #[error("{messages} messages are named: at most {most} are deleted at once")]
+    TooManyMessages {
+        /// How many,
+        messages: usize,
+        /// and how many there may be.
+        most: usize,
+    },
+    /// A number that `list` showed names another message by now.
+    #[error("message {number} isn't the one that \"list\" showed, whose unique-id was {was}")]
+    OtherMessage {
+        /// The number.
+        number: MessageNumber,
+        /// The unique-id that it named, fit to print.
+        was: String,
+    },
+    /// A run has the mailbox, and a command that only looks has waited for it.
+    #[error("another popfetch is at work in this mailbox, and was waited for in vain")]
+    Busy,
     /// The system has no room for another thread: a limit of processes or of memory.
     #[error("cannot start the committer: {0}")]
     NoThread(std::io::Error),
@@ -141,6 +174,7 @@ impl Error {
             | Self::Refuses { .. }
             | Self::Unfinished
             | Self::Endless { .. }
+            | Self::MessageRefused { .. }
             | Self::Paused { .. } => false,
             Self::Credentials(_)
             | Self::Access(_)
@@ -154,6 +188,10 @@ impl Error {
             | Self::OnlyWindow { .. }
             | Self::UniqueIdsLost { .. }
             | Self::NoFurtherSession(_)
+            | Self::Busy
+            | Self::SeveralMessages { .. }
+            | Self::TooManyMessages { .. }
+            | Self::OtherMessage { .. }
             | Self::NoThread(_)
             | Self::Bug => true,
         }
@@ -211,6 +249,15 @@ impl Problem for Error {
             Self::Paused { .. } => {
                 "correct the password, or name the account on the command line to try at once"
             }
+            Self::Busy => "try again when it has ended",
+            Self::MessageRefused { .. } => {
+                "it may have been deleted just now: popfetch list shows what is there"
+            }
+            Self::SeveralMessages { .. } => "name one of them",
+            Self::TooManyMessages { .. } => "name fewer, and the others afterwards",
+            Self::OtherMessage { .. } => {
+                "nothing is deleted: list the messages again, or name it by its unique-id"
+            }
             Self::Refuses { .. } => {
                 "a quota or a passing failure of the server: nothing is lost, the next run tries again"
             }
@@ -246,7 +293,9 @@ impl Problem for Error {
             Self::OnlyWindow { .. } => ExitCode::Configuration,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
             Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,
-            Self::UniqueIdsLost { .. } => ExitCode::Later,
+            Self::UniqueIdsLost { .. } | Self::Busy | Self::MessageRefused { .. } => ExitCode::Later,
+            Self::SeveralMessages { .. } | Self::TooManyMessages { .. } => ExitCode::Usage,
+            Self::OtherMessage { .. } => ExitCode::NoInput,
             Self::Paused { .. } => ExitCode::Refused,
             Self::NoThread(_) => ExitCode::LocalIo,
             Self::Bug => ExitCode::Bug,

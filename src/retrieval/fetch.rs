@@ -81,6 +81,8 @@ pub(super) struct Tally {
     pub(super) elsewhere: Vec<EntryId>,
     /// Messages whose deletion it had confirmed, and that are here again.
     pub(super) not_deleted: u64,
+    /// Why messages failed, in words of ours.
+    pub(super) reasons: Reasons,
     /// The code of the failures.
     pub(super) exit: Option<ExitCode>,
     /// Whether any of them was reported as news.
@@ -134,10 +136,16 @@ pub(super) enum CompareResult {
 }
 
 impl Tally {
-    fn fail(&mut self, exit: ExitCode) {
+    fn fail(&mut self, exit: ExitCode, reason: &str) {
         self.failed = self.failed.saturating_add(1);
+        self.reasons.add(ours(reason));
         self.exit = Some(self.exit.map_or(exit, |other| other.merge(exit)));
     }
+}
+
+/// A reason up to where it quotes a server or a program, which may quote the message.
+fn ours(reason: &str) -> &str {
+    reason.split('"').next().unwrap_or_default().trim_end_matches([' ', ':', '('])
 }
 
 /// Everything one round needs.

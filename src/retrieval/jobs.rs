@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{Context, Options, retrieve};
+use super::{Context, Options, passwords, retrieve};
 use crate::account::Account;
 use crate::delivery;
 use crate::exit::ExitCode;
@@ -36,40 +36,41 @@ pub fn retrieve_all(
         let destinations = super::deliveries::destinations(account, context);
         context.reporter.report(&account.name, &Event::Waiting { destinations });
     }
-    let code = retrieve_in_turn(accounts, options, context, connections);
+    let options = &Options { passwords: passwords::ask(accounts, options, context), ..options.clone() };
+    let codes = each(accounts, context, connections, &|account| one(account, options, context));
     context.reporter.ended();
-    code
+    codes.into_iter().fold(ExitCode::Done, |worst, (_, code)| worst.merge(code))
 }
 
-fn retrieve_in_turn(
-    accounts: &[Account],
-    options: &Options,
+/// What `work` gives for each account, several at a time, in the order in which they are done.  After a signal those that
+/// haven't begun are left out.
+pub fn each<'a, T: Send>(
+    accounts: &'a [Account],
     context: &Context<'_>,
     connections: Connections,
-) -> ExitCode {
+    work: &(dyn Fn(&Account) -> T + Sync),
+) -> Vec<(&'a Account, T)> {
     let queue = Queue::new(accounts, connections.per_server, descriptors());
     let workers = connections.total.get().min(accounts.len());
-    let work = || {
-        let mut worst = ExitCode::Done;
+    let turns = || {
+        let mut done = Vec::new();
         while let Some(account) = queue.take() {
-            worst = worst.merge(one(account, options, context));
+            done.push((account, work(account)));
             if context.stop.raised() {
                 // Those that haven't begun would run password commands, or wait for locks, only to be stopped.
                 queue.clear();
             }
             queue.give_back(account);
         }
-        worst
+        done
     };
     if workers <= 1 {
-        return work();
+        return turns();
     }
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or(ExitCode::Bug))
-            .fold(ExitCode::Done, ExitCode::merge)
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(turns)).collect();
+        // A panic that `work` doesn't catch is a bug in it.
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     })
 }
 
@@ -188,7 +189,7 @@ fn server(account: &Account) -> (&str, u16) {
 mod tests {
     use super::{Account, Connections, Queue, most_open, server};
     use crate::account::{
-        Auth, Deliver, FirstRun, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
+        Auth, Deliver, FirstRun, Hooks, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
         Utf8Mode,
     };
     use std::collections::HashMap;
@@ -211,6 +212,7 @@ mod tests {
             deliver: vec![Deliver::Stdout],
             max_message_size: None,
             first_run: FirstRun::All,
+            hooks: Hooks::default(),
             max_messages: None,
             max_bytes: None,
             owner: None,

@@ -21,7 +21,6 @@ use crate::access;
 use crate::account::{Account, FirstRun};
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::credentials;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger, Word};
@@ -90,7 +89,7 @@ fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
     let mut memory = Memory::load(&directory);
     let mut client = connect(run, &mut memory)?;
     let (marked, ..) = choose(run, mark, &mut client, &ledger, &mut memory)?;
-    client.quit_without_answer()?;
+    client.leave();
     Ok(marked)
 }
 
@@ -154,7 +153,7 @@ fn with_lock(
 }
 
 fn connect(run: &Run<'_>, memory: &mut Memory) -> Result<Client<Transaction>, Error> {
-    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = run.secret()?;
     log_in(run, memory, &secret, None)
 }
 
@@ -177,14 +176,7 @@ fn choose(
     }
     let numbers: Vec<MessageNumber> = match &mark.messages {
         None => maildrop.iter().map(|listed| listed.number).collect(),
-        Some(selection) => {
-            let needed = selection.needs_unique_ids();
-            let named = |listed: Listed<'_>| {
-                let unique_id = if needed { unique_id(&listed, ledger)? } else { None };
-                Ok((listed.number, unique_id))
-            };
-            selection.resolve(maildrop.iter().map(named).collect::<Result<Vec<_>, Error>>()?)?
-        }
+        Some(selection) => named(selection, &maildrop, ledger)?,
     };
     let word = mark.delivered.map_or(Word::Seen, Word::Delivered);
     let mut marked = Marked::default();
@@ -214,6 +206,23 @@ fn choose(
     let (messages, unique_ids) = chosen.into_iter().unzip();
     marked.messages = messages;
     Ok((marked, unique_ids, maildrop, policy))
+}
+
+/// The messages that are meant, ascending by number.
+///
+/// # Errors
+/// [`Error::NoSuchMessage`]; when the ledger cannot be read.
+pub(super) fn named(
+    selection: &Selection,
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+) -> Result<Vec<MessageNumber>, Error> {
+    let needed = selection.needs_unique_ids();
+    let named = |listed: Listed<'_>| {
+        let unique_id = if needed { unique_id(&listed, ledger)? } else { None };
+        Ok((listed.number, unique_id))
+    };
+    Ok(selection.resolve(maildrop.iter().map(named).collect::<Result<Vec<_>, Error>>()?)?)
 }
 
 /// Whether what is listed can be marked at all; `all` of it.
@@ -270,7 +279,10 @@ fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
 
 /// Whether this listing is the first, and counts as seen.
 pub(super) fn is_first(run: &Run<'_>, ledger: &Ledger) -> bool {
-    run.account.first_run == FirstRun::NewOnly && !run.options.all && !ledger.has_begun()
+    run.account.first_run == FirstRun::NewOnly
+        && !run.options.all
+        && !run.options.retry
+        && !ledger.has_begun()
 }
 
 /// Records the first listing, all of which counts as seen.

@@ -18,9 +18,11 @@ mod dry_run;
 mod error;
 mod fetch;
 pub mod history;
+mod hooks;
 pub mod jobs;
 mod login;
 mod marking;
+mod passwords;
 mod pipeline;
 mod quick;
 mod recovery;
@@ -30,22 +32,28 @@ mod run;
 mod session;
 mod sessions;
 mod survey;
+mod visit;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use context::{Context, Options};
 pub use error::Error;
 pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
+pub use passwords::Passwords;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::{
+    Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
+    show,
+};
 
 use crate::access;
 use crate::account::{Account, SyncMode};
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::credentials;
 use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
@@ -53,10 +61,10 @@ use crate::ledger::{self, Ledger};
 use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
-use crate::secret::Secret;
-use alerts::Alerts;
+use alerts::{Alerts, Verdict};
 use configured::surroundings;
 use destinations::Destinations;
+use hooks::Listener;
 use run::Run;
 use session::Held;
 use sessions::Sessions;
@@ -67,28 +75,44 @@ const DAY: i64 = 24 * HOUR;
 /// Retrieves one account's mail, and reports how it went.
 #[must_use]
 pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> Summary {
+    let hooks = &account.hooks;
+    if options.dry_run || hooks.is_empty() {
+        return one_run(account, options, context).0;
+    }
+    hooks::before(account, context);
+    let listener =
+        hooks.on_new_mail.is_some().then(|| Arc::new(Listener::new(Arc::clone(&context.reporter))));
+    let heard = listener.clone().map(|listener| Context { reporter: listener, ..context.clone() });
+    let (summary, verdict) = one_run(account, options, heard.as_ref().unwrap_or(context));
+    let delivered = listener.map_or_else(Vec::new, |listener| listener.lines());
+    hooks::after(account, context, &summary, verdict, &delivered);
+    summary
+}
+
+/// The run itself, between its hooks.
+fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summary, Verdict) {
     let started = Instant::now();
     let mut run = Run::new(account, options, context, clock::now());
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
-    let (result, news) =
+    let (result, verdict) =
         if let Err(e) = access::check_path(&ledger::directory(&context.state, &account.mailbox())) {
             // A user who can change its content could name other users' files there, and popfetch would remove them.
-            (Err(e.into()), true)
+            (Err(e.into()), Verdict::failed())
         } else if options.dry_run {
-            (dry_run::dry_run(&run, &mut summary), true)
+            (dry_run::dry_run(&run, &mut summary), Verdict::failed())
         } else {
             mailbox(&mut run, &mut summary)
         };
     if let Err(e) = result {
-        summary.trouble = Some(Trouble::of(&e.at(&run.server()), news));
+        summary.trouble = Some(Trouble::of(&e.at(&run.server()), verdict.news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
-    summary
+    (summary, verdict)
 }
 
-/// How the run ended, and whether it is reported under `--quiet`.
-fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool) {
+/// How the run ended, and what of it is news.
+fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verdict) {
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
     let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
@@ -96,9 +120,10 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
             let news = !e.is_transient() || Alerts::new(run).locked(&directory);
-            return (Err(e), news);
+            return (Err(e), Verdict { news, trouble: news, recovered: false });
         }
     };
+    lock.begin_run();
     // It may have been waited for.
     run.now = clock::now();
     let run = &*run;
@@ -110,12 +135,14 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
         Ok(()) => with_lock(run, summary, &directory, lock.clone(), &mut memory),
         paused => paused,
     };
-    let news = alerts.judge(&mut memory, &result, summary);
+    let verdict = alerts.judge(&mut memory, &result, summary);
+    alerts.remember(&mut memory, &result, summary);
     if let Err(e) = memory.save(&directory) {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
-    (result, news)
+    lock.end_run();
+    (result, verdict)
 }
 
 fn with_lock(
@@ -132,7 +159,7 @@ fn with_lock(
         );
     }
     if let Some(question) = quick::question(run, memory, directory) {
-        let secret = secret(run)?;
+        let secret = run.secret()?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
@@ -144,7 +171,7 @@ fn with_lock(
         return finish(sessions, held, begun, directory);
     }
     let held = open(run, summary, directory, lock, memory)?;
-    let secret = secret(run)?;
+    let secret = run.secret()?;
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
 }
 
@@ -152,12 +179,6 @@ fn with_lock(
 #[must_use]
 pub fn timestamp() -> String {
     date::rfc3339(clock::now())
-}
-
-fn secret(run: &Run<'_>) -> Result<Secret, Error> {
-    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
-    run.detail(|| credentials::source(run.account));
-    Ok(secret)
 }
 
 /// All sessions, the first of which may have begun, and the end of the ledger.

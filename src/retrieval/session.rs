@@ -156,6 +156,14 @@ impl Session<'_, '_> {
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
         let others_wait =
             self.set_aside(&mut decisions, &maildrop, ledger, drops_at_quit(client) && !policy.window);
+        if let Some(only) = &self.run.options.only {
+            let only = marking::named(only, &maildrop, ledger)?;
+            for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+                if only.binary_search(&listed.number).is_err() {
+                    *decision = Decision::Leave(Why::Known);
+                }
+            }
+        }
         self.tell_plan(&maildrop, &decisions, ledger);
         let standing = self.standing(client, &maildrop, drop_listing)?;
         let by_header = |decision: &Decision| *decision == Decision::Compare(Why::Nameless);
@@ -316,7 +324,8 @@ impl Session<'_, '_> {
                 others_wait |= !leave;
                 // The server's own data has not failed.
                 let is_data = self.course.folder_data && listed.number == MessageNumber::FIRST;
-                *decision = Decision::Leave(if is_data { Why::Known } else { Why::BackingOff });
+                let is_other = of_failed_only && !failed(&listed);
+                *decision = Decision::Leave(if is_data || is_other { Why::Known } else { Why::BackingOff });
             }
         }
         others_wait

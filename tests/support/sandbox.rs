@@ -56,6 +56,11 @@ impl Sandbox {
         self.folder.path().to_owned()
     }
 
+    /// The program that is run.
+    pub fn program(&self) -> PathBuf {
+        PathBuf::from(&self.program[0])
+    }
+
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::account::{Account, Retention};
 use crate::cli::setup::{Cli, ConfigArgs, OutputArgs};
+use crate::config::locate::Environment;
 use crate::config::settings::MOST_CONNECTIONS;
 use crate::config::{self, Configuration, Flags};
 use crate::delivery;
@@ -97,6 +98,7 @@ pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         dry_run: args.dry_run,
         wait: args.wait,
         insist: args.names_account() || cli.environment.stdin_is_terminal || io::stderr().is_terminal(),
+        ..Options::default()
     };
     for account in &configuration.accounts {
         let retention = options.retention.unwrap_or(account.retention);
@@ -115,7 +117,13 @@ pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     {
         reporter = Arc::new(Logged::new(reporter, path, retrieval::timestamp));
     }
-    let connections = args.connections(&configuration);
+    let connections = connections(&configuration, args.jobs);
+    // Nobody is asked anything.
+    let may_ask = cli.environment.may_ask && !args.output.quiet;
+    let cli = Cli {
+        environment: Environment { may_ask, ..cli.environment.clone() },
+        printer: Arc::clone(&cli.printer),
+    };
     cli.run(reporter, |context| retrieve_all(&configuration.accounts, &options, context, connections))
 }
 
@@ -137,13 +145,14 @@ impl FetchArgs {
         let here = |path: &PathBuf| cli.environment.current_directory.join(path);
         self.log_file.as_ref().map(here).or_else(|| configuration.log_file.clone())
     }
+}
 
-    fn connections(&self, configuration: &Configuration) -> Connections {
-        // The configuration allows no zeros.
-        let configured = |connections| NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
-        Connections {
-            total: self.jobs.unwrap_or_else(|| configured(configuration.connections)),
-            per_server: configured(configuration.connections_per_server),
-        }
+/// How many sessions there may be at once: `jobs` in place of the configuration's number.
+pub(super) fn connections(configuration: &Configuration, jobs: Option<NonZeroUsize>) -> Connections {
+    // The configuration allows no zeros.
+    let configured = |connections| NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
+    Connections {
+        total: jobs.unwrap_or_else(|| configured(configuration.connections)),
+        per_server: configured(configuration.connections_per_server),
     }
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Args};
 
-use crate::account::Account;
 use crate::cli::setup::{Cli, ConfigArgs};
-use crate::config::Flags;
+use crate::cli::words::{self, Named};
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::{self, Mark, Marked};
 use crate::text::{count, size};
-use crate::types::{Selection, Time};
+use crate::types::Time;
 
 /// The arguments of `popfetch mark-seen`.
 #[derive(Debug, Clone, Args)]
@@ -47,24 +46,10 @@ fn date(text: &str) -> Result<Time, String> {
 /// # Errors
 /// The arguments, the configuration, the system.
 pub(super) fn run(args: &MarkSeenArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let all = cli.configuration(&args.config, &[], &Flags::default())?.accounts;
-    let (names, words) = split(&args.words, &all);
-    let accounts = match names {
-        [] if all.len() == 1 => all,
-        [] => {
-            // An unknown name is an error that shows the near ones.
-            let named: Vec<String> = words.iter().take(1).cloned().collect();
-            if !named.is_empty() {
-                cli.configuration(&args.config, &named, &Flags::default())?;
-            }
-            return Ok(refuse(cli, "which account?", "name the accounts whose messages count as seen"));
-        }
-        names => cli.configuration(&args.config, names, &Flags::default())?.accounts,
+    let (accounts, messages) = match words::read(cli, &args.config, &args.words)? {
+        Named::These(configuration, messages) => (configuration.accounts, messages),
+        Named::Nothing(code) => return Ok(code),
     };
-    let messages = Selection::of(words);
-    if messages.is_some() && accounts.len() > 1 {
-        return Ok(refuse(cli, "messages of several accounts are named", "name them account by account"));
-    }
     let mark = Mark { messages, before: args.before, delivered: args.as_delivered, dry_run: args.dry_run };
     let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
@@ -82,17 +67,6 @@ pub(super) fn run(args: &MarkSeenArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         code
     })
-}
-
-fn refuse(cli: &Cli, what: &str, hint: &str) -> ExitCode {
-    cli.printer.complain(what, Some(hint));
-    ExitCode::Usage
-}
-
-/// The names of accounts come first; what follows names messages.
-fn split<'a>(words: &'a [String], accounts: &[Account]) -> (&'a [String], &'a [String]) {
-    let is_name = |word: &&String| accounts.iter().any(|account| account.name == **word);
-    words.split_at(words.iter().take_while(is_name).count())
 }
 
 fn shown(account: &str, marked: &Marked, dry_run: bool) -> String {

@@ -2,10 +2,16 @@
 //! Errors that concern all accounts go to the caller, which prints them.
 
 pub(super) mod accounts;
+pub(super) mod check;
+pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod history;
+pub(super) mod list;
 pub(super) mod mark_seen;
+pub(super) mod retry;
+pub(super) mod show;
 pub(super) mod state;
+pub(super) mod status;
 
 use clap::Subcommand;
 
@@ -18,14 +24,32 @@ pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
 
+    /// Show how much is new on the server, and fetch nothing.
+    Check(check::CheckArgs),
+
+    /// List the messages on the server, and what the next run would do with each.
+    List(list::ListArgs),
+
+    /// Show one message.
+    Show(show::ShowArgs),
+
+    /// Delete messages from the server.
+    Delete(delete::DeleteArgs),
+
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
 
     /// Show the last deliveries: where is that mail?
     History(history::HistoryArgs),
 
+    /// Show how each account stands: the last run, the last mail, what needs you.
+    Status(status::StatusArgs),
+
     /// Let messages count as retrieved, without downloading them.
     MarkSeen(mark_seen::MarkSeenArgs),
+
+    /// Try messages that failed, and logins that pause, now.
+    Retry(retry::RetryArgs),
 
     /// Manage what is remembered of an account.
     #[command(subcommand)]
@@ -40,10 +64,16 @@ impl Command {
     pub(super) fn run(&self, cli: &Cli) -> anyhow::Result<ExitCode> {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
+            Self::Check(args) => check::run(args, cli),
+            Self::List(args) => list::run(args, cli),
+            Self::Show(args) => show::run(args, cli),
+            Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::History(args) => history::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
-            Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
+            Self::Retry(args) => retry::run(args, cli),
+            Self::Status(args) => status::run(args, cli),
+            Self::State(command) => state::run(command, cli),
         }
     }
 
@@ -51,9 +81,15 @@ impl Command {
     pub(super) fn color(&self) -> Color {
         match self {
             Self::Fetch(args) => args.output.color,
+            Self::Check(args) => args.output.color,
+            Self::List(args) => args.output.color,
+            Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
             Self::History(args) => args.output.color,
-            Self::MarkSeen(_) | Self::State(_) => Color::Auto,
+            Self::Retry(args) => args.output.color,
+            Self::Status(args) => args.output.color,
+            Self::MarkSeen(_) | Self::Delete(_) => Color::Auto,
+            Self::State(command) => command.color(),
         }
     }
 }

@@ -60,7 +60,17 @@ fn trouble(message: &str, hint: Option<&str>) -> Option<Trouble> {
 
 fn condition(kind: Kind) -> Condition {
     let (message, hint) = ("it is so".to_owned(), Some("wait".to_owned()));
-    Condition { kind, exit: ExitCode::Later, messages: 2, message, hint, news: false, said: true }
+    Condition {
+        kind,
+        exit: ExitCode::Later,
+        messages: 2,
+        message,
+        hint,
+        reason: None,
+        next: None,
+        news: false,
+        said: true,
+    }
 }
 
 fn intended(unique_id: Option<&str>, octets: Option<u64>, action: Action, why: Why) -> Event {

@@ -100,11 +100,28 @@ impl Printer {
 
     /// Writes whole lines to standard output.
     pub fn out(&self, text: &str) {
+        self.out_octets(text.as_bytes());
+    }
+
+    /// The same for octets that are no text.
+    pub fn out_octets(&self, octets: &[u8]) {
         self.print(|streams| {
-            if let Err(e) = streams.out.write_all(text.as_bytes()).and_then(|()| streams.out.flush()) {
+            if let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush()) {
                 streams.failure.get_or_insert(e);
             }
         });
+    }
+
+    /// Writes octets to standard output as they are: never where that is a terminal.  Whether it takes more.
+    pub fn octets(&self, octets: &[u8]) -> bool {
+        self.print(|streams| {
+            if streams.failure.is_none()
+                && let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush())
+            {
+                streams.failure = Some(e);
+            }
+        });
+        self.lock().failure.is_none()
     }
 
     /// Writes whole lines to standard error.

@@ -66,6 +66,8 @@ fn failing(messages: u64, news: bool) -> Condition {
         messages,
         message: format!("{failed} failed, next try 14:05 UTC"),
         hint: None,
+        reason: None,
+        next: None,
         news,
         said: false,
     }

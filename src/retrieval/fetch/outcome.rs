@@ -31,7 +31,7 @@ impl Fetch<'_> {
 
     fn count_failed(&mut self, listed: &Listed<'_>, reason: String, exit: ExitCode, blame: Blame) {
         self.not_stored(listed.number);
-        self.state.tally.fail(exit);
+        self.state.tally.fail(exit, &reason);
         let news = self.is_news(Some(listed.who));
         if let Who::Known(id) = listed.who {
             self.state.tally.uncertain.push(id);
@@ -173,7 +173,7 @@ impl Fetch<'_> {
             Outcome::Failed(failure) => {
                 self.state.pipeline.settled(room);
                 self.not_stored(number);
-                self.state.tally.fail(failure.exit);
+                self.state.tally.fail(failure.exit, &failure.reason);
                 let news = self.is_news(listed.map(|listed| listed.who));
                 self.state.tally.news |= news;
                 self.run.report(&report::Event::MessageFailed { number, reason: failure.reason, news });
