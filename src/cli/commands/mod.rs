@@ -3,6 +3,7 @@
 
 pub(super) mod accounts;
 pub(super) mod check;
+pub(super) mod config;
 pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod list;
@@ -47,6 +48,10 @@ pub(super) enum Command {
     /// Try messages that failed, and logins that pause, now.
     Retry(retry::RetryArgs),
 
+    /// Show, check or change the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -69,6 +74,7 @@ impl Command {
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
             Self::State(command) => state::run(command, cli),
+            Self::Config(command) => config::run(command, cli),
         }
     }
 
@@ -84,6 +90,7 @@ impl Command {
             Self::Status(args) => args.output.color,
             Self::MarkSeen(_) | Self::Delete(_) => Color::Auto,
             Self::State(command) => command.color(),
+            Self::Config(command) => command.color(),
         }
     }
 }
