@@ -58,7 +58,7 @@ fn each_setting_is_shown_with_where_it_comes_from_and_no_secret() {
         ("timeout = \"30s\"", "# line 2, [defaults]"),
         ("password-command = ***", "# line 3, [defaults]"),
         ("leave-on-server = { days = 14 }", "# line 8"),
-        ("deliver = [ { maildir = \"~/Mail\" }", ""),
+        ("deliver = [{ maildir = \"", "/box\" }]"),
         ("port = 1995", "# line 17"),
         ("password = ***", "# line 18"),
         ("deliver = { maildir = \"", "/work\" }"),
@@ -72,7 +72,11 @@ fn each_setting_is_shown_with_where_it_comes_from_and_no_secret() {
     }
     let work = sandbox.run(["config", "show", "work", "--json"]);
     work.succeeds().says("\"key\":\"port\",\"value\":\"1995\",\"origin\":\"account\",\"line\":17");
-    assert!(!work.out().contains("password-command"), "the account's own source counts alone: {}", work.out());
+    assert!(
+        !work.out().contains("password-command"),
+        "the account's own source counts alone: {}",
+        work.out()
+    );
     sandbox.run(["config", "show", "wrok"]).exits(64).complains("work");
 }
 
@@ -86,8 +90,14 @@ fn all_that_is_wrong_is_reported_at_once() {
     );
     let run = sandbox.run(["config", "check"]);
     run.exits(78);
-    for wrong in ["timeot", "maybe", "expected a whole number", "account \"b\" has no server", "c: error: mbox /", "c: error: password"]
-    {
+    for wrong in [
+        "timeot",
+        "maybe",
+        "expected a whole number",
+        "account \"b\" has no server",
+        "c: error: mbox /",
+        "c: error: password",
+    ] {
         run.says(wrong);
     }
     assert!(!run.out().contains("account \"a\" has no"), "{}", run.out());
@@ -101,7 +111,7 @@ fn what_is_right_is_tried_and_left_as_it_was() {
     let served = serve(good(small(2)), "leave-on-server = false");
     let before = served.sandbox.files();
     let run = served.sandbox.run(["config", "check"]);
-    run.succeeds().says("ok: ").says("me: ok: maildir ").says("me: ok: password\n");
+    run.succeeds().says("ok: ").says("me: ok: Maildir ").says("me: ok: password\n");
     assert_eq!(served.server.sessions(), 0);
     served.sandbox.run(["config", "check", "--login"]).succeeds().says("me: ok: login at 127.0.0.1:");
     assert_eq!((served.server.count("RETR"), served.server.count("DELE")), (0, 0));
@@ -130,7 +140,9 @@ fn a_change_counts_when_it_has_been_checked() {
     let read = || fs::read_to_string(&path).unwrap();
     edit(&sandbox, "exit 0", "").succeeds().complains("nothing was changed");
     // An editor that writes another file in its place.
-    edit(&sandbox, "sed 's/1995/2995/' \"$1\" > \"$1.x\"; mv \"$1.x\" \"$1\"", "").succeeds().complains("is changed");
+    edit(&sandbox, "sed 's/1995/2995/' \"$1\" > \"$1.x\"; mv \"$1.x\" \"$1\"", "")
+        .succeeds()
+        .complains("is changed");
     assert!(read().contains("port = 2995"));
     assert_eq!(mode(&sandbox), 0o400);
     let changed = read();

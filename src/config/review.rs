@@ -167,7 +167,16 @@ fn value_of_default(text: &str) -> String {
 
 /// A value that is written over several lines, on one.
 fn on_one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    // A comment begins at a # that stands in no string.
+    let comment = |line: &str| {
+        let mut quotes = 0_usize;
+        line.find(|c: char| {
+            quotes = quotes.saturating_add(usize::from(c == '"' || c == '\''));
+            c == '#' && quotes.is_multiple_of(2)
+        })
+    };
+    let lines = text.lines().map(|line| comment(line).and_then(|at| line.get(..at)).unwrap_or(line).trim());
+    let lines = lines.filter(|line| !line.is_empty());
     // A backslash is doubled where text is made printable; here it is the file's own.
     printable(lines.collect::<Vec<_>>().join(" ").as_bytes()).replace("\\\\", "\\")
 }
@@ -206,10 +215,9 @@ fn read_value(key: &str, account: &Account) -> String {
     }
 }
 
-/// Whether a value stands in one place, and not in dotted keys or a section.
+/// Whether a value stands on one line, and not in dotted keys or a section of its own.
 fn is_in_one_place(written: &str) -> bool {
     let inner = written.strip_prefix('[').map(str::trim_start);
-    written.starts_with('{')
-        || inner.is_some_and(|inner| inner.starts_with(['{', '"', '\'', ']', '#']))
-        || !written.contains(['[', '=', '.'])
+    let is_table = written.starts_with('{') || inner.is_some_and(|inner| inner.starts_with('{'));
+    !written.contains('\n') && (is_table || written == "true" || written == "false")
 }

@@ -13,6 +13,7 @@ use super::file;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::config;
+use crate::durable;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
 use crate::text;
@@ -64,14 +65,18 @@ pub(super) fn run(args: &EditArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         if let Err(e) = edit(&copy.path, cli) {
             return Ok(fail("run the editor", &e));
         }
+        if let Err(e) = copy.keep_mode(&path) {
+            return Ok(fail("keep the file's mode and owner", &e));
+        }
         let review = config::review(&copy.path, &cli.environment);
         if review.problems.is_empty() {
             break;
         }
         for problem in &review.problems {
             // The copy goes; the file is what the user knows.
-            let what = problem.to_string().replace(&text::path(&copy.path), &text::path(&path));
-            cli.printer.complain(&what, problem.hint().as_deref());
+            let named = |text: &str| text.replace(&text::path(&copy.path), &text::path(&path));
+            let hint = problem.hint().map(|hint| named(&hint));
+            cli.printer.complain(&named(&problem.to_string()), hint.as_deref());
         }
         if matches!(ask(cli), Answer::Quit) {
             cli.printer.err("the configuration is as it was\n");
@@ -107,11 +112,17 @@ impl Copy {
         // From here on it is removed, whatever happens.
         let copy = Self { path: copy, before };
         file.write_all(copy.before.as_deref().unwrap_or(EXAMPLE.as_bytes()))?;
-        if let Ok(status) = fs::metadata(path) {
-            file.set_permissions(fs::Permissions::from_mode(status.mode() & 0o7777))?;
-            keep_owner(&file, &status)?;
-        }
         Ok(copy)
+    }
+
+    /// Gives it the mode and the owner of `path`: editors write another file in the place of theirs, with a mode of its own.
+    fn keep_mode(&self, path: &Path) -> io::Result<()> {
+        let file = File::open(&self.path)?;
+        let Ok(status) = fs::metadata(path) else {
+            return file.set_permissions(fs::Permissions::from_mode(0o600));
+        };
+        file.set_permissions(fs::Permissions::from_mode(status.mode() & 0o7777))?;
+        keep_owner(&file, &status)
     }
 
     /// Puts it in the place of `path`, on the disk; `false` where it is the same as before.
@@ -120,20 +131,11 @@ impl Copy {
         if self.before.as_ref() == Some(&after) {
             return Ok(false);
         }
-        // Editors write another file in the place of theirs, with a mode of its own.
         let file = File::open(&self.path)?;
-        match fs::metadata(path) {
-            Ok(status) => {
-                file.set_permissions(fs::Permissions::from_mode(status.mode() & 0o7777))?;
-                keep_owner(&file, &status)?;
-            }
-            Err(_) => file.set_permissions(fs::Permissions::from_mode(0o600))?,
-        }
-        file.sync_all()?;
-        fs::rename(&self.path, path)?;
-        let folder = File::open(path.parent().unwrap_or(Path::new("/")))?;
-        // Not every file system can.
-        let _ = folder.sync_all();
+        durable::sync(&file, &self.path)
+            .and_then(|()| durable::replace(&self.path, path))
+            .and_then(|()| durable::sync_directory(durable::parent_of(path)))
+            .map_err(|e| e.source)?;
         Ok(true)
     }
 }
