@@ -1,7 +1,7 @@
 //! What commands share: the printer, the configuration, the reporter, the surroundings of a run, and the arguments that
 //! choose them.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::report::json::Json;
-use crate::report::plain::{Level, Plain, Printer};
+use crate::report::plain::{Form, Level, Plain, Printer};
 use crate::report::progress::Progress;
+use crate::report::terminal::stderr_is_journal;
 use crate::report::{Reporter, Trouble};
 use crate::retrieval::Context;
 use crate::signals::Stop;
@@ -49,7 +50,7 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
 
     /// Use colours: auto does on a terminal unless NO_COLOR is set.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_short_help = true)]
     pub(crate) color: Color,
 }
 
@@ -65,7 +66,7 @@ impl OutputArgs {
 }
 
 /// How a command that only reads shows what it has found.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReadArgs {
     /// Print one JSON object per line, for programs.
     #[arg(long)]
@@ -81,9 +82,10 @@ pub(crate) struct ReadArgs {
 }
 
 /// When there are colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Color {
     /// On a terminal that knows colours, unless NO_COLOR is set.
+    #[default]
     Auto,
     /// Everywhere.
     Always,
@@ -91,7 +93,7 @@ pub(crate) enum Color {
     Never,
 }
 
-// By hand, because the derived one makes help of the variants' documentation, and `--help` longer than `-h`.
+// By hand, because the derived one makes help of the variants' documentation, three lines for what one word says.
 impl ValueEnum for Color {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Auto, Self::Always, Self::Never]
@@ -117,7 +119,7 @@ pub(super) struct Cli {
 
 impl Cli {
     pub(super) fn new(environment: Environment, color: Color) -> Self {
-        let printer = Arc::new(Printer::new(wants_color(color, &environment, io::stderr().is_terminal())));
+        let printer = Arc::new(printer(color, &environment));
         Self { environment, printer }
     }
 
@@ -228,6 +230,18 @@ impl Cli {
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
     stdout_is_terminal && accounts.iter().any(prints_mail)
+}
+
+/// A printer for whoever reads standard error.
+pub(super) fn printer(color: Color, environment: &Environment) -> Printer {
+    let is_terminal = io::stderr().is_terminal();
+    let journal = environment.variables.get(OsStr::new("JOURNAL_STREAM"));
+    let form = match is_terminal {
+        true => Form::Terminal,
+        false if stderr_is_journal(journal.map(OsString::as_os_str)) => Form::Journal,
+        false => Form::Log,
+    };
+    Printer::new(wants_color(color, environment, is_terminal), form)
 }
 
 /// Whether a stream gets colours that is, or isn't, a terminal.

@@ -47,7 +47,7 @@ fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Resul
     let context = Context { environment, folder: &folder };
     if others_are_right {
         review.problems.extend(super::check_defaults(&file.defaults, context).err().map(wrong));
-        review.problems.extend(Configuration::new(file.shared.clone()).err().map(wrong));
+        review.problems.extend(Configuration::new(file.shared.clone(), context).err().map(wrong));
     }
     for (at, (name, table)) in file.accounts.iter().enumerate() {
         let checked = super::check_name(&name.value)

@@ -2,22 +2,25 @@
 
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
 use crate::account::{Account, Retention};
+use crate::cli::nearby;
 use crate::cli::setup::{Cli, ConfigArgs, OutputArgs};
 use crate::config::locate::Environment;
 use crate::config::settings::MOST_CONNECTIONS;
 use crate::config::{self, Configuration, Flags};
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::retrieval::Options;
+use crate::report::log::Logged;
 use crate::retrieval::jobs::{Connections, retrieve_all};
+use crate::retrieval::{self, Options};
 use crate::types::Wait;
 
-/// The arguments of `popfetch fetch`.
+/// Retrieve mail, as popfetch does without a command.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub(in crate::cli) struct FetchArgs {
@@ -30,16 +33,21 @@ pub(in crate::cli) struct FetchArgs {
 
     /// Poll up to NUMBER accounts at a time [default: 16].
     #[arg(long, value_name = "NUMBER", value_parser = jobs, value_hint = clap::ValueHint::Other)]
+    #[arg(hide_short_help = true)]
     pub(in crate::cli) jobs: Option<NonZeroUsize>,
 
     /// Wait for another popfetch to leave the mailbox, at most for the duration if one is given.
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = wait)]
     #[arg(default_value = "0s", hide_default_value = true, default_missing_value = FOREVER)]
-    #[arg(value_hint = clap::ValueHint::Other)]
+    #[arg(value_hint = clap::ValueHint::Other, hide_short_help = true)]
     pub(in crate::cli) wait: Wait,
 
     #[command(flatten)]
     pub(in crate::cli) output: OutputArgs,
+
+    /// Append a line to this file for each message that was delivered or has failed, and for each run.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(in crate::cli) log_file: Option<PathBuf>,
 
     /// Leave everything on the server in this run.
     #[arg(long, help_heading = POLICY, conflicts_with_all = ["delete", "leave-on-server"])]
@@ -59,6 +67,10 @@ pub(in crate::cli) struct FetchArgs {
 
     #[command(flatten)]
     pub(in crate::cli) settings: Flags,
+
+    /// Whether `fetch` was left out: then what stands for an account may be a misspelt command.
+    #[arg(skip)]
+    pub(in crate::cli) is_bare: bool,
 }
 
 const POLICY: &str = "What is done in this run";
@@ -85,7 +97,10 @@ fn wait(text: &str) -> Result<Wait, String> {
 /// # Errors
 /// What keeps every account from being tried: the arguments, the configuration, the system.
 pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let configuration = cli.configuration(&args.config, &args.accounts, &args.settings)?;
+    let configuration = match cli.configuration(&args.config, &args.accounts, &args.settings) {
+        Err(error) if args.is_bare => return Err(nearby::or_command(error, &args.accounts)),
+        other => other?,
+    };
     let options = Options {
         retention: args.retention(),
         all: args.all,
@@ -105,7 +120,12 @@ pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     if !args.output.quiet {
         configuration.warnings.iter().for_each(|warning| cli.printer.warn(warning));
     }
-    let reporter = cli.reporter(&args.output, &configuration.accounts);
+    let mut reporter = cli.reporter(&args.output, &configuration.accounts);
+    if let Some(path) = args.log_file(&configuration, cli)
+        && !args.dry_run
+    {
+        reporter = Arc::new(Logged::new(reporter, path, retrieval::timestamp));
+    }
     let connections = connections(&configuration, args.jobs);
     // Nobody is asked anything.
     let may_ask = cli.environment.may_ask && !args.output.quiet;
@@ -128,6 +148,11 @@ impl FetchArgs {
     /// Whether the user has asked for just these accounts.
     fn names_account(&self) -> bool {
         !self.accounts.is_empty() || self.settings.name_server()
+    }
+
+    fn log_file(&self, configuration: &Configuration, cli: &Cli) -> Option<PathBuf> {
+        let here = |path: &PathBuf| cli.environment.current_directory.join(path);
+        self.log_file.as_ref().map(here).or_else(|| configuration.log_file.clone())
     }
 }
 
