@@ -24,7 +24,7 @@ use crate::report::{Trouble, json};
 use crate::retrieval::check::check;
 use crate::text;
 
-/// The arguments of `popfetch config check`.
+/// Read the configuration, and try the destinations and passwords that it names.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct CheckArgs {
     /// Log in at each server as well; nothing is retrieved or deleted.

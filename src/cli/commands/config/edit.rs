@@ -18,7 +18,7 @@ use crate::exit::ExitCode;
 use crate::problem::Problem as _;
 use crate::text;
 
-/// The arguments of `popfetch config edit`.
+/// Change the configuration in an editor; it is checked before it counts.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct EditArgs {
     #[command(flatten)]

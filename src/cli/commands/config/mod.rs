@@ -12,8 +12,9 @@ use clap::Subcommand;
 use crate::cli::setup::{Cli, Color, ConfigArgs};
 use crate::exit::ExitCode;
 
-/// What can be done with the configuration.
+/// Show, check or change the configuration.
 #[derive(Debug, Clone, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum ConfigCommand {
     /// Print where the configuration is.
     Path(path::PathArgs),

@@ -8,7 +8,7 @@ use super::file;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 
-/// The arguments of `popfetch config path`.
+/// Print where the configuration is.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct PathArgs {
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::exit::ExitCode;
 use crate::report::json;
 use crate::text;
 
-/// The arguments of `popfetch config show`.
+/// Show the settings of each account as they count, and where each comes from.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ShowArgs {
     /// Accounts by name; without any, all accounts of the configuration.
