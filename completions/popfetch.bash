@@ -623,7 +623,6 @@ _popfetch() {
             opts="-h --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -651,7 +650,6 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__cron)
