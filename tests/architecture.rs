@@ -72,6 +72,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "connection",
             "delivery",
+            "durable",
             "message",
             "report",
             "retrieval",

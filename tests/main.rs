@@ -15,6 +15,7 @@ mod architecture;
 mod check;
 mod cli;
 mod configuration;
+mod configuring;
 mod crash;
 mod cron;
 mod delete;

@@ -5,6 +5,7 @@
 //! maildrop, several); the ledger is the committer's while messages arrive, and comes back for the end of the session.
 
 mod alerts;
+pub mod check;
 mod committer;
 mod compare;
 mod conditions;
