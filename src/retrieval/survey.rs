@@ -1,6 +1,8 @@
 //! What a maildrop holds, and what is to do with it: the listings, what they put in doubt, and the plan.  A session goes
 //! on from here; `--dry-run` ends here.
 
+use std::collections::HashMap;
+
 use super::configured::Configured;
 use super::doubts;
 use super::error::Error;
@@ -14,7 +16,7 @@ use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
-use crate::types::{MessageNumber, Octets, Time};
+use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
 /// With a full listing, `LIST` is asked at least this often: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
@@ -123,6 +125,18 @@ pub(super) struct Headers {
     pub(super) known: Vec<(MessageNumber, Facts)>,
 }
 
+/// The headers of these messages, by `TOP n 0`; none where the server has no `TOP`, or refuses.
+pub(super) fn headers(
+    client: &mut Client<Transaction>,
+    numbers: &[MessageNumber],
+) -> Result<HashMap<MessageNumber, Facts>, Error> {
+    let mut headers = Headers::default();
+    if client.capabilities().is_none_or(Capabilities::top) {
+        headers.ask(client, numbers)?;
+    }
+    Ok(headers.known.into_iter().collect())
+}
+
 impl Headers {
     fn take(&mut self, text: &[u8]) {
         self.arriving.get_or_insert_with(|| Examiner::new(b"")).update(text);
@@ -175,9 +189,12 @@ pub(super) fn list(
 ) -> Result<Maildrop, Error> {
     let mut maildrop = Maildrop::default();
     let (mut last, mut all_numbers) = (None, true);
-    let unique_ids = client.unique_ids::<Error>(|number, unique_id| {
-        let entry = unique_id.and_then(|unique_id| ledger.follow(last, unique_id));
+    let known = |unique_id: UniqueId<'_>| {
+        let entry = ledger.follow(last, unique_id);
         last = entry.or(last);
+        entry
+    };
+    let unique_ids = client.unique_ids::<_, Error>(known, |number, unique_id, entry| {
         all_numbers = all_numbers && unique_id.is_some_and(|unique_id| unique_id.is_number(number));
         maildrop.add(number, unique_id, entry);
         Ok(())
