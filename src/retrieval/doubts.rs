@@ -579,10 +579,6 @@ mod tests {
         varying.ledger.varies(id).unwrap();
         raise(&mut varying, &["a"], false, &other());
         assert_eq!(doubted(&varying, &["a"]), [false], "its copies differ");
-        let mut open = scene();
-        open.fail("a", None);
-        raise(&mut open, &["a"], false, &other());
-        assert_eq!(doubted(&open, &["a"]), [false], "it is asked for anyway");
         let mut twice = scene();
         raise(&mut twice, &["a", "a"], false, &other());
         assert_eq!(doubted(&twice, &["a"]), [false], "which of them it is doesn't show");
