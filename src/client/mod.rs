@@ -4,6 +4,7 @@
 //! ```text
 //! open.rs: connect, greeting, STLS, CAPA ─► login.rs ─► transaction.rs: list, retrieve, delete, quit
 //!                                    prefetch.rs: what is asked together with the login
+//!                                    by_hand.rs: what the user types
 //! line.rs: octets between protocol and connection, deadlines, quotations
 //! ```
 //!
@@ -14,6 +15,7 @@
 //!
 //! Nothing here decides what is retrieved or where it goes.
 
+mod by_hand;
 mod error;
 mod fuzz;
 mod line;
@@ -25,6 +27,7 @@ mod server_facts;
 mod tests;
 mod transaction;
 
+pub use by_hand::{Piece, Question};
 pub use error::Error;
 pub use fuzz::fuzz_client;
 pub use line::{Dialogue, Next};
