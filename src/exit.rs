@@ -5,6 +5,8 @@
 pub enum ExitCode {
     /// 0: done, also when nothing was new.
     Done,
+    /// 1: the answer to the question is no (`check`: nothing is new; `status`: something needs you).
+    No,
     /// 64: bad arguments, or an account that is not in the configuration.
     Usage,
     /// 66: no such message.
@@ -33,6 +35,7 @@ impl ExitCode {
     pub fn number(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::No => 1,
             Self::Usage => 64,
             Self::NoInput => 66,
             Self::Unavailable => 69,
@@ -57,6 +60,7 @@ impl ExitCode {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "Done, also when nothing was new.",
+            Self::No => "popfetch check: nothing is new.  popfetch status: something needs you.",
             Self::Usage => "Bad arguments, or an account that is not in the configuration.",
             Self::NoInput => "There is no such message.",
             Self::Unavailable => {
@@ -82,8 +86,9 @@ impl ExitCode {
     }
 
     /// Every code, in the order of the man page.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Done,
+        Self::No,
         Self::Usage,
         Self::NoInput,
         Self::Unavailable,
@@ -97,7 +102,7 @@ impl ExitCode {
     ];
 
     /// The code of a run over several accounts: what needs the user outranks what is temporary.
-    /// 64, then 70, 78, 66, 77, 74, 73, 76, 69, 75, 0.
+    /// 64, then 70, 78, 66, 77, 74, 73, 76, 69, 75, 1, 0.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         if self.rank() >= other.rank() { self } else { other }
@@ -106,16 +111,17 @@ impl ExitCode {
     fn rank(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::Later => 1,
-            Self::Unavailable => 2,
-            Self::Protocol => 3,
-            Self::CannotCreate => 4,
-            Self::LocalIo => 5,
-            Self::Refused => 6,
-            Self::NoInput => 7,
-            Self::Configuration => 8,
-            Self::Bug => 9,
-            Self::Usage => 10,
+            Self::No => 1,
+            Self::Later => 2,
+            Self::Unavailable => 3,
+            Self::Protocol => 4,
+            Self::CannotCreate => 5,
+            Self::LocalIo => 6,
+            Self::Refused => 7,
+            Self::NoInput => 8,
+            Self::Configuration => 9,
+            Self::Bug => 10,
+            Self::Usage => 11,
         }
     }
 }
@@ -127,7 +133,7 @@ mod tests {
     use super::ExitCode;
 
     /// What outranks what, by the manual.
-    const ORDER: [u8; 11] = [64, 70, 78, 66, 77, 74, 73, 76, 69, 75, 0];
+    const ORDER: [u8; 12] = [64, 70, 78, 66, 77, 74, 73, 76, 69, 75, 1, 0];
 
     #[test]
     fn every_code_has_its_place_in_the_order() {
@@ -136,7 +142,7 @@ mod tests {
             assert!(ORDER.contains(&code.number()), "{code:?}");
             assert_eq!(ExitCode::from_number(code.number()), Some(code));
         }
-        assert_eq!(ExitCode::from_number(1), None);
+        assert_eq!(ExitCode::from_number(2), None);
     }
 
     proptest! {

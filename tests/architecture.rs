@@ -63,7 +63,18 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["access", "account", "clock", "config", "connection", "delivery", "report", "retrieval", "signals"],
+        &[
+            "access",
+            "account",
+            "clock",
+            "config",
+            "connection",
+            "delivery",
+            "message",
+            "report",
+            "retrieval",
+            "signals",
+        ],
     ),
     ("main", &["cli"]),
 ];

@@ -75,6 +75,8 @@ pub(super) struct Line {
     brief: Option<Duration>,
     /// The first UIDL or LIST may take the server long.
     listed: bool,
+    /// Whether anything of a message was asked for: its header, or all of it.
+    pub(super) has_looked: bool,
     /// A deadline over everything, once a signal has come.
     limit: Option<Instant>,
     stopped: bool,
@@ -112,6 +114,7 @@ impl Line {
             header: None,
             brief: None,
             listed: false,
+            has_looked: false,
             limit: None,
             stopped: false,
             resting: None,
@@ -128,6 +131,7 @@ impl Line {
             dialogue(format!("C: {}", command.redacted()));
         }
         let alone = self.session.outstanding() == 0;
+        self.has_looked |= matches!(command, Command::Retr(_) | Command::Top(..));
         self.session.send(command).map_err(|e| self.protocol(e))?;
         self.resting = None;
         self.flight = if alone { 1 } else { self.flight.saturating_add(1) };

@@ -382,6 +382,20 @@ impl Client<Transaction> {
         Ok(())
     }
 
+    /// Ends a session that was only to look.  By `QUIT`, whose answer isn't awaited, where nothing of any message was asked
+    /// for.  Else the connection is closed without it: at `QUIT` a server may mark as read, drop or delete what was
+    /// retrieved (RFC 1939 §8), some count `TOP` as well, and not all announce it (RFC 2449 §6.7); without `QUIT` there is
+    /// no UPDATE state in which anything could be removed (RFC 1939 §6).
+    pub fn leave(mut self) {
+        if !self.line.has_looked
+            && self.line.session.outstanding() == 0
+            && self.line.send(Command::Quit).is_ok()
+        {
+            self.line.flush_without_waiting();
+        }
+        self.line.close();
+    }
+
     /// Ends the session, and checks that nothing but the answer comes: where no other answer names a message, this is what
     /// shows that all before it was what it seemed.
     ///

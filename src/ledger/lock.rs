@@ -69,6 +69,30 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Waits, as `wait` allows, until no run has the lock of the mailbox in `directory`.  It isn't taken: looking never keeps
+    /// a run from its work.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when a run has it, still.
+    pub fn wait_until_free(directory: &Path, wait: Wait, stop: &Stop) -> Result<(), Error> {
+        let path = directory.join(FILE);
+        let is_held = || {
+            durable::open_to_read(&path)
+                .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        };
+        let mut waited = Duration::ZERO;
+        while is_held() {
+            if wait.is_over(waited) || stop.raised() {
+                return Err(Error::Locked);
+            }
+            std::thread::sleep(PAUSE);
+            waited += PAUSE;
+        }
+        Ok(())
+    }
+}
+
 fn has_its_name(file: &File, path: &Path) -> bool {
     let place = |m: std::fs::Metadata| (m.dev(), m.ino());
     match (file.metadata(), std::fs::metadata(path)) {

@@ -30,6 +30,12 @@ pub struct Unfinished {
 }
 
 impl Ledger {
+    /// Whether there is a ledger in `directory`.
+    #[must_use]
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(FILE).exists()
+    }
+
     /// Whether the ledger in `directory` lies there as a run left it that ended in order, without reading the whole of a
     /// long one: then nothing is to be recovered.  `false` too when that isn't known.
     #[must_use]

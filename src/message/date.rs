@@ -31,6 +31,13 @@ pub fn asctime(time: Time) -> String {
     )
 }
 
+/// `1970-01-01T00:00:00Z` (RFC 3339), in UTC.
+#[must_use]
+pub fn rfc3339(time: Time) -> String {
+    let DateTime { year, month, day, hour, minute, second, .. } = Civil::of(time).date;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// `14:05 UTC`.
 #[must_use]
 pub fn time_of_day(time: Time) -> String {
@@ -70,7 +77,7 @@ fn name(names: &[&'static str], index: i64) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{asctime, day_of_month, rfc5322, time_of_day};
+    use super::{asctime, day_of_month, rfc3339, rfc5322, time_of_day};
     use crate::types::Time;
 
     #[test]
@@ -90,6 +97,14 @@ mod tests {
             assert_eq!(rfc5322(Time(seconds)), header);
             assert_eq!(asctime(Time(seconds)), envelope);
             assert_eq!(envelope.len(), 24);
+        }
+        for (seconds, expected) in [
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_210_096, "2024-02-29T12:34:56Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (i64::MIN, "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(Time(seconds)), expected);
         }
         assert_eq!(
             (time_of_day(Time(951_868_740)), day_of_month(Time(951_868_740))),

@@ -297,7 +297,8 @@ fn of_client() -> Problems {
 
 fn of_run() -> Problems {
     every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, NoSuchMessage, ListingRefused, NoIdentity,
-        UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, NoThread, Bug;
+        UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused,
+        Busy, NoThread, Bug;
         RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
         RunError::Client(ClientError::Stopped) => 75,
@@ -317,6 +318,7 @@ fn of_run() -> Problems {
         RunError::Unfinished => 75,
         RunError::Endless { number: number() } => 76,
         RunError::Paused { until: text("tomorrow") } => 77,
+        RunError::Busy => 75,
         RunError::NoThread(ErrorKind::Other.into()) => 74,
         RunError::Bug => 70,
     )

@@ -141,7 +141,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
         }
     }
 
-    fn pause(&self, memory: &mut Memory) {
+    /// The login was refused: for a while it isn't tried again.
+    pub(super) fn pause(&self, memory: &mut Memory) {
         let fingerprint = self.run.fingerprint();
         let before = memory.pause.as_ref().filter(|pause| pause.configuration == fingerprint);
         let refusals = before.map_or(0, |pause| pause.refusals).saturating_add(1);

@@ -98,6 +98,9 @@ pub enum Error {
         /// When it will be.
         until: String,
     },
+    /// A run has the mailbox, and a command that only looks has waited for it.
+    #[error("another popfetch is at work in this mailbox, and was waited for in vain")]
+    Busy,
     /// The system has no room for another thread: a limit of processes or of memory.
     #[error("cannot start the committer: {0}")]
     NoThread(std::io::Error),
@@ -133,6 +136,7 @@ impl Error {
             | Self::NoIdentity { .. }
             | Self::UniqueIdsLost { .. }
             | Self::NoFurtherSession(_)
+            | Self::Busy
             | Self::NoThread(_)
             | Self::Bug => true,
         }
@@ -183,6 +187,7 @@ impl Problem for Error {
             Self::Paused { .. } => {
                 "correct the password, or name the account on the command line to try at once"
             }
+            Self::Busy => "try again when it has ended",
             Self::Refuses { .. } => {
                 "a quota or a passing failure of the server: nothing is lost, the next run tries again"
             }
@@ -214,7 +219,7 @@ impl Problem for Error {
             Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
             Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,
-            Self::UniqueIdsLost { .. } => ExitCode::Later,
+            Self::UniqueIdsLost { .. } | Self::Busy => ExitCode::Later,
             Self::Paused { .. } => ExitCode::Refused,
             Self::NoThread(_) => ExitCode::LocalIo,
             Self::Bug => ExitCode::Bug,

@@ -32,29 +32,39 @@ pub fn retrieve_all(
     context: &Context<'_>,
     connections: Connections,
 ) -> ExitCode {
+    let codes = each(accounts, context, connections, &|account| one(account, options, context));
+    codes.into_iter().fold(ExitCode::Done, |worst, (_, code)| worst.merge(code))
+}
+
+/// What `work` gives for each account, several at a time, in the order in which they are done.  After a signal those that
+/// haven't begun are left out.
+pub fn each<'a, T: Send>(
+    accounts: &'a [Account],
+    context: &Context<'_>,
+    connections: Connections,
+    work: &(dyn Fn(&Account) -> T + Sync),
+) -> Vec<(&'a Account, T)> {
     let queue = Queue::new(accounts, connections.per_server, descriptors());
     let workers = connections.total.get().min(accounts.len());
-    let work = || {
-        let mut worst = ExitCode::Done;
+    let turns = || {
+        let mut done = Vec::new();
         while let Some(account) = queue.take() {
-            worst = worst.merge(one(account, options, context));
+            done.push((account, work(account)));
             if context.stop.raised() {
                 // Those that haven't begun would run password commands, or wait for locks, only to be stopped.
                 queue.clear();
             }
             queue.give_back(account);
         }
-        worst
+        done
     };
     if workers <= 1 {
-        return work();
+        return turns();
     }
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or(ExitCode::Bug))
-            .fold(ExitCode::Done, ExitCode::merge)
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(turns)).collect();
+        // A panic that `work` doesn't catch is a bug in it.
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     })
 }
 

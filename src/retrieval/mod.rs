@@ -27,6 +27,7 @@ mod run;
 mod session;
 mod sessions;
 mod survey;
+mod visit;
 
 use std::path::Path;
 use std::time::Instant;
@@ -36,6 +37,7 @@ pub use error::Error;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::{Found, check_all};
 
 use crate::access;
 use crate::account::{Account, SyncMode};

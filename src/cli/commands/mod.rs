@@ -2,6 +2,7 @@
 //! Errors that concern all accounts go to the caller, which prints them.
 
 pub(super) mod accounts;
+pub(super) mod check;
 pub(super) mod fetch;
 pub(super) mod state;
 
@@ -15,6 +16,9 @@ use crate::exit::ExitCode;
 pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
+
+    /// Show how much is new on the server, and fetch nothing.
+    Check(check::CheckArgs),
 
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
@@ -32,6 +36,7 @@ impl Command {
     pub(super) fn run(&self, cli: &Cli) -> anyhow::Result<ExitCode> {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
+            Self::Check(args) => check::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
@@ -41,6 +46,7 @@ impl Command {
     pub(super) fn color(&self) -> Color {
         match self {
             Self::Fetch(args) => args.output.color,
+            Self::Check(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
             Self::State(_) => Color::Auto,
         }

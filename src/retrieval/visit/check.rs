@@ -1,0 +1,133 @@
+//! How much is new on a server, nothing fetched: a quick poll where it will do, else the listing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::{Outlook, Visit};
+use crate::access;
+use crate::account::Account;
+use crate::clock;
+use crate::exit::ExitCode;
+use crate::ledger;
+use crate::ledger::lock::Lock;
+use crate::ledger::memory::Memory;
+use crate::problem::REPORT_BUG;
+use crate::report::Trouble;
+use crate::retrieval::error::Error;
+use crate::retrieval::jobs::{Connections, each};
+use crate::retrieval::login::agree_on_pipelining;
+use crate::retrieval::quick;
+use crate::retrieval::run::Run;
+use crate::retrieval::{Context, Options};
+use crate::types::{Octets, Time};
+
+/// What a check has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Messages that were never delivered, and that no run has failed with.
+    pub new: u64,
+    /// Their octets; `None` when not all are known.
+    pub octets: Option<Octets>,
+    /// Messages on the server.
+    pub listed: u64,
+    /// When the server was asked.
+    pub asked: Time,
+    /// Whether this is what the last run left, and the server wasn't asked now.
+    pub remembered: bool,
+}
+
+/// Checks several accounts, several at a time; what was found comes in the accounts' order.  After a signal some are left
+/// out.
+#[must_use]
+pub fn check_all<'a>(
+    accounts: &'a [Account],
+    options: &Options,
+    max_age: Option<Duration>,
+    context: &Context<'_>,
+    connections: Connections,
+) -> Vec<(&'a Account, Result<Found, Trouble>)> {
+    let one = |account: &Account| {
+        catch_unwind(AssertUnwindSafe(|| check(account, options, max_age, context))).unwrap_or_else(|_| {
+            Err(Trouble {
+                exit: ExitCode::Bug,
+                message: "a bug in popfetch ended this account's check".to_owned(),
+                hint: Some(REPORT_BUG.to_owned()),
+                news: true,
+            })
+        })
+    };
+    let mut found = each(accounts, context, connections, &one);
+    found.sort_by_key(|(account, _)| accounts.iter().position(|other| other.name == account.name));
+    found
+}
+
+/// Checks one account.  What was found at most `max_age` ago is believed.
+///
+/// # Errors
+/// As of a run that ends with the listing.
+fn check(
+    account: &Account,
+    options: &Options,
+    max_age: Option<Duration>,
+    context: &Context<'_>,
+) -> Result<Found, Trouble> {
+    let run = Run::new(account, options, context, clock::now());
+    if let Some(found) = max_age.and_then(|max_age| remembered(&run, max_age)) {
+        return Ok(found);
+    }
+    ask(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+}
+
+fn ask(run: &Run<'_>) -> Result<Found, Error> {
+    let mut visit = Visit::begin(run)?;
+    let question = quick::question(run, &visit.memory, &visit.directory);
+    let secret = visit.secret()?;
+    let mut client = visit.log_in(&secret, question.unwrap_or_else(|| visit.listing(false)))?;
+    if question.is_some()
+        && let Some(glance) = client.quick_poll()?
+    {
+        if let (true, Some((listed, _))) = (quick::is_unchanged(&visit.memory, &glance), glance.drop_listing)
+        {
+            client.leave();
+            return Ok(Found {
+                new: 0,
+                octets: Some(Octets(0)),
+                listed: u64::from(listed),
+                asked: run.now,
+                remembered: false,
+            });
+        }
+        client.ask_listing()?;
+        agree_on_pipelining(run, &visit.memory, &mut client);
+    }
+    let ledger = visit.ledger()?;
+    let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
+    outlook.examine(&mut client)?;
+    client.leave();
+    let new = outlook.maildrop.iter().enumerate().filter(|(index, _)| outlook.is_new(*index));
+    let (mut count, mut octets) = (0_u64, Some(Octets(0)));
+    for (_, listed) in new {
+        count = count.saturating_add(1);
+        octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
+    }
+    let listed = u64::try_from(outlook.maildrop.len()).unwrap_or(u64::MAX);
+    Ok(Found { new: count, octets, listed, asked: run.now, remembered: false })
+}
+
+/// What the last run left, if it went well and began less than `max_age` ago.  No network, no lock, no ledger.
+fn remembered(run: &Run<'_>, max_age: Duration) -> Option<Found> {
+    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
+    access::check_path(&directory).ok()?;
+    let asked = Lock::held_since(&directory)?;
+    let age = u64::try_from(run.now.seconds_since(asked)).ok()?;
+    let memory = Memory::load(&directory);
+    let listed = quick::left_idle(run, &memory)?;
+    let went_well = memory.alerts.is_empty() && memory.pause.is_none();
+    (age < max_age.as_secs() && went_well).then_some(Found {
+        new: 0,
+        octets: Some(Octets(0)),
+        listed: u64::from(listed),
+        asked,
+        remembered: true,
+    })
+}

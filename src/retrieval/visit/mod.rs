@@ -1,0 +1,123 @@
+//! A session that only looks, for `--dry-run` and the commands that read: nothing is retrieved to be kept, marked or
+//! deleted, and the ledger is read without being written.
+//!
+//! It never keeps a run from its work: the mailbox's lock isn't taken.  A run that has it is waited for, since until its end
+//! the server would refuse a second session, or show what is about to change.  The ledger as it stood is enough.
+//!
+//! How it ends is decided by what it asked for ([`Client::leave`]): a server may delete at `QUIT` what was looked at.
+
+mod check;
+mod outlook;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::alerts::Alerts;
+use super::error::Error;
+use super::login;
+use super::quick;
+use super::run::Run;
+use crate::access;
+use crate::client::{Client, Prefetch, Transaction};
+use crate::credentials;
+use crate::ledger::lock::Lock;
+use crate::ledger::memory::Memory;
+use crate::ledger::{self, Ledger};
+use crate::secret::Secret;
+use crate::types::Wait;
+
+pub use check::{Found, check_all};
+pub(super) use outlook::{Outlook, cause};
+
+/// So long a run that has the mailbox is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A visit to one account's server, before and after the login.
+pub(super) struct Visit<'r, 'a> {
+    pub(super) run: &'r Run<'a>,
+    /// That of the mailbox's ledger.
+    pub(super) directory: PathBuf,
+    /// What it learns is this visit's alone.
+    pub(super) memory: Memory,
+}
+
+impl<'r, 'a> Visit<'r, 'a> {
+    /// Waits for a run that has the mailbox, and sees whether the login is paused.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]; [`Error::Paused`]; a state directory that others can change.
+    pub(super) fn begin(run: &'r Run<'a>) -> Result<Self, Error> {
+        let directory = ledger::directory(&run.context.state, &run.account.mailbox());
+        access::check_path(&directory)?;
+        Lock::wait_until_free(&directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(
+            |e| match e {
+                ledger::Error::Locked => Error::Busy,
+                e => e.into(),
+            },
+        )?;
+        let memory = Memory::load(&directory);
+        Alerts::new(run).check_pause(&memory)?;
+        Ok(Self { run, directory, memory })
+    }
+
+    /// The ledger as it stands.  What is put in doubt counts from now on, and is written nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn ledger(&self) -> Result<Ledger, Error> {
+        let mut ledger = Ledger::read(&self.directory, &self.run.account.mailbox(), self.run.now)?;
+        ledger.pretend();
+        Ok(ledger)
+    }
+
+    /// The password, which may have to be asked for.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn secret(&self) -> Result<Secret, Error> {
+        let Run { account, context, .. } = self.run;
+        Ok(credentials::obtain(account, context.environment, &context.stop)?)
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// As of every login.
+    pub(super) fn log_in(
+        &mut self,
+        secret: &Secret,
+        prefetch: Prefetch,
+    ) -> Result<Client<Transaction>, Error> {
+        let client = login::log_in(self.run, &mut self.memory, secret, Some(prefetch));
+        if matches!(&client, Err(Error::Client(e)) if e.refuses_credentials()) {
+            self.pause();
+        }
+        client
+    }
+
+    /// What to ask for together with the login: the whole listing, with sizes if they are `wanted`, or are likely to be
+    /// needed.
+    pub(super) fn listing(&self, wanted: bool) -> Prefetch {
+        Prefetch::Listing {
+            drop_listing: true,
+            // Whoever looks at a message must not end in QUIT.
+            headers: [None; 2],
+            sizes: wanted || quick::expects_mail(self.run, &self.memory),
+        }
+    }
+
+    /// Whoever looks every minute must not try a wrong password every minute: the refusal is remembered, as that of a run
+    /// is.
+    fn pause(&self) {
+        if !Ledger::exists(&self.directory) {
+            return;
+        }
+        // Where a run has begun meanwhile it finds out on its own.
+        let Ok(_lock) = Lock::acquire(&self.directory, Wait::NO, &self.run.context.stop) else { return };
+        let mut memory = Memory::load(&self.directory);
+        Alerts::new(self.run).pause(&mut memory);
+        if let Err(e) = memory.save(&self.directory) {
+            self.run.detail(|| format!("that the login was refused was not kept: {e}"));
+        }
+    }
+}
