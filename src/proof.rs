@@ -3,7 +3,7 @@
 //!
 //! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
 //! compile.  `DELE` needs two: a [`Delivered`] (we have it), and a [`Recognised`] (what stands under this number in this
-//! very session is it).  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
+//! very session is it).  Or, in place of both, the user's own word about this session's message: [`Requested`].  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
 //! `Published`, the ledger makes `Noted` and `Delivered`, and the place where the ends of answers are confirmed makes
 //! `Recognised`.
 //!
@@ -129,6 +129,31 @@ impl Recognised {
     #[must_use]
     pub fn agrees(&self, delivered: &Delivered) -> bool {
         self.number == delivered.number && self.entry.is_none_or(|entry| entry == delivered.entry)
+    }
+}
+
+/// The user asks for the deletion of what stands under this number in this very session, having seen it there.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Requested {
+    session: SessionId,
+    number: MessageNumber,
+}
+
+impl Requested {
+    /// Said where the user has answered.
+    pub(crate) fn attest(session: SessionId, number: MessageNumber) -> Self {
+        Self { session, number }
+    }
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+    /// The number in that session.
+    #[must_use]
+    pub fn number(&self) -> MessageNumber {
+        self.number
     }
 }
 

@@ -112,6 +112,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         "rustix",
         &[
             "access",
+            "cli::commands::shell",
             "clock",
             "connection",
             "credentials::prompt",
@@ -123,6 +124,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    ("rustyline", &["cli::commands::shell"]),
     ("serde", &["cli::commands", "ledger::memory", "protocol::sasl::oauth", "report::json"]),
     ("serde_json", &["ledger::memory", "protocol::sasl::oauth", "report::json"]),
     ("sha1", &["protocol::sasl"]),
@@ -164,6 +166,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
     ("Recognised::attest", "retrieval::fetch::confirm"),
+    ("Requested::attest", "retrieval::visit"),
 ];
 
 /// A module's source.

@@ -45,6 +45,7 @@ mod secrets;
 mod servers;
 mod sessions;
 mod shapes;
+mod shell;
 mod signals;
 mod support;
 mod tls;

@@ -2,7 +2,7 @@
 //! choose them.
 
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::pager;
 use crate::account::{Account, Auth, Deliver, PasswordSource};
 use crate::clock;
 use crate::config::locate::Environment;
-use crate::config::{self, Configuration, Flags, Request};
+use crate::config::{self, ConfigError, Configuration, Flags, Request};
 use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
@@ -136,6 +136,27 @@ impl Cli {
         Ok(config::for_run(&request, &self.environment)?)
     }
 
+    /// The account that is named; without a name, the only one there is.
+    ///
+    /// # Errors
+    /// As for [`Cli::configuration`]; and several accounts of which none is named.
+    pub(super) fn one_account(&self, config: &ConfigArgs, name: Option<&str>) -> anyhow::Result<Account> {
+        let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
+        let mut accounts = self.configuration(config, &names, &Flags::default())?.accounts;
+        match (accounts.pop(), accounts.as_slice()) {
+            (Some(account), []) => Ok(account),
+            (last, others) => {
+                let names: Vec<&str> =
+                    others.iter().chain(&last).map(|account| account.name.as_str()).collect();
+                Err(ConfigError::arguments(
+                    "which account?".to_owned(),
+                    format!("name one of them: {}", names.join(", ")),
+                )
+                .into())
+            }
+        }
+    }
+
     /// Prints what was asked for: through the pager if it is longer than the terminal.
     pub(super) fn show(&self, text: &str, args: &ReadArgs) {
         if args.no_pager || args.json {
@@ -189,6 +210,14 @@ impl Cli {
     pub(super) fn can_ask(&self) -> bool {
         self.environment.stdin_is_terminal && io::stderr().is_terminal()
     }
+}
+
+/// Asks a question on the terminal; anything but yes is no.
+pub(super) fn agrees(question: &str) -> bool {
+    // There is nowhere to report that this failed.
+    let _ = write!(io::stderr(), "{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 /// Whether messages, or questions for passwords, are written to the terminal while bars would be there.

@@ -3,8 +3,9 @@
 use super::Client;
 use super::error::Error;
 use super::transaction::Transaction;
+use crate::proof::Requested;
 use crate::protocol::command::Command;
-use crate::protocol::session::Event;
+use crate::protocol::session::{Event, Sent};
 use crate::types::MessageNumber;
 
 /// A command that deletes nothing (RFC 1939 §5 and §7; RFC 2449 §5).
@@ -44,7 +45,7 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection; [`Error::Farewell`] when the server ends the session instead.
-    pub fn ask(&mut self, question: Question, mut each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+    pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
         let command = match question {
             Question::Stat => Command::Stat,
             Question::List(number) => Command::List(number),
@@ -57,6 +58,19 @@ impl Client<Transaction> {
         };
         let asked = command.sent();
         self.line.send(command)?;
+        self.answer_by_hand(asked, each)
+    }
+
+    /// Marks a message for deletion, and hands over the answer.  Returns whether it was `+OK`.
+    ///
+    /// # Errors
+    /// As for [`Client::ask`] and [`Client::delete_requested`].
+    pub fn mark(&mut self, requested: &Requested, each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+        self.delete_requested(requested)?;
+        self.answer_by_hand(Sent::Dele(requested.number()), each)
+    }
+
+    fn answer_by_hand(&mut self, asked: Sent, mut each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
         let mut ok = false;
         while self.line.session.outstanding() > 0 {
             self.line.event()?;

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::line::Next;
 use super::prefetch::Prefetch;
 use super::server_facts::LoginFacts;
-use crate::proof::{Delivered, Recognised, SessionId};
+use crate::proof::{Delivered, Recognised, Requested, SessionId};
 use crate::protocol::auth;
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
@@ -270,6 +270,18 @@ impl Client<Transaction> {
         self.line.send(Command::Dele(number))
     }
 
+    /// Marks a message for deletion because the user asks for it, who has seen it in this session.
+    ///
+    /// # Errors
+    /// As for [`Client::delete`].
+    pub fn delete_requested(&mut self, requested: &Requested) -> Result<(), Error> {
+        let number = requested.number();
+        if requested.session() != self.state.session {
+            return Err(Error::NotRecognised { number });
+        }
+        self.line.send(Command::Dele(number))
+    }
+
     /// Which session this is.
     #[must_use]
     pub fn session(&self) -> SessionId {
@@ -324,6 +336,12 @@ impl Client<Transaction> {
     #[must_use]
     pub fn shown(&self, unique_id: UniqueId<'_>) -> String {
         self.line.shown(unique_id.as_bytes())
+    }
+
+    /// A line of the server's, whole and fit to print.
+    #[must_use]
+    pub fn shown_line(&self, line: &[u8]) -> String {
+        self.line.shown(line)
     }
 
     /// A server's words for a report or an error: fit to print, shortened, and after the session's last quotation nothing but dots.

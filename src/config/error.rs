@@ -50,7 +50,8 @@ impl From<access::Error> for ConfigError {
 
 impl ConfigError {
     /// A mistake on the command line.
-    pub(super) fn arguments(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn arguments(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::ArgumentsWrong { mistake: Mistake::new(what).hint(hint) }
     }
 

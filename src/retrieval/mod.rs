@@ -37,6 +37,7 @@ pub use error::Error;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::by_hand;
 pub use visit::{Found, check_all};
 
 use crate::access;

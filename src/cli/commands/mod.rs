@@ -4,6 +4,7 @@
 pub(super) mod accounts;
 pub(super) mod check;
 pub(super) mod fetch;
+pub(super) mod shell;
 pub(super) mod state;
 
 use clap::Subcommand;
@@ -23,6 +24,9 @@ pub(super) enum Command {
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
 
+    /// Talk POP3 with an account's server by hand.
+    Shell(shell::ShellArgs),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -38,6 +42,7 @@ impl Command {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Check(args) => check::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::Shell(args) => shell::run(args, cli),
             Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
         }
     }
@@ -48,7 +53,7 @@ impl Command {
             Self::Fetch(args) => args.output.color,
             Self::Check(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
-            Self::State(_) => Color::Auto,
+            Self::Shell(_) | Self::State(_) => Color::Auto,
         }
     }
 }

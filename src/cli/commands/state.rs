@@ -1,11 +1,10 @@
 //! `popfetch state`: what is remembered of an account.
 
-use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::setup::{Cli, ConfigArgs};
+use crate::cli::setup::{Cli, ConfigArgs, agrees};
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
@@ -56,7 +55,7 @@ pub(super) fn release(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode>
         for account in &configuration.accounts {
             let mut asked = |offer: &Offer| {
                 offer.consequences.iter().for_each(|line| cli.printer.out(&format!("{line}\n")));
-                args.yes || agrees()
+                args.yes || agrees("give it up?")
             };
             match retrieval::release(account, context, args.destination.as_deref(), &mut asked) {
                 Ok((offer, agreed)) => {
@@ -79,11 +78,4 @@ pub(super) fn release(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode>
         }
         code
     })
-}
-
-fn agrees() -> bool {
-    // There is nowhere to report that this failed.
-    let _ = write!(io::stderr(), "give it up? [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }

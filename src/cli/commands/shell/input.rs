@@ -45,7 +45,11 @@ pub(super) const WORDS: &[Word] = &[
     Word { name: "rset", arguments: "", help: "takes all marks back" },
     Word { name: "noop", arguments: "", help: "asks for an answer, no more" },
     Word { name: "capa", arguments: "", help: "what the server can do" },
-    Word { name: "raw", arguments: "on|off", help: "whether messages are shown undecoded, as they are on the server" },
+    Word {
+        name: "raw",
+        arguments: "on|off",
+        help: "whether messages are shown undecoded, as they are on the server",
+    },
     Word { name: "help", arguments: "[COMMAND]", help: "this list, or one line of it" },
     Word { name: "quit", arguments: "", help: "ends the session; the server deletes what is marked" },
     Word { name: "abort", arguments: "", help: "ends the session without quit: nothing is deleted" },

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead as _, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -50,21 +50,20 @@ impl Lines {
     ///
     /// # Errors
     /// The system: no pipe, no terminal.
-    pub(super) fn typed(prompt: String, history: Option<PathBuf>) -> io::Result<Self> {
+    pub(super) fn typed(prompt: String, history: PathBuf) -> io::Result<Self> {
         let config = Config::builder().max_history_size(MOST_REMEMBERED).map_err(io::Error::other)?.build();
         let mut editor: Editor<Words, DefaultHistory> =
             Editor::with_config(config).map_err(io::Error::other)?;
         editor.set_helper(Some(Words));
-        if let Some(history) = &history {
-            // There is none before the first session.
-            let _ = editor.load_history(history);
-        }
+        // There is none before the first session.
+        let _ = editor.load_history(&history);
         let before = tcgetattr(io::stdin()).ok();
         let read = move || match editor.readline(&prompt) {
             Ok(line) => {
                 if !line.trim().is_empty() {
                     let _ = editor.add_history_entry(&line);
-                    remember(&mut editor, history.as_deref());
+                    // Without a place for it, it lasts as long as the session.
+                    let _ = editor.append_history(&history);
                 }
                 Typed::Line(line)
             }
@@ -128,13 +127,6 @@ impl Drop for Lines {
         if let Some(before) = &self.before {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
         }
-    }
-}
-
-fn remember(editor: &mut Editor<Words, DefaultHistory>, history: Option<&Path>) {
-    if let Some(history) = history {
-        // Without a place for it, it lasts as long as the session.
-        let _ = editor.append_history(history);
     }
 }
 
