@@ -1,7 +1,8 @@
+# An account is no file.
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= log-file= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -31,6 +32,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l wait -d 'Wait for ano
 complete -c popfetch -n "__fish_popfetch_needs_command" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c popfetch -n "__fish_popfetch_needs_command" -l log-file -d 'Append a line to this file for each message that was delivered or has failed, and for each run' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
@@ -65,6 +67,8 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l owner -d 'Deliver as 
 complete -c popfetch -n "__fish_popfetch_needs_command" -l received-header -d 'Put a Received line on top of each message' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-message-size -d 'Leave messages that are larger than this' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l first-run -d 'Retrieve the mail that is there at the first run, or only what comes later [default: all]' -r -f -a "all\t''
+new-only\t''"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-bytes -d 'Retrieve at most SIZE' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
@@ -89,18 +93,30 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l delete -d 'Delete fro
 complete -c popfetch -n "__fish_popfetch_needs_command" -l all -d 'Retrieve again what was retrieved before'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l stdout -d 'Write messages to standard output, as an mbox stream'
-complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "check" -d 'Show how much is new on the server, and fetch nothing'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the messages on the server, and what the next run would do with each'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "delete" -d 'Delete messages from the server'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "history" -d 'The arguments of `popfetch history`'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "cron" -d 'Print what cron or systemd needs to run popfetch again and again'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "completions" -d 'Print the script that completes command lines in a shell'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "man" -d 'Show the manual'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "help" -d 'Show all of the help, of popfetch or of a command'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l wait -d 'Wait for another popfetch to leave the mailbox, at most for the duration if one is given' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l log-file -d 'Append a line to this file for each message that was delivered or has failed, and for each run' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
@@ -135,6 +151,8 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l owner -d 'De
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l received-header -d 'Put a Received line on top of each message' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-message-size -d 'Leave messages that are larger than this' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l first-run -d 'Retrieve the mail that is there at the first run, or only what comes later [default: all]' -r -f -a "all\t''
+new-only\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-bytes -d 'Retrieve at most SIZE' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
@@ -159,7 +177,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l delete -d 'D
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l all -d 'Retrieve again what was retrieved before'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l stdout -d 'Write messages to standard output, as an mbox stream'
-complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l max-age -d 'Take the last run\'s word, without asking the server, if that run is no longer ago than DURATION' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
@@ -169,6 +187,33 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l count -d 'Pr
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s n -d 'List the last NUMBER messages' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l new -d 'List only what was never delivered, and what no run has failed with'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l seen -d 'List only what was delivered before'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l failed -d 'List only what a run has failed with'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l all -d 'List all messages'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l part -d 'Write the part of this number, decoded' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l headers -d 'Show the whole header, and nothing else'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l raw -d 'Write the message as it is'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l undelivered -d 'Delete what was never delivered as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s y -l yes -d 'Do not ask'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s n -l dry-run -d 'Show what would be deleted, and delete nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -176,9 +221,95 @@ never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -s h -l help -d 'Print help'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -s n -l number -d 'Show the last NUMBER deliveries' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l failed -d 'Show the messages that have failed, and when each is tried again'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s v -l verbose -d 'Print more of each account: what to do, what is kept, where mail went'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l prometheus -d 'Print metrics for the textfile collector of Prometheus\'s node exporter'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l before -d 'Only messages that were sent before this day' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l as-delivered -d 'They were delivered on this day, by another program: leave-on-server may delete them' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -s n -l dry-run -d 'Show which they are, and change nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s q -l quiet -d 'Print nothing unless something needs your attention'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "list" -d 'Show what is kept of each mailbox, and where'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "verify" -d 'Check all that is kept, from beginning to end'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "forget" -d 'Forget messages, so that those which are still on the server are retrieved again'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "move" -d 'Go on with what is kept, after a server, a user or a port has got another name'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "export" -d 'Write what is kept to standard output, for another machine'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "restore" -d 'Read in what popfetch state export has written'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l before -d 'Those that were delivered, or marked as seen, before this day' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l seen -d 'Those that were only marked as seen, and never delivered'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l all -d 'All of them'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -s y -l yes -d 'Do not ask'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l destination -d 'Give up a configured destination too, of this name or a part of it, whose folder is gone' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s y -l yes -d 'Do not ask'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l every -d 'Fetch this often' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l only -d 'Print this part alone, for a file' -r -f -a "crontab\t''
+service\t''
+timer\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand man" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand help" -s h -l help -d 'Print help'
+
+# The names of the accounts of the configuration that the command line names.
+function __fish_popfetch_accounts
+    set -l words (commandline -opc)
+    set -l at (contains -i -- --config $words)
+    and set -l config --config $words[(math $at + 1)]
+    popfetch accounts $config 2>/dev/null
+end
+
+# Whether no word before is a command: what comes is an account then.
+function __fish_popfetch_no_command
+    not __fish_seen_subcommand_from fetch check list show delete accounts history status mark-seen retry state cron completions man help
+end
+
+complete -c popfetch -n "__fish_popfetch_no_command" -a "(__fish_popfetch_accounts)" -d 'Account'

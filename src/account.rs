@@ -76,6 +76,10 @@ pub struct Account {
     pub owner: Option<Owner>,
     /// Larger messages stay on the server.
     pub max_message_size: Option<Octets>,
+    /// What becomes of the mail that is there when the account is first used.
+    pub first_run: FirstRun,
+    /// What is run before and after each run.
+    pub hooks: Hooks,
     /// Messages retrieved in one run, at most.
     pub max_messages: Option<u64>,
     /// Octets retrieved in one run, at most.
@@ -118,6 +122,16 @@ pub struct Mailbox {
     pub host: String,
     /// 995 counts as 110.
     pub port: u16,
+}
+
+/// For people: `me@example.com@pop.example.com`, with the port where it is neither 110 nor 995.
+impl std::fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { user, host, port } = self;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let port = if *port == 110 { String::new() } else { format!(":{port}") };
+        f.write_str(&crate::text::printable(format!("{user}@{host}{port}").as_bytes()))
+    }
 }
 
 /// How the connection is protected.
@@ -282,6 +296,38 @@ pub enum Utf8Mode {
 }
 
 words!(Utf8Mode { Auto = "auto", Off = "off" });
+
+/// Programs that are run before and after an account's run, each by its argv.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Before each run.
+    pub before_run: Option<Vec<String>>,
+    /// After a run that has delivered anything.
+    pub on_new_mail: Option<Vec<String>>,
+    /// After a run whose failure is reported: it's new, or has lasted.
+    pub on_trouble: Option<Vec<String>>,
+    /// After the run that shows a reported failure to be over.
+    pub on_recovered: Option<Vec<String>>,
+}
+
+impl Hooks {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of the mail that is there when an account is first used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstRun {
+    /// All of it is retrieved.
+    All,
+    /// It counts as seen: only what comes later is retrieved.
+    NewOnly,
+}
+
+words!(FirstRun { All = "all", NewOnly = "new-only" });
 
 /// Whether every poll takes a full listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,11 @@
 //! Time, host name, process id and randomness: read here and nowhere else, so that everything below takes them as
 //! arguments.
 
+mod local;
+
 use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use local::short;
 
 use crate::types::Time;
 
@@ -9,6 +13,12 @@ use crate::types::Time;
 #[must_use]
 pub fn now() -> Time {
     Time::from_system(system_now())
+}
+
+/// The time now as files have it, to the nanosecond.
+#[must_use]
+pub fn now_of_files() -> SystemTime {
+    system_now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]

@@ -9,6 +9,8 @@ pub enum ExitCode {
     No,
     /// 64: bad arguments, or an account that is not in the configuration.
     Usage,
+    /// 65: a file that cannot be understood.
+    Data,
     /// 66: no such message.
     NoInput,
     /// 69: the server reports a permanent error (`[SYS/PERM]`, RFC 3206 §4): its administrator must act.
@@ -37,6 +39,7 @@ impl ExitCode {
             Self::Done => 0,
             Self::No => 1,
             Self::Usage => 64,
+            Self::Data => 65,
             Self::NoInput => 66,
             Self::Unavailable => 69,
             Self::Bug => 70,
@@ -47,6 +50,26 @@ impl ExitCode {
             Self::Refused => 77,
             Self::Configuration => 78,
         }
+    }
+
+    /// Its name in sysexits.h, if it is from there.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Done => "EX_OK",
+            Self::No => return None,
+            Self::Usage => "EX_USAGE",
+            Self::Data => "EX_DATAERR",
+            Self::NoInput => "EX_NOINPUT",
+            Self::Unavailable => "EX_UNAVAILABLE",
+            Self::Bug => "EX_SOFTWARE",
+            Self::CannotCreate => "EX_CANTCREAT",
+            Self::LocalIo => "EX_IOERR",
+            Self::Later => "EX_TEMPFAIL",
+            Self::Protocol => "EX_PROTOCOL",
+            Self::Refused => "EX_NOPERM",
+            Self::Configuration => "EX_CONFIG",
+        })
     }
 
     /// The code with that number, if there is one.
@@ -62,6 +85,7 @@ impl ExitCode {
             Self::Done => "Done, also when nothing was new.",
             Self::No => "popfetch check: nothing is new.  popfetch status: something needs you.",
             Self::Usage => "Bad arguments, or an account that is not in the configuration.",
+            Self::Data => "A file that was to be read in cannot be understood, or is damaged.",
             Self::NoInput => "There is no such message.",
             Self::Unavailable => {
                 "The server reports a permanent error ([SYS/PERM]): its administrator must act."
@@ -86,10 +110,11 @@ impl ExitCode {
     }
 
     /// Every code, in the order of the man page.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Done,
         Self::No,
         Self::Usage,
+        Self::Data,
         Self::NoInput,
         Self::Unavailable,
         Self::Bug,
@@ -102,7 +127,7 @@ impl ExitCode {
     ];
 
     /// The code of a run over several accounts: what needs the user outranks what is temporary.
-    /// 64, then 70, 78, 66, 77, 74, 73, 76, 69, 75, 1, 0.
+    /// 64, then 70, 78, 65, 66, 77, 74, 73, 76, 69, 75, 1, 0.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         if self.rank() >= other.rank() { self } else { other }
@@ -119,9 +144,10 @@ impl ExitCode {
             Self::LocalIo => 6,
             Self::Refused => 7,
             Self::NoInput => 8,
-            Self::Configuration => 9,
-            Self::Bug => 10,
-            Self::Usage => 11,
+            Self::Data => 9,
+            Self::Configuration => 10,
+            Self::Bug => 11,
+            Self::Usage => 12,
         }
     }
 }
@@ -133,7 +159,7 @@ mod tests {
     use super::ExitCode;
 
     /// What outranks what, by the manual.
-    const ORDER: [u8; 12] = [64, 70, 78, 66, 77, 74, 73, 76, 69, 75, 1, 0];
+    const ORDER: [u8; 13] = [64, 70, 78, 65, 66, 77, 74, 73, 76, 69, 75, 1, 0];
 
     #[test]
     fn every_code_has_its_place_in_the_order() {

@@ -48,5 +48,6 @@ pub mod report;
 pub mod retrieval;
 pub mod secret;
 pub mod signals;
+pub mod state;
 pub mod text;
 pub mod types;

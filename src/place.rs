@@ -31,6 +31,28 @@ pub enum Place {
     Spooled(Spooled),
 }
 
+impl Place {
+    /// The name of the message's own file, which only a Maildir has.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&str> {
+        match self {
+            Self::Maildir { name, .. } => Some(name),
+            Self::Mbox { .. } | Self::Spooled(_) => None,
+        }
+    }
+}
+
+impl NotedPlace {
+    /// The name of the message's own file, which only a Maildir has.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&str> {
+        match self {
+            Self::Maildir { name } => Some(name),
+            Self::Mbox { .. } | Self::Handed => None,
+        }
+    }
+}
+
 /// The spool of one batch for one mbox: the very octets that will be appended.
 #[derive(Debug)]
 pub struct MboxSpool {

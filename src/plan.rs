@@ -103,6 +103,9 @@ pub enum Decision {
     /// Due for deletion: recognised first (by its header, else by all of it), then deleted; if it proves to be other
     /// mail it is delivered instead.
     Delete(Why),
+    /// Known by the user's word alone: its header is asked for, and recorded, so that it can be recognised from then on.
+    /// Neither retrieved nor deleted.
+    Identify,
     /// Left where it is.
     Leave(Why),
 }
@@ -113,7 +116,7 @@ impl Decision {
     pub fn compares(self) -> Option<Why> {
         match self {
             Self::Compare(why) | Self::Delete(why) => Some(why),
-            Self::Retrieve(_) | Self::Leave(_) => None,
+            Self::Retrieve(_) | Self::Identify | Self::Leave(_) => None,
         }
     }
 }
@@ -146,7 +149,7 @@ pub enum Why {
     Window,
     /// It has been delivered.
     Known,
-    /// It has been printed.
+    /// It counts as seen: it was printed, or the user says so.
     Seen,
     /// It is larger than `max-message-size`.
     TooLarge,
@@ -217,7 +220,7 @@ impl Why {
             Self::Nameless => "has no unique-id",
             Self::Window => "delivered; retrieved again so that the server moves on",
             Self::Known => "delivered before",
-            Self::Seen => "printed before",
+            Self::Seen => "counts as seen",
             Self::TooLarge => "larger than max-message-size",
             Self::BackingOff => "failed not long ago",
             Self::Elsewhere => "lacked only by a destination that isn't configured now",
@@ -283,7 +286,7 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
         // The server confirmed its deletion: what is listed under its unique-id now may be another message.
         EntryState::Deleted => Decision::Compare(Why::CameBack),
         // The user's word is all that is known of it.
-        _ if entry.unidentified => Decision::Leave(Why::Seen),
+        _ if entry.unidentified => Decision::Identify,
         // No comparison can succeed.
         _ if entry.varies => Decision::Leave(Why::Known),
         _ if listed_times > u32::from(entry.copies) => Decision::Compare(Why::Duplicate),

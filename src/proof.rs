@@ -3,16 +3,16 @@
 //!
 //! A proof cannot be copied, and each step consumes the last: to forget a sync, or to take them out of order, does not
 //! compile.  `DELE` needs two: a [`Delivered`] (we have it), and a [`Recognised`] (what stands under this number in this
-//! very session is it).  Or, in place of both, the user's own word about this session's message: [`Requested`].  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
-//! `Published`, the ledger makes `Noted` and `Delivered`, and the place where the ends of answers are confirmed makes
-//! `Recognised`.
+//! very session is it); or else the user's word for this very session, [`Dismissed`].  Each proof has one maker, which `tests/architecture.rs` checks: delivery makes `Staged` and
+//! `Published`, the ledger makes `Noted` and `Delivered`, the place where the ends of answers are confirmed makes
+//! `Recognised`, and the command that asks the user makes `Dismissed`.
 //!
 //! The facts the proofs are about stand here too, so that delivery and ledger need not know each other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::message::{Digest, Digests};
+use crate::message::{Digest, Digests, Headline};
 use crate::place::{NotedPlace, Place};
 use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
@@ -132,16 +132,17 @@ impl Recognised {
     }
 }
 
-/// The user asks for the deletion of what stands under this number in this very session, having seen it there.
+/// The user has been shown the message that has this number in this very session, and said that it is to be deleted,
+/// delivered or not.  The only deletion that rests on no delivery.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Requested {
+pub struct Dismissed {
     session: SessionId,
     number: MessageNumber,
 }
 
-impl Requested {
-    /// Said where the user has answered.
+impl Dismissed {
+    /// Said where the user has been asked.
     pub(crate) fn attest(session: SessionId, number: MessageNumber) -> Self {
         Self { session, number }
     }
@@ -204,6 +205,22 @@ pub enum DestinationKind {
     Stdout,
 }
 
+impl DestinationKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Maildir, Self::Mbox, Self::Pipe, Self::Stdout];
+
+    /// Its name in the history and in `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Maildir => "maildir",
+            Self::Mbox => "mbox",
+            Self::Pipe => "pipe",
+            Self::Stdout => "stdout",
+        }
+    }
+}
+
 /// One message that has arrived whole.  It's committed only when an answer that names a message has followed it.
 #[derive(Debug)]
 pub struct Arrival {
@@ -219,6 +236,8 @@ pub struct Arrival {
     pub octets: u64,
     /// Its digests as received.
     pub digests: Digests,
+    /// What its header tells people, as it came.
+    pub headline: Headline,
     /// Envelope sender: empty for `<>` or unknown.
     pub sender: String,
     /// Envelope recipient, where the header names one (`Delivered-To` and its like); else empty.

@@ -35,6 +35,24 @@ pub fn printable(octets: &[u8]) -> String {
     out
 }
 
+/// A line of prose for people: as [`printable`], but what only can't be seen (a soft hyphen, a joiner, a mark of direction) is
+/// left out rather than written out, as is a tag of an emoji; a tab becomes a blank, and a backslash stays one.  Not for what is
+/// compared or typed: two that look alike may differ.
+#[must_use]
+pub fn readable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            ' '..='~' => out.push(c),
+            '\t' => out.push(' '),
+            c if c.is_control() => out.push_str(&printable(c.encode_utf8(&mut [0; 4]).as_bytes())),
+            c if conceals(c) => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Whether `octets` can stand on one line of the protocol: they hold no CR, LF or NUL.  With one of these a user name or a
 /// password would end its command early, and what follows would be read as a command of its own.
 #[must_use]
@@ -75,11 +93,25 @@ pub fn path(path: &Path) -> String {
     printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
 }
 
+/// A printed path as people write it: `~` for the home directory, which is printed too.
+#[must_use]
+pub fn in_home<'a>(path: &'a str, home: Option<&str>) -> Cow<'a, str> {
+    let within = home.filter(|home| !matches!(*home, "" | "/")).and_then(|home| path.strip_prefix(home));
+    match within {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Cow::Owned(format!("~{rest}")),
+        _ => Cow::Borrowed(path),
+    }
+}
+
 /// `octets` for a field of a state file: `%HH` for everything but printable ASCII without space and `%`; empty is `%`.
 #[must_use]
 pub fn field(octets: &[u8]) -> String {
     if octets.is_empty() {
         return "%".to_owned();
+    }
+    // Nearly all are, and this is called for each message.
+    if octets.iter().all(|octet| octet.is_ascii_graphic() && *octet != b'%') {
+        return String::from_utf8_lossy(octets).into_owned();
     }
     let mut out = String::with_capacity(octets.len());
     for &octet in octets {
@@ -141,6 +173,20 @@ pub fn size(octets: u64) -> String {
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
+/// A number for people: `1,024`.
+#[must_use]
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `1 message`, `2 messages`, `2 deliveries`.
 #[must_use]
 pub fn count(n: u64, noun: &str) -> String {
@@ -180,7 +226,7 @@ pub fn fuzz_printable(octets: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{field, from_field, one_line, printable, shortened, size};
+    use super::{field, from_field, in_home, one_line, printable, readable, shortened, size};
 
     #[test]
     fn a_line_end_or_nul_does_not_fit_on_one_line() {
@@ -189,6 +235,20 @@ mod tests {
         }
         for text in ["\n", "a\r", "a\r\nDELE 1", "\0a"] {
             assert!(!one_line(text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_home_directory_is_a_tilde() {
+        for (path, home, expected) in [
+            ("/home/me/Mail", Some("/home/me"), "~/Mail"),
+            ("/home/me", Some("/home/me"), "~"),
+            ("/home/meta", Some("/home/me"), "/home/meta"),
+            ("/var/mail/me", Some("/"), "/var/mail/me"),
+            ("/var/mail/me", Some(""), "/var/mail/me"),
+            ("/home/me/Mail", None, "/home/me/Mail"),
+        ] {
+            assert_eq!(in_home(path, home), expected);
         }
     }
 
@@ -218,6 +278,19 @@ mod tests {
         ];
         for (octets, expected) in cases {
             assert_eq!(printable(octets), expected);
+        }
+    }
+
+    #[test]
+    fn prose_is_read_without_what_only_steers_it() {
+        for (text, expected) in [
+            ("a\\b\tc", "a\\b c"),
+            ("\x1b[31mred\x07\u{9b}", "\\x1b[31mred\\x07\\u{9b}"),
+            ("shy\u{ad}ly, \u{202e}evil\u{2066}, pay\u{200b}pal\u{feff}", "shyly, evil, paypal"),
+            ("\u{2764}\u{fe0f} \u{5e9}\u{5dc}", "\u{2764} \u{5e9}\u{5dc}"),
+            ("line\u{2028}end\n", "lineend\\x0a"),
+        ] {
+            assert_eq!(readable(text), expected);
         }
     }
 

@@ -79,17 +79,17 @@ pub fn parse_decimal(digits: &[u8]) -> Option<u64> {
 /// The decimal digits that `octets` begin with, and what follows them; `None` when there are none, or beyond 64 bits.
 #[must_use]
 pub fn split_decimal(octets: &[u8]) -> Option<(u64, &[u8])> {
-    let (mut value, mut rest) = (0_u64, octets);
-    while let Some((digit @ b'0'..=b'9', behind)) = rest.split_first() {
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-        rest = behind;
+    let (mut value, mut digits) = (0_u64, 0);
+    for digit in octets.iter().map(|octet| octet.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        digits += 1;
     }
-    let digits = octets.len().saturating_sub(rest.len());
     if digits > 19 {
         // Only this many can be more than fits.  Asked of each digit, the question would take a fifth of the time.
         let value_of = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(u64::from(digit & 0x0f));
         value = octets.iter().take(digits).try_fold(0, value_of)?;
     }
+    let rest = octets.get(digits..)?;
     (digits > 0).then_some((value, rest))
 }
 
@@ -202,18 +202,39 @@ impl Time {
         })
     }
 
-    /// The same for the system; what it can't represent is 1970.
-    #[must_use]
-    pub fn to_system(self) -> SystemTime {
-        let seconds = Duration::from_secs(self.0.unsigned_abs());
-        let time = if self.0 < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
-        time.unwrap_or(UNIX_EPOCH)
-    }
-
     /// Seconds from `earlier` to `self`; negative when the clock has been set back.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// The beginning of a day by its date, as `2026-01-31`, in UTC; `None` for what is no date of the years 1970 to 9999.
+    #[must_use]
+    pub fn of_date(date: &str) -> Option<Self> {
+        let digits = |text: &str, length: usize| {
+            parse_decimal(text.as_bytes())
+                .filter(|_| text.len() == length)
+                .and_then(|n| i64::try_from(n).ok())
+        };
+        let mut parts = date.split('-');
+        let (year, month, day) =
+            (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+        let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        let longest = match month {
+            2 if leap => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            _ => return None,
+        };
+        if parts.next().is_some() || year < 1970 || !(1..=longest).contains(&day) {
+            return None;
+        }
+        // Years that begin in March have the odd day at their end.
+        let year = if month < 3 { year - 1 } else { year };
+        let leap_days = year / 4 - year / 100 + year / 400;
+        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        Some(Self((365 * year + leap_days + of_year - 719_468) * 86_400))
     }
 
     /// The UTC day this time lies in, counted from 1970-01-01.
@@ -236,7 +257,7 @@ pub enum Channel {
 
 #[cfg(test)]
 mod tests {
-    use super::{MessageNumber, UniqueId, parse_decimal};
+    use super::{MessageNumber, Time, UniqueId, parse_decimal};
 
     #[test]
     fn numbers() {
@@ -251,6 +272,37 @@ mod tests {
         assert_eq!(parse_decimal(b"18446744073709551616"), None);
         assert_eq!(parse_decimal(b"36893488147419103233"), None);
         assert_eq!(parse_decimal(b"00000000000000000000000000000000000007"), Some(7));
+    }
+
+    #[test]
+    fn dates() {
+        let day = |date: &str| Time::of_date(date).map(|time| time.0 / 86_400);
+        for (date, expected) in [
+            ("1970-01-01", 0),
+            ("1970-12-31", 364),
+            ("2000-02-29", 11_016),
+            ("2000-03-01", 11_017),
+            ("2026-01-31", 20_484),
+        ] {
+            assert_eq!(day(date), Some(expected), "{date}");
+        }
+        for bad in [
+            "",
+            "2026",
+            "2026-1-1",
+            "2026-02-29",
+            "1900-01-01",
+            "2026-04-31",
+            "2026-13-01",
+            "2026-00-01",
+            "2026-01-00",
+            "2026-01-01-",
+            "20260101",
+            "+026-01-01",
+            "2026-01-01T00:00",
+        ] {
+            assert_eq!(day(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    // Looks at what runs have left, and takes care of it.
+    ("state", &["access", "account", "clock", "durable", "ledger", "message", "proof", "signals"]),
     (
         "cli",
         &[
@@ -74,6 +76,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "report",
             "retrieval",
             "signals",
+            "state",
         ],
     ),
     ("main", &["cli"]),
@@ -84,7 +87,7 @@ pub(crate) const FLOOR: &[&str] = &["exit", "problem", "secret", "text", "types"
 
 /// What only the rooms named may import, though they lie inside of others.
 const PRIVATE: &[(&str, &[&str])] = &[
-    ("report::json", &["cli", "report"]),
+    ("report::json", &["cli", "report", "retrieval::hooks"]),
     ("report::plain", &["cli", "report"]),
     ("report::progress", &["cli", "report"]),
 ];
@@ -101,13 +104,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hmac", &["protocol::sasl"]),
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
-    ("mail-parser", &["message::date", "message::header", "message::summary"]),
+    ("jiff", &["clock::local"]),
+    ("mail-parser", &["message::date", "message::header", "message::reading", "message::summary"]),
     ("md-5", &["protocol::sasl"]),
     ("memchr", &["delivery", "ledger", "message", "protocol"]),
     ("native-tls", &["connection"]),
     ("nix", &["access", "signals"]),
     ("pbkdf2", &["protocol::sasl"]),
-    ("rpassword", &["credentials::prompt"]),
     (
         "rustix",
         &[
@@ -118,6 +121,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "credentials::prompt",
             "delivery",
             "durable",
+            "report::log",
             "report::progress",
             "report::terminal",
             "retrieval::jobs",
@@ -125,8 +129,11 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("rustyline", &["cli::commands::shell"]),
-    ("serde", &["cli::commands", "ledger::memory", "protocol::sasl::oauth", "report::json"]),
-    ("serde_json", &["ledger::memory", "protocol::sasl::oauth", "report::json"]),
+    (
+        "serde",
+        &["cli::commands", "ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"],
+    ),
+    ("serde_json", &["ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"]),
     ("sha1", &["protocol::sasl"]),
     ("sha2", &["connection::certificate", "protocol::sasl"]),
     ("signal-hook", &["signals"]),
@@ -148,6 +155,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "plan",
             "protocol",
             "retrieval",
+            "state",
             "types",
         ],
     ),
@@ -155,7 +163,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-properties", &["text"]),
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
-    ("xxhash-rust", &["ledger", "message::sum"]),
+    ("twox-hash", &["ledger", "message::sum"]),
     ("zeroize", &["protocol", "secret"]),
 ];
 
@@ -166,7 +174,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
     ("Recognised::attest", "retrieval::fetch::confirm"),
-    ("Requested::attest", "retrieval::visit"),
+    ("Dismissed::attest", "retrieval::visit"),
 ];
 
 /// A module's source.

@@ -189,7 +189,7 @@ fn new_mail_comes_once_and_a_dry_run_changes_nothing() {
     let Some(dovecot) = Dovecot::start(&[("me", PASSWORD)]) else { return };
     let sandbox = Sandbox::new();
     sandbox.config(trusted(&dovecot, "implicit", ""));
-    sandbox.run([""; 0]).succeeds().complains("nothing new");
+    sandbox.run(["-v"]).succeeds().complains("nothing new");
     let mut expected = Vec::new();
     for number in 1..=3 {
         dovecot.put("me", &mail::message(number, 700));
@@ -296,4 +296,40 @@ fn two_popfetches_of_two_homes_share_a_mailbox() {
     all.sort();
     all.dedup();
     assert_same(all, (0..100).map(|number| mail::stored(&mail::message(number, 600))).collect());
+}
+
+/// Commands that look leave the mailbox as it is, flags included; one that deletes, deletes what it was told.
+#[test]
+fn looking_changes_nothing_and_deleting_what_was_named() {
+    let Some(dovecot) = Dovecot::start(&[("me", PASSWORD)]) else { return };
+    for number in 1..=3 {
+        dovecot.put("me", &mail::message(number, 700));
+    }
+    let sandbox = Sandbox::new();
+    sandbox.config(trusted(&dovecot, "implicit", ""));
+    let files = || {
+        let mut files = crate::support::sandbox::files(&dovecot.maildir("me"));
+        // Its own indexes.
+        files.retain(|path, _| !path.to_string_lossy().contains("dovecot"));
+        files
+            .into_keys()
+            .filter(|path| !path.ends_with(""))
+            .map(|path| path.file_name().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    sandbox.run(["check"]).succeeds().says("3 new");
+    let before = files();
+    sandbox.run(["list"]).succeeds().says("SUBJECT").says("retrieve");
+    let shown = sandbox.run(["show", "work", "2", "--raw"]);
+    assert_eq!(shown.succeeds().stdout, mail::stored(&mail::message(2, 700)));
+    sandbox.run(["show", "work", "last"]).succeeds().says("Subject: ");
+    assert_eq!(files(), before);
+    sandbox.run(["delete", "work", "2", "-y"]).exits(64);
+    sandbox.run([""; 0]).succeeds();
+    sandbox.run(["check"]).exits(1).says("nothing new (3 messages on the server)");
+    sandbox.run(["list", "--seen"]).succeeds().says("keep");
+    sandbox.run(["delete", "work", "2", "-y"]).succeeds().says("1 message deleted");
+    dovecot.wait_for_log("del=1/3", 1);
+    assert_eq!(dovecot.messages("me").len(), 2);
+    sandbox.run([""; 0]).succeeds().complains("nothing new");
 }

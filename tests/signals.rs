@@ -40,36 +40,6 @@ fn the_first_signal_ends_a_password_command() {
 }
 
 #[test]
-fn signal_ends_a_prompt_and_restores_the_terminal() {
-    let sandbox = Sandbox::new();
-    sandbox.config(named_account("work", 9, "tls = \"none\""));
-    let program = env!("CARGO_BIN_EXE_popfetch");
-    let inside = format!("sh -c 'echo $$ > ~/pid; exec {program}'; echo \"ended $?\"; stty -a");
-    // Something holds the other end of its input: at an end of file the prompt would end on its own.
-    let held =
-        "mkfifo ~/typed; sleep 10 > ~/typed 2> /dev/null & exec script -qefc \"$INSIDE\" /dev/null < ~/typed";
-    let terminal = ["sh", "-c", held];
-    let running = sandbox.popfetch([""; 0]).under(terminal).env("INSIDE", inside).start();
-    let pid: i32 = wait_for(&sandbox.path("pid")).trim().parse().unwrap();
-    // Until the prompt has switched the echo off, a signal would end it in another way.
-    let until = Instant::now() + Duration::from_secs(20);
-    while threads(pid) < 2 && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    std::thread::sleep(Duration::from_millis(100));
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-    let run = running.finish();
-    let shown = run.out();
-    assert!(shown.contains("Password for"), "{shown}");
-    assert!(shown.contains("ended 143"), "{shown}");
-    assert!(shown.contains(" echo ") && !shown.contains("-echo "), "{shown}");
-}
-
-fn threads(pid: i32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
-}
-
-#[test]
 fn inherited_signal_settings_change_nothing() {
     // Some supervisors ignore SIGCHLD: then the kernel keeps no exit status of any program.
     let pipe = "leave-on-server = false\ndeliver = { pipe = \"cat >> ~/delivered\" }";

@@ -1,7 +1,7 @@
 //! What commands share: the printer, the configuration, the reporter, the surroundings of a run, and the arguments that
 //! choose them.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,17 +11,18 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::pager;
-use crate::account::{Account, Auth, Deliver, PasswordSource};
+use crate::account::{Account, Deliver};
 use crate::clock;
 use crate::config::locate::Environment;
-use crate::config::{self, ConfigError, Configuration, Flags, Request};
+use crate::config::{self, Configuration, Flags, Request};
 use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::report::Reporter;
 use crate::report::json::Json;
-use crate::report::plain::{Level, Plain, Printer};
+use crate::report::plain::{Form, Level, Plain, Printer};
 use crate::report::progress::Progress;
+use crate::report::terminal::stderr_is_journal;
+use crate::report::{Reporter, Trouble};
 use crate::retrieval::Context;
 use crate::signals::Stop;
 
@@ -49,7 +50,7 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
 
     /// Use colours: auto does on a terminal unless NO_COLOR is set.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_short_help = true)]
     pub(crate) color: Color,
 }
 
@@ -65,7 +66,7 @@ impl OutputArgs {
 }
 
 /// How a command that only reads shows what it has found.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReadArgs {
     /// Print one JSON object per line, for programs.
     #[arg(long)]
@@ -81,9 +82,10 @@ pub(crate) struct ReadArgs {
 }
 
 /// When there are colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Color {
     /// On a terminal that knows colours, unless NO_COLOR is set.
+    #[default]
     Auto,
     /// Everywhere.
     Always,
@@ -91,7 +93,7 @@ pub(crate) enum Color {
     Never,
 }
 
-// By hand, because the derived one makes help of the variants' documentation, and `--help` longer than `-h`.
+// By hand, because the derived one makes help of the variants' documentation, three lines for what one word says.
 impl ValueEnum for Color {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Auto, Self::Always, Self::Never]
@@ -117,7 +119,7 @@ pub(super) struct Cli {
 
 impl Cli {
     pub(super) fn new(environment: Environment, color: Color) -> Self {
-        let printer = Arc::new(Printer::new(wants_color(color, &environment, io::stderr().is_terminal())));
+        let printer = Arc::new(printer(color, &environment));
         Self { environment, printer }
     }
 
@@ -136,25 +138,25 @@ impl Cli {
         Ok(config::for_run(&request, &self.environment)?)
     }
 
-    /// The account that is named; without a name, the only one there is.
+    /// The account that `name` names; without it, the only one of the configuration.
     ///
     /// # Errors
-    /// As for [`Cli::configuration`]; and several accounts of which none is named.
-    pub(super) fn one_account(&self, config: &ConfigArgs, name: Option<&str>) -> anyhow::Result<Account> {
+    /// As of [`Cli::configuration`], and several accounts without a name.
+    pub(super) fn account(&self, config: &ConfigArgs, name: Option<&str>) -> anyhow::Result<Account> {
         let names: Vec<String> = name.map(str::to_owned).into_iter().collect();
-        let mut accounts = self.configuration(config, &names, &Flags::default())?.accounts;
-        match (accounts.pop(), accounts.as_slice()) {
-            (Some(account), []) => Ok(account),
-            (last, others) => {
-                let names: Vec<&str> =
-                    others.iter().chain(&last).map(|account| account.name.as_str()).collect();
-                Err(ConfigError::arguments(
-                    "which account?".to_owned(),
-                    format!("name one of them: {}", names.join(", ")),
-                )
-                .into())
-            }
-        }
+        Ok(config::only(self.configuration(config, &names, &Flags::default())?)?)
+    }
+
+    /// Whether the user insists, `named` saying whether an account was: then a pause after a refused login doesn't hold.
+    pub(super) fn insists(&self, named: bool) -> bool {
+        named || self.environment.stdin_is_terminal || io::stderr().is_terminal()
+    }
+
+    /// Reports what kept a command from its work at this account; its exit code.
+    pub(super) fn failed(&self, account: &Account, trouble: &Trouble) -> ExitCode {
+        let what = format!("account \"{}\": {}", account.name, trouble.message);
+        self.printer.complain(&what, trouble.hint.as_deref());
+        trouble.exit
     }
 
     /// Prints what was asked for: through the pager if it is longer than the terminal.
@@ -170,7 +172,8 @@ impl Cli {
     pub(super) fn reporter(&self, output: &OutputArgs, accounts: &[Account]) -> Arc<dyn Reporter> {
         let level = output.level();
         let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
-        let plain = Plain::new(Arc::clone(&self.printer), level, &names);
+        let home = self.environment.home.as_deref();
+        let plain = Plain::new(Arc::clone(&self.printer), level, &names).at_home(home);
         if output.json {
             return Arc::new(Json::new(plain));
         }
@@ -206,13 +209,24 @@ impl Cli {
         Ok(code)
     }
 
+    /// Runs `work`, which waits for no server.  A signal that comes meanwhile is as in [`Cli::run`].
+    ///
+    /// # Errors
+    /// The system: no signal handler.
+    pub(super) fn stoppable(&self, work: impl FnOnce(&Stop) -> ExitCode) -> anyhow::Result<ExitCode> {
+        let stop = Stop::on_signals().context("cannot wait for signals")?;
+        let code = work(&stop).merge(self.printer.outcome());
+        stop.die();
+        Ok(code)
+    }
+
     /// Whether a question on the terminal would be seen and could be answered.
     pub(super) fn can_ask(&self) -> bool {
         self.environment.stdin_is_terminal && io::stderr().is_terminal()
     }
 }
 
-/// Asks a question on the terminal; anything but yes is no.
+/// Asks on the terminal; anything but a yes is a no.
 pub(super) fn agrees(question: &str) -> bool {
     // There is nowhere to report that this failed.
     let _ = write!(io::stderr(), "{question} [y/N] ");
@@ -220,14 +234,22 @@ pub(super) fn agrees(question: &str) -> bool {
     io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-/// Whether messages, or questions for passwords, are written to the terminal while bars would be there.
+/// Whether messages are written to the terminal while bars would be there.
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
-    let asks = |account: &Account| {
-        matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
+    stdout_is_terminal && accounts.iter().any(prints_mail)
+}
+
+/// A printer for whoever reads standard error.
+pub(super) fn printer(color: Color, environment: &Environment) -> Printer {
+    let is_terminal = io::stderr().is_terminal();
+    let journal = environment.variables.get(OsStr::new("JOURNAL_STREAM"));
+    let form = match is_terminal {
+        true => Form::Terminal,
+        false if stderr_is_journal(journal.map(OsString::as_os_str)) => Form::Journal,
+        false => Form::Log,
     };
-    (stdout_is_terminal && accounts.iter().any(prints_mail))
-        || (accounts.len() > 1 && accounts.iter().any(asks))
+    Printer::new(wants_color(color, environment, is_terminal), form)
 }
 
 /// Whether a stream gets colours that is, or isn't, a terminal.

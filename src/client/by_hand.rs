@@ -3,7 +3,7 @@
 use super::Client;
 use super::error::Error;
 use super::transaction::Transaction;
-use crate::proof::Requested;
+use crate::proof::Dismissed;
 use crate::protocol::command::Command;
 use crate::protocol::session::{Event, Sent};
 use crate::types::MessageNumber;
@@ -64,10 +64,14 @@ impl Client<Transaction> {
     /// Marks a message for deletion, and hands over the answer.  Returns whether it was `+OK`.
     ///
     /// # Errors
-    /// As for [`Client::ask`] and [`Client::delete_requested`].
-    pub fn mark(&mut self, requested: &Requested, each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
-        self.delete_requested(requested)?;
-        self.answer_by_hand(Sent::Dele(requested.number()), each)
+    /// As for [`Client::ask`] and [`Client::dismiss`].
+    pub fn mark(&mut self, dismissed: &Dismissed, each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+        let number = dismissed.number();
+        if dismissed.session() != self.state.session {
+            return Err(Error::NotRecognised { number });
+        }
+        self.line.send(Command::Dele(number))?;
+        self.answer_by_hand(Sent::Dele(number), each)
     }
 
     fn answer_by_hand(&mut self, asked: Sent, mut each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {

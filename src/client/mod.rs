@@ -11,7 +11,8 @@
 //! A method exists only where the protocol allows it (RFC 1939 §3): [`Client<Authorization>`] logs in and becomes a
 //! [`Client<Transaction>`], which lists, retrieves and deletes; [`Client::quit`] takes it, because only `QUIT` in
 //! TRANSACTION enters UPDATE.  `DELE` can be sent only for a [`Delivered`](crate::proof::Delivered) message that was
-//! [`Recognised`](crate::proof::Recognised) in this session.
+//! [`Recognised`](crate::proof::Recognised) in this session, or that the user has
+//! [`Dismissed`](crate::proof::Dismissed).
 //!
 //! Nothing here decides what is retrieved or where it goes.
 
@@ -52,6 +53,12 @@ impl<S> Client<S> {
     #[must_use]
     pub fn server_facts(&self) -> &ServerFacts {
         &self.facts
+    }
+
+    /// What protects the line, in words: `TLS 1.3`; `None` for clear text.
+    #[must_use]
+    pub fn protection(&self) -> Option<&'static str> {
+        self.line.connection.protection()
     }
 
     /// The server's certificate in DER, over TLS.

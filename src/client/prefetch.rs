@@ -151,7 +151,7 @@ impl Client<Transaction> {
         })
     }
 
-    fn read_unique_id(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
+    pub(super) fn read_unique_id(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
         let redactor = self.line.redactor.clone();
         self.reply(Sent::UniqueIdOf(number), |text| {
             let (named, unique_id) = listing::unique_id_line(text).ok()?;
@@ -162,7 +162,11 @@ impl Client<Transaction> {
         })
     }
 
-    fn reply<T>(&mut self, to: Sent, read: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Error> {
+    pub(super) fn reply<T>(
+        &mut self,
+        to: Sent,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
         let answer = self.line.answer(to)?;
         Ok(answer.ok.then(|| read(&answer.text)).flatten())
     }

@@ -9,14 +9,14 @@ use super::error::Error;
 use super::line::Next;
 use super::prefetch::Prefetch;
 use super::server_facts::LoginFacts;
-use crate::proof::{Delivered, Recognised, Requested, SessionId};
+use crate::proof::{Delivered, Dismissed, Recognised, SessionId};
 use crate::protocol::auth;
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
 use crate::protocol::session::{Event, ResponseCode, Sent};
 use crate::protocol::{self, listing};
-use crate::types::{MessageNumber, Octets, UniqueId};
+use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 /// After the answer to `QUIT`, or a farewell, the server closes the connection, or at least sends nothing for this long.
 const AFTER_QUIT: Duration = Duration::from_secs(1);
@@ -103,14 +103,16 @@ impl Client<Transaction> {
         self.state.capabilities.as_ref().or(before).is_some_and(Capabilities::uidl)
     }
 
-    /// Reads the unique-id listing (RFC 1939 §7), and hands over each line as it comes.  A unique-id that holds this account's
-    /// secret counts as none: unique-ids are written to the ledger, where no secret may stand.
+    /// Reads the unique-id listing (RFC 1939 §7), and hands over each line as it comes, with what `known` has found for its
+    /// unique-id.  One that isn't known and holds this account's secret counts as none: unique-ids are written to the
+    /// ledger, where no secret may stand.
     ///
     /// # Errors
     /// A broken connection or listing, or the error of `each`.
-    pub fn unique_ids<E: From<Error>>(
+    pub fn unique_ids<K, E: From<Error>>(
         &mut self,
-        mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
+        mut known: impl FnMut(UniqueId<'_>) -> Option<K>,
+        mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>, Option<K>) -> Result<(), E>,
     ) -> Result<Listing, E> {
         if !self.takes_prefetched_unique_ids() {
             self.line.send(Command::Uidl(None))?;
@@ -119,7 +121,10 @@ impl Client<Transaction> {
         let secret = redactor.searcher();
         self.lines(|line, broken| {
             let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
-            each(number, unique_id.filter(|unique_id| !secret.finds(unique_id.as_bytes())))
+            let found = unique_id.and_then(&mut known);
+            // Looked for only where it matters: for all of a long listing it would be an eighth of a poll.
+            let may_be_written = |id: &UniqueId<'_>| found.is_some() || !secret.finds(id.as_bytes());
+            each(number, unique_id.filter(may_be_written), found)
         })
     }
 
@@ -217,6 +222,105 @@ impl Client<Transaction> {
         }
     }
 
+    /// Reads one message's header (`TOP n 0`), and hands over each piece until `each` has enough (`false`): the rest of the
+    /// answer is then unread, and nothing can follow but the end ([`Client::leave`]).
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn read_header(
+        &mut self,
+        number: MessageNumber,
+        each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Listing, Error> {
+        self.top(number)?;
+        self.pieces(each)
+    }
+
+    /// Reads one message, as [`Client::read_header`] reads a header.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn read_message(
+        &mut self,
+        number: MessageNumber,
+        each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Listing, Error> {
+        self.retrieve(number)?;
+        self.pieces(each)
+    }
+
+    fn pieces(&mut self, mut each: impl FnMut(&[u8]) -> bool) -> Result<Listing, Error> {
+        loop {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Text { text, .. } if each(text) => {}
+                Event::Text { .. } | Event::End { .. } => return Ok(Listing::Taken),
+                Event::Reply { reply, .. } if !reply.ok => {
+                    let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
+                    return Ok(Listing::Refused(Refused { text, passes }));
+                }
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The unique-id that a message has now; `None` where the server refuses, or answers what can't be understood.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn unique_id_now(&mut self, number: MessageNumber) -> Result<Option<UniqueIdBuf>, Error> {
+        self.unique_id_of(number)?;
+        self.read_unique_id(number)
+    }
+
+    /// The size that a message is listed with now; `None` as of [`Client::unique_id_now`].
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn size_now(&mut self, number: MessageNumber) -> Result<Option<Octets>, Error> {
+        self.list_one(number)?;
+        let named = |text: &[u8]| listing::scan_line(text).ok().filter(|(named, _)| *named == number)?.1;
+        self.reply(Sent::ListOne(number), named)
+    }
+
+    /// Marks messages for deletion on the user's word, pipelined where that is allowed.  `done` gets what the server refused
+    /// with, if it did, fit to print.
+    ///
+    /// # Errors
+    /// A broken connection; and [`Error::NotRecognised`] when the word was given in another session: a bug of ours.
+    pub fn dismiss(
+        &mut self,
+        dismissed: &[Dismissed],
+        mut done: impl FnMut(MessageNumber, Option<String>),
+    ) -> Result<(), Error> {
+        let mut waiting = dismissed.iter();
+        let mut open = 0_usize;
+        loop {
+            while !waiting.as_slice().is_empty() && self.has_window() {
+                let Some(dismissed) = waiting.next() else { break };
+                let number = dismissed.number();
+                if dismissed.session() != self.state.session {
+                    return Err(Error::NotRecognised { number });
+                }
+                self.line.send(Command::Dele(number))?;
+                open = open.saturating_add(1);
+            }
+            if open == 0 {
+                return Ok(());
+            }
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Reply { to: Sent::Dele(number), reply } => {
+                    done(number, (!reply.ok).then(|| self.line.quote(reply.text)));
+                    open = open.saturating_sub(1);
+                }
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                _ => {}
+            }
+        }
+    }
+
     /// Asks for a message.
     ///
     /// # Errors
@@ -265,18 +369,6 @@ impl Client<Transaction> {
     pub fn delete(&mut self, delivered: &Delivered, recognised: &Recognised) -> Result<(), Error> {
         let number = delivered.number();
         if recognised.session() != self.state.session || !recognised.agrees(delivered) {
-            return Err(Error::NotRecognised { number });
-        }
-        self.line.send(Command::Dele(number))
-    }
-
-    /// Marks a message for deletion because the user asks for it, who has seen it in this session.
-    ///
-    /// # Errors
-    /// As for [`Client::delete`].
-    pub fn delete_requested(&mut self, requested: &Requested) -> Result<(), Error> {
-        let number = requested.number();
-        if requested.session() != self.state.session {
             return Err(Error::NotRecognised { number });
         }
         self.line.send(Command::Dele(number))

@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
 use super::mistake::{Mistake, quoted};
+
+/// The terminal of a process, if it has one.
+pub const TERMINAL: &str = "/dev/tty";
 
 /// What the process was born into, read once.
 #[derive(Clone, Default)]
@@ -26,6 +30,8 @@ pub struct Environment {
     pub current_directory: PathBuf,
     /// Whether there is a terminal to ask at.
     pub stdin_is_terminal: bool,
+    /// Whether the user may be asked for a password: the process has a terminal, whatever its streams are.
+    pub may_ask: bool,
     /// Every variable.
     pub variables: BTreeMap<OsString, OsString>,
 }
@@ -54,6 +60,7 @@ impl Environment {
             credentials_directory: variables.get(OsStr::new("CREDENTIALS_DIRECTORY")).map(PathBuf::from),
             current_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             stdin_is_terminal: io::stdin().is_terminal(),
+            may_ask: File::open(TERMINAL).is_ok(),
             variables,
         }
     }
@@ -73,6 +80,27 @@ impl Environment {
     /// Without a home directory.
     pub fn state_directory(&self) -> Result<PathBuf, ConfigError> {
         Ok(self.state_home.as_deref().ok_or_else(no_home)?.join("popfetch"))
+    }
+
+    /// The path of this program, as it was called: a link stays one, so that the path is still right after an update.
+    ///
+    /// # Errors
+    /// The system does not know where the program is.
+    pub fn program(&self) -> io::Result<PathBuf> {
+        let actual = std::env::current_exe()?;
+        let called = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+        let candidate = if called.as_os_str().as_bytes().contains(&b'/') {
+            Some(self.current_directory.join(called))
+        } else {
+            let path = self.variables.get(OsStr::new("PATH")).map(OsString::as_os_str).unwrap_or_default();
+            std::env::split_paths(path).map(|folder| folder.join(&called)).find(|path| path.is_file())
+        };
+        let is_this =
+            |path: &PathBuf| path.is_absolute() && path.canonicalize().is_ok_and(|path| path == actual);
+        match candidate.filter(is_this) {
+            Some(path) => std::path::absolute(path),
+            None => Ok(actual),
+        }
     }
 
     /// The path that is meant by `text`: `~` at the start is the home directory, `$NAME` and `${NAME}` are variables,

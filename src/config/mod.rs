@@ -34,8 +34,8 @@ use error::shown_path;
 pub use error::{ConfigError, Location};
 pub use flags::Flags;
 use locate::Environment;
-pub use mistake::{Fault, Mistake, Place};
-use mistake::{nearest, quoted};
+use mistake::quoted;
+pub use mistake::{Fault, Mistake, Place, nearest};
 pub use names::host;
 use names::{Host, User};
 use resolve::Context;
@@ -87,7 +87,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "start",
     "state",
     "status",
-    "signals",
+    "stop",
     "sync",
     "test",
     "version",
@@ -103,19 +103,23 @@ pub struct Configuration {
     pub connections: usize,
     /// How many of them at one server.
     pub connections_per_server: usize,
+    /// Where a line for each delivery, failure and run goes.
+    pub log_file: Option<PathBuf>,
     /// What is allowed but unwise: one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
 
 impl Configuration {
     /// No account yet.
-    fn new(shared: SharedTable) -> Result<Self, Fault> {
+    fn new(shared: SharedTable, context: Context<'_>) -> Result<Self, Fault> {
         let shared = shared.or(SharedTable::presets()?);
+        let log_file = shared.log_file.as_ref().map(|file| context.file(file)).transpose()?;
         let number = |setting: Option<Setting<value::Number<usize, _>>>| setting.map_or(1, |s| s.value.0);
         Ok(Self {
             accounts: Vec::new(),
             connections: number(shared.connections),
             connections_per_server: number(shared.connections_per_server),
+            log_file,
             warnings: Vec::new(),
         })
     }
@@ -130,6 +134,23 @@ pub struct Request {
     pub accounts: Vec<String>,
     /// Settings.
     pub flags: Flags,
+}
+
+/// The one account of a command that takes one: the one that was named, or the only one there is.
+///
+/// # Errors
+/// A configuration of several, none of which was named, or of none.
+pub fn only(configuration: Configuration) -> Result<Account, ConfigError> {
+    let names: Vec<String> = configuration.accounts.iter().map(|account| quoted(&account.name)).collect();
+    let mut accounts = configuration.accounts.into_iter();
+    match (accounts.next(), accounts.next()) {
+        (Some(account), None) => Ok(account),
+        (None, _) => Err(ConfigError::arguments("there is no account", "add one to the configuration")),
+        (Some(_), Some(_)) => Err(ConfigError::arguments(
+            format!("there are {} accounts, and this command is about one", names.len()),
+            format!("name one of {}", names.join(", ")),
+        )),
+    }
 }
 
 /// The configuration for a command line.  Flags that name a server describe an account of their own, and a URL does
@@ -148,8 +169,9 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         );
         return Err(ConfigError::arguments(what, "leave one of them out"));
     }
+    let context = Context { environment, folder: &environment.current_directory };
     let mut configuration = if from_flags || (names.is_empty() && !urls.is_empty()) {
-        Configuration::new(SharedTable::default()).map_err(argument)?
+        Configuration::new(SharedTable::default(), context).map_err(argument)?
     } else {
         let path = match &request.file {
             Some(path) => environment.current_directory.join(path),
@@ -158,7 +180,6 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         let names: Vec<String> = names.into_iter().cloned().collect();
         Loaded::read(&path, environment)?.configuration(&names, &request.flags)?
     };
-    let context = Context { environment, folder: &environment.current_directory };
     if from_flags {
         configuration.accounts.push(argued_account(&request.flags.table()?, &Place::Flag, context)?);
     }
@@ -227,12 +248,10 @@ struct Loaded<'a> {
 impl<'a> Loaded<'a> {
     fn read(path: &'a Path, environment: &'a Environment) -> Result<Self, ConfigError> {
         if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-            let hint = "create it (popfetch.toml(5) shows how), or name an account by flags: \
+            let hint = "create it: FIRST STEPS in popfetch(1) shows how (popfetch man); or name an account by flags: \
                         popfetch --server HOST --user NAME --maildir DIRECTORY";
-            return Err(ConfigError::file(
-                format!("there is no configuration at {}", shown_path(path)),
-                hint,
-            ));
+            let what = format!("there is no configuration at {}", shown_path(path));
+            return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
         }
         access::check_path(path).map_err(|e| {
             let word = access::shell_word(path);
@@ -289,7 +308,7 @@ fn parse(path: &Path, octets: &[u8]) -> Result<file::File, ConfigError> {
 /// Everything in a file, without any flags.
 fn resolved(file: &file::File, context: Context<'_>) -> Result<Configuration, Fault> {
     check_defaults(&file.defaults, context)?;
-    let mut configuration = Configuration::new(file.shared.clone())?;
+    let mut configuration = Configuration::new(file.shared.clone(), context)?;
     for (name, table) in &file.accounts {
         check_name(&name.value).map_err(|mistake| Fault::new(name.place.clone(), mistake))?;
         one_source(table)?;
@@ -396,22 +415,29 @@ fn positions(names: &[String], known: &[&str]) -> Result<Vec<usize>, ConfigError
         let Some(at) = known.iter().position(|known| known == name) else {
             let hint = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean {}?", quoted(near)),
-                None => {
-                    let names: Vec<String> = known.iter().take(20).map(|name| quoted(name)).collect();
-                    format!(
-                        "the accounts are {}{}",
-                        names.join(", "),
-                        if known.len() > 20 { ", …" } else { "" }
-                    )
-                }
+                None => no_such_name(name, known),
             };
-            return Err(ConfigError::arguments(format!("there is no account {}", quoted(name)), hint));
+            let mistake = Mistake::new(format!("there is no account {}", quoted(name))).hint(hint);
+            let known = known.iter().map(|name| (*name).to_owned()).collect();
+            return Err(ConfigError::NoAccount { name: name.clone(), known, mistake });
         };
         if !positions.contains(&at) {
             positions.push(at);
         }
     }
     Ok(positions)
+}
+
+/// The hint where nothing is near: which accounts there are; and what to do for an address that is none yet.
+fn no_such_name(name: &str, known: &[&str]) -> String {
+    let names: Vec<String> = known.iter().take(20).map(|name| quoted(name)).collect();
+    let more = if known.len() > 20 { ", …" } else { "" };
+    let (verb, plural) = if known.len() == 1 { ("is", "") } else { ("are", "s") };
+    let mut hint = format!("the account{plural} {verb} {}{more}", names.join(", "));
+    if name.contains(['@', '.']) {
+        hint.push_str("; FIRST STEPS in popfetch(1) shows how to add one (popfetch man)");
+    }
+    hint
 }
 
 /// The first argument; a URL may hold a password.

@@ -7,7 +7,7 @@ use super::mistake::{Fault, Mistake, Place, quoted};
 use super::settings::{AccountTable, DestinationTable, Destinations, Setting, Table as _};
 use super::value::{Command, FileName, Netrc, UserId};
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, Deliver, PasswordSource, Pipe, PipeCommand, Tls, Trust};
+use crate::account::{Account, Auth, Deliver, Hooks, PasswordSource, Pipe, PipeCommand, Tls, Trust};
 
 /// What an account is resolved against.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,13 @@ pub(super) fn values(
         retention: needed.value(table.leave_on_server, "leave-on-server")?,
         deliver: destinations(&needed.setting(table.deliver, "deliver")?, context)?,
         max_message_size: table.max_message_size.map(|size| size.value.0),
+        first_run: needed.value(table.first_run, "first-run")?,
+        hooks: Hooks {
+            before_run: table.before_run.as_ref().map(|setting| setting.value.argv()),
+            on_new_mail: table.on_new_mail.as_ref().map(|setting| setting.value.argv()),
+            on_trouble: table.on_trouble.as_ref().map(|setting| setting.value.argv()),
+            on_recovered: table.on_recovered.as_ref().map(|setting| setting.value.argv()),
+        },
         max_messages: table.max_messages.map(|number| u64::from(number.value.0)),
         max_bytes: table.max_bytes.map(|size| size.value.0),
         owner: table.owner.map(|setting| owner(&setting, context.environment)).transpose()?,
@@ -152,7 +159,7 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
 }
 
 impl Context<'_> {
-    fn file(&self, setting: &Setting<FileName>) -> Result<PathBuf, Fault> {
+    pub(super) fn file(&self, setting: &Setting<FileName>) -> Result<PathBuf, Fault> {
         self.path(setting, &setting.value.0)
     }
 
@@ -187,10 +194,7 @@ fn password(table: &AccountTable, context: Context<'_>) -> Result<PasswordSource
         return Ok(PasswordSource::Inline(password.value.clone()));
     }
     if let Some(command) = &table.password_command {
-        return Ok(PasswordSource::Command(match &command.value {
-            Command::Line(line) => ["/bin/sh", "-c", line].map(str::to_owned).to_vec(),
-            Command::Argv(argv) => argv.clone(),
-        }));
+        return Ok(PasswordSource::Command(command.value.argv()));
     }
     if let Some(file) = &table.password_file {
         return Ok(PasswordSource::File(context.file(file)?));

@@ -15,7 +15,7 @@ use super::value::{
     Command, Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, Read, Silence,
     Stdout, UserId, Value, Written, labelled,
 };
-use crate::account::{Auth, ListingMode, Retention, Switch, SyncMode, Tls, Utf8Mode};
+use crate::account::{Auth, FirstRun, ListingMode, Retention, Switch, SyncMode, Tls, Utf8Mode};
 use crate::secret::Secret;
 
 /// Accounts that are polled in parallel at most: each is a thread and a few descriptors.
@@ -311,6 +311,29 @@ settings! {
         max_message_size: LimitSize = key("max-message-size")
             .flag(Policy, "Leave messages that are larger than this");
 
+        /// What becomes of the mail that is on the server when the account is first used: it is retrieved, or it counts
+        /// as seen, as after popfetch mark-seen: then only what comes later is retrieved.
+        first_run: FirstRun = key("first-run")
+            .default("all")
+            .flag(Policy, "Retrieve the mail that is there at the first run, or only what comes later");
+
+        /// A program that is run before each run of the account: a line for sh -c, or a list that is executed as it is.
+        /// It gets 30 seconds and, where there is an owner, that user's rights; the environment has POPFETCH_ACCOUNT.  That
+        /// it fails is a warning; no hook changes the exit code.
+        before_run: Command = key("before-run");
+
+        /// The same, after a run that has delivered mail.  The environment has POPFETCH_ACCOUNT, POPFETCH_NEW,
+        /// POPFETCH_FAILED, POPFETCH_OCTETS, POPFETCH_EXIT and POPFETCH_ERROR; the delivered messages come as JSON lines on
+        /// standard input, as --json prints them.
+        on_new_mail: Command = key("on-new-mail");
+
+        /// The same, after a run whose failure --quiet would report: it is new, or has lasted for alert-after, or for
+        /// remind-after since.
+        on_trouble: Command = key("on-trouble");
+
+        /// The same, when such a failure is over.
+        on_recovered: Command = key("on-recovered");
+
         /// The number of messages that are retrieved in one run, at most.
         max_messages: Number<u32, { u32::MAX }> = key("max-messages")
             .flag(Policy, "Retrieve at most NUMBER messages");
@@ -374,6 +397,10 @@ settings! {
 
         /// The number of them at one server.
         connections_per_server: Number<usize, MOST_CONNECTIONS> = key("connections-per-server").default("4");
+
+        /// A file that gets a line, with its time, for each message that was delivered or has failed, and for each run of an
+        /// account.  It is appended to, and opened again when it was rotated.
+        log_file: FileName = key("log-file");
     }
 }
 

@@ -286,6 +286,16 @@ pub(super) enum Command {
     Argv(Vec<String>),
 }
 
+impl Command {
+    /// As it is executed.
+    pub(super) fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Line(line) => ["/bin/sh", "-c", line].map(str::to_owned).to_vec(),
+            Self::Argv(argv) => argv.clone(),
+        }
+    }
+}
+
 impl Read for Command {
     const VALUES: &'static str = "COMMAND|LIST";
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::durable::{self, Step};
 use crate::message::{Digest, Digests};
 use crate::proof::EntryId;
-use crate::types::Time;
+use crate::types::{Time, UniqueIdBuf};
 
 use super::codec::{DigestsField, KeyField, Notes, Use};
 use super::entry::Extent;
@@ -18,9 +18,9 @@ use super::files::{FILE, NEW_FILE};
 use super::index::{Index, OpenMessage};
 use super::journal::Journal;
 use super::lines::{
-    CopyStaged, End, Fact, FirstLine, FurtherCopy, Group, KnownEntry, ListingTaken, MessageBegun,
-    MessageFailed, MessageIdentified, MessageImported, MessageTooLarge, NumberedDestination, PLAIN_VERSION,
-    RecognisedElsewhere, Rewritten, Title, VERSION,
+    CopyStaged, End, Fact, FirstLine, FirstListingSeen, FurtherCopy, Group, KnownEntry, ListingTaken,
+    MessageBegun, MessageFailed, MessageIdentified, MessageImported, MessageTooLarge, NumberedDestination,
+    PLAIN_VERSION, RecognisedElsewhere, Rewritten, Title, VERSION,
 };
 use super::source::Window;
 use crate::account::Mailbox;
@@ -57,6 +57,15 @@ pub(super) struct Shape<'a> {
     /// The entries of the last complete listing in its order, if they don't stand in it: the order of a later one is
     /// compared with that of the entries.
     pub(super) order: Option<&'a [EntryId]>,
+    /// A first listing that counts as seen from now on: all of it is in the new file, or none.
+    pub(super) first_listing: Option<&'a [UniqueIdBuf]>,
+}
+
+impl Shape<'_> {
+    /// As it stands, in this version of the grammar or the one that it needs.
+    pub(super) fn plain(version: u64) -> Self {
+        Self { forget: false, version, order: None, first_listing: None }
+    }
 }
 
 /// Rewrites the ledger in `directory` from `index`, reading what that doesn't hold from `old`.
@@ -69,7 +78,7 @@ pub(super) fn rewrite(
     heading: Heading<'_>,
     index: &Index,
     old: &Journal,
-    Shape { forget, version, order }: Shape<'_>,
+    Shape { forget, version, order, first_listing }: Shape<'_>,
 ) -> Result<Extent, Error> {
     let today = heading.time.day();
     let (before, recent) = in_order(index, order);
@@ -106,6 +115,13 @@ pub(super) fn rewrite(
         }
         for (number, message) in index.messages.iter() {
             out.message(number, message)?;
+        }
+        for unique_id in first_listing.unwrap_or_default() {
+            let key = KeyField::UniqueId(Cow::Borrowed(unique_id.borrow().as_bytes()));
+            out.put(MessageImported { time: heading.time, key, delivered: None })?;
+        }
+        if index.begun || first_listing.is_some() {
+            out.put(FirstListingSeen { time: heading.time })?;
         }
         Ok(())
     })

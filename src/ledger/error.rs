@@ -68,6 +68,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// There was a ledger in `directory`, and it is gone or empty.
+    #[must_use]
+    pub fn missing(directory: &Path) -> Self {
+        Self::Missing { directory: text::path(directory), problem: "is missing" }
+    }
+
     pub(super) fn damaged(path: &Path, line: u64, problem: &str) -> Self {
         Self::Damaged { path: text::path(path), line, problem: problem.to_owned() }
     }

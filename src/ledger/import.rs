@@ -5,10 +5,13 @@ use crate::message::Digest;
 use crate::proof::{EntryId, Key};
 use crate::types::{Time, UniqueIdBuf};
 
+use crate::durable;
+
 use super::codec::KeyField;
+use super::compaction::Shape;
 use super::entry::EntryState;
 use super::error::Error;
-use super::lines::{MessageForgotten, MessageIdentified, MessageImported};
+use super::lines::{MessageForgotten, MessageIdentified, MessageImported, VERSION};
 use super::open::Ledger;
 
 /// What the user reports of a message.
@@ -47,7 +50,31 @@ impl Ledger {
         Ok(recorded)
     }
 
-    fn may_import(&self, unique_id: &UniqueIdBuf, word: Word) -> bool {
+    /// Whether anything is known of this mailbox, if only that its first listing was empty ([`Ledger::begin_seen`]): what
+    /// is listed and not known is new then.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.index.begun || !self.is_empty()
+    }
+
+    /// Records the first listing, all of which counts as seen, and syncs.  The file is replaced by one that holds all of
+    /// it: a run that is killed has recorded the whole listing or nothing, so that nothing which comes later is ever
+    /// taken for a part of it.
+    ///
+    /// # Errors
+    /// [`Error::Contradiction`] when [`Ledger::has_begun`]; when the ledger cannot be written.
+    pub fn begin_seen(&mut self, listed: &[UniqueIdBuf]) -> Result<(), Error> {
+        if self.has_begun() {
+            return Err(Error::Contradiction("a first listing is not the first"));
+        }
+        self.flush()?;
+        self.rewrite(Shape { first_listing: Some(listed), ..Shape::plain(VERSION) })?;
+        self.reload(durable::open)
+    }
+
+    /// Whether [`Ledger::import`] would record this.
+    #[must_use]
+    pub fn may_import(&self, unique_id: &UniqueIdBuf, word: Word) -> bool {
         let Some(id) = self.find(unique_id.borrow()) else { return true };
         match self.index.kept_state(id) {
             EntryState::Open => self.entry(id).copies == 0 && self.set(id).is_none(),
@@ -77,12 +104,23 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written or synced.
     pub fn forget(&mut self, unique_ids: &[UniqueIdBuf]) -> Result<usize, Error> {
+        let entries: Vec<EntryId> =
+            unique_ids.iter().filter_map(|unique_id| self.find(unique_id.borrow())).collect();
+        self.forget_entries(&entries)
+    }
+
+    /// The same for entries, also of messages without unique-ids; each is named once.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, written or synced.
+    pub fn forget_entries(&mut self, entries: &[EntryId]) -> Result<usize, Error> {
+        // The newest version may be another file, with the entries at other places.
+        let keys = entries.iter().map(|id| self.key(*id)).collect::<Result<Vec<Key>, Error>>()?;
         self.use_newest_version()?;
         let (time, mut forgotten) = (self.now(), 0);
-        for unique_id in unique_ids {
-            let Some(id) = self.find(unique_id.borrow()) else { continue };
+        for key in keys {
+            let Some(id) = self.find_key(&key) else { continue };
             if self.index.open_messages(id).iter().all(|(_, message)| message.intents.is_empty()) {
-                let key = Key::UniqueId(unique_id.clone());
                 self.append(MessageForgotten { time, key: KeyField::from(&key) })?;
                 forgotten += 1;
             }

@@ -50,6 +50,8 @@ pub(super) struct Index {
     deletion_unconfirmed: Vec<EntryId>,
     /// The server has renumbered, and not all that it lists now has been compared with the candidates.
     pub(super) renumbering: bool,
+    /// The first listing counts as seen.
+    pub(super) begun: bool,
     /// The entry from which on all have come since the last complete listing.
     recent_from: u32,
     /// How many entries are known by their headers.
@@ -93,6 +95,7 @@ impl Index {
             not_yet_gone: Vec::new(),
             deletion_unconfirmed: Vec::new(),
             renumbering: false,
+            begun: false,
             recent_from: 0,
             nameless: 0,
             listings: VecDeque::new(),
@@ -138,6 +141,7 @@ impl Index {
             Fact::Varying(fact) => self.give_up_comparing(fact)?,
             Fact::MessageImported(fact) => self.import_message(fact, offset)?,
             Fact::MessageIdentified(fact) => self.identify_message(fact, offset)?,
+            Fact::FirstListingSeen(fact) => self.begin(fact.time),
             Fact::MessageForgotten(fact) => self.forget_entry(fact)?,
             Fact::DeletionAsked(fact) => self.ask_deletion(fact)?,
             Fact::DeletionsConfirmed(fact) => self.confirm_deletions(fact)?,

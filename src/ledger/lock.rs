@@ -1,12 +1,17 @@
 //! One popfetch per mailbox: a kernel lock on a file of its own, which is never renamed over nor removed, because a lock
 //! on a file that has lost its name keeps no process out.  That the file exists means nothing; the lock goes with the
 //! process, however it ends.  Must not know the ledger.
+//!
+//! The file's metadata are for those who only look ([`Lock::look`]), without the lock and without waiting: it was last
+//! accessed when the lock was taken, last modified when the last run began or ended, and holds one octet while a run is at
+//! work.  An octet in a file that nobody has locked is what a killed run leaves.  Commands that take the lock and
+//! fetch nothing change no more than the time of the last access.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, FileTimes, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock;
 use crate::durable::{self, Step};
@@ -16,15 +21,39 @@ use crate::types::{Time, Wait};
 use super::error::Error;
 
 /// The lock file's name in the mailbox's directory.
-const FILE: &str = "lock";
+pub(super) const FILE: &str = "lock";
 /// How long a waiting popfetch sleeps between two attempts.  A blocking lock could not be waited for until a time, nor
 /// be given up at a signal.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Who looks whether the lock is held has it for an instant: a popfetch that may not wait tries again after this time,
+const GLANCE: Duration = Duration::from_millis(10);
+/// this often.
+const GLANCES: u32 = 10;
 
 /// The lock of one mailbox, held until it and all its clones are dropped.
 #[derive(Debug, Clone)]
 pub struct Lock {
-    _file: Arc<File>,
+    file: Arc<File>,
+}
+
+/// What can be seen of a mailbox's lock without taking it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// When the last run ended, or began where it hasn't ended; `None` before the first.
+    pub last_run: Option<Time>,
+    /// What became of it.
+    pub stage: Stage,
+}
+
+/// What became of the last run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It ended in order, whatever it came to.
+    Ended,
+    /// It is at work.
+    AtWork,
+    /// Its process died.
+    BrokenOff,
 }
 
 impl Lock {
@@ -37,36 +66,86 @@ impl Lock {
         // Their names are brought to the disk with that of the ledger.
         durable::make_directories(directory)?;
         let path = directory.join(FILE);
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut glances) = (Duration::ZERO, 0);
         loop {
-            let (file, _) = durable::open_or_create(&path, 0o600)?;
+            let (file, is_new) = durable::open_or_create(&path, 0o600)?;
             match file.try_lock() {
                 // A clean-up may have taken the file's name away meanwhile.
                 Ok(()) if has_its_name(&file, &path) => {
-                    // Others who find it held can see since when.  Where that cannot be set, they cannot.
-                    let _ = file.set_modified(clock::now().to_system());
-                    return Ok(Self { _file: Arc::new(file) });
+                    let times = FileTimes::new().set_accessed(clock::now_of_files());
+                    // Where they cannot be set, others don't see them.
+                    let _ = file.set_times(if is_new { times.set_modified(UNIX_EPOCH) } else { times });
+                    return Ok(Self { file: Arc::new(file) });
                 }
                 Ok(()) => continue,
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
             }
-            if wait.is_over(waited) || stop.raised() {
+            if stop.raised() || (wait.is_over(waited) && glances >= GLANCES) {
                 return Err(Error::Locked);
             }
-            std::thread::sleep(PAUSE);
-            waited += PAUSE;
+            if wait.is_over(waited) {
+                glances += 1;
+                std::thread::sleep(GLANCE);
+            } else {
+                std::thread::sleep(PAUSE);
+                waited += PAUSE;
+            }
         }
+    }
+
+    /// A run begins, for those who look.  That they can't see it, should this fail, is no reason not to run.
+    pub fn begin_run(&self) {
+        let now = clock::now_of_files();
+        let _ = self.file.set_len(1);
+        let _ = self.file.set_times(FileTimes::new().set_accessed(now).set_modified(now));
+    }
+
+    /// The run has ended in order: nothing is under way.
+    pub fn end_run(&self) {
+        let _ = self.file.set_len(0);
+        let _ = self.file.set_modified(clock::now_of_files());
     }
 }
 
 impl Lock {
+    /// Whether another process has it at this moment.
+    #[must_use]
+    pub fn is_held(directory: &Path) -> bool {
+        is_held(&directory.join(FILE))
+    }
+
     /// Since when the lock has been held that another process has; when it was last taken if nobody holds it.
     #[must_use]
     pub fn held_since(directory: &Path) -> Option<Time> {
-        let modified = std::fs::metadata(directory.join(FILE)).and_then(|metadata| metadata.modified());
-        modified.ok().map(Time::from_system)
+        let accessed = std::fs::metadata(directory.join(FILE)).and_then(|metadata| metadata.accessed());
+        accessed.ok().map(Time::from_system)
     }
+
+    /// What can be seen of the last run in this mailbox; `None` where there has never been a lock.  It neither waits nor
+    /// keeps a run from beginning.
+    #[must_use]
+    pub fn look(directory: &Path) -> Option<Seen> {
+        let path = directory.join(FILE);
+        let status = std::fs::metadata(&path).ok()?;
+        let modified = status.modified().ok()?;
+        let stage = match status.len() {
+            0 => Stage::Ended,
+            // Another command has taken the lock since, which no run would have allowed.
+            _ if status.accessed().ok()? > modified => Stage::BrokenOff,
+            _ if is_held(&path) => Stage::AtWork,
+            _ => Stage::BrokenOff,
+        };
+        let last_run = (modified > UNIX_EPOCH).then(|| Time::from_system(modified));
+        Some(Seen { last_run, stage })
+    }
+}
+
+/// Whether a process has the lock.  It is asked for, and given back at once: a run that begins just then tries again
+/// ([`GLANCE`]).
+fn is_held(path: &Path) -> bool {
+    durable::open_to_read(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 impl Lock {
@@ -76,13 +155,8 @@ impl Lock {
     /// # Errors
     /// [`Error::Locked`] when a run has it, still.
     pub fn wait_until_free(directory: &Path, wait: Wait, stop: &Stop) -> Result<(), Error> {
-        let path = directory.join(FILE);
-        let is_held = || {
-            durable::open_to_read(&path)
-                .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-        };
         let mut waited = Duration::ZERO;
-        while is_held() {
+        while Self::is_held(directory) {
             if wait.is_over(waited) || stop.raised() {
                 return Err(Error::Locked);
             }
@@ -105,7 +179,7 @@ fn has_its_name(file: &File, path: &Path) -> bool {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::{Error, Lock};
+    use super::{Error, GLANCE, GLANCES, Lock, Seen, Stage};
     use crate::signals::Stop;
     use crate::types::Wait;
 
@@ -117,6 +191,7 @@ mod tests {
         let held = Lock::acquire(&directory, Wait::NO, &stop).unwrap();
         assert_eq!(directory.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         assert!(matches!(Lock::acquire(&directory, Wait::NO, &stop), Err(Error::Locked)));
+        assert!(Lock::is_held(&directory));
         // Since when, others can see.
         let now = crate::clock::now();
         let since = Lock::held_since(&directory).unwrap();
@@ -125,8 +200,53 @@ mod tests {
         drop(held);
         assert!(matches!(Lock::acquire(&directory, Wait::NO, &stop), Err(Error::Locked)));
         drop(clone);
-        assert!(directory.join("lock").exists());
+        assert!(directory.join("lock").exists() && !Lock::is_held(&directory));
         Lock::acquire(&directory, Wait::NO, &stop).unwrap();
+    }
+
+    #[test]
+    fn what_is_seen_of_a_run() {
+        let home = tempfile::tempdir().unwrap();
+        let stop = Stop::new().unwrap();
+        let take = || Lock::acquire(home.path(), Wait::NO, &stop).unwrap();
+        let stage = || Lock::look(home.path()).map(|seen| seen.stage);
+        let last_run = || Lock::look(home.path()).unwrap().last_run;
+        assert_eq!(Lock::look(home.path()), None);
+        // A command that fetches nothing is no run.
+        drop(take());
+        assert_eq!(Lock::look(home.path()), Some(Seen { last_run: None, stage: Stage::Ended }));
+        let lock = take();
+        lock.begin_run();
+        assert_eq!(stage(), Some(Stage::AtWork));
+        assert!(last_run().is_some());
+        // Nobody who looks keeps the lock.
+        drop(lock);
+        for _ in 0..3 {
+            assert_eq!(stage(), Some(Stage::BrokenOff));
+        }
+        let lock = take();
+        assert_eq!(stage(), Some(Stage::BrokenOff), "a command is at work, not a run");
+        lock.begin_run();
+        lock.end_run();
+        assert_eq!(stage(), Some(Stage::Ended));
+        drop(lock);
+        let before = last_run();
+        drop(take());
+        assert_eq!((stage(), last_run()), (Some(Stage::Ended), before));
+    }
+
+    #[test]
+    fn a_glance_at_the_lock_does_not_keep_a_run_from_beginning() {
+        let home = tempfile::tempdir().unwrap();
+        let stop = Stop::new().unwrap();
+        Lock::acquire(home.path(), Wait::NO, &stop).unwrap().begin_run();
+        let glance = std::fs::File::open(home.path().join("lock")).unwrap();
+        glance.try_lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            let begins = scope.spawn(|| Lock::acquire(home.path(), Wait::AtMost(GLANCES * GLANCE), &stop));
+            drop(glance);
+            begins.join().unwrap().unwrap();
+        });
     }
 
     #[test]

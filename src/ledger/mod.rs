@@ -1,17 +1,18 @@
 //! The ledger: what is known of each message of one mailbox, on disk.
 //!
-//! One directory for each mailbox, named by a digest of its identity, with three files:
+//! One directory for each mailbox, named by a digest of its identity, with these files:
 //!
 //! - `ledger`, an append-only text file, a line a fact: `lines` is the table of what they record, `codec` how their fields
 //!   are written; `source` and `replay` read it, and say what is torn and what is damaged; `journal` appends to it;
 //!   `compaction` rewrites it shorter; `index` holds what its lines come to;
 //! - `lock`, which a running popfetch holds ([`lock`]);
-//! - `memory`, what may be lost without harm ([`memory`]).
+//! - `memory`, what may be lost without harm ([`memory`]);
+//! - `history`, the last deliveries, for people ([`history`]).
 //!
 //! The ledger makes two proofs: [`Noted`], after the `staged` lines are on disk, and [`Delivered`].  It must not know
 //! servers, destinations or policies: facts are reported to it, and it is asked for them.  A [`Ledger`] is opened and closed
 //! in `open`, asked in `read`, written to in `batch` (deliveries) and `maildrop` (everything else); `recover` is for what a
-//! run that died has left.
+//! run that died has left, `transfer` for a ledger as a whole.
 //!
 //! # What is on disk, and when
 //!
@@ -35,6 +36,7 @@ mod entry;
 mod error;
 mod files;
 mod fuzz;
+pub mod history;
 mod import;
 mod index;
 mod journal;
@@ -46,9 +48,11 @@ mod open;
 mod read;
 mod recover;
 mod replay;
+pub mod shown;
 mod source;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use entry::{Begun, Entry, EntryState, Extent, Record};
 pub use error::Error;
@@ -59,3 +63,4 @@ pub use import::Word;
 pub use maildrop::{Asked, Match};
 pub use open::Ledger;
 pub use recover::Unfinished;
+pub use transfer::Outline;

@@ -78,7 +78,7 @@ impl Ledger {
                 ledger.reload(durable::open)?;
             }
             Some(_) if ledger.index.working || ledger.torn || ledger.version < PLAIN_VERSION => {
-                ledger.rewrite(Shape { forget: false, order: None, version: PLAIN_VERSION })?;
+                ledger.rewrite(Shape::plain(PLAIN_VERSION))?;
                 ledger.reload(durable::open)?;
             }
             Some(_) => compaction::clean_up(directory)?,
@@ -123,7 +123,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn reload(&mut self, open: OpenFile) -> Result<(), Error> {
+    pub(super) fn reload(&mut self, open: OpenFile) -> Result<(), Error> {
         // Never both in memory.
         self.journal = None;
         self.index = empty_index(&self.directory)?;
@@ -267,7 +267,7 @@ impl Ledger {
         match self.rewrite(Shape {
             forget: self.trusted,
             order: self.order.as_deref(),
-            version: PLAIN_VERSION,
+            ..Shape::plain(PLAIN_VERSION)
         }) {
             Err(Error::Disk(e)) if e.is_full() => Ok(self.journal.as_ref().and_then(Journal::extent)),
             done => done.map(Some),
@@ -294,7 +294,7 @@ impl Ledger {
             return if self.pretends { Ok(()) } else { Err(Error::ReadOnly) };
         }
         if self.version < VERSION {
-            self.rewrite(Shape { forget: false, order: None, version: VERSION })?;
+            self.rewrite(Shape::plain(VERSION))?;
             self.reload(durable::open)?;
         }
         Ok(())
@@ -326,7 +326,7 @@ impl Ledger {
 }
 
 /// How a ledger's file is opened.
-type OpenFile = fn(&Path) -> durable::Result<std::fs::File>;
+pub(super) type OpenFile = fn(&Path) -> durable::Result<std::fs::File>;
 
 fn empty_index(directory: &Path) -> Result<Index, Error> {
     let key = clock::random().map_err(|e| durable::Error::new(Step::Open, directory, e))?;

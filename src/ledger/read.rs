@@ -59,6 +59,11 @@ impl Ledger {
         self.len() == 0
     }
 
+    /// All entries, in the order in which they became known.
+    pub fn entries(&self) -> impl Iterator<Item = EntryId> + '_ {
+        self.index.ids()
+    }
+
     /// The entries of the last complete listing that aren't deleted, and those that have come since.  If none of them is
     /// listed any more, the server may have renumbered.
     pub fn present(&self) -> impl Iterator<Item = EntryId> + '_ {

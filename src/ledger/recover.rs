@@ -46,6 +46,12 @@ impl Ledger {
         })
     }
 
+    /// How large the ledger in `directory` is, without opening it; `None` where there is none.
+    #[must_use]
+    pub fn octets(directory: &Path) -> Option<u64> {
+        std::fs::metadata(directory.join(FILE)).ok().map(|status| status.len())
+    }
+
     /// Makes sure that the file in `directory` has not become shorter than it was when `known` was remembered.  To be asked
     /// before [`Ledger::open`], which would take what is left for a file whose end is torn.
     ///

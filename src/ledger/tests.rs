@@ -21,7 +21,7 @@ use super::lines::{Fact, FirstLine, KnownEntry, PLAIN_VERSION, Title};
 use super::lock::Lock;
 use super::{Error, Ledger, Match, Word};
 use crate::account::Mailbox;
-use crate::message::{Digest, Digests};
+use crate::message::{Digest, Digests, Headline};
 use crate::place::{NotedPlace, Place, Spooled};
 use crate::problem::Problem as _;
 use crate::proof::{
@@ -85,6 +85,7 @@ fn continuing(continues: Option<BegunId>, key: Key, content: &str, set: &[Destin
         listed: Some(Octets(u64::try_from(content.len()).unwrap())),
         octets: 10,
         digests: digests(content),
+        headline: Headline::default(),
         sender: String::new(),
         recipient: String::new(),
         utf8: false,
@@ -160,5 +161,5 @@ fn count_of(directory: &Path, word: &str) -> usize {
 
 /// Rewrites the ledger, as [`Ledger::close`] does when it is worth it.
 fn compact(ledger: &Ledger) {
-    ledger.rewrite(Shape { forget: ledger.trusted, version: PLAIN_VERSION, order: None }).unwrap();
+    ledger.rewrite(Shape { forget: ledger.trusted, ..Shape::plain(PLAIN_VERSION) }).unwrap();
 }

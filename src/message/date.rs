@@ -52,6 +52,12 @@ pub fn day_of_month(time: Time) -> String {
     format!("{} {}", t.date.day, t.month)
 }
 
+/// `2026`.
+#[must_use]
+pub fn year(time: Time) -> u16 {
+    Civil::of(time).date.year
+}
+
 /// The calendar's words for a time, in UTC.
 struct Civil {
     date: DateTime,

@@ -12,8 +12,57 @@ pub(super) struct Summary {
     pub(super) sender: String,
     pub(super) recipient: String,
     pub(super) identity: Option<Digest>,
+    pub(super) headline: Headline,
     pub(super) traced: bool,
     pub(super) internal: bool,
+}
+
+/// The topmost fields of a header that tell people what a message is, as they came: undecoded, and written by strangers.
+/// Each has at most [`Headline::LONGEST`] octets; empty when the header lacks it.  They are decoded only where they are shown
+/// ([`super::summary::Summary::of_headline`]).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Headline {
+    /// RFC 5322 §3.6.2; its words parted by single blanks.
+    pub from: Vec<u8>,
+    /// RFC 5322 §3.6.5; still folded.
+    pub subject: Vec<u8>,
+    /// RFC 5322 §3.6.1; its words parted by single blanks.
+    pub date: Vec<u8>,
+    /// RFC 5322 §3.6.4; its words parted by single blanks.
+    pub message_id: Vec<u8>,
+}
+
+impl Headline {
+    /// Octets of a field that are kept at most: of a batch there may be thousands in memory.
+    pub const LONGEST: usize = 1024;
+
+    /// At most `most` octets of a field, on one line: whole words, where there are several.
+    #[must_use]
+    pub fn shortened(value: &[u8], most: usize) -> Vec<u8> {
+        let trimmed = value.trim_ascii();
+        if trimmed.len() <= most && !trimmed.iter().any(|octet| matches!(octet, b'\n' | b'\r' | b'\t')) {
+            return trimmed.to_vec();
+        }
+        let value = words(value);
+        match value.get(..most) {
+            // Half of an encoded word would be shown as it is written.
+            Some(start) if value.len() > most => {
+                let end = value.get(..=most).and_then(|start| start.iter().rposition(|octet| *octet == b' '));
+                start.get(..end.unwrap_or(most)).unwrap_or(start).to_vec()
+            }
+            _ => value,
+        }
+    }
+
+    fn new(from: Vec<u8>, subject: Vec<u8>, date: Vec<u8>, message_id: Vec<u8>) -> Self {
+        let [from, subject, date, message_id] = [from, subject, date, message_id].map(|mut value| {
+            if value.len() > Self::LONGEST {
+                value = Self::shortened(&value, Self::LONGEST);
+            }
+            value
+        });
+        Self { from, subject, date, message_id }
+    }
 }
 
 /// The fields that matter here.
@@ -136,13 +185,16 @@ impl Fields {
     pub(super) fn read(self) -> Summary {
         let identity = [&self.message_id, &self.date, &self.from]
             .map(|value| words(value.as_deref().unwrap_or_default()));
-        let has_message_id = identity.first().is_some_and(|id| !id.is_empty());
+        let internal = self.folder_data && is_folder_internal(self.subject.as_deref(), self.from.as_deref());
+        let digest = digest_of(&identity);
+        let [message_id, date, from] = identity;
         Summary {
             sender: address(self.return_path),
             recipient: address(self.recipient),
-            identity: digest_of(&identity),
-            traced: self.received && has_message_id,
-            internal: self.folder_data && is_folder_internal(self.subject.as_deref(), self.from.as_deref()),
+            identity: digest,
+            traced: self.received && !message_id.is_empty(),
+            internal,
+            headline: Headline::new(from, self.subject.unwrap_or_default(), date, message_id),
         }
     }
 }

@@ -5,11 +5,13 @@ pub mod date;
 mod examiner;
 mod header;
 pub(crate) mod header_lines;
+pub mod reading;
 mod received;
 mod sum;
 pub mod summary;
 
 pub use examiner::{Examiner, fuzz_examiner, sender, stored};
+pub use header::Headline;
 pub use received::{Retrieval, received_line};
 pub use sum::{Sum, Summing};
 
@@ -112,6 +114,8 @@ pub struct Facts {
     pub sum: Sum,
     /// Digests as received.
     pub digests: Digests,
+    /// What the header tells people, as it came.
+    pub headline: Headline,
     /// Envelope sender, from the topmost `Return-Path`; empty for `<>`, none, or one that isn't an address.
     pub sender: String,
     /// Envelope recipient, from the topmost of `Delivered-To`, `X-Original-To`, `Envelope-To`; else empty.
@@ -121,4 +125,7 @@ pub struct Facts {
     /// Whether this claims to be a server's own data (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
     /// message 1 besides: then it's neither delivered nor deleted.
     pub internal: bool,
+    /// Whether its first line is what the server's own answers begin with, `+OK` or `-ERR`, and no header field: where
+    /// commands share a flight, answers to other commands may have been taken for this message.
+    pub begins_as_answer: bool,
 }

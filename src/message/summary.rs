@@ -5,6 +5,7 @@
 
 use mail_parser::{Address, MessageParser};
 
+use super::Headline;
 use crate::types::Time;
 
 /// The longest part that is kept, in characters.
@@ -46,6 +47,26 @@ impl Summary {
             date: message.date().filter(|date| date.is_valid()).map(|date| Time(date.to_timestamp())),
             message_id: message.message_id().and_then(line),
         }
+    }
+}
+
+impl Summary {
+    /// Reads what was kept of a header.
+    #[must_use]
+    pub fn of_headline(headline: &Headline) -> Self {
+        let Headline { from, subject, date, message_id } = headline;
+        let mut header = Vec::new();
+        for (name, value) in
+            [("From", from), ("Subject", subject), ("Date", date), ("Message-ID", message_id)]
+        {
+            header.extend_from_slice(name.as_bytes());
+            header.extend_from_slice(b": ");
+            // A line end in it would begin another field.
+            header.extend_from_slice(&Headline::shortened(value, Headline::LONGEST));
+            header.push(b'\n');
+        }
+        header.push(b'\n');
+        Self::of(&header)
     }
 }
 

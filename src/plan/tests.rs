@@ -520,7 +520,7 @@ fn an_imported_message_is_left_alone_until_it_is_identified() {
         [KEEP, DELETE, limits(Some(1), Some(1), Some(1), Some(1)), limits(Some(0), None, Some(0), None)];
     for retention in policies {
         let decisions = decide(&maildrop, &world.ledger, &world.policy(retention));
-        assert_eq!(decisions[1..], [Leave(Why::Seen), Leave(Why::Seen)], "{retention:?}");
+        assert_eq!(decisions[1..], [Decision::Identify; 2], "{retention:?}");
         assert!(retired(&world, retention).iter().all(|number| *number == 1), "{retention:?}");
     }
     for name in ["delivered", "seen"] {

@@ -10,7 +10,7 @@ use crate::account::Mailbox;
 use crate::account::Retention;
 use crate::ledger::lock::Lock;
 use crate::ledger::{Ledger, Match};
-use crate::message::{Digest, Digests, Facts};
+use crate::message::{Digest, Digests, Facts, Headline};
 use crate::place::{Place, Spooled};
 use crate::proof::{
     Arrival, ArrivalId, DestinationId, DestinationKind, DestinationName, EntryId, Key, Noted, Piece,
@@ -59,6 +59,7 @@ impl World {
             listed: Some(Octets(self.size)),
             octets: self.size,
             digests: facts(content).digests,
+            headline: Headline::default(),
             sender: String::new(),
             recipient: String::new(),
             utf8: false,
@@ -205,9 +206,11 @@ pub(crate) fn facts(content: &str) -> Facts {
             header: digest(header),
             identity: Some(digest(identity)).filter(|_| identity != "-"),
         },
+        headline: Headline::default(),
         sender: String::new(),
         recipient: String::new(),
         traced: true,
         internal: false,
+        begins_as_answer: false,
     }
 }

@@ -127,9 +127,11 @@ fn of_config() -> Problems {
     std::fs::write(&file, "[accounts.work]\npasswrod = \"x\"\n").unwrap();
     let request = Request { file: Some(file), ..Request::default() };
     let wrong = config::for_run(&request, &Environment::default()).unwrap_err();
-    every!(ConfigError: FileWrong, ArgumentsWrong, FileUnusable;
+    every!(ConfigError: FileWrong, ArgumentsWrong, NoAccount, NoFile, FileUnusable;
         wrong => 78,
         ConfigError::ArgumentsWrong { mistake: mistake() } => 64,
+        ConfigError::NoAccount { name: text("x"), known: Vec::new(), mistake: mistake() } => 64,
+        ConfigError::NoFile { mistake: mistake() } => 78,
         ConfigError::FileUnusable { mistake: mistake() } => 78,
     )
 }
@@ -297,8 +299,8 @@ fn of_client() -> Problems {
 
 fn of_run() -> Problems {
     every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, NoSuchMessage, ListingRefused, NoIdentity,
-        UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused,
-        Busy, NoThread, Bug;
+        NoUniqueIds, NoHeaders, OnlyWindow, UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, Busy,
+        MessageRefused, SeveralMessages, TooManyMessages, OtherMessage, NoThread, Bug;
         RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
         RunError::Client(ClientError::Stopped) => 75,
@@ -309,6 +311,9 @@ fn of_run() -> Problems {
         RunError::ListingRefused { command: "LIST", text: text("no"), passes: false } => 76,
         RunError::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true } => 75,
         RunError::NoIdentity { server: server() } => 76,
+        RunError::NoUniqueIds { server: server() } => 76,
+        RunError::NoHeaders { server: server() } => 76,
+        RunError::OnlyWindow { server: server() } => 78,
         RunError::UniqueIdsLost { server: server(), directory: text("/x") } => 75,
         RunError::OutOfStep => 76,
         RunError::NothingNames => 76,
@@ -319,6 +324,10 @@ fn of_run() -> Problems {
         RunError::Endless { number: number() } => 76,
         RunError::Paused { until: text("tomorrow") } => 77,
         RunError::Busy => 75,
+        RunError::MessageRefused { number: number(), text: text("gone") } => 75,
+        RunError::SeveralMessages { messages: 2 } => 64,
+        RunError::TooManyMessages { messages: 2, most: 1 } => 64,
+        RunError::OtherMessage { number: number(), was: text("a") } => 66,
         RunError::NoThread(ErrorKind::Other.into()) => 74,
         RunError::Bug => 70,
     )

@@ -27,6 +27,22 @@
 //! - `delivered`: messages that are delivered now.
 //! - `dropped`: messages that will be retrieved again.
 //!
+//! `delivered`: a message was delivered to all of its destinations, now or by a run that was interrupted.
+//!
+//! - `unique_id`: its unique-id, or null.
+//! - `octets`: its octets with LF at the ends of lines.
+//! - `from`: its first author's name, or address where it gives no name; or null.
+//! - `subject`: its subject, decoded, or null.
+//! - `date`: when its author says it was sent, as RFC 3339 has it, in UTC; or null.
+//! - `message_id`: its Message-ID without the angle brackets, or null.
+//! - `destination`: where it went in this run, in an array.
+//!   - `kind`: `maildir`, `mbox`, `pipe` or `stdout`.
+//!   - `path`: the Maildir, the mbox, or the command; `-` for standard output.
+//!   - `file`: the path of the file that was made for it in a Maildir, or null.
+//! - `time`: when it was delivered, as RFC 3339 has it, in UTC.
+//!
+//! `from`, `subject`, `date` and `message_id` are null where an interrupted run retrieved the message.
+//!
 //! `message-failed`: a message was not delivered, and stays on the server.
 //!
 //! - `number`: its number in this session.
@@ -66,6 +82,19 @@
 //!   - `messages`: messages that count in `failed` for it.
 //!   - `message`, `hint`, `news`: as in `error`.
 //!
+//! `history`: a past delivery, which `popfetch history` prints.
+//!
+//! - `unique_id`, `octets`, `from`, `subject`, `destination`, `time`: as in `delivered`, but from and subject may be cut.
+//! - `server`: what has become of the message there: `kept`, `deleted` (by popfetch), `gone` (otherwise); or null where that
+//!   isn't known.
+//!
+//! `failing`: a message that has failed and waits on the server, which `popfetch history --failed` prints.
+//!
+//! - `unique_id`: its unique-id, or null.
+//! - `octets`: its size as listed, or null.
+//! - `failures`: how often it has failed.
+//! - `next_try`: when it is tried again, as RFC 3339 has it, in UTC; null at the next run.
+//!
 //! What prevents every account from being tried, a wrong argument for example, is reported on standard error only.
 //!
 //! Text is printable.  Anything else, octets or characters, is escaped as `\xNN` or `\u{…}` before JSON escapes it again;
@@ -78,7 +107,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::plain::{Plain, name};
-use super::{Condition, Event, Reporter, Summary, Trouble};
+use super::{Condition, Delivery, Event, Place, Reporter, Summary, Trouble};
 use crate::text::shortened;
 
 /// The version of the format.
@@ -126,12 +155,20 @@ impl Reporter for Json {
         self.plain.report(account, event);
     }
 
+    fn ended(&self) {
+        self.plain.ended();
+    }
+
     fn wants_detail(&self) -> bool {
         self.plain.wants_detail()
     }
 
     fn wants_dialogue(&self) -> bool {
         self.plain.wants_dialogue()
+    }
+
+    fn wants_deliveries(&self) -> bool {
+        true
     }
 }
 
@@ -143,6 +180,40 @@ pub fn line(account: &str, object: &impl Serialize) -> String {
     let mut line = serde_json::to_string(&line).unwrap_or_default();
     line.push('\n');
     line
+}
+
+/// The line of a message that was delivered, as `--json` prints it.
+#[must_use]
+pub fn delivered_line(account: &str, delivery: &Delivery) -> String {
+    line(account, &Object::delivered(delivery))
+}
+
+/// The line of a past delivery, as `popfetch history --json` prints it.
+#[must_use]
+pub fn history_line(account: &str, delivery: &Delivery, server: Option<&str>) -> String {
+    let Delivery { unique_id, octets, from, subject, destinations, time, .. } = delivery;
+    let object = Object::History {
+        unique_id: unique_id.as_deref(),
+        octets: *octets,
+        from: from.as_deref(),
+        subject: subject.as_deref(),
+        destination: destinations.iter().map(At::of).collect(),
+        server,
+        time,
+    };
+    line(account, &object)
+}
+
+/// The line of a message that has failed, as `popfetch history --failed --json` prints it.
+#[must_use]
+pub fn failing_line(
+    account: &str,
+    unique_id: Option<&str>,
+    octets: Option<u64>,
+    failures: u16,
+    next_try: Option<&str>,
+) -> String {
+    line(account, &Object::Failing { unique_id, octets, failures, next_try })
 }
 
 #[derive(Serialize)]
@@ -167,6 +238,31 @@ enum Object<'a> {
     Recovered {
         delivered: u64,
         dropped: u64,
+    },
+    Delivered {
+        unique_id: Option<&'a str>,
+        octets: u64,
+        from: Option<&'a str>,
+        subject: Option<&'a str>,
+        date: Option<&'a str>,
+        message_id: Option<&'a str>,
+        destination: Vec<At<'a>>,
+        time: &'a str,
+    },
+    History {
+        unique_id: Option<&'a str>,
+        octets: u64,
+        from: Option<&'a str>,
+        subject: Option<&'a str>,
+        destination: Vec<At<'a>>,
+        server: Option<&'a str>,
+        time: &'a str,
+    },
+    Failing {
+        unique_id: Option<&'a str>,
+        octets: Option<u64>,
+        failures: u16,
+        next_try: Option<&'a str>,
     },
     MessageFailed {
         number: u32,
@@ -196,6 +292,13 @@ enum Object<'a> {
         error: Option<Failure<'a>>,
         conditions: Vec<Lasting<'a>>,
     },
+}
+
+#[derive(Serialize)]
+struct At<'a> {
+    kind: &'static str,
+    path: &'a str,
+    file: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -229,6 +332,7 @@ impl<'a> Object<'a> {
             Event::Recovered { delivered, dropped } => {
                 Self::Recovered { delivered: *delivered, dropped: *dropped }
             }
+            Event::Delivered(delivery) => Self::delivered(delivery),
             Event::MessageFailed { number, reason, news } => {
                 let reason = shortened(reason, LONGEST);
                 Self::MessageFailed { number: number.get(), reason, news: *news }
@@ -237,7 +341,8 @@ impl<'a> Object<'a> {
             Event::Warning(message) => Self::Warning { message: shortened(message, LONGEST) },
             Event::Notice(message) => Self::Notice { message },
             Event::Finished(summary) => Self::account(summary),
-            Event::Connecting { .. }
+            Event::Waiting { .. }
+            | Event::Connecting { .. }
             | Event::LoggedIn { .. }
             | Event::Listed { .. }
             | Event::Planned { .. }
@@ -246,6 +351,21 @@ impl<'a> Object<'a> {
             | Event::Detail(_)
             | Event::Dialogue(_) => return None,
         })
+    }
+
+    fn delivered(delivery: &'a Delivery) -> Self {
+        let Delivery { unique_id, octets, from, subject, date, message_id, destinations, time, .. } =
+            delivery;
+        Self::Delivered {
+            unique_id: unique_id.as_deref(),
+            octets: *octets,
+            from: from.as_deref(),
+            subject: subject.as_deref(),
+            date: date.as_deref(),
+            message_id: message_id.as_deref(),
+            destination: destinations.iter().map(At::of).collect(),
+            time,
+        }
     }
 
     fn account(summary: &'a Summary) -> Self {
@@ -264,6 +384,12 @@ impl<'a> Object<'a> {
             error: trouble.as_ref().map(Failure::of),
             conditions: conditions.iter().map(Lasting::of).collect(),
         }
+    }
+}
+
+impl<'a> At<'a> {
+    fn of(place: &'a Place) -> Self {
+        Self { kind: place.kind, path: &place.path, file: place.file.as_deref() }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod columns;
 mod dry_run;
 pub mod json;
+pub mod log;
 pub mod plain;
 pub mod progress;
 pub mod reasons;
@@ -17,11 +18,16 @@ use std::time::Duration;
 
 use crate::exit::ExitCode;
 use crate::problem::Problem;
-use crate::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, Time};
 
 /// Something that happened in one account's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// The account is part of the run, and waits for its turn.
+    Waiting {
+        /// Where its mail will go.
+        destinations: Vec<Place>,
+    },
     /// The run begins: popfetch connects to the server.
     Connecting {
         /// `HOST:PORT`.
@@ -31,6 +37,8 @@ pub enum Event {
     LoggedIn {
         /// Name of the mechanism, as in `auth`.
         mechanism: &'static str,
+        /// What protects the connection: `TLS 1.3`; `None` for clear text.
+        protection: Option<&'static str>,
     },
     /// The listing has been read.
     Listed {
@@ -71,6 +79,8 @@ pub enum Event {
         /// Messages that will be retrieved again.
         dropped: u64,
     },
+    /// One message was delivered to all of its destinations; sent only where [`Reporter::wants_deliveries`].
+    Delivered(Delivery),
     /// One message failed; it stays on the server.
     MessageFailed {
         /// Its number in this session.
@@ -97,6 +107,48 @@ pub enum Event {
     Dialogue(String),
     /// The account is done.
     Finished(Summary),
+}
+
+/// A message that was delivered, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its number in this session; none where an earlier run retrieved it.
+    pub number: Option<MessageNumber>,
+    /// Its unique-id, if it has one.
+    pub unique_id: Option<String>,
+    /// Its octets, with LF line ends.
+    pub octets: u64,
+    /// Its first author, if the header names one: the name, or the address where there is none.
+    pub from: Option<String>,
+    /// Its subject, on one line.
+    pub subject: Option<String>,
+    /// When its author says it was sent: RFC 3339, in UTC.
+    pub date: Option<String>,
+    /// Its Message-ID, without the angle brackets.
+    pub message_id: Option<String>,
+    /// Where it went.
+    pub destinations: Vec<Place>,
+    /// When it was delivered: RFC 3339, in UTC.
+    pub time: String,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `maildir`, `mbox`, `pipe` or `stdout`.
+    pub kind: &'static str,
+    /// The Maildir, the mbox, the command, or `-`.
+    pub path: String,
+    /// The file that holds this message and no other.
+    pub file: Option<String>,
+}
+
+impl Place {
+    /// Where to look for the message: its own file, if it has one.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.file.as_deref().unwrap_or(&self.path)
+    }
 }
 
 /// Why something would be done with a message.
@@ -151,6 +203,8 @@ pub struct Summary {
     pub waiting: u64,
     /// Messages that a limit left for the next run, and the limits.
     pub postponed: Postponed,
+    /// Where messages on the server were delivered before, if none is new and a destination has never had one.
+    pub delivered_elsewhere: Option<Elsewhere>,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether nothing was changed, by request.
@@ -174,6 +228,15 @@ impl Summary {
         self.conditions.retain(|earlier| earlier.kind != condition.kind);
         self.conditions.push(condition);
     }
+}
+
+/// Messages that were delivered before, to destinations that aren't those of today's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// How many of those on the server.
+    pub messages: u64,
+    /// Where.
+    pub to: String,
 }
 
 /// Messages that `max-messages` or `max-bytes` left for the next run.
@@ -201,6 +264,10 @@ pub struct Condition {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Why, where there are reasons of its own: ours, without what a server or a program says.
+    pub reason: Option<String>,
+    /// When it is tried again, where that isn't at the next run.
+    pub next: Option<Time>,
     /// Whether `--quiet` should report it.
     pub news: bool,
     /// Whether events of this run have reported it, also under `--quiet`.
@@ -287,8 +354,14 @@ impl Trouble {
 pub trait Reporter: Send + Sync {
     /// Takes an event of this account.
     fn report(&self, account: &str, event: &Event);
+    /// All accounts are done, or given up: what was held back is shown now.
+    fn ended(&self) {}
     /// Whether [`Event::Detail`] is shown (`-v`); otherwise callers need not make any.
     fn wants_detail(&self) -> bool;
     /// Whether [`Event::Dialogue`] is shown (`-vv`).
     fn wants_dialogue(&self) -> bool;
+    /// Whether [`Event::Delivered`] is of use; otherwise nobody decodes headers for it.
+    fn wants_deliveries(&self) -> bool {
+        self.wants_detail()
+    }
 }

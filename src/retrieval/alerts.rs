@@ -15,22 +15,37 @@ use super::run::Run;
 use crate::client;
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
-use crate::ledger::memory::{Alert, Memory, Pause};
+use crate::ledger::memory::{Alert, LOCKED, LOGIN, Last, Lasting, Memory, PASSING, Pause, Said};
 use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Kind, Summary};
+use crate::text::shortened;
 use crate::types::Time;
 
 /// After the first refused login the next one waits this long, after each further one twice as long,
 const FIRST_PAUSE: i64 = 15 * 60;
 /// but never longer.
 const LONGEST_PAUSE: i64 = 24 * 60 * 60;
-/// The alert of failures that end a run and are temporary.
-const PASSING: &str = "passing";
-/// That of refused logins.
-const LOGIN: &str = "login";
-/// That of a lock that another popfetch holds.
-const LOCKED: &str = "locked";
+/// Characters of an error at most that the memory keeps.
+const LONGEST: usize = 1000;
+
+/// What of a run is news, by the rules of `--quiet`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Verdict {
+    /// What ended the run is to be reported under `--quiet`.
+    pub(super) news: bool,
+    /// A failure is reported, or was during the run: it's new, or has lasted.
+    pub(super) trouble: bool,
+    /// A failure that was reported is over.
+    pub(super) recovered: bool,
+}
+
+impl Verdict {
+    /// Of a failure that is news each time.
+    pub(super) fn failed() -> Self {
+        Self { news: true, trouble: true, recovered: false }
+    }
+}
 
 /// The judge of one run.
 pub(super) struct Alerts<'a, 'b> {
@@ -61,13 +76,15 @@ impl<'a, 'b> Alerts<'a, 'b> {
         memory: &mut Memory,
         result: &Result<(), Error>,
         summary: &mut Summary,
-    ) -> bool {
+    ) -> Verdict {
         let mut met: Vec<&str> = Vec::new();
-        let news = match result {
+        let mut verdict = Verdict::default();
+        verdict.news = match result {
             Ok(()) => {
                 memory.pause = None;
                 // The user who corrected the password knows.
-                memory.alerts.remove(LOGIN);
+                let login = memory.alerts.remove(LOGIN);
+                verdict.recovered = login.is_some_and(|alert| alert.reported.is_some());
                 true
             }
             // It proves nothing about the server.
@@ -82,23 +99,68 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 }
             }
         };
+        verdict.trouble = verdict.news && result.is_err();
         for condition in &mut summary.conditions {
             let kind = condition.kind.word();
             met.push(kind);
             let is_first = !memory.alerts.contains_key(kind);
             let alert = memory.alert(kind, self.now);
-            alert.lasting = Some(conditions::kept(condition));
+            let reason_before = alert.lasting.take().and_then(|lasting| lasting.reason);
+            let kept = conditions::kept(condition);
+            // A run that doesn't try again doesn't see why it failed.
+            alert.lasting = Some(Lasting { reason: kept.reason.or(reason_before), ..kept });
             let patience = self.patience_for(condition.exit);
             condition.news = self.is_news(alert, patience, condition.said);
+            verdict.trouble |= condition.news || condition.said;
             if is_first && condition.kind.may_be_chance() {
                 condition.exit = ExitCode::Done;
             }
         }
-        if result.is_ok() && !self.run.context.stop.raised() {
-            // A run that ended early hasn't seen whether anything is over.
-            self.over(memory, &met);
+        if result.is_ok() && !self.run.context.stop.raised() && !self.run.options.retry {
+            // A run that ended early, or had one purpose, hasn't seen whether anything is over.
+            verdict.recovered |= self.over(memory, &met);
         }
-        news
+        verdict
+    }
+
+    /// Writes down what the run came to, for `status`.  To be asked after [`Alerts::judge`].
+    pub(super) fn remember(&self, memory: &mut Memory, result: &Result<(), Error>, summary: &Summary) {
+        let before = memory.last.take();
+        let mail = match summary.delivered {
+            0 => before.as_ref().and_then(|last| last.mail),
+            messages => Some((self.now, messages)),
+        };
+        let server = self.run.server();
+        memory.last = match (result, before) {
+            // Neither shows anything new of the mailbox.
+            (Err(Error::Paused { .. } | Error::Client(client::Error::Stopped)), Some(before)) => {
+                Some(Last { mail, ..before })
+            }
+            (result, _) => {
+                let error = result.as_ref().err().map(|e| {
+                    let e = e.at(&server);
+                    let hint = e.hint().map(|hint| shortened(&hint, LONGEST).into_owned());
+                    Said {
+                        exit: e.exit_code(),
+                        message: shortened(&e.to_string(), LONGEST).into_owned(),
+                        hint,
+                    }
+                });
+                let exit = error.as_ref().map_or(ExitCode::Done, |error| error.exit).merge(summary.exit());
+                let is_listed = result.is_ok() || summary.listed > 0;
+                let server = is_listed.then(|| summary.listed.saturating_sub(summary.deleted));
+                Some(Last { exit, error, server, postponed: summary.postponed.messages, mail })
+            }
+        };
+    }
+
+    /// What a command has shown of the login: a refused one isn't tried again at once.
+    pub(super) fn note_login(&self, memory: &mut Memory, e: Option<&Error>) {
+        match e {
+            Some(Error::Client(e)) if e.refuses_credentials() => self.pause(memory),
+            None => memory.pause = None,
+            Some(_) => {}
+        }
     }
 
     /// Another popfetch has the mailbox, and its memory: whether that is news.
@@ -141,8 +203,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         }
     }
 
-    /// The login was refused: for a while it isn't tried again.
-    pub(super) fn pause(&self, memory: &mut Memory) {
+    fn pause(&self, memory: &mut Memory) {
         let fingerprint = self.run.fingerprint();
         let before = memory.pause.as_ref().filter(|pause| pause.configuration == fingerprint);
         let refusals = before.map_or(0, |pause| pause.refusals).saturating_add(1);
@@ -178,18 +239,20 @@ impl<'a, 'b> Alerts<'a, 'b> {
         due && !said
     }
 
-    /// All that this run hasn't met is over; what was reported of it, is reported to be.
-    fn over(&self, memory: &mut Memory, met: &[&str]) {
+    /// All that this run hasn't met is over; what was reported of it, is reported to be.  Whether anything was.
+    fn over(&self, memory: &mut Memory, met: &[&str]) -> bool {
         let (met, over): (BTreeMap<String, Alert>, BTreeMap<String, Alert>) =
             std::mem::take(&mut memory.alerts)
                 .into_iter()
                 .partition(|(kind, _)| met.contains(&kind.as_str()) || !is_failure(kind));
         memory.alerts = met;
-        for alert in over.values().filter(|alert| alert.reported.is_some()) {
+        let reported = || over.values().filter(|alert| alert.reported.is_some());
+        for alert in reported() {
             let since = date::rfc5322(alert.since);
             let what = alert.lasting.as_ref().map_or_else(String::new, |what| format!(": {}", what.message));
             self.run.report(&Event::Notice(format!("the failure since {since} is over{what}")));
         }
+        reported().next().is_some()
     }
 }
 

@@ -11,10 +11,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
+use super::deliveries::{Deliveries, Put};
+use crate::clock;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::ledger::{self, Ledger, Match};
+use crate::message::Digest;
 use crate::proof::{Arrival, Delivered, DestinationId, EntryId, Key, Noted, Piece, Published, Staged};
 use crate::types::{MessageNumber, Octets, Time};
 
@@ -25,6 +28,8 @@ pub(super) enum Work {
     Batch(Vec<Parcel>),
     /// A listed message turned out to be one that we have.
     Same { number: MessageNumber, key: Key, listed: Option<Octets>, same_as: Match },
+    /// How the server shows a message that is known by the user's word.
+    Identify { entry: EntryId, header: Digest, identity: Option<Digest> },
     /// The server's copies of this entry's message differ each time.
     Varies { entry: EntryId },
     /// A message that is left for its size.
@@ -157,14 +162,24 @@ pub(super) fn run(
     exits: &mut [Exit],
     work: &Receiver<Work>,
     reports: &Reports,
+    mut deliveries: Deliveries<'_>,
 ) -> Result<(), Error> {
     let mut result = Ok(());
     for work in work {
         result = match work {
-            Work::Batch(parcels) => commit(ledger, exits, parcels, reports),
+            Work::Batch(parcels) => {
+                let committed = commit(ledger, exits, parcels, &mut Tally::new(reports, &mut deliveries));
+                deliveries.keep();
+                committed
+            }
             Work::Same { number, key, listed, same_as } => {
                 same(ledger, number, &key, listed, same_as, reports)
             }
+            Work::Identify { entry, header, identity } => match ledger.entry(entry).unidentified {
+                true => ledger.identify(entry, header, identity).map_err(Error::from),
+                // Its unique-id is listed twice.
+                false => Ok(()),
+            },
             Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
             Work::TooLarge { key, listed } => ledger.too_large(&key, listed).map(drop).map_err(Error::from),
             Work::Discard(parcel) => {
@@ -218,9 +233,9 @@ fn commit(
     ledger: &mut Ledger,
     exits: &mut [Exit],
     parcels: Vec<Parcel>,
-    reports: &Reports,
+    tally: &mut Tally<'_, '_>,
 ) -> Result<(), Error> {
-    let mut tally = Tally::new(&parcels, reports);
+    tally.expect(&parcels);
     let mut pieces: Vec<Vec<Piece>> = exits.iter().map(|_| Vec::new()).collect();
     for Parcel { message, waiting } in parcels {
         for (slot, waiting) in waiting {
@@ -276,7 +291,7 @@ fn commit(
         let Some(noted) = by_exit.remove(&exit.id) else { continue };
         sync_after |= exit.sync_after;
         let (at_once, release) = (exit.one_by_one, exit.one_by_one && !exit.sync_after);
-        let mut recorder = Outcomes { ledger, tally: &mut tally, at_once, release };
+        let mut recorder = Outcomes { ledger, tally, at_once, release };
         // A destination whose disk fails must not keep the others from publishing what is noted for them.
         if let Err(e) = exit.outlet.publish(noted, &mut recorder) {
             first_error = first_error.or(Some(e));
@@ -312,23 +327,24 @@ fn failures(ledger: &Ledger, key: &Key) -> u16 {
     ledger.find_key(key).map_or(0, |id| ledger.entry(id).failures)
 }
 
-struct Outcomes<'a, 'b> {
+struct Outcomes<'a, 'b, 'c> {
     ledger: &'a mut Ledger,
-    tally: &'a mut Tally<'b>,
+    tally: &'a mut Tally<'b, 'c>,
     /// Whether each outcome is written at once,
     at_once: bool,
     /// and reported at once.
     release: bool,
 }
 
-impl Recorder for Outcomes<'_, '_> {
+impl Recorder for Outcomes<'_, '_, '_> {
     fn published(&mut self, piece: Published) -> Result<(), delivery::Error> {
         let message = Arc::clone(&piece.piece().message);
+        let put = Put::of(piece.piece());
         let delivered = self.ledger.record(piece).map_err(ledger_error)?;
         if self.at_once {
             self.ledger.flush().map_err(ledger_error)?;
         }
-        self.tally.published(&message, delivered, self.release);
+        self.tally.published(&message, put, delivered, self.release);
         Ok(())
     }
 
@@ -355,39 +371,46 @@ pub(super) fn ledger_error(e: ledger::Error) -> delivery::Error {
 }
 
 /// What is still open of each message of a batch: one report goes out for each when all of its pieces are settled.
-struct Tally<'a> {
+struct Tally<'a, 'b> {
     open: HashMap<MessageNumber, Open>,
     ready: Vec<Settled>,
+    done: Vec<Open>,
     reports: &'a Reports,
+    deliveries: &'a mut Deliveries<'b>,
 }
 
 struct Open {
+    message: Arc<Arrival>,
     pieces: usize,
-    octets: u64,
+    puts: Vec<Put>,
     delivered: Option<Delivered>,
     failure: Option<Failure>,
 }
 
-impl<'a> Tally<'a> {
-    fn new(parcels: &[Parcel], reports: &'a Reports) -> Self {
-        let open = parcels
-            .iter()
-            .map(|parcel| {
-                let open = Open {
-                    pieces: parcel.waiting.len(),
-                    octets: parcel.message.octets,
-                    delivered: None,
-                    failure: None,
-                };
-                (parcel.message.number, open)
-            })
-            .collect();
-        Self { open, ready: Vec::new(), reports }
+impl<'a, 'b> Tally<'a, 'b> {
+    fn new(reports: &'a Reports, deliveries: &'a mut Deliveries<'b>) -> Self {
+        Self { open: HashMap::new(), ready: Vec::new(), done: Vec::new(), reports, deliveries }
     }
 
-    fn published(&mut self, message: &Arrival, delivered: Option<Delivered>, release: bool) {
+    /// These are to be settled.
+    fn expect(&mut self, parcels: &[Parcel]) {
+        let open = |parcel: &Parcel| {
+            let open = Open {
+                message: Arc::clone(&parcel.message),
+                pieces: parcel.waiting.len(),
+                puts: Vec::new(),
+                delivered: None,
+                failure: None,
+            };
+            (parcel.message.number, open)
+        };
+        self.open = parcels.iter().map(open).collect();
+    }
+
+    fn published(&mut self, message: &Arrival, put: Put, delivered: Option<Delivered>, release: bool) {
         if let Some(open) = self.open.get_mut(&message.number) {
             open.delivered = delivered;
+            open.puts.push(put);
         }
         self.settle(message.number);
         if release {
@@ -408,14 +431,25 @@ impl<'a> Tally<'a> {
         if open.pieces > 0 {
             return;
         }
-        if let Some(Open { octets, delivered, failure, .. }) = self.open.remove(&number) {
-            let outcome = failure.map_or(Outcome::Delivered(delivered), Outcome::Failed);
-            self.ready.push(Settled { number, octets, outcome });
+        if let Some(mut open) = self.open.remove(&number) {
+            let outcome = match open.failure.clone() {
+                Some(failure) => Outcome::Failed(failure),
+                None => Outcome::Delivered(open.delivered.take()),
+            };
+            self.ready.push(Settled { number, octets: open.message.octets, outcome });
+            self.done.push(open);
         }
     }
 
-    /// Tells the network thread: not before the ledger has been written.
+    /// Reports to the network thread, and then to whom it may concern: not before the ledger has been written.
     fn release(&mut self) {
         self.reports.tell(self.ready.drain(..));
+        let time = clock::now();
+        for Open { message, puts, failure, .. } in self.done.drain(..) {
+            match failure {
+                Some(_) => self.deliveries.partly(&message, puts, time),
+                None => self.deliveries.whole(&message, puts, time),
+            }
+        }
     }
 }

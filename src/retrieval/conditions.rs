@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::deliveries;
 use super::fetch::Tally;
 use crate::account::Retention;
 use crate::exit::ExitCode;
@@ -11,7 +12,7 @@ use crate::ledger::{EntryState, Ledger};
 use crate::message::date;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId};
-use crate::report::{Condition, Kind, Postponed, Summary};
+use crate::report::{Condition, Elsewhere, Kind, Postponed, Summary};
 use crate::text::{count, printable, shortened};
 use crate::types::Time;
 
@@ -27,6 +28,8 @@ fn condition(kind: Kind, messages: u64, message: &str, hint: Option<&str>) -> Co
         messages,
         message: shortened(message, LONGEST).into_owned(),
         hint: hint.map(str::to_owned),
+        reason: None,
+        next: None,
         news: false,
         said: false,
     }
@@ -126,6 +129,36 @@ pub(super) fn tried(summary: &mut Summary) {
     summary.waiting = summary.waiting.saturating_sub(1);
 }
 
+/// Nothing is new, and a destination has never had a delivery: a user who has named another one waits for mail that won't
+/// come there, because it was delivered before.
+pub(super) fn delivered_elsewhere(
+    summary: &mut Summary,
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    configured: &[DestinationId],
+) {
+    summary.delivered_elsewhere = None;
+    if summary.delivered > 0 || configured.iter().all(|id| ledger.has_delivered_to(*id)) {
+        return;
+    }
+    let is_known = |listed: Listed<'_>| match listed.who {
+        Who::Known(id) => ledger.entry(id).state != EntryState::Open,
+        Who::New(_) | Who::Nameless => false,
+    };
+    let messages = maildrop.iter().filter(|listed| is_known(*listed)).count();
+    let used = ledger.destinations().iter().filter(|known| ledger.has_delivered_to(known.id));
+    let mut names: Vec<String> = used.map(|known| deliveries::path(&known.name)).collect();
+    if messages == 0 || names.is_empty() {
+        return;
+    }
+    if names.len() > MOST_NAMED {
+        names.truncate(MOST_NAMED);
+        names.push("…".to_owned());
+    }
+    let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+    summary.delivered_elsewhere = Some(Elsewhere { messages, to: names.join(", ") });
+}
+
 /// Messages that have failed, in this session or before: when they are tried again.
 pub(super) fn failed(
     summary: &mut Summary,
@@ -158,10 +191,13 @@ pub(super) fn failed(
         None,
     );
     failed.said = tally.news;
+    failed.reason = Some(tally.reasons.line()).filter(|line| !line.is_empty());
+    failed.next = next;
     failed.exit = tally.exit.map_or(failed.exit, |exit| exit.merge(failed.exit));
     if let Some(earlier) = summary.conditions.iter().find(|earlier| earlier.kind == failed.kind) {
         failed.exit = failed.exit.merge(earlier.exit);
         failed.said |= earlier.said;
+        failed.reason = failed.reason.or_else(|| earlier.reason.clone());
     }
     summary.put(failed);
 }
@@ -306,8 +342,8 @@ fn without_effect(summary: &mut Summary, message: &str, hint: &str) {
 
 /// What the memory keeps of a condition.
 pub(super) fn kept(condition: &Condition) -> Lasting {
-    let Condition { exit, messages, message, hint, .. } = condition.clone();
-    Lasting { exit, messages, message, hint }
+    let Condition { exit, messages, message, hint, reason, next, .. } = condition.clone();
+    Lasting { exit, messages, message, hint, reason, next }
 }
 
 /// Whether all that is wrong is so with messages that are left alone, as long as the maildrop is as it was left; the rest
@@ -326,10 +362,11 @@ pub(super) fn carry(memory: &Memory, summary: &mut Summary) {
         let kind = Kind::ALL.into_iter().find(|known| known.word() == kind);
         let lasting = lasting.as_ref().filter(|lasting| is_left_alone(lasting.messages));
         let (Some(kind), Some(lasting)) = (kind, lasting) else { continue };
-        let Lasting { exit, messages, message, hint } = lasting.clone();
+        let Lasting { exit, messages, message, hint, reason, next } = lasting.clone();
         summary.failed = summary.failed.saturating_add(messages);
         summary.waiting = summary.waiting.saturating_add(messages);
-        summary.put(Condition { kind, exit, messages, message, hint, news: false, said: false });
+        let (news, said) = (false, false);
+        summary.put(Condition { kind, exit, messages, message, hint, reason, next, news, said });
     }
 }
 

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::passwords::Passwords;
 use crate::account::Retention;
 use crate::config::locate::Environment;
 use crate::connection::Connectors;
 use crate::report::Reporter;
 use crate::signals::Stop;
-use crate::types::Wait;
+use crate::types::{Selection, Wait};
 
 /// What was asked for on the command line.
 #[derive(Debug, Clone, Default)]
@@ -23,9 +24,16 @@ pub struct Options {
     pub wait: Wait,
     /// The user insists (the account was named, or there is a terminal): a pause after a refused login doesn't hold.
     pub insist: bool,
+    /// `retry`: only messages that have failed are tried, and nothing else is done.
+    pub retry: bool,
+    /// Of them only these.
+    pub only: Option<Selection>,
+    /// What was typed before the run began.
+    pub passwords: Passwords,
 }
 
 /// The surroundings, shared by every account's run.
+#[derive(Clone)]
 pub struct Context<'a> {
     /// The state directory, `$XDG_STATE_HOME/popfetch`.
     pub state: PathBuf,

@@ -25,10 +25,15 @@ pub(super) struct Destinations {
 }
 
 impl Destinations {
+    /// For a session that delivers nothing.
+    pub(super) fn none() -> Self {
+        Self { entrances: NetworkEnds::new(None), exits: Vec::new() }
+    }
+
     /// Opens them, creating what may be created.  Before anything is retrieved: a destination that's not fit is reported
     /// while nothing is in flight.
     pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
-        let mut destinations = Self { entrances: NetworkEnds::new(None), exits: Vec::new() };
+        let mut destinations = Self::none();
         let mut wanted = Configured::of(run.account, run.context, directory).0;
         wanted.sort_by_cached_key(|wanted| wanted.order());
         one_name_each(&wanted)?;

@@ -54,6 +54,24 @@ pub enum Error {
         /// The server, as `HOST:PORT`.
         server: String,
     },
+    /// What is to count as seen must have unique-ids.
+    #[error("{server} gives its messages no unique-ids, by which they could be known again: none is marked")]
+    NoUniqueIds {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
+    /// Dates stand in headers.
+    #[error("{server} has no TOP, so that the dates of its messages can't be seen")]
+    NoHeaders {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
+    /// All of a maildrop is to count as seen, of which the server shows only a part at a time.
+    #[error("{server} shows only a part of its mail at a time: all of it can't be marked as seen")]
+    OnlyWindow {
+        /// The server, as `HOST:PORT`.
+        server: String,
+    },
     /// `UIDL` is refused, though the ledger has unique-ids of this mailbox.
     #[error("{server} refused UIDL, by which its messages are known: its mail is left alone")]
     UniqueIdsLost {
@@ -98,6 +116,36 @@ pub enum Error {
         /// When it will be.
         until: String,
     },
+    /// The server refuses to give the message that is to be shown: typically it has just been deleted.
+    #[error("the server did not give message {number}: \"{text}\"")]
+    MessageRefused {
+        /// Which one.
+        number: MessageNumber,
+        /// Its words, fit to print.
+        text: String,
+    },
+    /// A command that is about one message was given several.
+    #[error("{messages} messages are named, and this command shows one")]
+    SeveralMessages {
+        /// How many.
+        messages: usize,
+    },
+    /// More messages are to be deleted than one session may delete.
+    #[error("{messages} messages are named: at most {most} are deleted at once")]
+    TooManyMessages {
+        /// How many,
+        messages: usize,
+        /// and how many there may be.
+        most: usize,
+    },
+    /// A number that `list` showed names another message by now.
+    #[error("message {number} isn't the one that \"list\" showed, whose unique-id was {was}")]
+    OtherMessage {
+        /// The number.
+        number: MessageNumber,
+        /// The unique-id that it named, fit to print.
+        was: String,
+    },
     /// A run has the mailbox, and a command that only looks has waited for it.
     #[error("another popfetch is at work in this mailbox, and was waited for in vain")]
     Busy,
@@ -126,6 +174,7 @@ impl Error {
             | Self::Refuses { .. }
             | Self::Unfinished
             | Self::Endless { .. }
+            | Self::MessageRefused { .. }
             | Self::Paused { .. } => false,
             Self::Credentials(_)
             | Self::Access(_)
@@ -134,9 +183,15 @@ impl Error {
             | Self::Delivery(_)
             | Self::NoSuchMessage(_)
             | Self::NoIdentity { .. }
+            | Self::NoUniqueIds { .. }
+            | Self::NoHeaders { .. }
+            | Self::OnlyWindow { .. }
             | Self::UniqueIdsLost { .. }
             | Self::NoFurtherSession(_)
             | Self::Busy
+            | Self::SeveralMessages { .. }
+            | Self::TooManyMessages { .. }
+            | Self::OtherMessage { .. }
             | Self::NoThread(_)
             | Self::Bug => true,
         }
@@ -181,6 +236,13 @@ impl Problem for Error {
                 )));
             }
             Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has UIDL",
+            Self::NoUniqueIds { .. } => {
+                "such mail is known by its content only: let it be retrieved once (first-run = \"all\")"
+            }
+            Self::NoHeaders { .. } => "name the messages by number instead, as 1-200",
+            Self::OnlyWindow { .. } => {
+                "choose in the provider's settings that POP offers only mail that arrives from now on"
+            }
             Self::Endless { .. } => {
                 "it is tried last from now on; delete it with another client, or set max-message-size"
             }
@@ -188,6 +250,14 @@ impl Problem for Error {
                 "correct the password, or name the account on the command line to try at once"
             }
             Self::Busy => "try again when it has ended",
+            Self::MessageRefused { .. } => {
+                "it may have been deleted just now: popfetch list shows what is there"
+            }
+            Self::SeveralMessages { .. } => "name one of them",
+            Self::TooManyMessages { .. } => "name fewer, and the others afterwards",
+            Self::OtherMessage { .. } => {
+                "nothing is deleted: list the messages again, or name it by its unique-id"
+            }
             Self::Refuses { .. } => {
                 "a quota or a passing failure of the server: nothing is lost, the next run tries again"
             }
@@ -216,10 +286,16 @@ impl Problem for Error {
             Self::ListingRefused { passes: true, .. } => ExitCode::Later,
             Self::Listing(e) => e.exit_code(),
             Self::NoSuchMessage(e) => e.exit_code(),
-            Self::ListingRefused { .. } | Self::NoIdentity { .. } => ExitCode::Protocol,
+            Self::ListingRefused { .. }
+            | Self::NoIdentity { .. }
+            | Self::NoUniqueIds { .. }
+            | Self::NoHeaders { .. } => ExitCode::Protocol,
+            Self::OnlyWindow { .. } => ExitCode::Configuration,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,
             Self::Refuses { .. } | Self::NoFurtherSession(_) | Self::Unfinished => ExitCode::Later,
-            Self::UniqueIdsLost { .. } | Self::Busy => ExitCode::Later,
+            Self::UniqueIdsLost { .. } | Self::Busy | Self::MessageRefused { .. } => ExitCode::Later,
+            Self::SeveralMessages { .. } | Self::TooManyMessages { .. } => ExitCode::Usage,
+            Self::OtherMessage { .. } => ExitCode::NoInput,
             Self::Paused { .. } => ExitCode::Refused,
             Self::NoThread(_) => ExitCode::LocalIo,
             Self::Bug => ExitCode::Bug,

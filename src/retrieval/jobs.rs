@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{Context, Options, retrieve};
+use super::{Context, Options, passwords, retrieve};
 use crate::account::Account;
 use crate::delivery;
 use crate::exit::ExitCode;
@@ -32,7 +32,13 @@ pub fn retrieve_all(
     context: &Context<'_>,
     connections: Connections,
 ) -> ExitCode {
+    for account in accounts {
+        let destinations = super::deliveries::destinations(account, context);
+        context.reporter.report(&account.name, &Event::Waiting { destinations });
+    }
+    let options = &Options { passwords: passwords::ask(accounts, options, context), ..options.clone() };
     let codes = each(accounts, context, connections, &|account| one(account, options, context));
+    context.reporter.ended();
     codes.into_iter().fold(ExitCode::Done, |worst, (_, code)| worst.merge(code))
 }
 
@@ -183,7 +189,8 @@ fn server(account: &Account) -> (&str, u16) {
 mod tests {
     use super::{Account, Connections, Queue, most_open, server};
     use crate::account::{
-        Auth, Deliver, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust, Utf8Mode,
+        Auth, Deliver, FirstRun, Hooks, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
+        Utf8Mode,
     };
     use std::collections::HashMap;
     use std::num::NonZeroUsize;
@@ -204,6 +211,8 @@ mod tests {
             retention: Retention::Keep,
             deliver: vec![Deliver::Stdout],
             max_message_size: None,
+            first_run: FirstRun::All,
+            hooks: Hooks::default(),
             max_messages: None,
             max_bytes: None,
             owner: None,

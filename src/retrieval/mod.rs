@@ -11,13 +11,18 @@ mod conditions;
 mod configured;
 mod context;
 mod course;
+mod deliveries;
 mod destinations;
 mod doubts;
 mod dry_run;
 mod error;
 mod fetch;
+pub mod history;
+mod hooks;
 pub mod jobs;
 mod login;
+mod marking;
+mod passwords;
 mod pipeline;
 mod quick;
 mod recovery;
@@ -30,30 +35,38 @@ mod survey;
 mod visit;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use context::{Context, Options};
 pub use error::Error;
+pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
+pub use passwords::Passwords;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
 pub use visit::by_hand;
-pub use visit::{Found, check_all};
+pub use visit::{
+    Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
+    show,
+};
 
 use crate::access;
 use crate::account::{Account, SyncMode};
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::credentials;
 use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
+use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
-use alerts::Alerts;
+use crate::types::Time;
+use alerts::{Alerts, Verdict};
 use configured::surroundings;
 use destinations::Destinations;
+use hooks::Listener;
 use run::Run;
 use session::Held;
 use sessions::Sessions;
@@ -64,28 +77,44 @@ const DAY: i64 = 24 * HOUR;
 /// Retrieves one account's mail, and reports how it went.
 #[must_use]
 pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> Summary {
+    let hooks = &account.hooks;
+    if options.dry_run || hooks.is_empty() {
+        return one_run(account, options, context).0;
+    }
+    hooks::before(account, context);
+    let listener =
+        hooks.on_new_mail.is_some().then(|| Arc::new(Listener::new(Arc::clone(&context.reporter))));
+    let heard = listener.clone().map(|listener| Context { reporter: listener, ..context.clone() });
+    let (summary, verdict) = one_run(account, options, heard.as_ref().unwrap_or(context));
+    let delivered = listener.map_or_else(Vec::new, |listener| listener.lines());
+    hooks::after(account, context, &summary, verdict, &delivered);
+    summary
+}
+
+/// The run itself, between its hooks.
+fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summary, Verdict) {
     let started = Instant::now();
     let mut run = Run::new(account, options, context, clock::now());
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
-    let (result, news) =
+    let (result, verdict) =
         if let Err(e) = access::check_path(&ledger::directory(&context.state, &account.mailbox())) {
             // A user who can change its content could name other users' files there, and popfetch would remove them.
-            (Err(e.into()), true)
+            (Err(e.into()), Verdict::failed())
         } else if options.dry_run {
-            (dry_run::dry_run(&run, &mut summary), true)
+            (dry_run::dry_run(&run, &mut summary), Verdict::failed())
         } else {
             mailbox(&mut run, &mut summary)
         };
     if let Err(e) = result {
-        summary.trouble = Some(Trouble::of(&e.at(&run.server()), news));
+        summary.trouble = Some(Trouble::of(&e.at(&run.server()), verdict.news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
-    summary
+    (summary, verdict)
 }
 
-/// How the run ended, and whether it is reported under `--quiet`.
-fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool) {
+/// How the run ended, and what of it is news.
+fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verdict) {
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
     let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
@@ -93,9 +122,10 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
             let news = !e.is_transient() || Alerts::new(run).locked(&directory);
-            return (Err(e), news);
+            return (Err(e), Verdict { news, trouble: news, recovered: false });
         }
     };
+    lock.begin_run();
     // It may have been waited for.
     run.now = clock::now();
     let run = &*run;
@@ -107,12 +137,14 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, bool
         Ok(()) => with_lock(run, summary, &directory, lock.clone(), &mut memory),
         paused => paused,
     };
-    let news = alerts.judge(&mut memory, &result, summary);
+    let verdict = alerts.judge(&mut memory, &result, summary);
+    alerts.remember(&mut memory, &result, summary);
     if let Err(e) = memory.save(&directory) {
         // What it holds can be learnt again.
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
-    (result, news)
+    lock.end_run();
+    (result, verdict)
 }
 
 fn with_lock(
@@ -129,7 +161,7 @@ fn with_lock(
         );
     }
     if let Some(question) = quick::question(run, memory, directory) {
-        let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+        let secret = run.secret()?;
         let mut sessions = Sessions::new(run, summary, memory, &secret);
         let begun = match sessions.glance(question) {
             Ok(None) => return Ok(()),
@@ -141,8 +173,14 @@ fn with_lock(
         return finish(sessions, held, begun, directory);
     }
     let held = open(run, summary, directory, lock, memory)?;
-    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = run.secret()?;
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
+}
+
+/// The time now, as RFC 3339 has it, in UTC.
+#[must_use]
+pub fn timestamp() -> String {
+    date::rfc3339(clock::now())
 }
 
 /// All sessions, the first of which may have begun, and the end of the ledger.
@@ -195,19 +233,47 @@ fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Me
 /// A clock that ran ahead once has left times that lie in the future.  They are given up when two runs agree that they do,
 /// at least an hour apart by a clock that went forward: one run alone may be the one whose clock is wrong.
 fn correct_clock(run: &Run<'_>, ledger: &mut Ledger, memory: &mut Memory) -> Result<(), Error> {
-    if ledger.ahead_of_clock() <= DAY {
-        memory.behind = None;
-        return Ok(());
-    }
-    match memory.behind.map(|since| run.now.seconds_since(since)) {
-        Some(HOUR..) => {
-            run.warn("the clock had run ahead: times in the future are read as today's".to_owned());
-            memory.behind = None;
-            ledger.correct_clock()?;
-        }
-        // Gone back again: it begins from here.
-        None | Some(..0) => memory.behind = Some(run.now),
-        Some(_) => {}
+    let (behind, gives_up) = had_run_ahead(ledger.ahead_of_clock(), memory.behind, run.now);
+    memory.behind = behind;
+    if gives_up {
+        run.warn("the clock had run ahead: times in the future are read as today's".to_owned());
+        ledger.correct_clock()?;
     }
     Ok(())
+}
+
+/// Since when runs have agreed that times lie in the future, and whether these are given up now.
+fn had_run_ahead(seconds: i64, since: Option<Time>, now: Time) -> (Option<Time>, bool) {
+    if seconds <= DAY {
+        return (None, false);
+    }
+    match since.map(|since| now.seconds_since(since)) {
+        Some(HOUR..) => (None, true),
+        // Gone back again: it begins from here.
+        None | Some(..0) => (Some(now), false),
+        Some(_) => (since, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAY, HOUR, had_run_ahead};
+    use crate::types::Time;
+
+    #[test]
+    fn times_in_the_future_are_given_up_when_two_runs_agree() {
+        let at = |seconds: i64| Some(Time(seconds));
+        let now = Time(10_000);
+        for (seconds, since, expected) in [
+            (0, None, (None, false)),
+            (DAY, at(1), (None, false)),
+            (DAY + 1, None, (at(10_000), false)),
+            (DAY + 1, at(10_000), (at(10_000), false)),
+            (DAY + 1, at(10_001 - HOUR), (at(10_001 - HOUR), false)),
+            (DAY + 1, at(10_000 - HOUR), (None, true)),
+            (DAY + 1, at(10_001), (at(10_000), false)),
+        ] {
+            assert_eq!(had_run_ahead(seconds, since, now), expected, "{seconds}, {since:?}");
+        }
+    }
 }

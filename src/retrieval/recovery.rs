@@ -3,12 +3,14 @@
 //! Each open `staged` line is settled in the destination that the line names, whatever today's configuration is.  A
 //! destination that cannot be looked at settles nothing: its lines stay open, and the run ends when the others are settled.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::committer::ledger_error;
 use super::configured::{Configured, surroundings};
+use super::deliveries::Deliveries;
 use super::error::Error;
 use super::run::Run;
 use crate::access::Owner;
@@ -17,7 +19,7 @@ use crate::delivery::mbox::{self, Neighbour, Neighbours};
 use crate::delivery::{self, Settler, Surroundings, Unsettled};
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
-use crate::proof::{DestinationKind, DestinationName, DestinationRecord, IntentId};
+use crate::proof::{DestinationKind, DestinationName, DestinationRecord, Intent, IntentId};
 use crate::report::{Event, Summary};
 use crate::signals::Stop;
 use crate::text;
@@ -31,10 +33,11 @@ pub(super) fn recover(
     summary: &mut Summary,
 ) -> Result<(), Error> {
     let around = surroundings(run.account, run.context, directory);
-    let Settled { delivered, dropped, failed } = settle(ledger, around, |_| true);
+    let Settled { delivered, dropped, failed, published } = settle(ledger, around, |_| true);
     if delivered > 0 || dropped > 0 {
         run.report(&Event::Recovered { delivered, dropped });
         summary.delivered = summary.delivered.saturating_add(delivered);
+        Deliveries::new(run, ledger).settled(&published);
     }
     if let Some((name, e)) = failed.into_iter().next() {
         return Err(Error::Delivery(release_hint(run, directory, &name, e)));
@@ -72,6 +75,8 @@ pub(super) struct Settled {
     pub(super) delivered: u64,
     /// So many come again.
     pub(super) dropped: u64,
+    /// What was delivered.
+    pub(super) published: Vec<Intent>,
     /// The destinations that could not be settled, and why; their lines stay open.
     pub(super) failed: Vec<(DestinationName, delivery::Error)>,
 }
@@ -90,9 +95,10 @@ pub(super) fn settle(
         }
         let name = destination.name.clone();
         match settle_one(ledger, around, destination) {
-            Ok((delivered, dropped)) => {
+            Ok(Done { delivered, dropped, published }) => {
                 settled.delivered = settled.delivered.saturating_add(delivered);
                 settled.dropped = settled.dropped.saturating_add(dropped);
+                settled.published.extend(published);
             }
             Err(e) => {
                 let broken = matches!(e, delivery::Error::Ledger(_));
@@ -106,41 +112,59 @@ pub(super) fn settle(
     settled
 }
 
-/// Settles the open lines at one destination; how many were delivered, and how many come again.
+/// What settling one destination came to.
+#[derive(Default)]
+struct Done {
+    delivered: u64,
+    dropped: u64,
+    published: Vec<Intent>,
+}
+
+/// Settles the open lines at one destination.
 fn settle_one(
     ledger: &mut Ledger,
     around: Surroundings<'_>,
     destination: DestinationRecord,
-) -> Result<(u64, u64), delivery::Error> {
+) -> Result<Done, delivery::Error> {
     // Not the ledger's, which never runs back: a line from a future that the clock has left since must not look new.
     let now = clock::now();
     let intents: Vec<_> =
         ledger.intents().into_iter().filter(|intent| intent.destination == destination.id).collect();
     if intents.is_empty() {
-        return Ok((0, 0));
+        return Ok(Done::default());
     }
     let named = delivery::named(&destination.name, around);
     named.allowed()?;
     let unsettled = Unsettled { destination, intents };
-    let recovered = named.recover(&unsettled, &mut Settlement(ledger), now)?;
+    let mut settlement = Settlement { ledger, published: HashSet::new() };
+    let recovered = named.recover(&unsettled, &mut settlement, now)?;
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    Ok((wide(recovered.delivered), wide(recovered.again)))
+    let published = settlement.published;
+    Ok(Done {
+        delivered: wide(recovered.delivered),
+        dropped: wide(recovered.again),
+        published: unsettled.intents.into_iter().filter(|intent| published.contains(&intent.id)).collect(),
+    })
 }
 
 /// The ledger, as a destination's recovery sees it.
-struct Settlement<'a>(&'a mut Ledger);
+struct Settlement<'a> {
+    ledger: &'a mut Ledger,
+    published: HashSet<IntentId>,
+}
 
 impl Settler for Settlement<'_> {
     fn delivered(&mut self, intents: &[IntentId]) -> Result<(), delivery::Error> {
-        self.0.settle_delivered(intents).map_err(ledger_error)
+        self.published.extend(intents);
+        self.ledger.settle_delivered(intents).map_err(ledger_error)
     }
 
     fn dropped(&mut self, intents: &[IntentId]) -> Result<(), delivery::Error> {
-        self.0.settle_dropped(intents).map_err(ledger_error)
+        self.ledger.settle_dropped(intents).map_err(ledger_error)
     }
 
     fn sync(&mut self) -> Result<(), delivery::Error> {
-        self.0.sync().map_err(ledger_error)
+        self.ledger.sync().map_err(ledger_error)
     }
 }
 

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::configured::Configured;
 use super::context::{Context, Options};
+use super::error::Error;
 use crate::account::Account;
 use crate::client::Dialogue;
 use crate::clock;
-use crate::credentials::fingerprint;
+use crate::credentials::{self, fingerprint};
 use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::report::Event;
+use crate::secret::Secret;
 use crate::text;
 use crate::types::Time;
 
@@ -51,6 +53,16 @@ impl<'a> Run<'a> {
     pub(super) fn fingerprint(&self) -> &str {
         self.fingerprint
             .get_or_init(|| fingerprint(self.account, self.context.environment, &key(&self.context.state)))
+    }
+
+    /// The password or token: what was typed before the run, or from its source.
+    pub(super) fn secret(&self) -> Result<Secret, Error> {
+        let secret = match self.options.passwords.take(&self.account.name) {
+            Some(typed) => typed?,
+            None => credentials::obtain(self.account, self.context.environment, &self.context.stop)?,
+        };
+        self.detail(|| credentials::source(self.account));
+        Ok(secret)
     }
 
     pub(super) fn report(&self, event: &Event) {

@@ -55,7 +55,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
         held: &mut Held,
         mut begun: Option<Client<Transaction>>,
     ) -> Result<(), Error> {
-        let mut scope = Scope::Everything;
+        let mut scope = if self.run.options.retry { Scope::Failed } else { Scope::Everything };
         let mut follows = Follows::First;
         let mut windows = 0;
         self.memory.expire(self.run.now);

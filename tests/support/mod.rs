@@ -10,6 +10,8 @@
 //! - [`dovecot`] - a throw-away Dovecot
 //! - [`certificates`] - an authority and good or bad certificates from it
 //! - [`mail`] - sample messages
+//! - [`schema`] - the JSON Schema of `--json`, to which each line that a run prints is held
+//! - [`snapshot`] - what a run printed, compared with a file
 //! - [`mailboxes`] - Maildir and mbox as delivered, read by us and by Python
 #![allow(
     dead_code,
@@ -40,9 +42,12 @@ mod options;
 pub mod relay;
 pub mod sandbox;
 mod sasl;
+pub mod schema;
 pub mod scripted;
 pub mod server;
 mod session;
+pub mod snapshot;
+pub mod tmux;
 mod wire;
 
 use std::path::PathBuf;

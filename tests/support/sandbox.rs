@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::show;
+use super::{schema, show};
 
 /// A folder with a home in it, gone when this is dropped.
 pub struct Sandbox {
@@ -54,6 +54,11 @@ impl Sandbox {
     pub fn keep(&mut self) -> PathBuf {
         self.folder.disable_cleanup(true);
         self.folder.path().to_owned()
+    }
+
+    /// The program that is run.
+    pub fn program(&self) -> PathBuf {
+        PathBuf::from(&self.program[0])
     }
 
     pub fn home(&self) -> PathBuf {
@@ -233,6 +238,7 @@ impl Invocation<'_> {
         // A group of its own, so that what it started can be ended with it.
         command.process_group(0);
         let shown: Vec<_> = self.words.iter().map(|word| word.to_string_lossy()).collect();
+        let is_json = shown.iter().skip(self.sandbox.program.len()).any(|word| word == "--json");
         let shown = shown.join(" ");
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot run {shown}: {e}"));
         let mut stdin = child.stdin.take().unwrap();
@@ -241,7 +247,17 @@ impl Invocation<'_> {
         thread::spawn(move || stdin.write_all(&octets).and_then(|()| stdin.flush()).ok());
         let (stdout, stderr) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
         let steps = self.sandbox.steps_file();
-        Running { child, stdout, stderr, shown, steps, began: Instant::now(), limit: self.limit }
+        Running {
+            child,
+            stdout,
+            stderr,
+            shown,
+            is_json,
+            home,
+            steps,
+            began: Instant::now(),
+            limit: self.limit,
+        }
     }
 }
 
@@ -261,6 +277,8 @@ pub struct Running {
     stdout: Receiver<Vec<u8>>,
     stderr: Receiver<Vec<u8>>,
     shown: String,
+    is_json: bool,
+    home: PathBuf,
     steps: PathBuf,
     began: Instant,
     limit: Duration,
@@ -303,6 +321,7 @@ impl Running {
         let (stdout, stderr) = (output(&self.stdout), output(&self.stderr));
         let run = Run {
             command: self.shown.clone(),
+            home: self.home.clone(),
             status: status.unwrap_or(ExitStatus::from_raw(9)),
             stdout,
             stderr,
@@ -313,6 +332,9 @@ impl Running {
                 .map(str::to_owned)
                 .collect(),
         };
+        if self.is_json {
+            schema::check(&run.stdout);
+        }
         assert!(status.is_some(), "still running after {:?}\n{}", self.limit, run.shown());
         run
     }
@@ -334,6 +356,7 @@ impl Drop for Running {
 /// How popfetch ended, and all that it printed.
 pub struct Run {
     pub command: String,
+    pub home: PathBuf,
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,

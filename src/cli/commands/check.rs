@@ -11,9 +11,8 @@
 //! - `time`: when the server was asked, in RFC 3339's form; or null.
 //! - `remembered`: whether the last run's word was taken, by `--max-age`.
 //! - `exit`: the exit code that this account alone would have made.
-//! - `error`: what kept it from being known, or null: `message` and `hint`, as of `account`.
+//! - `error`: what kept it from being known, or null; as of `account`.
 
-use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +31,7 @@ use crate::retrieval::jobs::Connections;
 use crate::retrieval::{Found, Options, check_all};
 use crate::text::{count, size};
 
-/// The arguments of `popfetch check`.
+/// Show how much is new on the server, and fetch nothing.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct CheckArgs {
     /// Accounts by name or as POP URLs; without any, all accounts of the configuration.
@@ -74,6 +73,7 @@ struct Check<'a> {
 struct Failure<'a> {
     message: &'a str,
     hint: Option<&'a str>,
+    news: bool,
 }
 
 /// Checks, and gives the exit code: the worst failure's; else 0 where anything is new, and 1 where nothing is.
@@ -85,8 +85,7 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = configuration.accounts.iter().map(|account| account.name.as_str()).collect();
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
     // A status bar names its account each time: only a terminal tries a refused password again.
-    let insist = cli.environment.stdin_is_terminal || io::stderr().is_terminal();
-    let options = Options { insist, ..Options::default() };
+    let options = Options { insist: cli.insists(false), ..Options::default() };
     cli.run(Arc::new(reporter), |context| {
         let connections = connections(&configuration);
         let found = check_all(&configuration.accounts, &options, args.max_age, context, connections);
@@ -120,8 +119,8 @@ fn report(args: &CheckArgs, cli: &Cli, found: &[(&Account, Result<Found, Trouble
     let several = found.len() > 1;
     let mut text = String::new();
     for (account, found) in found {
-        if let Err(Trouble { message, hint, .. }) = found {
-            cli.printer.complain(&format!("account \"{}\": {message}", account.name), hint.as_deref());
+        if let Err(trouble) = found {
+            cli.failed(account, trouble);
         }
         text.push_str(&match (args.output.json, found) {
             (true, found) => json::line(&account.name, &object(found)),
@@ -157,14 +156,14 @@ fn object(found: &Result<Found, Trouble>) -> Check<'_> {
             exit: if found.new > 0 { ExitCode::Done.number() } else { ExitCode::No.number() },
             error: None,
         },
-        Err(Trouble { exit, message, hint, .. }) => Check {
+        Err(Trouble { exit, message, hint, news }) => Check {
             new: None,
             octets: None,
             listed: None,
             time: None,
             remembered: false,
             exit: exit.number(),
-            error: Some(Failure { message, hint: hint.as_deref() }),
+            error: Some(Failure { message, hint: hint.as_deref(), news: *news }),
         },
     }
 }

@@ -1,11 +1,26 @@
 //! The commands, a file for each: its arguments, whose documentation is the help, and `run`, which gives an exit code.
 //! Errors that concern all accounts go to the caller, which prints them.
+//!
+//! A command's arguments are described to clap only when it has been chosen (`defer`): a fetch must not pay for the
+//! options of forty commands.  So its sentence stands twice, here for the list of commands, and with its arguments for
+//! its own help.
 
 pub(super) mod accounts;
 pub(super) mod check;
+pub(super) mod completions;
+pub(super) mod cron;
+pub(super) mod delete;
 pub(super) mod fetch;
+pub(super) mod help;
+pub(super) mod history;
+pub(super) mod list;
+pub(super) mod man;
+pub(super) mod mark_seen;
+pub(super) mod retry;
 pub(super) mod shell;
+pub(super) mod show;
 pub(super) mod state;
+pub(super) mod status;
 
 use clap::Subcommand;
 
@@ -14,6 +29,7 @@ use crate::exit::ExitCode;
 
 /// What popfetch does.
 #[derive(Debug, Clone, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
@@ -21,8 +37,29 @@ pub(super) enum Command {
     /// Show how much is new on the server, and fetch nothing.
     Check(check::CheckArgs),
 
+    /// List the messages on the server, and what the next run would do with each.
+    List(list::ListArgs),
+
+    /// Show one message.
+    Show(show::ShowArgs),
+
+    /// Delete messages from the server.
+    Delete(delete::DeleteArgs),
+
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
+
+    /// Show the last deliveries: where is that mail?
+    History(history::HistoryArgs),
+
+    /// Show how each account stands: the last run, the last mail, what needs you.
+    Status(status::StatusArgs),
+
+    /// Let messages count as retrieved, without downloading them.
+    MarkSeen(mark_seen::MarkSeenArgs),
+
+    /// Try messages that failed, and logins that pause, now.
+    Retry(retry::RetryArgs),
 
     /// Talk POP3 with an account's server by hand.
     Shell(shell::ShellArgs),
@@ -30,6 +67,18 @@ pub(super) enum Command {
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
+
+    /// Print what cron or systemd needs to run popfetch again and again.
+    Cron(cron::CronArgs),
+
+    /// Print the script that completes command lines in a shell.
+    Completions(completions::CompletionsArgs),
+
+    /// Show the manual.
+    Man(man::ManArgs),
+
+    /// Show all of the help, of popfetch or of a command.
+    Help(help::HelpArgs),
 }
 
 impl Command {
@@ -41,9 +90,20 @@ impl Command {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
             Self::Check(args) => check::run(args, cli),
+            Self::List(args) => list::run(args, cli),
+            Self::Show(args) => show::run(args, cli),
+            Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::History(args) => history::run(args, cli),
+            Self::MarkSeen(args) => mark_seen::run(args, cli),
+            Self::Retry(args) => retry::run(args, cli),
+            Self::Status(args) => status::run(args, cli),
             Self::Shell(args) => shell::run(args, cli),
-            Self::State(state::StateCommand::Release(args)) => state::release(args, cli),
+            Self::State(command) => state::run(command, cli),
+            Self::Cron(args) => cron::run(args, cli),
+            Self::Completions(args) => Ok(completions::run(args, cli)),
+            Self::Man(args) => Ok(man::run(args, cli)),
+            Self::Help(args) => Ok(help::run(args, cli)),
         }
     }
 
@@ -52,8 +112,14 @@ impl Command {
         match self {
             Self::Fetch(args) => args.output.color,
             Self::Check(args) => args.output.color,
+            Self::List(args) => args.output.color,
+            Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
-            Self::Shell(_) | Self::State(_) => Color::Auto,
+            Self::History(args) => args.output.color,
+            Self::Retry(args) => args.output.color,
+            Self::Status(args) => args.output.color,
+            Self::State(command) => command.color(),
+            _ => Color::Auto,
         }
     }
 }

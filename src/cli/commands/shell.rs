@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::show;
+use crate::account::Account;
 use crate::cli::setup::{Cli, ConfigArgs, agrees};
 use crate::exit::ExitCode;
 use crate::message::date;
@@ -16,12 +18,12 @@ use crate::report::Trouble;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::Options;
 use crate::retrieval::by_hand::{ByHand, Farewell, Known, Piece, Question, Waited, by_hand};
-use crate::text::{count, printable};
+use crate::text::{count, printable, size};
 use crate::types::MessageNumber;
 use input::{Input, WORDS, Word};
 use lines::{Lines, Typed};
 
-/// The arguments of `popfetch shell`.
+/// Talk POP3 with an account's server by hand.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ShellArgs {
     /// The account whose server answers; may be left out where there is one.
@@ -40,6 +42,8 @@ pub(in crate::cli) struct ShellArgs {
     pub(in crate::cli) config: ConfigArgs,
 }
 
+/// Octets of a message that are shown at most.
+const MOST: usize = 16 * 1024 * 1024;
 /// The name of the file with the lines of earlier sessions, in the state directory.
 const HISTORY: &str = "shell-history";
 
@@ -48,43 +52,33 @@ const HISTORY: &str = "shell-history";
 /// # Errors
 /// The arguments, the configuration, the system.
 pub(super) fn run(args: &ShellArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let account = cli.one_account(&args.config, args.account.as_deref())?;
+    let account = cli.account(&args.config, args.account.as_deref())?;
     let is_typed = cli.environment.stdin_is_terminal && io::stdout().is_terminal();
     let history = cli.environment.state_directory()?.join(HISTORY);
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
     let options = Options { insist: true, ..Options::default() };
     cli.run(Arc::new(reporter), |context| {
-        let hand = match by_hand(&account, &options, context) {
-            Ok(hand) => hand,
-            Err(trouble) => return complain(cli, &account.name, &trouble),
-        };
-        let prompt = format!("{}> ", printable(account.name.as_bytes()));
-        let lines = if is_typed { Lines::typed(prompt, history) } else { Lines::piped() };
-        match lines {
-            Ok(lines) => {
-                Shell { args, cli, account: &account.name, hand, is_typed, raw: !is_typed }.run(lines)
+        let led = by_hand(&account, &options, context, |hand| {
+            let prompt = format!("{}> ", printable(account.name.as_bytes()));
+            let lines = if is_typed { Lines::typed(prompt, history) } else { Lines::piped() };
+            match lines {
+                Ok(lines) => Shell { args, cli, account: &account, hand, is_typed, raw: false }.run(lines),
+                Err(e) => {
+                    cli.printer.complain(&format!("lines can't be read: {e}"), None);
+                    ExitCode::LocalIo
+                }
             }
-            Err(e) => {
-                cli.printer.complain(&format!("lines can't be read: {e}"), None);
-                ExitCode::LocalIo
-            }
-        }
+        });
+        led.unwrap_or_else(|trouble| cli.failed(&account, &trouble))
     })
-}
-
-fn complain(cli: &Cli, account: &str, trouble: &Trouble) -> ExitCode {
-    let account = printable(account.as_bytes());
-    let what = format!("account \"{account}\": {}", trouble.message);
-    cli.printer.complain(&what, trouble.hint.as_deref());
-    trouble.exit
 }
 
 /// One session.
 struct Shell<'a> {
     args: &'a ShellArgs,
     cli: &'a Cli,
-    account: &'a str,
-    hand: ByHand,
+    account: &'a Account,
+    hand: ByHand<'a>,
     /// Whether there is a user at a terminal.
     is_typed: bool,
     /// Whether messages are shown as they are on the server.
@@ -112,7 +106,7 @@ impl Shell<'_> {
                 // The connection is gone, and with it the session.
                 Err(trouble) => {
                     drop(lines);
-                    return complain(self.cli, self.account, &trouble);
+                    return self.cli.failed(self.account, &trouble);
                 }
             }
         };
@@ -211,22 +205,34 @@ impl Shell<'_> {
 
     fn ask(&mut self, question: Question) -> Result<bool, Trouble> {
         let mut answer = Vec::new();
-        let mut text = Vec::new();
+        let (mut text, mut is_cut) = (Vec::new(), false);
         let ok = self.hand.ask(question, |piece| match piece {
             Piece::Status(ok, words) => answer.push(status(ok, words)),
             Piece::Line(line) => answer.push(line.to_vec()),
-            Piece::Text(octets) => text.extend_from_slice(octets),
+            Piece::Text(octets) => {
+                let room = MOST.saturating_sub(text.len());
+                is_cut |= room < octets.len();
+                text.extend_from_slice(octets.get(..room).unwrap_or(octets));
+            }
         })?;
         for line in answer {
             self.say(&self.hand.shown(&line));
         }
         if !text.is_empty() {
-            self.message(&text);
+            self.message(question, &text);
+        }
+        if is_cut {
+            let most = size(u64::try_from(MOST).unwrap_or(u64::MAX));
+            self.say(&format!("[only the first {most}: popfetch show --raw writes all of it]"));
         }
         Ok(ok)
     }
 
-    fn message(&self, text: &[u8]) {
+    fn message(&self, question: Question, text: &[u8]) {
+        if !self.raw && matches!(question, Question::Retr(_)) {
+            self.cli.printer.out(&show::decoded(text));
+            return;
+        }
         for line in text.strip_suffix(b"\n").unwrap_or(text).split(|octet| *octet == b'\n') {
             self.say(&self.hand.shown(line));
         }
@@ -285,7 +291,7 @@ impl Shell<'_> {
                 cli.printer.complain(&what, Some("the next listing shows it"));
                 ExitCode::Later
             }
-            Err(trouble) => complain(cli, account, &trouble),
+            Err(trouble) => cli.failed(account, &trouble),
         }
     }
 

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::access::{self, Owner};
+use crate::signals::Stop;
 
 /// At most this many octets of a program's output are kept.
 const SAID: usize = 2048;
@@ -133,6 +134,13 @@ impl Child {
         }
     }
 
+    /// A signal has come: it gets no more time than [`GRACE`].
+    fn end_soon(&mut self, now: Instant) {
+        if self.end == End::Awaited {
+            self.deadline = self.deadline.min(now + GRACE);
+        }
+    }
+
     /// At the time limit: asks, then forces.
     fn hurry(&mut self, now: Instant) {
         if now < self.deadline {
@@ -161,14 +169,21 @@ impl Child {
     }
 }
 
-/// Waits until one of them has ended: which, and what it came to.
+/// Waits until one of them has ended: which, and what it came to.  Once `stop` is raised, they get no more than [`GRACE`];
+/// without it, all the time that they have.
 ///
 /// # Errors
 /// When the system cannot wait.  `None` for nobody to wait for.
-pub(super) fn wait_for_one(children: &mut [&mut Child]) -> io::Result<Option<(usize, Outcome)>> {
+pub(super) fn wait_for_one(
+    children: &mut [&mut Child],
+    stop: Option<&Stop>,
+) -> io::Result<Option<(usize, Outcome)>> {
     while !children.is_empty() {
         let now = Instant::now();
         let mut timeout = Duration::MAX;
+        if stop.is_some_and(Stop::raised) {
+            children.iter_mut().for_each(|child| child.end_soon(now));
+        }
         let mut descriptors = Vec::with_capacity(children.len() * 2);
         for child in children.iter() {
             timeout = timeout.min(child.deadline.saturating_duration_since(now));
@@ -180,6 +195,9 @@ pub(super) fn wait_for_one(children: &mut [&mut Child]) -> io::Result<Option<(us
         let handles = descriptors.len();
         for output in children.iter().filter_map(|child| child.output.as_ref()) {
             descriptors.push(PollFd::new(output, PollFlags::IN));
+        }
+        if let Some(stop) = stop.filter(|stop| !stop.raised()) {
+            descriptors.push(PollFd::from_borrowed_fd(stop.descriptor(), PollFlags::IN));
         }
         match rustix::event::poll(&mut descriptors, Timespec::try_from(timeout).ok().as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -215,7 +233,7 @@ mod tests {
         if !handle {
             child.handle = None;
         }
-        let outcome = wait_for_one(&mut [&mut child]).unwrap().unwrap().1;
+        let outcome = wait_for_one(&mut [&mut child], None).unwrap().unwrap().1;
         (outcome, child.said)
     }
 
@@ -254,7 +272,7 @@ mod tests {
         let argv = ["sh", "-c", "sleep 60 & sleep 60; :"].map(str::to_owned);
         let input = std::fs::File::from(std::os::fd::OwnedFd::from(theirs));
         let mut child = Child::start(&argv, &[], input, Duration::from_millis(50), None).unwrap();
-        assert_eq!(wait_for_one(&mut [&mut child]).unwrap(), Some((0, Outcome::TimedOut)));
+        assert_eq!(wait_for_one(&mut [&mut child], None).unwrap(), Some((0, Outcome::TimedOut)));
         drop(child);
         assert_eq!(std::io::read_to_string(ours).unwrap(), "");
     }

@@ -11,6 +11,7 @@
 mod argv;
 mod child;
 mod destination;
+pub mod program;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -270,7 +271,7 @@ impl Outlet for PipeOutlet {
                 failed = failed.or(recorder.sync().err());
             }
             let mut children: Vec<&mut Child> = running.iter_mut().map(|(_, child)| child).collect();
-            let waited = wait_for_one(&mut children)
+            let waited = wait_for_one(&mut children, None)
                 .map_err(|e| Error::later(format!("cannot wait for the program's end: {e}"), TRY_AGAIN))?;
             let Some((index, outcome)) = waited else { break };
             let (noted, child) = running.remove(index);

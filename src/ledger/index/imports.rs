@@ -4,6 +4,7 @@ use super::{Index, live_octets};
 use crate::ledger::codec::KeyField;
 use crate::ledger::entry::EntryState;
 use crate::ledger::lines::{Contradiction, MessageForgotten, MessageIdentified, MessageImported};
+use crate::types::Time;
 
 impl Index {
     pub(super) fn import_message(
@@ -51,6 +52,11 @@ impl Index {
         self.change(entry, |record| (record.offset, record.unidentified) = (offset, false));
         self.saw(fact.time);
         Ok(())
+    }
+
+    pub(super) fn begin(&mut self, time: Time) {
+        self.begun = true;
+        self.saw(time);
     }
 
     pub(super) fn forget_entry(&mut self, fact: &MessageForgotten<'_>) -> Result<(), Contradiction> {

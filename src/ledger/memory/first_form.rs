@@ -47,6 +47,8 @@ fn add(memory: &mut Memory, fields: &[&[u8]]) -> Option<()> {
                     messages: parse_decimal(messages)?,
                     message: string(message)?,
                     hint: hint.strip_prefix(b"=").and_then(string),
+                    reason: None,
+                    next: None,
                 }),
                 _ => None,
             };
@@ -137,6 +139,8 @@ mod tests {
             messages: u64::MAX,
             message: "it = \"übel\"".into(),
             hint: Some(String::new()),
+            reason: None,
+            next: None,
         };
         assert_eq!(
             memory.alerts["-"],

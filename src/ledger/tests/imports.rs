@@ -183,3 +183,39 @@ fn reading_imports_and_forgets_nothing() {
     drop(ledger);
     assert_eq!(octets(home.path()), before);
 }
+
+#[test]
+fn the_first_listing_counts_as_seen_once() {
+    for names in [&["a", "b", "c"][..], &[]] {
+        let home = tempfile::tempdir().unwrap();
+        let mut ledger = open(home.path());
+        assert!(!ledger.has_begun());
+        let to = maildir(&mut ledger);
+        let unique_ids: Vec<UniqueIdBuf> = names.iter().map(|name| unique_id(name)).collect();
+        ledger.begin_seen(&unique_ids).unwrap();
+        assert!(ledger.destinations().iter().any(|known| known.id == to), "its numbers hold");
+        let again = ledger.begin_seen(&[unique_id("later")]);
+        assert!(matches!(again, Err(Error::Contradiction(_))), "{again:?}");
+        for _ in 0..2 {
+            assert!(ledger.has_begun());
+            let known: Vec<EntryId> = names.iter().filter_map(|name| ledger.find_key(&key(name))).collect();
+            assert_eq!(known.len(), names.len());
+            assert_eq!(ledger.unidentified().collect::<Vec<_>>(), known);
+            assert_eq!(ledger.present().next(), None, "no listing has been settled");
+            ledger = check(home.path(), ledger);
+        }
+        let delivered = deliver(&mut ledger, "later", "later");
+        assert_eq!(ledger.entry(delivered).state, EntryState::Delivered);
+        check(home.path(), ledger);
+    }
+}
+
+#[test]
+fn a_mailbox_that_holds_anything_has_no_first_listing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    ledger.fail(&key("failed"), None, None).unwrap();
+    assert!(ledger.has_begun());
+    assert!(ledger.begin_seen(&[unique_id("b")]).is_err());
+    assert_eq!(ledger.find_key(&key("b")), None);
+}

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Json;
+use super::{Json, delivered_line};
 use crate::exit::ExitCode;
 use crate::plan::Why;
 use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
-use crate::report::{Action, Cause, Condition, Event, Kind, Postponed, Reporter, Summary, Trouble};
+use crate::report::{
+    Action, Cause, Condition, Delivery, Event, Kind, Place, Postponed, Reporter, Summary, Trouble,
+};
 use crate::types::{MessageNumber, Octets};
 
 const ALL: [(Why, &str); 23] = [
@@ -58,13 +60,45 @@ fn trouble(message: &str, hint: Option<&str>) -> Option<Trouble> {
 
 fn condition(kind: Kind) -> Condition {
     let (message, hint) = ("it is so".to_owned(), Some("wait".to_owned()));
-    Condition { kind, exit: ExitCode::Later, messages: 2, message, hint, news: false, said: true }
+    Condition {
+        kind,
+        exit: ExitCode::Later,
+        messages: 2,
+        message,
+        hint,
+        reason: None,
+        next: None,
+        news: false,
+        said: true,
+    }
 }
 
 fn intended(unique_id: Option<&str>, octets: Option<u64>, action: Action, why: Why) -> Event {
     let (unique_id, octets) = (unique_id.map(str::to_owned), octets.map(Octets));
     let why = Cause { word: why.word(), text: why.text() };
     Event::Intended { number: number(3), unique_id, octets, action, why }
+}
+
+fn delivery() -> Delivery {
+    let place = |kind, path: &str, file: Option<&str>| Place {
+        kind,
+        path: path.to_owned(),
+        file: file.map(str::to_owned),
+    };
+    Delivery {
+        number: Some(number(3)),
+        unique_id: Some("a\\x07".to_owned()),
+        octets: 288,
+        from: Some("Ann Example".to_owned()),
+        subject: Some("\"Lunch\"".to_owned()),
+        date: Some("2026-11-27T08:12:00Z".to_owned()),
+        message_id: Some("1@example.org".to_owned()),
+        destinations: vec![
+            place("maildir", "/home/me/Mail", Some("/home/me/Mail/new/1.a")),
+            place("pipe", "procmail -d me", None),
+        ],
+        time: "2026-11-27T09:00:00Z".to_owned(),
+    }
 }
 
 /// Each event that is an object, and its line.
@@ -120,7 +154,7 @@ fn objects() -> Vec<(Event, &'static str)> {
                 dry_run: true,
                 postponed: Postponed { messages: 12, by_messages: true, by_bytes: false },
                 conditions: Kind::ALL.map(condition).to_vec(),
-                ..summary
+                ..summary.clone()
             }),
             r#"{"v":1,"account":"work","type":"account","dry_run":true,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"postponed":12,"elapsed":1.5,"exit":75,"error":null,"conditions":[
             {"kind":"messages-failed","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true},
@@ -129,6 +163,24 @@ fn objects() -> Vec<(Event, &'static str)> {
             {"kind":"quit-refused","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true},
             {"kind":"not-deleted","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true},
             {"kind":"policy-without-effect","exit":75,"messages":2,"message":"it is so","hint":"wait","news":true}]}"#,
+        ),
+        (
+            Event::Delivered(delivery()),
+            r#"{"v":1,"account":"work","type":"delivered","unique_id":"a\\x07","octets":288,"from":"Ann Example","subject":"\"Lunch\"","date":"2026-11-27T08:12:00Z","message_id":"1@example.org","destination":[
+            {"kind":"maildir","path":"/home/me/Mail","file":"/home/me/Mail/new/1.a"},
+            {"kind":"pipe","path":"procmail -d me","file":null}],"time":"2026-11-27T09:00:00Z"}"#,
+        ),
+        (
+            Event::Delivered(Delivery {
+                unique_id: None,
+                from: None,
+                subject: None,
+                date: None,
+                message_id: None,
+                destinations: Vec::new(),
+                ..delivery()
+            }),
+            r#"{"v":1,"account":"work","type":"delivered","unique_id":null,"octets":288,"from":null,"subject":null,"date":null,"message_id":null,"destination":[],"time":"2026-11-27T09:00:00Z"}"#,
         ),
     ]
 }
@@ -142,6 +194,8 @@ fn every_object_is_a_line() {
             assert_eq!(out, format!("{expected}\n"), "{level:?}");
         }
     }
+    let delivered = Event::Delivered(delivery());
+    assert_eq!(delivered_line("work", &delivery()), printed(Level::Quiet, Json::new, &[delivered]).0);
     for (why, expected) in ALL {
         assert_eq!(why.word(), expected);
     }
@@ -162,7 +216,7 @@ fn what_fails_thousands_of_times_is_at_most_a_thousand_objects() {
 fn how_it_goes_is_told_on_standard_error_alone() {
     let events = [
         Event::Connecting { server: "h:995".to_owned() },
-        Event::LoggedIn { mechanism: "PLAIN" },
+        Event::LoggedIn { mechanism: "PLAIN", protection: None },
         Event::Listed { messages: 1 },
         Event::Planned { messages: 1, octets: None },
         Event::Received { octets: 5 },
@@ -208,11 +262,9 @@ fn lines_of_several_accounts_do_not_mix() {
 /// Both descriptions of the format have all that can stand in it.
 #[test]
 fn the_format_is_described() {
-    let section =
-        |text: &'static str, begin, end| text.split_once(begin).unwrap().1.split_once(end).unwrap().0;
-    let here = section(include_str!("../json.rs"), "# The format", "use serde");
-    let manual =
-        section(include_str!("../../../man/popfetch.1.in"), ".SH JSON", ".SH EXIT").replace("\\-", "-");
+    let (_, here) = include_str!("../json.rs").split_once("# The format").unwrap();
+    let (here, _) = here.split_once("use serde").unwrap();
+    let manual = include_str!("../../../man/popfetch-json.5").replace("\\-", "-");
     let mut words: BTreeSet<String> = ALL.iter().map(|(_, word)| (*word).to_owned()).collect();
     words.extend(["retrieve", "compare", "delete", "leave"].map(str::to_owned));
     for (_, line) in objects() {
@@ -222,6 +274,11 @@ fn the_format_is_described() {
         for condition in conditions.as_array().into_iter().flatten() {
             words.insert(condition["kind"].as_str().unwrap().to_owned());
             words.extend(condition.as_object().unwrap().keys().cloned());
+        }
+        let destinations = object["destination"].as_array().cloned().unwrap_or_default();
+        for place in destinations {
+            words.insert(place["kind"].as_str().unwrap().to_owned());
+            words.extend(place.as_object().unwrap().keys().cloned());
         }
         words.extend(object["error"].take().as_object().into_iter().flat_map(|error| error.keys().cloned()));
         words.extend(object.as_object().unwrap().keys().cloned());

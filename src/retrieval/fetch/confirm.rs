@@ -3,7 +3,7 @@
 //! What has arrived is held until an answer that names has followed it.  Only then is it stored, compared with what we
 //! have, and recognised: [`Recognised`] is made here and nowhere else.
 
-use super::sending::{known_key, unique_id};
+use super::sending::{known_key, listed_as};
 use super::{CompareResult, Compared, Fetch, Held, Whole};
 use crate::exit::ExitCode;
 use crate::message::Facts;
@@ -88,9 +88,13 @@ impl Fetch<'_> {
     }
 
     fn confirm_header(&mut self, job: Job, facts: &Facts) {
-        let (Some(listed), Some(why)) = (self.maildrop.at(job.index), job.decision.compares()) else {
-            return;
-        };
+        let Some(listed) = self.maildrop.at(job.index) else { return };
+        if let (Decision::Identify, Who::Known(entry)) = (job.decision, listed.who) {
+            let (header, identity) = (facts.digests.header, facts.digests.identity);
+            self.submit(Work::Identify { entry, header, identity }, 0);
+            return self.matched(&job, entry);
+        }
+        let Some(why) = job.decision.compares() else { return };
         match self.comparison.by_header(&listed, why, facts, self.policy.deletes_everything()) {
             Verdict::Same(same_as) => {
                 // A header is not enough to delete what has no unique-id.
@@ -123,10 +127,8 @@ impl Fetch<'_> {
             let recognised = Recognised::attest(self.client.session(), job.number, known);
             self.state.tally.recognised.insert(job.number, recognised);
         }
-        if job.died
-            && let Some(unique_id) = unique_id(&listed, self.keys)
-        {
-            self.state.tally.survived.push(unique_id);
+        if job.died {
+            self.state.tally.survived.extend(listed_as(&listed, self.keys));
         }
     }
 

@@ -1,9 +1,10 @@
 //! The messages of a round in their order, and what is sent.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use super::{Choice, CompareResult, Fetch};
+use crate::ledger::memory::ListedAs;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who};
 use crate::proof::{Delivered, EntryId, Key};
 use crate::report;
@@ -12,9 +13,9 @@ use crate::retrieval::committer::Work;
 use crate::retrieval::compare::Comparison;
 use crate::retrieval::pipeline::naming::{Expected, Question};
 use crate::retrieval::pipeline::{Ask, Job, Line, Send, UNKNOWN_SIZE};
-use crate::types::UniqueIdBuf;
 
-/// The messages of a round: in the order of the listing; then what comes last, by how often it has failed.
+/// The messages of a round: in the order of the listing; then what is only to be identified; then what comes last, by how
+/// often it has failed.
 pub(in crate::retrieval) struct Queue<'a> {
     pub(super) maildrop: &'a Maildrop,
     pub(super) decisions: &'a [Decision],
@@ -22,8 +23,10 @@ pub(in crate::retrieval) struct Queue<'a> {
     keys: &'a HashMap<EntryId, Key>,
     failed_before: &'a HashMap<EntryId, u16>,
     /// Messages at which a session broke off before.
-    died: HashSet<UniqueIdBuf>,
+    died: HashSet<ListedAs>,
     cursor: usize,
+    /// What is only to be identified, which keeps no mail waiting: the places.
+    later: VecDeque<usize>,
     /// What comes last: whether the line ended at it, how often it failed, and its place.
     last: BinaryHeap<Reverse<(bool, u16, usize)>>,
 }
@@ -34,18 +37,19 @@ impl<'a> Queue<'a> {
         (maildrop, decisions, policy): (&'a Maildrop, &'a [Decision], &'a Policy),
         keys: &'a HashMap<EntryId, Key>,
         failed_before: &'a HashMap<EntryId, u16>,
-        died: HashSet<UniqueIdBuf>,
+        died: HashSet<ListedAs>,
     ) -> Self {
-        let (cursor, last) = (0, BinaryHeap::new());
-        Self { maildrop, decisions, policy, keys, failed_before, died, cursor, last }
+        let (cursor, later, last) = (0, VecDeque::new(), BinaryHeap::new());
+        Self { maildrop, decisions, policy, keys, failed_before, died, cursor, later, last }
     }
 
     fn job(&self, index: usize) -> Option<Job> {
         let decision = self.decisions.get(index).copied()?;
         let listed = self.maildrop.at(index)?;
-        let by_header = decision
-            .compares()
-            .is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()));
+        let by_header = decision == Decision::Identify
+            || decision
+                .compares()
+                .is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()));
         Some(Job {
             index,
             number: listed.number,
@@ -59,7 +63,7 @@ impl<'a> Queue<'a> {
                 _ => 0,
             },
             died: !self.died.is_empty()
-                && unique_id(&listed, self.keys).is_some_and(|unique_id| self.died.contains(&unique_id)),
+                && listed_as(&listed, self.keys).is_some_and(|message| self.died.contains(&message)),
         })
     }
 }
@@ -75,12 +79,17 @@ impl Iterator for Queue<'_> {
                 continue;
             }
             let Some(job) = self.job(index) else { continue };
+            if !job.comes_last() && *decision == Decision::Identify {
+                self.later.push_back(index);
+                continue;
+            }
             if !job.comes_last() {
                 return Some(job);
             }
             self.last.push(Reverse((job.died, job.failures, index)));
         }
-        let Reverse((_, _, index)) = self.last.pop()?;
+        let last = |last: &mut BinaryHeap<_>| last.pop().map(|Reverse((_, _, index))| index);
+        let index = self.later.pop_front().or_else(|| last(&mut self.last))?;
         self.job(index)
     }
 }
@@ -94,9 +103,11 @@ pub(super) fn known_key(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Op
     }
 }
 
-pub(super) fn unique_id(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Option<UniqueIdBuf> {
+/// How the next session will list it; none where that isn't known.
+pub(super) fn listed_as(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Option<ListedAs> {
     match known_key(listed, keys) {
-        Some(Key::UniqueId(unique_id)) => Some(unique_id),
+        Some(Key::UniqueId(unique_id)) => Some(ListedAs::UniqueId(unique_id)),
+        None if listed.who == Who::Nameless => Some(ListedAs::Numbered(listed.number, listed.octets)),
         Some(Key::Header(_)) | None => None,
     }
 }

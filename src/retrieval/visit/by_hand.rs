@@ -5,28 +5,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
 
+use super::delete::delivered;
 use super::{PATIENCE, Visit};
 use crate::account::Account;
 use crate::client::{Client, Next, Transaction};
 pub use crate::client::{Farewell, Piece, Question};
 use crate::clock;
-use crate::ledger::EntryState;
 use crate::ledger::lock::Lock;
-use crate::plan::{Maildrop, Who};
-use crate::proof::Requested;
+use crate::ledger::{EntryState, Ledger};
+use crate::plan::{Listed, Maildrop, Who};
+use crate::proof::Dismissed;
 use crate::report::Trouble;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::session::drops_at_quit;
-use crate::retrieval::survey::list;
+use crate::retrieval::survey::{self, list};
 use crate::retrieval::{Context, Options};
 use crate::types::{MessageNumber, Time, Wait};
 
 /// A session that the user leads.
-pub struct ByHand {
-    server: String,
+pub struct ByHand<'a> {
+    run: &'a Run<'a>,
     client: Client<Transaction>,
-    /// What the ledger knew of each message when the session began.
+    ledger: Ledger,
+    maildrop: Maildrop,
+    /// What is known of each message.
     known: BTreeMap<MessageNumber, Known>,
     /// Messages that are marked for deletion.
     marked: Vec<MessageNumber>,
@@ -36,9 +39,9 @@ pub struct ByHand {
     _lock: Lock,
 }
 
-impl std::fmt::Debug for ByHand {
+impl std::fmt::Debug for ByHand<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ByHand").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("ByHand").field("client", &self.client).finish_non_exhaustive()
     }
 }
 
@@ -62,49 +65,55 @@ pub enum Waited {
     Stopped,
 }
 
-/// Logs in for the user.  `options.insist`: a pause after a refused login doesn't hold.
+/// Logs in for the user, and lends the session to `lead`.  `options.insist`: a pause after a refused login doesn't hold.
 ///
 /// # Errors
 /// As of every login; another popfetch that has the mailbox.
-pub fn by_hand(account: &Account, options: &Options, context: &Context<'_>) -> Result<ByHand, Trouble> {
+pub fn by_hand<T>(
+    account: &Account,
+    options: &Options,
+    context: &Context<'_>,
+    lead: impl FnOnce(ByHand<'_>) -> T,
+) -> Result<T, Trouble> {
     let run = Run::new(account, options, context, clock::now());
-    open(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    let hand = open(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))?;
+    Ok(lead(hand))
 }
 
-fn open(run: &Run<'_>) -> Result<ByHand, Error> {
+fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
     let mut visit = Visit::begin(run)?;
     let lock = Lock::acquire(&visit.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(false))?;
     let ledger = visit.ledger()?;
-    client.prefetched_drop_listing()?;
-    let maildrop: Maildrop = list(run, &mut client, &ledger, &mut visit.memory.habits)?;
-    let known = maildrop.iter().map(|listed| {
-        let known = match listed.who {
-            Who::Known(id) => match ledger.entry(id) {
-                entry if entry.doubtful || entry.unidentified => Known::Undelivered,
-                entry => match entry.state {
-                    EntryState::Delivered | EntryState::Recorded => Known::Delivered(entry.delivered),
-                    EntryState::Seen => Known::Seen,
-                    EntryState::Open | EntryState::Deleted => Known::Undelivered,
-                },
-            },
-            Who::New(_) | Who::Nameless => Known::Undelivered,
-        };
-        (listed.number, known)
-    });
-    let known = known.collect();
+    let _ = client.prefetched_drop_listing()?;
+    let maildrop = list(run, &mut client, &ledger, &mut visit.memory.habits)?;
     if client.has_prefetched_sizes() {
         let _ = client.sizes(|_, _| ())?;
     }
-    Ok(ByHand { server: run.server(), client, known, marked: Vec::new(), dropped: Vec::new(), _lock: lock })
+    let known = maildrop.iter().map(|listed| (listed.number, known(&listed, &ledger))).collect();
+    let (marked, dropped) = (Vec::new(), Vec::new());
+    Ok(ByHand { run, client, ledger, maildrop, known, marked, dropped, _lock: lock })
 }
 
-impl ByHand {
+/// What the ledger knows of a listed message by its unique-id, which proves nothing yet.
+fn known(listed: &Listed<'_>, ledger: &Ledger) -> Known {
+    let Who::Known(id) = listed.who else { return Known::Undelivered };
+    let entry = ledger.entry(id);
+    match entry.state {
+        EntryState::Delivered | EntryState::Recorded if !entry.unidentified => {
+            Known::Delivered(entry.delivered)
+        }
+        EntryState::Seen => Known::Seen,
+        _ => Known::Undelivered,
+    }
+}
+
+impl ByHand<'_> {
     /// `HOST:PORT`.
     #[must_use]
-    pub fn server(&self) -> &str {
-        &self.server
+    pub fn server(&self) -> String {
+        self.run.server()
     }
 
     /// How many messages the server listed.
@@ -167,13 +176,17 @@ impl ByHand {
         Ok(ok)
     }
 
-    /// Marks a message for deletion: the user has typed its number in this session.
+    /// Marks a message for deletion: the user has typed its number in this session.  Whether it is what was delivered is
+    /// looked at before: its unique-id may stand for other mail by now.
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
     pub fn mark(&mut self, number: MessageNumber, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
-        let requested = Requested::attest(self.client.session(), number);
-        let ok = self.client.mark(&requested, each).map_err(|e| self.trouble(e.into()))?;
+        if matches!(self.known(number), Known::Delivered(_)) && !self.is_what_was_delivered(number)? {
+            self.known.insert(number, Known::Undelivered);
+        }
+        let dismissed = Dismissed::attest(self.client.session(), number);
+        let ok = self.client.mark(&dismissed, each).map_err(|e| self.trouble(e.into()))?;
         if ok && !self.marked.contains(&number) {
             self.marked.push(number);
         }
@@ -185,7 +198,7 @@ impl ByHand {
     /// # Errors
     /// As of [`ByHand::wait`].
     pub fn quit(self) -> Result<Farewell, Trouble> {
-        let server = self.server;
+        let server = self.run.server();
         self.client.quit().map_err(|e| Trouble::of(&Error::from(e).at(&server), true))
     }
 
@@ -194,7 +207,15 @@ impl ByHand {
         self.client.hang_up();
     }
 
+    fn is_what_was_delivered(&mut self, number: MessageNumber) -> Result<bool, Trouble> {
+        let compared = survey::headers(&mut self.client, &[number]).and_then(|headers| {
+            let Self { run, client, ledger, maildrop, .. } = self;
+            delivered(run, client, ledger, maildrop, &headers, &[number])
+        });
+        Ok(compared.map_err(|e| self.trouble(e))?.contains_key(&number))
+    }
+
     fn trouble(&self, e: Error) -> Trouble {
-        Trouble::of(&e.at(&self.server), true)
+        Trouble::of(&e.at(&self.run.server()), true)
     }
 }

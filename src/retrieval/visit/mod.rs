@@ -8,7 +8,10 @@
 
 pub mod by_hand;
 mod check;
+mod delete;
+mod list;
 mod outlook;
+mod show;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +23,6 @@ use super::quick;
 use super::run::Run;
 use crate::access;
 use crate::client::{Client, Prefetch, Transaction};
-use crate::credentials;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
@@ -28,7 +30,10 @@ use crate::secret::Secret;
 use crate::types::Wait;
 
 pub use check::{Found, check_all};
+pub use delete::{Ask, Deleted, Doomed, KeepAlive, delete};
+pub use list::{Row, Rows, Which, list};
 pub(super) use outlook::{Outlook, cause};
+pub use show::{Chosen, Extent, Taker, show};
 
 /// So long a run that has the mailbox is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -76,8 +81,7 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// # Errors
     /// When there is none.
     pub(super) fn secret(&self) -> Result<Secret, Error> {
-        let Run { account, context, .. } = self.run;
-        Ok(credentials::obtain(account, context.environment, &context.stop)?)
+        self.run.secret()
     }
 
     /// Connects and logs in.
@@ -90,8 +94,11 @@ impl<'r, 'a> Visit<'r, 'a> {
         prefetch: Prefetch,
     ) -> Result<Client<Transaction>, Error> {
         let client = login::log_in(self.run, &mut self.memory, secret, Some(prefetch));
-        if matches!(&client, Err(Error::Client(e)) if e.refuses_credentials()) {
-            self.pause();
+        match &client {
+            Err(Error::Client(e)) if e.refuses_credentials() => self.note_login(client.as_ref().err()),
+            // The user has corrected the password, or the server its mind.
+            Ok(_) if self.memory.pause.is_some() => self.note_login(None),
+            _ => {}
         }
         client
     }
@@ -107,18 +114,17 @@ impl<'r, 'a> Visit<'r, 'a> {
         }
     }
 
-    /// Whoever looks every minute must not try a wrong password every minute: the refusal is remembered, as that of a run
-    /// is.
-    fn pause(&self) {
+    /// Whoever looks every minute must not try a wrong password every minute: a refusal is remembered as that of a run is.
+    fn note_login(&self, e: Option<&Error>) {
         if !Ledger::exists(&self.directory) {
             return;
         }
         // Where a run has begun meanwhile it finds out on its own.
         let Ok(_lock) = Lock::acquire(&self.directory, Wait::NO, &self.run.context.stop) else { return };
         let mut memory = Memory::load(&self.directory);
-        Alerts::new(self.run).pause(&mut memory);
+        Alerts::new(self.run).note_login(&mut memory, e);
         if let Err(e) = memory.save(&self.directory) {
-            self.run.detail(|| format!("that the login was refused was not kept: {e}"));
+            self.run.detail(|| format!("how the login went was not kept: {e}"));
         }
     }
 }

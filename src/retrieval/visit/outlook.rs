@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use super::Visit;
+use super::show::unique_id;
 use crate::client::{Client, Transaction};
 use crate::ledger::Ledger;
 use crate::message::Facts;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
-use crate::proof::Key;
 use crate::report::{Action, Cause};
 use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::doubts;
 use crate::retrieval::error::Error;
-use crate::retrieval::survey::{Headers, decide, list, policy};
+use crate::retrieval::marking;
+use crate::retrieval::survey::{decide, headers, list, policy};
 use crate::types::{MessageNumber, UniqueIdBuf};
 
 /// A listing, and what the next run would do by it.
@@ -41,7 +42,14 @@ impl Outlook {
         let counted = client.prefetched_drop_listing()?.map(|(messages, _)| messages);
         let mut maildrop = list(run, client, &ledger, &mut memory.habits)?;
         doubts::raise(run, &mut ledger, &mut memory.habits, &maildrop, &policy, &[])?;
-        let decisions = decide(client, &mut maildrop, &ledger, &policy, memory.sizes, counted)?;
+        let mut decisions = decide(client, &mut maildrop, &ledger, &policy, memory.sizes, counted)?;
+        if marking::is_first(run, &ledger) {
+            for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+                if matches!(listed.who, Who::New(_)) {
+                    *decision = Decision::Leave(Why::Seen);
+                }
+            }
+        }
         let comparison = Comparison::new(&maildrop, &decisions, &ledger, Search::OwnKey, policy.utf8)?;
         let retired = plan::retire(&maildrop, &ledger, &policy, &|_| false);
         let retired = retired.into_iter().map(|retired| (retired.number, retired.why)).collect();
@@ -66,10 +74,12 @@ impl Outlook {
         if numbers.is_empty() {
             return Ok(());
         }
-        let mut headers = Headers::default();
-        headers.ask(client, &numbers)?;
-        for (number, facts) in headers.known {
-            self.settle(number, &facts);
+        // In the order of the listing: where messages are alike, the first is matched first.
+        let headers = headers(client, &numbers)?;
+        for number in numbers {
+            if let Some(facts) = headers.get(&number) {
+                self.settle(number, facts);
+            }
         }
         Ok(())
     }
@@ -95,6 +105,7 @@ impl Outlook {
         Some(match (*self.decisions.get(index)?, self.retired.get(&listed.number)) {
             (Decision::Retrieve(why), _) => (Action::Retrieve, why),
             (Decision::Compare(why), _) => (Action::Compare, why),
+            (Decision::Identify, _) => (Action::Leave, Why::Seen),
             (Decision::Delete(why), _) => (Action::Delete, why),
             (Decision::Leave(_), Some(why)) => (Action::Delete, *why),
             (Decision::Leave(why), None) => (Action::Leave, why),
@@ -111,7 +122,7 @@ impl Outlook {
             (_, Action::Retrieve) => !has_failed && why != Why::All,
             // Known or not, only a run that retrieves it could tell.
             (Who::New(_) | Who::Nameless, Action::Compare) => true,
-            (Who::New(_), Action::Leave) => why != Why::Known,
+            (Who::New(_), Action::Leave) => !matches!(why, Why::Known | Why::Seen),
             _ => false,
         }
     }
@@ -121,14 +132,7 @@ impl Outlook {
     /// # Errors
     /// The ledger.
     pub(in crate::retrieval) fn unique_id(&self, listed: &Listed<'_>) -> Result<Option<UniqueIdBuf>, Error> {
-        Ok(match listed.who {
-            Who::New(unique_id) => Some(unique_id.to_buf()),
-            Who::Known(id) => match self.ledger.key(id)? {
-                Key::UniqueId(unique_id) => Some(unique_id),
-                Key::Header(_) => None,
-            },
-            Who::Nameless => None,
-        })
+        unique_id(&self.ledger, listed)
     }
 }
 

@@ -1,24 +1,17 @@
-//! `popfetch state`: what is remembered of an account.
+//! `popfetch state release`: gives up unfinished deliveries.
 
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
+use super::{can_ask, complain};
 use crate::cli::setup::{Cli, ConfigArgs, agrees};
 use crate::config::Flags;
 use crate::exit::ExitCode;
-use crate::problem::Problem as _;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::{self, Offer};
 
-/// What can be done with the state.
-#[derive(Debug, Clone, Subcommand)]
-pub(in crate::cli) enum StateCommand {
-    /// Give up unfinished deliveries to destinations that are no longer configured, or are gone.
-    Release(ReleaseArgs),
-}
-
-/// The arguments of `popfetch state release`.
+/// Give up unfinished deliveries to destinations that are no longer configured, or are gone.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ReleaseArgs {
     /// The account whose deliveries are given up.
@@ -41,10 +34,8 @@ pub(in crate::cli) struct ReleaseArgs {
 ///
 /// # Errors
 /// The arguments, the configuration, the system.
-pub(super) fn release(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    if !args.yes && !cli.can_ask() {
-        let hint = "with -y, what is unfinished is given up unasked";
-        cli.printer.complain("without a terminal nobody can be asked", Some(hint));
+pub(super) fn run(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
+    if !can_ask(args.yes, cli, "with -y, what is unfinished is given up unasked") {
         return Ok(ExitCode::Usage);
     }
     let names = [args.account.clone()];
@@ -70,10 +61,7 @@ pub(super) fn release(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode>
                         code = code.merge(ExitCode::Later);
                     }
                 }
-                Err(e) => {
-                    cli.printer.complain(&format!("account \"{}\": {e}", account.name), e.hint().as_deref());
-                    code = code.merge(e.exit_code());
-                }
+                Err(e) => code = code.merge(complain(cli, &account.name, &e)),
             }
         }
         code

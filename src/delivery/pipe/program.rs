@@ -1,0 +1,52 @@
+//! Programs that are run beside deliveries, such as hooks: as those that messages are handed to, but that what they come to
+//! is nobody's proof, and that a signal cuts their time short.
+
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use super::child::{Child, Outcome, wait_for_one};
+use crate::access::Owner;
+use crate::signals::Stop;
+
+/// A program to be run.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// Executed as it stands.
+    pub argv: &'a [String],
+    /// Besides what is inherited.
+    pub environment: &'a [(&'a str, &'a str)],
+    /// Its standard input, from its position on; it becomes the owner's, if there is one.
+    pub input: File,
+    /// It is stopped when it takes longer.
+    pub limit: Duration,
+    /// As whom it runs, if not as ourselves.
+    pub owner: Option<&'a Owner>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct ProgramEnd {
+    /// How it failed, if it did: `exited with 1`.
+    pub failure: Option<String>,
+    /// The beginning of what it printed, unescaped.
+    pub said: Vec<u8>,
+}
+
+/// Runs it to its end.  When `stop` is raised it gets a few seconds more.
+///
+/// # Errors
+/// When it cannot be started, typically because it isn't there; when the system cannot wait for it.
+pub fn run(program: Program<'_>, stop: &Stop) -> io::Result<ProgramEnd> {
+    let Program { argv, environment, input, limit, owner } = program;
+    let mut child = Child::start(argv, environment, input, limit, owner)?;
+    let ended = wait_for_one(&mut [&mut child], Some(stop))?;
+    let failure = match ended {
+        None | Some((_, Outcome::Exited(0))) => None,
+        Some((_, Outcome::Exited(code))) => Some(format!("exited with {code}")),
+        Some((_, Outcome::Killed(signal))) => Some(format!("was killed by signal {signal}")),
+        Some((_, Outcome::TimedOut)) if stop.raised() => Some("was stopped".to_owned()),
+        Some((_, Outcome::TimedOut)) => Some(format!("was stopped after {} s", limit.as_secs())),
+    };
+    Ok(ProgramEnd { failure, said: child.said().to_vec() })
+}

@@ -1,0 +1,81 @@
+//! What `list` showed last: which unique-id stood under which number.  So `show` and `delete` can say when a number names
+//! another message by now.  A small file beside the ledger, never synced; one that is lost costs that warning.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::files;
+use crate::durable;
+use crate::text;
+use crate::types::{MessageNumber, UniqueId, UniqueIdBuf};
+
+const FILE: &str = "shown";
+/// A file beyond this is not ours: a million unique-ids of 70 octets.
+const LONGEST: u64 = 100 * 1024 * 1024;
+
+/// Unique-ids by the numbers that they were shown under.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown(pub BTreeMap<MessageNumber, UniqueIdBuf>);
+
+impl Shown {
+    /// Reads what was shown last of the mailbox in `directory`; nothing where that isn't known.
+    #[must_use]
+    pub fn load(directory: &Path) -> Self {
+        let path = directory.join(FILE);
+        let is_ours = std::fs::metadata(&path).is_ok_and(|status| status.len() <= LONGEST);
+        let text = if is_ours { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
+        Self(text.split(|octet| *octet == b'\n').filter_map(line).collect())
+    }
+
+    /// Writes it, where the mailbox has a ledger.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, directory: &Path) -> durable::Result<()> {
+        if !directory.join(files::FILE).exists() {
+            return Ok(());
+        }
+        let mut out = String::new();
+        for (number, unique_id) in &self.0 {
+            out.push_str(&format!("{number} {}\n", text::field(unique_id.borrow().as_bytes())));
+        }
+        let (path, new) = (directory.join(FILE), directory.join(format!("{FILE}.new")));
+        // Another `list` may be writing it: the last one counts.
+        durable::remove(&new)?;
+        let written = durable::create_new(&new, 0o600)
+            .and_then(|file| durable::write(&file, &new, out.as_bytes()))
+            .and_then(|()| durable::replace(&new, &path));
+        if written.is_err() {
+            let _ = durable::remove(&new);
+        }
+        written
+    }
+}
+
+fn line(line: &[u8]) -> Option<(MessageNumber, UniqueIdBuf)> {
+    let at = memchr::memchr(b' ', line)?;
+    let (number, field) = line.split_at_checked(at)?;
+    let unique_id = text::from_field(field.get(1..)?)?;
+    Some((MessageNumber::parse(number)?, UniqueId::new(&unique_id)?.to_buf()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FILE, Shown};
+    use crate::types::{MessageNumber, UniqueId};
+
+    #[test]
+    fn what_was_shown_reads_back() {
+        let home = tempfile::tempdir().unwrap();
+        let entry =
+            |number, id: &[u8]| (MessageNumber::new(number).unwrap(), UniqueId::new(id).unwrap().to_buf());
+        let shown = Shown([entry(1, b"a"), entry(7, b"\xff %x\x1b"), entry(30_000, b"-")].into());
+        shown.save(home.path()).unwrap();
+        assert_eq!(Shown::load(home.path()), Shown::default(), "without a ledger nothing is written");
+        std::fs::write(home.path().join("ledger"), "").unwrap();
+        shown.save(home.path()).unwrap();
+        assert_eq!(Shown::load(home.path()), shown);
+        std::fs::write(home.path().join(FILE), b"x\n1\n1 %\n0 a\n2 %zz\n3 c\n\xff\n4 d").unwrap();
+        assert_eq!(Shown::load(home.path()), Shown([entry(3, b"c"), entry(4, b"d")].into()));
+    }
+}

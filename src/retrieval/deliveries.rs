@@ -1,0 +1,153 @@
+//! What is reported of messages that were delivered, and kept for `popfetch history`.
+//!
+//! All of it happens after the fact: the ledger knows the message by then, and nothing that fails here changes what becomes
+//! of it.  Headers are decoded only where somebody wants to see them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::configured::Configured;
+use super::context::Context;
+use super::recovery::shown;
+use super::run::Run;
+use crate::account::Account;
+use crate::clock;
+use crate::ledger::history::{self, Past, Spot};
+use crate::ledger::{self, Ledger};
+use crate::message::date;
+use crate::message::summary::Summary;
+use crate::proof::{
+    Arrival, DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, Piece,
+};
+use crate::report::{self, Delivery, Event};
+use crate::text;
+use crate::types::{MessageNumber, Time};
+
+/// Takes the deliveries of one run.
+pub(super) struct Deliveries<'a> {
+    run: &'a Run<'a>,
+    directory: PathBuf,
+    destinations: Vec<DestinationRecord>,
+    /// Those that the history lacks still.
+    kept: Vec<Past>,
+}
+
+/// Where a message was put.
+#[derive(Debug, Clone)]
+pub(super) struct Put {
+    destination: DestinationId,
+    /// The name of its file in a Maildir.
+    name: Option<String>,
+}
+
+impl Put {
+    pub(super) fn of(piece: &Piece) -> Self {
+        let name = piece.place.file_name().map(str::to_owned);
+        Self { destination: piece.destination, name }
+    }
+}
+
+impl<'a> Deliveries<'a> {
+    /// For a ledger whose destinations are known.
+    pub(super) fn new(run: &'a Run<'a>, ledger: &Ledger) -> Self {
+        let directory = ledger::directory(&run.context.state, &run.account.mailbox());
+        Self { run, directory, destinations: ledger.destinations().to_vec(), kept: Vec::new() }
+    }
+
+    /// A message was delivered to all of its set, some of it perhaps by an earlier run.
+    pub(super) fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
+        let past = self.past(message, puts, time);
+        if self.run.context.reporter.wants_deliveries() {
+            let summary = Summary::of_headline(&message.headline);
+            self.run.report(&Event::Delivered(delivery(&past, Some(message.number), summary)));
+        }
+        self.kept.push(past);
+    }
+
+    /// Some of its destinations have it, and others have refused it.
+    pub(super) fn partly(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
+        if !puts.is_empty() {
+            self.kept.push(self.past(message, puts, time));
+        }
+    }
+
+    /// What a run that died had retrieved proved to be delivered.
+    pub(super) fn settled(&mut self, intents: &[Intent]) {
+        let time = clock::now();
+        for intent in intents {
+            let name = intent.place.file_name().map(str::to_owned);
+            let spots = self.spots(vec![Put { destination: intent.destination, name }]);
+            let past = Past::settled(&intent.key, intent.octets, time, spots);
+            if self.run.context.reporter.wants_deliveries() {
+                self.run.report(&Event::Delivered(delivery(&past, None, Summary::default())));
+            }
+            self.kept.push(past);
+        }
+        self.keep();
+    }
+
+    /// Writes the history.
+    pub(super) fn keep(&mut self) {
+        let kept = std::mem::take(&mut self.kept);
+        if kept.is_empty() {
+            return;
+        }
+        if let Err(e) = history::append(&self.directory, &kept) {
+            self.run.detail(|| format!("the history is not complete: {e}"));
+        }
+    }
+
+    fn past(&self, message: &Arrival, puts: Vec<Put>, time: Time) -> Past {
+        Past::new(message, time, self.spots(puts))
+    }
+
+    fn spots(&self, puts: Vec<Put>) -> Vec<Spot> {
+        let spot = |Put { destination, name }: Put| {
+            let record = self.destinations.iter().find(|record| record.id == destination)?;
+            Some(Spot { destination: record.name.clone(), name })
+        };
+        puts.into_iter().filter_map(spot).collect()
+    }
+}
+
+/// A delivery, fit to print.
+pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Delivery {
+    let printable = |text: Option<String>| text.map(|text| text::printable(text.as_bytes()));
+    Delivery {
+        number,
+        unique_id: past.unique_id.as_ref().map(|id| text::printable(id.borrow().as_bytes())),
+        octets: past.octets,
+        from: printable(summary.from),
+        subject: printable(summary.subject),
+        date: summary.date.map(date::rfc3339),
+        message_id: printable(summary.message_id),
+        destinations: past.places.iter().map(place).collect(),
+        time: date::rfc3339(past.time),
+    }
+}
+
+/// Where an account's mail goes.
+pub(super) fn destinations(account: &Account, context: &Context<'_>) -> Vec<report::Place> {
+    let directory = ledger::directory(&context.state, &account.mailbox());
+    let configured = Configured::of(account, context, &directory).0;
+    configured.iter().map(|wanted| place(&Spot { destination: wanted.name(), name: None })).collect()
+}
+
+/// A place, fit to print.
+fn place(spot: &Spot) -> report::Place {
+    let Spot { destination, name } = spot;
+    let file = name.as_ref().filter(|_| destination.kind == DestinationKind::Maildir).map(|name| {
+        let directory = Path::new(OsStr::from_bytes(&destination.address));
+        text::path(&directory.join("new").join(name))
+    });
+    report::Place { kind: destination.kind.word(), path: path(destination), file }
+}
+
+/// A destination's path or command, fit to print.
+pub(super) fn path(name: &DestinationName) -> String {
+    match name.kind {
+        DestinationKind::Stdout => "-".to_owned(),
+        DestinationKind::Maildir | DestinationKind::Mbox | DestinationKind::Pipe => shown(name),
+    }
+}

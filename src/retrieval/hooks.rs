@@ -1,0 +1,216 @@
+//! Programs that the user wants to be run before and after an account's run: `before-run`, `on-new-mail`, `on-trouble`,
+//! `on-recovered`.
+//!
+//! They run with the rights of the account's owner, for 30 seconds at most, and never change the exit code.  What they
+//! may know stands in the environment, as numbers and in words of ours: no text from mail or from a server.  The messages
+//! that were delivered come as JSON lines on standard input.
+
+use std::fs::{self, File};
+use std::io::{self, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::alerts::Verdict;
+use super::context::Context;
+use crate::account::Account;
+use crate::clock;
+use crate::delivery::pipe::program::{self, Program, ProgramEnd};
+use crate::report::json::delivered_line;
+use crate::report::{Event, Reporter, Summary};
+use crate::text::{hex, printable, shortened};
+
+/// So long a hook may run.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Of what a hook that fails has printed, this much is shown.
+const COMPLAINT_CHARACTERS: usize = 200;
+
+/// The octets of lines about delivered messages that are kept for `on-new-mail`; of more messages than that, the first.
+const MOST_LINES: usize = 64 * 1024 * 1024;
+
+/// Runs `before-run`.  That it failed is a warning.
+pub(super) fn before(account: &Account, context: &Context<'_>) {
+    if let (Some(argv), false) = (&account.hooks.before_run, context.stop.raised()) {
+        run("before-run", argv, account, context, &Summary::default(), &[]);
+    }
+}
+
+/// Runs what is wanted after a run that ended like this, with the lines of what it delivered.
+pub(super) fn after(
+    account: &Account,
+    context: &Context<'_>,
+    summary: &Summary,
+    verdict: Verdict,
+    delivered: &[u8],
+) {
+    let hooks = &account.hooks;
+    for (name, argv, is_due) in [
+        ("on-new-mail", &hooks.on_new_mail, summary.delivered > 0),
+        ("on-trouble", &hooks.on_trouble, verdict.trouble),
+        ("on-recovered", &hooks.on_recovered, verdict.recovered),
+    ] {
+        if let (Some(argv), true) = (argv, is_due) {
+            run(name, argv, account, context, summary, delivered);
+        }
+    }
+}
+
+fn run(
+    name: &str,
+    argv: &[String],
+    account: &Account,
+    context: &Context<'_>,
+    summary: &Summary,
+    delivered: &[u8],
+) {
+    let [new, failed, octets] = [summary.delivered, summary.failed, summary.octets].map(|n| n.to_string());
+    let (exit, error) = (summary.exit().number().to_string(), error_line(summary));
+    let environment = [
+        ("POPFETCH_ACCOUNT", account.name.as_str()),
+        ("POPFETCH_NEW", new.as_str()),
+        ("POPFETCH_FAILED", failed.as_str()),
+        ("POPFETCH_OCTETS", octets.as_str()),
+        ("POPFETCH_EXIT", exit.as_str()),
+        ("POPFETCH_ERROR", error.as_str()),
+    ];
+    let ended = input(&context.state, delivered).and_then(|input| {
+        let program = Program {
+            argv,
+            environment: &environment,
+            input,
+            limit: TIME_LIMIT,
+            owner: account.owner.as_ref(),
+        };
+        program::run(program, &context.stop)
+    });
+    let failed = match ended {
+        Ok(ProgramEnd { failure: None, .. }) => return,
+        Ok(ProgramEnd { failure: Some(how), said }) => match complaint(&said) {
+            said if said.is_empty() => how,
+            said => format!("{how} (\"{said}\")"),
+        },
+        Err(e) => format!("cannot be run: {e}"),
+    };
+    context.reporter.report(&account.name, &Event::Warning(format!("{name} {failed}")));
+}
+
+/// The last line that it printed.
+fn complaint(said: &[u8]) -> String {
+    let line = said.split(|octet| *octet == b'\n').rfind(|line| !line.trim_ascii().is_empty());
+    shortened(&printable(line.unwrap_or_default().trim_ascii()), COMPLAINT_CHARACTERS).into_owned()
+}
+
+/// What went wrong, on one line without the server's words, which stand in quotation marks.
+fn error_line(summary: &Summary) -> String {
+    let condition = summary.conditions.iter().map(|condition| &condition.message);
+    let Some(message) = summary.trouble.iter().map(|trouble| &trouble.message).chain(condition).next() else {
+        return String::new();
+    };
+    let (first, last) = (message.find('"'), message.rfind('"'));
+    let ours = match first.zip(last) {
+        Some((first, last)) => {
+            let (before, after) = (message.get(..first), message.get(last.saturating_add(1)..));
+            format!("{}…{}", before.unwrap_or_default(), after.unwrap_or_default())
+        }
+        None => message.clone(),
+    };
+    printable(ours.as_bytes())
+}
+
+/// A file without a name that holds these lines, to be read from its beginning.
+fn input(state: &Path, lines: &[u8]) -> io::Result<File> {
+    if lines.is_empty() {
+        // Before the first run there is no place for a file.
+        let (nothing, _) = io::pipe()?;
+        return Ok(File::from(OwnedFd::from(nothing)));
+    }
+    let path = state.join(format!("hook-{}", hex(&clock::random::<8>()?)));
+    let mut file = {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?
+    };
+    // Only a name that is left behind, empty of meaning.
+    let _ = fs::remove_file(&path);
+    file.write_all(lines)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Passes events on, and keeps the lines of what is delivered.
+pub(super) struct Listener {
+    inner: Arc<dyn Reporter>,
+    lines: Mutex<Vec<u8>>,
+}
+
+impl Listener {
+    pub(super) fn new(inner: Arc<dyn Reporter>) -> Self {
+        Self { inner, lines: Mutex::new(Vec::new()) }
+    }
+
+    /// The lines so far.
+    pub(super) fn lines(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Reporter for Listener {
+    fn report(&self, account: &str, event: &Event) {
+        if let Event::Delivered(delivery) = event {
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            if lines.len() < MOST_LINES {
+                lines.extend_from_slice(delivered_line(account, delivery).as_bytes());
+            }
+            drop(lines);
+            if !self.inner.wants_deliveries() {
+                return;
+            }
+        }
+        self.inner.report(account, event);
+    }
+
+    fn wants_detail(&self) -> bool {
+        self.inner.wants_detail()
+    }
+
+    fn wants_dialogue(&self) -> bool {
+        self.inner.wants_dialogue()
+    }
+
+    fn wants_deliveries(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Summary, complaint, error_line};
+    use crate::exit::ExitCode;
+    use crate::report::Trouble;
+
+    fn line(message: &str) -> String {
+        let (exit, message) = (ExitCode::Later, message.to_owned());
+        let trouble = Some(Trouble { exit, message, hint: None, news: true });
+        error_line(&Summary { trouble, ..Summary::default() })
+    }
+
+    #[test]
+    fn the_error_has_no_words_of_the_server() {
+        for (message, expected) in [
+            ("h:110 refused the login: \"[AUTH] no\"", "h:110 refused the login: …"),
+            ("h:110 refused: \"a\" and \"b\" again", "h:110 refused: … again"),
+            ("cannot look up h\nx", "cannot look up h\\x0ax"),
+            ("one \" alone", "one … alone"),
+        ] {
+            assert_eq!(line(message), expected);
+        }
+        assert_eq!(error_line(&Summary::default()), "");
+    }
+
+    #[test]
+    fn the_last_line_is_the_complaint() {
+        assert_eq!(complaint(b"working\n\x1b[1mno space\n\n"), "\\x1b[1mno space");
+        assert_eq!(complaint(b""), "");
+    }
+}

@@ -1,0 +1,309 @@
+//! What counts as seen by the user's word: messages that `mark-seen` names, and the first listing of an account with
+//! `first-run = "new-only"`.  Nothing is retrieved for it, and nothing deleted.
+//!
+//! Such messages are known by their unique-ids alone, which proves nothing ("Identity is content"): their headers are
+//! asked for by `TOP n 0` in the same session, as many as one session may ask for, and by the next ones.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
+
+use super::alerts::Alerts;
+use super::context::{Context, Options};
+use super::course::{Course, Scope};
+use super::destinations::Destinations;
+use super::error::Error;
+use super::login::log_in;
+use super::run::Run;
+use super::session::{Held, Session};
+use super::{quick, survey};
+use crate::access;
+use crate::account::{Account, FirstRun};
+use crate::client::{Client, Transaction};
+use crate::clock;
+use crate::ledger::lock::Lock;
+use crate::ledger::memory::Memory;
+use crate::ledger::{self, Ledger, Word};
+use crate::message::summary;
+use crate::plan::{Listed, Maildrop, Policy, Who};
+use crate::proof::Key;
+use crate::protocol::capability::Capabilities;
+use crate::report::{Summary, Trouble};
+use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
+
+/// So long a run is waited for that holds the mailbox.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is to count as seen.
+#[derive(Debug, Clone, Default)]
+pub struct Mark {
+    /// These messages; all that are listed without a selection.
+    pub messages: Option<Selection>,
+    /// Of them only those whose `Date` field is earlier.
+    pub before: Option<Time>,
+    /// They count as delivered at that time, so that a leave-on-server policy may delete them.
+    pub delivered: Option<Time>,
+    /// Only look which they are.
+    pub dry_run: bool,
+}
+
+/// What counts as seen now, or would.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marked {
+    /// Those that were not known before, in the order of the listing.
+    pub messages: Vec<MarkedMessage>,
+    /// How many were known already, and are left as they were.
+    pub known: usize,
+    /// How many have no date that can be read, and are left alone for that.
+    pub undated: usize,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkedMessage {
+    /// Its number in that session.
+    pub number: MessageNumber,
+    /// Its unique-id, safe to print.
+    pub unique_id: String,
+    /// Its size, if listed.
+    pub octets: Option<Octets>,
+}
+
+/// Marks messages of this account's maildrop as seen.  Waits a little for a run that holds the mailbox.
+///
+/// # Errors
+/// As for a run; [`Error::NoSuchMessage`], [`Error::NoUniqueIds`], [`Error::OnlyWindow`], [`Error::NoHeaders`].
+pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, Trouble> {
+    let options =
+        Options { insist: true, dry_run: mark.dry_run, wait: Wait::AtMost(PATIENCE), ..Options::default() };
+    let mut run = Run::new(account, &options, context, clock::now());
+    let marked = if mark.dry_run { look(&run, mark) } else { locked(&mut run, mark) };
+    marked.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+}
+
+/// Without lock or change.
+fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
+    let mailbox = run.account.mailbox();
+    let directory = ledger::directory(&run.context.state, &mailbox);
+    let ledger = Ledger::read(&directory, &mailbox, run.now)?;
+    let mut memory = Memory::load(&directory);
+    let mut client = connect(run, &mut memory)?;
+    let (marked, ..) = choose(run, mark, &mut client, &ledger, &mut memory)?;
+    client.leave();
+    Ok(marked)
+}
+
+fn locked(run: &mut Run<'_>, mark: &Mark) -> Result<Marked, Error> {
+    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
+    access::check_path(&directory)?;
+    let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop)?;
+    // It may have been waited for.
+    run.now = clock::now();
+    let run = &*run;
+    let mut memory = Memory::load(&directory);
+    let marked = with_lock(run, mark, &directory, lock, &mut memory);
+    Alerts::new(run).note_login(&mut memory, marked.as_ref().err());
+    // What was known of an idle maildrop no longer holds.
+    quick::forget(&mut memory);
+    if let Err(e) = memory.save(&directory) {
+        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
+    }
+    marked
+}
+
+fn with_lock(
+    run: &Run<'_>,
+    mark: &Mark,
+    directory: &Path,
+    lock: Lock,
+    memory: &mut Memory,
+) -> Result<Marked, Error> {
+    Ledger::check_extent(directory, memory.extent)?;
+    // What an interrupted run has left is for the next run to settle: no destination is needed here.
+    let ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
+    for warning in ledger.warnings() {
+        run.warn(warning.clone());
+    }
+    let mut held = Held { ledger, destinations: Destinations::none() };
+    let mut client = connect(run, memory)?;
+    let (marked, chosen, mut maildrop, policy) = choose(run, mark, &mut client, &held.ledger, memory)?;
+    let word = mark.delivered.map_or(Word::Seen, Word::Delivered);
+    let words: Vec<(UniqueIdBuf, Word)> = chosen.into_iter().map(|unique_id| (unique_id, word)).collect();
+    held.ledger.import(&words)?;
+    adopt(&mut maildrop, &held.ledger);
+    let (mut summary, mut course, mut taken) = (Summary::default(), Course::default(), (0, Octets(0)));
+    let session = Session {
+        run,
+        summary: &mut summary,
+        memory,
+        scope: &Scope::Everything,
+        taken: &mut taken,
+        course: &mut course,
+    };
+    match session.identify(client, &mut held, maildrop, policy) {
+        Err(Error::Bug) => return Err(Error::Bug),
+        // They are marked; how the server shows them is asked again.
+        Err(e) => run.warn(format!("{e}: the next run asks for the rest of the headers")),
+        Ok(()) => {}
+    }
+    if let Some(extent) = held.ledger.close()? {
+        memory.extent = Some(extent);
+    }
+    Ok(marked)
+}
+
+fn connect(run: &Run<'_>, memory: &mut Memory) -> Result<Client<Transaction>, Error> {
+    let secret = run.secret()?;
+    log_in(run, memory, &secret, None)
+}
+
+type Chosen = (Marked, Vec<UniqueIdBuf>, Maildrop, Policy);
+
+/// Lists, and finds what is meant.
+fn choose(
+    run: &Run<'_>,
+    mark: &Mark,
+    client: &mut Client<Transaction>,
+    ledger: &Ledger,
+    memory: &mut Memory,
+) -> Result<Chosen, Error> {
+    let policy = survey::policy(run, ledger, client);
+    let mut maildrop = survey::list(run, client, ledger, &mut memory.habits)?;
+    check(run, &maildrop, &policy, mark.messages.is_none())?;
+    if !maildrop.has_sizes() {
+        // For the user to see; a server that refuses it is none the worse.
+        let _ = client.sizes(|number, octets| maildrop.size(number, octets))?;
+    }
+    let numbers: Vec<MessageNumber> = match &mark.messages {
+        None => maildrop.iter().map(|listed| listed.number).collect(),
+        Some(selection) => named(selection, &maildrop, ledger)?,
+    };
+    let word = mark.delivered.map_or(Word::Seen, Word::Delivered);
+    let mut marked = Marked::default();
+    let mut chosen: Vec<(MarkedMessage, UniqueIdBuf)> = Vec::new();
+    for listed in numbers.iter().filter_map(|number| maildrop.find(*number)) {
+        match unique_id(&listed, ledger)?.filter(|unique_id| ledger.may_import(unique_id, word)) {
+            Some(unique_id) => {
+                let shown = client.shown(unique_id.borrow());
+                let message =
+                    MarkedMessage { number: listed.number, unique_id: shown, octets: listed.octets };
+                chosen.push((message, unique_id));
+            }
+            None => marked.known = marked.known.saturating_add(1),
+        }
+    }
+    if let Some(before) = mark.before {
+        let numbers: Vec<MessageNumber> = chosen.iter().map(|(message, _)| message.number).collect();
+        let mut dates = dates(run, client, &numbers)?.into_iter();
+        chosen.retain(|_| match dates.next().flatten() {
+            Some(date) => date < before,
+            None => {
+                marked.undated = marked.undated.saturating_add(1);
+                false
+            }
+        });
+    }
+    let (messages, unique_ids) = chosen.into_iter().unzip();
+    marked.messages = messages;
+    Ok((marked, unique_ids, maildrop, policy))
+}
+
+/// The messages that are meant, ascending by number.
+///
+/// # Errors
+/// [`Error::NoSuchMessage`]; when the ledger cannot be read.
+pub(super) fn named(
+    selection: &Selection,
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+) -> Result<Vec<MessageNumber>, Error> {
+    let needed = selection.needs_unique_ids();
+    let named = |listed: Listed<'_>| {
+        let unique_id = if needed { unique_id(&listed, ledger)? } else { None };
+        Ok((listed.number, unique_id))
+    };
+    Ok(selection.resolve(maildrop.iter().map(named).collect::<Result<Vec<_>, Error>>()?)?)
+}
+
+/// Whether what is listed can be marked at all; `all` of it.
+fn check(run: &Run<'_>, maildrop: &Maildrop, policy: &Policy, all: bool) -> Result<(), Error> {
+    if policy.window && all {
+        return Err(Error::OnlyWindow { server: run.server() });
+    }
+    if !maildrop.is_empty() && !maildrop.has_unique_ids() {
+        return Err(Error::NoUniqueIds { server: run.server() });
+    }
+    Ok(())
+}
+
+/// The unique-id of a listed message.
+fn unique_id(listed: &Listed<'_>, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
+    Ok(match listed.who {
+        Who::New(unique_id) => Some(unique_id.to_buf()),
+        Who::Known(id) => match ledger.key(id)? {
+            Key::UniqueId(unique_id) => Some(unique_id),
+            Key::Header(_) => None,
+        },
+        Who::Nameless => None,
+    })
+}
+
+/// When their authors say that they were sent; in the order of `numbers`.
+fn dates(
+    run: &Run<'_>,
+    client: &mut Client<Transaction>,
+    numbers: &[MessageNumber],
+) -> Result<Vec<Option<Time>>, Error> {
+    if !client.capabilities().is_none_or(Capabilities::top) {
+        return Err(Error::NoHeaders { server: run.server() });
+    }
+    let (header, mut dates) = (RefCell::new(Vec::new()), Vec::new());
+    let text = |_, text: &[u8]| header.borrow_mut().extend_from_slice(text);
+    client.headers(numbers, text, |_, given| {
+        let header = header.take();
+        dates.push(if given { summary::Summary::of(&header).date } else { None });
+    })?;
+    Ok(dates)
+}
+
+/// Gives messages their entries that have been marked.
+fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
+    let marked = maildrop.iter().filter_map(|listed| match listed.who {
+        Who::New(unique_id) => Some((listed.number, ledger.find(unique_id)?)),
+        Who::Known(_) | Who::Nameless => None,
+    });
+    for (number, id) in marked.collect::<Vec<_>>() {
+        maildrop.assign(number, id);
+    }
+}
+
+/// Whether this listing is the first, and counts as seen.
+pub(super) fn is_first(run: &Run<'_>, ledger: &Ledger) -> bool {
+    run.account.first_run == FirstRun::NewOnly
+        && !run.options.all
+        && !run.options.retry
+        && !ledger.has_begun()
+}
+
+/// Records the first listing, all of which counts as seen.
+///
+/// # Errors
+/// [`Error::OnlyWindow`], [`Error::NoUniqueIds`]; when the ledger cannot be written.
+pub(super) fn begin(
+    run: &Run<'_>,
+    maildrop: &mut Maildrop,
+    ledger: &mut Ledger,
+    policy: &Policy,
+) -> Result<(), Error> {
+    check(run, maildrop, policy, true)?;
+    let named = |listed: Listed<'_>| unique_id(&listed, ledger).transpose();
+    let unique_ids = maildrop.iter().filter_map(named).collect::<Result<Vec<_>, _>>()?;
+    ledger.begin_seen(&unique_ids)?;
+    adopt(maildrop, ledger);
+    if !unique_ids.is_empty() {
+        let messages = u64::try_from(unique_ids.len()).unwrap_or(u64::MAX);
+        let messages = crate::text::count(messages, "message");
+        run.warn(format!("{messages} that were there before count as seen (first-run = \"new-only\")"));
+    }
+    Ok(())
+}

@@ -1,0 +1,392 @@
+//! Deletes the messages that the user names: the one deletion that rests on the user's word instead of a proof of delivery.
+//!
+//! All of it happens in one session.  The listing says which messages are meant; their headers are shown to the user, who is
+//! asked while the session is kept alive; only then `DELE` is sent, and `QUIT`.  What was delivered is recognised as in every
+//! run (header, or else the whole message), since a unique-id alone may stand for other mail: what isn't recognised counts as
+//! never delivered, and goes only where the user has said so.
+
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::PATIENCE;
+use super::show::{before, resolve, unique_id};
+use crate::access;
+use crate::account::Account;
+use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
+use crate::clock;
+use crate::ledger::lock::Lock;
+use crate::ledger::memory::Memory;
+use crate::ledger::shown::Shown;
+use crate::ledger::{self, EntryState, Ledger};
+use crate::message::summary::Summary;
+use crate::message::{Examiner, Facts};
+use crate::plan::{Decision, Listed, Maildrop, Who, Why};
+use crate::proof::{Dismissed, EntryId};
+use crate::report::Trouble;
+use crate::retrieval::alerts::Alerts;
+use crate::retrieval::compare::{Comparison, Search, Verdict};
+use crate::retrieval::error::Error;
+use crate::retrieval::login;
+use crate::retrieval::run::Run;
+use crate::retrieval::session::drops_at_quit;
+use crate::retrieval::survey;
+use crate::retrieval::{Context, Options};
+use crate::types::{MessageNumber, Octets, Selection, Time, Wait};
+
+/// At most this many messages are deleted at once: as many as in a session of a run.
+const MOST: usize = 10_000;
+/// So long the user may think.
+const THINKING: Duration = Duration::from_secs(600);
+/// So often another message is asked for whose answer names none.
+const QUESTIONS: u32 = 3;
+
+/// A message that is to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    /// Its number in this session.
+    pub number: MessageNumber,
+    /// Its unique-id, fit to print.
+    pub unique_id: Option<String>,
+    /// Its size as listed.
+    pub octets: Option<Octets>,
+    /// What its header says; not fit to print.
+    pub summary: Option<Summary>,
+    /// When it was delivered, if it was, and is the same message.
+    pub delivered: Option<Time>,
+    /// Why it doesn't count as delivered.
+    pub undelivered: Option<&'static str>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// Messages whose deletion the server has confirmed.
+    pub messages: usize,
+    /// Whether the user agreed.
+    pub agreed: bool,
+    /// What the server refused, with its words, fit to print.
+    pub refused: Vec<(MessageNumber, String)>,
+    /// What it said instead of confirming the end of the session, fit to print; empty where it said nothing.
+    pub unconfirmed: Option<String>,
+}
+
+/// Waits until something can be read here, the session being kept alive; whether it can.
+pub type KeepAlive<'k> = &'k mut dyn FnMut(BorrowedFd<'_>) -> bool;
+
+/// Asks the user, who sees these messages.
+pub type Ask<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
+
+/// Deletes the messages that are named, if `ask` agrees.  `looks_only`: it never will.
+///
+/// # Errors
+/// As of a run; [`Error::NoSuchMessage`], [`Error::OtherMessage`].
+pub fn delete(
+    account: &Account,
+    options: &Options,
+    context: &Context<'_>,
+    selection: &Selection,
+    looks_only: bool,
+    ask: Ask<'_>,
+) -> Result<Deleted, Trouble> {
+    let run = Run::new(account, options, context, clock::now());
+    let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
+    result.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+}
+
+fn looking(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted, Error> {
+    let mut visit = super::Visit::begin(run)?;
+    let secret = visit.secret()?;
+    let mut client = visit.log_in(&secret, visit.listing(true))?;
+    let ledger = visit.ledger()?;
+    let chosen = choose(run, &mut client, &ledger, &mut visit.memory, &visit.directory, selection)?;
+    let doomed: Vec<Doomed> = chosen.into_iter().map(|chosen| chosen.doomed).collect();
+    let _ = ask(&doomed, &mut |_| false);
+    client.leave();
+    Ok(Deleted { messages: 0, agreed: false, refused: Vec::new(), unconfirmed: None })
+}
+
+fn deleting(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted, Error> {
+    let mailbox = run.account.mailbox();
+    let directory = ledger::directory(&run.context.state, &mailbox);
+    access::check_path(&directory)?;
+    let lock = Lock::acquire(&directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(|e| match e {
+        ledger::Error::Locked => Error::Busy,
+        e => e.into(),
+    })?;
+    let mut memory = Memory::load(&directory);
+    Alerts::new(run).check_pause(&memory)?;
+    Ledger::check_extent(&directory, memory.extent)?;
+    let mut ledger = Ledger::open(&directory, &mailbox, lock, run.now)?;
+    for warning in ledger.warnings() {
+        run.warn(warning.clone());
+    }
+    let result = in_session(run, selection, ask, &mut ledger, &mut memory, &directory);
+    let closed = ledger.sync().and_then(|()| ledger.close());
+    if let Ok(Some(extent)) = &closed {
+        memory.extent = Some(*extent);
+    }
+    if let Err(e) = memory.save(&directory) {
+        // What it holds can be learnt again.
+        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
+    }
+    let deleted = result?;
+    closed?;
+    Ok(deleted)
+}
+
+fn in_session(
+    run: &Run<'_>,
+    selection: &Selection,
+    ask: Ask<'_>,
+    ledger: &mut Ledger,
+    memory: &mut Memory,
+    directory: &Path,
+) -> Result<Deleted, Error> {
+    let secret = run.secret()?;
+    let listing = Prefetch::Listing { drop_listing: false, headers: [None; 2], sizes: true };
+    let client = login::log_in(run, memory, &secret, Some(listing));
+    Alerts::new(run).note_login(memory, client.as_ref().err());
+    let mut client = client?;
+    let chosen = choose(run, &mut client, ledger, memory, directory, selection)?;
+    let doomed: Vec<Doomed> = chosen.iter().map(|chosen| chosen.doomed.clone()).collect();
+    let mut broken = None;
+    let agreed = ask(&doomed, &mut |input| {
+        keep_alive(&mut client, input).unwrap_or_else(|e| {
+            broken = Some(e);
+            false
+        })
+    });
+    if let Some(e) = broken {
+        return Err(e.into());
+    }
+    if !agreed || run.context.stop.raised() {
+        client.leave();
+        return Ok(Deleted { messages: 0, agreed: false, refused: Vec::new(), unconfirmed: None });
+    }
+    let entries: HashMap<MessageNumber, EntryId> =
+        chosen.iter().filter_map(|chosen| Some((chosen.doomed.number, chosen.entry?))).collect();
+    let (accepted, refused, sent) = send(&mut client, &doomed);
+    let ids: Vec<EntryId> = accepted.iter().filter_map(|number| entries.get(number)).copied().collect();
+    if sent.is_err() {
+        // The server accepted these deletions, and it isn't known whether it carries them out.
+        ledger.doubt(Some(&ids))?;
+    }
+    sent?;
+    finish(client, ledger, &ids, accepted.len(), refused)
+}
+
+/// Waits until there is something to read, while the session is kept alive by a `NOOP` now and then.  `false` when the user
+/// has thought for too long, or a signal came.
+fn keep_alive(client: &mut Client<Transaction>, input: BorrowedFd<'_>) -> Result<bool, client::Error> {
+    let began = Instant::now();
+    loop {
+        match client.next(Some(input), Some(THINKING))? {
+            Next::Woken => return Ok(true),
+            // The answer to a NOOP.
+            Next::Event if began.elapsed() < THINKING => {}
+            Next::Event | Next::Quiet | Next::Stopped => return Ok(false),
+        }
+    }
+}
+
+/// Ends the session: deletions count from `QUIT` on, and by then the ledger must have them.
+fn finish(
+    client: Client<Transaction>,
+    ledger: &mut Ledger,
+    ids: &[EntryId],
+    accepted: usize,
+    refused: Vec<(MessageNumber, String)>,
+) -> Result<Deleted, Error> {
+    let deleted = |messages, unconfirmed, refused| Deleted { messages, agreed: true, refused, unconfirmed };
+    if !refused.is_empty() && drops_at_quit(&client) {
+        // It would drop what it refuses to delete on the user's word: that was looked at.
+        client.leave();
+        return Ok(deleted(0, Some(String::new()), refused));
+    }
+    let asked = ledger.ask_deletion(ids)?;
+    ledger.sync()?;
+    Ok(match client.quit()? {
+        Farewell::Confirmed => {
+            ledger.confirm_deletion(asked)?;
+            deleted(accepted, None, refused)
+        }
+        Farewell::Refused(text) => deleted(0, Some(text), refused),
+        Farewell::Unanswered => deleted(0, Some(String::new()), refused),
+    })
+}
+
+type Refused = Vec<(MessageNumber, String)>;
+
+/// Sends `DELE` for each: what was accepted, also where an error ended it, and what was refused.
+fn send(
+    client: &mut Client<Transaction>,
+    doomed: &[Doomed],
+) -> (Vec<MessageNumber>, Refused, Result<(), Error>) {
+    let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+    let dismissed: Vec<Dismissed> =
+        doomed.iter().map(|doomed| Dismissed::attest(client.session(), doomed.number)).collect();
+    let result = client.dismiss(&dismissed, |number, refusal| match refusal {
+        None => accepted.push(number),
+        Some(text) => refused.push((number, text)),
+    });
+    (accepted, refused, result.map_err(Error::from))
+}
+
+/// A message that was chosen, and its entry where it was delivered, and its deletion is to be recorded.
+struct Chosen {
+    doomed: Doomed,
+    entry: Option<EntryId>,
+}
+
+/// Finds the messages that are named, and what is known of them.
+fn choose(
+    run: &Run<'_>,
+    client: &mut Client<Transaction>,
+    ledger: &Ledger,
+    memory: &mut Memory,
+    directory: &Path,
+    selection: &Selection,
+) -> Result<Vec<Chosen>, Error> {
+    let _ = client.prefetched_drop_listing()?;
+    let mut maildrop = survey::list(run, client, ledger, &mut memory.habits)?;
+    let _ = client.sizes(|number, octets| maildrop.size(number, octets))?;
+    let numbers = resolve(selection, &maildrop, ledger)?;
+    if numbers.len() > MOST {
+        return Err(Error::TooManyMessages { messages: numbers.len(), most: MOST });
+    }
+    let shown = Shown::load(directory);
+    let mut names = HashMap::new();
+    for number in &numbers {
+        let Some(listed) = maildrop.find(*number) else { continue };
+        if let Some(unique_id) = unique_id(ledger, &listed)? {
+            if let Some(was) = before(&shown, selection, *number, Some(&unique_id)) {
+                return Err(Error::OtherMessage { number: *number, was: client.shown(was.borrow()) });
+            }
+            names.insert(*number, unique_id);
+        }
+    }
+    let headers = survey::headers(client, &numbers)?;
+    let delivered = delivered(run, client, ledger, &maildrop, &headers, &numbers)?;
+    name(client, ledger, &maildrop, numbers.last())?;
+    let chosen = numbers.iter().filter_map(|number| {
+        let listed = maildrop.find(*number)?;
+        let known = delivered.get(number).copied();
+        let entry = known.map(|id| (id, ledger.entry(id)));
+        // Of several messages with one unique-id only all of them together are gone.
+        let is_whole = |id: &EntryId| {
+            let same = delivered.values().filter(|other| *other == id).count();
+            u32::try_from(same).is_ok_and(|same| same >= maildrop.times_listed(*id).max(1))
+        };
+        Some(Chosen {
+            doomed: Doomed {
+                number: *number,
+                unique_id: names.get(number).map(|unique_id| client.shown(unique_id.borrow())),
+                octets: listed.octets,
+                summary: headers.get(number).map(|facts| Summary::of_headline(&facts.headline)),
+                delivered: entry.and_then(|(_, entry)| entry.delivered),
+                undelivered: known.is_none().then(|| reason(&listed, ledger)),
+            },
+            entry: known.filter(is_whole),
+        })
+    });
+    Ok(chosen.collect())
+}
+
+fn reason(listed: &Listed<'_>, ledger: &Ledger) -> &'static str {
+    match listed.who {
+        Who::Known(id) => match ledger.entry(id).state {
+            EntryState::Open => "never delivered",
+            EntryState::Seen => "only seen, never delivered",
+            _ => "never delivered: its unique-id stood for another message",
+        },
+        Who::New(_) | Who::Nameless => "never delivered",
+    }
+}
+
+/// Which of these messages were delivered, and are what was delivered: by their headers, or else by all their octets.
+pub(super) fn delivered(
+    run: &Run<'_>,
+    client: &mut Client<Transaction>,
+    ledger: &Ledger,
+    maildrop: &Maildrop,
+    headers: &HashMap<MessageNumber, Facts>,
+    numbers: &[MessageNumber],
+) -> Result<HashMap<MessageNumber, EntryId>, Error> {
+    let decision = |listed: Listed<'_>| match listed.who {
+        _ if !numbers.contains(&listed.number) => Decision::Leave(Why::Known),
+        Who::Known(id) => match ledger.entry(id).state {
+            _ if ledger.entry(id).unidentified => Decision::Leave(Why::Seen),
+            EntryState::Delivered | EntryState::Recorded => Decision::Delete(Why::Delete),
+            EntryState::Deleted => Decision::Delete(Why::CameBack),
+            EntryState::Open | EntryState::Seen => Decision::Leave(Why::Known),
+        },
+        Who::Nameless => Decision::Delete(Why::Nameless),
+        Who::New(_) => Decision::Leave(Why::New),
+    };
+    let decisions: Vec<Decision> = maildrop.iter().map(decision).collect();
+    let utf8 = client.login_facts().utf8;
+    let mut comparison = Comparison::new(maildrop, &decisions, ledger, Search::OwnKey, utf8)?;
+    let mut found = HashMap::new();
+    for (listed, decision) in maildrop.iter().zip(&decisions) {
+        let Some(why) = decision.compares() else { continue };
+        let header = headers.get(&listed.number);
+        let verdict = match header.filter(|_| Comparison::asks_header(why, true)) {
+            Some(facts) => comparison.by_header(&listed, why, facts, true),
+            None => Verdict::NeedsBody,
+        };
+        let verdict = match verdict {
+            Verdict::NeedsBody | Verdict::SetAside => {
+                run.detail(|| format!("message {} is compared whole", listed.number));
+                let mut examiner = Examiner::new(b"");
+                let text = |text: &[u8]| {
+                    examiner.update(text);
+                    true
+                };
+                match client.read_message(listed.number, text)? {
+                    Listing::Taken => comparison.whole(&listed, why, &examiner.finish()),
+                    Listing::Refused(_) => Verdict::Another,
+                }
+            }
+            settled => settled,
+        };
+        if let Verdict::Same(same_as) = verdict {
+            found.insert(listed.number, same_as.entry);
+        }
+    }
+    Ok(found)
+}
+
+/// Makes sure that the answers so far belonged to the messages that they seemed to belong to: one that the sender of no mail
+/// can foresee is asked for by a question whose answer names it, `UIDL n`, or `LIST n` where there is no unique-id or the
+/// server doesn't answer that.
+fn name(
+    client: &mut Client<Transaction>,
+    ledger: &Ledger,
+    maildrop: &Maildrop,
+    last: Option<&MessageNumber>,
+) -> Result<(), Error> {
+    for _ in 0..QUESTIONS {
+        let seed = u64::from_ne_bytes(clock::random().map_err(client::Error::Random)?);
+        let place = seed.checked_rem(u64::try_from(maildrop.len()).unwrap_or(u64::MAX)).unwrap_or(0);
+        let drawn = maildrop.at(usize::try_from(place).unwrap_or(0));
+        let other = drawn.filter(|listed| Some(&listed.number) != last).or_else(|| maildrop.at(0));
+        let Some(listed) = other else { return Ok(()) };
+        let by_unique_id = match unique_id(ledger, &listed)? {
+            Some(expected) => client.unique_id_now(listed.number)?.map(|now| now == expected),
+            None => None,
+        };
+        let named = match (by_unique_id, listed.octets) {
+            (Some(same), _) => Some(same),
+            (None, Some(expected)) => client.size_now(listed.number)?.map(|now| now == expected),
+            (None, None) => None,
+        };
+        match named {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(Error::OutOfStep),
+            None => {}
+        }
+    }
+    Err(Error::NothingNames)
+}
