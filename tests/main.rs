@@ -55,6 +55,7 @@ mod secrets;
 mod servers;
 mod sessions;
 mod shapes;
+mod shell;
 mod shells;
 mod show;
 mod signals;

@@ -46,6 +46,7 @@ pub use passwords::Passwords;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::by_hand;
 pub use visit::{
     Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
     show,

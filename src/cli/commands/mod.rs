@@ -18,6 +18,7 @@ pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
 pub(super) mod retry;
+pub(super) mod shell;
 pub(super) mod show;
 pub(super) mod state;
 pub(super) mod status;
@@ -61,6 +62,9 @@ pub(super) enum Command {
     /// Try messages that failed, and logins that pause, now.
     Retry(retry::RetryArgs),
 
+    /// Talk POP3 with an account's server by hand.
+    Shell(shell::ShellArgs),
+
     /// Show, check or change the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -99,6 +103,7 @@ impl Command {
             Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
+            Self::Shell(args) => shell::run(args, cli),
             Self::State(command) => state::run(command, cli),
             Self::Config(command) => config::run(command, cli),
             Self::Cron(args) => cron::run(args, cli),
