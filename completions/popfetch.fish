@@ -1,7 +1,7 @@
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= log-file= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -31,6 +31,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l wait -d 'Wait for ano
 complete -c popfetch -n "__fish_popfetch_needs_command" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c popfetch -n "__fish_popfetch_needs_command" -l log-file -d 'Append a line to this file for each message that was delivered or has failed, and for each run' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
@@ -65,6 +66,8 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l owner -d 'Deliver as 
 complete -c popfetch -n "__fish_popfetch_needs_command" -l received-header -d 'Put a Received line on top of each message' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-message-size -d 'Leave messages that are larger than this' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l first-run -d 'Retrieve the mail that is there at the first run, or only what comes later [default: all]' -r -f -a "all\t''
+new-only\t''"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l max-bytes -d 'Retrieve at most SIZE' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
@@ -97,7 +100,10 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the m
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "delete" -d 'Delete messages from the server'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "history" -d 'Show the last deliveries: where is that mail?'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
@@ -105,6 +111,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l wait -d 'Wai
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l log-file -d 'Append a line to this file for each message that was delivered or has failed, and for each run' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
@@ -139,6 +146,8 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l owner -d 'De
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l received-header -d 'Put a Received line on top of each message' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-message-size -d 'Leave messages that are larger than this' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l first-run -d 'Retrieve the mail that is there at the first run, or only what comes later [default: all]' -r -f -a "all\t''
+new-only\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l max-bytes -d 'Retrieve at most SIZE' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
@@ -207,6 +216,15 @@ never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -s n -l number -d 'Show the last NUMBER deliveries' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l failed -d 'Show the messages that have failed, and when each is tried again'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -216,8 +234,52 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l prometheus 
 complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand status" -s h -l help -d 'Print help'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l before -d 'Only messages that were sent before this day' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l as-delivered -d 'They were delivered on this day, by another program: leave-on-server may delete them' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -s n -l dry-run -d 'Show which they are, and change nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s q -l quiet -d 'Print nothing unless something needs your attention'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "list" -d 'Show what is kept of each mailbox, and where'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "verify" -d 'Check all that is kept, from beginning to end'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "forget" -d 'Forget messages, so that those which are still on the server are retrieved again'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "move" -d 'Go on with what is kept, after a server, a user or a port has got another name'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "export" -d 'Write what is kept to standard output, for another machine'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "restore" -d 'Read in what popfetch state export has written'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "release" -d 'Give up unfinished deliveries to destinations that are no longer configured, or are gone'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l before -d 'Those that were delivered, or marked as seen, before this day' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l seen -d 'Those that were only marked as seen, and never delivered'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -l all -d 'All of them'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -s y -l yes -d 'Do not ask'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l destination -d 'Give up a configured destination too, of this name or a part of it, whose folder is gone' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s y -l yes -d 'Do not ask'

@@ -268,7 +268,9 @@ fn a_history_that_cannot_be_written_or_read_disturbs_no_run() {
 #[test]
 fn history_shows_what_fails() {
     let refused = Message::new("refused\x1b", LETTER).refused("-ERR no");
-    let served = serve(good([Message::new("good", BARE), refused]), "");
+    let others = ["good", "last"].map(|name| Message::new(name, BARE));
+    let [first, last] = others;
+    let served = serve(good([first, refused, last]), "");
     history(&served, &["--failed"]).is_silent();
     served.fetch().exits(75);
     let run = history(&served, &["--failed"]);

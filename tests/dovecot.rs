@@ -196,7 +196,7 @@ fn new_mail_comes_once_and_a_dry_run_changes_nothing() {
         let before = sandbox.files();
         sandbox.run(["--dry-run"]).succeeds().says("retrieve 1 message");
         assert_eq!(sandbox.files(), before);
-        sandbox.run([""; 0]).succeeds().complains("1 message ");
+        sandbox.run([""; 0]).succeeds().complains("1 new, ");
         sandbox.run(["--quiet"]).succeeds().is_silent();
         expected.push(mail::stored(&mail::message(number, 700)));
         assert_same(Maildir::read(&sandbox.path("in")).messages(), expected.clone());
@@ -216,7 +216,7 @@ fn hundreds_of_messages_are_pipelined() {
     }
     let sandbox = Sandbox::new();
     sandbox.config(trusted(&dovecot, "implicit", "leave-on-server = false"));
-    sandbox.run([""; 0]).succeeds().complains("600 messages").complains("600 deleted");
+    sandbox.run([""; 0]).succeeds().complains("600 new, ").complains("600 deleted");
     let expected = messages.iter().map(|message| mail::stored(message)).collect();
     assert_same(Maildir::read(&sandbox.path("in")).messages(), expected);
     dovecot.wait_for_log("del=600/600", 1);
