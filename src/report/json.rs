@@ -281,7 +281,8 @@ impl<'a> Object<'a> {
             Event::Warning(message) => Self::Warning { message: shortened(message, LONGEST) },
             Event::Notice(message) => Self::Notice { message },
             Event::Finished(summary) => Self::account(summary),
-            Event::Connecting { .. }
+            Event::Doing(_)
+            | Event::Connecting { .. }
             | Event::LoggedIn { .. }
             | Event::Listed { .. }
             | Event::Planned { .. }

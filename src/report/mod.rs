@@ -22,6 +22,8 @@ use crate::types::{MessageNumber, Octets, Time};
 /// Something that happened in one account's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// What takes its time before there is a server to talk to; for bars.
+    Doing(&'static str),
     /// The run begins: popfetch connects to the server.
     Connecting {
         /// `HOST:PORT`.
@@ -335,6 +337,12 @@ impl Trouble {
 pub trait Reporter: Send + Sync {
     /// Takes an event of this account.
     fn report(&self, account: &str, event: &Event);
+    /// A signal has come: messages that are on their way are finished first.  Shown at once to a user who looks on.
+    fn stopping(&self, _messages: u64) {}
+    /// Whether a user looks on, who is told at once that a signal was heard.
+    fn is_watched(&self) -> bool {
+        false
+    }
     /// Whether [`Event::Detail`] is shown (`-v`); otherwise callers need not make any.
     fn wants_detail(&self) -> bool;
     /// Whether [`Event::Dialogue`] is shown (`-vv`).

@@ -10,6 +10,12 @@ pub fn output_size() -> Option<(usize, usize)> {
     size(io::stdout())
 }
 
+/// Columns of the terminal that standard error goes to.
+#[must_use]
+pub fn error_columns() -> Option<usize> {
+    size(io::stderr()).map(|(columns, _)| columns)
+}
+
 fn size(stream: impl AsFd) -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
     let known = size.ws_col > 0 && size.ws_row > 0;
