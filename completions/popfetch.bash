@@ -1,3 +1,14 @@
+# Adds the names of accounts that begin with the word.
+__popfetch_accounts() {
+    local name config=() at
+    for (( at = 1; at + 1 < COMP_CWORD; at++ )); do
+        [[ ${COMP_WORDS[at]} == --config ]] && config=(--config "${COMP_WORDS[at + 1]}")
+    done
+    while IFS= read -r name; do
+        [[ $name == "$cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
+    done < <("${COMP_WORDS[0]}" accounts "${config[@]}" 2>/dev/null)
+}
+
 _popfetch() {
     local i cur prev opts cmd
     COMPREPLY=()
@@ -8,7 +19,7 @@ _popfetch() {
     fi
     prev="$3"
     cmd=""
-    opts=""
+            opts=""
 
     for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
     do
@@ -22,14 +33,26 @@ _popfetch() {
             popfetch,check)
                 cmd="popfetch__subcmd__check"
                 ;;
+            popfetch,completions)
+                cmd="popfetch__subcmd__completions"
+                ;;
+            popfetch,cron)
+                cmd="popfetch__subcmd__cron"
+                ;;
             popfetch,delete)
                 cmd="popfetch__subcmd__delete"
                 ;;
             popfetch,fetch)
                 cmd="popfetch__subcmd__fetch"
                 ;;
+            popfetch,help)
+                cmd="popfetch__subcmd__help"
+                ;;
             popfetch,list)
                 cmd="popfetch__subcmd__list"
+                ;;
+            popfetch,man)
+                cmd="popfetch__subcmd__man"
                 ;;
             popfetch,mark-seen)
                 cmd="popfetch__subcmd__mark__subcmd__seen"
@@ -74,9 +97,10 @@ _popfetch() {
 
     case "${cmd}" in
         popfetch)
-            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch check list show delete accounts status mark-seen retry state"
+            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch check list show delete accounts status mark-seen retry state cron completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -367,6 +391,7 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__accounts)
@@ -406,6 +431,7 @@ _popfetch() {
             opts="-h --count --max-age --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -440,12 +466,70 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
+            return 0
+            ;;
+        popfetch__subcmd__completions)
+            opts="-h --help bash zsh fish"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        popfetch__subcmd__cron)
+            opts="-h --every --only --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
+                return 0
+            fi
+            case "${prev}" in
+                --every)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -W "crontab service timer" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__delete)
             opts="-y -n -h --undelivered --yes --dry-run --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -469,12 +553,14 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__fetch)
             opts="-q -v -h --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -765,12 +851,28 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
+            return 0
+            ;;
+        popfetch__subcmd__help)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
         popfetch__subcmd__list)
             opts="-n -h --new --seen --failed --all --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -800,6 +902,21 @@ _popfetch() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
+            return 0
+            ;;
+        popfetch__subcmd__man)
+            opts="-h --help popfetch popfetch.toml popfetch-json"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -854,6 +971,7 @@ _popfetch() {
             opts="-q -v -h --config --quiet --verbose --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -881,12 +999,14 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__show)
             opts="-h --headers --raw --part --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -921,6 +1041,7 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state)
@@ -941,6 +1062,7 @@ _popfetch() {
             opts="-h --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -964,12 +1086,14 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state__subcmd__forget)
             opts="-y -h --before --seen --all --yes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1000,6 +1124,7 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state__subcmd__list)
@@ -1039,6 +1164,7 @@ _popfetch() {
             opts="-h --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1062,12 +1188,14 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state__subcmd__release)
             opts="-y -h --destination --yes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1095,6 +1223,7 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state__subcmd__restore)
@@ -1115,6 +1244,7 @@ _popfetch() {
             opts="-h --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1142,12 +1272,14 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__status)
             opts="-v -h --config --verbose --prometheus --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1175,6 +1307,7 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            __popfetch_accounts
             return 0
             ;;
     esac

@@ -1,3 +1,4 @@
+# An account is no file.
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
@@ -91,7 +92,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l delete -d 'Delete fro
 complete -c popfetch -n "__fish_popfetch_needs_command" -l all -d 'Retrieve again what was retrieved before'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_needs_command" -l stdout -d 'Write messages to standard output, as an mbox stream'
-complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "check" -d 'Show how much is new on the server, and fetch nothing'
@@ -103,6 +104,10 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "cron" -d 'Print what cron or systemd needs to run popfetch again and again'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "completions" -d 'Print the script that completes command lines in a shell'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "man" -d 'Show the manual'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "help" -d 'Show all of the help, of popfetch or of a command'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l wait -d 'Wait for another popfetch to leave the mailbox, at most for the duration if one is given' -r -f
@@ -169,7 +174,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l delete -d 'D
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l all -d 'Retrieve again what was retrieved before'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l stdout -d 'Write messages to standard output, as an mbox stream'
-complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l max-age -d 'Take the last run\'s word, without asking the server, if that run is no longer ago than DURATION' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
@@ -234,7 +239,7 @@ never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s q -l quiet -d 'Print nothing unless something needs your attention'
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l json -d 'Print one JSON object per line, for programs'
-complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "list" -d 'Show what is kept of each mailbox, and where'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "verify" -d 'Check all that is kept, from beginning to end'
@@ -272,3 +277,43 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s y -l yes -d 'Do not ask'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l every -d 'Fetch this often' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l only -d 'Print this part alone, for a file' -r -f -a "crontab\t''
+service\t''
+timer\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand man" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand help" -s h -l help -d 'Print help'
+
+# The names of the accounts of the configuration that the command line names.
+function __fish_popfetch_accounts
+    set -l words (commandline -opc)
+    set -l at (contains -i -- --config $words)
+    and set -l config --config $words[(math $at + 1)]
+    popfetch accounts $config 2>/dev/null
+end
+
+# Whether no word before is a command: what comes is an account then.
+function __fish_popfetch_no_command
+    not __fish_seen_subcommand_from fetch check list show delete accounts status mark-seen retry state cron completions man help
+end
+
+complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -a "bash zsh fish"
+complete -c popfetch -n "__fish_popfetch_using_subcommand man" -a "popfetch popfetch.toml popfetch-json"
+complete -c popfetch -n "__fish_popfetch_no_command" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand check" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand list" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand show" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand status" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -a "(__fish_popfetch_accounts)" -d 'Account'

@@ -52,6 +52,26 @@ impl ExitCode {
         }
     }
 
+    /// Its name in sysexits.h, if it is from there.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Done => "EX_OK",
+            Self::No => return None,
+            Self::Usage => "EX_USAGE",
+            Self::Data => "EX_DATAERR",
+            Self::NoInput => "EX_NOINPUT",
+            Self::Unavailable => "EX_UNAVAILABLE",
+            Self::Bug => "EX_SOFTWARE",
+            Self::CannotCreate => "EX_CANTCREAT",
+            Self::LocalIo => "EX_IOERR",
+            Self::Later => "EX_TEMPFAIL",
+            Self::Protocol => "EX_PROTOCOL",
+            Self::Refused => "EX_NOPERM",
+            Self::Configuration => "EX_CONFIG",
+        })
+    }
+
     /// The code with that number, if there is one.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {

@@ -160,7 +160,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-properties", &["text"]),
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
-    ("xxhash-rust", &["ledger", "message::sum"]),
+    ("twox-hash", &["ledger", "message::sum"]),
     ("zeroize", &["protocol", "secret"]),
 ];
 

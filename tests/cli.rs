@@ -38,9 +38,9 @@ fn mistakes_are_told_with_the_code_that_fits() {
     sandbox.run([""; 0]).exits(78).complains("hint: create it");
     sandbox.config(account("work", 1));
     let cases: [(&[&str], i32, &str); 7] = [
-        (&["--nonsense"], 64, "unexpected argument '--nonsense'"),
+        (&["--nonsense"], 64, "there is no flag --nonsense"),
         (&["--keep", "--delete"], 64, "cannot be used with"),
-        (&["wrok"], 64, "hint: did you mean \"work\"?"),
+        (&["wrok"], 64, "hint: did you mean the account \"work\"?"),
         (&["--server", "h", "work"], 64, "hint: leave one of them out"),
         (&["--stdout", "--delete"], 64, "hint: use --keep"),
         (&["--config", "nowhere.toml"], 78, "there is no configuration at"),
@@ -142,4 +142,74 @@ fn one_account_failing_does_not_stop_the_others() {
         .complains("popfetch: account \"home\": ")
         .complains("\n\nhint: ");
     run.complains("work: 3 messages (").never_says("pass-home");
+}
+
+#[test]
+fn the_help_is_short_or_whole() {
+    let sandbox = Sandbox::new();
+    sandbox.run(["-h"]).succeeds().looks_like("help-short");
+    sandbox.run(["--help"]).succeeds().looks_like("help-whole");
+    assert_eq!(sandbox.run(["help"]).out(), sandbox.run(["--help"]).out());
+    let short = sandbox.run(["-h"]).out();
+    assert!(short.lines().count() <= 50 && short.lines().all(|line| line.chars().count() <= 100), "{short}");
+    for command in popfetch::cli::args::command().get_subcommands() {
+        let name = command.get_name();
+        let whole = sandbox.run(["help", name]);
+        assert_eq!(whole.succeeds().out(), sandbox.run([name, "--help"]).out(), "{name}");
+    }
+    sandbox.run(["help", "state", "release"]).succeeds().says("Usage: popfetch state release");
+    sandbox.run(["help", "fecth"]).exits(64).looks_like("help-of-nothing");
+    sandbox.run(["help", "fetch", "x"]).exits(64).complains("hint: leave it out");
+}
+
+#[test]
+fn a_misspelt_command_or_account_is_recognised() {
+    let sandbox = Sandbox::new();
+    // Before there is a configuration, too.
+    sandbox.run(["acounts"]).exits(64).looks_like("near-miss-without-configuration");
+    sandbox.run(["me@example.com"]).exits(78).complains("FIRST STEPS in popfetch(1)");
+    sandbox.config([account("work", 1), account("home", 2), account("fetcher", 3)].concat());
+    sandbox.run(["acounts"]).exits(64).looks_like("near-miss-command");
+    sandbox.run(["wrok"]).exits(64).looks_like("near-miss-account");
+    // Either could be meant: the account is nearer.
+    sandbox.run(["fetchr"]).exits(64).complains("did you mean the account \"fetcher\"?");
+    sandbox.run(["zzz"]).exits(64).looks_like("near-miss-nothing");
+    sandbox.run(["me@example.com"]).exits(64).looks_like("near-miss-address");
+    // What is not in the place of a command is none.
+    sandbox.run(["fetch", "acounts"]).exits(64).looks_like("near-miss-after-fetch");
+    sandbox.run(["state", "relaese"]).exits(64).looks_like("near-miss-subcommand");
+    sandbox.run(["fetch", "x\u{1b}[31m"]).exits(64).never_says("\x1b");
+}
+
+#[test]
+fn flags_of_other_programs_are_answered() {
+    let sandbox = Sandbox::new();
+    for (args, text) in [
+        (&["-k"][..], "hint: here it is --keep\n"),
+        (&["-ak"], "hint: here it is --all;"),
+        (&["-d", "300"], "popfetch cron"),
+        (&["fetch", "--ssl", "work"], "hint: here it is the default: TLS from the start"),
+        (&["--passwordeval=pass"], "--password-command COMMAND"),
+        (&["--tls-trust-file", "x"], "--ca-file FILE"),
+    ] {
+        sandbox.run(args).exits(64).complains("there is no flag -").complains(text);
+    }
+    sandbox.run(["--nonsense"]).exits(64).looks_like("no-such-flag");
+    sandbox.run(["--dry-rnu"]).exits(64).complains("--dry-run");
+    sandbox.run(["state", "release"]).exits(64).looks_like("argument-missing");
+}
+
+#[test]
+fn no_account_has_a_name_that_is_reserved() {
+    let sandbox = Sandbox::new();
+    let names = "accounts add auth cache check completions config cron daemon delete doctor edit fetch help history import \
+                 init list login logout man mark-seen notify queue retry rules run schema send server-info shell show \
+                 start state status stop sync test version watch";
+    for name in names.split(' ') {
+        sandbox.config(account(name, 1));
+        let run = sandbox.run(["--dry-run"]);
+        run.exits(78)
+            .complains(&format!("an account cannot be called \"{name}\": popfetch {name} is a command"));
+    }
+    assert_eq!(names.split_whitespace().count(), popfetch::config::RESERVED_NAMES.len());
 }

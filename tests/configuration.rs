@@ -112,7 +112,8 @@ fn bad_account_or_unknown_name_stops_the_run() {
     sandbox.config(format!("{good}\n[accounts.home]\nserver = \"h\"\nuser = \"me\"\n"));
     sandbox.run(["work"]).exits(78).complains("home");
     sandbox.config(&good);
-    sandbox.run(["wrok"]).exits(64).complains("did you mean \"work\"?");
+    sandbox.run(["wrok"]).exits(64).complains("did you mean the account \"work\"?");
+    sandbox.run(["fetch", "wrok"]).exits(64).complains("did you mean \"work\"?");
     sandbox.run(["work", "nobody"]).exits(64).complains("\"nobody\"");
     assert_eq!(server.sessions(), 0, "64 comes before any is tried");
 }

@@ -3,6 +3,8 @@
 //!
 //! The pages' prose stands in `man/*.in`; options, keys and exit codes replace `@NAME@`.
 
+mod completions;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -12,6 +14,9 @@ use clap_complete::Shell;
 use popfetch::cli::args::command;
 use popfetch::config::settings::{ACCOUNT_KEYS, DESTINATION_KEYS, Key, Preset, RETENTION_KEYS, SHARED_KEYS};
 use popfetch::exit::ExitCode;
+use serde_json::Value;
+
+use crate::support::schema;
 
 #[test]
 fn the_manual_is_current() {
@@ -24,7 +29,8 @@ fn the_manual_is_current() {
         ],
     );
     for code in ExitCode::ALL {
-        assert!(page.contains(&format!("\n.TP\n.B {}\n", code.number())), "{code:?} is not in the manual");
+        let entry = [format!("\n.TP\n.BR {} ", code.number()), format!("\n.TP\n.B {}\n", code.number())];
+        assert!(entry.iter().any(|entry| page.contains(entry)), "{code:?} is not in the manual");
     }
     check("man/popfetch.1", &page);
 }
@@ -50,34 +56,26 @@ fn the_manual_of_the_configuration_is_current() {
 }
 
 #[test]
+fn the_manual_of_the_objects_is_current() {
+    let page = filled(
+        "man/popfetch-json.5.in",
+        &[
+            ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
+            ("@OBJECTS@", schema::types().iter().map(|name| object(name)).collect()),
+            ("@PARTS@", schema::parts().iter().map(|name| object(name)).collect()),
+        ],
+    );
+    check("man/popfetch-json.5", &page);
+}
+
+#[test]
 fn the_completions_are_current() {
     for (shell, path) in [
         (Shell::Bash, "completions/popfetch.bash"),
         (Shell::Zsh, "completions/_popfetch"),
         (Shell::Fish, "completions/popfetch.fish"),
     ] {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut command(), "popfetch", &mut script);
-        check(path, &mended(shell, String::from_utf8(script).unwrap()));
-    }
-}
-
-/// What clap_complete leaves out.
-fn mended(shell: Shell, script: String) -> String {
-    match shell {
-        // An optional value follows `=` or is missing: the next word isn't one.
-        Shell::Zsh => {
-            let command = command();
-            let optional = command.get_arguments().filter(|arg| arg.is_require_equals_set());
-            optional.fold(script, |script, arg| {
-                let option = format!("'--{}=", arg.get_long().unwrap());
-                assert!(script.contains(&format!("{option}[")), "{option}");
-                script.replace(&format!("{option}["), &format!("{option}-["))
-            })
-        }
-        // An account is no file.
-        Shell::Fish => format!("complete -c popfetch -f\n{script}"),
-        _ => script,
+        check(path, &completions::script(shell));
     }
 }
 
@@ -105,7 +103,42 @@ fn filled(template: &str, parts: &[(&str, String)]) -> String {
         assert!(page.contains(place), "{template} has no {place}");
         page = page.replace(place, text.trim_end());
     }
-    format!(".\\\" Made of {template} by tests/generated.rs: change it there.\n{page}")
+    format!(".\\\" Made of {template} by tests/generated.rs: change it there.\n{}", wrapped(&page))
+}
+
+/// Prose with a line for each sentence, and none longer than 80 octets: mandoc(1) asks for both, and differences are
+/// small.
+fn wrapped(page: &str) -> String {
+    const WIDTH: usize = 78;
+    let (mut text, mut is_example, mut is_tag) = (String::new(), false, false);
+    for line in page.lines() {
+        // The line after .TP is one, however long.
+        let end = if is_tag { " \\\n" } else { "\n" };
+        is_tag = line == ".TP";
+        is_example = (is_example || line == ".EX") && line != ".EE";
+        if is_example || line.starts_with('.') {
+            writeln!(text, "{line}").unwrap();
+            continue;
+        }
+        let mut length = 0;
+        for word in line.split(' ') {
+            let ends_sentence = text.ends_with(['.', '?']) && !text.ends_with("...");
+            if length > 0
+                && (ends_sentence || length + 1 + word.len() > WIDTH)
+                && !word.starts_with(['.', '\''])
+            {
+                text.push_str(end);
+                length = 0;
+            } else if length > 0 {
+                text.push(' ');
+                length += 1;
+            }
+            text.push_str(word);
+            length += word.len();
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// The options by heading, in the order of `--help`.
@@ -149,8 +182,44 @@ fn option(arg: &Arg) -> String {
 
 fn exit_codes() -> String {
     ExitCode::ALL.iter().fold(String::new(), |text, code| {
-        text + &format!(".TP\n.B {}\n{}\n", code.number(), escaped(code.meaning()))
+        let number = code.number();
+        let heading =
+            code.name().map_or(format!(".B {number}"), |name| format!(".BR {number} \" (\" {name} )"));
+        text + &format!(".TP\n{heading}\n{}\n", escaped(code.meaning()))
     })
+}
+
+/// An object of `--json` from its definition in the schema: what it is, and its fields.
+fn object(name: &str) -> String {
+    let definition = &schema::SCHEMA["$defs"][name];
+    let sentence = |value: &Value| escaped(value["description"].as_str().unwrap());
+    let mut text = format!(".SS {}\n{}\n", escaped(name), sentence(definition));
+    let order = definition["required"].as_array().unwrap().iter().filter_map(Value::as_str);
+    for field in order.filter(|field| !["v", "account", "type"].contains(field)) {
+        let value = &definition["properties"][field];
+        writeln!(text, ".TP\n.B {}\n{}", escaped(field), sentence(value)).unwrap();
+        let words: Vec<String> = value["enum"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|word| format!("\\fB{}\\fR", escaped(word.as_str().unwrap_or("null"))))
+            .collect();
+        if let Some((last, others)) = words.split_last() {
+            writeln!(text, "One of {} and {last}.", others.join(", ")).unwrap();
+        }
+        if let Some(part) = part(value) {
+            writeln!(text, "See\n.B {}\nbelow.", escaped(part)).unwrap();
+        }
+    }
+    text
+}
+
+/// The name of the object that a field holds, alone or in an array.
+fn part(value: &Value) -> Option<&str> {
+    let references = [&value["$ref"], &value["oneOf"][1]["$ref"], &value["items"]["$ref"]];
+    let names = references.into_iter().filter_map(|reference| reference.as_str()?.rsplit('/').next());
+    let mut objects = names.filter(|name| schema::SCHEMA["$defs"][name]["type"] == "object");
+    objects.next()
 }
 
 fn keys(keys: &[Key]) -> String {

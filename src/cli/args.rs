@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand as _};
 
 use super::commands::Command;
 use super::commands::fetch::FetchArgs;
-use super::flags;
+use super::{flags, nearby};
 
 /// A command line.
 #[derive(Debug, Parser)]
@@ -21,7 +21,8 @@ use super::flags;
     long_about = None,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
-    after_help = AFTER_HELP,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{MORE}"),
     max_term_width = 100
 )]
 pub(super) struct Arguments {
@@ -32,7 +33,15 @@ pub(super) struct Arguments {
     fetch: Box<FetchArgs>,
 }
 
-const AFTER_HELP: &str = "\
+const EXAMPLES: &str = "\
+Examples:
+  popfetch                 Fetch the mail of all accounts
+  popfetch --dry-run home  Show what would be done for one account
+  popfetch man             Read the manual; its FIRST STEPS set an account up
+
+--help has all options, \"popfetch help COMMAND\" those of a command.";
+
+const MORE: &str = "\
 Flags override the configuration.  With --server they describe an account of their own, and no configuration is read.
 
 See popfetch(1) for exit codes, popfetch.toml(5) for all settings.";
@@ -42,7 +51,8 @@ See popfetch(1) for exit codes, popfetch.toml(5) for all settings.";
 /// # Errors
 /// What cannot be understood; and the answers to `--help` and `--version`, which clap hands over as errors too.
 pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let Arguments { command, fetch } = Arguments::try_parse_from(args)?;
+    let Arguments { command, mut fetch } = Arguments::try_parse_from(args).map_err(nearby::answered)?;
+    fetch.is_bare = true;
     // No account has such a name.
     match fetch.accounts.iter().find(|account| Command::has_subcommand(account)) {
         Some(name) => Err(flags::error(
@@ -191,12 +201,44 @@ mod tests {
     #[test]
     fn fetch_is_what_popfetch_does_without_a_command() {
         for line in ["", "work --all --port 1", "--keep -vv --jobs 3 --maildir a --maildir b x y"] {
-            let [with, without] =
+            let [with, mut without] =
                 [format!("fetch {line}"), line.to_owned()].map(|line| parsed(&line).unwrap());
+            without.is_bare = false;
             assert_eq!(format!("{with:?}"), format!("{without:?}"), "{line}");
         }
         assert!(parsed("fetch --keep --delete").is_err());
         assert!(parsed("fetch --port 1 --port 2").is_ok());
+    }
+
+    /// A command without its subcommands, and those.
+    fn commands(command: &clap::Command) -> Vec<&clap::Command> {
+        let below = command.get_subcommands().flat_map(commands);
+        std::iter::once(command).chain(below).collect()
+    }
+
+    #[test]
+    fn a_command_has_one_sentence_in_the_list_and_in_its_own_help() {
+        let (listed, mut whole) = (command(), command());
+        whole.build();
+        let mut pairs = Vec::new();
+        for of_listed in listed.get_subcommands() {
+            pairs.push((of_listed, whole.find_subcommand(of_listed.get_name()).unwrap()));
+        }
+        while let Some((listed, own)) = pairs.pop() {
+            let about = |command: &clap::Command| command.get_about().map(ToString::to_string);
+            assert_eq!(about(listed), about(own), "{}", own.get_name());
+            for of_listed in listed.get_subcommands() {
+                pairs.push((of_listed, own.find_subcommand(of_listed.get_name()).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn arguments_of_a_command_that_was_not_chosen_cost_nothing() {
+        let command = command();
+        for command in commands(&command).split_first().unwrap().1 {
+            assert_eq!(command.get_arguments().count(), 0, "{} is not deferred", command.get_name());
+        }
     }
 
     #[test]

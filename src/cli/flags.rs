@@ -43,6 +43,8 @@ fn argument(key: &'static Key, flag: Flag) -> Arg {
     };
     let action = if flag.repeats { ArgAction::Append } else { ArgAction::Set };
     let arg = Arg::new(key.name).long(key.name).help(help).action(action).value_parser(SettingParser(key));
+    // `-h` has what most runs need; `--help` has everything.
+    let arg = arg.hide_short_help(true);
     let kind = match key.values {
         "true" => return arg.num_args(0).default_missing_value("true"),
         "true|false" => return optional(arg, key.values),

@@ -5,6 +5,8 @@
 pub mod args;
 mod commands;
 mod flags;
+mod foreign;
+mod nearby;
 mod pager;
 mod setup;
 mod words;
@@ -67,14 +69,35 @@ fn answer_to(answer: &clap::Error, environment: &Environment) -> exit::ExitCode 
     let text = answer.render();
     if answer.use_stderr() {
         let printer = Printer::new(wants_color(Color::Auto, environment, io::stderr().is_terminal()));
-        let text = text.to_string();
-        printer.complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end(), flags::hint(answer));
+        let (what, hint) = in_our_form(&text.to_string());
+        printer.complain(&what, flags::hint(answer).or(hint.as_deref()));
         return exit::ExitCode::Usage;
     }
     let printer = Printer::new(false);
     let colored = wants_color(Color::Auto, environment, io::stdout().is_terminal());
     printer.out(&if colored { text.ansi().to_string() } else { text.to_string() });
     printer.outcome()
+}
+
+/// What is wrong, and the hint: clap's tips, else how the command is called.  Its other paragraphs are left out.
+fn in_our_form(text: &str) -> (String, Option<String>) {
+    let mut paragraphs = text.strip_prefix("error: ").unwrap_or(text).split("\n\n");
+    let what = paragraphs.next().unwrap_or_default().trim_end();
+    let what = match what.split_once("required arguments were not provided:") {
+        Some((_, missing)) => {
+            format!("{} is missing", missing.split_whitespace().collect::<Vec<_>>().join(" and "))
+        }
+        None => what.to_owned(),
+    };
+    let (mut tips, mut usage) = (Vec::new(), None);
+    for line in paragraphs.flat_map(str::lines) {
+        if let Some(tip) = line.trim_start().strip_prefix("tip: ") {
+            tips.push(tip);
+        } else if let Some(line) = line.strip_prefix("Usage: ") {
+            usage = Some(line.to_owned());
+        }
+    }
+    (what, if tips.is_empty() { usage } else { Some(tips.join("; ")) })
 }
 
 /// Reports a panic in one line: where it was, but not its message, which may quote anything that was at hand, a secret

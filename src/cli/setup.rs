@@ -49,7 +49,7 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
 
     /// Use colours: auto does on a terminal unless NO_COLOR is set.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, hide_short_help = true)]
     pub(crate) color: Color,
 }
 
@@ -65,7 +65,7 @@ impl OutputArgs {
 }
 
 /// How a command that only reads shows what it has found.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReadArgs {
     /// Print one JSON object per line, for programs.
     #[arg(long)]
@@ -81,9 +81,10 @@ pub(crate) struct ReadArgs {
 }
 
 /// When there are colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Color {
     /// On a terminal that knows colours, unless NO_COLOR is set.
+    #[default]
     Auto,
     /// Everywhere.
     Always,
@@ -91,7 +92,7 @@ pub(crate) enum Color {
     Never,
 }
 
-// By hand, because the derived one makes help of the variants' documentation, and `--help` longer than `-h`.
+// By hand, because the derived one makes help of the variants' documentation, three lines for what one word says.
 impl ValueEnum for Color {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Auto, Self::Always, Self::Never]

@@ -34,7 +34,23 @@ pub enum ConfigError {
         /// What is wrong.
         mistake: Mistake,
     },
-    /// The configuration is missing, unreadable, or open to others.
+    /// There is no account of that name: typically a misspelt one, or a command.
+    #[error("{}", mistake.what)]
+    NoAccount {
+        /// What was asked for.
+        name: String,
+        /// The accounts that there are.
+        known: Vec<String>,
+        /// What is wrong.
+        mistake: Mistake,
+    },
+    /// There is no configuration file yet.
+    #[error("{}", mistake.what)]
+    NoFile {
+        /// What is wrong, naming the file.
+        mistake: Mistake,
+    },
+    /// The configuration is unreadable, or open to others.
     #[error("{}", mistake.what)]
     FileUnusable {
         /// What is wrong, naming the file.
@@ -50,7 +66,7 @@ impl From<access::Error> for ConfigError {
 
 impl ConfigError {
     /// A mistake on the command line.
-    pub(super) fn arguments(what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn arguments(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::ArgumentsWrong { mistake: Mistake::new(what).hint(hint) }
     }
 
@@ -61,6 +77,11 @@ impl ConfigError {
             Place::File(span) => Self::FileWrong { mistake, location: Location::of(path, text, &span) },
             Place::Flag | Place::Url => Self::ArgumentsWrong { mistake },
         }
+    }
+
+    /// A path that cannot be written where it has to be.
+    pub(crate) fn unusable_path(path: &Path, hint: &str) -> Self {
+        Self::file(format!("{} has characters that are not text", shown_path(path)), hint)
     }
 
     /// A file that cannot be used.
@@ -74,6 +95,8 @@ impl Problem for ConfigError {
         match self {
             Self::FileWrong { mistake, .. }
             | Self::ArgumentsWrong { mistake }
+            | Self::NoAccount { mistake, .. }
+            | Self::NoFile { mistake }
             | Self::FileUnusable { mistake } => mistake.hint.as_deref().map(Cow::Borrowed),
         }
     }
@@ -81,8 +104,10 @@ impl Problem for ConfigError {
     /// 64 for what stands on the command line, else 78.
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::ArgumentsWrong { .. } => ExitCode::Usage,
-            Self::FileWrong { .. } | Self::FileUnusable { .. } => ExitCode::Configuration,
+            Self::ArgumentsWrong { .. } | Self::NoAccount { .. } => ExitCode::Usage,
+            Self::FileWrong { .. } | Self::NoFile { .. } | Self::FileUnusable { .. } => {
+                ExitCode::Configuration
+            }
         }
     }
 }

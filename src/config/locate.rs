@@ -82,6 +82,27 @@ impl Environment {
         Ok(self.state_home.as_deref().ok_or_else(no_home)?.join("popfetch"))
     }
 
+    /// The path of this program, as it was called: a link stays one, so that the path is still right after an update.
+    ///
+    /// # Errors
+    /// The system does not know where the program is.
+    pub fn program(&self) -> io::Result<PathBuf> {
+        let actual = std::env::current_exe()?;
+        let called = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+        let candidate = if called.as_os_str().as_bytes().contains(&b'/') {
+            Some(self.current_directory.join(called))
+        } else {
+            let path = self.variables.get(OsStr::new("PATH")).map(OsString::as_os_str).unwrap_or_default();
+            std::env::split_paths(path).map(|folder| folder.join(&called)).find(|path| path.is_file())
+        };
+        let is_this =
+            |path: &PathBuf| path.is_absolute() && path.canonicalize().is_ok_and(|path| path == actual);
+        match candidate.filter(is_this) {
+            Some(path) => std::path::absolute(path),
+            None => Ok(actual),
+        }
+    }
+
     /// The path that is meant by `text`: `~` at the start is the home directory, `$NAME` and `${NAME}` are variables,
     /// `$$` is a dollar sign, and what is then relative starts at `folder`.
     ///

@@ -64,8 +64,8 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", printable(text.as_bytes()))
 }
 
-/// The candidate that was perhaps meant.
-pub(super) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The candidate that was perhaps meant: of several that are as near the first.
+pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut best = (NEAR, None);
     // The distance takes time by the product of the lengths: a long text is not a typing error.
     if text.len() <= LONGEST_SLIP {

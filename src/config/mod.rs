@@ -34,8 +34,8 @@ use error::shown_path;
 pub use error::{ConfigError, Location};
 pub use flags::Flags;
 use locate::Environment;
-pub use mistake::{Fault, Mistake, Place};
-use mistake::{nearest, quoted};
+use mistake::quoted;
+pub use mistake::{Fault, Mistake, Place, nearest};
 pub use names::host;
 use names::{Host, User};
 use resolve::Context;
@@ -87,7 +87,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "start",
     "state",
     "status",
-    "signals",
+    "stop",
     "sync",
     "test",
     "version",
@@ -244,12 +244,10 @@ struct Loaded<'a> {
 impl<'a> Loaded<'a> {
     fn read(path: &'a Path, environment: &'a Environment) -> Result<Self, ConfigError> {
         if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-            let hint = "create it (popfetch.toml(5) shows how), or name an account by flags: \
+            let hint = "create it: FIRST STEPS in popfetch(1) shows how (popfetch man); or name an account by flags: \
                         popfetch --server HOST --user NAME --maildir DIRECTORY";
-            return Err(ConfigError::file(
-                format!("there is no configuration at {}", shown_path(path)),
-                hint,
-            ));
+            let what = format!("there is no configuration at {}", shown_path(path));
+            return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
         }
         access::check_path(path).map_err(|e| {
             let word = access::shell_word(path);
@@ -413,22 +411,29 @@ fn positions(names: &[String], known: &[&str]) -> Result<Vec<usize>, ConfigError
         let Some(at) = known.iter().position(|known| known == name) else {
             let hint = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean {}?", quoted(near)),
-                None => {
-                    let names: Vec<String> = known.iter().take(20).map(|name| quoted(name)).collect();
-                    format!(
-                        "the accounts are {}{}",
-                        names.join(", "),
-                        if known.len() > 20 { ", …" } else { "" }
-                    )
-                }
+                None => no_such_name(name, known),
             };
-            return Err(ConfigError::arguments(format!("there is no account {}", quoted(name)), hint));
+            let mistake = Mistake::new(format!("there is no account {}", quoted(name))).hint(hint);
+            let known = known.iter().map(|name| (*name).to_owned()).collect();
+            return Err(ConfigError::NoAccount { name: name.clone(), known, mistake });
         };
         if !positions.contains(&at) {
             positions.push(at);
         }
     }
     Ok(positions)
+}
+
+/// The hint where nothing is near: which accounts there are; and what to do for an address that is none yet.
+fn no_such_name(name: &str, known: &[&str]) -> String {
+    let names: Vec<String> = known.iter().take(20).map(|name| quoted(name)).collect();
+    let more = if known.len() > 20 { ", …" } else { "" };
+    let (verb, plural) = if known.len() == 1 { ("is", "") } else { ("are", "s") };
+    let mut hint = format!("the account{plural} {verb} {}{more}", names.join(", "));
+    if name.contains(['@', '.']) {
+        hint.push_str("; FIRST STEPS in popfetch(1) shows how to add one (popfetch man)");
+    }
+    hint
 }
 
 /// The first argument; a URL may hold a password.

@@ -109,6 +109,13 @@ impl Lock {
 }
 
 impl Lock {
+    /// Whether another process has it at this moment.
+    #[must_use]
+    pub fn is_held(directory: &Path) -> bool {
+        let file = File::open(directory.join(FILE));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Since when the lock has been held that another process has; when it was last taken if nobody holds it.
     #[must_use]
     pub fn held_since(directory: &Path) -> Option<Time> {
@@ -190,6 +197,7 @@ mod tests {
         let held = Lock::acquire(&directory, Wait::NO, &stop).unwrap();
         assert_eq!(directory.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         assert!(matches!(Lock::acquire(&directory, Wait::NO, &stop), Err(Error::Locked)));
+        assert!(Lock::is_held(&directory));
         // Since when, others can see.
         let now = crate::clock::now();
         let since = Lock::held_since(&directory).unwrap();
@@ -198,7 +206,7 @@ mod tests {
         drop(held);
         assert!(matches!(Lock::acquire(&directory, Wait::NO, &stop), Err(Error::Locked)));
         drop(clone);
-        assert!(directory.join("lock").exists());
+        assert!(directory.join("lock").exists() && !Lock::is_held(&directory));
         Lock::acquire(&directory, Wait::NO, &stop).unwrap();
     }
 

@@ -127,9 +127,11 @@ fn of_config() -> Problems {
     std::fs::write(&file, "[accounts.work]\npasswrod = \"x\"\n").unwrap();
     let request = Request { file: Some(file), ..Request::default() };
     let wrong = config::for_run(&request, &Environment::default()).unwrap_err();
-    every!(ConfigError: FileWrong, ArgumentsWrong, FileUnusable;
+    every!(ConfigError: FileWrong, ArgumentsWrong, NoAccount, NoFile, FileUnusable;
         wrong => 78,
         ConfigError::ArgumentsWrong { mistake: mistake() } => 64,
+        ConfigError::NoAccount { name: text("x"), known: Vec::new(), mistake: mistake() } => 64,
+        ConfigError::NoFile { mistake: mistake() } => 78,
         ConfigError::FileUnusable { mistake: mistake() } => 78,
     )
 }

@@ -50,6 +50,5 @@ fn will_log_in(account: &Account, options: &Options, context: &Context<'_>) -> b
     }
     let run = Run::new(account, options, context, clock::now());
     let pauses = Alerts::new(&run).check_pause(&Memory::load(&directory)).is_err();
-    !pauses
-        && (options.wait != Wait::NO || Lock::wait_until_free(&directory, Wait::NO, &context.stop).is_ok())
+    !pauses && (options.wait != Wait::NO || !Lock::is_held(&directory))
 }

@@ -56,7 +56,7 @@ impl Sandbox {
         self.folder.path().to_owned()
     }
 
-    /// Where the program is.
+    /// The program that is run.
     pub fn program(&self) -> PathBuf {
         PathBuf::from(&self.program[0])
     }

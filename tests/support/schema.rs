@@ -16,6 +16,13 @@ pub fn types() -> Vec<String> {
     references.map(|one| one["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect()
 }
 
+/// The names of the objects that stand in fields of others, in alphabetical order.
+pub fn parts() -> Vec<String> {
+    let definitions = SCHEMA["$defs"].as_object().unwrap().iter();
+    let objects = definitions.filter(|(_, definition)| definition["type"] == "object");
+    objects.map(|(name, _)| name.clone()).filter(|name| !types().contains(name)).collect()
+}
+
 /// The definition of each type, compiled.
 static TYPES: LazyLock<(Schemas, BTreeMap<String, SchemaIndex>)> = LazyLock::new(|| {
     const NAME: &str = "file:///popfetch.schema.json";
@@ -104,6 +111,8 @@ mod tests {
             for (field, value) in definition["properties"].as_object().unwrap() {
                 let is_common = ["v", "account", "type"].contains(&field.as_str());
                 assert!(is_common || value["description"].is_string(), "{name}.{field} has no description");
+                let is_inline = value["type"] == "object" || value["items"]["type"] == "object";
+                assert!(!is_inline, "{name}.{field}: an object has a definition of its own");
             }
             if types().contains(name) {
                 assert_eq!(definition["properties"]["type"]["const"], name.as_str());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::account::{Account, Retention};
+use crate::cli::nearby;
 use crate::cli::setup::{Cli, ConfigArgs, OutputArgs};
 use crate::config::locate::Environment;
 use crate::config::settings::MOST_CONNECTIONS;
@@ -17,7 +18,7 @@ use crate::retrieval::Options;
 use crate::retrieval::jobs::{Connections, retrieve_all};
 use crate::types::Wait;
 
-/// The arguments of `popfetch fetch`.
+/// Retrieve mail, as popfetch does without a command.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub(in crate::cli) struct FetchArgs {
@@ -30,12 +31,13 @@ pub(in crate::cli) struct FetchArgs {
 
     /// Poll up to NUMBER accounts at a time [default: 16].
     #[arg(long, value_name = "NUMBER", value_parser = jobs, value_hint = clap::ValueHint::Other)]
+    #[arg(hide_short_help = true)]
     pub(in crate::cli) jobs: Option<NonZeroUsize>,
 
     /// Wait for another popfetch to leave the mailbox, at most for the duration if one is given.
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = wait)]
     #[arg(default_value = "0s", hide_default_value = true, default_missing_value = FOREVER)]
-    #[arg(value_hint = clap::ValueHint::Other)]
+    #[arg(value_hint = clap::ValueHint::Other, hide_short_help = true)]
     pub(in crate::cli) wait: Wait,
 
     #[command(flatten)]
@@ -59,6 +61,10 @@ pub(in crate::cli) struct FetchArgs {
 
     #[command(flatten)]
     pub(in crate::cli) settings: Flags,
+
+    /// Whether `fetch` was left out: then what stands for an account may be a misspelt command.
+    #[arg(skip)]
+    pub(in crate::cli) is_bare: bool,
 }
 
 const POLICY: &str = "What is done in this run";
@@ -85,7 +91,10 @@ fn wait(text: &str) -> Result<Wait, String> {
 /// # Errors
 /// What keeps every account from being tried: the arguments, the configuration, the system.
 pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let configuration = cli.configuration(&args.config, &args.accounts, &args.settings)?;
+    let configuration = match cli.configuration(&args.config, &args.accounts, &args.settings) {
+        Err(error) if args.is_bare => return Err(nearby::or_command(error, &args.accounts)),
+        other => other?,
+    };
     let options = Options {
         retention: args.retention(),
         all: args.all,

@@ -1,11 +1,19 @@
 //! The commands, a file for each: its arguments, whose documentation is the help, and `run`, which gives an exit code.
 //! Errors that concern all accounts go to the caller, which prints them.
+//!
+//! A command's arguments are described to clap only when it has been chosen (`defer`): a fetch must not pay for the
+//! options of forty commands.  So its sentence stands twice, here for the list of commands, and with its arguments for
+//! its own help.
 
 pub(super) mod accounts;
 pub(super) mod check;
+pub(super) mod completions;
+pub(super) mod cron;
 pub(super) mod delete;
 pub(super) mod fetch;
+pub(super) mod help;
 pub(super) mod list;
+pub(super) mod man;
 pub(super) mod mark_seen;
 pub(super) mod retry;
 pub(super) mod show;
@@ -19,6 +27,7 @@ use crate::exit::ExitCode;
 
 /// What popfetch does.
 #[derive(Debug, Clone, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
@@ -50,6 +59,18 @@ pub(super) enum Command {
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
+
+    /// Print what cron or systemd needs to run popfetch again and again.
+    Cron(cron::CronArgs),
+
+    /// Print the script that completes command lines in a shell.
+    Completions(completions::CompletionsArgs),
+
+    /// Show the manual.
+    Man(man::ManArgs),
+
+    /// Show all of the help, of popfetch or of a command.
+    Help(help::HelpArgs),
 }
 
 impl Command {
@@ -69,6 +90,10 @@ impl Command {
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
             Self::State(command) => state::run(command, cli),
+            Self::Cron(args) => cron::run(args, cli),
+            Self::Completions(args) => Ok(completions::run(args, cli)),
+            Self::Man(args) => Ok(man::run(args, cli)),
+            Self::Help(args) => Ok(help::run(args, cli)),
         }
     }
 
@@ -82,8 +107,8 @@ impl Command {
             Self::Accounts(args) => args.output.color,
             Self::Retry(args) => args.output.color,
             Self::Status(args) => args.output.color,
-            Self::MarkSeen(_) | Self::Delete(_) => Color::Auto,
             Self::State(command) => command.color(),
+            _ => Color::Auto,
         }
     }
 }
