@@ -120,6 +120,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "credentials::prompt",
             "delivery",
             "durable",
+            "report::log",
             "report::progress",
             "report::terminal",
             "retrieval::jobs",

@@ -57,6 +57,7 @@ mod shapes;
 mod shells;
 mod show;
 mod signals;
+mod state;
 mod status;
 mod support;
 mod terminal;

@@ -159,7 +159,7 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
 }
 
 impl Context<'_> {
-    fn file(&self, setting: &Setting<FileName>) -> Result<PathBuf, Fault> {
+    pub(super) fn file(&self, setting: &Setting<FileName>) -> Result<PathBuf, Fault> {
         self.path(setting, &setting.value.0)
     }
 

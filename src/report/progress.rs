@@ -199,6 +199,10 @@ impl Reporter for Progress {
         self.plain.report(account, event);
     }
 
+    fn ended(&self) {
+        self.plain.ended();
+    }
+
     fn stopping(&self, messages: u64) {
         self.plain.stopping(messages);
     }
@@ -453,7 +457,7 @@ mod tests {
         say(Event::Planned { messages: 1, octets: None });
         say(Event::Finished(Summary { listed: 4, ..Summary::default() }));
         let text = sink.text();
-        assert!(text.ends_with("<clear>work: nothing new (4 messages on the server)\n"), "{text:?}");
+        assert!(text.ends_with("<clear>work  nothing new            4 kept on the server\n"), "{text:?}");
     }
 
     #[test]
@@ -488,7 +492,7 @@ mod tests {
         assert!(after.contains("work  connecting") && after.contains("home  connecting"), "{after:?}");
         // An unknown account has lines, but no bar.
         progress.report("other", &Event::Finished(Summary::default()));
-        assert!(sink.text().contains("other: nothing new"));
+        assert!(sink.text().contains("other  nothing new"));
     }
 
     #[test]
@@ -537,7 +541,7 @@ mod tests {
         progress.report("home", &Event::Finished(Summary::default()));
         progress.report("late", &Event::Finished(Summary::default()));
         let text = sink.text();
-        assert!(!text.rsplit("late: nothing new").next().unwrap().contains("accounts done"), "{text:?}");
+        assert!(!text.rsplit("late  nothing new").next().unwrap().contains("accounts done"), "{text:?}");
     }
 
     #[test]

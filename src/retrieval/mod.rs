@@ -17,6 +17,7 @@ mod doubts;
 mod dry_run;
 mod error;
 mod fetch;
+pub mod history;
 mod hooks;
 pub mod jobs;
 mod login;
@@ -57,6 +58,7 @@ use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
+use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
 use crate::types::Time;
@@ -172,6 +174,12 @@ fn with_lock(
     let held = open(run, summary, directory, lock, memory)?;
     let secret = run.secret()?;
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
+}
+
+/// The time now, as RFC 3339 has it, in UTC.
+#[must_use]
+pub fn timestamp() -> String {
+    date::rfc3339(clock::now())
 }
 
 /// All sessions, the first of which may have begun, and the end of the ledger.

@@ -34,22 +34,15 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path) -> Opti
         return None;
     }
     let quick = memory.quick.as_ref()?;
+    let idle = quick.idle_under.as_ref().is_some_and(|under| *under == configuration(run));
+    let due = quick.due.is_some_and(|due| due <= run.now);
     let every = i64::try_from(run.account.full_listing_every.as_secs()).unwrap_or(i64::MAX);
     // A clock that was set back must not put the next listing off.
     let recent = (0..every).contains(&run.now.seconds_since(quick.listed));
-    let may = quick.grows_at_end && recent;
-    let last = MessageNumber::new(left_idle(run, memory)?)?;
+    let may = quick.grows_at_end && idle && !due && recent;
+    let last = MessageNumber::new(quick.messages)?;
     (may && Ledger::rests(directory) && Configured::of(run.account, run.context, directory).are_there())
         .then_some(Prefetch::QuickPoll { last })
-}
-
-/// How many messages the last session left, if it left nothing to do under this configuration, and nothing has fallen due
-/// since.
-pub(super) fn left_idle(run: &Run<'_>, memory: &Memory) -> Option<u32> {
-    let quick = memory.quick.as_ref()?;
-    let idle = quick.idle_under.as_ref().is_some_and(|under| *under == configuration(run));
-    let due = quick.due.is_some_and(|due| due <= run.now);
-    (idle && !due).then_some(quick.messages)
 }
 
 /// Whether there will be something to do with whatever is listed: the last session left an empty maildrop, or something

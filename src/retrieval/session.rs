@@ -26,7 +26,7 @@ use crate::ledger::memory::{ListedAs, Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
 use crate::message::Digest;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
-use crate::proof::{EntryId, Key};
+use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
 use crate::text::count;
@@ -95,6 +95,8 @@ impl Session<'_, '_> {
         let Listing { maildrop, policy } = &listing;
         let result = result.and_then(|()| self.settle(held, &listing, &tally));
         self.count(&tally, maildrop, &held.ledger, policy);
+        let configured: Vec<DestinationId> = held.destinations.exits.iter().map(|exit| exit.id).collect();
+        conditions::delivered_elsewhere(self.summary, maildrop, &held.ledger, &configured);
         let result = result.and(self.learn(&tally, maildrop, &held.ledger, policy.deletes()));
         if let Err(e) = result {
             client.hang_up();
@@ -460,6 +462,8 @@ impl Session<'_, '_> {
         let well = confirmed
             && tally.trouble.is_none()
             && conditions::show_in_a_quick_poll(self.summary)
+            // A quick poll doesn't show it.
+            && self.summary.delivered_elsewhere.is_none()
             && *self.scope == Scope::Everything
             && !tally.cut_short
             && !tally.left_alone

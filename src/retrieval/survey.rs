@@ -1,6 +1,8 @@
 //! What a maildrop holds, and what is to do with it: the listings, what they put in doubt, and the plan.  A session goes
 //! on from here; `--dry-run` ends here.
 
+use std::collections::HashMap;
+
 use super::configured::Configured;
 use super::doubts;
 use super::error::Error;
@@ -121,6 +123,18 @@ pub(super) fn spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
 pub(super) struct Headers {
     arriving: Option<Examiner>,
     pub(super) known: Vec<(MessageNumber, Facts)>,
+}
+
+/// The headers of these messages, by `TOP n 0`; none where the server has no `TOP`, or refuses.
+pub(super) fn headers(
+    client: &mut Client<Transaction>,
+    numbers: &[MessageNumber],
+) -> Result<HashMap<MessageNumber, Facts>, Error> {
+    let mut headers = Headers::default();
+    if client.capabilities().is_none_or(Capabilities::top) {
+        headers.ask(client, numbers)?;
+    }
+    Ok(headers.known.into_iter().collect())
 }
 
 impl Headers {

@@ -12,6 +12,7 @@ pub(super) mod cron;
 pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod help;
+pub(super) mod history;
 pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
@@ -46,6 +47,9 @@ pub(super) enum Command {
 
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
+
+    /// Show the last deliveries: where is that mail?
+    History(history::HistoryArgs),
 
     /// Show how each account stands: the last run, the last mail, what needs you.
     Status(status::StatusArgs),
@@ -86,6 +90,7 @@ impl Command {
             Self::Show(args) => show::run(args, cli),
             Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::History(args) => history::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
@@ -105,6 +110,7 @@ impl Command {
             Self::List(args) => args.output.color,
             Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
+            Self::History(args) => args.output.color,
             Self::Retry(args) => args.output.color,
             Self::Status(args) => args.output.color,
             Self::State(command) => command.color(),
