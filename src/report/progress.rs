@@ -447,7 +447,7 @@ mod tests {
         say(Event::Arrived);
         progress.meters["work"].bar.tick();
         let bar = sink.text().rsplit("work  [").next().unwrap().to_owned();
-        assert!(bar.starts_with("===>   ") && bar.contains("]  1/2  1.0 of 4.0 KiB"), "{bar}");
+        assert!(bar.starts_with("=======>  ") && bar.contains("]  1/2  1.0 of 4.0 KiB"), "{bar}");
         // The session is followed by another one: what was counted stays counted.
         say(Event::Connecting { server: "h:995".to_owned() });
         say(Event::Planned { messages: 3, octets: Some(Octets(1024)) });
@@ -457,7 +457,7 @@ mod tests {
         say(Event::Planned { messages: 1, octets: None });
         say(Event::Finished(Summary { listed: 4, ..Summary::default() }));
         let text = sink.text();
-        assert!(text.ends_with("<clear>work  nothing new            4 kept on the server\n"), "{text:?}");
+        assert!(text.ends_with("<clear>work  nothing new  4 kept on the server\n"), "{text:?}");
     }
 
     #[test]
@@ -515,7 +515,7 @@ mod tests {
             let before = sink.text().len();
             progress.meters["work"].bar.tick();
             let drawn = sink.text().split_off(before);
-            let line = drawn.rsplit("<clear>").next().unwrap();
+            let line = drawn.rsplit("<clear>").next().unwrap().trim_end();
             let found = line.split_once('[').and_then(|(_, rest)| Some(rest.split_once(']')?.0.len()));
             assert!(line.chars().count() <= width, "{width}: {line:?}");
             assert_eq!(found.is_some(), bar, "{width}: {line:?}");
