@@ -123,7 +123,6 @@ const OWNERS: &[(&str, &[&str])] = &[
             "delivery",
             "durable",
             "report::log",
-            "report::progress",
             "report::terminal",
             "retrieval::jobs",
             "signals",

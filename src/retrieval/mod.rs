@@ -213,6 +213,9 @@ fn open(
     for warning in ledger.warnings() {
         run.warn(warning.clone());
     }
+    if !ledger.intents().is_empty() {
+        run.report(&Event::Doing("putting an interrupted run right"));
+    }
     recovery::recover(run, &mut ledger, directory, summary)?;
     correct_clock(run, &mut ledger, memory)?;
     let destinations = Destinations::open(run, &mut ledger, directory)?;
