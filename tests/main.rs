@@ -38,6 +38,7 @@ mod login;
 mod mailbox;
 mod manual;
 mod marking;
+mod newcomer;
 mod ownership;
 mod pipelining;
 mod policy;

@@ -12,6 +12,7 @@ use super::mistake::{Fault, Mistake, Place, nearest, quoted};
 use super::settings::{
     AccountTable, DestinationTable, Destinations, RetentionTable, Setting, SharedTable, Table,
 };
+use super::slips;
 use super::value::{Read, Value, Written, kind};
 use crate::account::{Limits, Retention};
 
@@ -32,8 +33,10 @@ pub(super) struct File {
 /// The first mistake: not TOML, an unknown key, a value of the wrong shape.
 pub(super) fn parse(text: &str) -> Result<File, Fault> {
     let document = DeTable::parse(text).map_err(|e| {
-        let place = Place::File(e.span().unwrap_or_default());
-        Fault::new(place, Mistake::new(format!("this is not TOML: {}", e.message())))
+        let span = e.span().unwrap_or_default();
+        let hint = slips::of_toml(text, &span, e.message());
+        let mistake = Mistake::new(format!("this is not TOML: {}", e.message())).hint(hint);
+        Fault::new(Place::File(span), mistake)
     })?;
     let mut file = File::default();
     for (name, value) in in_order(document.get_ref()) {
@@ -42,11 +45,17 @@ pub(super) fn parse(text: &str) -> Result<File, Fault> {
             "accounts" => {
                 for (name, value) in in_order(sections(value)?) {
                     let place = Place::File(name.span());
+                    let table = sections(value)?;
+                    if let Some(whole) = slips::dotted(name.get_ref(), table) {
+                        let mistake = Mistake::new(format!("the name {} has a dot", quoted(&whole)));
+                        let hint = format!("put it in quotes: [accounts.{}]", slips::key(&whole));
+                        return Err(Fault::new(place, mistake.hint(hint)));
+                    }
                     let name = Setting { value: name.get_ref().to_string(), key: "account", place };
-                    file.accounts.push((name, read(sections(value)?)?));
+                    file.accounts.push((name, read(table)?));
                 }
             }
-            other => return Err(unknown_section(other, name.span())),
+            other => return Err(unknown_section(other, name.span(), value.get_ref())),
         }
     }
     Ok(file)
@@ -95,15 +104,10 @@ fn sections<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Result<&'a DeTable<'i>, 
     }
 }
 
-fn unknown_section(name: &str, span: Range<usize>) -> Fault {
-    let hint = if AccountTable::key(name).is_some() {
-        format!("{} belongs below [accounts.NAME] or [defaults]", quoted(name))
-    } else if let Some(near) = nearest(name, ["defaults", "accounts"]) {
-        format!("did you mean \"{near}\"?")
-    } else {
-        "the sections are [defaults] and [accounts.NAME]".to_owned()
-    };
-    Fault::new(Place::File(span), Mistake::new(format!("unknown section {}", quoted(name))).hint(hint))
+fn unknown_section(name: &str, span: Range<usize>, value: &DeValue<'_>) -> Fault {
+    let mistake =
+        Mistake::new(format!("unknown section {}", quoted(name))).hint(slips::of_section(name, value));
+    Fault::new(Place::File(span), mistake)
 }
 
 fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
@@ -120,6 +124,7 @@ fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
             .or_else(|| belongs::<RetentionTable>(name, "leave-on-server"))
             .or_else(|| foreign(name).map(|known| format!("here it is \"{known}\"")))
             .or_else(near)
+            .or_else(|| Some("popfetch.toml(5) has all keys (popfetch man popfetch.toml)".to_owned()))
     } else {
         near()
     };
@@ -138,10 +143,11 @@ fn foreign(name: &str) -> Option<&'static str> {
         "ssl" | "starttls" | "tls_starttls" => "tls",
         "sslcertfile" | "tls_trust_file" | "ca_certs" => "ca-file",
         "sslfingerprint" | "tls_fingerprint" => "tls-fingerprint",
-        "keep" | "delete" => "leave-on-server",
+        "keep" | "delete" | "delete_after" | "delete_bigger_than" => "leave-on-server",
         "mda" | "delivery" | "destination" | "folder" => "deliver",
         "limit" | "killsize" => "max-message-size",
-        "fetchlimit" => "max-messages",
+        "fetchlimit" | "max_messages_per_session" => "max-messages",
+        "max_bytes_per_session" => "max-bytes",
         _ => return None,
     })
 }
@@ -156,7 +162,11 @@ impl Read for Retention {
             (Some(false), _) => return Ok(Self::Delete),
             (None, Written::Toml(DeValue::Table(table))) => read(table)?,
             (None, Written::Text(pairs)) => limits_of_flag(value, pairs)?,
-            (None, Written::Toml(_)) => return Err(value.misshapen("true, false or a table")),
+            (None, Written::Toml(_)) => {
+                let hint =
+                    "true leaves everything, false nothing; leave-on-server = { days = 14 } what is younger";
+                return Err(value.misshapen_but("true, false or a table", hint));
+            }
         };
         if table.is_empty() {
             let hint = "true leaves everything, false nothing, { days = 14 } what is younger";
@@ -205,6 +215,10 @@ impl Read for Destinations {
                     }
                 }
                 Ok(all)
+            }
+            Written::Toml(DeValue::String(path)) if !path.contains("pass") => {
+                let hint = format!("deliver = {{ maildir = {} }}, or mbox, or pipe", quoted(path));
+                Err(value.misshapen_but(expected, hint))
             }
             _ => Err(value.misshapen(expected)),
         }

@@ -21,6 +21,7 @@ mod mistake;
 mod names;
 mod resolve;
 pub mod settings;
+mod slips;
 #[cfg(test)]
 mod tests;
 mod units;
