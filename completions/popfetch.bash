@@ -48,6 +48,9 @@ _popfetch() {
             popfetch,help)
                 cmd="popfetch__subcmd__help"
                 ;;
+            popfetch,history)
+                cmd="popfetch__subcmd__history"
+                ;;
             popfetch,list)
                 cmd="popfetch__subcmd__list"
                 ;;
@@ -97,7 +100,7 @@ _popfetch() {
 
     case "${cmd}" in
         popfetch)
-            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch check list show delete accounts status mark-seen retry state cron completions man help"
+            opts="-q -v -h -V --config --jobs --wait --quiet --verbose --json --color --log-file --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help --version fetch check list show delete accounts history status mark-seen retry state cron completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 __popfetch_accounts
@@ -135,6 +138,21 @@ _popfetch() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --server)
@@ -431,7 +449,6 @@ _popfetch() {
             opts="-h --count --max-age --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -466,7 +483,6 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__completions)
@@ -487,7 +503,6 @@ _popfetch() {
             opts="-h --every --only --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -522,14 +537,12 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__delete)
             opts="-y -n -h --undelivered --yes --dry-run --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -553,14 +566,12 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__fetch)
-            opts="-q -v -h --config --jobs --wait --quiet --verbose --json --color --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help"
+            opts="-q -v -h --config --jobs --wait --quiet --verbose --json --color --log-file --keep --delete --all --dry-run --server --port --tls --ca-file --tls-fingerprint --tls-client-certificate --tls-client-key --user --auth --password-command --password-file --netrc --credential --maildir --mbox --pipe --stdout --time-limit --parallel --owner --received-header --leave-on-server --max-message-size --first-run --max-messages --max-bytes --timeout --alert-after --remind-after --pipelining --utf8 --listing --full-listing-every --sync --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -595,6 +606,21 @@ _popfetch() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --server)
@@ -851,7 +877,6 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__help)
@@ -868,11 +893,57 @@ _popfetch() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        popfetch__subcmd__history)
+            opts="-n -h --number --failed --config --json --no-pager --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --number)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         popfetch__subcmd__list)
             opts="-n -h --new --seen --failed --all --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -907,7 +978,6 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__man)
@@ -971,7 +1041,6 @@ _popfetch() {
             opts="-q -v -h --config --quiet --verbose --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -999,14 +1068,12 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__show)
             opts="-h --headers --raw --part --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1041,7 +1108,6 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state)
@@ -1062,7 +1128,6 @@ _popfetch() {
             opts="-h --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1086,14 +1151,12 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state__subcmd__forget)
             opts="-y -h --before --seen --all --yes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1124,7 +1187,6 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state__subcmd__list)
@@ -1164,7 +1226,6 @@ _popfetch() {
             opts="-h --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1188,14 +1249,12 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state__subcmd__release)
             opts="-y -h --destination --yes --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1223,7 +1282,6 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__state__subcmd__restore)
@@ -1244,7 +1302,6 @@ _popfetch() {
             opts="-h --config --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1272,14 +1329,12 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
         popfetch__subcmd__status)
             opts="-v -h --config --verbose --prometheus --json --no-pager --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                __popfetch_accounts
                 return 0
             fi
             case "${prev}" in
@@ -1307,7 +1362,6 @@ _popfetch() {
                     ;;
             esac
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            __popfetch_accounts
             return 0
             ;;
     esac

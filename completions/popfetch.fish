@@ -2,7 +2,7 @@
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= log-file= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -32,6 +32,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l wait -d 'Wait for ano
 complete -c popfetch -n "__fish_popfetch_needs_command" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c popfetch -n "__fish_popfetch_needs_command" -l log-file -d 'Append a line to this file for each message that was delivered or has failed, and for each run' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
 complete -c popfetch -n "__fish_popfetch_needs_command" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
@@ -100,6 +101,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the m
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "delete" -d 'Delete messages from the server'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "history" -d 'The arguments of `popfetch history`'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
@@ -114,6 +116,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l wait -d 'Wai
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l log-file -d 'Append a line to this file for each message that was delivered or has failed, and for each run' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
@@ -218,6 +221,15 @@ never\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l no-pager -d 'Print long output without $PAGER'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -s n -l number -d 'Show the last NUMBER deliveries' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l failed -d 'Show the messages that have failed, and when each is tried again'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand history" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand status" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -297,23 +309,7 @@ end
 
 # Whether no word before is a command: what comes is an account then.
 function __fish_popfetch_no_command
-    not __fish_seen_subcommand_from fetch check list show delete accounts status mark-seen retry state cron completions man help
+    not __fish_seen_subcommand_from fetch check list show delete accounts history status mark-seen retry state cron completions man help
 end
 
-complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -a "bash zsh fish"
-complete -c popfetch -n "__fish_popfetch_using_subcommand man" -a "popfetch popfetch.toml popfetch-json"
 complete -c popfetch -n "__fish_popfetch_no_command" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand check" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand list" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand show" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand status" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from move" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from export" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from release" -a "(__fish_popfetch_accounts)" -d 'Account'
-complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -a "(__fish_popfetch_accounts)" -d 'Account'

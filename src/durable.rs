@@ -559,6 +559,8 @@ mod crash_points {
     }
 
     pub(super) fn take(step: Step, path: &Path) -> Result<()> {
+        #[cfg(test)]
+        super::trial::take(step, path)?;
         static TAKEN: AtomicU64 = AtomicU64::new(0);
         let orders = orders();
         let number = TAKEN.fetch_add(1, Ordering::SeqCst) + 1;
@@ -577,6 +579,44 @@ mod crash_points {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// For unit tests: the steps that this thread takes, and the system refusing some of them.
+#[cfg(all(test, feature = "crash-points"))]
+pub(crate) mod trial {
+    use super::{Error, Path, Result, Step};
+    use std::cell::RefCell;
+
+    type Refuses = Box<dyn Fn(Step, &Path) -> bool>;
+
+    #[derive(Default)]
+    struct Trial {
+        refuses: Option<Refuses>,
+        taken: Vec<(Step, String)>,
+    }
+
+    thread_local! { static TRIAL: RefCell<Trial> = RefCell::default(); }
+
+    /// What `run` returns, and the steps that it took, with the last part of each path.
+    pub(crate) fn steps<T>(
+        refuses: impl Fn(Step, &Path) -> bool + 'static,
+        run: impl FnOnce() -> T,
+    ) -> (T, Vec<(Step, String)>) {
+        TRIAL.set(Trial { refuses: Some(Box::new(refuses)), taken: Vec::new() });
+        let result = run();
+        (result, TRIAL.take().taken)
+    }
+
+    pub(super) fn take(step: Step, path: &Path) -> Result<()> {
+        TRIAL.with_borrow_mut(|trial| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            trial.taken.push((step, name));
+            match trial.refuses.as_ref().is_some_and(|refuses| refuses(step, path)) {
+                true => Err(Error::new(step, path, rustix::io::Errno::IO)),
+                false => Ok(()),
+            }
+        })
     }
 }
 

@@ -109,6 +109,10 @@ pub fn field(octets: &[u8]) -> String {
     if octets.is_empty() {
         return "%".to_owned();
     }
+    // Nearly all are, and this is called for each message.
+    if octets.iter().all(|octet| octet.is_ascii_graphic() && *octet != b'%') {
+        return String::from_utf8_lossy(octets).into_owned();
+    }
     let mut out = String::with_capacity(octets.len());
     for &octet in octets {
         if octet.is_ascii_graphic() && octet != b'%' {

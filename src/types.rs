@@ -79,17 +79,17 @@ pub fn parse_decimal(digits: &[u8]) -> Option<u64> {
 /// The decimal digits that `octets` begin with, and what follows them; `None` when there are none, or beyond 64 bits.
 #[must_use]
 pub fn split_decimal(octets: &[u8]) -> Option<(u64, &[u8])> {
-    let (mut value, mut rest) = (0_u64, octets);
-    while let Some((digit @ b'0'..=b'9', behind)) = rest.split_first() {
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-        rest = behind;
+    let (mut value, mut digits) = (0_u64, 0);
+    for digit in octets.iter().map(|octet| octet.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        digits += 1;
     }
-    let digits = octets.len().saturating_sub(rest.len());
     if digits > 19 {
         // Only this many can be more than fits.  Asked of each digit, the question would take a fifth of the time.
         let value_of = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(u64::from(digit & 0x0f));
         value = octets.iter().take(digits).try_fold(0, value_of)?;
     }
+    let rest = octets.get(digits..)?;
     (digits > 0).then_some((value, rest))
 }
 

@@ -120,6 +120,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "credentials::prompt",
             "delivery",
             "durable",
+            "report::log",
             "report::progress",
             "report::terminal",
             "retrieval::jobs",
@@ -160,7 +161,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-properties", &["text"]),
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
-    ("xxhash-rust", &["ledger", "message::sum"]),
+    ("twox-hash", &["ledger", "message::sum"]),
     ("zeroize", &["protocol", "secret"]),
 ];
 

@@ -184,6 +184,15 @@ fn what_the_last_run_found_is_taken_if_it_is_young_enough() {
     check(&served, &["--max-age", "5m"]).succeeds().says("1 new");
 }
 
+#[test]
+fn what_a_limit_left_is_new_by_the_last_runs_word() {
+    let served = serve(good(small(3)), "max-messages = 1");
+    served.fetch().succeeds();
+    let sessions = served.server.sessions();
+    check(&served, &["--max-age", "5m"]).succeeds().says("2 new (3 messages on the server)\n");
+    assert_eq!(served.server.sessions(), sessions, "the server was asked");
+}
+
 /// The server never answers; the mailbox's lock is held.
 #[test]
 fn the_last_runs_word_needs_neither_network_nor_lock() {

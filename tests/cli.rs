@@ -87,14 +87,10 @@ fn an_account_is_a_line_and_quiet_is_silent() {
     first.exits(0);
     assert_eq!(first.out(), "");
     let line = first.err();
-    assert!(line.starts_with("work: 3 messages (5.") && line.lines().count() == 1, "{line}");
-    assert!(line.ends_with(" KiB) delivered, 3 deleted, 0 left\n"), "{line}");
-    let second = sandbox.run([""; 0]);
-    second.exits(0);
-    assert_eq!(
-        (second.out(), second.err()),
-        (String::new(), "work: nothing new (no messages on the server)\n".into())
-    );
+    assert!(line.starts_with("work  3 new, 5.") && line.lines().count() == 1, "{line}");
+    assert!(line.ends_with(" KiB → ~/work  3 deleted, nothing left on the server\n"), "{line}");
+    sandbox.run([""; 0]).exits(0).is_silent();
+    sandbox.run(["-v"]).exits(0).complains("work  nothing new  nothing on the server\n");
     server.add("work", messages());
     sandbox.run(["--quiet"]).exits(0).is_silent();
 }
@@ -105,7 +101,7 @@ fn fetch_may_be_written_out() {
     let server = Server::with("work", "pass-work", messages());
     sandbox.config(account("work", server.port()));
     let run = sandbox.run(["fetch", "--delete", "work"]);
-    run.exits(0).complains("work: 3 messages (").complains("3 deleted, 0 left");
+    run.exits(0).complains("work  3 new, ").complains("3 deleted, nothing left");
     for args in [["-v", "fetch"], ["work", "fetch"]] {
         let run = sandbox.run(args);
         run.exits(64).complains("\"fetch\" is a command, and a command stands first");
@@ -140,8 +136,10 @@ fn one_account_failing_does_not_stop_the_others() {
     let run = sandbox.run([""; 0]);
     run.exits(i32::from(ExitCode::Refused.number()))
         .complains("popfetch: account \"home\": ")
-        .complains("\n\nhint: ");
-    run.complains("work: 3 messages (").never_says("pass-home");
+        .complains(" (hint: ");
+    run.complains("work  3 new, ")
+        .complains("2 accounts: 3 new, 1 account with an error (")
+        .never_says("pass-home");
 }
 
 #[test]

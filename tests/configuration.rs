@@ -255,7 +255,7 @@ fn flags_instead_of_a_file() {
         let _ = std::fs::remove_dir_all(sandbox.path(".local"));
         sandbox.run(login.iter().chain(more))
     };
-    run(&["--maildir", "in"]).succeeds().complains("me@127.0.0.1: 2 messages");
+    run(&["--maildir", "in"]).succeeds().complains("me@127.0.0.1  2 new, ");
     assert_same(Maildir::read(&sandbox.path("in")).messages(), stored(1..=2));
     run(&["--mbox", "box"]).succeeds();
     assert_same(mbox_messages(&sandbox.path("box")), stored(1..=2));

@@ -3,7 +3,7 @@
 use crate::mailbox::{Served, good, serve, small};
 use crate::support::sandbox::Run;
 use crate::support::server::{Cut, Message};
-use crate::support::terminal::Terminal;
+use crate::support::tmux::Tmux;
 
 /// `delete me` with these arguments.
 #[track_caller]
@@ -180,11 +180,11 @@ fn the_user_is_asked_at_the_terminal() {
     let served = delivered();
     for (answer, left) in [("n", 3), ("y", 2)] {
         let command = "popfetch delete me 1 </dev/null >out 2>&1";
-        let Some(terminal) = Terminal::start(&served.sandbox, (80, 24), command) else { return };
-        terminal.wait_for("delete it from the server? [y/N]");
-        terminal.types(&[answer, "Enter"]);
-        terminal.wait_for("ended 0");
-        assert_eq!(ids(&served).len(), left, "{}", terminal.screen());
+        let Some(tmux) = Tmux::start(&served.sandbox, (80, 24), command) else { return };
+        tmux.wait_for("delete it from the server? [y/N]");
+        tmux.keys(&[answer, "Enter"]);
+        tmux.wait_for("[0]");
+        assert_eq!(ids(&served).len(), left, "{}", tmux.screen());
         let out = std::fs::read_to_string(served.sandbox.path("out")).unwrap();
         assert!(out.contains(if left == 3 { "nothing is deleted" } else { "1 message deleted" }), "{out}");
     }

@@ -1,13 +1,14 @@
-//! What is reported of each message that was delivered: `-v`, `--json`, `history`.
+//! What a run shows of what it has done, and what `history` and `log-file` keep of it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::mailbox::{good, serve};
-use crate::support::sandbox::Run;
-use crate::support::server::Message;
+use crate::mailbox::{IN_CLEAR, Served, good, section, serve};
+use crate::support::sandbox::{Run, Sandbox};
+use crate::support::server::{Message, Server};
 
 /// Decoded subject, a name that steers a terminal, a folded field.
 const LETTER: &str = "From: =?utf-8?q?Ann_=1b=5b31m?= <ann@example.org>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n \
@@ -92,4 +93,219 @@ fn what_an_interrupted_run_delivered_is_reported_by_the_next() {
         }
     }
     assert!(found);
+}
+
+// ---- accounts ----------------------------------------------------------------------------------------------------
+
+/// Three accounts of one server that serves `anna` only, and one that doesn't answer.
+fn family() -> (Server, Sandbox) {
+    let server = Server::with("me", "secret", letters());
+    let sandbox = Sandbox::new();
+    let keys = |name: &str| format!("{IN_CLEAR}deliver = {{ maildir = \"~/{name}\" }}");
+    let other = |name: &str, port| {
+        section(name, port, &keys(name)).replace("user = \"me\"", &format!("user = \"{name}\""))
+    };
+    // Nobody listens on port 1.
+    sandbox
+        .config([section("anna", server.port(), &keys("anna")), other("mum", 1), other("dad", 1)].concat());
+    (server, sandbox)
+}
+
+#[test]
+fn several_accounts_are_aligned_summed_up_and_their_common_error_is_one() {
+    let (_server, sandbox) = family();
+    let run = sandbox.run([""; 0]);
+    run.exits(75);
+    let err = run.err();
+    let lines: Vec<&str> = err.lines().collect();
+    let [row, total, error] = lines.as_slice() else { panic!("{}", run.shown()) };
+    assert!(row.starts_with("anna  2 new, ") && row.contains(" octets \u{2192} ~/anna "), "{row}");
+    assert!(row.ends_with("  2 kept on the server"), "{row}");
+    assert!(total.starts_with("3 accounts: 2 new, 2 accounts with an error ("), "{total}");
+    assert!(error.starts_with("popfetch: accounts \"mum\" and \"dad\": "), "{error}");
+    assert!(error.contains(" (hint: ") && error.ends_with(')'), "{error}");
+}
+
+#[test]
+fn a_log_is_told_only_what_has_happened() {
+    let (_server, sandbox) = family();
+    sandbox.run(["anna"]).succeeds().complains("anna  2 new, ");
+    sandbox.run(["anna"]).succeeds().is_silent();
+    sandbox.run(["anna", "-v"]).succeeds().complains("anna  nothing new  2 kept on the server\n");
+}
+
+#[test]
+fn lines_for_the_journal_have_priorities() {
+    let (_server, sandbox) = family();
+    let path = sandbox.path("journal");
+    let journal = File::create(&path).unwrap();
+    let status = journal.metadata().unwrap();
+    let run = |stream: String| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_popfetch"));
+        command.env_clear().env("HOME", sandbox.home()).env("JOURNAL_STREAM", stream);
+        command.stdin(std::process::Stdio::null()).stderr(journal.try_clone().unwrap());
+        command.status().unwrap();
+        fs::read_to_string(&path).unwrap()
+    };
+    let text = run(format!("{}:{}", status.dev(), status.ino()));
+    assert!(text.starts_with("<6>anna  2 new, ") && text.contains("\n<3>popfetch: accounts "), "{text}");
+    assert!(text.lines().all(|line| line.starts_with('<')), "{text}");
+    // Inherited from a service whose output went elsewhere.
+    let after = run(format!("{}:{}", status.dev(), status.ino() + 1)).split_off(text.len());
+    assert!(after.starts_with("popfetch: accounts "), "{after}");
+}
+
+#[test]
+fn a_destination_that_never_had_mail_is_explained() {
+    let served = serve(good(letters()), "");
+    served.fetch().succeeds();
+    served.configure(served.server.port(), "deliver = { maildir = \"~/new\" }");
+    let text = "me  nothing new: 2 of 2 were delivered before, to ~/mail; --all retrieves them again  2 kept on the server\n";
+    // At each run, until something has come there.
+    for _ in 0..3 {
+        served.fetch().succeeds().complains(text);
+    }
+    served.sandbox.run(["--all"]).succeeds().complains("me  2 new, ");
+    served.fetch().succeeds().is_silent();
+}
+
+#[test]
+fn v_shows_where_the_password_comes_from() {
+    let file = "password-file = \"~/secret\"\n";
+    let served = serve(good(letters()), "");
+    served.sandbox.write("secret", "secret\n");
+    let path = served.sandbox.path("secret");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let config = section("me", served.server.port(), "tls = \"none\"\ndeliver = { maildir = \"~/mail\" }");
+    served.sandbox.config(config + file);
+    let run = served.sandbox.run(["-v"]);
+    run.succeeds().complains(&format!("me: the password comes from password-file {}\n", path.display()));
+    run.complains("in clear text\n");
+}
+
+#[test]
+fn vv_shows_neither_bodies_nor_the_middle_of_listings() {
+    let messages = (1..=9).map(|n| Message::new(format!("uid-{n}"), format!("\r\nbody {n}\r\n")));
+    let served = serve(good(messages), "");
+    let run = served.sandbox.run(["-vv"]);
+    run.succeeds().never_says("body").complains("S: \u{2026} 3 lines\n").complains("S: \u{2026} 8 bytes\n");
+    for shown in ["S: 3 uid-3\n", "S: 7 uid-7\n"] {
+        run.complains(shown);
+    }
+    run.never_says("S: 4 uid-4\n");
+}
+
+// ---- history -----------------------------------------------------------------------------------------------------
+
+fn history(served: &Served, args: &[&str]) -> Run {
+    let run = served.sandbox.run([&["history"], args].concat());
+    run.succeeds().never_says("\x1b");
+    run
+}
+
+#[test]
+fn history_shows_where_mail_went_and_what_became_of_it() {
+    let served = serve(good(letters()), "");
+    history(&served, &[]).is_silent();
+    served.fetch().succeeds();
+    let before = served.sandbox.files();
+    let sessions = served.server.sessions();
+    let run = history(&served, &[]);
+    let out = run.out();
+    let lines: Vec<&str> = out.lines().collect();
+    let [heading, letter, bare] = lines.as_slice() else { panic!("{}", run.shown()) };
+    assert!(heading.starts_with("TIME (UTC)") && !heading.contains("ACCOUNT"), "{heading}");
+    for text in ["kept", "Ann \\x1b[31m", "Gr\u{fc}\u{df}e and more", "~/mail", "uid-letter"] {
+        assert!(letter.contains(text), "{text}: {letter}");
+    }
+    assert!(bare.contains("18 octets") && bare.contains("uid-bare"), "{bare}");
+    served.sandbox.run(["--delete"]).succeeds();
+    history(&served, &["-n", "1"]).says("deleted").never_says("uid-letter");
+    let json = history(&served, &["me", "--json"]);
+    let objects: Vec<Value> = json.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 2);
+    assert_eq!((&objects[0]["type"], &objects[0]["server"]), (&json!("history"), &json!("deleted")));
+    let file = objects[0]["destination"][0]["file"].as_str().unwrap();
+    assert_eq!(fs::read(file).unwrap(), LETTER.replace('\r', "").as_bytes());
+    // It asked no server, and changed nothing.
+    assert_eq!(served.server.sessions(), sessions + 1);
+    assert!(before.keys().any(|path| path.ends_with("history")));
+    served.sandbox.run(["history", "nobody"]).exits(64).complains("there is no account");
+}
+
+#[test]
+fn history_of_mail_that_is_gone_from_the_server_without_us() {
+    let served = serve(good(letters()), "");
+    served.fetch().succeeds();
+    served.server.replace("me", [Message::new("another", BARE)]);
+    served.fetch().succeeds();
+    let words: Vec<String> = history(&served, &["--json"])
+        .out()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["server"].to_string())
+        .collect();
+    assert_eq!(words, ["\"gone\"", "\"gone\"", "\"kept\""]);
+}
+
+#[test]
+fn a_history_that_cannot_be_written_or_read_disturbs_no_run() {
+    let served = serve(good(letters()), "");
+    served.fetch().succeeds();
+    let history_file = served.sandbox.files().into_keys().find(|path| path.ends_with("history")).unwrap();
+    let history_file = served.sandbox.path(history_file);
+    for broken in [&b"\0\xff{{{\n\n"[..], b"{\"time\":1e99}", b"[[[[[[[["] {
+        fs::write(&history_file, broken).unwrap();
+        history(&served, &[]).is_silent();
+    }
+    fs::remove_file(&history_file).unwrap();
+    fs::create_dir(&history_file).unwrap();
+    served.server.add("me", [Message::new("third", LETTER)]);
+    served.sandbox.run(["-v"]).succeeds().complains("me: the history is not complete: ");
+    history(&served, &[]).is_silent();
+    served.sandbox.run([""; 0]).succeeds().is_silent();
+}
+
+#[test]
+fn history_shows_what_fails() {
+    let refused = Message::new("refused\x1b", LETTER).refused("-ERR no");
+    let served = serve(good([Message::new("good", BARE), refused]), "");
+    history(&served, &["--failed"]).is_silent();
+    served.fetch().exits(75);
+    let run = history(&served, &["--failed"]);
+    run.says("at the next run").says("once").never_says("good");
+    served.fetch().exits(75);
+    let run = history(&served, &["--failed", "--json"]);
+    let object: Value = serde_json::from_str(&run.out()).unwrap();
+    assert_eq!((&object["type"], &object["failures"]), (&json!("failing"), &json!(2)));
+    assert!(object["next_try"].as_str().unwrap().ends_with('Z'), "{object}");
+}
+
+// ---- log-file ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn log_file_gets_a_line_for_each_message_and_run() {
+    let refused = Message::new("refused", LETTER).refused("-ERR no");
+    let served = serve(good([Message::new("good", LETTER), refused]), "");
+    let log = served.sandbox.path("log");
+    let read = || fs::read_to_string(&log).unwrap();
+    served.sandbox.run(["--log-file", "~/dry", "--dry-run"]).succeeds();
+    served.sandbox.popfetch(["--quiet", "--log-file"]).run().exits(64);
+    let config = fs::read_to_string(served.sandbox.home().join(".config/popfetch/config.toml")).unwrap();
+    served.sandbox.config(format!("[defaults]\nlog-file = \"~/log\"\n\n{config}"));
+    served.sandbox.run(["--quiet"]).exits(75);
+    let text = read();
+    let lines: Vec<&str> = text.lines().collect();
+    let [good, bad, end] = lines.as_slice() else { panic!("{text}") };
+    assert!(good.contains("Z me: delivered good (") && good.contains("/mail/new/"), "{good}");
+    assert!(bad.contains("Z me: message 2 failed: "), "{bad}");
+    assert!(end.contains("Z me: 1 new, ") && end.contains("1 message failed, "), "{end}");
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::rename(&log, served.sandbox.path("log.1")).unwrap();
+    served.fetch().exits(75);
+    assert_eq!(read().lines().count(), 2);
+    // Mail comes also where no log can be written.
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    served.server.add("me", [Message::new("third", BARE)]);
+    served.fetch().exits(75).complains("cannot write to log-file ").complains("1 new, ");
 }

@@ -189,7 +189,7 @@ fn new_mail_comes_once_and_a_dry_run_changes_nothing() {
     let Some(dovecot) = Dovecot::start(&[("me", PASSWORD)]) else { return };
     let sandbox = Sandbox::new();
     sandbox.config(trusted(&dovecot, "implicit", ""));
-    sandbox.run([""; 0]).succeeds().complains("nothing new");
+    sandbox.run(["-v"]).succeeds().complains("nothing new");
     let mut expected = Vec::new();
     for number in 1..=3 {
         dovecot.put("me", &mail::message(number, 700));

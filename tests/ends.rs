@@ -51,6 +51,50 @@ fn only_the_message_whose_end_is_in_doubt_fails() {
     assert_eq!(served.server.unique_ids("me"), ["forged"]);
 }
 
+/// The line that its sender has written into it is a refusal, and another answer follows.
+fn forged_refusal_and_answer(unique_id: &str) -> Message {
+    let octets = b"Subject: forged\r\n\r\nbefore\r\n.\r\n-ERR no such message\r\n+OK\r\nafter\r\n";
+    Message::raw(unique_id, &octets[..])
+}
+
+/// Forged answers push the true ones behind, and the refusal of a message ends up in the next one: from there on the answers
+/// are in step again.
+#[test]
+fn an_answer_that_is_taken_for_a_message_is_not_delivered() {
+    for keys in [KEEP, DELETE] {
+        for place in 0..3 {
+            let mut messages = small(6);
+            messages[place] = forged_refusal_and_answer("forged");
+            messages[place + 1] = messages[place + 1].clone().refused("-ERR cannot read this message");
+            let others = (1..=6).filter(|number| ![place as u64 + 1, place as u64 + 2].contains(number));
+            let expected = stored(others);
+            let served = serve(good(messages), keys);
+            for _ in 0..4 {
+                served.fetch();
+            }
+            served.holds(expected);
+            let left = if keys == DELETE { 2 } else { 6 };
+            assert_eq!(served.server.unique_ids("me").len(), left);
+        }
+    }
+}
+
+/// A message may begin so: asked for alone, it's what it seems.
+#[test]
+fn a_message_that_begins_as_an_answer_comes() {
+    for text in ["+OK\r\n\r\nbody\r\n", "-ERR this is mail\r\nSubject: x\r\n\r\nbody\r\n"] {
+        let mut messages = small(5);
+        messages[3] = Message::new("odd", text.as_bytes());
+        let served = serve(good(messages), DELETE);
+        for _ in 0..2 {
+            served.fetch();
+        }
+        let odd = vec![text.replace("\r\n", "\n").into_bytes()];
+        served.holds([stored([1, 2, 3, 5]), odd].concat());
+        assert!(served.server.unique_ids("me").is_empty());
+    }
+}
+
 /// The line that its sender has written into it is a refusal.
 fn forged_refusal(unique_id: &str) -> Message {
     let octets = b"Subject: forged\r\n\r\nbefore\r\n.\r\n-ERR no such message\r\nafter\r\n";

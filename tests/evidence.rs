@@ -3,7 +3,7 @@
 
 use crate::mailbox::{Served, good, serve};
 use crate::support::mail;
-use crate::support::server::Message;
+use crate::support::server::{Message, Options, Retrieved};
 
 const KEEP: &str = "leave-on-server = true";
 const DELETE: &str = "leave-on-server = false";
@@ -187,6 +187,97 @@ fn a_message_that_says_which_it_is_never_counts_as_varying() {
         lists(&served, []);
         lists(&served, message(number));
     }
+    served.holds(stored(1..=4));
+}
+
+/// QUIT takes away what was merely retrieved: what is left as it was delivered would be gone.
+#[test]
+fn where_quit_deletes_what_was_retrieved_the_third_of_a_name_is_delivered_as_well() {
+    let mut options = Options { retrieved: Retrieved::Deleted, ..good([Message::new("a", copy(1))]) };
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.push("EXPIRE 0".into());
+    let served = serve(options, KEEP);
+    served.fetch().succeeds();
+    for number in 2..=4 {
+        comes_back(&served, number).succeeds();
+        served.holds(copies(1..=number));
+    }
+}
+
+/// Unique-ids that count from 1 again: other mail stands under a name whose deletion was confirmed, and no listing has lacked
+/// it.  Whether the copies of one message differ each time shows when it comes again.
+#[test]
+fn other_mail_under_the_name_of_deleted_mail_comes_at_the_second_run_at_the_latest() {
+    let served = serve(good([Message::new("a", copy(1))]), DELETE);
+    served.fetch().succeeds();
+    for number in 2..=5 {
+        served.server.replace("me", [Message::new("a", copy(number))]);
+        served.fetch();
+        if served.messages().len() < number as usize {
+            served.fetch();
+        }
+        served.holds(copies(1..=number));
+        assert!(served.server.unique_ids("me").is_empty());
+    }
+}
+
+/// A message is first looked at by its header, and then refused: that is one message, and its own matter.  Where QUIT deletes
+/// what was retrieved, the next run tries it in a session of its own, in which what is known is compared first, and then the
+/// rest is delivered.
+#[test]
+fn one_message_that_is_refused_behind_its_header_has_failed() {
+    let mut options = Options { retrieved: Retrieved::Deleted, ..good([Message::new("a", body(1))]) };
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.push("EXPIRE 0".into());
+    let served = serve(options, KEEP);
+    served.fetch().succeeds();
+    lists(&served, []);
+    served.server.replace("me", [Message::new("a", body(2)).refused("-ERR not now")]);
+    served.fetch().exits(75);
+    served.server.replace("me", [Message::new("a", body(2))]);
+    served.fetch();
+    assert_eq!(served.server.sessions(), 5, "one for what has failed");
+    served.holds(stored(1..=2));
+}
+
+// ---- unique-ids that stand for several messages -----------------------------------------------------------------------
+
+fn from(first: u64, count: u64) -> Vec<Message> {
+    (1..=count).map(|number| Message::new(format!("id-{}", first + number), body(number))).collect()
+}
+
+/// Two nodes answer in turn, whose unique-ids overlap: each of them has the message of the other.
+#[test]
+fn nothing_comes_twice_from_two_nodes_whose_unique_ids_overlap() {
+    let served = serve(good(from(2, 4)), &format!("{KEEP}\nmax-messages = 2"));
+    served.fetch().succeeds();
+    served.configure(served.server.port(), KEEP);
+    for first in [0, 2, 0, 2] {
+        lists(&served, from(first, 4));
+        served.holds(stored(1..=4));
+    }
+    served.configure(served.server.port(), DELETE);
+    served.fetch().succeeds();
+    served.holds(stored(1..=4));
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
+/// A backup is restored beside what has come since, and the server has given its unique-ids again.
+#[test]
+fn what_is_listed_under_a_restored_unique_id_is_known_all_the_same() {
+    let named = |names: [&str; 2], first: u64| {
+        let numbers = first..;
+        names
+            .into_iter()
+            .zip(numbers)
+            .map(|(name, number)| Message::new(name, body(number)))
+            .collect::<Vec<_>>()
+    };
+    let served = serve(good(named(["p", "q"], 1)), KEEP);
+    served.fetch().succeeds();
+    lists(&served, named(["m", "n"], 3));
+    served.holds(stored(1..=4));
+    lists(&served, [named(["p", "q"], 1), named(["p", "q"], 3)].concat());
     served.holds(stored(1..=4));
 }
 
@@ -382,7 +473,7 @@ fn where_quit_drops_what_was_retrieved_by_googles_word_alone_nothing_is_lost() {
     let mut options = good(messages);
     options.after_login.retain(|line| !line.starts_with("EXPIRE"));
     options.after_login.push("X-GOOGLE-RICO".into());
-    options.retrieved = crate::support::server::Retrieved::Deleted;
+    options.retrieved = Retrieved::Deleted;
     let served = serve(options, DELETE);
     served.fetch().exits(75);
     // Without QUIT nothing was dropped, and nothing deleted; the next run deletes what it recognises.

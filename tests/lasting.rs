@@ -76,16 +76,12 @@ fn is_reported_like_a_failure_that_lasts(served: &Served, code: i32, words: &str
 #[test]
 fn waiting_message_counts_and_its_next_try_is_shown() {
     let served = serve(good(one_refused()), "");
-    served
-        .fetch()
-        .exits(75)
-        .complains("message 2 failed")
-        .complains("1 message failed, tried again at the next run");
-    served.fetch().exits(75).complains("1 message failed, next try ");
+    served.fetch().exits(75).complains("message 2 failed").complains(" failed, tried again at the next run");
+    served.fetch().exits(75).complains(" failed, next try ");
     // It waits now, and the maildrop is as it was left: by a full listing, and by quick polls.
     for run in 0..3 {
         let poll = served.fetch();
-        poll.exits(75).complains("nothing delivered (3 messages on the server), 1 message failed, next try ");
+        poll.exits(75).complains("nothing delivered  3 kept on the server, 1 message failed, next try ");
         poll.never_says("nothing new");
         let json = served.sandbox.run(["--json"]);
         json.exits(75);
@@ -107,8 +103,8 @@ fn naming_the_account_tries_a_message_that_backs_off() {
     served.sandbox.run(["me"]).exits(75).complains("message 2 failed").complains("cannot read it");
     assert_eq!(served.server.count("RETR 2"), 3);
     served.server.replace("me", messages(3));
-    served.sandbox.run(["me"]).succeeds().complains("1 message (");
-    served.fetch().succeeds().complains("nothing new (3 messages on the server)");
+    served.sandbox.run(["me"]).succeeds().complains("1 new, ");
+    served.sandbox.run(["-v"]).succeeds().complains("nothing new  3 kept on the server");
 }
 
 #[test]
@@ -121,7 +117,7 @@ fn message_refused_for_good_is_not_a_success_later() {
     );
     served.fetch().exits(75);
     for _ in 0..3 {
-        served.fetch().exits(75).complains("1 message failed, next try ");
+        served.fetch().exits(75).complains(" failed, next try ");
     }
     assert_eq!(served.server.unique_ids("me"), ["uid-1"]);
 }
@@ -156,13 +152,13 @@ fn a_message_whose_own_session_is_refused_counts() {
     options.after_login.retain(|line| !line.starts_with("EXPIRE"));
     options.after_login.extend(google());
     let served = serve(options, "");
-    served.fetch().exits(75).complains("1 message failed, tried again at the next run");
+    served.fetch().exits(75).complains(" failed, tried again at the next run");
     let sessions = served.server.sessions();
     served.server.change(|options| {
         options.instead_session = Some(sessions + 2);
         options.instead.push(("PASS".into(), b"-ERR [LOGIN-DELAY] wait\r\n".to_vec()));
     });
-    served.fetch().exits(75).complains("1 message failed, tried again at the next run");
+    served.fetch().exits(75).complains(" failed, tried again at the next run");
     assert!(served.server.sessions() >= sessions + 2);
     served.server.change(|options| (options.instead_session, options.instead) = (None, Vec::new()));
     served.server.replace("me", messages(3));
@@ -181,7 +177,7 @@ fn failing_message_without_unique_id_is_reported_once() {
             .fetch()
             .exits(75)
             .complains("cannot read it")
-            .complains("1 message failed, tried again at the next run");
+            .complains(" failed, tried again at the next run");
         pass(&served.sandbox, 7 * DAY);
         quiet().exits(75).complains("account \"me\": 1 message failed");
     }
@@ -191,7 +187,7 @@ fn failing_message_without_unique_id_is_reported_once() {
 fn mail_lacking_only_a_removed_destination_counts() {
     let both = "deliver = [{ maildir = \"~/mail\" }, { pipe = [\"false\"] }]";
     let served = serve(good(messages(2)), both);
-    served.fetch().exits(75).complains("2 messages failed: ");
+    served.fetch().exits(75).complains("2 messages failed, ");
     served.configure(served.server.port(), "");
     let run = served.fetch();
     run.exits(75).complains("2 messages still to be delivered to a destination that isn't configured now: ");
@@ -213,8 +209,8 @@ fn mail_lacking_only_a_removed_destination_counts() {
 fn deletions_that_are_refused_for_ever_are_reported() {
     let served = serve(good(messages(40)).instead("DELE", "-ERR not here\r\n"), "leave-on-server = false");
     let run = served.fetch();
-    run.exits(75).complains("the server did not delete 40 messages: not here\n").complains("hint: ");
-    assert_eq!(run.err().lines().count(), 4, "one report, not 40: {}", run.shown());
+    run.exits(75).complains("the server did not delete 40 messages: not here (hint: ");
+    assert_eq!(run.err().lines().count(), 2, "one report, not 40: {}", run.shown());
     std::fs::remove_file(state(&served.sandbox, "memory")).unwrap();
     is_reported_like_a_failure_that_lasts(&served, 75, "did not delete 40 messages: not here", || {
         served.server.change(|options| options.instead.clear());

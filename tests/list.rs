@@ -7,7 +7,7 @@ use crate::mailbox::{DELETE, IN_CLEAR, Served, good, section, serve, small};
 use crate::support::relay::Line;
 use crate::support::sandbox::Run;
 use crate::support::server::{Message, Options, Retrieved, numbered};
-use crate::support::terminal::Terminal;
+use crate::support::tmux::Tmux;
 
 /// A message with these header lines.
 fn with(unique_id: &str, header: &str) -> Message {
@@ -248,22 +248,20 @@ fn a_table_fits_its_window() {
     };
     let served = serve(good((1..=12).map(header)), "");
     for (columns, headings) in [(40, "N  DATE"), (80, "PLAN"), (200, "PLAN")] {
-        let Some(terminal) = Terminal::start(&served.sandbox, (columns, 30), "popfetch list") else { return };
-        let screen = terminal.wait_for("ended 0");
-        let lines: Vec<&str> = screen.lines().take_while(|line| !line.starts_with("ended 0")).collect();
+        let Some(tmux) = Tmux::start(&served.sandbox, (columns, 30), "popfetch list") else { return };
+        let screen = tmux.wait_for("[0]");
+        let lines: Vec<&str> = screen.lines().take_while(|line| !line.starts_with("[0]")).collect();
         assert_eq!(lines.len(), 13, "{columns}:\n{screen}");
         assert!(lines[0].contains(headings) && lines[0].contains("SUBJECT"), "{columns}:\n{screen}");
         assert!(lines[1..].iter().all(|line| line.contains("2003-02-03")), "{columns}:\n{screen}");
     }
     // Longer than the window: the pager shows it, and waits.
-    let Some(terminal) = Terminal::start(&served.sandbox, (80, 8), "popfetch list") else { return };
-    let screen = terminal.wait_for("SUBJECT");
-    assert!(!screen.contains("ended 0"), "{screen}");
-    terminal.types(&["q"]);
-    terminal.wait_for("ended 0");
-    drop(terminal);
-    let Some(terminal) = Terminal::start(&served.sandbox, (80, 8), "popfetch list --no-pager") else {
-        return;
-    };
-    terminal.wait_for("ended 0");
+    let Some(tmux) = Tmux::start(&served.sandbox, (80, 8), "popfetch list") else { return };
+    let screen = tmux.wait_for("SUBJECT");
+    assert!(!screen.contains("[0]"), "{screen}");
+    tmux.keys(&["q"]);
+    tmux.wait_for("[0]");
+    drop(tmux);
+    let Some(tmux) = Tmux::start(&served.sandbox, (80, 8), "popfetch list --no-pager") else { return };
+    tmux.wait_for("[0]");
 }

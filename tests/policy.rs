@@ -53,7 +53,7 @@ fn rewrite_ledger(sandbox: &Sandbox, change: impl Fn(&mut Vec<String>)) {
 }
 
 fn checksum(content: &str) -> String {
-    format!("{:08x}", xxhash_rust::xxh3::xxh3_64(content.as_bytes()) & 0xffff_ffff)
+    format!("{:08x}", twox_hash::XxHash3_64::oneshot(content.as_bytes()) & 0xffff_ffff)
 }
 
 fn ledger(sandbox: &Sandbox) -> std::path::PathBuf {

@@ -611,7 +611,7 @@ fn wait_takes_its_turn() {
     let (at_retr, go) = busy(&server);
     let first = sandbox.popfetch([""; 0]).start();
     at_retr.recv().unwrap();
-    let mut waiting = [sandbox.popfetch(["--wait"]).start(), sandbox.popfetch(["--wait=1h"]).start()];
+    let mut waiting = [["--wait", "-v"], ["--wait=1h", "-v"]].map(|args| sandbox.popfetch(args).start());
     assert!(waiting.iter_mut().all(|run| run.is_alive()));
     server.change(|options| options.hook = None);
     go.send(()).unwrap();

@@ -148,7 +148,7 @@ fn first_run_nothing_new_new_mail_and_delete(server: &dyn Real) {
     place.succeeds(&[]);
     place.has_all();
     for _ in 0..2 {
-        place.succeeds(&[]).complains("nothing new");
+        place.succeeds(&["-v"]).complains("nothing new");
     }
     place.put_some(3);
     place.succeeds(&[]).complains("3 messages");
@@ -157,7 +157,7 @@ fn first_run_nothing_new_new_mail_and_delete(server: &dyn Real) {
     place.succeeds(&["--delete"]);
     place.has_all();
     assert_eq!(server.left(), 0, "{}", server.name());
-    place.succeeds(&[]).complains("nothing new");
+    place.succeeds(&["-v"]).complains("nothing new");
     place.put_some(2);
     place.succeeds(&["--delete"]);
     place.has_all();
@@ -229,7 +229,7 @@ impl Place<'_> {
             let run = self.run(&[]);
             if run.code() == Some(0) && self.server.left() == 0 {
                 self.has_all();
-                self.succeeds(&[]).complains("nothing new");
+                self.succeeds(&["-v"]).complains("nothing new");
                 self.has_all();
                 return;
             }
@@ -350,7 +350,7 @@ fn with_utf8_off_courier_sends_its_wrapper() {
         assert_eq!(delivered.iter().filter(|octets| wraps(octets, message)).count(), 1);
     }
     assert_eq!(courier.left(), 0);
-    place.succeeds(&[]).complains("nothing new");
+    place.succeeds(&["-v"]).complains("nothing new");
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn utf8_switched_off_and_on_loses_and_repeats_nothing() {
         assert!(arrived, "{utf8}");
         assert_eq!(courier.left(), 0);
     }
-    place.succeeds(&[]).complains("nothing new");
+    place.succeeds(&["-v"]).complains("nothing new");
 }
 
 /// What was left there by one mode and is deleted in the other: plain mail comes once; what looks different now may
@@ -388,7 +388,7 @@ fn switching_utf8_loses_nothing() {
         place.put_some(2);
         place.succeeds(&[]);
         place.configure(&format!("utf8 = \"{then}\""));
-        place.succeeds(&[]).complains("nothing new");
+        place.succeeds(&["-v"]).complains("nothing new");
         assert_eq!(place.delivered().len(), 4);
         place.configure(&format!("utf8 = \"{then}\"\nleave-on-server = false"));
         place.succeeds(&[]);
@@ -401,6 +401,6 @@ fn switching_utf8_loses_nothing() {
             );
         }
         assert_eq!(courier.left(), 0, "{first}, {then}");
-        place.succeeds(&[]).complains("nothing new");
+        place.succeeds(&["-v"]).complains("nothing new");
     }
 }

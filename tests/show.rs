@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::mailbox::{DELETE, Served, good, serve, small, stored};
 use crate::support::sandbox::Run;
 use crate::support::server::{Message, Retrieved};
-use crate::support::terminal::Terminal;
+use crate::support::tmux::Tmux;
 
 const MIXED: &str = "From: =?utf-8?Q?J=C3=BCrgen?= <j@example.org>\r\nTo: me@example.org\r\nSubject: Two\r\n\
     Date: Fri, 27 Nov 2026 09:12:00 +0100\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n\
@@ -146,23 +146,17 @@ fn a_message_is_an_object() {
 #[test]
 fn a_terminal_gets_no_octets_that_steer_it() {
     let served = mixed();
-    let Some(terminal) = Terminal::start(&served.sandbox, (80, 24), "popfetch show me 2 --part 2") else {
-        return;
-    };
-    terminal.wait_for("part 2 is image/png, not text for a terminal");
-    let screen = terminal.wait_for("ended 64");
+    let Some(tmux) = Tmux::start(&served.sandbox, (80, 24), "popfetch show me 2 --part 2") else { return };
+    tmux.wait_for("part 2 is image/png, not text for a terminal");
+    let screen = tmux.wait_for("[64]");
     assert!(screen.contains("popfetch show me 2 --part 2 > FILE"), "{screen}");
-    drop(terminal);
-    let Some(terminal) = Terminal::start(&served.sandbox, (80, 24), "popfetch show me 2 --part 1") else {
-        return;
-    };
-    terminal.wait_for("Gr\u{fc}\u{df}e\\x1b[31m");
-    terminal.wait_for("ended 0");
-    drop(terminal);
+    drop(tmux);
+    let Some(tmux) = Tmux::start(&served.sandbox, (80, 24), "popfetch show me 2 --part 1") else { return };
+    tmux.wait_for("Gr\u{fc}\u{df}e\\x1b[31m");
+    tmux.wait_for("[0]");
+    drop(tmux);
     let odd = Message::new("c", "Subject: x\r\n\r\n\x1b[2Jgone\r\n");
     served.server.add("me", [odd]);
-    let Some(terminal) = Terminal::start(&served.sandbox, (80, 24), "popfetch show me last --raw") else {
-        return;
-    };
-    terminal.wait_for("\\x1b[2Jgone");
+    let Some(tmux) = Tmux::start(&served.sandbox, (80, 24), "popfetch show me last --raw") else { return };
+    tmux.wait_for("\\x1b[2Jgone");
 }

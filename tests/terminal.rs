@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::mailbox::{good, named_account};
 use crate::support::sandbox::Sandbox;
 use crate::support::server::{Message, Server};
-use crate::support::terminal::Terminal;
+use crate::support::tmux::Tmux;
 
 fn server() -> Server {
     Server::start(good([Message::new("a", "Subject: a\r\n\r\na\r\n")]))
@@ -27,15 +27,15 @@ fn without_passwords(names: &[&str]) -> (Sandbox, Vec<Server>) {
 fn passwords_are_asked_for_first_in_the_order_of_the_accounts() {
     let (sandbox, servers) = without_passwords(&["zoe", "ann"]);
     // Standard input is not the terminal.
-    let Some(terminal) = Terminal::start(&sandbox, (80, 24), "\"$POPFETCH\" < /dev/null") else { return };
+    let Some(terminal) = Tmux::start(&sandbox, (80, 24), "popfetch < /dev/null") else { return };
     for asked in 1..=2 {
         let screen =
             terminal.wait_until("a prompt", |screen| screen.matches("Password for").count() == asked);
         assert!(!screen.contains("connecting") && !screen.contains("secret"), "{screen}");
         assert_eq!(servers.iter().map(Server::sessions).sum::<usize>(), 0, "nothing before all are asked");
-        terminal.types(&["secret", "Enter"]);
+        terminal.keys(&["secret", "Enter"]);
     }
-    let screen = terminal.wait_for("ended 0");
+    let screen = terminal.wait_for("[0]");
     assert!(!screen.contains("secret") && screen.contains("zoe") && screen.contains("ann"), "{screen}");
     assert!(sandbox.path("zoe/new").exists() && sandbox.path("ann/new").exists());
 }
@@ -43,11 +43,11 @@ fn passwords_are_asked_for_first_in_the_order_of_the_accounts() {
 #[test]
 fn ctrl_c_ends_a_prompt_and_restores_the_terminal() {
     let (sandbox, servers) = without_passwords(&["zoe", "ann"]);
-    let command = "\"$POPFETCH\"; echo \"popfetch $?\"; stty -a";
-    let Some(terminal) = Terminal::start(&sandbox, (80, 24), command) else { return };
+    let command = "popfetch; echo \"popfetch $?\"; stty -a";
+    let Some(terminal) = Tmux::start(&sandbox, (80, 24), command) else { return };
     terminal.wait_for("Password for");
-    terminal.types(&["sec", "C-c"]);
-    let screen = terminal.wait_for("ended 0");
+    terminal.keys(&["sec", "C-c"]);
+    let screen = terminal.wait_for("[0]");
     assert!(screen.contains("popfetch 130") && screen.contains("stopped by a signal"), "{screen}");
     assert_eq!(screen.matches("Password for").count(), 1, "{screen}");
     assert!(screen.contains(" echo ") && !screen.contains("-echo "), "{screen}");
@@ -57,12 +57,12 @@ fn ctrl_c_ends_a_prompt_and_restores_the_terminal() {
 #[test]
 fn a_signal_ends_a_prompt_and_restores_the_terminal() {
     let (sandbox, _servers) = without_passwords(&["work"]);
-    let command = "sh -c 'echo $$ > ~/pid; exec \"$POPFETCH\"'; echo \"popfetch $?\"; stty -a";
-    let Some(terminal) = Terminal::start(&sandbox, (80, 24), command) else { return };
+    let command = "sh -c 'echo $$ > ~/pid; exec popfetch'; echo \"popfetch $?\"; stty -a";
+    let Some(terminal) = Tmux::start(&sandbox, (80, 24), command) else { return };
     terminal.wait_for("Password for");
     let pid: i32 = std::fs::read_to_string(sandbox.path("pid")).unwrap().trim().parse().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-    let screen = terminal.wait_for("ended 0");
+    let screen = terminal.wait_for("[0]");
     assert!(screen.contains("popfetch 143"), "{screen}");
     assert!(screen.contains(" echo ") && !screen.contains("-echo "), "{screen}");
 }
@@ -73,16 +73,15 @@ fn nobody_is_asked_for_a_login_that_will_not_happen() {
     servers[0].change(|options| {
         options.instead.push(("PASS".to_owned(), b"-ERR [AUTH] no\r\n".to_vec()));
     });
-    let command =
-        "\"$POPFETCH\" zoe; \"$POPFETCH\" < /dev/null 2> ~/errors; echo \"popfetch $?\"; \"$POPFETCH\" -q";
-    let Some(terminal) = Terminal::start(&sandbox, (80, 24), command) else { return };
+    let command = "popfetch zoe; popfetch < /dev/null 2> ~/errors; echo \"popfetch $?\"; popfetch -q";
+    let Some(terminal) = Tmux::start(&sandbox, (80, 24), command) else { return };
     terminal.wait_for("Password for");
-    terminal.types(&["wrong", "Enter"]);
+    terminal.keys(&["wrong", "Enter"]);
     // The second run: the login of the first account pauses, unless it is named or somebody looks on.
     terminal.wait_until("a second prompt", |screen| screen.matches("Password for").count() == 2);
-    terminal.types(&["secret", "Enter"]);
+    terminal.keys(&["secret", "Enter"]);
     // The third is quiet: it asks nobody.
-    let screen = terminal.wait_for("ended 77");
+    let screen = terminal.wait_for("[77]");
     assert!(screen.contains("popfetch 77"), "{screen}");
     assert_eq!(screen.matches("Password for").count(), 2, "{screen}");
     assert!(sandbox.path("ann/new").exists());

@@ -361,3 +361,12 @@ fn files_of_trust_that_are_of_no_use() {
         run.exits(78).complains(key).complains(mentions);
     }
 }
+
+#[test]
+fn v_shows_the_version_of_tls() {
+    let authority = Authority::new();
+    let script = [vec![send("+OK\r\n"), expect("STLS"), send("+OK\r\n"), Step::StartTls], login()].concat();
+    let server = Scripted::start_tls(authority.issue(&Leaf::default()), vec![script]);
+    let run = sandbox(&authority, "127.0.0.1", server.port(), "tls = \"starttls\"\n").run(["-v"]);
+    run.succeeds().complains("work: logged in with USER over TLS 1.").never_says(PASSWORD);
+}

@@ -210,6 +210,37 @@ mod tests {
         assert!(parsed("fetch --port 1 --port 2").is_ok());
     }
 
+    /// A command without its subcommands, and those.
+    fn commands(command: &clap::Command) -> Vec<&clap::Command> {
+        let below = command.get_subcommands().flat_map(commands);
+        std::iter::once(command).chain(below).collect()
+    }
+
+    #[test]
+    fn a_command_has_one_sentence_in_the_list_and_in_its_own_help() {
+        let (listed, mut whole) = (command(), command());
+        whole.build();
+        let mut pairs = Vec::new();
+        for of_listed in listed.get_subcommands() {
+            pairs.push((of_listed, whole.find_subcommand(of_listed.get_name()).unwrap()));
+        }
+        while let Some((listed, own)) = pairs.pop() {
+            let about = |command: &clap::Command| command.get_about().map(ToString::to_string);
+            assert_eq!(about(listed), about(own), "{}", own.get_name());
+            for of_listed in listed.get_subcommands() {
+                pairs.push((of_listed, own.find_subcommand(of_listed.get_name()).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn arguments_of_a_command_that_was_not_chosen_cost_nothing() {
+        let command = command();
+        for command in commands(&command).split_first().unwrap().1 {
+            assert_eq!(command.get_arguments().count(), 0, "{} is not deferred", command.get_name());
+        }
+    }
+
     #[test]
     fn no_account_has_the_name_of_a_command() {
         for command in command().get_subcommands() {

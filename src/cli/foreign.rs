@@ -65,7 +65,9 @@ mod tests {
     use crate::cli::args::command;
 
     const FLAGS: [&str; 85] = [
-        "-c", "--check", "--status-only",
+        "-c",
+        "--check",
+        "--status-only",
         "-k",
         "--dont-delete",
         "-K",

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use commands::Command;
-use setup::{Cli, Color, wants_color};
+use setup::{Cli, Color, printer, wants_color};
 
 use crate::access;
 use crate::config::ConfigError;
@@ -68,12 +68,12 @@ fn run_command(command: &Command, cli: &Cli) -> exit::ExitCode {
 fn answer_to(answer: &clap::Error, environment: &Environment) -> exit::ExitCode {
     let text = answer.render();
     if answer.use_stderr() {
-        let printer = Printer::new(wants_color(Color::Auto, environment, io::stderr().is_terminal()));
+        let printer = printer(Color::Auto, environment);
         let (what, hint) = in_our_form(&text.to_string());
         printer.complain(&what, flags::hint(answer).or(hint.as_deref()));
         return exit::ExitCode::Usage;
     }
-    let printer = Printer::new(false);
+    let printer = printer(Color::Never, environment);
     let colored = wants_color(Color::Auto, environment, io::stdout().is_terminal());
     printer.out(&if colored { text.ansi().to_string() } else { text.to_string() });
     printer.outcome()

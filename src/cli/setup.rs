@@ -1,7 +1,7 @@
 //! What commands share: the printer, the configuration, the reporter, the surroundings of a run, and the arguments that
 //! choose them.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use crate::connection::Connectors;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::report::json::Json;
-use crate::report::plain::{Level, Plain, Printer};
+use crate::report::plain::{Form, Level, Plain, Printer};
 use crate::report::progress::Progress;
+use crate::report::terminal::stderr_is_journal;
 use crate::report::{Reporter, Trouble};
 use crate::retrieval::Context;
 use crate::signals::Stop;
@@ -118,7 +119,7 @@ pub(super) struct Cli {
 
 impl Cli {
     pub(super) fn new(environment: Environment, color: Color) -> Self {
-        let printer = Arc::new(Printer::new(wants_color(color, &environment, io::stderr().is_terminal())));
+        let printer = Arc::new(printer(color, &environment));
         Self { environment, printer }
     }
 
@@ -229,6 +230,18 @@ impl Cli {
 fn others_print(accounts: &[Account], stdout_is_terminal: bool) -> bool {
     let prints_mail = |account: &Account| account.deliver.contains(&Deliver::Stdout);
     stdout_is_terminal && accounts.iter().any(prints_mail)
+}
+
+/// A printer for whoever reads standard error.
+pub(super) fn printer(color: Color, environment: &Environment) -> Printer {
+    let is_terminal = io::stderr().is_terminal();
+    let journal = environment.variables.get(OsStr::new("JOURNAL_STREAM"));
+    let form = match is_terminal {
+        true => Form::Terminal,
+        false if stderr_is_journal(journal.map(OsString::as_os_str)) => Form::Journal,
+        false => Form::Log,
+    };
+    Printer::new(wants_color(color, environment, is_terminal), form)
 }
 
 /// Whether a stream gets colours that is, or isn't, a terminal.

@@ -100,7 +100,7 @@ fn session(port: u16) -> Option<usize> {
     };
     let mut client = Client::open(&call).ok()?.login(&login).ok()?;
     client.set_pipelining(Pipelining::On);
-    let _ = client.unique_ids(|_, _| Ok::<(), super::Error>(())).ok()?;
+    let _ = client.unique_ids::<(), super::Error>(|_| None, |_, _, _| Ok(())).ok()?;
     let _ = client.sizes(|_, _| {}).ok()?;
     let numbers: Vec<MessageNumber> = (1..=MESSAGES).filter_map(MessageNumber::new).collect();
     for number in &numbers {

@@ -2,6 +2,7 @@
 //! dialogue down for `-vv`.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,8 +87,51 @@ pub(super) struct Line {
     flight: usize,
     pub(super) redactor: Redactor,
     dialogue: Option<Dialogue>,
+    /// What of an answer isn't shown in the dialogue.
+    excerpt: Excerpt,
     /// How often the server may still be quoted.
     quotes: Cell<u32>,
+}
+
+/// What of an answer isn't shown in the dialogue: the text of messages, and the middle of long listings.
+#[derive(Debug, Default)]
+struct Excerpt {
+    lines: usize,
+    last: VecDeque<String>,
+    octets: u64,
+}
+
+impl Excerpt {
+    /// Lines of a listing that are shown at its beginning, and at its end.
+    const SHOWN: usize = 3;
+
+    /// A line of a listing, if it is shown at once.
+    fn line(&mut self, line: String) -> Option<String> {
+        self.lines = self.lines.saturating_add(1);
+        if self.lines <= Self::SHOWN {
+            return Some(line);
+        }
+        if self.last.len() == Self::SHOWN {
+            self.last.pop_front();
+        }
+        self.last.push_back(line);
+        None
+    }
+
+    /// The answer has come to its end: what stands for the rest of it.
+    fn end(&mut self) -> Vec<String> {
+        let Self { lines, last, octets } = std::mem::take(self);
+        let hidden = lines.saturating_sub(Self::SHOWN).saturating_sub(last.len());
+        let mut shown = Vec::new();
+        if octets > 0 {
+            shown.push(format!("S: \u{2026} {octets} bytes"));
+        }
+        if hidden > 0 {
+            shown.push(format!("S: \u{2026} {hidden} lines"));
+        }
+        shown.extend(last);
+        shown
+    }
 }
 
 impl std::fmt::Debug for Line {
@@ -121,6 +165,7 @@ impl Line {
             flight: 0,
             redactor,
             dialogue,
+            excerpt: Excerpt::default(),
             quotes: Cell::new(QUOTES),
         }
     }
@@ -298,24 +343,37 @@ impl Line {
             Event::Greeting(_) | Event::Challenge(_) => self.patience = None,
             _ => {}
         }
-        if let Some(dialogue) = &self.dialogue
-            && let Some(line) = self.describe()
-        {
-            dialogue(line);
+        if let Some(dialogue) = self.dialogue.clone() {
+            self.describe().into_iter().for_each(|line| dialogue(line));
         }
     }
 
-    fn describe(&self) -> Option<String> {
-        Some(match self.session.event() {
+    /// The lines that show the present event.
+    fn describe(&mut self) -> Vec<String> {
+        match self.session.event() {
             Event::Greeting(reply) | Event::Reply { reply, .. } | Event::Farewell(reply) => {
                 let status = if reply.ok { "+OK" } else { "-ERR" };
-                format!("S: {status} {}", self.shown(reply.text)).trim_end().to_owned()
+                vec![format!("S: {status} {}", self.shown(reply.text)).trim_end().to_owned()]
             }
-            Event::Challenge(_) => "S: + [redacted]".to_owned(),
-            Event::Line { line, .. } => format!("S: {}", self.shown(line)),
-            Event::End { .. } => "S: .".to_owned(),
-            Event::Text { .. } => return None,
-        })
+            Event::Challenge(_) => vec!["S: + [redacted]".to_owned()],
+            Event::Line { to, line } => {
+                let (to, line) = (to, format!("S: {}", self.shown(line)));
+                match to {
+                    Sent::UniqueIds | Sent::List => self.excerpt.line(line).into_iter().collect(),
+                    _ => vec![line],
+                }
+            }
+            Event::End { .. } => {
+                let mut lines = self.excerpt.end();
+                lines.push("S: .".to_owned());
+                lines
+            }
+            Event::Text { text, .. } => {
+                let octets = u64::try_from(text.len()).unwrap_or(u64::MAX);
+                self.excerpt.octets = self.excerpt.octets.saturating_add(octets);
+                Vec::new()
+            }
+        }
     }
 
     fn flush(&mut self) -> Result<(), Error> {

@@ -52,6 +52,12 @@ impl<S> Client<S> {
         &self.facts
     }
 
+    /// What protects the line, in words: `TLS 1.3`; `None` for clear text.
+    #[must_use]
+    pub fn protection(&self) -> Option<&'static str> {
+        self.line.connection.protection()
+    }
+
     /// The server's certificate in DER, over TLS.
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {

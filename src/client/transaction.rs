@@ -103,14 +103,16 @@ impl Client<Transaction> {
         self.state.capabilities.as_ref().or(before).is_some_and(Capabilities::uidl)
     }
 
-    /// Reads the unique-id listing (RFC 1939 §7), and hands over each line as it comes.  A unique-id that holds this account's
-    /// secret counts as none: unique-ids are written to the ledger, where no secret may stand.
+    /// Reads the unique-id listing (RFC 1939 §7), and hands over each line as it comes, with what `known` has found for its
+    /// unique-id.  One that isn't known and holds this account's secret counts as none: unique-ids are written to the
+    /// ledger, where no secret may stand.
     ///
     /// # Errors
     /// A broken connection or listing, or the error of `each`.
-    pub fn unique_ids<E: From<Error>>(
+    pub fn unique_ids<K, E: From<Error>>(
         &mut self,
-        mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>) -> Result<(), E>,
+        mut known: impl FnMut(UniqueId<'_>) -> Option<K>,
+        mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>, Option<K>) -> Result<(), E>,
     ) -> Result<Listing, E> {
         if !self.takes_prefetched_unique_ids() {
             self.line.send(Command::Uidl(None))?;
@@ -119,7 +121,10 @@ impl Client<Transaction> {
         let secret = redactor.searcher();
         self.lines(|line, broken| {
             let (number, unique_id) = listing::unique_id_line(line).map_err(broken)?;
-            each(number, unique_id.filter(|unique_id| !secret.finds(unique_id.as_bytes())))
+            let found = unique_id.and_then(&mut known);
+            // Looked for only where it matters: for all of a long listing it would be an eighth of a poll.
+            let may_be_written = |id: &UniqueId<'_>| found.is_some() || !secret.finds(id.as_bytes());
+            each(number, unique_id.filter(may_be_written), found)
         })
     }
 

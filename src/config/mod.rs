@@ -104,19 +104,23 @@ pub struct Configuration {
     pub connections: usize,
     /// How many of them at one server.
     pub connections_per_server: usize,
+    /// Where a line for each delivery, failure and run goes.
+    pub log_file: Option<PathBuf>,
     /// What is allowed but unwise: one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
 
 impl Configuration {
     /// No account yet.
-    fn new(shared: SharedTable) -> Result<Self, Fault> {
+    fn new(shared: SharedTable, context: Context<'_>) -> Result<Self, Fault> {
         let shared = shared.or(SharedTable::presets()?);
+        let log_file = shared.log_file.as_ref().map(|file| context.file(file)).transpose()?;
         let number = |setting: Option<Setting<value::Number<usize, _>>>| setting.map_or(1, |s| s.value.0);
         Ok(Self {
             accounts: Vec::new(),
             connections: number(shared.connections),
             connections_per_server: number(shared.connections_per_server),
+            log_file,
             warnings: Vec::new(),
         })
     }
@@ -166,8 +170,9 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         );
         return Err(ConfigError::arguments(what, "leave one of them out"));
     }
+    let context = Context { environment, folder: &environment.current_directory };
     let mut configuration = if from_flags || (names.is_empty() && !urls.is_empty()) {
-        Configuration::new(SharedTable::default()).map_err(argument)?
+        Configuration::new(SharedTable::default(), context).map_err(argument)?
     } else {
         let path = match &request.file {
             Some(path) => environment.current_directory.join(path),
@@ -176,7 +181,6 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         let names: Vec<String> = names.into_iter().cloned().collect();
         Loaded::read(&path, environment)?.configuration(&names, &request.flags)?
     };
-    let context = Context { environment, folder: &environment.current_directory };
     if from_flags {
         configuration.accounts.push(argued_account(&request.flags.table()?, &Place::Flag, context)?);
     }
@@ -305,7 +309,7 @@ fn parse(path: &Path, octets: &[u8]) -> Result<file::File, ConfigError> {
 /// Everything in a file, without any flags.
 fn resolved(file: &file::File, context: Context<'_>) -> Result<Configuration, Fault> {
     check_defaults(&file.defaults, context)?;
-    let mut configuration = Configuration::new(file.shared.clone())?;
+    let mut configuration = Configuration::new(file.shared.clone(), context)?;
     for (name, table) in &file.accounts {
         check_name(&name.value).map_err(|mistake| Fault::new(name.place.clone(), mistake))?;
         one_source(table)?;

@@ -397,6 +397,10 @@ settings! {
 
         /// The number of them at one server.
         connections_per_server: Number<usize, MOST_CONNECTIONS> = key("connections-per-server").default("4");
+
+        /// A file that gets a line, with its time, for each message that was delivered or has failed, and for each run of an
+        /// account.  It is appended to, and opened again when it was rotated.
+        log_file: FileName = key("log-file");
     }
 }
 

@@ -271,6 +271,15 @@ impl Connection {
         }
     }
 
+    /// What protects the line, in words: `TLS 1.3`; `None` for clear text.
+    #[must_use]
+    pub fn protection(&self) -> Option<&'static str> {
+        match &self.line {
+            Stream::Clear(_) => None,
+            Stream::Tls(secured) => Some(secured.version().unwrap_or("TLS")),
+        }
+    }
+
     /// The server as configured, `host:port`, for messages.
     #[must_use]
     pub fn server(&self) -> &str {

@@ -75,6 +75,11 @@ impl Secured {
         &self.certificate
     }
 
+    /// The version of TLS, in words.
+    pub(super) fn version(&self) -> Option<&'static str> {
+        self.memory.version()
+    }
+
     /// The socket below, to wait for.
     pub(super) fn socket(&self) -> &Socket {
         self.stream.get_ref().socket()

@@ -14,7 +14,9 @@ use super::socket::Socket;
 /// Several TLS records (of 16 KiB at most, RFC 8446 §5.1): OpenSSL on its own asks the kernel twice for each.
 const BUFFER: usize = 64 * 1024;
 
-/// Of the peer's first octets this many are kept, for an error message to quote.
+/// Of the peer's first octets this many are kept: the first message of a TLS server has some hundred.
+const KEPT: usize = 512;
+/// Of those, an error message quotes this many.
 const QUOTED: usize = 80;
 
 /// A non-blocking socket for a TLS library to read from and write to.
@@ -110,6 +112,31 @@ fn leaf(mut heard: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
+/// The version that a ServerHello chooses (RFC 8446 §4.1.3, §4.2.1): the one in `supported_versions`, or, without it, its own.
+fn chosen_version(heard: &[u8]) -> Option<&'static str> {
+    const SERVER_HELLO: u8 = 2;
+    const RANDOM: usize = 32;
+    const SUPPORTED_VERSIONS: u16 = 43;
+    let [HANDSHAKE, _, _, _, _, SERVER_HELLO, _, _, _, major, minor, rest @ ..] = heard else { return None };
+    let (session_id, rest) = rest.get(RANDOM..)?.split_first()?;
+    // The cipher suite, the compression method, the length of all extensions.
+    let mut extensions = rest.get(usize::from(*session_id)..)?.get(5..).unwrap_or_default();
+    let mut version = (*major, *minor);
+    while let [kind, kind_low, length, length_low, after @ ..] = extensions {
+        let length = usize::from(u16::from_be_bytes([*length, *length_low]));
+        let Some((value, after)) = after.split_at_checked(length) else { break };
+        if let (SUPPORTED_VERSIONS, [major, minor]) = (u16::from_be_bytes([*kind, *kind_low]), value) {
+            version = (*major, *minor);
+        }
+        extensions = after;
+    }
+    match version {
+        (3, 4) => Some("TLS 1.3"),
+        (3, 3) => Some("TLS 1.2"),
+        _ => None,
+    }
+}
+
 /// What the peer did, seen from below TLS.
 #[derive(Debug, Default)]
 pub(super) struct PeerRecord {
@@ -129,7 +156,13 @@ pub(super) enum Direction {
 impl PeerRecord {
     /// The first octets the peer sent; empty if it sent none.
     pub(super) fn began(&self) -> &[u8] {
-        self.began.get().map_or(&[], Vec::as_slice)
+        let began = self.began.get().map_or(&[][..], Vec::as_slice);
+        began.get(..QUOTED).unwrap_or(began)
+    }
+
+    /// The version of TLS that the server chose, in words; `None` where its first message can't be read.
+    pub(super) fn version(&self) -> Option<&'static str> {
+        chosen_version(self.began.get()?)
     }
 
     /// Whether the peer has closed TCP.
@@ -231,7 +264,7 @@ impl Read for Wire {
             self.memory.ended.store(true, Ordering::Relaxed);
             return Ok(0);
         }
-        self.memory.began.get_or_init(|| available.iter().copied().take(QUOTED).collect());
+        self.memory.began.get_or_init(|| available.iter().copied().take(KEPT).collect());
         let read = self.socket.read(into)?;
         if let Some(gate) = &mut self.gate
             && gate.heard.len() < HEARD
@@ -262,5 +295,43 @@ impl Write for Wire {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chosen_version;
+
+    /// A ServerHello with a session-id of this length, and these extensions.
+    fn server_hello(session_id: u8, extensions: &[u8]) -> Vec<u8> {
+        let mut hello = vec![22, 3, 3, 0, 0, 2, 0, 0, 0, 3, 3];
+        hello.extend([7; 32]);
+        hello.push(session_id);
+        hello.extend(vec![9; usize::from(session_id)]);
+        hello.extend([0x13, 0x01, 0]);
+        hello.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
+        hello.extend(extensions);
+        hello
+    }
+
+    #[test]
+    fn the_version_that_a_server_chose() {
+        let key_share: &[u8] = &[0, 51, 0, 4, 0, 29, 0, 0];
+        let supported: &[u8] = &[0, 43, 0, 2, 3, 4];
+        let both = [key_share, supported].concat();
+        for (session_id, extensions, expected) in [
+            (32, both.as_slice(), Some("TLS 1.3")),
+            (0, supported, Some("TLS 1.3")),
+            (32, key_share, Some("TLS 1.2")),
+            (0, &[], Some("TLS 1.2")),
+            (0, &[0, 43, 0, 2, 3, 1], None),
+        ] {
+            assert_eq!(chosen_version(&server_hello(session_id, extensions)), expected);
+        }
+        let whole = server_hello(32, &both);
+        for end in 0..whole.len() {
+            assert_ne!(chosen_version(&whole[..end]), Some("TLS 1.3"), "cut at {end}");
+        }
+        assert_eq!(chosen_version(b"+OK ready\r\n"), None);
     }
 }

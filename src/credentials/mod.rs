@@ -57,6 +57,22 @@ pub fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Resu
     }
 }
 
+/// Where the password of `account` comes from, in words: never a part of it, nor of a command, which may hold one.
+#[must_use]
+pub fn source(account: &Account) -> String {
+    if account.auth == Auth::External {
+        return "no password: the client certificate is shown".to_owned();
+    }
+    match &account.password {
+        PasswordSource::Inline(_) => "the password stands in the configuration".to_owned(),
+        PasswordSource::File(path) => format!("the password comes from password-file {}", path_text(path)),
+        PasswordSource::Command(_) => "the password comes from password-command".to_owned(),
+        PasswordSource::Netrc(path) => format!("the password comes from netrc file {}", path_text(path)),
+        PasswordSource::Credential(name) => format!("the password comes from credential {}", quoted(name)),
+        PasswordSource::Prompt => "the password comes from the terminal".to_owned(),
+    }
+}
+
 /// The first line, without its end, and without a byte order mark before it, which some editors put there unseen.
 fn first_line(octets: &[u8]) -> Secret {
     let octets = octets.strip_prefix(netrc::BYTE_ORDER_MARK).unwrap_or(octets);

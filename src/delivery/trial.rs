@@ -69,6 +69,8 @@ pub(super) struct Recorded {
     /// Intents found delivered, and those that come again.
     pub(super) delivered: Vec<u32>,
     pub(super) dropped: Vec<u32>,
+    /// How many intents were known to be delivered at each sync of theirs.
+    pub(super) settled: Vec<usize>,
     /// How many outcomes were known at each sync.
     pub(super) syncs: Vec<usize>,
     /// When this many outcomes have been reported, the ledger breaks.
@@ -111,6 +113,7 @@ impl Settler for Recorded {
         Ok(())
     }
     fn sync(&mut self) -> Result<(), Error> {
+        self.settled.push(self.delivered.len());
         Ok(())
     }
 }

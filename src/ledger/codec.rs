@@ -200,10 +200,10 @@ macro_rules! word_fields {
     ($type:ty: $($value:ident $word:literal),* $(,)?) => {
         impl<'a> Field<'a> for $type {
             fn read(fields: &mut Fields<'a>) -> Option<Self> {
-                match fields.next()? {
-                    $($word => Some(Self::$value),)*
-                    _ => None,
-                }
+                $(if fields.take($word) {
+                    return Some(Self::$value);
+                })*
+                None
             }
             fn write(&self, out: &mut Vec<u8>) {
                 put_word(out, match self { $(Self::$value => $word,)* });

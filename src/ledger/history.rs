@@ -6,7 +6,6 @@
 //!
 //! It holds text from mail, as strangers wrote it: callers that show it decode it and make it printable.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -81,44 +80,85 @@ impl Past {
     }
 }
 
-/// A line of the file.
-#[derive(Serialize, Deserialize)]
-struct Line<'a> {
+/// A line of the file, as it is read.
+#[derive(Deserialize)]
+struct Line {
     time: i64,
     id: Option<String>,
     octets: u64,
-    #[serde(borrow, default)]
-    from: Cow<'a, str>,
-    #[serde(borrow, default)]
-    subject: Cow<'a, str>,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    subject: String,
     #[serde(default)]
     to: Vec<To>,
 }
 
+/// The parts of a line that are the same for many.
 #[derive(Serialize, Deserialize)]
 struct To {
     kind: String,
     address: String,
+    #[serde(default, skip_serializing)]
     name: Option<String>,
 }
 
-impl<'a> Line<'a> {
-    fn of(past: &'a Past) -> Self {
-        let to = |spot: &Spot| To {
-            kind: spot.destination.kind.word().to_owned(),
-            address: text::field(&spot.destination.address),
-            name: spot.name.as_ref().map(|name| text::field(name.as_bytes())),
-        };
-        Self {
-            time: past.time.0,
-            id: past.unique_id.as_ref().map(|id| text::field(id.borrow().as_bytes())),
-            octets: past.octets,
-            from: String::from_utf8_lossy(&past.headline.from),
-            subject: String::from_utf8_lossy(&past.headline.subject),
-            to: past.places.iter().map(to).collect(),
+/// Writes lines.  There is one for each message that is delivered, so what many have in common is made once.
+#[derive(Default)]
+struct Writer<'a> {
+    lines: Vec<u8>,
+    destinations: Vec<(&'a DestinationName, Vec<u8>)>,
+}
+
+impl<'a> Writer<'a> {
+    /// `{"time":1,"id":"uid","octets":288,"from":"…","subject":"…","to":[{"kind":"maildir","address":"/…","name":"1.a"}]}`.
+    fn line(&mut self, past: &'a Past) -> serde_json::Result<()> {
+        let id = past.unique_id.as_ref().map(|id| text::field(id.borrow().as_bytes()));
+        self.value(b"{\"time\":", &past.time.0)?;
+        self.value(b",\"id\":", &id)?;
+        self.value(b",\"octets\":", &past.octets)?;
+        self.value(b",\"from\":", &String::from_utf8_lossy(&past.headline.from))?;
+        self.value(b",\"subject\":", &String::from_utf8_lossy(&past.headline.subject))?;
+        self.lines.extend_from_slice(b",\"to\":[");
+        for (at, Spot { destination, name }) in past.places.iter().enumerate() {
+            if at > 0 {
+                self.lines.push(b',');
+            }
+            self.destination(destination)?;
+            self.value(b",\"name\":", &name.as_ref().map(|name| text::field(name.as_bytes())))?;
+            self.lines.push(b'}');
         }
+        self.lines.extend_from_slice(b"]}\n");
+        Ok(())
     }
 
+    fn value(&mut self, key: &[u8], value: &impl Serialize) -> serde_json::Result<()> {
+        self.lines.extend_from_slice(key);
+        serde_json::to_writer(&mut self.lines, value)
+    }
+
+    /// A destination without its closing brace.
+    fn destination(&mut self, name: &'a DestinationName) -> serde_json::Result<()> {
+        let known = self.destinations.iter().position(|(known, _)| *known == name);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let kind = name.kind.word().to_owned();
+                let to = To { kind, address: text::field(&name.address), name: None };
+                let mut object = serde_json::to_vec(&to)?;
+                object.pop();
+                self.destinations.push((name, object));
+                self.destinations.len().saturating_sub(1)
+            }
+        };
+        if let Some((_, object)) = self.destinations.get(at) {
+            self.lines.extend_from_slice(object);
+        }
+        Ok(())
+    }
+}
+
+impl Line {
     /// `None` where something in it can't be.
     fn read(self) -> Option<Past> {
         let spot = |to: To| {
@@ -139,8 +179,8 @@ impl<'a> Line<'a> {
             unique_id,
             octets: self.octets,
             headline: Headline {
-                from: self.from.into_owned().into_bytes(),
-                subject: self.subject.into_owned().into_bytes(),
+                from: self.from.into_bytes(),
+                subject: self.subject.into_bytes(),
                 ..Headline::default()
             },
             places: self.to.into_iter().map(spot).collect::<Option<_>>()?,
@@ -157,20 +197,19 @@ pub fn append(directory: &Path, deliveries: &[Past]) -> io::Result<()> {
     let path = directory.join(FILE);
     let mut file = durable::open_to_append(&path)?;
     let octets = file.metadata()?.len();
-    let mut lines = Vec::new();
+    let mut writer = Writer::default();
     let mut last = [b'\n'];
     if octets > 0 {
         durable::read_up_to(&file, &mut last, octets.saturating_sub(1))?;
     }
     if last != [b'\n'] {
         // A line that was torn is not to take the next one with it.
-        lines.push(b'\n');
+        writer.lines.push(b'\n');
     }
     for past in deliveries {
-        serde_json::to_writer(&mut lines, &Line::of(past))?;
-        lines.push(b'\n');
+        writer.line(past)?;
     }
-    file.write_all(&lines)?;
+    file.write_all(&writer.lines)?;
     if octets > LARGEST { cut(directory, &file) } else { Ok(()) }
 }
 
@@ -213,7 +252,7 @@ fn end_of(mut file: &File) -> io::Result<Vec<u8>> {
 pub fn read(directory: &Path) -> Vec<Past> {
     let Ok(file) = durable::open_plain_file(&directory.join(FILE)) else { return Vec::new() };
     let text = end_of(&file).unwrap_or_default();
-    let past = |line: &[u8]| serde_json::from_slice::<Line<'_>>(line).ok()?.read();
+    let past = |line: &[u8]| serde_json::from_slice::<Line>(line).ok()?.read();
     let mut found: Vec<Past> =
         text.split(|octet| *octet == b'\n').rev().filter_map(past).take(KEPT).collect();
     found.reverse();

@@ -151,13 +151,17 @@ impl Journal {
         if self.synced {
             return Ok(());
         }
-        if let Err(e) = durable::sync(&self.file, &self.path) {
-            self.broken = true;
-            return Err(e.into());
-        }
+        self.bring_to_disk()?;
         self.synced = true;
         self.synced_octets = self.end;
         Ok(())
+    }
+
+    /// After a failure the file is not used again: no second sync would report what was lost.
+    fn bring_to_disk(&mut self) -> durable::Result<()> {
+        let synced = durable::sync(&self.file, &self.path);
+        self.broken |= synced.is_err();
+        synced
     }
 
     /// How much of the file this run has synced; `None` when nothing.
@@ -194,10 +198,7 @@ impl Journal {
             self.broken = cut.is_err();
             return Err(if self.broken { NotNoted::Doubtful(e.into()) } else { NotNoted::Undone(e.into()) });
         }
-        if let Err(e) = durable::sync(&self.file, &self.path) {
-            self.broken = true;
-            return Err(NotNoted::Doubtful(e.into()));
-        }
+        self.bring_to_disk().map_err(|e| NotNoted::Doubtful(e.into()))?;
         self.end = self.end.saturating_add(length);
         facts.iter().for_each(|fact| self.count_group(fact));
         self.synced = true;
@@ -256,6 +257,31 @@ mod tests {
     use super::{Journal, NotNoted, Tail};
     use crate::ledger::Error;
     use crate::ledger::lines::{End, Rewritten};
+
+    /// What can't be brought to the disk is neither noted nor settled, and no later sync makes it good.
+    #[cfg(feature = "crash-points")]
+    #[test]
+    fn a_sync_that_fails_is_reported_and_ends_the_use_of_the_file() {
+        use crate::durable::{Step, trial::steps};
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ledger");
+        let open = || {
+            let file =
+                std::fs::File::options().create(true).truncate(true).read(true).write(true).open(&path);
+            Journal::resume(file.unwrap(), &path, Tail::default()).unwrap()
+        };
+        let no_sync = |step, _: &std::path::Path| step == Step::Sync;
+        let mut journal = open();
+        journal.append(&End {}.into());
+        let (refused, _) = steps(no_sync, || journal.sync());
+        assert!(matches!(refused, Err(Error::Disk(_))), "{refused:?}");
+        assert!(matches!(journal.sync(), Err(Error::Broken { .. })));
+        assert_eq!(journal.extent(), None);
+        let mut journal = open();
+        let (refused, _) = steps(no_sync, || journal.commit(&[&Rewritten {}.into()], 1));
+        assert!(matches!(refused, Err(NotNoted::Doubtful(Error::Disk(_)))), "{refused:?}");
+        assert!(matches!(journal.sync(), Err(Error::Broken { .. })));
+    }
 
     #[test]
     fn a_file_that_cannot_be_repaired_is_given_up() {

@@ -307,15 +307,11 @@ impl<'a> Field<'a> for Title<'a> {
 impl Fact<'_> {
     /// Appends its line, with checksum and LF.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let begin = out.len();
         self.write_content(out);
         let sum = checksum(out.get(begin..).unwrap_or_default());
         out.push(b' ');
-        for octet in sum.to_be_bytes() {
-            let digit = |value: u8| HEX.get(usize::from(value)).copied().unwrap_or_default();
-            out.extend_from_slice(&[digit(octet >> 4), digit(octet & 15)]);
-        }
+        out.extend_from_slice(&sum);
         out.push(b'\n');
     }
 }
@@ -324,20 +320,19 @@ impl Fact<'_> {
 pub(super) fn checked(line: &[u8]) -> Option<&[u8]> {
     let (rest, sum) = line.split_last_chunk::<8>()?;
     let (space, content) = rest.split_last()?;
-    let value = sum.iter().try_fold(0_u32, |value, octet| {
-        let digit = match octet {
-            b'0'..=b'9' => octet - b'0',
-            b'a'..=b'f' => octet - b'a' + 10,
-            _ => return None,
-        };
-        Some((value << 4) | u32::from(digit))
-    })?;
-    (*space == b' ' && value == checksum(content)).then_some(content)
+    (*space == b' ' && *sum == checksum(content)).then_some(content)
 }
 
-fn checksum(content: &[u8]) -> u32 {
-    let [a, b, c, d, ..] = xxhash_rust::xxh3::xxh3_64(content).to_le_bytes();
-    u32::from_le_bytes([a, b, c, d])
+fn checksum(content: &[u8]) -> [u8; 8] {
+    let sum = twox_hash::XxHash3_64::oneshot(content);
+    // The low half, its highest digit first.
+    [28, 24, 20, 16, 12, 8, 4, 0].map(|shift| {
+        let [octet, ..] = (sum >> shift).to_le_bytes();
+        match octet & 15 {
+            digit @ 0..=9 => b'0' + digit,
+            digit => b'a' - 10 + digit,
+        }
+    })
 }
 
 #[cfg(test)]

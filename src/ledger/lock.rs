@@ -112,8 +112,7 @@ impl Lock {
     /// Whether another process has it at this moment.
     #[must_use]
     pub fn is_held(directory: &Path) -> bool {
-        let file = File::open(directory.join(FILE));
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        is_held(&directory.join(FILE))
     }
 
     /// Since when the lock has been held that another process has; when it was last taken if nobody holds it.
@@ -142,8 +141,8 @@ impl Lock {
     }
 }
 
-/// Whether a process has the lock.  It is asked for, and given back at once, only where a run has left its octet: a run
-/// that begins just then tries again ([`GLANCE`]).
+/// Whether a process has the lock.  It is asked for, and given back at once: a run that begins just then tries again
+/// ([`GLANCE`]).
 fn is_held(path: &Path) -> bool {
     durable::open_to_read(path)
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
@@ -156,13 +155,8 @@ impl Lock {
     /// # Errors
     /// [`Error::Locked`] when a run has it, still.
     pub fn wait_until_free(directory: &Path, wait: Wait, stop: &Stop) -> Result<(), Error> {
-        let path = directory.join(FILE);
-        let is_held = || {
-            durable::open_to_read(&path)
-                .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-        };
         let mut waited = Duration::ZERO;
-        while is_held() {
+        while Self::is_held(directory) {
             if wait.is_over(waited) || stop.raised() {
                 return Err(Error::Locked);
             }

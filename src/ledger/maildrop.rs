@@ -1,6 +1,7 @@
 //! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
 //! are deleted, and which of them a listing held.
 
+use crate::message::Digest;
 use crate::proof::{EntryId, Key};
 use crate::types::{Octets, Time};
 
@@ -21,17 +22,17 @@ use super::source::Window;
 pub struct Match {
     /// Its entry.
     pub entry: EntryId,
-    /// Which of the entry's deliveries, in the order of [`Ledger::records`].
-    pub copy: usize,
+    /// Which of the entry's deliveries, by the digest of its message; none where it has only one.
+    pub message: Option<Digest>,
     /// A header that the entry doesn't have yet, by which the server shows the message now.
-    pub header: Option<crate::message::Digest>,
+    pub header: Option<Digest>,
 }
 
 impl Match {
     /// The first delivery of this entry.
     #[cfg(test)]
     pub(crate) fn first(entry: EntryId) -> Self {
-        Self { entry, copy: 0, header: None }
+        Self { entry, message: None, header: None }
     }
 }
 
@@ -79,17 +80,21 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written, or read.
     pub fn recognise(&mut self, key: &Key, listed: Option<Octets>, same_as: Match) -> Result<EntryId, Error> {
-        let Match { entry, copy, header } = same_as;
+        let Match { entry, message, header } = same_as;
         let (time, listed) = (self.now(), listed.map(|octets| octets.0));
+        let place =
+            |records: &[Record]| records.iter().rposition(|record| Some(record.digests.message) == message);
         let id = if self.find_key(key) == Some(entry) {
-            let copies = usize::from(self.entry(entry).copies);
-            let copy = u16::try_from(copy).ok().filter(|_| copy + 1 < copies);
+            let records = if message.is_some() { self.records(entry)? } else { Vec::new() };
+            // Behind the others, unless it's there already.
+            let copy = place(&records).filter(|copy| copy + 1 < records.len());
+            let copy = copy.and_then(|copy| u16::try_from(copy).ok());
             self.append(RecognisedHere { time, key: KeyField::from(key), listed, copy: Last(copy) })?;
             entry
         } else {
             let records = self.records(entry)?;
-            let Record { digests, delivered } = records
-                .get(copy)
+            let Record { digests, delivered } = place(&records)
+                .and_then(|copy| records.get(copy))
                 .or(records.last())
                 .cloned()
                 .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;

@@ -18,8 +18,9 @@ use super::entry::Extent;
 use super::files;
 use crate::durable;
 use crate::exit::ExitCode;
+use crate::message::Digest;
 use crate::text;
-use crate::types::{Octets, Time, UniqueId, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets, Time, UniqueId, UniqueIdBuf};
 
 /// Its name in the mailbox's directory.
 pub(super) const FILE: &str = "memory";
@@ -78,10 +79,24 @@ pub struct Memory {
     pub limit: Option<Limit>,
     /// Messages at which the connection ended: tried last.
     #[serde(deserialize_with = "or_default")]
-    pub died: Vec<UniqueIdBuf>,
+    pub died: Vec<ListedAs>,
+    /// What was listed last under unique-ids whose deletion was confirmed, where nothing shows whether it is other mail: if
+    /// it comes again as it was, it is.
+    #[serde(deserialize_with = "or_default")]
+    pub withheld: Vec<(UniqueIdBuf, Digest)>,
     /// How the last run went.
     #[serde(deserialize_with = "or_default")]
     pub last: Option<Last>,
+}
+
+/// A message, as the next session will most likely list it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ListedAs {
+    /// With this unique-id,
+    UniqueId(UniqueIdBuf),
+    /// or without one, under this number and with this size.
+    Numbered(MessageNumber, Option<Octets>),
 }
 
 /// How the last run went, for `status`.  Nothing in it changes with a poll that finds all as it was: when that was is
@@ -194,7 +209,7 @@ pub struct Limit {
 /// For this long a server is taken to be as it once was, in seconds.
 pub const LASTS: i64 = 7 * 86_400;
 /// Of this many messages it is remembered that the connection ended at them.
-const MOST_DIED: usize = 16;
+const MOST_DIED: usize = 64;
 
 /// The answer to one `CAPA`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -431,12 +446,21 @@ impl Memory {
     }
 
     /// The connection ended at this message.
-    pub fn died_at(&mut self, unique_id: UniqueIdBuf) {
-        self.died.retain(|other| *other != unique_id);
+    pub fn died_at(&mut self, message: ListedAs) {
+        self.died.retain(|other| *other != message);
         if self.died.len() >= MOST_DIED {
             self.died.remove(0);
         }
-        self.died.push(unique_id);
+        self.died.push(message);
+    }
+
+    /// A message with this digest came under a unique-id whose deletion was confirmed.
+    pub fn withheld(&mut self, unique_id: UniqueIdBuf, digest: Digest) {
+        self.withheld.retain(|(other, _)| *other != unique_id);
+        if self.withheld.len() >= MOST_DIED {
+            self.withheld.remove(0);
+        }
+        self.withheld.push((unique_id, digest));
     }
 
     /// What of it is true on another machine too, as text: nothing of this configuration, nothing of the line.
@@ -476,6 +500,7 @@ impl Memory {
         };
         let most = memory.died.len().saturating_sub(MOST_DIED);
         memory.died.drain(..most);
+        memory.withheld.truncate(MOST_DIED);
         Some(memory)
     }
 }
@@ -530,6 +555,8 @@ written_as! {
         Some(Self { generation, octets })
     };
     ExitCode as u8: |code| code.number(), Self::from_number;
+    Digest as String: |digest| digest.to_string(), |digest| Self::parse(digest.as_bytes());
+    MessageNumber as u32: |number| number.get(), Self::new;
     UniqueIdBuf as String: |id| text::field(id.borrow().as_bytes()), |field| {
         UniqueId::new(&text::from_field(field.as_bytes())?).map(UniqueId::to_buf)
     };
@@ -558,11 +585,10 @@ pub fn fuzz_memory(octets: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::{
-        Adds, Alert, ExitCode, Extent, Flight, Habits, Last, Lasting, Limit, MOST_DIED, Memory, Names, Offer,
-        Pause, Pipelining, Quick, Said, Stage, UniqueIds, Utf8,
+        Adds, Alert, Digest, ExitCode, Extent, Flight, Habits, Last, Lasting, Limit, ListedAs, MOST_DIED,
+        Memory, Names, Offer, Pause, Pipelining, Quick, Said, Stage, UniqueIds, Utf8,
     };
-    use crate::types::Time;
-    use crate::types::{Octets, UniqueId};
+    use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
     fn full() -> Memory {
         let unique_id = |text: &'static [u8]| UniqueId::new(text).map(UniqueId::to_buf);
@@ -593,7 +619,11 @@ mod tests {
             utf8: Utf8::Dropped(Time(3)),
             names: Some((Names::DropListing, Time(11))),
             limit: Some(Limit { commands: 40, since: Time(-3) }),
-            died: unique_id(b"a b").into_iter().chain(unique_id(b"-")).collect(),
+            died: vec![
+                ListedAs::Numbered(MessageNumber::FIRST, None),
+                ListedAs::UniqueId(unique_id(b"-").unwrap()),
+            ],
+            withheld: vec![(unique_id(b"a b").unwrap(), Digest::of(b"other mail"))],
             last: Some(Last {
                 exit: ExitCode::Refused,
                 error: Some(Said { exit: ExitCode::Refused, message: "no".into(), hint: None }),
@@ -717,9 +747,11 @@ mod tests {
     fn what_is_kept_stays_bounded() {
         let mut memory = Memory::default();
         for n in 0..100_u32 {
-            memory.died_at(UniqueId::new(n.to_string().as_bytes()).unwrap().to_buf());
+            let id = UniqueId::new(n.to_string().as_bytes()).unwrap().to_buf();
+            memory.withheld(id.clone(), Digest::of(b"x"));
+            memory.died_at(ListedAs::UniqueId(id));
         }
-        assert_eq!(memory.died.len(), MOST_DIED);
+        assert_eq!([memory.died.len(), memory.withheld.len()], [MOST_DIED; 2]);
         let more = [memory.died.clone(), memory.died.clone()].concat();
         let read = Memory::parse(&Memory { died: more, ..Memory::default() }.to_text()).unwrap();
         assert_eq!(read.died, memory.died);

@@ -6,7 +6,7 @@ use std::io;
 use crate::durable;
 
 /// What is read at once.
-pub(super) const CHUNK: usize = 256 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
 /// A longer line is damage: no unique-id and no argv makes one.
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
 

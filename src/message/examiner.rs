@@ -18,6 +18,8 @@ use super::{Digest, Digests, Facts, Summing};
 pub struct Examiner {
     prefix_octets: u64,
     octets: u64,
+    /// The first octets of it.
+    beginning: Beginning,
     in_header: bool,
     header: Header,
     stored_header: Bulk,
@@ -37,6 +39,7 @@ impl Examiner {
         Self {
             prefix_octets: count(prefix),
             octets: 0,
+            beginning: Beginning::default(),
             in_header: true,
             header: Header::default(),
             stored_header,
@@ -47,6 +50,9 @@ impl Examiner {
 
     /// More of the message.
     pub fn update(&mut self, text: &[u8]) {
+        if self.octets < Beginning::OCTETS {
+            self.beginning.update(text);
+        }
         self.octets = self.octets.saturating_add(count(text));
         self.sum.update(text);
         let mut body = text;
@@ -80,6 +86,7 @@ impl Examiner {
             recipient: summary.recipient,
             traced: summary.traced,
             internal: summary.internal,
+            begins_as_answer: self.beginning.is_answer(),
         }
     }
 }
@@ -120,6 +127,26 @@ fn joined(header: &Hasher, body: &Hasher) -> Digest {
 
 pub(super) fn count(octets: &[u8]) -> u64 {
     u64::try_from(octets.len()).unwrap_or(u64::MAX)
+}
+
+/// The first octets of a message: enough to see whether it begins as a status line does (RFC 1939 §3).
+#[derive(Debug, Default)]
+struct Beginning(Vec<u8>);
+
+impl Beginning {
+    /// An indicator, and what follows it.
+    const OCTETS: u64 = 5;
+
+    fn update(&mut self, text: &[u8]) {
+        let most = usize::try_from(Self::OCTETS).unwrap_or_default();
+        let missing = most.saturating_sub(self.0.len()).min(text.len());
+        self.0.extend_from_slice(text.get(..missing).unwrap_or_default());
+    }
+
+    fn is_answer(&self) -> bool {
+        let rest = self.0.strip_prefix(b"+OK").or_else(|| self.0.strip_prefix(b"-ERR"));
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b' ' | b'\t' | b'\r' | b'\n')))
+    }
 }
 
 /// The header as it streams by: the lines that count, hashed; the fields that matter, gathered.
@@ -297,6 +324,29 @@ mod tests {
 
     fn facts(message: &[u8]) -> Facts {
         facts_in_pieces(b"", message, &[])
+    }
+
+    #[test]
+    fn a_beginning_as_that_of_an_answer_is_seen_in_any_pieces() {
+        let cases = [
+            ("+OK\n\nx\n", true),
+            ("+OK", true),
+            ("-ERR no\n", true),
+            ("-ERR\tno\n", true),
+            ("+OKAY\n", false),
+            ("-ERROR\n", false),
+            ("+O", false),
+            ("", false),
+            ("\n+OK\n", false),
+            ("Subject: +OK\n", false),
+        ];
+        for (text, expected) in cases {
+            let cuts: Vec<usize> = vec![1; text.len()];
+            for cuts in [&[][..], &cuts] {
+                let facts = facts_in_pieces(b"Received: x\n", text.as_bytes(), cuts);
+                assert_eq!(facts.begins_as_answer, expected, "{text:?}, {cuts:?}");
+            }
+        }
     }
 
     /// A server that rewrites its mbox adds an empty line, or takes one away.

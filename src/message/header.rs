@@ -36,9 +36,13 @@ impl Headline {
     /// Octets of a field that are kept at most: of a batch there may be thousands in memory.
     pub const LONGEST: usize = 1024;
 
-    /// At most `most` octets of a field: whole words, where there are several.
+    /// At most `most` octets of a field, on one line: whole words, where there are several.
     #[must_use]
     pub fn shortened(value: &[u8], most: usize) -> Vec<u8> {
+        let trimmed = value.trim_ascii();
+        if trimmed.len() <= most && !trimmed.iter().any(|octet| matches!(octet, b'\n' | b'\r' | b'\t')) {
+            return trimmed.to_vec();
+        }
         let value = words(value);
         match value.get(..most) {
             // Half of an encoded word would be shown as it is written.

@@ -125,4 +125,7 @@ pub struct Facts {
     /// Whether this claims to be a server's own data (UW's "DON'T DELETE THIS MESSAGE").  It is, if it's
     /// message 1 besides: then it's neither delivered nor deleted.
     pub internal: bool,
+    /// Whether its first line is what the server's own answers begin with, `+OK` or `-ERR`, and no header field: where
+    /// commands share a flight, answers to other commands may have been taken for this message.
+    pub begins_as_answer: bool,
 }

@@ -2,14 +2,14 @@
 //! staged.  It finds mistakes of ours, such as an octet lost between two buffers; what messages are known by later is
 //! their [`Digest`](super::Digest).
 
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_128;
 
 /// Counts octets and sums them up, in pieces of any size.
-// XXH3: 0.7 instructions an octet where a second BLAKE3 takes 2.5, and a tenth of the time of a bulk download with it.
+// XXH3: 0.35 instructions an octet with AVX2, where a second BLAKE3 takes 2.5, and a tenth of the time of a bulk download.
 #[derive(Clone, Default)]
 pub struct Summing {
     octets: u64,
-    hash: Xxh3,
+    hash: XxHash3_128,
 }
 
 impl std::fmt::Debug for Summing {
@@ -22,13 +22,13 @@ impl Summing {
     /// More octets.
     pub fn update(&mut self, octets: &[u8]) {
         self.octets = self.octets.saturating_add(super::examiner::count(octets));
-        self.hash.update(octets);
+        self.hash.write(octets);
     }
 
     /// What they come to.
     #[must_use]
     pub fn sum(&self) -> Sum {
-        Sum { octets: self.octets, hash: self.hash.digest128() }
+        Sum { octets: self.octets, hash: self.hash.finish_128() }
     }
 }
 

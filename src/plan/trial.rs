@@ -211,5 +211,6 @@ pub(crate) fn facts(content: &str) -> Facts {
         recipient: String::new(),
         traced: true,
         internal: false,
+        begins_as_answer: false,
     }
 }

@@ -78,6 +78,18 @@ pub fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> 
     text
 }
 
+/// The places that `text` takes on a terminal.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// `text` with blanks behind it, so that it takes `places`, or more where it is longer.
+#[must_use]
+pub fn padded(text: &str, places: usize) -> String {
+    format!("{text}{}", " ".repeat(places.saturating_sub(text.width())))
+}
+
 /// Takes places away from the widest column that may be cut until the table fits, or none may be cut any more.
 fn narrow(columns: &[Column], widths: &mut [usize], most: usize) {
     let gaps = GAP.len().saturating_mul(columns.len().saturating_sub(1));

@@ -82,6 +82,19 @@
 //!   - `messages`: messages that count in `failed` for it.
 //!   - `message`, `hint`, `news`: as in `error`.
 //!
+//! `history`: a past delivery, which `popfetch history` prints.
+//!
+//! - `unique_id`, `octets`, `from`, `subject`, `destination`, `time`: as in `delivered`, but from and subject may be cut.
+//! - `server`: what has become of the message there: `kept`, `deleted` (by popfetch), `gone` (otherwise); or null where that
+//!   isn't known.
+//!
+//! `failing`: a message that has failed and waits on the server, which `popfetch history --failed` prints.
+//!
+//! - `unique_id`: its unique-id, or null.
+//! - `octets`: its size as listed, or null.
+//! - `failures`: how often it has failed.
+//! - `next_try`: when it is tried again, as RFC 3339 has it, in UTC; null at the next run.
+//!
 //! What prevents every account from being tried, a wrong argument for example, is reported on standard error only.
 //!
 //! Text is printable.  Anything else, octets or characters, is escaped as `\xNN` or `\u{…}` before JSON escapes it again;
@@ -142,6 +155,10 @@ impl Reporter for Json {
         self.plain.report(account, event);
     }
 
+    fn ended(&self) {
+        self.plain.ended();
+    }
+
     fn wants_detail(&self) -> bool {
         self.plain.wants_detail()
     }
@@ -169,6 +186,34 @@ pub fn line(account: &str, object: &impl Serialize) -> String {
 #[must_use]
 pub fn delivered_line(account: &str, delivery: &Delivery) -> String {
     line(account, &Object::delivered(delivery))
+}
+
+/// The line of a past delivery, as `popfetch history --json` prints it.
+#[must_use]
+pub fn history_line(account: &str, delivery: &Delivery, server: Option<&str>) -> String {
+    let Delivery { unique_id, octets, from, subject, destinations, time, .. } = delivery;
+    let object = Object::History {
+        unique_id: unique_id.as_deref(),
+        octets: *octets,
+        from: from.as_deref(),
+        subject: subject.as_deref(),
+        destination: destinations.iter().map(At::of).collect(),
+        server,
+        time,
+    };
+    line(account, &object)
+}
+
+/// The line of a message that has failed, as `popfetch history --failed --json` prints it.
+#[must_use]
+pub fn failing_line(
+    account: &str,
+    unique_id: Option<&str>,
+    octets: Option<u64>,
+    failures: u16,
+    next_try: Option<&str>,
+) -> String {
+    line(account, &Object::Failing { unique_id, octets, failures, next_try })
 }
 
 #[derive(Serialize)]
@@ -203,6 +248,21 @@ enum Object<'a> {
         message_id: Option<&'a str>,
         destination: Vec<At<'a>>,
         time: &'a str,
+    },
+    History {
+        unique_id: Option<&'a str>,
+        octets: u64,
+        from: Option<&'a str>,
+        subject: Option<&'a str>,
+        destination: Vec<At<'a>>,
+        server: Option<&'a str>,
+        time: &'a str,
+    },
+    Failing {
+        unique_id: Option<&'a str>,
+        octets: Option<u64>,
+        failures: u16,
+        next_try: Option<&'a str>,
     },
     MessageFailed {
         number: u32,
@@ -281,7 +341,8 @@ impl<'a> Object<'a> {
             Event::Warning(message) => Self::Warning { message: shortened(message, LONGEST) },
             Event::Notice(message) => Self::Notice { message },
             Event::Finished(summary) => Self::account(summary),
-            Event::Connecting { .. }
+            Event::Waiting { .. }
+            | Event::Connecting { .. }
             | Event::LoggedIn { .. }
             | Event::Listed { .. }
             | Event::Planned { .. }
@@ -295,7 +356,6 @@ impl<'a> Object<'a> {
     fn delivered(delivery: &'a Delivery) -> Self {
         let Delivery { unique_id, octets, from, subject, date, message_id, destinations, time, .. } =
             delivery;
-        let at = |place: &'a Place| At { kind: place.kind, path: &place.path, file: place.file.as_deref() };
         Self::Delivered {
             unique_id: unique_id.as_deref(),
             octets: *octets,
@@ -303,7 +363,7 @@ impl<'a> Object<'a> {
             subject: subject.as_deref(),
             date: date.as_deref(),
             message_id: message_id.as_deref(),
-            destination: destinations.iter().map(at).collect(),
+            destination: destinations.iter().map(At::of).collect(),
             time,
         }
     }
@@ -324,6 +384,12 @@ impl<'a> Object<'a> {
             error: trouble.as_ref().map(Failure::of),
             conditions: conditions.iter().map(Lasting::of).collect(),
         }
+    }
+}
+
+impl<'a> At<'a> {
+    fn of(place: &'a Place) -> Self {
+        Self { kind: place.kind, path: &place.path, file: place.file.as_deref() }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod columns;
 mod dry_run;
 pub mod json;
+pub mod log;
 pub mod plain;
 pub mod progress;
 pub mod reasons;
@@ -22,6 +23,11 @@ use crate::types::{MessageNumber, Octets, Time};
 /// Something that happened in one account's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// The account is part of the run, and waits for its turn.
+    Waiting {
+        /// Where its mail will go.
+        destinations: Vec<Place>,
+    },
     /// The run begins: popfetch connects to the server.
     Connecting {
         /// `HOST:PORT`.
@@ -31,6 +37,8 @@ pub enum Event {
     LoggedIn {
         /// Name of the mechanism, as in `auth`.
         mechanism: &'static str,
+        /// What protects the connection: `TLS 1.3`; `None` for clear text.
+        protection: Option<&'static str>,
     },
     /// The listing has been read.
     Listed {
@@ -195,6 +203,8 @@ pub struct Summary {
     pub waiting: u64,
     /// Messages that a limit left for the next run, and the limits.
     pub postponed: Postponed,
+    /// Where messages on the server were delivered before, if none is new and a destination has never had one.
+    pub delivered_elsewhere: Option<Elsewhere>,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether nothing was changed, by request.
@@ -218,6 +228,15 @@ impl Summary {
         self.conditions.retain(|earlier| earlier.kind != condition.kind);
         self.conditions.push(condition);
     }
+}
+
+/// Messages that were delivered before, to destinations that aren't those of today's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// How many of those on the server.
+    pub messages: u64,
+    /// Where.
+    pub to: String,
 }
 
 /// Messages that `max-messages` or `max-bytes` left for the next run.
@@ -335,6 +354,8 @@ impl Trouble {
 pub trait Reporter: Send + Sync {
     /// Takes an event of this account.
     fn report(&self, account: &str, event: &Event);
+    /// All accounts are done, or given up: what was held back is shown now.
+    fn ended(&self) {}
     /// Whether [`Event::Detail`] is shown (`-v`); otherwise callers need not make any.
     fn wants_detail(&self) -> bool;
     /// Whether [`Event::Dialogue`] is shown (`-vv`).

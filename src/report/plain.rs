@@ -1,20 +1,28 @@
-//! Lines for people: one for each account without a terminal, only what needs the user with `--quiet`, everything with `-v`.  And [`Printer`], which owns standard output and standard error: nothing else prints, so that no
-//! line is torn by another thread's line or by a bar.
+//! Lines for people: one for each account, aligned; errors that several accounts have in common, folded; only what needs the
+//! user with `--quiet`, everything with `-v`.
+//!
+//! An account's line is printed as soon as it is done, so that nobody waits for the slowest server to see it, and a log
+//! shows when it was.  Where there are several accounts, errors follow when all are done: only then it is known which of them
+//! are the same.
+
+mod held;
+mod printer;
+pub(super) mod row;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
-use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use super::columns::{padded, width};
 use super::dry_run::Plan;
-use super::reasons::{self, Reasons};
-use super::{Delivery, Event, Place, Postponed, Reporter, Summary};
-use crate::exit::ExitCode;
-use crate::text;
-use crate::text::{count, in_home, printable, shortened, size};
-use crate::types::{MessageNumber, Octets};
+use super::reasons;
+use super::{Delivery, Elsewhere, Event, Kind, Place, Reporter, Summary};
+use crate::text::{self, count, in_home, printable, shortened, size};
+use held::Held;
+pub use printer::{Form, Printer, Priority};
+use row::{Reason, Row, Total, is_eventful, row};
 
 /// At most this many warnings about one account are printed, unless details are wanted.
 const MOST_WARNINGS: u64 = 100;
@@ -22,148 +30,6 @@ const MOST_WARNINGS: u64 = 100;
 const LONGEST: usize = 4000;
 /// At most this many characters of an author or a subject are printed.
 const LONGEST_WORDS: usize = 100;
-
-/// Both output streams.  Standard output is for what was asked for, standard error for how it went.
-pub struct Printer {
-    streams: Mutex<Streams>,
-    paint: Paint,
-    around: Mutex<Option<Around>>,
-}
-
-struct Streams {
-    out: Box<dyn Write + Send>,
-    err: Box<dyn Write + Send>,
-    // The first failure to write to standard output.
-    failure: Option<io::Error>,
-}
-
-/// Clears the bars off the screen while its argument runs.
-type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
-
-impl Printer {
-    /// A printer on the streams of this process.  `color`: whether standard error gets colours.
-    #[must_use]
-    pub fn new(color: bool) -> Self {
-        Self::onto(Box::new(io::stdout()), Box::new(io::stderr()), color)
-    }
-
-    /// A printer on other streams.
-    #[must_use]
-    pub fn onto(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, color: bool) -> Self {
-        let streams = Mutex::new(Streams { out, err, failure: None });
-        Self { streams, paint: Paint(color), around: Mutex::new(None) }
-    }
-
-    /// Prints inside `around` from now on, which clears the screen before and restores it after; no longer inside an
-    /// earlier one, whose screen is over.
-    pub(super) fn surround(&self, around: Around) {
-        *self.around.lock().unwrap_or_else(PoisonError::into_inner) = Some(around);
-    }
-
-    /// Writes whole lines to standard output.
-    pub fn out(&self, text: &str) {
-        self.out_octets(text.as_bytes());
-    }
-
-    /// The same for octets that are no text.
-    pub fn out_octets(&self, octets: &[u8]) {
-        self.print(|streams| {
-            if let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush()) {
-                streams.failure.get_or_insert(e);
-            }
-        });
-    }
-
-    /// Writes octets to standard output as they are: never where that is a terminal.  Whether it takes more.
-    pub fn octets(&self, octets: &[u8]) -> bool {
-        self.print(|streams| {
-            if streams.failure.is_none()
-                && let Err(e) = streams.out.write_all(octets).and_then(|()| streams.out.flush())
-            {
-                streams.failure = Some(e);
-            }
-        });
-        self.lock().failure.is_none()
-    }
-
-    /// Writes whole lines to standard error.  A failure is ignored: there is nowhere to report it.
-    pub fn err(&self, text: &str) {
-        self.print(|streams| {
-            let _ = streams.err.write_all(text.as_bytes());
-        });
-    }
-
-    /// Prints what went wrong, and then what to do.
-    pub fn complain(&self, what: &str, hint: Option<&str>) {
-        let mut text = format!("{} {what}\n", self.paint.error("popfetch:"));
-        if let Some(hint) = hint {
-            text.push_str(&format!("\n{} {hint}\n", self.paint.hint("hint:")));
-        }
-        self.err(&text);
-    }
-
-    /// Prints what the user should know.
-    pub fn warn(&self, what: &str) {
-        self.err(&format!("{} {what}\n", self.paint.warning("popfetch:")));
-    }
-
-    /// Whether standard output could be written: a closed pipe is not an error, a full disk is.
-    #[must_use]
-    pub fn outcome(&self) -> ExitCode {
-        let failure = self.lock().failure.take();
-        match failure {
-            Some(e) if e.kind() != ErrorKind::BrokenPipe => {
-                self.complain(&format!("cannot write to standard output: {e}"), None);
-                ExitCode::LocalIo
-            }
-            _ => ExitCode::Done,
-        }
-    }
-
-    fn print(&self, write: impl Fn(&mut Streams)) {
-        let mut locked = || write(&mut self.lock());
-        // Not called with the lock held: what it draws may print.
-        let around = self.around.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match around {
-            Some(around) => around(&mut locked),
-            None => locked(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Streams> {
-        // A panic while it is held leaves only whole values.
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Printer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Printer").field("paint", &self.paint).finish_non_exhaustive()
-    }
-}
-
-/// Colours, or none.  They only repeat what the words mean.
-#[derive(Debug, Clone, Copy)]
-struct Paint(bool);
-
-impl Paint {
-    fn error(self, text: &str) -> String {
-        self.sgr("1;31", text)
-    }
-
-    fn warning(self, text: &str) -> String {
-        self.sgr("1;33", text)
-    }
-
-    fn hint(self, text: &str) -> String {
-        self.sgr("1;36", text)
-    }
-
-    /// Select Graphic Rendition (ECMA-48 §8.3.117).
-    fn sgr(self, codes: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{codes}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
 
 /// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,55 +56,51 @@ pub struct Plain {
     // None where another renderer prints plans.
     plans: Option<Mutex<HashMap<String, Plan>>>,
     held: Mutex<HashMap<String, Held>>,
+    all: Mutex<All>,
 }
 
-/// What is held back until an account is done, to be printed in a few lines whatever the number of messages.
-#[derive(Debug, Default)]
-struct Held {
-    failed: Reasons,
-    // The first message that failed for each of the reasons.
-    first_failed: Vec<MessageNumber>,
-    too_large: u64,
-    first_too_large: Option<(MessageNumber, Octets)>,
-    warnings: u64,
+/// What is known of all accounts together.
+#[derive(Debug)]
+struct All {
+    started: Instant,
+    /// The accounts, in the order of the configuration.
+    order: Vec<String>,
+    /// Where the mail of each account goes, as it is shown.
+    to: HashMap<String, String>,
+    /// Whether any account has had a line.
+    has_lines: bool,
+    total: Total,
+    errors: Vec<Failure>,
 }
 
-impl Held {
-    /// The lines about it.
-    fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (reason, number) in self.failed.kept().iter().zip(&self.first_failed) {
-            lines.push(match reason.times {
-                1 => format!("message {number} failed and stays on the server: {}", reason.text),
-                n => format!("{} failed: {}", count(n, "message"), reason.text),
-            });
-        }
-        if self.failed.others() > 0 {
-            let messages = count(self.failed.others(), "message");
-            lines.push(format!("{messages} failed for other reasons: -v gives them all"));
-        }
-        if let Some((number, octets)) = self.first_too_large {
-            let size = size(octets.0);
-            lines.push(match self.too_large {
-                1 => format!("message {number} ({size}) stays on the server: it is too large"),
-                n => format!(
-                    "{n} messages, the first of them message {number} ({size}), stay on the server: they are too large"
-                ),
-            });
-        }
-        if self.warnings > MOST_WARNINGS {
-            let more = count(self.warnings.saturating_sub(MOST_WARNINGS), "warning");
-            lines.push(format!("{more} not shown: -v shows all"));
-        }
-        lines
-    }
+/// An error of some accounts.
+#[derive(Debug)]
+struct Failure {
+    accounts: Vec<String>,
+    what: String,
+    hint: Option<String>,
 }
+
+/// A line's first part is not made wider than this for the sake of another account's.
+const WIDEST_NEWS: usize = 60;
+/// Room for the number of new messages and their size.
+const NUMBERS: usize = "1234 new, 99.9 MiB".len();
+/// Accounts with the same error that are named.
+const MOST_NAMED: usize = 3;
 
 impl Plain {
     /// A renderer for the run of these accounts.
     #[must_use]
     pub fn new(printer: Arc<Printer>, level: Level, accounts: &[&str]) -> Self {
-        let widest = accounts.iter().map(|account| name(account).chars().count()).max();
+        let widest = accounts.iter().map(|account| width(&name(account))).max();
+        let all = All {
+            started: Instant::now(),
+            order: accounts.iter().map(|account| name(account)).collect(),
+            to: HashMap::new(),
+            has_lines: false,
+            total: Total::default(),
+            errors: Vec::new(),
+        };
         Self {
             printer,
             level,
@@ -246,6 +108,7 @@ impl Plain {
             column: widest.filter(|_| accounts.len() > 1),
             plans: Some(Mutex::new(HashMap::new())),
             held: Mutex::new(HashMap::new()),
+            all: Mutex::new(all),
         }
     }
 
@@ -278,15 +141,70 @@ impl Plain {
         }
     }
 
-    /// Prints what went wrong in an account, and what to do.
+    /// What went wrong in an account, and what to do: printed at once, or when all are done if there are others, which may
+    /// have the same to say.
     fn complain(&self, account: &str, what: &str, hint: Option<&str>) {
-        let what = format!("account \"{}\": {}", name(account), shortened(what, LONGEST));
-        self.printer.complain(&what, hint);
+        let (what, hint) = (shortened(what, LONGEST), hint.map(str::to_owned));
+        let mut all = self.all();
+        match all.errors.iter_mut().find(|known| known.what == what && known.hint == hint) {
+            Some(known) => known.accounts.push(name(account)),
+            None => {
+                let what = what.into_owned();
+                all.errors.push(Failure { accounts: vec![name(account)], what, hint });
+            }
+        }
+        drop(all);
+        if self.column.is_none() {
+            self.print_errors();
+        }
+    }
+
+    fn print_errors(&self) {
+        for Failure { accounts, what, hint } in self.take_errors() {
+            let who = match accounts.as_slice() {
+                [only] => format!("account \"{only}\""),
+                many if many.len() > MOST_NAMED => {
+                    count(u64::try_from(many.len()).unwrap_or(u64::MAX), "account")
+                }
+                several => format!("accounts {}", listed(several)),
+            };
+            self.printer.complain(&format!("{who}: {what}"), hint.as_deref());
+        }
+    }
+
+    /// What went wrong, in the order of the configuration.
+    fn take_errors(&self) -> Vec<Failure> {
+        let mut all = self.all();
+        let mut errors = std::mem::take(&mut all.errors);
+        let place = |account: &String| all.order.iter().position(|known| known == account);
+        for Failure { accounts, .. } in &mut errors {
+            accounts.sort_by_key(&place);
+        }
+        errors.sort_by_key(|failure| failure.accounts.first().and_then(&place));
+        errors
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What all accounts came to, if there are several and any of them has had a line.
+    fn total(&self) -> Option<String> {
+        let all = self.all();
+        let is_wanted = all.has_lines && self.column.is_some() && self.level > Level::Quiet;
+        is_wanted.then(|| format!("{}\n", all.total.line(all.started.elapsed())))
+    }
+
+    /// Where an account's mail will go.
+    fn expect(&self, account: &str, destinations: &[Place]) {
+        let places: Vec<_> = destinations.iter().map(|place| self.place(place)).collect();
+        let to = places.join(", ");
+        self.all().to.insert(account.to_owned(), to);
     }
 
     fn detail(&self, account: &str, what: &str) {
         if self.wants_detail() {
-            self.printer.err(&format!("{}: {what}\n", name(account)));
+            self.printer.say(Priority::Debug, &format!("{}: {what}\n", name(account)));
         }
     }
 
@@ -327,17 +245,23 @@ impl Plain {
 
     fn finished(&self, account: &str, summary: &Summary) {
         let trouble = summary.trouble.as_ref();
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
-        held.iter().flat_map(Held::lines).for_each(|line| self.warn(account, &line));
+        let held =
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(account).unwrap_or_default();
+        // Where the line has the reason, no other line repeats it.
+        let has_line = !summary.dry_run && self.level > Level::Quiet && self.is_worth_a_line(summary);
+        let is_counted = summary.conditions.iter().any(|condition| condition.kind == Kind::MessagesFailed);
+        let reason = held.only_reason().filter(|_| has_line && is_counted && summary.waiting == 0);
+        held.lines(reason.is_none()).into_iter().for_each(|line| self.warn(account, &line));
         if summary.dry_run {
             // A plan that was cut off has no sums: they would not be true.
             self.intended(account, |plan| {
                 Some(if trouble.is_none() { plan.finish() } else { plan.lines() })
                     .filter(|text| !text.is_empty())
             });
-        } else if self.level > Level::Quiet && (trouble.is_none() || anything(summary)) {
-            self.printer.err(&format!("{}: {}\n", name(account), outcome(summary)));
+        } else if has_line {
+            self.line(account, summary, reason);
         }
+        self.all().total.add(summary);
         for condition in &summary.conditions {
             let wanted = match self.level {
                 Level::Quiet => condition.news,
@@ -354,13 +278,53 @@ impl Plain {
             self.complain(account, &trouble.message, trouble.hint.as_deref());
         }
     }
+
+    /// Whether an account has a line, at any level but `--quiet`: with "nothing new", only for someone who watches, or asks.
+    fn is_worth_a_line(&self, summary: &Summary) -> bool {
+        let is_eventful = is_eventful(summary);
+        if summary.trouble.is_some() {
+            return is_eventful;
+        }
+        is_eventful
+            || summary.postponed.messages > 0
+            || summary.delivered_elsewhere.is_some()
+            || self.wants_detail()
+            || self.printer.form() == Form::Terminal
+    }
+
+    /// Prints an account's line.
+    fn line(&self, account: &str, summary: &Summary, reason: Option<Reason<'_>>) {
+        let mut all = self.all();
+        all.has_lines = true;
+        let to = all.to.get(account).map(String::as_str).unwrap_or_default();
+        let elsewhere = summary.delivered_elsewhere.as_ref().map(|elsewhere| Elsewhere {
+            to: in_home(&elsewhere.to, self.home.as_deref()).into_owned(),
+            ..*elsewhere
+        });
+        let summary = Summary { delivered_elsewhere: elsewhere, ..summary.clone() };
+        let Row { news, left } = row(&summary, to, reason);
+        let (name, news) = match self.column {
+            Some(column) => {
+                let widest = all.to.values().map(|to| width(to)).max().unwrap_or_default();
+                let room = NUMBERS.saturating_add(" \u{2192} ".chars().count()).saturating_add(widest);
+                (padded(&name(account), column), padded(&news, room.min(WIDEST_NEWS)))
+            }
+            None => (name(account), news),
+        };
+        drop(all);
+        self.printer.say(Priority::Info, &format!("{name}  {news}  {left}\n"));
+    }
 }
 
 impl Reporter for Plain {
     fn report(&self, account: &str, event: &Event) {
         match event {
+            Event::Waiting { destinations } => self.expect(account, destinations),
             Event::Connecting { server } => self.detail(account, &format!("connecting to {server}")),
-            Event::LoggedIn { mechanism } => self.detail(account, &format!("logged in with {mechanism}")),
+            Event::LoggedIn { mechanism, protection } => {
+                let over = protection.map_or("in clear text".to_owned(), |tls| format!("over {tls}"));
+                self.detail(account, &format!("logged in with {mechanism} {over}"));
+            }
             Event::Listed { messages } => {
                 self.detail(account, &format!("{} on the server", count(*messages, "message")));
             }
@@ -420,15 +384,26 @@ impl Reporter for Plain {
                     self.warn(account, text);
                 }
             }
-            Event::Notice(text) => self.warn(account, text),
+            Event::Notice(text) => {
+                self.printer.note(&format!("{}: {}", name(account), shortened(text, LONGEST)));
+            }
             Event::Detail(text) => self.detail(account, text),
             Event::Dialogue(text) => {
                 if self.wants_dialogue() {
-                    self.printer.err(&format!("{} {text}\n", name(account)));
+                    // Seconds since the run began.
+                    let at = self.all().started.elapsed().as_secs_f64();
+                    self.printer.say(Priority::Debug, &format!("{} {at:.3} {text}\n", name(account)));
                 }
             }
             Event::Finished(summary) => self.finished(account, summary),
         }
+    }
+
+    fn ended(&self) {
+        if let Some(line) = self.total() {
+            self.printer.say(Priority::Info, &line);
+        }
+        self.print_errors();
     }
 
     fn wants_detail(&self) -> bool {
@@ -445,42 +420,13 @@ pub(super) fn name(account: &str) -> String {
     printable(account.as_bytes())
 }
 
-fn anything(summary: &Summary) -> bool {
-    summary.delivered > 0 || summary.deleted > 0 || summary.failed > 0
-}
-
-/// One account's run in one line.
-fn outcome(summary: &Summary) -> String {
-    let Summary { delivered, octets, deleted, listed, .. } = *summary;
-    let mut parts = Vec::new();
-    if delivered == 0 && deleted == 0 {
-        let all_is_here = summary.failed == 0 && summary.postponed.messages == 0 && summary.trouble.is_none();
-        let nothing = if all_is_here { "nothing new" } else { "nothing delivered" };
-        parts.push(match listed {
-            0 => format!("{nothing} (no messages on the server)"),
-            n => format!("{nothing} ({} on the server)", count(n, "message")),
-        });
+/// `"a", "b" and "c"`.
+fn listed(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => quoted.concat(),
     }
-    if delivered > 0 {
-        parts.push(format!("{} ({}) delivered", count(delivered, "message"), size(octets)));
-    }
-    if delivered > 0 || deleted > 0 {
-        parts.push(format!("{deleted} deleted"));
-    }
-    if delivered > 0 || deleted > 0 {
-        parts.push(format!("{} left", listed.saturating_sub(deleted)));
-    }
-    let failed = summary.conditions.iter().filter(|condition| condition.messages > 0);
-    parts.extend(failed.map(|condition| condition.message.clone()));
-    let Postponed { messages, by_messages, by_bytes } = summary.postponed;
-    if messages > 0 {
-        let limits: Vec<&str> = [(by_messages, "max-messages"), (by_bytes, "max-bytes")]
-            .into_iter()
-            .filter_map(|(by, limit)| by.then_some(limit))
-            .collect();
-        parts.push(format!("{messages} left for the next run ({})", limits.join(", ")));
-    }
-    parts.join(", ")
 }
 
 #[cfg(test)]

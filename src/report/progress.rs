@@ -88,7 +88,8 @@ impl Reporter for Progress {
                     meter.bar.finish_and_clear();
                     self.bars.remove(&meter.bar);
                 }
-                Event::Intended { .. }
+                Event::Waiting { .. }
+                | Event::Intended { .. }
                 | Event::Recovered { .. }
                 | Event::Delivered(_)
                 | Event::MessageFailed { .. }
@@ -100,6 +101,10 @@ impl Reporter for Progress {
             }
         }
         self.plain.report(account, event);
+    }
+
+    fn ended(&self) {
+        self.plain.ended();
     }
 
     fn wants_detail(&self) -> bool {
@@ -280,7 +285,7 @@ mod tests {
         say(Event::Planned { messages: 1, octets: None });
         say(Event::Finished(Summary { listed: 4, ..Summary::default() }));
         let text = sink.text();
-        assert!(text.ends_with("<clear>work: nothing new (4 messages on the server)\n"), "{text:?}");
+        assert!(text.ends_with("<clear>work  nothing new            4 kept on the server\n"), "{text:?}");
     }
 
     #[test]
@@ -315,7 +320,7 @@ mod tests {
         assert!(after.contains("work  connecting") && after.contains("home  connecting"), "{after:?}");
         // An unknown account has lines, but no bar.
         progress.report("other", &Event::Finished(Summary::default()));
-        assert!(sink.text().contains("other: nothing new"));
+        assert!(sink.text().contains("other  nothing new"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How large the terminal is.  It is asked each time: windows change their size.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -8,6 +9,17 @@ use std::os::fd::AsFd;
 #[must_use]
 pub fn output_size() -> Option<(usize, usize)> {
     size(io::stdout())
+}
+
+/// Whether standard error is the journal's: systemd names its device and inode in `$JOURNAL_STREAM` (systemd.exec(5)), which
+/// is inherited by programs whose output goes elsewhere.
+#[must_use]
+pub fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
+    let named = journal_stream.and_then(OsStr::to_str).and_then(|stream| stream.split_once(':'));
+    let Some((Ok(device), Ok(inode))) = named.map(|(device, inode)| (device.parse(), inode.parse())) else {
+        return false;
+    };
+    rustix::fs::fstat(io::stderr()).is_ok_and(|status| (status.st_dev, status.st_ino) == (device, inode))
 }
 
 fn size(stream: impl AsFd) -> Option<(usize, usize)> {

@@ -447,8 +447,8 @@ impl<'a, 'b> Tally<'a, 'b> {
         let time = clock::now();
         for Open { message, puts, failure, .. } in self.done.drain(..) {
             match failure {
-                Some(_) => self.deliveries.partly(&message, &puts, time),
-                None => self.deliveries.whole(&message, &puts, time),
+                Some(_) => self.deliveries.partly(&message, puts, time),
+                None => self.deliveries.whole(&message, puts, time),
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct Comparison {
     /// comparison that fails concludes nothing.
     others: Option<HashMap<Digest, Vec<Other>>>,
     /// What has been matched.
-    used: HashSet<Delivery>,
+    used: Used,
     /// Whether messages have failed, perhaps some without a unique-id: these can't be told from others with their header.
     pub(super) some_failed: bool,
     /// Messages that only some of their destinations have.
@@ -40,18 +40,53 @@ pub(super) struct Comparison {
     begun_by_entry: HashMap<EntryId, Vec<usize>>,
     /// Entries among these whose messages were delivered again after a comparison had failed.
     begun_again: HashSet<EntryId>,
+    /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
+    pub(super) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
     pub(super) failed: Vec<EntryId>,
 }
 
-/// One delivery of an entry, in the order of its records.
-pub(super) type Delivery = (EntryId, usize);
+/// What has been matched: how often each delivery of an entry, by the digest of its message.  (By its place it can't be
+/// named: the ledger puts what a key was seen to stand for behind the others.)
+#[derive(Debug, Default)]
+pub(super) struct Used(HashMap<(EntryId, Digest), Uses>);
+
+/// How often deliveries with one digest were matched.
+#[derive(Debug, Default, Clone, Copy)]
+struct Uses {
+    /// With what is listed under their entry's key,
+    own: usize,
+    /// and with what is listed under another one.
+    other: usize,
+}
+
+impl Used {
+    fn of(&self, entry: EntryId, digest: Digest) -> Uses {
+        self.0.get(&(entry, digest)).copied().unwrap_or_default()
+    }
+
+    fn at(&mut self, entry: EntryId, digest: Digest) -> &mut Uses {
+        self.0.entry((entry, digest)).or_default()
+    }
+}
+
+impl Uses {
+    fn all(self) -> usize {
+        self.own.saturating_add(self.other)
+    }
+}
 
 /// A delivery that may be listed under another key.
 #[derive(Debug)]
 struct Other {
-    delivery: Delivery,
+    entry: EntryId,
     record: Record,
+    /// How many deliveries before it have the same digest, of those of its entry that may be listed under another key;
+    place: usize,
+    /// and how many have it of all.
+    equal: usize,
+    /// Whether its entry has only this one.
+    only: bool,
     /// Whether its key is its header, since it had no unique-id.
     nameless: bool,
 }
@@ -107,7 +142,8 @@ impl Comparison {
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
             let Some(why) = &decision.compares() else { continue };
-            if matches!(why, Why::Renumbered | Why::Nameless) {
+            let moved = *why == Why::Duplicate && ledger.is_renumbering();
+            if moved || matches!(why, Why::Renumbered | Why::Nameless) {
                 search = Search::EveryKey;
             }
             match listed.who {
@@ -192,13 +228,13 @@ impl Comparison {
     }
 
     /// Goes on where an earlier round of the session ended: what was matched there is not matched again.
-    pub(super) fn after(mut self, used: HashSet<Delivery>) -> Self {
+    pub(super) fn after(mut self, used: Used) -> Self {
         self.used = used;
         self
     }
 
     /// What has been matched, for the next round of the session.
-    pub(super) fn used(self) -> HashSet<Delivery> {
+    pub(super) fn used(self) -> Used {
         self.used
     }
 
@@ -244,6 +280,8 @@ impl Comparison {
         match (listed.who, why) {
             (Who::Known(id), _) if self.is_one_of_several(id) => self
                 .own(id, facts, |record, _| equal(record) || is_same(record, facts))
+                // The server may have renumbered, and given a unique-id twice.
+                .or_else(|| self.traced(facts).filter(|_| why == Why::Duplicate))
                 .unwrap_or(Verdict::Another),
             (Who::Known(id), _) => self
                 .own(id, facts, |record, _| equal(record) || is_same(record, facts))
@@ -273,10 +311,18 @@ impl Comparison {
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies)
     }
 
-    /// Whether the server has gone on listing it since it confirmed the deletion: what it shows is no new mail.
+    /// Whether the server has gone on listing it since it confirmed the deletion, so that what it shows is most likely no
+    /// new mail.
     pub(super) fn never_left(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.ours.get(&id).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
+    }
+
+    /// Whether this is perhaps what was deleted under its key: unless the same came before in its place, so that the copies
+    /// don't differ each time.
+    pub(super) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
+        let Who::Known(id) = listed.who else { return false };
+        self.never_left(listed) && self.withheld.get(&id) != Some(&facts.digests.message)
     }
 
     /// Whether anything was delivered under its key.
@@ -293,18 +339,25 @@ impl Comparison {
         let ours = self.ours.get(&id)?;
         let header = facts.digests.header;
         let seen = ours.headers.contains(&header);
+        let equal = |digest| ours.copies.iter().filter(|record| record.digests.message == digest).count();
         // The last one is what the key stood for when it was seen last.
-        let copy = (0..ours.copies.len()).zip(&ours.copies).rev().find_map(|(copy, record)| {
+        let (copy, message) = (0..ours.copies.len()).zip(&ours.copies).rev().find_map(|(copy, record)| {
             let proves = facts.traced && (seen || record.digests.header == header);
-            (!self.used.contains(&(id, copy)) && same(record, proves)).then_some(copy)
+            let message = record.digests.message;
+            let is_free = self.used.of(id, message).all() < equal(message);
+            (is_free && same(record, proves)).then_some((copy, message))
         })?;
         let known = seen || ours.copies.iter().any(|record| record.digests.header == header);
         if copy + 1 < ours.copies.len() && !ours.several && !ours.other_mode {
             // Known, but not what the key stood for last: so others may stand for other mail as well.
             self.failed.push(id);
         }
-        self.used.insert((id, copy));
-        Some(Verdict::Same(Match { entry: id, copy, header: (!known && facts.traced).then_some(header) }))
+        self.used.at(id, message).own += 1;
+        Some(Verdict::Same(Match {
+            entry: id,
+            message: (ours.copies.len() > 1).then_some(message),
+            header: (!known && facts.traced).then_some(header),
+        }))
     }
 
     /// A message that is listed under another key than the one it was delivered under: its header proves it.
@@ -328,13 +381,17 @@ impl Comparison {
     /// What has this header, may be listed under another key, and hasn't been matched.
     fn free(&self, header: Digest) -> impl Iterator<Item = &Other> {
         let others = self.others.as_ref().and_then(|others| others.get(&header));
-        others.into_iter().flatten().filter(|other| !self.used.contains(&other.delivery))
+        others.into_iter().flatten().filter(|other| {
+            let uses = self.used.of(other.entry, other.record.digests.message);
+            other.place >= uses.other && uses.all() < other.equal
+        })
     }
 
     fn other(&mut self, header: Digest, same: impl Fn(&Other) -> bool) -> Option<Verdict> {
-        let (entry, copy) = self.free(header).find(|other| same(other))?.delivery;
-        self.used.insert((entry, copy));
-        Some(Verdict::Same(Match { entry, copy, header: None }))
+        let &Other { entry, ref record, only, .. } = self.free(header).find(|other| same(other))?;
+        let message = record.digests.message;
+        self.used.at(entry, message).other += 1;
+        Some(Verdict::Same(Match { entry, message: (!only).then_some(message), header: None }))
     }
 
     /// The message under this entry's key is none of those that we have.
@@ -384,13 +441,26 @@ fn others(
             && elsewhere(id, entry) > 0
     };
     let mut others: HashMap<Digest, Vec<Other>> = HashMap::new();
-    for (id, copy, record) in ledger.deliveries(may)? {
-        if copy >= elsewhere(id, &ledger.entry(id)) {
-            continue;
+    let deliveries = ledger.deliveries(may)?;
+    for records in deliveries.chunk_by(|(one, ..), (other, ..)| one == other) {
+        let digest = |(_, _, record): &(EntryId, usize, Record)| record.digests.message;
+        for (place, delivery) in records.iter().enumerate() {
+            let (entry, copy, record) = delivery;
+            if *copy >= elsewhere(*entry, &ledger.entry(*entry)) {
+                continue;
+            }
+            let equal =
+                |records: &[_]| records.iter().filter(|other| digest(other) == digest(delivery)).count();
+            let header = record.digests.header;
+            others.entry(header).or_default().push(Other {
+                entry: *entry,
+                record: record.clone(),
+                place: equal(records.get(..place).unwrap_or_default()),
+                equal: equal(records),
+                only: records.len() == 1,
+                nameless: ledger.find_key(&Key::Header(header)) == Some(*entry),
+            });
         }
-        let header = record.digests.header;
-        let nameless = ledger.find_key(&Key::Header(header)) == Some(id);
-        others.entry(header).or_default().push(Other { delivery: (id, copy), record, nameless });
     }
     Ok(others)
 }

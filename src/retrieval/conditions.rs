@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::deliveries;
 use super::fetch::Tally;
 use crate::account::Retention;
 use crate::exit::ExitCode;
@@ -11,7 +12,7 @@ use crate::ledger::{EntryState, Ledger};
 use crate::message::date;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId};
-use crate::report::{Condition, Kind, Postponed, Summary};
+use crate::report::{Condition, Elsewhere, Kind, Postponed, Summary};
 use crate::text::{count, printable, shortened};
 use crate::types::Time;
 
@@ -126,6 +127,36 @@ pub(super) fn elsewhere(
 pub(super) fn tried(summary: &mut Summary) {
     summary.failed = summary.failed.saturating_sub(1);
     summary.waiting = summary.waiting.saturating_sub(1);
+}
+
+/// Nothing is new, and a destination has never had a delivery: a user who has named another one waits for mail that won't
+/// come there, because it was delivered before.
+pub(super) fn delivered_elsewhere(
+    summary: &mut Summary,
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    configured: &[DestinationId],
+) {
+    summary.delivered_elsewhere = None;
+    if summary.delivered > 0 || configured.iter().all(|id| ledger.has_delivered_to(*id)) {
+        return;
+    }
+    let is_known = |listed: Listed<'_>| match listed.who {
+        Who::Known(id) => ledger.entry(id).state != EntryState::Open,
+        Who::New(_) | Who::Nameless => false,
+    };
+    let messages = maildrop.iter().filter(|listed| is_known(*listed)).count();
+    let used = ledger.destinations().iter().filter(|known| ledger.has_delivered_to(known.id));
+    let mut names: Vec<String> = used.map(|known| deliveries::path(&known.name)).collect();
+    if messages == 0 || names.is_empty() {
+        return;
+    }
+    if names.len() > MOST_NAMED {
+        names.truncate(MOST_NAMED);
+        names.push("…".to_owned());
+    }
+    let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+    summary.delivered_elsewhere = Some(Elsewhere { messages, to: names.join(", ") });
 }
 
 /// Messages that have failed, in this session or before: when they are tried again.

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::ledger::Ledger;
-use crate::plan::{Decision, Maildrop, Policy, Who, Why};
-use crate::proof::EntryId;
+use crate::ledger::{self, Ledger};
+use crate::plan::{Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::proof::{EntryId, Key};
 use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 
 /// What the sessions of a run learn for those that follow.
@@ -24,6 +24,9 @@ pub(super) struct Course {
     pub(super) good: u32,
     /// Not asked for again in this run.
     pub(super) set_aside: HashSet<SetAside>,
+    /// On a server none of whose answers names a message: delivered, or recognised, in a session of its own.  The next
+    /// session goes on behind it, though a message without a unique-id looks as it did.
+    pub(super) done: HashSet<(MessageNumber, Option<Octets>)>,
     /// The first message was the server's own internal data, which is left alone.
     pub(super) folder_data: bool,
     /// Whether any session has brought something.
@@ -68,8 +71,42 @@ pub(super) struct Ended {
 pub(super) enum SetAside {
     Entry(EntryId),
     UniqueId(UniqueIdBuf),
-    /// Without a unique-id: the same number and size.
+    /// Without a unique-id of its own: the same number and size.
     Numbered(MessageNumber, Option<Octets>),
+}
+
+impl SetAside {
+    /// How another session may list this message: perhaps under another unique-id, or without one, and another message
+    /// under its.  Where two are listed with one unique-id, the other one hasn't failed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(super) fn of(
+        listed: &Listed<'_>,
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+    ) -> Result<Vec<Self>, ledger::Error> {
+        if !has_own_name(listed, maildrop) {
+            return Ok(vec![Self::Numbered(listed.number, listed.octets)]);
+        }
+        Ok(match listed.who {
+            Who::New(unique_id) => vec![Self::UniqueId(unique_id.to_buf())],
+            Who::Known(id) => match ledger.key(id)? {
+                Key::UniqueId(unique_id) => vec![Self::Entry(id), Self::UniqueId(unique_id)],
+                Key::Header(_) => vec![Self::Entry(id)],
+            },
+            Who::Nameless => Vec::new(),
+        })
+    }
+}
+
+/// Whether it has a unique-id that no other message of this listing has.
+pub(super) fn has_own_name(listed: &Listed<'_>, maildrop: &Maildrop) -> bool {
+    match listed.who {
+        Who::New(_) => maildrop.iter().filter(|other| other.who == listed.who).count() == 1,
+        Who::Known(id) => maildrop.times_listed(id) == 1,
+        Who::Nameless => false,
+    }
 }
 
 /// Why there is another session.

@@ -7,8 +7,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::configured::Configured;
+use super::context::Context;
 use super::recovery::shown;
 use super::run::Run;
+use crate::account::Account;
 use crate::clock;
 use crate::ledger::history::{self, Past, Spot};
 use crate::ledger::{self, Ledger};
@@ -53,7 +56,7 @@ impl<'a> Deliveries<'a> {
     }
 
     /// A message was delivered to all of its set, some of it perhaps by an earlier run.
-    pub(super) fn whole(&mut self, message: &Arrival, puts: &[Put], time: Time) {
+    pub(super) fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
         let past = self.past(message, puts, time);
         if self.run.context.reporter.wants_deliveries() {
             let summary = Summary::of_headline(&message.headline);
@@ -63,7 +66,7 @@ impl<'a> Deliveries<'a> {
     }
 
     /// Some of its destinations have it, and others have refused it.
-    pub(super) fn partly(&mut self, message: &Arrival, puts: &[Put], time: Time) {
+    pub(super) fn partly(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
         if !puts.is_empty() {
             self.kept.push(self.past(message, puts, time));
         }
@@ -74,7 +77,7 @@ impl<'a> Deliveries<'a> {
         let time = clock::now();
         for intent in intents {
             let name = intent.place.file_name().map(str::to_owned);
-            let spots = self.spots(&[Put { destination: intent.destination, name }]);
+            let spots = self.spots(vec![Put { destination: intent.destination, name }]);
             let past = Past::settled(&intent.key, intent.octets, time, spots);
             if self.run.context.reporter.wants_deliveries() {
                 self.run.report(&Event::Delivered(delivery(&past, None, Summary::default())));
@@ -95,21 +98,21 @@ impl<'a> Deliveries<'a> {
         }
     }
 
-    fn past(&self, message: &Arrival, puts: &[Put], time: Time) -> Past {
+    fn past(&self, message: &Arrival, puts: Vec<Put>, time: Time) -> Past {
         Past::new(message, time, self.spots(puts))
     }
 
-    fn spots(&self, puts: &[Put]) -> Vec<Spot> {
-        let spot = |put: &Put| {
-            let record = self.destinations.iter().find(|record| record.id == put.destination)?;
-            Some(Spot { destination: record.name.clone(), name: put.name.clone() })
+    fn spots(&self, puts: Vec<Put>) -> Vec<Spot> {
+        let spot = |Put { destination, name }: Put| {
+            let record = self.destinations.iter().find(|record| record.id == destination)?;
+            Some(Spot { destination: record.name.clone(), name })
         };
-        puts.iter().filter_map(spot).collect()
+        puts.into_iter().filter_map(spot).collect()
     }
 }
 
 /// A delivery, fit to print.
-fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Delivery {
+pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Delivery {
     let printable = |text: Option<String>| text.map(|text| text::printable(text.as_bytes()));
     Delivery {
         number,
@@ -124,6 +127,13 @@ fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Del
     }
 }
 
+/// Where an account's mail goes.
+pub(super) fn destinations(account: &Account, context: &Context<'_>) -> Vec<report::Place> {
+    let directory = ledger::directory(&context.state, &account.mailbox());
+    let configured = Configured::of(account, context, &directory).0;
+    configured.iter().map(|wanted| place(&Spot { destination: wanted.name(), name: None })).collect()
+}
+
 /// A place, fit to print.
 fn place(spot: &Spot) -> report::Place {
     let Spot { destination, name } = spot;
@@ -135,7 +145,7 @@ fn place(spot: &Spot) -> report::Place {
 }
 
 /// A destination's path or command, fit to print.
-fn path(name: &DestinationName) -> String {
+pub(super) fn path(name: &DestinationName) -> String {
     match name.kind {
         DestinationKind::Stdout => "-".to_owned(),
         DestinationKind::Maildir | DestinationKind::Mbox | DestinationKind::Pipe => shown(name),

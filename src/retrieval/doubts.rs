@@ -47,9 +47,34 @@ pub(super) fn raise(
     policy: &Policy,
     spot_checks: &[(MessageNumber, Facts)],
 ) -> Result<Option<Suspicion>, Error> {
+    let raised = put_in_doubt(ledger, habits, maildrop, policy, spot_checks)?;
+    if raised.renumbered {
+        run.detail(|| "none of the last listing's messages is listed: all are compared".to_owned());
+    }
+    if let Some(reason) = raised.suspicion {
+        run.detail(|| format!("{reason}: all messages that are known are compared"));
+    }
+    Ok(raised.suspicion)
+}
+
+/// What a listing shows.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Raised {
+    /// None of the last listing's messages is listed.
+    renumbered: bool,
+    suspicion: Option<Suspicion>,
+}
+
+fn put_in_doubt(
+    ledger: &mut Ledger,
+    habits: &mut Habits,
+    maildrop: &Maildrop,
+    policy: &Policy,
+    spot_checks: &[(MessageNumber, Facts)],
+) -> Result<Raised, Error> {
     if policy.window || !(maildrop.has_unique_ids() || maildrop.is_empty()) {
         // Not what the maildrop holds, only what the server shows of it.
-        return Ok(None);
+        return Ok(Raised::default());
     }
     // What this listing lacks may come back as other mail.
     let held = |id: &EntryId| {
@@ -67,11 +92,14 @@ pub(super) fn raise(
     ledger.doubt(Some(&gone))?;
     let unknown = maildrop.iter().any(|listed| match listed.who {
         Who::New(_) => true,
-        Who::Known(id) => ledger.entry(id).state == EntryState::Open,
+        Who::Known(id) => {
+            let entry = ledger.entry(id);
+            entry.state == EntryState::Open || maildrop.times_listed(id) > u32::from(entry.copies)
+        }
         Who::Nameless => false,
     });
-    if unknown && plan::is_renumbered(maildrop, ledger) {
-        run.detail(|| "none of the last listing's messages is listed: all are compared".to_owned());
+    let renumbered = unknown && plan::is_renumbered(maildrop, ledger);
+    if renumbered {
         // Perhaps again, before it was settled: then what has come meanwhile may have another key as well.
         if !ledger.is_renumbering() || ledger.present().any(|id| !ledger.entry(id).candidate) {
             ledger.begin_renumbering()?;
@@ -89,7 +117,6 @@ pub(super) fn raise(
     let (suspicion, adds) = plan::suspicion(maildrop, ledger, habits.adds, habits.complete);
     habits.adds = adds;
     if let Some(reason) = suspicion {
-        run.detail(|| format!("{reason}: all messages that are known are compared"));
         if reason == Suspicion::MostAreGone && !ledger.is_renumbering() {
             // Perhaps only some have kept their unique-ids.
             ledger.begin_renumbering()?;
@@ -98,7 +125,7 @@ pub(super) fn raise(
     }
     look(ledger, maildrop, policy, spot_checks)?;
     ledger.flush()?;
-    Ok(suspicion)
+    Ok(Raised { renumbered, suspicion })
 }
 
 /// Records what spot checks put in doubt; whether they do.
@@ -168,7 +195,8 @@ fn telling(
     Ok(records.iter().any(|record| record.digests.identity.is_some()).then_some((id, records)))
 }
 
-/// The entries of which a spot check shows another header.  That alone doesn't count: they are compared.
+/// The entries of which a spot check shows another header than that of the message that was delivered last.  That alone
+/// doesn't count: they are compared.
 fn differing(
     ledger: &Ledger,
     maildrop: &Maildrop,
@@ -180,12 +208,13 @@ fn differing(
         let Some(listed) = maildrop.find(*number) else { continue };
         let Some((id, records)) = telling(ledger, maildrop, policy, &listed)? else { continue };
         let header = facts.digests.header;
-        let same = ledger.headers(id).contains(&header)
-            || records.iter().any(|record| {
-                record.digests.header == header
-                    || (record.digests.identity.is_some()
-                        && record.digests.identity == facts.digests.identity)
-            });
+        let is_same = |record: &Record| {
+            record.digests.header == header
+                || (record.digests.identity.is_some() && record.digests.identity == facts.digests.identity)
+        };
+        // Of several that were delivered under one key the last is what it stood for when it was seen last.
+        let Some((last, earlier)) = records.split_last() else { continue };
+        let same = is_same(last) || (ledger.headers(id).contains(&header) && !earlier.iter().any(is_same));
         if !same {
             differing.push(id);
         }
@@ -328,5 +357,167 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
         state ^= state << 17;
         let other = usize::try_from(state % u64::try_from(last + 1).unwrap_or(1)).unwrap_or(0);
         items.swap(last, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Raised, moved, put_in_doubt};
+    use crate::account::Retention;
+    use crate::ledger::memory::Habits;
+    use crate::message::Facts;
+    use crate::plan::Suspicion;
+    use crate::plan::trial::{World, facts, key, number};
+    use crate::proof::Key;
+    use crate::types::MessageNumber;
+
+    /// A world whose last listing held these.
+    fn world(names: &[&str]) -> World {
+        let mut world = World::new();
+        for name in names {
+            world.deliver(name);
+        }
+        world.listed(names);
+        world
+    }
+
+    fn raise(
+        world: &mut World,
+        names: &[&str],
+        window: bool,
+        spot_checks: &[(MessageNumber, Facts)],
+    ) -> Raised {
+        let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
+        let maildrop = world.maildrop(&listed);
+        let policy = crate::plan::Policy { window, ..world.policy(Retention::Keep) };
+        put_in_doubt(&mut world.ledger, &mut Habits::default(), &maildrop, &policy, spot_checks).unwrap()
+    }
+
+    fn doubted(world: &World, names: &[&str]) -> Vec<bool> {
+        let entry = |name: &&str| world.ledger.entry(world.ledger.find_key(&key(name)).unwrap());
+        names.iter().map(|name| entry(name).doubtful).collect()
+    }
+
+    const ALL: [&str; 4] = ["a", "b", "c", "d"];
+
+    #[test]
+    fn what_a_listing_lacks_is_in_doubt_when_it_comes_back() {
+        for (names, window, expected) in [
+            (&["a", "b", "c", "d"][..], false, [false; 4]),
+            (&["a", "c", "d"], false, [false, true, false, false]),
+            // An empty maildrop lacks them as well.
+            (&[], false, [true; 4]),
+            // A window doesn't show all, and what has no unique-id shows nothing.
+            (&["a", "c", "d"], true, [false; 4]),
+            (&["-", "-"], false, [false; 4]),
+        ] {
+            let mut world = world(&ALL);
+            let raised = raise(&mut world, names, window, &[]);
+            assert_eq!(raised, Raised::default(), "{names:?}");
+            assert_eq!(doubted(&world, &ALL), expected, "{names:?}, {window}");
+            assert!(!world.ledger.is_renumbering());
+        }
+    }
+
+    /// No listing shows whether a message without a unique-id is there: the others are in doubt all the same.
+    #[test]
+    fn what_never_had_a_unique_id_is_not_missed() {
+        let mut world = World::new();
+        world.deliver("a");
+        world.deliver("b");
+        let header = Key::Header(facts("n").digests.header);
+        let nameless = world.deliver_content(header, "n");
+        let [a, b] = ["a", "b"].map(|name| world.ledger.find_key(&key(name)).unwrap());
+        world.ledger.complete_listing(&mut [a, b, nameless].into_iter()).unwrap();
+        raise(&mut world, &["a"], false, &[]);
+        assert_eq!(doubted(&world, &["a", "b"]), [false, true]);
+        assert!(!world.ledger.entry(nameless).doubtful);
+    }
+
+    #[test]
+    fn where_none_of_the_last_listing_is_listed_the_messages_are_looked_for_under_other_unique_ids() {
+        let mut world = world(&ALL);
+        let raised = raise(&mut world, &["w", "x", "y", "z"], false, &[]);
+        assert_eq!(raised, Raised { renumbered: true, suspicion: None });
+        assert!(world.ledger.is_renumbering());
+        // What has been delivered meanwhile may be listed under yet another one.
+        world.deliver("w");
+        raise(&mut world, &["w", "x"], false, &[]);
+        assert_eq!(doubted(&world, &["w"]), [true]);
+    }
+
+    /// A unique-id of old that is listed again, and more often than it was delivered, is as good as an unknown one.
+    #[test]
+    fn unique_ids_that_are_given_twice_are_a_renumbering_as_well() {
+        for (names, renumbered) in [(&["old"][..], false), (&["old", "old"], true)] {
+            let mut world = world(&["old"]);
+            world.deliver("a");
+            world.listed(&["a"]);
+            assert_eq!(raise(&mut world, names, false, &[]).renumbered, renumbered, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_suspect_listing_puts_all_that_is_known_in_doubt() {
+        let mut world = world(&ALL);
+        let raised = raise(&mut world, &["d", "new"], false, &[]);
+        assert_eq!(raised, Raised { renumbered: false, suspicion: Some(Suspicion::MostAreGone) });
+        assert_eq!(doubted(&world, &ALL), [true; 4]);
+        // Perhaps only some have kept their unique-ids.
+        assert!(world.ledger.is_renumbering());
+        let mut world = self::world(&ALL);
+        let raised = raise(&mut world, &["b", "a", "c", "d"], false, &[]);
+        assert_eq!(raised.suspicion, Some(Suspicion::Reordered));
+        assert_eq!(doubted(&world, &ALL), [true; 4]);
+        assert!(!world.ledger.is_renumbering());
+    }
+
+    #[test]
+    fn a_spot_check_puts_in_doubt_what_it_shows_to_be_other_mail() {
+        for (content, expected) in [("a", false), ("z", true)] {
+            let mut world = World::new();
+            world.deliver_content(key("a"), "a/1@i");
+            world.listed(&["a"]);
+            let shown = if content == "a" { "a/1@i" } else { "z/1@j" };
+            raise(&mut world, &["a"], false, &[(number(1), facts(shown))]);
+            assert_eq!(doubted(&world, &["a"]), [expected], "{content}");
+        }
+        // Of two that were delivered under one unique-id the last is what it stands for.
+        for (shown, expected) in [("b/2@j", false), ("a/1@i", true)] {
+            let mut world = World::new();
+            world.deliver_content(key("a"), "a/1@i");
+            world.deliver_content(key("a"), "b/2@j");
+            world.listed(&["a"]);
+            raise(&mut world, &["a"], false, &[(number(1), facts(shown))]);
+            assert_eq!(doubted(&world, &["a"]), [expected], "{shown}");
+        }
+    }
+
+    /// Where messages that we have are gone, and others have come, one known header is looked at: the last that shows.
+    #[test]
+    fn where_some_are_gone_and_others_have_come_one_header_is_looked_at() {
+        let mut world = World::new();
+        for name in ["a/1@i", "b/2@j", "c/3@-"] {
+            world.deliver_content(key(&name[..1]), name);
+        }
+        world.listed(&["a", "b", "c"]);
+        let asked = |names: &[&str], window: bool, spot_checks: &[(MessageNumber, Facts)]| {
+            let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
+            let policy = crate::plan::Policy { window, ..world.policy(Retention::Keep) };
+            moved(&world.ledger, &world.maildrop(&listed), &policy, spot_checks).unwrap()
+        };
+        assert_eq!(asked(&["b", "c", "new"], false, &[]), Some(number(1)), "c has nothing that names it");
+        assert_eq!(asked(&["a", "b", "new"], false, &[]), Some(number(2)));
+        assert_eq!(asked(&["b", "c", "new"], true, &[]), None, "a window");
+        assert_eq!(asked(&["b", "c"], false, &[]), None, "none has come");
+        assert_eq!(asked(&["a", "b", "c", "new"], false, &[]), None, "none is gone");
+        assert_eq!(asked(&["c", "new"], false, &[]), None, "none that shows");
+        assert_eq!(
+            asked(&["b", "c", "new"], false, &[(number(1), facts("b/2@j"))]),
+            None,
+            "a spot check has shown it"
+        );
+        assert_eq!(asked(&["b", "c", "new"], false, &[(number(2), facts("c/3@-"))]), Some(number(1)));
+        assert_eq!(asked(&["b", "c", "new"], false, &[(number(9), facts("x"))]), Some(number(1)));
     }
 }

@@ -36,13 +36,14 @@ use super::run::Run;
 use crate::client::{Client, Next, Transaction};
 use crate::delivery::routing::NetworkEnds;
 use crate::exit::ExitCode;
-use crate::message::Facts;
+use crate::ledger::memory::ListedAs;
+use crate::message::{Digest, Facts};
 use crate::plan::{Allowance, Decision, Maildrop, Policy, Who};
 use crate::proof::{Delivered, EntryId, Key, Recognised};
 use crate::protocol::session::{Event, Sent};
 use crate::report;
 use crate::report::reasons::Reasons;
-use crate::types::{MessageNumber, Octets, UniqueIdBuf};
+use crate::types::{MessageNumber, Octets};
 use arrival::{Arriving, Heading, Whole, octets_of};
 use refusal::Refused;
 pub(super) use sending::Queue;
@@ -106,9 +107,11 @@ pub(super) struct Tally {
     /// Of that, the one message that is certainly the cause.
     pub(super) blamed: Option<MessageNumber>,
     /// Messages at which the session broke off, and messages that came through though one had broken off there before.
-    pub(super) died: Vec<UniqueIdBuf>,
+    pub(super) died: Vec<ListedAs>,
     /// The latter.
-    pub(super) survived: Vec<UniqueIdBuf>,
+    pub(super) survived: Vec<ListedAs>,
+    /// What came in the place of messages whose deletion was confirmed, and wasn't delivered.
+    pub(super) withheld: Vec<(EntryId, Digest)>,
     pub(super) standing: Standing,
 }
 
@@ -398,7 +401,7 @@ impl Fetch<'_> {
             }
             Event::End { to: Sent::Retr(_) | Sent::Top(_), octets } => {
                 match pipeline.on(Answered::Ended) {
-                    Step::Complete(Job { ask: Ask::Whole, .. }) => self.end(octets),
+                    Step::Complete(Job { ask: Ask::Whole, .. }) => return self.end(octets),
                     Step::Complete(Job { ask: Ask::Header, .. }) => self.end_header(),
                     _ => return Err(Error::OutOfStep),
                 }

@@ -200,7 +200,7 @@ mod tests {
         for (message, expected) in [
             ("h:110 refused the login: \"[AUTH] no\"", "h:110 refused the login: …"),
             ("h:110 refused: \"a\" and \"b\" again", "h:110 refused: … again"),
-            ("cannot look up h\nx", "cannot look up h\\nx"),
+            ("cannot look up h\nx", "cannot look up h\\x0ax"),
             ("one \" alone", "one … alone"),
         ] {
             assert_eq!(line(message), expected);

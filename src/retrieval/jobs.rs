@@ -32,8 +32,13 @@ pub fn retrieve_all(
     context: &Context<'_>,
     connections: Connections,
 ) -> ExitCode {
+    for account in accounts {
+        let destinations = super::deliveries::destinations(account, context);
+        context.reporter.report(&account.name, &Event::Waiting { destinations });
+    }
     let options = &Options { passwords: passwords::ask(accounts, options, context), ..options.clone() };
     let codes = each(accounts, context, connections, &|account| one(account, options, context));
+    context.reporter.ended();
     codes.into_iter().fold(ExitCode::Done, |worst, (_, code)| worst.merge(code))
 }
 

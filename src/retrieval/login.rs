@@ -82,7 +82,7 @@ pub(super) fn log_in(
     let facts = client.login_facts();
     // What was believed was tried: it is remembered only now that the other way has worked.
     memory.flight = if facts.one_flight { Flight::One } else { attempts.flight };
-    run.report(&Event::LoggedIn { mechanism: facts.method.name() });
+    run.report(&Event::LoggedIn { mechanism: facts.method.name(), protection: client.protection() });
     learn(run, memory, &client);
     Ok(client)
 }

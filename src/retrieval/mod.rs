@@ -17,6 +17,7 @@ mod doubts;
 mod dry_run;
 mod error;
 mod fetch;
+pub mod history;
 mod hooks;
 pub mod jobs;
 mod login;
@@ -57,8 +58,10 @@ use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
+use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
+use crate::types::Time;
 use alerts::{Alerts, Verdict};
 use configured::surroundings;
 use destinations::Destinations;
@@ -173,6 +176,12 @@ fn with_lock(
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
 }
 
+/// The time now, as RFC 3339 has it, in UTC.
+#[must_use]
+pub fn timestamp() -> String {
+    date::rfc3339(clock::now())
+}
+
 /// All sessions, the first of which may have begun, and the end of the ledger.
 fn finish(
     mut sessions: Sessions<'_, '_>,
@@ -223,19 +232,47 @@ fn close_up(run: &Run<'_>, mut ledger: Ledger, directory: &Path, memory: &mut Me
 /// A clock that ran ahead once has left times that lie in the future.  They are given up when two runs agree that they do,
 /// at least an hour apart by a clock that went forward: one run alone may be the one whose clock is wrong.
 fn correct_clock(run: &Run<'_>, ledger: &mut Ledger, memory: &mut Memory) -> Result<(), Error> {
-    if ledger.ahead_of_clock() <= DAY {
-        memory.behind = None;
-        return Ok(());
-    }
-    match memory.behind.map(|since| run.now.seconds_since(since)) {
-        Some(HOUR..) => {
-            run.warn("the clock had run ahead: times in the future are read as today's".to_owned());
-            memory.behind = None;
-            ledger.correct_clock()?;
-        }
-        // Gone back again: it begins from here.
-        None | Some(..0) => memory.behind = Some(run.now),
-        Some(_) => {}
+    let (behind, gives_up) = had_run_ahead(ledger.ahead_of_clock(), memory.behind, run.now);
+    memory.behind = behind;
+    if gives_up {
+        run.warn("the clock had run ahead: times in the future are read as today's".to_owned());
+        ledger.correct_clock()?;
     }
     Ok(())
+}
+
+/// Since when runs have agreed that times lie in the future, and whether these are given up now.
+fn had_run_ahead(seconds: i64, since: Option<Time>, now: Time) -> (Option<Time>, bool) {
+    if seconds <= DAY {
+        return (None, false);
+    }
+    match since.map(|since| now.seconds_since(since)) {
+        Some(HOUR..) => (None, true),
+        // Gone back again: it begins from here.
+        None | Some(..0) => (Some(now), false),
+        Some(_) => (since, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAY, HOUR, had_run_ahead};
+    use crate::types::Time;
+
+    #[test]
+    fn times_in_the_future_are_given_up_when_two_runs_agree() {
+        let at = |seconds: i64| Some(Time(seconds));
+        let now = Time(10_000);
+        for (seconds, since, expected) in [
+            (0, None, (None, false)),
+            (DAY, at(1), (None, false)),
+            (DAY + 1, None, (at(10_000), false)),
+            (DAY + 1, at(10_000), (at(10_000), false)),
+            (DAY + 1, at(10_001 - HOUR), (at(10_001 - HOUR), false)),
+            (DAY + 1, at(10_000 - HOUR), (None, true)),
+            (DAY + 1, at(10_001), (at(10_000), false)),
+        ] {
+            assert_eq!(had_run_ahead(seconds, since, now), expected, "{seconds}, {since:?}");
+        }
+    }
 }

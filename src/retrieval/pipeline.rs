@@ -21,6 +21,8 @@
 pub(super) mod naming;
 pub(super) mod simulation;
 pub(super) mod standing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -391,6 +393,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         let deletes = self.rules.deletes || matches!(job.decision, Decision::Delete(_));
         self.charge(if deletes { 2 } else { 1 });
         let standing = &mut self.standing;
+        standing.several |= standing.last.is_some_and(|last| last != job.number);
         standing.last = Some(job.number);
         if job.decision.compares().is_some() && (standing.budget.is_some() || !standing.died.is_empty()) {
             standing.begun.insert(job.number);
@@ -627,14 +630,16 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     // ---- how it stands -----------------------------------------------------------------------------------------
 
-    /// What has begun to arrive.
-    pub(super) fn current(&self) -> Option<Job> {
-        self.current
-    }
-
-    /// What was asked for last of all that hasn't been answered, oldest first.
-    pub(super) fn first_in_flight(&self) -> Option<Job> {
-        self.in_flight.front().copied()
+    /// What it means that the connection has ended now.
+    pub(super) fn ending(&self) -> Ending {
+        let suspects: Vec<Job> = match self.current {
+            Some(job) => vec![job],
+            None => self.last_done().into_iter().chain(self.in_flight.front().copied()).collect(),
+        };
+        let Standing { confirmed, others_came, ref died, .. } = self.standing;
+        let others_came = others_came || confirmed > 0;
+        let again = !died.is_empty() && confirmed > 0 && !suspects.iter().any(|job| job.died);
+        Ending { suspects: suspects.into_iter().map(|job| (job, job.died && others_came)).collect(), again }
     }
 
     /// What was answered last since the last answer that named.
@@ -666,6 +671,16 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     pub(super) fn in_doubt(&self) -> Vec<Job> {
         self.done.iter().copied().chain(self.current).chain(self.in_flight.iter().copied()).collect()
     }
+}
+
+/// What it means that the connection ended.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// The messages at which it may have: the one that was arriving; or else the one whose end couldn't be believed, and the
+    /// next.  Whether each of them has failed, since it ended there before, and others came through.
+    pub(super) suspects: Vec<(Job, bool)>,
+    /// Whether it has ended at other messages before, and others came through this time.
+    pub(super) again: bool,
 }
 
 enum Permit {

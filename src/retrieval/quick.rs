@@ -34,22 +34,15 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path) -> Opti
         return None;
     }
     let quick = memory.quick.as_ref()?;
+    let idle = quick.idle_under.as_ref().is_some_and(|under| *under == configuration(run));
+    let due = quick.due.is_some_and(|due| due <= run.now);
     let every = i64::try_from(run.account.full_listing_every.as_secs()).unwrap_or(i64::MAX);
     // A clock that was set back must not put the next listing off.
     let recent = (0..every).contains(&run.now.seconds_since(quick.listed));
-    let may = quick.grows_at_end && recent;
-    let last = MessageNumber::new(left_idle(run, memory)?)?;
+    let may = quick.grows_at_end && idle && !due && recent;
+    let last = MessageNumber::new(quick.messages)?;
     (may && Ledger::rests(directory) && Configured::of(run.account, run.context, directory).are_there())
         .then_some(Prefetch::QuickPoll { last })
-}
-
-/// How many messages the last session left, if it left nothing to do under this configuration, and nothing has fallen due
-/// since.
-pub(super) fn left_idle(run: &Run<'_>, memory: &Memory) -> Option<u32> {
-    let quick = memory.quick.as_ref()?;
-    let idle = quick.idle_under.as_ref().is_some_and(|under| *under == configuration(run));
-    let due = quick.due.is_some_and(|due| due <= run.now);
-    (idle && !due).then_some(quick.messages)
 }
 
 /// Whether there will be something to do with whatever is listed: the last session left an empty maildrop, or something
@@ -134,9 +127,10 @@ pub(super) fn remember(
     tally: &Tally,
 ) -> Result<(), ledger::Error> {
     let grows_at_end = memory.quick.as_ref().is_none_or(|quick| quick.grows_at_end);
-    let quick =
-        if grows_at_end { settled(run, maildrop, ledger, policy, drop_listing, tally)? } else { None };
-    memory.quick = Some(quick.unwrap_or_else(|| Quick { grows_at_end, ..unsettled() }));
+    let quick = if grows_at_end { settled(maildrop, ledger, policy, drop_listing, tally)? } else { None };
+    let idle_under = quick.is_some().then(|| configuration(run));
+    memory.quick =
+        Some(Quick { idle_under, ..quick.unwrap_or_else(|| Quick { grows_at_end, ..unsettled() }) });
     Ok(())
 }
 
@@ -163,7 +157,6 @@ fn unsettled() -> Quick {
 
 /// The maildrop as it stands now, if nothing is left to do in it.
 fn settled(
-    run: &Run<'_>,
     maildrop: &Maildrop,
     ledger: &Ledger,
     policy: &Policy,
@@ -224,8 +217,7 @@ fn settled(
     }
     let stays = |listed: &Listed<'_>| !matches!(listed.who, Who::Known(id) if deleted.contains(&id));
     let (first, last) = ends(&mut maildrop.iter().filter(stays), ledger)?;
-    let idle_under = Some(configuration(run));
-    Ok(Some(Quick { messages: left, octets, first, last, listed, grows_at_end: true, idle_under, due }))
+    Ok(Some(Quick { messages: left, octets, first, last, listed, grows_at_end: true, idle_under: None, due }))
 }
 
 type Ends = (Option<UniqueIdBuf>, Option<UniqueIdBuf>);
@@ -242,4 +234,143 @@ fn ends<'a>(listed: &mut dyn Iterator<Item = Listed<'a>>, ledger: &Ledger) -> Re
     let Some(first) = listed.next() else { return Ok((None, None)) };
     let last = listed.last().unwrap_or(first);
     Ok((unique_id(first)?, unique_id(last)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAY, settled};
+    use crate::account::{Limits, Retention};
+    use crate::ledger::memory::Quick;
+    use crate::plan::trial::{NOW, SIZE, World};
+    use crate::plan::{Maildrop, Policy};
+    use crate::proof::EntryId;
+    use crate::retrieval::fetch::Tally;
+    use crate::types::{Octets, Time};
+
+    /// What a session leaves of which all is known.
+    struct Scene {
+        world: World,
+        listed: Vec<(&'static str, Option<u64>)>,
+        counted: Option<(u32, Octets)>,
+        policy: Policy,
+        tally: Tally,
+    }
+
+    impl Scene {
+        /// Two messages, both delivered.
+        fn new() -> Self {
+            let mut world = World::new();
+            world.deliver("a");
+            world.deliver("b");
+            world.listed(&["a", "b"]);
+            let listed = vec![("a", Some(SIZE)), ("b", Some(SIZE))];
+            let policy = world.policy(Retention::Keep);
+            Self { world, listed, counted: Some((2, Octets(2 * SIZE))), policy, tally: Tally::default() }
+        }
+
+        fn maildrop(&self) -> Maildrop {
+            self.world.maildrop(&self.listed)
+        }
+
+        fn id(&self, name: &str) -> EntryId {
+            self.world.ledger.find_key(&crate::plan::trial::key(name)).unwrap()
+        }
+
+        fn settled(&self) -> Option<Quick> {
+            settled(&self.maildrop(), &self.world.ledger, &self.policy, self.counted, &self.tally).unwrap()
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_left_to_do_the_next_poll_need_not_list() {
+        let quick = Scene::new().settled().unwrap();
+        assert_eq!((quick.messages, quick.octets, quick.due), (2, Octets(2 * SIZE), None));
+        assert_eq!(quick.first.unwrap().borrow().as_bytes(), b"a");
+        assert_eq!(quick.last.unwrap().borrow().as_bytes(), b"b");
+    }
+
+    /// Each of these shows in no quick poll, so that the next one lists.
+    #[test]
+    fn whatever_is_left_to_do_makes_the_next_poll_list() {
+        type Change = fn(&mut Scene);
+        let cases: [(&str, Change); 16] = [
+            ("STAT wasn't answered", |scene| scene.counted = None),
+            ("STAT counts others", |scene| scene.counted = Some((3, Octets(3 * SIZE)))),
+            ("a message failed", |scene| scene.tally.failed = 1),
+            ("a deletion was refused", |scene| scene.tally.refused.push(EntryId(0))),
+            ("a comparison is open", |scene| scene.tally.uncertain.push(EntryId(0))),
+            ("something wasn't stored", |scene| scene.tally.not_stored = true),
+            ("a window", |scene| scene.policy.window = true),
+            ("a changed size", |scene| scene.listed[1].1 = Some(SIZE + 1)),
+            ("an unknown one", |scene| scene.listed[1].0 = "new"),
+            ("one without a unique-id", |scene| scene.listed[1].0 = "-"),
+            ("one listed twice", |scene| scene.listed[1].0 = "a"),
+            ("one in doubt", |scene| {
+                let id = scene.id("b");
+                scene.world.ledger.doubt(Some(&[id])).unwrap();
+            }),
+            ("one that came back", |scene| {
+                let id = scene.id("b");
+                scene.world.ledger.deleted(&[id]).unwrap();
+            }),
+            ("one that is tried again", |scene| {
+                scene.world.fail("c", None);
+                scene.listed[1].0 = "c";
+            }),
+            ("only what was deleted", |scene| {
+                scene.tally.accepted = vec![scene.id("a"), scene.id("b")];
+            }),
+            ("one was deleted whose size isn't known", |scene| {
+                scene.listed[0].1 = None;
+                scene.tally.accepted = vec![scene.id("a")];
+            }),
+        ];
+        for (what, change) in cases {
+            let mut scene = Scene::new();
+            change(&mut scene);
+            assert!(scene.settled().is_none(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_message_whose_copies_differ_is_not_in_doubt() {
+        let mut scene = Scene::new();
+        let id = scene.id("b");
+        scene.world.ledger.varies(id).unwrap();
+        scene.world.ledger.doubt(Some(&[id])).unwrap();
+        assert!(scene.settled().is_some());
+    }
+
+    #[test]
+    fn what_was_deleted_does_not_count() {
+        let mut scene = Scene::new();
+        scene.tally.accepted = vec![scene.id("a")];
+        let quick = scene.settled().unwrap();
+        assert_eq!((quick.messages, quick.octets), (1, Octets(SIZE)));
+        assert_eq!(quick.first, quick.last);
+    }
+
+    /// The next poll lists when something is due: a retry, or the age of a message.
+    #[test]
+    fn what_is_due_later_sets_the_time() {
+        let mut scene = Scene::new();
+        scene.world.fail("c", Some(500));
+        scene.listed[1].0 = "c";
+        assert_eq!(scene.settled().unwrap().due, Some(Time(NOW.0 + 500)));
+        let mut scene = Scene::new();
+        scene.policy.retention = Retention::Limits(Limits { days: Some(3), ..Limits::default() });
+        let delivered = scene.world.ledger.entry(scene.id("a")).delivered.unwrap();
+        assert_eq!(scene.settled().unwrap().due, Some(Time(delivered.0 + 3 * DAY)));
+    }
+
+    /// What is too large, and was reported, waits for nothing; unless it failed besides.
+    #[test]
+    fn what_is_too_large_waits_for_nothing() {
+        let mut scene = Scene::new();
+        scene.world.ledger.too_large(&crate::plan::trial::key("c"), Some(Octets(SIZE))).unwrap();
+        scene.listed[1].0 = "c";
+        assert!(scene.settled().is_some());
+        scene.world.fail("c", None);
+        assert!(scene.settled().is_none());
+    }
 }

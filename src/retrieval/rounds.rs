@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Error;
-use super::compare::{Comparison, Delivery, Search};
+use super::compare::{Comparison, Search, Used};
 use super::doubts;
 use super::fetch::{CompareResult, Tally};
 use super::pipeline::MOST_DELETIONS;
@@ -46,7 +46,7 @@ pub(super) struct Rounds {
     /// What has been asked for: it isn't asked for again in this session.
     attempted: HashSet<MessageNumber>,
     /// What comparisons have matched.
-    used: HashSet<Delivery>,
+    used: Used,
     /// Messages that came back together, of which a sample is compared.
     sampled: Vec<EntryId>,
     /// Whether more than [`MANY`] came back together, and all are compared.
@@ -67,7 +67,7 @@ impl Rounds {
             suspected,
             search: Search::OwnKey,
             attempted: HashSet::new(),
-            used: HashSet::new(),
+            used: Used::default(),
             sampled: Vec::new(),
             many: false,
             nameless: maildrop.iter().filter_map(nameless).collect(),
@@ -249,7 +249,7 @@ impl Rounds {
         let decisions: Vec<Decision> =
             if due.is_empty() { Vec::new() } else { maildrop.iter().map(decision).collect() };
         // What was matched to count it may be matched again to delete it.
-        self.used.clear();
+        self.used = Used::default();
         let round = self.begin(decisions, (maildrop, policy), ledger)?;
         Ok(Round { ready, ..round })
     }

@@ -57,10 +57,12 @@ impl<'a> Run<'a> {
 
     /// The password or token: what was typed before the run, or from its source.
     pub(super) fn secret(&self) -> Result<Secret, Error> {
-        if let Some(typed) = self.options.passwords.take(&self.account.name) {
-            return Ok(typed?);
-        }
-        Ok(credentials::obtain(self.account, self.context.environment, &self.context.stop)?)
+        let secret = match self.options.passwords.take(&self.account.name) {
+            Some(typed) => typed?,
+            None => credentials::obtain(self.account, self.context.environment, &self.context.stop)?,
+        };
+        self.detail(|| credentials::source(self.account));
+        Ok(secret)
     }
 
     pub(super) fn report(&self, event: &Event) {

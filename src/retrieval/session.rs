@@ -7,7 +7,7 @@ use super::alerts;
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::conditions;
-use super::course::{Course, Ended, Follows, Outcome, Scope, SetAside};
+use super::course::{Course, Ended, Follows, Outcome, Scope, SetAside, has_own_name};
 use super::deliveries::Deliveries;
 use super::destinations::Destinations;
 use super::doubts;
@@ -22,14 +22,15 @@ use super::run::Run;
 use super::survey::{self, Survey};
 use crate::client::{self, Client, Farewell, Pipelining, Transaction};
 use crate::clock;
-use crate::ledger::memory::{Memory, Pipelining as Verdict};
+use crate::ledger::memory::{ListedAs, Memory, Pipelining as Verdict};
 use crate::ledger::{self, Ledger};
+use crate::message::Digest;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
-use crate::proof::{EntryId, Key};
+use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
 use crate::text::count;
-use crate::types::{MessageNumber, Octets};
+use crate::types::{MessageNumber, Octets, UniqueIdBuf};
 
 /// After this many sessions in a row that brought nothing there is no other one.
 const MOST_IDLE: u32 = 2;
@@ -94,6 +95,8 @@ impl Session<'_, '_> {
         let Listing { maildrop, policy } = &listing;
         let result = result.and_then(|()| self.settle(held, &listing, &tally));
         self.count(&tally, maildrop, &held.ledger, policy);
+        let configured: Vec<DestinationId> = held.destinations.exits.iter().map(|exit| exit.id).collect();
+        conditions::delivered_elsewhere(self.summary, maildrop, &held.ledger, &configured);
         let result = result.and(self.learn(&tally, maildrop, &held.ledger, policy.deletes()));
         if let Err(e) = result {
             client.hang_up();
@@ -197,7 +200,7 @@ impl Session<'_, '_> {
         let mut next = Some(rounds.first(decisions, both, &held.ledger, habits, has_top)?);
         while let Some(round) = next {
             let comparison = self.round(client, held, listing, round, tally)?;
-            if tally.trouble.is_some() || !matches!(self.scope, Scope::Everything | Scope::Broken) {
+            if tally.trouble.is_some() || matches!(self.scope, Scope::Only { .. }) {
                 break;
             }
             let habits = &mut self.memory.habits;
@@ -296,18 +299,20 @@ impl Session<'_, '_> {
         drops_at_quit: bool,
     ) -> bool {
         let only_broken = *self.scope == Scope::Broken;
-        if self.course.set_aside.is_empty() && !drops_at_quit && !only_broken && *self.scope != Scope::Failed
-        {
+        let nothing_aside = self.course.set_aside.is_empty() && self.course.done.is_empty();
+        if nothing_aside && !drops_at_quit && !only_broken && *self.scope != Scope::Failed {
             return false;
         }
         let broken = self.broken(maildrop, ledger);
         let ids = self.entries_set_aside(ledger);
-        let aside = |listed: &Listed<'_>| match listed.who {
-            Who::Known(id) => ids.contains(&id),
-            Who::New(unique_id) => self.course.set_aside.contains(&SetAside::UniqueId(unique_id.to_buf())),
-            Who::Nameless => {
-                self.course.set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
-            }
+        let set_aside = &self.course.set_aside;
+        let aside = |listed: &Listed<'_>| {
+            let named = match listed.who {
+                Who::Known(id) => ids.contains(&id),
+                Who::New(unique_id) => set_aside.contains(&SetAside::UniqueId(unique_id.to_buf())),
+                Who::Nameless => false,
+            };
+            named || set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
         };
         let failed =
             |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
@@ -315,7 +320,9 @@ impl Session<'_, '_> {
         let mut others_wait = false;
         for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
             let not_now = only_broken && !broken.contains(&listed.number);
-            let leave = aside(&listed)
+            let is_done = self.course.done.contains(&(listed.number, listed.octets));
+            let leave = is_done
+                || aside(&listed)
                 || (drops_at_quit && failed(&listed) != of_failed_only)
                 || (of_failed_only && !failed(&listed));
             if (leave || not_now) && !matches!(decision, Decision::Leave(_)) {
@@ -323,7 +330,8 @@ impl Session<'_, '_> {
                 // The server's own data has not failed.
                 let is_data = self.course.folder_data && listed.number == MessageNumber::FIRST;
                 let is_other = of_failed_only && !failed(&listed);
-                *decision = Decision::Leave(if is_data || is_other { Why::Known } else { Why::BackingOff });
+                let has_failed = !(is_data || is_other || is_done);
+                *decision = Decision::Leave(if has_failed { Why::BackingOff } else { Why::Known });
             }
         }
         others_wait
@@ -370,12 +378,15 @@ impl Session<'_, '_> {
         if died.is_empty() {
             return HashSet::new();
         }
-        let ids: HashSet<EntryId> =
-            died.iter().filter_map(|unique_id| ledger.find(unique_id.borrow())).collect();
+        let entry = |died: &ListedAs| match died {
+            ListedAs::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+            ListedAs::Numbered(..) => None,
+        };
+        let ids: HashSet<EntryId> = died.iter().filter_map(entry).collect();
         let has_died = |listed: &Listed<'_>| match listed.who {
             Who::Known(id) => ids.contains(&id),
-            Who::New(unique_id) => died.iter().any(|died| died.borrow() == unique_id),
-            Who::Nameless => false,
+            Who::New(unique_id) => died.contains(&ListedAs::UniqueId(unique_id.to_buf())),
+            Who::Nameless => died.contains(&ListedAs::Numbered(listed.number, listed.octets)),
         };
         maildrop.iter().filter(has_died).map(|listed| listed.number).collect()
     }
@@ -388,7 +399,7 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         deletes: bool,
     ) -> Result<(), Error> {
-        let Standing { naming, pace, asked, confirmed, answered, .. } = &tally.standing;
+        let Standing { naming, pace, asked, confirmed, answered, last, aside, .. } = &tally.standing;
         let course = &mut *self.course;
         course.came |= *confirmed > 0;
         course.folder_data |= tally.folder_data;
@@ -411,20 +422,14 @@ impl Session<'_, '_> {
         };
         for number in tally.unstored.iter().chain(&tally.blamed) {
             let Some(listed) = maildrop.find(*number) else { continue };
-            // It may be listed under another unique-id, or without one, and another message under its.
-            let mut asides = vec![match listed.who {
-                Who::New(unique_id) => SetAside::UniqueId(unique_id.to_buf()),
-                Who::Known(id) => SetAside::Entry(id),
-                Who::Nameless => SetAside::Numbered(*number, listed.octets),
-            }];
-            if let Who::Known(id) = listed.who
-                && let Key::UniqueId(unique_id) = ledger.key(id)?
-            {
-                asides.push(SetAside::UniqueId(unique_id));
-            }
-            for aside in asides {
+            for aside in SetAside::of(&listed, maildrop, ledger)? {
                 brought |= course.set_aside.insert(aside);
             }
+        }
+        if let (true, Some(number)) = (naming.is_impossible() && *confirmed > 0, last)
+            && let Some(listed) = maildrop.find(*number).filter(|_| !aside.contains(number))
+        {
+            course.done.insert((*number, listed.octets));
         }
         course.brought = brought;
         if let Some(form) = naming.found()
@@ -432,9 +437,14 @@ impl Session<'_, '_> {
         {
             self.memory.names = Some((form, self.run.now));
         }
-        self.memory.died.retain(|unique_id| !tally.survived.contains(unique_id));
-        for unique_id in &tally.died {
-            self.memory.died_at(unique_id.clone());
+        self.memory.died.retain(|message| !tally.survived.contains(message));
+        for message in &tally.died {
+            self.memory.died_at(message.clone());
+        }
+        for (entry, digest) in &tally.withheld {
+            if let Key::UniqueId(unique_id) = ledger.key(*entry)? {
+                self.memory.withheld(unique_id, *digest);
+            }
         }
         Ok(())
     }
@@ -452,6 +462,8 @@ impl Session<'_, '_> {
         let well = confirmed
             && tally.trouble.is_none()
             && conditions::show_in_a_quick_poll(self.summary)
+            // A quick poll doesn't show it.
+            && self.summary.delivered_elsewhere.is_none()
             && *self.scope == Scope::Everything
             && !tally.cut_short
             && !tally.left_alone
@@ -511,6 +523,9 @@ impl Session<'_, '_> {
         let Listing { maildrop, policy } = listing;
         let Held { ledger, destinations } = held;
         let Round { decisions, mut comparison, ready } = round;
+        let entry =
+            |(unique_id, digest): &(UniqueIdBuf, Digest)| Some((ledger.find(unique_id.borrow())?, *digest));
+        comparison.withheld = self.memory.withheld.iter().filter_map(entry).collect();
         comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.set_aside.is_empty();
         let mut known = Known::read(maildrop, &decisions, ledger)?;
         let sample = tally.standing.naming.sample(maildrop.len());
@@ -693,8 +708,16 @@ impl Session<'_, '_> {
             };
             return Outcome { next: next.or(broken), left: left_over };
         }
+        let is_of_this_run = |number: &MessageNumber| {
+            maildrop.find(*number).is_some_and(|listed| !has_own_name(&listed, maildrop))
+        };
         let next = match self.scope {
             Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
+            // What has no unique-id of its own, and wasn't stored, can't be left alone by the next run, but by this one: so
+            // that a `QUIT` takes the rest out of the window.
+            Scope::Everything if !confirmed && brought && tally.unstored.iter().any(is_of_this_run) => {
+                Some(Scope::Everything)
+            }
             Scope::Everything => {
                 let left = left();
                 (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })

@@ -1,6 +1,8 @@
 //! What a maildrop holds, and what is to do with it: the listings, what they put in doubt, and the plan.  A session goes
 //! on from here; `--dry-run` ends here.
 
+use std::collections::HashMap;
+
 use super::configured::Configured;
 use super::doubts;
 use super::error::Error;
@@ -14,7 +16,7 @@ use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
-use crate::types::{MessageNumber, Octets, Time};
+use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
 /// With a full listing, `LIST` is asked at least this often: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
@@ -123,6 +125,18 @@ pub(super) struct Headers {
     pub(super) known: Vec<(MessageNumber, Facts)>,
 }
 
+/// The headers of these messages, by `TOP n 0`; none where the server has no `TOP`, or refuses.
+pub(super) fn headers(
+    client: &mut Client<Transaction>,
+    numbers: &[MessageNumber],
+) -> Result<HashMap<MessageNumber, Facts>, Error> {
+    let mut headers = Headers::default();
+    if client.capabilities().is_none_or(Capabilities::top) {
+        headers.ask(client, numbers)?;
+    }
+    Ok(headers.known.into_iter().collect())
+}
+
 impl Headers {
     fn take(&mut self, text: &[u8]) {
         self.arriving.get_or_insert_with(|| Examiner::new(b"")).update(text);
@@ -175,9 +189,12 @@ pub(super) fn list(
 ) -> Result<Maildrop, Error> {
     let mut maildrop = Maildrop::default();
     let (mut last, mut all_numbers) = (None, true);
-    let unique_ids = client.unique_ids::<Error>(|number, unique_id| {
-        let entry = unique_id.and_then(|unique_id| ledger.follow(last, unique_id));
+    let known = |unique_id: UniqueId<'_>| {
+        let entry = ledger.follow(last, unique_id);
         last = entry.or(last);
+        entry
+    };
+    let unique_ids = client.unique_ids::<_, Error>(known, |number, unique_id, entry| {
         all_numbers = all_numbers && unique_id.is_some_and(|unique_id| unique_id.is_number(number));
         maildrop.add(number, unique_id, entry);
         Ok(())
@@ -209,7 +226,8 @@ pub(super) fn list(
 }
 
 /// What is to do by the listing; the scan listing is asked where that needs sizes, or where `STAT` has counted more
-/// messages: some servers give no unique-id for some, and leave them out.  (What came since then isn't counted.)
+/// messages, or hasn't counted them: some servers give no unique-id for some, and leave them out.  (What came since then
+/// isn't counted.)
 pub(super) fn decide(
     client: &mut Client<Transaction>,
     maildrop: &mut Maildrop,
@@ -220,23 +238,29 @@ pub(super) fn decide(
 ) -> Result<Vec<Decision>, Error> {
     let decisions = plan::decide(maildrop, ledger, policy);
     // What was asked ahead must be read, of an empty maildrop too: `QUIT` comes when every command has had its answer.
-    let lacks = match counted.map(usize::try_from) {
-        Some(counted) => counted.is_ok_and(|counted| counted > maildrop.len()),
-        // Not asked: that there is nothing at all deserves a second look.
-        None => maildrop.is_empty(),
-    };
+    let lacks = counted.map(|counted| usize::try_from(counted).is_ok_and(|counted| counted > maildrop.len()));
     let needed = client.has_prefetched_sizes()
-        || lacks
+        // `STAT` wasn't asked, or refused: that there is nothing at all deserves a second look.
+        || lacks.unwrap_or(maildrop.is_empty())
         || (!maildrop.has_sizes() && needs_sizes(&decisions, maildrop, ledger, policy, sizes));
     let mut nameless = Vec::new();
     let taken = needed
         && client.sizes(|number, octets| {
-            if lacks && counted.is_none_or(|n| n >= number.get()) && maildrop.find(number).is_none() {
+            if lacks != Some(false)
+                && counted.is_none_or(|n| n >= number.get())
+                && maildrop.find(number).is_none()
+            {
                 nameless.push((number, octets));
             }
             maildrop.size(number, octets);
         })? == Listing::Taken;
     if taken {
+        if let (None, Some((number, _))) = (counted, nameless.first())
+            && client.unique_id_now(*number)?.is_some()
+        {
+            // These have come since the unique-id listing.
+            nameless.clear();
+        }
         maildrop.add_nameless(&nameless);
         return Ok(plan::decide(maildrop, ledger, policy));
     }

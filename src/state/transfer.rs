@@ -217,7 +217,7 @@ pub fn read_exported(octets: &[u8]) -> Result<Vec<Exported<'_>>, Error> {
     let body = octets
         .strip_prefix(HEADING.as_bytes())
         .ok_or_else(|| wrong("this is no file that popfetch state export has written"))?;
-    let at = body.strip_suffix(b"\n").and_then(|body| memchr_line(body)).unwrap_or(0);
+    let at = body.strip_suffix(b"\n").and_then(last_line).unwrap_or(0);
     let (files, end) = body.split_at_checked(at).unwrap_or((body, &[]));
     let digest = end.strip_prefix(b"end ").and_then(|end| end.strip_suffix(b"\n"));
     let whole = octets.get(..HEADING.len().saturating_add(at)).unwrap_or_default();
@@ -237,7 +237,7 @@ pub fn read_exported(octets: &[u8]) -> Result<Vec<Exported<'_>>, Error> {
 }
 
 /// Where the last line of `body` begins.
-fn memchr_line(body: &[u8]) -> Option<usize> {
+fn last_line(body: &[u8]) -> Option<usize> {
     body.iter().rposition(|octet| *octet == b'\n').map(|at| at.saturating_add(1))
 }
 

@@ -224,7 +224,7 @@ impl Case {
     /// Asserts that no spool, lock, temporary file or marker is there.
     #[track_caller]
     pub(crate) fn nothing_is_left_over(&self) {
-        let known = ["ledger", "lock", "memory"];
+        let known = ["ledger", "lock", "memory", "history"];
         let in_state = |name: &str| known.contains(&name);
         for (path, _) in self.sandbox.files() {
             let name = path.file_name().unwrap_or_default().to_str().unwrap();

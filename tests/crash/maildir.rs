@@ -42,7 +42,7 @@ mod after_a_crash {
     use std::path::Path;
     use std::time::{SystemTime, UNIX_EPOCH};
 
-    use xxhash_rust::xxh3::xxh3_64;
+    use twox_hash::XxHash3_64;
 
     use crate::support::mailboxes::create_maildir;
 
@@ -182,7 +182,7 @@ mod after_a_crash {
             }
             words.pop();
             let content = words.join(" ");
-            let sum = xxh3_64(content.as_bytes()) & 0xffff_ffff;
+            let sum = XxHash3_64::oneshot(content.as_bytes()) & 0xffff_ffff;
             lines.push_str(&format!("{content} {sum:08x}\n"));
         }
         assert_ne!(lines, ledger);

@@ -36,7 +36,7 @@ fn nothing_new_costs_a_glance() {
         let commands = server.commands(session);
         assert_eq!(commands, ["USER me", "PASS secret", "STAT", "UIDL 1", "UIDL 3", "QUIT"]);
     }
-    sandbox.run([""; 0]).complains("nothing new (3 messages on the server)");
+    sandbox.run(["-v"]).complains("nothing new  3 kept on the server");
     // What is new shows at once.
     server.add("me", [message("new")]);
     poll();

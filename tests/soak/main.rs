@@ -73,6 +73,11 @@ use traits::Trait;
 const LIVES: u64 = 300;
 /// which begins no life after this long.
 const LONGEST: Duration = Duration::from_secs(100);
+/// Lives that failed once: an ordinary run begins with them.
+const FAILED_ONCE: [u64; 31] = [
+    2180, 2188, 2209, 2232, 2256, 2301, 2314, 2656, 2758, 2994, 3152, 3191, 3234, 3239, 3305, 3387, 3665,
+    3734, 3742, 3757, 3825, 3834, 3912, 4287, 4343, 4382, 4422, 4616, 4625, 4627, 5847,
+];
 /// Failures of a kind that are made shorter and printed.
 const SHOWN: usize = 2;
 
@@ -103,16 +108,17 @@ fn no_life_breaks_the_invariant() {
     }
     let asked = number("POPFETCH_SOAK_LIVES");
     let first = number("POPFETCH_SOAK_FROM").unwrap_or(1);
-    let next = AtomicU64::new(first);
+    // With other traits a seed means another life.
+    let is_ordinary = asked.is_none() && first == 1 && choice == Trait::ALL;
+    let before: &[u64] = if is_ordinary { &FAILED_ONCE } else { &[] };
+    let seeds = before.iter().copied().chain(first..first + asked.unwrap_or(LIVES));
+    let seeds = Mutex::new(seeds);
     let (began, failures, runs) = (Instant::now(), Mutex::new(BTreeMap::new()), AtomicU64::new(0));
     let slowest = Mutex::new((Duration::ZERO, 0));
     let live = || {
         loop {
-            let seed = next.fetch_add(1, Ordering::SeqCst);
             let late = asked.is_none() && began.elapsed() > LONGEST;
-            if seed >= first + asked.unwrap_or(LIVES) || late {
-                return;
-            }
+            let Some(seed) = seeds.lock().unwrap().next().filter(|_| !late) else { return };
             let (story, its_beginning) = (Story::made_up(seed, &choice), Instant::now());
             let outcome = play(&story);
             let mut slowest = slowest.lock().unwrap();

@@ -195,6 +195,13 @@ impl Traits {
         !self.set.iter().any(|one| one.concerns_ids())
     }
 
+    /// Whether no answer of this server may name a message, so that popfetch deletes nothing and reports that.
+    pub fn nothing_names(&self) -> bool {
+        let has_odd_ids =
+            [Trait::OddUidlOfOne, Trait::NoUidl, Trait::NumbersAsIds].iter().any(|one| self.has(*one));
+        has_odd_ids && self.has(Trait::OddListOfOne) && self.has(Trait::OddStat)
+    }
+
     /// A number that belongs to a trait of this server, the same for its whole life.
     pub fn number(&self, one: Trait, low: u64, high: u64) -> u64 {
         Random::new(self.seed, "number", one as u64).between(low, high)

@@ -7,7 +7,6 @@
 //! - [`sandbox`] - an empty home, the real binary, everything it printed
 //! - [`scripted`] - a server that sends these bytes, expects those, and fails here
 //! - [`server`] - a small POP3 server with maildrops, made to misbehave by option
-//! - [`terminal`] - a terminal to run popfetch in, to type at and to look at
 //! - [`dovecot`] - a throw-away Dovecot
 //! - [`certificates`] - an authority and good or bad certificates from it
 //! - [`mail`] - sample messages
@@ -48,7 +47,7 @@ pub mod scripted;
 pub mod server;
 mod session;
 pub mod snapshot;
-pub mod terminal;
+pub mod tmux;
 mod wire;
 
 use std::path::PathBuf;

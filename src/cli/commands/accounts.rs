@@ -8,7 +8,7 @@ use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::report::json;
 
-/// The arguments of `popfetch accounts`.
+/// Print the names of the accounts.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct AccountsArgs {
     #[command(flatten)]

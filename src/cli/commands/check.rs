@@ -31,7 +31,7 @@ use crate::retrieval::jobs::Connections;
 use crate::retrieval::{Found, Options, check_all};
 use crate::text::{count, size};
 
-/// The arguments of `popfetch check`.
+/// Show how much is new on the server, and fetch nothing.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct CheckArgs {
     /// Accounts by name or as POP URLs; without any, all accounts of the configuration.

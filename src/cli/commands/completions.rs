@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
 
-/// The arguments of `popfetch completions`.
+/// Print the script that completes command lines in a shell.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(in crate::cli) struct CompletionsArgs {

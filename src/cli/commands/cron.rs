@@ -13,7 +13,7 @@ use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::{self, ConfigError, Flags};
 use crate::exit::ExitCode;
 
-/// The arguments of `popfetch cron`.
+/// Print what cron or systemd needs to run popfetch again and again.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct CronArgs {
     /// Accounts by name; without any, all accounts of the configuration.

@@ -18,7 +18,7 @@ use crate::retrieval::{Deleted, Doomed, KeepAlive, Options, delete};
 use crate::text::{count, readable, size};
 use crate::types::{Selection, Time};
 
-/// The arguments of `popfetch delete`.
+/// Delete messages from the server.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct DeleteArgs {
     /// The account, by name or as a POP URL.

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -14,11 +15,12 @@ use crate::config::settings::MOST_CONNECTIONS;
 use crate::config::{self, Configuration, Flags};
 use crate::delivery;
 use crate::exit::ExitCode;
-use crate::retrieval::Options;
+use crate::report::log::Logged;
 use crate::retrieval::jobs::{Connections, retrieve_all};
+use crate::retrieval::{self, Options};
 use crate::types::Wait;
 
-/// The arguments of `popfetch fetch`.
+/// Retrieve mail, as popfetch does without a command.
 #[derive(Debug, Clone, Args)]
 #[command(args_override_self = true)]
 pub(in crate::cli) struct FetchArgs {
@@ -42,6 +44,10 @@ pub(in crate::cli) struct FetchArgs {
 
     #[command(flatten)]
     pub(in crate::cli) output: OutputArgs,
+
+    /// Append a line to this file for each message that was delivered or has failed, and for each run.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(in crate::cli) log_file: Option<PathBuf>,
 
     /// Leave everything on the server in this run.
     #[arg(long, help_heading = POLICY, conflicts_with_all = ["delete", "leave-on-server"])]
@@ -114,7 +120,12 @@ pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     if !args.output.quiet {
         configuration.warnings.iter().for_each(|warning| cli.printer.warn(warning));
     }
-    let reporter = cli.reporter(&args.output, &configuration.accounts);
+    let mut reporter = cli.reporter(&args.output, &configuration.accounts);
+    if let Some(path) = args.log_file(&configuration, cli)
+        && !args.dry_run
+    {
+        reporter = Arc::new(Logged::new(reporter, path, retrieval::timestamp));
+    }
     let connections = connections(&configuration, args.jobs);
     // Nobody is asked anything.
     let may_ask = cli.environment.may_ask && !args.output.quiet;
@@ -137,6 +148,11 @@ impl FetchArgs {
     /// Whether the user has asked for just these accounts.
     fn names_account(&self) -> bool {
         !self.accounts.is_empty() || self.settings.name_server()
+    }
+
+    fn log_file(&self, configuration: &Configuration, cli: &Cli) -> Option<PathBuf> {
+        let here = |path: &PathBuf| cli.environment.current_directory.join(path);
+        self.log_file.as_ref().map(here).or_else(|| configuration.log_file.clone())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cli::setup::{Cli, Color, ReadArgs, wants_color};
 use crate::cli::{args, nearby};
 use crate::exit::ExitCode;
 
-/// The arguments of `popfetch help`.
+/// Show all of the help, of popfetch or of a command.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct HelpArgs {
     /// The command; several words for one such as "state release".

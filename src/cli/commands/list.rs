@@ -32,7 +32,7 @@ use crate::retrieval::{Options, Row, Rows, Which, list};
 use crate::text::{count, printable, readable, size};
 use crate::types::Time;
 
-/// The arguments of `popfetch list`.
+/// List the messages on the server, and what the next run would do with each.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ListArgs {
     /// The account, by name or as a POP URL; it may be left out where there is one.

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
 
-/// The arguments of `popfetch man`.
+/// Show the manual.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(in crate::cli) struct ManArgs {

@@ -13,7 +13,7 @@ use crate::retrieval::{self, Mark, Marked};
 use crate::text::{count, size};
 use crate::types::Time;
 
-/// The arguments of `popfetch mark-seen`.
+/// Let messages count as retrieved, without downloading them.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct MarkSeenArgs {
     /// The accounts; then the messages, where there is one account: numbers, unique-ids, last, -3, 3-7, lists; without

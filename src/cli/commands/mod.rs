@@ -1,5 +1,9 @@
 //! The commands, a file for each: its arguments, whose documentation is the help, and `run`, which gives an exit code.
 //! Errors that concern all accounts go to the caller, which prints them.
+//!
+//! A command's arguments are described to clap only when it has been chosen (`defer`): a fetch must not pay for the
+//! options of forty commands.  So its sentence stands twice, here for the list of commands, and with its arguments for
+//! its own help.
 
 pub(super) mod accounts;
 pub(super) mod check;
@@ -8,6 +12,7 @@ pub(super) mod cron;
 pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod help;
+pub(super) mod history;
 pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
@@ -23,6 +28,7 @@ use crate::exit::ExitCode;
 
 /// What popfetch does.
 #[derive(Debug, Clone, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
@@ -41,6 +47,9 @@ pub(super) enum Command {
 
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
+
+    /// Show the last deliveries: where is that mail?
+    History(history::HistoryArgs),
 
     /// Show how each account stands: the last run, the last mail, what needs you.
     Status(status::StatusArgs),
@@ -81,6 +90,7 @@ impl Command {
             Self::Show(args) => show::run(args, cli),
             Self::Delete(args) => delete::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
+            Self::History(args) => history::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
@@ -100,6 +110,7 @@ impl Command {
             Self::List(args) => args.output.color,
             Self::Show(args) => args.output.color,
             Self::Accounts(args) => args.output.color,
+            Self::History(args) => args.output.color,
             Self::Retry(args) => args.output.color,
             Self::Status(args) => args.output.color,
             Self::State(command) => command.color(),

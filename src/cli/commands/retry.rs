@@ -9,7 +9,7 @@ use crate::exit::ExitCode;
 use crate::retrieval::Options;
 use crate::retrieval::jobs::retrieve_all;
 
-/// The arguments of `popfetch retry`.
+/// Try messages that failed, and logins that pause, now.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct RetryArgs {
     /// The accounts; then messages that have failed, where there is one account: numbers, unique-ids, last, -3, 3-7,

@@ -29,7 +29,7 @@ use crate::types::Selection;
 /// What is read into memory to be decoded.
 const MOST: usize = 64 << 20;
 
-/// The arguments of `popfetch show`.
+/// Show one message.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ShowArgs {
     /// The account, by name or as a POP URL.

@@ -37,7 +37,7 @@ use crate::state::when;
 use crate::text;
 use crate::types::Time;
 
-/// The arguments of `popfetch status`.
+/// Show how each account stands: the last run, the last mail, what needs you.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct StatusArgs {
     /// Accounts by name; without any, all accounts of the configuration.

@@ -123,10 +123,13 @@ fn a_listing_of_endless_unique_ids_is_given_up() {
     });
     let mut client = log_in(port, LONG, &stop).unwrap();
     let mut entries = 0;
-    let listing = client.unique_ids::<Error>(|_, _| {
-        entries += 1;
-        Ok(())
-    });
+    let listing = client.unique_ids::<(), Error>(
+        |_| None,
+        |_, _, _| {
+            entries += 1;
+            Ok(())
+        },
+    );
     let error = listing.unwrap_err();
     assert_eq!(error.exit_code().number(), 76);
     assert!(error.to_string().ends_with("the answer to UIDL is larger than 96.0 MiB"), "{error}");
@@ -157,7 +160,7 @@ fn what_was_said_before_the_line_ended_is_read_though_nothing_can_be_written() {
         let _ = stream.shutdown(std::net::Shutdown::Both);
     });
     let mut client = log_in(port, LONG, &stop).unwrap();
-    let listing = client.unique_ids::<Error>(|_, _| Ok(())).unwrap();
+    let listing = client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap();
     let Listing::Refused(refused) = listing else { panic!("{listing:?}") };
     assert!(refused.passes && refused.text.contains("shutting down"), "{refused:?}");
     client.hang_up();

@@ -24,10 +24,13 @@ fn login_and_listings_are_one_flight() {
         assert_eq!(client.prefetched_drop_listing().unwrap(), Some((2, Octets(30))));
         assert_eq!(client.prefetched_drop_listing().unwrap(), None, "taken already");
         let mut entries = Vec::new();
-        let listing = client.unique_ids::<Error>(|number, unique_id| {
-            entries.push(format!("{number} {}", unique_id.unwrap()));
-            Ok(())
-        });
+        let listing = client.unique_ids::<(), Error>(
+            |_| None,
+            |number, unique_id, _| {
+                entries.push(format!("{number} {}", unique_id.unwrap()));
+                Ok(())
+            },
+        );
         assert_eq!((listing.unwrap(), entries.join(", ")), (Listing::Taken, "1 a, 2 b".to_owned()));
         assert!(client.has_prefetched_sizes());
         let mut sizes = Vec::new();
@@ -57,7 +60,7 @@ fn spot_checks_come_before_the_listing_that_they_check() {
             (text.as_slice(), done.as_slice()),
             (&b"A: b\n\n"[..], &[(n(1), true), (n(7), false)][..])
         );
-        assert_eq!(client.unique_ids::<Error>(|_, _| Ok(())).unwrap(), Listing::Taken);
+        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), Listing::Taken);
     });
 }
 
@@ -82,7 +85,7 @@ fn where_the_flight_was_cut_before_the_listing_follows_the_login() {
     session(&transcript, &Setup { flight: Flight::Two, ..one_flight(LISTING) }, |client| {
         assert!(!client.login_facts().one_flight);
         assert_eq!(client.prefetched_drop_listing().unwrap(), Some((0, Octets(0))));
-        assert_eq!(client.unique_ids::<Error>(|_, _| Ok(())).unwrap(), Listing::Taken);
+        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), Listing::Taken);
         assert_eq!(client.sizes(|_, _| ()).unwrap(), Listing::Taken);
     });
 }
@@ -103,7 +106,7 @@ fn nothing_is_prefetched_from_a_server_that_does_not_pipeline() {
                       C: CAPA\nS: -ERR\nC: UIDL\nS: +OK\nS: .\n";
     session(transcript, &one_flight(LISTING), |client| {
         assert_eq!(client.prefetched_drop_listing().unwrap(), None);
-        assert_eq!(client.unique_ids::<Error>(|_, _| Ok(())).unwrap(), Listing::Taken);
+        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), Listing::Taken);
     });
 }
 
@@ -143,7 +146,7 @@ fn after_a_quick_poll_that_does_not_do_the_listings_are_one_flight() {
         assert!(client.quick_poll().unwrap().is_some());
         client.ask_listing().unwrap();
         assert_eq!(client.prefetched_drop_listing().unwrap(), Some((2, Octets(9))));
-        assert_eq!(client.unique_ids::<Error>(|_, _| Ok(())).unwrap(), Listing::Taken);
+        assert_eq!(client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap(), Listing::Taken);
         assert!(matches!(client.sizes(|_, _| ()).unwrap(), Listing::Refused(_)));
     });
 }

@@ -6,6 +6,7 @@ use super::{LOGGED_IN, Server, Setup, USUAL, after_login, code, log_in, n, sessi
 use crate::client::{Client, Error, Farewell, Listing, Next, Pipelining, Transaction};
 use crate::proof::{Delivered, EntryId, Recognised, SessionId};
 use crate::protocol::session::{Event, Sent};
+use crate::types::UniqueId;
 
 /// Everything that comes until every command is answered.
 fn answers(client: &mut Client<Transaction>) -> Result<Vec<String>, Error> {
@@ -31,7 +32,9 @@ fn a_refused_listing_says_whether_it_passes() {
         ("-ERR unknown command", false),
     ] {
         after_login(&format!("C: UIDL\nS: {answer}\nC: LIST\nS: {answer}\n"), |client| {
-            for listing in [client.unique_ids::<Error>(|_, _| Ok(())), client.sizes(|_, _| ())] {
+            for listing in
+                [client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())), client.sizes(|_, _| ())]
+            {
                 let Listing::Refused(refused) = listing.unwrap() else { panic!("{answer}") };
                 assert_eq!((refused.passes, refused.text.as_str()), (passes, &answer[5..]));
             }
@@ -43,12 +46,30 @@ fn a_refused_listing_says_whether_it_passes() {
 fn a_unique_id_with_the_password_in_it_is_none() {
     after_login("C: UIDL\nS: +OK\nS: 1 a\nS: 2 xtanstaafx\nS: 3\nS: .\n", |client| {
         let mut given = Vec::new();
-        let listing = client.unique_ids::<Error>(|number, id| {
-            given.push((number, id.is_some()));
+        let listing = client.unique_ids::<(), Error>(
+            |_| None,
+            |number, id, _| {
+                given.push((number, id.is_some()));
+                Ok(())
+            },
+        );
+        assert_eq!(listing.unwrap(), Listing::Taken);
+        assert_eq!(given, [(n(1), true), (n(2), false), (n(3), false)]);
+    });
+}
+
+/// The password was changed: what stands in the ledger already is still what it was.
+#[test]
+fn a_message_that_is_known_stays_known_whatever_the_password() {
+    after_login("C: UIDL\nS: +OK\nS: 1 a\nS: 2 xtanstaafx\nS: .\n", |client| {
+        let mut given = Vec::new();
+        let known = |id: UniqueId<'_>| (id.as_bytes() != b"a").then_some("known");
+        let listing = client.unique_ids::<_, Error>(known, |number, id, found| {
+            given.push((number, id.is_some(), found));
             Ok(())
         });
         assert_eq!(listing.unwrap(), Listing::Taken);
-        assert_eq!(given, [(n(1), true), (n(2), false), (n(3), false)]);
+        assert_eq!(given, [(n(1), true, None), (n(2), true, Some("known"))]);
     });
 }
 
@@ -57,7 +78,7 @@ fn a_listing_that_makes_no_sense_is_refused_with_its_line() {
     for (command, line) in [("UIDL", "x a"), ("UIDL", "0 a"), ("LIST", "one 1"), ("LIST", "")] {
         after_login(&format!("C: {command}\nS: +OK\nS: {line}\nS: .\n"), |client| {
             let e = match command {
-                "UIDL" => client.unique_ids(|_, _| Ok::<(), Error>(())).unwrap_err(),
+                "UIDL" => client.unique_ids::<(), Error>(|_| None, |_, _, _| Ok(())).unwrap_err(),
                 _ => client.sizes(|_, _| ()).unwrap_err(),
             };
             assert!(e.to_string().contains("is malformed"), "{e}");
@@ -69,7 +90,7 @@ fn a_listing_that_makes_no_sense_is_refused_with_its_line() {
 #[test]
 fn the_error_of_whoever_takes_a_listing_ends_it() {
     after_login("C: UIDL\nS: +OK\nS: 1 a\nS: 2 b\nS: .\n", |client| {
-        let stopped = client.unique_ids(|_, _| Err(Error::Stopped)).unwrap_err();
+        let stopped = client.unique_ids::<(), Error>(|_| None, |_, _, _| Err(Error::Stopped)).unwrap_err();
         assert!(matches!(stopped, Error::Stopped));
     });
 }

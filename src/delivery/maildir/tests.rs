@@ -214,6 +214,34 @@ fn a_rename_that_seems_to_fail_is_settled_by_looking() {
     assert!(!failure.permanent && failure.exit == ExitCode::Later, "{failure:?}");
 }
 
+/// What a reader has moved is delivered only when its name there is on the disk.
+#[cfg(feature = "crash-points")]
+#[test]
+fn where_a_reader_has_moved_a_message_its_folder_is_synced() {
+    use crate::durable::{Step, trial::steps};
+    for (moved, synced) in [(false, vec!["new"]), (true, vec!["cur", "new"])] {
+        let mut home = Home::new(SyncMode::Each);
+        let noted = home.staged(1);
+        let name = name(noted[0].piece());
+        let to = if moved {
+            home.path.join("cur").join(format!("{name}:2,S"))
+        } else {
+            home.path.join("new").join(&name)
+        };
+        fs::rename(home.path.join("tmp").join(&name), to).unwrap();
+        let mut recorded = Recorded::default();
+        let publish =
+            |home: &mut Home, recorded: &mut Recorded, noted| home.opened.outlet.publish(noted, recorded);
+        let (published, steps) = steps(|_, _| false, || publish(&mut home, &mut recorded, noted));
+        published.unwrap();
+        assert_eq!(recorded.published, [name]);
+        let mut folders: Vec<&str> =
+            steps.iter().filter(|(step, _)| *step == Step::Sync).map(|(_, name)| name.as_str()).collect();
+        folders.sort_unstable();
+        assert_eq!(folders, synced);
+    }
+}
+
 /// M1: never over an existing name.
 #[test]
 fn nothing_is_overwritten() {

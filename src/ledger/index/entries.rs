@@ -46,6 +46,7 @@ impl Index {
         let is_deleted = *state == EntryState::Deleted;
         let absent = notes.absent.map(|day| day.max(1));
         let unidentified = delivered.is_some() && digests.is_none();
+        let gone = is_deleted && (notes.gone || absent.is_some());
         let entry = self.slots.add(
             key,
             &EntryRecord {
@@ -57,7 +58,7 @@ impl Index {
                 absent_since: absent.filter(|_| !is_deleted),
                 // Version 1 didn't keep the day: as if it were today, so that it is kept long enough.
                 deleted_on: is_deleted.then(|| notes.deleted.unwrap_or_else(|| day_of(self.time))),
-                gone: is_deleted && (notes.gone || absent.is_some()),
+                gone,
                 present: absent.is_none() && !notes.unlisted,
                 too_large: notes.too_large,
                 // What is absent is in doubt without saying so, but for what nothing is concluded from.
@@ -72,7 +73,7 @@ impl Index {
         self.count(key);
         self.renumbering |= notes.candidate;
         self.add_notes(entry, notes);
-        if self.slots.get(entry).is_some_and(|record| is_deleted && !record.gone) {
+        if is_deleted && !gone {
             self.not_yet_gone.push(entry);
         }
         Ok(())

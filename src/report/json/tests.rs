@@ -216,7 +216,7 @@ fn what_fails_thousands_of_times_is_at_most_a_thousand_objects() {
 fn how_it_goes_is_told_on_standard_error_alone() {
     let events = [
         Event::Connecting { server: "h:995".to_owned() },
-        Event::LoggedIn { mechanism: "PLAIN" },
+        Event::LoggedIn { mechanism: "PLAIN", protection: None },
         Event::Listed { messages: 1 },
         Event::Planned { messages: 1, octets: None },
         Event::Received { octets: 5 },

@@ -1,10 +1,14 @@
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Level, Plain, Printer};
+use super::{Form, Level, Plain, Printer};
 use crate::exit::ExitCode;
-use crate::report::{Action, Cause, Condition, Event, Kind, Postponed, Reporter as _, Summary, Trouble};
+use crate::report::{
+    Action, Cause, Condition, Delivery, Elsewhere, Event, Kind, Place, Postponed, Reporter as _, Summary,
+    Trouble,
+};
 use crate::types::{MessageNumber, Octets};
 
 /// A stream that can be read back.
@@ -30,11 +34,20 @@ impl Sink {
 fn printed(level: Level, events: &[Event]) -> (String, String) {
     let (out, err) = (Sink::default(), Sink::default());
     let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err.clone()), false));
-    let plain = Plain::new(printer, level, &["work"]);
+    let plain = Plain::new(printer, level, &["work"]).at_home(Some(Path::new("/home/me")));
     for event in events {
         plain.report("work", event);
     }
-    (out.text(), err.text())
+    (out.text(), timeless(&err.text()))
+}
+
+/// Without the times of a dialogue.
+fn timeless(text: &str) -> String {
+    let line = |line: &str| match line.split_once(" 0.") {
+        Some((before, after)) if after.get(3..6) == Some(" C:") => format!("{before}{}\n", &after[3..]),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
 
 fn finished(summary: Summary) -> Event {
@@ -78,18 +91,41 @@ fn one() -> MessageNumber {
     MessageNumber::new(1).unwrap()
 }
 
+fn maildir(path: &str, file: Option<&str>) -> Place {
+    Place { kind: "maildir", path: path.to_owned(), file: file.map(str::to_owned) }
+}
+
+fn delivery() -> Delivery {
+    Delivery {
+        number: Some(one()),
+        unique_id: None,
+        octets: 288,
+        from: Some("Ann Example".to_owned()),
+        subject: Some("Re: Lunch".to_owned()),
+        date: None,
+        message_id: None,
+        destinations: vec![
+            maildir("/home/me/Mail/work", Some("/home/me/Mail/work/new/1.a")),
+            Place { kind: "stdout", path: "-".to_owned(), file: None },
+        ],
+        time: String::new(),
+    }
+}
+
 /// A run with every kind of event that is printed.
 fn eventful() -> Vec<Event> {
     vec![
+        Event::Waiting { destinations: vec![maildir("/home/me/Mail/work", None)] },
         Event::Recovered { delivered: 2, dropped: 1 },
         Event::Connecting { server: "h:995".to_owned() },
-        Event::LoggedIn { mechanism: "PLAIN" },
+        Event::LoggedIn { mechanism: "PLAIN", protection: Some("TLS 1.3") },
         Event::Dialogue("C: UIDL".to_owned()),
         Event::Listed { messages: 3 },
         Event::Planned { messages: 3, octets: Some(Octets(2048)) },
         Event::Detail("because".to_owned()),
         Event::Received { octets: 5 },
         Event::Arrived,
+        Event::Delivered(delivery()),
         Event::MessageFailed { number: one(), reason: "no".to_owned(), news: true },
         Event::MessageFailed { number: one(), reason: "old".to_owned(), news: false },
         Event::TooLarge { number: one(), octets: Octets(2048) },
@@ -101,15 +137,16 @@ fn eventful() -> Vec<Event> {
 
 #[test]
 fn each_level_tells_what_it_promises() {
-    let line = "work: 2 messages (12.0 KiB) delivered, 2 deleted, 1 left\n";
+    let line = "work  2 new, 12.0 KiB → ~/Mail/work  2 deleted, 1 kept on the server\n";
     let details = "\
 work: the last run was interrupted: 2 messages delivered now, 1 comes again
 work: connecting to h:995
-work: logged in with PLAIN
+work: logged in with PLAIN over TLS 1.3
 work C: UIDL
 work: 3 messages on the server
 work: 3 messages (2.0 KiB) to retrieve
 work: because
+work: message 1 (288 octets) from Ann Example \"Re: Lunch\" → ~/Mail/work/new/1.a, standard output
 popfetch: work: message 1 failed and stays on the server: no
 popfetch: work: message 1 failed and stays on the server: old
 popfetch: work: beware
@@ -143,16 +180,19 @@ popfetch: work: it is over
 #[test]
 fn an_account_is_one_line() {
     let cases = [
-        (Summary::default(), "nothing new (no messages on the server)"),
-        (Summary { listed: 250, ..Summary::default() }, "nothing new (250 messages on the server)"),
-        (Summary { listed: 9, deleted: 4, ..Summary::default() }, "4 deleted, 5 left"),
+        (Summary::default(), "nothing new  nothing on the server"),
+        (Summary { listed: 250, ..Summary::default() }, "nothing new  250 kept on the server"),
+        (
+            Summary { listed: 9, deleted: 4, ..Summary::default() },
+            "nothing new  4 deleted, 5 kept on the server",
+        ),
         (
             Summary { listed: 1, delivered: 1, octets: 1, ..Summary::default() },
-            "1 message (1 octet) delivered, 0 deleted, 1 left",
+            "1 new, 1 octet  1 kept on the server",
         ),
         (
             Summary { listed: 3, failed: 2, conditions: vec![failing(2, false)], ..Summary::default() },
-            "nothing delivered (3 messages on the server), 2 messages failed, next try 14:05 UTC",
+            "nothing delivered  3 kept on the server, 2 messages failed, next try 14:05 UTC",
         ),
         (
             Summary {
@@ -162,11 +202,11 @@ fn an_account_is_one_line() {
                 conditions: vec![failing(1, false)],
                 ..Summary::default()
             },
-            "1 deleted, 2 left, 1 message failed, next try 14:05 UTC",
+            "nothing delivered  1 deleted, 2 kept on the server, 1 message failed, next try 14:05 UTC",
         ),
         (
             Summary { listed: 14, delivered: 2, octets: 900, postponed: postponed(12), ..Summary::default() },
-            "2 messages (900 octets) delivered, 0 deleted, 14 left, 12 left for the next run (max-messages)",
+            "2 new, 900 octets  14 kept on the server, 12 left for the next run (max-messages)",
         ),
         (
             Summary {
@@ -174,16 +214,122 @@ fn an_account_is_one_line() {
                 postponed: Postponed { by_bytes: true, ..postponed(1) },
                 ..Summary::default()
             },
-            "nothing delivered (5 messages on the server), 1 left for the next run (max-messages, max-bytes)",
+            "nothing delivered  5 kept on the server, 1 left for the next run (max-messages, max-bytes)",
         ),
         // Deletions of earlier sessions, which the last listing didn't hold.
-        (Summary { listed: 1, deleted: 4, ..Summary::default() }, "4 deleted, 0 left"),
+        (
+            Summary { listed: 1, deleted: 4, ..Summary::default() },
+            "nothing new  4 deleted, nothing left on the server",
+        ),
     ];
     for (summary, expected) in cases {
         let (out, err) = printed(Level::Normal, &[finished(summary.clone())]);
-        assert_eq!((out, err), (String::new(), format!("work: {expected}\n")));
+        assert_eq!((out, err), (String::new(), format!("work  {expected}\n")));
         assert_eq!(printed(Level::Quiet, &[finished(summary)]).1, "");
     }
+}
+
+/// The run of several accounts: what is printed until the last of them is done, and what follows.
+fn of_several(level: Level, form: Form, runs: &[(&str, Summary)]) -> (String, String) {
+    let err = Sink::default();
+    let printer = Printer::onto(Box::new(io::sink()), Box::new(err.clone()), false).formed(form);
+    let names: Vec<&str> = runs.iter().map(|(account, _)| *account).collect();
+    let plain = Plain::new(Arc::new(printer), level, &names).at_home(Some(Path::new("/home/me")));
+    for account in &names {
+        let destinations = vec![maildir(&format!("/home/me/Mail/{account}"), None)];
+        plain.report(account, &Event::Waiting { destinations });
+    }
+    for (account, summary) in runs {
+        plain.report(account, &finished(summary.clone()));
+    }
+    let before = err.text();
+    plain.ended();
+    let after = err.text().split_off(before.len());
+    // How long it took differs each time.
+    let after = after.lines().map(|line| line.split(" (0.").next().unwrap_or_default().to_owned() + "\n");
+    (before, after.collect())
+}
+
+#[test]
+fn accounts_are_aligned_and_summed_up() {
+    let new = |delivered, octets, listed| Summary { delivered, octets, listed, ..Summary::default() };
+    let failed = Summary { failed: 1, conditions: vec![failing(1, false)], ..new(2, 31 << 10, 3) };
+    let runs = [("anna", new(20, 5_452_595, 20)), ("dad", new(0, 0, 20)), ("\u{5c71}", failed)];
+    let expected = "\
+anna  20 new, 5.1 MiB → ~/Mail/anna     20 kept on the server
+dad   nothing new                       20 kept on the server
+\u{5c71}    2 new, 31.0 KiB → ~/Mail/\u{5c71}       3 kept on the server, 1 message failed, next try 14:05 UTC
+";
+    let total = "3 accounts: 22 new, 1 failed\n";
+    assert_eq!(of_several(Level::Normal, Form::Terminal, &runs), (expected.to_owned(), total.to_owned()));
+    assert_eq!(of_several(Level::Details, Form::Log, &runs), (expected.to_owned(), total.to_owned()));
+    // A log is for what has happened.
+    let expected: String =
+        expected.lines().filter(|line| !line.contains("nothing")).map(|line| format!("{line}\n")).collect();
+    assert_eq!(of_several(Level::Normal, Form::Log, &runs), (expected, total.to_owned()));
+    assert_eq!(of_several(Level::Normal, Form::Log, &runs[1..2]), (String::new(), String::new()));
+    assert_eq!(of_several(Level::Quiet, Form::Terminal, &runs), (String::new(), String::new()));
+}
+
+#[test]
+fn the_same_error_of_several_accounts_is_one() {
+    let failed = |what: &str| Summary { trouble: Some(trouble(what, true)), ..Summary::default() };
+    let lost = failed("cannot look up pop.example.com");
+    let mut runs = vec![("a", lost.clone()), ("b", failed("h:995 is silent")), ("c", lost.clone())];
+    let total = "3 accounts: nothing new, 3 accounts with an error\n";
+    let errors = "\
+popfetch: accounts \"a\" and \"c\": cannot look up pop.example.com
+hint: wait
+popfetch: account \"b\": h:995 is silent
+hint: wait
+";
+    let (before, after) = of_several(Level::Normal, Form::Terminal, &runs);
+    assert_eq!((before.as_str(), after), ("", errors.to_owned()));
+    assert_eq!(of_several(Level::Quiet, Form::Terminal, &runs).1, errors);
+    let one_line = errors.replace("\nhint: wait", " (hint: wait)");
+    assert_eq!(of_several(Level::Quiet, Form::Log, &runs).1, one_line);
+    runs.extend([("d", lost.clone()), ("e", lost), ("f", Summary::default())]);
+    let (_, after) = of_several(Level::Normal, Form::Terminal, &runs);
+    assert!(
+        after.contains("\npopfetch: 4 accounts: cannot look up pop.example.com\nhint: wait\n"),
+        "{after}"
+    );
+    assert!(after.starts_with("6 accounts: nothing new, 5 accounts with an error\n"), "{after} {total}");
+}
+
+#[test]
+fn the_journal_gets_priorities() {
+    let (out, err) = (Sink::default(), Sink::default());
+    let printer = Printer::onto(Box::new(out.clone()), Box::new(err.clone()), true).formed(Form::Journal);
+    let plain = Plain::new(Arc::new(printer), Level::Dialogue, &["work"]);
+    for event in [
+        Event::Dialogue("C: QUIT".to_owned()),
+        Event::Warning("beware".to_owned()),
+        Event::Notice("it is over".to_owned()),
+        finished(Summary { trouble: Some(trouble("two\nlines", true)), delivered: 1, ..Summary::default() }),
+    ] {
+        plain.report("work", &event);
+    }
+    let expected = "\
+<7>work C: QUIT
+<4>popfetch: work: beware
+<5>popfetch: work: it is over
+<6>work  1 new, 0 octets  nothing on the server
+<3>popfetch: account \"work\": two
+<3>lines
+<3>hint: wait
+";
+    assert_eq!((out.text(), timeless(&err.text())), (String::new(), expected.to_owned()));
+}
+
+#[test]
+fn mail_that_went_elsewhere_explains_why_nothing_is_new() {
+    let to = "/home/me/Mail/old".to_owned();
+    let summary =
+        Summary { listed: 5, delivered_elsewhere: Some(Elsewhere { messages: 4, to }), ..Summary::default() };
+    let expected = "work  nothing new: 4 of 5 were delivered before, to ~/Mail/old; --all retrieves them again  \
+                    5 kept on the server\n";
+    assert_eq!(printed(Level::Normal, &[finished(summary)]).1, expected);
 }
 
 #[test]
@@ -193,8 +339,8 @@ fn a_lasting_failure_is_told_each_time_but_under_quiet_only_as_news() {
         let summary = Summary { listed: 3, failed, conditions: vec![condition], ..Summary::default() };
         printed(level, &[finished(summary)]).1
     };
-    let nothing = "work: nothing new (3 messages on the server)\n";
-    let refused = "popfetch: account \"work\": the server did not delete 3 messages: no\n\nhint: wait\n";
+    let nothing = "work  nothing new  3 kept on the server\n";
+    let refused = "popfetch: account \"work\": the server did not delete 3 messages: no\nhint: wait\n";
     for news in [false, true] {
         assert_eq!(printed(Level::Normal, refusing(news)), format!("{nothing}{refused}"));
         // Its line shows it.
@@ -215,6 +361,20 @@ fn equal_failures_of_many_messages_are_one_line() {
     events.push(failed(6, "it is gone"));
     events.extend((7..=9).map(|n| Event::TooLarge { number: number(n), octets: Octets(2048) }));
     events.push(finished(Summary { dry_run: true, ..Summary::default() }));
+    let alone = Summary { listed: 5, failed: 5, conditions: vec![failing(5, true)], ..Summary::default() };
+    let alone: Vec<Event> = events[..5].iter().cloned().chain([finished(alone)]).collect();
+    let expected = "work  nothing delivered  5 kept on the server, 5 messages failed, next try 14:05 UTC: sh exited with 1 (\"quota \
+                    exceeded\")\n";
+    assert_eq!(printed(Level::Normal, &alone).1, expected);
+    let one = Summary { listed: 5, failed: 1, conditions: vec![failing(1, true)], ..Summary::default() };
+    let expected =
+        "work  nothing delivered  5 kept on the server, message 6 failed, next try 14:05 UTC: it is gone\n";
+    assert_eq!(printed(Level::Normal, &[events[5].clone(), finished(one.clone())]).1, expected);
+    // Others wait, for reasons that this run doesn't know.
+    let others = Summary { failed: 3, waiting: 2, conditions: vec![failing(3, true)], ..one };
+    let expected = "popfetch: work: message 6 failed and stays on the server: it is gone\n\
+                    work  nothing delivered  5 kept on the server, 3 messages failed, next try 14:05 UTC\n";
+    assert_eq!(printed(Level::Normal, &[events[5].clone(), finished(others)]).1, expected);
     let expected = "\
 popfetch: work: 5 messages failed: sh exited with 1 (\"quota exceeded\")
 popfetch: work: message 6 failed and stays on the server: it is gone
@@ -244,18 +404,13 @@ fn what_fails_thousands_of_times_fills_no_disk() {
 
 #[test]
 fn an_error_says_what_and_then_what_to_do() {
-    let error = "popfetch: account \"work\": h:995 is silent\n\nhint: wait\n";
+    let error = "popfetch: account \"work\": h:995 is silent\nhint: wait\n";
     let cases = [
         (Level::Normal, true, 0, error.to_owned()),
         (Level::Normal, false, 0, error.to_owned()),
         (Level::Quiet, true, 2, error.to_owned()),
         (Level::Quiet, false, 2, String::new()),
-        (
-            Level::Normal,
-            true,
-            2,
-            format!("work: 2 messages (7 octets) delivered, 0 deleted, 5 left\n{error}"),
-        ),
+        (Level::Normal, true, 2, format!("work  2 new, 7 octets  5 kept on the server\n{error}")),
     ];
     for (level, news, delivered, expected) in cases {
         let trouble = Some(trouble("h:995 is silent", news));
@@ -284,7 +439,7 @@ fn a_plan_goes_to_standard_output() {
     let broken =
         finished(Summary { dry_run: true, trouble: Some(trouble("it broke", true)), ..Summary::default() });
     let (out, err) = printed(Level::Normal, &[intended, broken]);
-    assert_eq!((out.as_str(), err.lines().count()), (row, 3));
+    assert_eq!((out.as_str(), err.lines().count()), (row, 2));
 }
 
 #[test]
@@ -357,5 +512,5 @@ fn colours_only_repeat_what_the_words_say() {
     for code in ["\x1b[1;31m", "\x1b[1;33m", "\x1b[1;36m", "\x1b[0m"] {
         plain = plain.replace(code, "");
     }
-    assert_eq!(plain, "popfetch: no\n\nhint: do\npopfetch: beware\n");
+    assert_eq!(plain, "popfetch: no\nhint: do\npopfetch: beware\n");
 }

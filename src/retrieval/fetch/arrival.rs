@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::sending::known_key;
 use super::{CompareResult, Fetch, Held};
-use crate::delivery::Waiting;
 use crate::delivery::routing::{Copies, NetworkEnds, OpenCopies};
+use crate::delivery::{self, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::{Begun, Match};
 use crate::message::{Digest, Examiner, Facts};
@@ -17,6 +17,7 @@ use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
 use crate::retrieval::compare::Verdict;
 use crate::retrieval::pipeline::Job;
+use crate::retrieval::session::drops_at_quit;
 use crate::types::Octets;
 
 /// A message may grow to sixteen times its listed size,
@@ -117,12 +118,38 @@ impl Fetch<'_> {
     }
 
     /// The terminator has come.  What it is worth is known only with the next answer that names.
-    pub(super) fn end(&mut self, octets: u64) {
-        let Some(arriving) = self.state.arriving.take() else { return };
+    ///
+    /// # Errors
+    /// When what has come is no message but the answers to other commands.
+    pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
+        let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
         let Arriving { job, examiner, copies, .. } = arriving;
         let (intakes, failure) = copies.end(self.entrances);
-        let Some(listed) = self.maildrop.at(job.index) else { return };
         self.run.report(&report::Event::Arrived);
+        let facts = examiner.finish();
+        if facts.begins_as_answer && !self.is_alone_in_doubt() {
+            self.give_up(&job, intakes);
+            return Err(Error::OutOfStep);
+        }
+        self.ended(job, octets, facts, intakes, failure);
+        Ok(())
+    }
+
+    /// Whether commands don't share a flight, and only the message that has come last is in doubt: then nothing else can
+    /// have been taken for it.
+    fn is_alone_in_doubt(&self) -> bool {
+        !self.client.pipelines() && self.state.pipeline.in_doubt().len() == 1
+    }
+
+    fn ended(
+        &mut self,
+        job: Job,
+        octets: u64,
+        facts: Facts,
+        intakes: OpenCopies,
+        failure: Option<delivery::Error>,
+    ) {
+        let Some(listed) = self.maildrop.at(job.index) else { return };
         if let Some(e) = failure {
             self.give_up(&job, intakes);
             return self.storage_failed(&listed, e);
@@ -132,7 +159,6 @@ impl Fetch<'_> {
             self.give_up(&job, intakes);
             return self.not_stored(job.number);
         }
-        let facts = examiner.finish();
         if octets == 0 && listed.octets.is_some_and(|listed| listed.0 > 0) {
             self.give_up(&job, intakes);
             return self.state.pipeline.hold(Held::Nothing(job));
@@ -180,18 +206,24 @@ impl Fetch<'_> {
     ) -> Option<Whole> {
         let deletes = matches!(job.decision, Decision::Delete(_))
             || plan::at_once(self.policy, listed.octets).is_some();
+        // Where QUIT takes away what was merely retrieved, what is left as it was delivered would be gone.
+        let goes = deletes || drops_at_quit(self.client);
         match verdict {
             Some(Verdict::Same(same_as)) => {
                 let key = self.key_of(listed, facts);
                 return Some(Whole::Same { key, listed: listed.octets, same_as });
             }
             Some(Verdict::SetAside) => return Some(Whole::Aside),
-            Some(Verdict::Varies(entry)) if !deletes || self.comparison.never_left(listed) => {
+            Some(Verdict::Varies(entry)) if self.comparison.may_be_deleted_mail(listed, facts) => {
+                self.state.tally.withheld.push((entry, facts.digests.message));
+                return Some(Whole::Varies(entry));
+            }
+            Some(Verdict::Varies(entry)) if !goes && !self.comparison.never_left(listed) => {
                 return Some(Whole::Varies(entry));
             }
             _ => {}
         }
-        if deletes && self.comparison.goes_when_delivered(listed) {
+        if matches!(job.decision, Decision::Delete(_)) && self.comparison.goes_when_delivered(listed) {
             self.state.delete_when_delivered.insert(job.number);
         }
         None

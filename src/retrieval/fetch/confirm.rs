@@ -3,7 +3,7 @@
 //! What has arrived is held until an answer that names has followed it.  Only then is it stored, compared with what we
 //! have, and recognised: [`Recognised`] is made here and nowhere else.
 
-use super::sending::{known_key, unique_id};
+use super::sending::{known_key, listed_as};
 use super::{CompareResult, Compared, Fetch, Held, Whole};
 use crate::exit::ExitCode;
 use crate::message::Facts;
@@ -127,10 +127,8 @@ impl Fetch<'_> {
             let recognised = Recognised::attest(self.client.session(), job.number, known);
             self.state.tally.recognised.insert(job.number, recognised);
         }
-        if job.died
-            && let Some(unique_id) = unique_id(&listed, self.keys)
-        {
-            self.state.tally.survived.push(unique_id);
+        if job.died {
+            self.state.tally.survived.extend(listed_as(&listed, self.keys));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::mpsc::TryRecvError;
 
 use super::refusal::{Refused, refuses_everything};
-use super::sending::{known_key, unique_id};
+use super::sending::{known_key, listed_as};
 use super::{Fetch, Held, Whole};
 use crate::delivery;
 use crate::exit::ExitCode;
@@ -13,8 +13,7 @@ use crate::proof::{Delivered, EntryId};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Outcome, Settled, Work};
-use crate::retrieval::pipeline::standing::Standing;
-use crate::retrieval::pipeline::{Job, UNKNOWN_SIZE};
+use crate::retrieval::pipeline::{Ending, UNKNOWN_SIZE};
 use crate::types::{MessageNumber, Octets};
 
 impl Fetch<'_> {
@@ -85,7 +84,7 @@ impl Fetch<'_> {
     /// None came through after these.  One that was asked for alone, or was refused alone before, has failed; of the
     /// others it isn't known.
     pub(super) fn last_refusals(&mut self) {
-        let alone = self.state.pipeline.standing.asked == 1;
+        let alone = !self.state.pipeline.standing.several;
         for refused in std::mem::take(&mut self.state.refusals) {
             if alone || refused.job.failures > 0 {
                 self.refused_alone(&refused);
@@ -208,7 +207,7 @@ impl Fetch<'_> {
                 && let Some(listed) = self.maildrop.at(job.index)
             {
                 self.state.tally.blamed = Some(job.number);
-                self.state.tally.died.extend(unique_id(&listed, self.keys));
+                self.state.tally.died.extend(listed_as(&listed, self.keys));
                 self.message_failed(&listed, e.to_string(), ExitCode::Protocol);
             }
         } else if e.ends_session() && self.state.tally.accepted.is_empty() {
@@ -220,22 +219,15 @@ impl Fetch<'_> {
     /// the next.  Nobody is blamed for that alone.  They are tried last from now on; what the connection ends at again,
     /// while others come through, has failed.
     fn died(&mut self) {
-        let pipeline = &self.state.pipeline;
-        let suspects: Vec<Job> = match pipeline.current() {
-            Some(job) => vec![job],
-            None => pipeline.last_done().into_iter().chain(pipeline.first_in_flight()).collect(),
-        };
-        let Standing { confirmed, others_came, ref died, .. } = pipeline.standing;
-        let others_came = others_came || confirmed > 0;
-        let again = !died.is_empty() && !suspects.iter().any(|job| job.died);
-        self.state.tally.cut_again = again && confirmed > 0;
-        for job in suspects {
+        let Ending { suspects, again } = self.state.pipeline.ending();
+        self.state.tally.cut_again = again;
+        for (job, has_failed) in suspects {
             let Some(listed) = self.maildrop.at(job.index) else { continue };
-            if job.died && others_came {
+            if has_failed {
                 let reason = "the connection broke off at it, as it did before".to_owned();
                 self.message_failed(&listed, reason, ExitCode::Later);
             }
-            self.state.tally.died.extend(unique_id(&listed, self.keys));
+            self.state.tally.died.extend(listed_as(&listed, self.keys));
         }
     }
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use super::{Choice, CompareResult, Fetch};
+use crate::ledger::memory::ListedAs;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who};
 use crate::proof::{Delivered, EntryId, Key};
 use crate::report;
@@ -12,7 +13,6 @@ use crate::retrieval::committer::Work;
 use crate::retrieval::compare::Comparison;
 use crate::retrieval::pipeline::naming::{Expected, Question};
 use crate::retrieval::pipeline::{Ask, Job, Line, Send, UNKNOWN_SIZE};
-use crate::types::UniqueIdBuf;
 
 /// The messages of a round: in the order of the listing; then what is only to be identified; then what comes last, by how
 /// often it has failed.
@@ -23,7 +23,7 @@ pub(in crate::retrieval) struct Queue<'a> {
     keys: &'a HashMap<EntryId, Key>,
     failed_before: &'a HashMap<EntryId, u16>,
     /// Messages at which a session broke off before.
-    died: HashSet<UniqueIdBuf>,
+    died: HashSet<ListedAs>,
     cursor: usize,
     /// What is only to be identified, which keeps no mail waiting: the places.
     later: VecDeque<usize>,
@@ -37,7 +37,7 @@ impl<'a> Queue<'a> {
         (maildrop, decisions, policy): (&'a Maildrop, &'a [Decision], &'a Policy),
         keys: &'a HashMap<EntryId, Key>,
         failed_before: &'a HashMap<EntryId, u16>,
-        died: HashSet<UniqueIdBuf>,
+        died: HashSet<ListedAs>,
     ) -> Self {
         let (cursor, later, last) = (0, VecDeque::new(), BinaryHeap::new());
         Self { maildrop, decisions, policy, keys, failed_before, died, cursor, later, last }
@@ -63,7 +63,7 @@ impl<'a> Queue<'a> {
                 _ => 0,
             },
             died: !self.died.is_empty()
-                && unique_id(&listed, self.keys).is_some_and(|unique_id| self.died.contains(&unique_id)),
+                && listed_as(&listed, self.keys).is_some_and(|message| self.died.contains(&message)),
         })
     }
 }
@@ -103,9 +103,11 @@ pub(super) fn known_key(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Op
     }
 }
 
-pub(super) fn unique_id(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Option<UniqueIdBuf> {
+/// How the next session will list it; none where that isn't known.
+pub(super) fn listed_as(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Option<ListedAs> {
     match known_key(listed, keys) {
-        Some(Key::UniqueId(unique_id)) => Some(unique_id),
+        Some(Key::UniqueId(unique_id)) => Some(ListedAs::UniqueId(unique_id)),
+        None if listed.who == Who::Nameless => Some(ListedAs::Numbered(listed.number, listed.octets)),
         Some(Key::Header(_)) | None => None,
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use super::naming::Naming;
 use super::{BATCH_MESSAGES, BATCH_OCTETS};
 use crate::client::{Client, Transaction};
-use crate::types::{MessageNumber, UniqueIdBuf};
+use crate::ledger::memory::ListedAs;
+use crate::types::MessageNumber;
 
 /// The first question of a session follows after this many octets.
 const FIRST_OCTETS: u64 = 1 << 20;
@@ -24,7 +25,9 @@ pub(in crate::retrieval) struct Standing {
     pub(in crate::retrieval) gone: HashSet<MessageNumber>,
     /// The message asked for last.
     pub(in crate::retrieval) last: Option<MessageNumber>,
-    /// How many messages were asked for,
+    /// Whether more than one message was asked for.
+    pub(in crate::retrieval) several: bool,
+    /// How often one was asked for, by its header or whole,
     pub(in crate::retrieval) asked: u32,
     /// how many of them were confirmed,
     pub(in crate::retrieval) confirmed: u32,
@@ -37,7 +40,7 @@ pub(in crate::retrieval) struct Standing {
     /// Whether earlier sessions of this run have brought anything.
     pub(in crate::retrieval) others_came: bool,
     /// Messages at which a session broke off before.
-    pub(in crate::retrieval) died: HashSet<UniqueIdBuf>,
+    pub(in crate::retrieval) died: HashSet<ListedAs>,
     /// Asked for to be compared, and perhaps to be asked for again: kept where the session may end early.
     pub(in crate::retrieval) begun: HashSet<MessageNumber>,
     /// Retrieved to be compared, and set aside until all that is known has been.

@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger;
-use crate::ledger::lock::Lock;
+use crate::ledger::lock::{Lock, Seen, Stage};
 use crate::ledger::memory::Memory;
 use crate::problem::REPORT_BUG;
 use crate::report::Trouble;
@@ -114,19 +114,18 @@ fn ask(run: &Run<'_>) -> Result<Found, Error> {
     Ok(Found { new: count, octets, listed, asked: run.now, remembered: false })
 }
 
-/// What the last run left, if it went well and began less than `max_age` ago.  No network, no lock, no ledger.
+/// What the last run left, if it has ended, took a listing, and is less than `max_age` ago.  No network, no lock, no ledger.
 fn remembered(run: &Run<'_>, max_age: Duration) -> Option<Found> {
     let directory = ledger::directory(&run.context.state, &run.account.mailbox());
     access::check_path(&directory).ok()?;
-    let asked = Lock::held_since(&directory)?;
+    let Seen { last_run, stage } = Lock::look(&directory)?;
+    let asked = last_run.filter(|_| stage == Stage::Ended)?;
     let age = u64::try_from(run.now.seconds_since(asked)).ok()?;
-    let memory = Memory::load(&directory);
-    let listed = quick::left_idle(run, &memory)?;
-    let went_well = memory.alerts.is_empty() && memory.pause.is_none();
-    (age < max_age.as_secs() && went_well).then_some(Found {
-        new: 0,
-        octets: Some(Octets(0)),
-        listed: u64::from(listed),
+    let last = Memory::load(&directory).last.filter(|last| last.error.is_none())?;
+    (age < max_age.as_secs()).then_some(Found {
+        new: last.postponed,
+        octets: (last.postponed == 0).then_some(Octets(0)),
+        listed: last.server?,
         asked,
         remembered: true,
     })

@@ -5,7 +5,6 @@
 //! run (header, or else the whole message), since a unique-id alone may stand for other mail: what isn't recognised counts as
 //! never delivered, and goes only where the user has said so.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -17,7 +16,6 @@ use crate::access;
 use crate::account::Account;
 use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
 use crate::clock;
-use crate::credentials;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::shown::Shown;
@@ -26,7 +24,6 @@ use crate::message::summary::Summary;
 use crate::message::{Examiner, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{Dismissed, EntryId};
-use crate::protocol::capability::Capabilities;
 use crate::report::Trouble;
 use crate::retrieval::alerts::Alerts;
 use crate::retrieval::compare::{Comparison, Search, Verdict};
@@ -44,8 +41,6 @@ const MOST: usize = 10_000;
 const THINKING: Duration = Duration::from_secs(600);
 /// So often another message is asked for whose answer names none.
 const QUESTIONS: u32 = 3;
-/// Of a header this much is kept until it is read.
-const KEPT: usize = 64 * 1024;
 
 /// A message that is to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +144,7 @@ fn in_session(
     memory: &mut Memory,
     directory: &Path,
 ) -> Result<Deleted, Error> {
-    let secret = credentials::obtain(run.account, run.context.environment, &run.context.stop)?;
+    let secret = run.secret()?;
     let listing = Prefetch::Listing { drop_listing: false, headers: [None; 2], sizes: true };
     let client = login::log_in(run, memory, &secret, Some(listing));
     Alerts::new(run).note_login(memory, client.as_ref().err());
@@ -172,17 +167,13 @@ fn in_session(
     }
     let entries: HashMap<MessageNumber, EntryId> =
         chosen.iter().filter_map(|chosen| Some((chosen.doomed.number, chosen.entry?))).collect();
-    let (accepted, refused) = match send(&mut client, &doomed) {
-        Ok(sent) => sent,
-        Err((accepted, e)) => {
-            // The server accepted these deletions, and it isn't known whether it carries them out.
-            let ids: Vec<EntryId> =
-                accepted.iter().filter_map(|number| entries.get(number)).copied().collect();
-            ledger.doubt(Some(&ids))?;
-            return Err(e);
-        }
-    };
+    let (accepted, refused, sent) = send(&mut client, &doomed);
     let ids: Vec<EntryId> = accepted.iter().filter_map(|number| entries.get(number)).copied().collect();
+    if sent.is_err() {
+        // The server accepted these deletions, and it isn't known whether it carries them out.
+        ledger.doubt(Some(&ids))?;
+    }
+    sent?;
     finish(client, ledger, &ids, accepted.len(), refused)
 }
 
@@ -228,11 +219,11 @@ fn finish(
 
 type Refused = Vec<(MessageNumber, String)>;
 
-/// Sends `DELE` for each: what was accepted, and what was refused.  On an error, what was accepted until then.
+/// Sends `DELE` for each: what was accepted, also where an error ended it, and what was refused.
 fn send(
     client: &mut Client<Transaction>,
     doomed: &[Doomed],
-) -> Result<(Vec<MessageNumber>, Refused), (Vec<MessageNumber>, Error)> {
+) -> (Vec<MessageNumber>, Refused, Result<(), Error>) {
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
     let dismissed: Vec<Dismissed> =
         doomed.iter().map(|doomed| Dismissed::attest(client.session(), doomed.number)).collect();
@@ -240,10 +231,7 @@ fn send(
         None => accepted.push(number),
         Some(text) => refused.push((number, text)),
     });
-    match result {
-        Ok(()) => Ok((accepted, refused)),
-        Err(e) => Err((accepted, e.into())),
-    }
+    (accepted, refused, result.map_err(Error::from))
 }
 
 /// A message that was chosen, and its entry where it was delivered, and its deletion is to be recorded.
@@ -279,7 +267,7 @@ fn choose(
             names.insert(*number, unique_id);
         }
     }
-    let mut headers = headers(client, &numbers)?;
+    let headers = survey::headers(client, &numbers)?;
     let delivered = delivered(run, client, ledger, &maildrop, &headers, &numbers)?;
     name(client, ledger, &maildrop, numbers.last())?;
     let chosen = numbers.iter().filter_map(|number| {
@@ -296,7 +284,7 @@ fn choose(
                 number: *number,
                 unique_id: names.get(number).map(|unique_id| client.shown(unique_id.borrow())),
                 octets: listed.octets,
-                summary: headers.remove(number).map(|(summary, _)| summary),
+                summary: headers.get(number).map(|facts| Summary::of_headline(&facts.headline)),
                 delivered: entry.and_then(|(_, entry)| entry.delivered),
                 undelivered: known.is_none().then(|| reason(&listed, ledger)),
             },
@@ -317,40 +305,13 @@ fn reason(listed: &Listed<'_>, ledger: &Ledger) -> &'static str {
     }
 }
 
-type Headers = HashMap<MessageNumber, (Summary, Facts)>;
-
-/// The headers of these messages; none where the server has no `TOP`.
-fn headers(client: &mut Client<Transaction>, numbers: &[MessageNumber]) -> Result<Headers, Error> {
-    if client.capabilities().is_some_and(|capabilities| !Capabilities::top(capabilities)) {
-        return Ok(HashMap::new());
-    }
-    let arriving = RefCell::new((Vec::new(), Examiner::new(b"")));
-    let mut found = HashMap::new();
-    client.headers(
-        numbers,
-        |_, text| {
-            let (kept, examiner) = &mut *arriving.borrow_mut();
-            let room = KEPT.saturating_sub(kept.len()).min(text.len());
-            kept.extend_from_slice(text.get(..room).unwrap_or_default());
-            examiner.update(text);
-        },
-        |number, given| {
-            let (kept, examiner) = arriving.replace((Vec::new(), Examiner::new(b"")));
-            if given {
-                found.insert(number, (Summary::of(&kept), examiner.finish()));
-            }
-        },
-    )?;
-    Ok(found)
-}
-
 /// Which of these messages were delivered, and are what was delivered: by their headers, or else by all their octets.
 fn delivered(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
     ledger: &Ledger,
     maildrop: &Maildrop,
-    headers: &Headers,
+    headers: &HashMap<MessageNumber, Facts>,
     numbers: &[MessageNumber],
 ) -> Result<HashMap<MessageNumber, EntryId>, Error> {
     let decision = |listed: Listed<'_>| match listed.who {
@@ -372,7 +333,7 @@ fn delivered(
         let Some(why) = decision.compares() else { continue };
         let header = headers.get(&listed.number);
         let verdict = match header.filter(|_| Comparison::asks_header(why, true)) {
-            Some((_, facts)) => comparison.by_header(&listed, why, facts, true),
+            Some(facts) => comparison.by_header(&listed, why, facts, true),
             None => Verdict::NeedsBody,
         };
         let verdict = match verdict {

@@ -1,6 +1,5 @@
 //! The messages on a server, with what their headers say and what the next run would do with each.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::{Outlook, Visit, cause};
@@ -10,17 +9,13 @@ use crate::clock;
 use crate::ledger::EntryState;
 use crate::ledger::shown::Shown;
 use crate::message::summary::Summary;
-use crate::message::{Examiner, Facts};
 use crate::plan::{self, Who, Why};
-use crate::protocol::capability::Capabilities;
 use crate::report::{Action, Cause, Trouble};
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
+use crate::retrieval::survey;
 use crate::retrieval::{Context, Options};
 use crate::types::{MessageNumber, Octets, Time};
-
-/// Of a header this much is kept until it is read.
-const KEPT: usize = 64 * 1024;
 
 /// Which messages are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,9 +94,11 @@ fn look(run: &Run<'_>, which: Which, most: usize) -> Result<Rows, Error> {
     let numbers: Vec<MessageNumber> =
         shown.iter().filter_map(|index| Some(outlook.maildrop.at(*index)?.number)).collect();
     let mut summaries = HashMap::new();
-    for (number, summary, facts) in headers(&mut client, &numbers)? {
-        outlook.settle(number, &facts);
-        summaries.insert(number, summary);
+    let headers = survey::headers(&mut client, &numbers)?;
+    for number in &numbers {
+        let Some(facts) = headers.get(number) else { continue };
+        outlook.settle(*number, facts);
+        summaries.insert(*number, Summary::of_headline(&facts.headline));
     }
     let rows = shown.iter().filter_map(|index| row(&outlook, &client, *index, &mut summaries).transpose());
     let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
@@ -121,34 +118,6 @@ fn is_wanted(outlook: &Outlook, index: usize, which: Which) -> bool {
         Which::Seen => !outlook.is_new(index) && entry.is_none_or(|entry| entry.state != EntryState::Open),
         Which::Failed => entry.is_some_and(|entry| entry.failures > 0),
     }
-}
-
-/// The headers of these messages; none where the server has no `TOP`.
-fn headers(
-    client: &mut Client<Transaction>,
-    numbers: &[MessageNumber],
-) -> Result<Vec<(MessageNumber, Summary, Facts)>, Error> {
-    if client.capabilities().is_some_and(|capabilities| !Capabilities::top(capabilities)) {
-        return Ok(Vec::new());
-    }
-    let arriving = RefCell::new((Vec::new(), Examiner::new(b"")));
-    let mut found = Vec::new();
-    client.headers(
-        numbers,
-        |_, text| {
-            let (kept, examiner) = &mut *arriving.borrow_mut();
-            let room = KEPT.saturating_sub(kept.len()).min(text.len());
-            kept.extend_from_slice(text.get(..room).unwrap_or_default());
-            examiner.update(text);
-        },
-        |number, given| {
-            let (kept, examiner) = arriving.replace((Vec::new(), Examiner::new(b"")));
-            if given {
-                found.push((number, Summary::of(&kept), examiner.finish()));
-            }
-        },
-    )?;
-    Ok(found)
 }
 
 fn row(

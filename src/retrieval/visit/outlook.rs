@@ -13,7 +13,7 @@ use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::doubts;
 use crate::retrieval::error::Error;
 use crate::retrieval::marking;
-use crate::retrieval::survey::{Headers, decide, list, policy};
+use crate::retrieval::survey::{decide, headers, list, policy};
 use crate::types::{MessageNumber, UniqueIdBuf};
 
 /// A listing, and what the next run would do by it.
@@ -74,10 +74,12 @@ impl Outlook {
         if numbers.is_empty() {
             return Ok(());
         }
-        let mut headers = Headers::default();
-        headers.ask(client, &numbers)?;
-        for (number, facts) in headers.known {
-            self.settle(number, &facts);
+        // In the order of the listing: where messages are alike, the first is matched first.
+        let headers = headers(client, &numbers)?;
+        for number in numbers {
+            if let Some(facts) = headers.get(&number) {
+                self.settle(number, facts);
+            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::problem::Problem as _;
 use crate::state::transfer;
 use crate::text;
 
-/// The arguments of `popfetch state export`.
+/// Write what is kept to standard output, for another machine.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ExportArgs {
     /// Accounts by name; without any, all accounts of the configuration.

@@ -12,7 +12,7 @@ use crate::state::when;
 use crate::text;
 use crate::types::Time;
 
-/// The arguments of `popfetch state forget`.
+/// Forget messages, so that those which are still on the server are retrieved again.
 #[derive(Debug, Clone, Args)]
 #[command(group(ArgGroup::new("which").required(true).args(["messages", "before", "seen", "all"])))]
 pub(in crate::cli) struct ForgetArgs {

@@ -25,7 +25,7 @@ use crate::state::inventory::{self, Kept};
 use crate::state::when;
 use crate::text;
 
-/// The arguments of `popfetch state list`.
+/// Show what is kept of each mailbox, and where.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ListArgs {
     #[command(flatten)]

@@ -18,6 +18,7 @@ use crate::problem::Problem;
 
 /// What can be done with the state.
 #[derive(Debug, Clone, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum StateCommand {
     /// Show what is kept of each mailbox, and where.
     List(list::ListArgs),

@@ -11,7 +11,7 @@ use crate::state::inventory;
 use crate::state::transfer::{Outcome, adopt};
 use crate::text;
 
-/// The arguments of `popfetch state move`.
+/// Go on with what is kept, after a server, a user or a port has got another name.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct MoveArgs {
     /// The mailbox as it was called before: USER@HOST[:PORT], or the host or the user alone where that is enough.

@@ -11,7 +11,7 @@ use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::{self, Offer};
 
-/// The arguments of `popfetch state release`.
+/// Give up unfinished deliveries to destinations that are no longer configured, or are gone.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct ReleaseArgs {
     /// The account whose deliveries are given up.

@@ -11,7 +11,7 @@ use crate::problem::Problem as _;
 use crate::state::transfer::{Outcome, read_exported};
 use crate::text;
 
-/// The arguments of `popfetch state restore`.
+/// Read in what popfetch state export has written.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct RestoreArgs {
     /// The file that popfetch state export has written.

@@ -23,7 +23,7 @@ use crate::report::json;
 use crate::state::inventory::{self, Kept, Verified};
 use crate::text;
 
-/// The arguments of `popfetch state verify`.
+/// Check all that is kept, from beginning to end.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct VerifyArgs {
     /// Accounts by name; without any, all that is kept.

@@ -1,0 +1,149 @@
+use std::collections::HashSet;
+
+use super::naming::{Candidates, Expected, Form, Naming};
+use super::standing::{Pace, Standing};
+use super::{Answered, Ask, Deletion, Job, Line, MOST_DELETIONS, Pipeline, Rules, Send, Step};
+use crate::ledger::memory::ListedAs;
+use crate::plan::{Allowance, Decision, Why};
+use crate::proof::EntryId;
+use crate::types::{MessageNumber, Octets};
+
+/// A deletion that needs no proof.
+#[derive(Debug, PartialEq, Eq)]
+struct Known(MessageNumber);
+
+impl Deletion for Known {
+    fn number(&self) -> MessageNumber {
+        self.0
+    }
+
+    fn entry(&self) -> EntryId {
+        EntryId(self.0.get())
+    }
+}
+
+/// Two messages of 100 octets.
+struct Listing;
+
+impl Candidates for Listing {
+    fn places(&self) -> usize {
+        2
+    }
+
+    fn sample(&self) -> &[usize] {
+        &[]
+    }
+
+    fn at(&self, place: usize, _: Form) -> Option<(MessageNumber, Expected)> {
+        Some((number(u32::try_from(place).unwrap() + 1), Expected::Size(Octets(100))))
+    }
+}
+
+fn number(number: u32) -> MessageNumber {
+    MessageNumber::new(number).unwrap()
+}
+
+fn job(at: u32, died: bool) -> Job {
+    Job {
+        index: at as usize,
+        number: number(at),
+        decision: Decision::Retrieve(Why::New),
+        size: 100,
+        ask: Ask::Whole,
+        counted: true,
+        too_large: false,
+        failures: 0,
+        died,
+    }
+}
+
+type Tried = Pipeline<std::vec::IntoIter<Job>, (), Known>;
+
+fn pipeline(jobs: Vec<Job>, rules: Rules, standing: Standing) -> Tried {
+    let standing = Standing {
+        naming: Naming::new(1, Some(Form::Size), false, None),
+        pace: Pace::new(0, 32),
+        ..standing
+    };
+    Pipeline::new(jobs.into_iter(), rules, standing, Vec::new(), Allowance::default())
+}
+
+const LINE: Line = Line { pipelines: true, at_rest: true };
+
+#[test]
+fn a_session_asks_for_no_more_than_it_may_delete() {
+    let rules = |waiting| Rules { asks: true, deletes: true, waiting, ..Rules::default() };
+    let asked = |waiting: usize, gone: usize, ready: usize| {
+        let gone: HashSet<MessageNumber> = (1..=gone).map(|at| number(at as u32 + 100)).collect();
+        let standing = Standing { gone, ..Standing::default() };
+        let mut pipeline = pipeline(vec![job(1, false)], rules(waiting), standing);
+        (0..ready).for_each(|_| pipeline.delete(Known(number(50))));
+        (pipeline.upcoming().is_some(), pipeline.cut_short)
+    };
+    assert_eq!(asked(MOST_DELETIONS - 1, 0, 0), (true, false));
+    for (waiting, gone, ready) in
+        [(MOST_DELETIONS, 0, 0), (0, MOST_DELETIONS, 0), (0, 0, MOST_DELETIONS), (MOST_DELETIONS - 2, 1, 1)]
+    {
+        assert_eq!(asked(waiting, gone, ready), (false, true), "{waiting}, {gone}, {ready}");
+    }
+}
+
+/// Which messages are suspected when the connection ends, whether each has failed, and whether it has ended before at others.
+#[test]
+fn the_end_of_the_connection_is_blamed_on_what_it_has_ended_at_before() {
+    let died = HashSet::from([ListedAs::Numbered(number(9), None)]);
+    // The jobs, how far the first has come, what came through, and whether something died before.
+    let ending = |died_before: bool, here: bool, confirmed: u32, others_came: bool, begun: bool| {
+        let died = if died_before { died.clone() } else { HashSet::new() };
+        let standing = Standing { confirmed, others_came, died, ..Standing::default() };
+        let mut pipeline = pipeline(vec![job(1, here)], Rules { asks: true, ..Rules::default() }, standing);
+        assert!(matches!(pipeline.next(LINE, &Listing), Ok(Some(Send::Ask(Job { index: 1, .. })))));
+        if begun {
+            let begun = pipeline.on(Answered::Began { ask: Ask::Whole, given: true });
+            assert!(matches!(begun, Step::Begin(_)));
+        }
+        let ending = pipeline.ending();
+        (ending.suspects.iter().map(|(job, failed)| (job.index, *failed)).collect::<Vec<_>>(), ending.again)
+    };
+    for begun in [false, true] {
+        // The first time nobody is blamed.
+        assert_eq!(ending(false, false, 0, false, begun), (vec![(1, false)], false));
+        assert_eq!(ending(false, false, 3, true, begun), (vec![(1, false)], false));
+        // At another one than before: the sessions are cut, if others came through in this one.
+        assert_eq!(ending(true, false, 1, false, begun), (vec![(1, false)], true));
+        assert_eq!(ending(true, false, 0, true, begun), (vec![(1, false)], false));
+        // At the same again: it has failed, if others came through, in this session or before.
+        assert_eq!(ending(true, true, 0, false, begun), (vec![(1, false)], false));
+        assert_eq!(ending(true, true, 1, false, begun), (vec![(1, true)], false));
+        assert_eq!(ending(true, true, 0, true, begun), (vec![(1, true)], false));
+    }
+}
+
+/// The one whose end couldn't be believed, and the next.
+#[test]
+fn between_two_messages_both_are_suspected() {
+    let standing = Standing { confirmed: 1, ..Standing::default() };
+    let rules = Rules { asks: true, ..Rules::default() };
+    let mut pipeline = pipeline(vec![job(1, false), job(2, false)], rules, standing);
+    for _ in 0..2 {
+        assert!(matches!(pipeline.next(LINE, &Listing), Ok(Some(Send::Ask(_)))));
+    }
+    assert!(!pipeline.standing.several || pipeline.standing.asked == 2);
+    pipeline.on(Answered::Began { ask: Ask::Whole, given: true });
+    pipeline.on(Answered::Ended);
+    let suspects: Vec<usize> = pipeline.ending().suspects.iter().map(|(job, _)| job.index).collect();
+    assert_eq!(suspects, [1, 2]);
+}
+
+/// A message that is asked for by its header, and then whole, is one message.
+#[test]
+fn several_messages_are_told_from_one_that_is_asked_for_twice() {
+    for (second, several) in [(1, false), (2, true)] {
+        let jobs = vec![Job { ask: Ask::Header, ..job(1, false) }, job(second, false)];
+        let mut pipeline = pipeline(jobs, Rules { asks: true, ..Rules::default() }, Standing::default());
+        for _ in 0..2 {
+            assert!(matches!(pipeline.next(LINE, &Listing), Ok(Some(Send::Ask(_)))));
+        }
+        assert_eq!((pipeline.standing.several, pipeline.standing.asked), (several, 2));
+    }
+}

@@ -1,0 +1,361 @@
+//! `popfetch state`: what is kept is listed and verified, forgotten, moved to another name and taken to another machine, and
+//! no mail is lost or doubled by it, wherever it is interrupted.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::mailbox::{Served, good, serve, small, stored};
+use crate::support::mailboxes::{Maildir, assert_same};
+use crate::support::sandbox::{Run, Sandbox};
+use crate::support::server::Server;
+
+/// An account of `me`, at the server on this port under the name `host`.
+fn account(name: &str, host: &str, port: u16) -> String {
+    format!(
+        "[accounts.{name}]\nserver = \"{host}\"\nport = {port}\nuser = \"me\"\ntls = \"none\"\npassword = \"secret\"\n\
+         deliver = {{ maildir = \"~/mail\" }}\n"
+    )
+}
+
+/// A sandbox that has fetched three messages as `me@127.0.0.1`, and whose account is at `localhost` now.
+struct Renamed {
+    sandbox: Sandbox,
+    server: Server,
+}
+
+impl Renamed {
+    fn new() -> Self {
+        let server = Server::start(good(small(3)));
+        let sandbox = Sandbox::new();
+        sandbox.config(account("work", "127.0.0.1", server.port()));
+        sandbox.run([""; 0]).succeeds();
+        sandbox.config(account("work", "localhost", server.port()));
+        Self { sandbox, server }
+    }
+
+    fn old_name(&self) -> String {
+        format!("me@127.0.0.1:{}", self.server.port())
+    }
+
+    fn moves(&self) -> Run {
+        self.sandbox.run(["state", "move", &self.old_name(), "work"])
+    }
+
+    /// Asserts that everything is there once, and that a run finds nothing new.
+    #[track_caller]
+    fn is_settled(&self) {
+        self.sandbox.run(["-v"]).succeeds().complains("nothing new");
+        holds(&self.sandbox, 1..=3);
+        let list = self.sandbox.run(["state", "list"]);
+        list.succeeds();
+        assert_eq!(list.out().lines().count(), 2, "{}", list.out());
+    }
+}
+
+#[track_caller]
+fn holds(sandbox: &Sandbox, numbers: impl IntoIterator<Item = u64>) {
+    assert_same(Maildir::read(&sandbox.path("mail")).messages(), stored(numbers));
+}
+
+/// The directories of mailboxes.
+fn kept(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let ledgers = sandbox.files().into_keys().filter(|path| path.ends_with("ledger"));
+    ledgers.map(|path| sandbox.path(path).parent().unwrap().to_owned()).collect()
+}
+
+// ---- list, verify ----------------------------------------------------------------------------------------------
+
+#[test]
+fn what_is_kept_is_listed_with_what_no_account_names() {
+    let renamed = Renamed::new();
+    let list = renamed.sandbox.run(["state", "list"]);
+    list.succeeds().says("(none)").says(&renamed.old_name()).says("  3  ");
+    renamed.sandbox.run([""; 0]).succeeds();
+    let list = renamed.sandbox.run(["state", "list"]);
+    assert_eq!(list.out().lines().count(), 3, "{}", list.out());
+    assert!(list.out().lines().nth(1).unwrap().starts_with("work "), "{}", list.out());
+    let json = renamed.sandbox.run(["state", "list", "--json"]);
+    json.succeeds().says("\"configured\":false").says("\"messages\":3");
+}
+
+#[test]
+fn a_ledger_that_is_whole_is_verified_and_a_damaged_line_is_named() {
+    let served = serve(good(small(4)), "");
+    served.fetch().succeeds();
+    served.server.add("me", small(5).split_off(4));
+    served.fetch().succeeds();
+    served.sandbox.run(["state", "verify"]).succeeds().says("me: ok (5 messages)");
+    let ledger = kept(&served.sandbox)[0].join("ledger");
+    let whole = fs::read(&ledger).unwrap();
+    let at = whole.windows(5).position(|five| five == b"uid-2").unwrap();
+    let mut rotten = whole.clone();
+    rotten[at] ^= 1;
+    fs::write(&ledger, &rotten).unwrap();
+    let run = served.sandbox.run(["state", "verify"]);
+    run.exits(74)
+        .says("me: error: ledger ")
+        .says(", line ")
+        .says("does not match its checksum")
+        .says("hint: ");
+    served.sandbox.run(["state", "verify", "--json"]).exits(74).says("\"exit\":74");
+    // Its end is missing: no line is damaged.
+    fs::write(&ledger, &whole[..whole.iter().take(600).rposition(|octet| *octet == b'\n').unwrap() + 1])
+        .unwrap();
+    served.sandbox.run(["state", "verify", "me"]).exits(74).says("bytes, and had ");
+    fs::remove_file(&ledger).unwrap();
+    served.sandbox.run(["state", "verify"]).exits(74).says("is missing, though there has been one");
+    fs::write(&ledger, &whole).unwrap();
+    served.sandbox.run(["state", "verify"]).succeeds();
+}
+
+// ---- forget ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_forgotten_message_is_delivered_again_and_no_other() {
+    let served = serve(good(small(3)), "");
+    for _ in 0..3 {
+        served.fetch().succeeds();
+    }
+    let forget = |words: &[&str]| served.sandbox.run([&["state", "forget", "me"], words].concat());
+    forget(&["uid-2"]).exits(64).complains("without a terminal nobody can be asked").complains("-y");
+    forget(&["2", "-y"]).exits(66).complains("no message is known by the unique-id 2").complains("hint: ");
+    served.fetch().succeeds();
+    served.holds(stored(1..=3));
+    let run = forget(&["uid:uid-2", "-y"]);
+    run.succeeds().says("uid-2  delivered").says("a second time").says("1 message forgotten");
+    served.fetch().succeeds();
+    served.holds(stored([1, 2, 2, 3]));
+    served.fetch().succeeds();
+    served.holds(stored([1, 2, 2, 3]));
+    forget(&["--before", "2020-01-01", "-y"]).succeeds().says("nothing is forgotten");
+    forget(&["--seen", "-y"]).succeeds().says("nothing is forgotten");
+    forget(&["--before", "2999-01-01", "-y"]).succeeds().says("3 messages forgotten");
+    served.fetch().succeeds();
+    served.holds(stored([1, 1, 2, 2, 2, 3, 3]));
+    forget(&["--all", "-y"]).succeeds().says("3 messages forgotten");
+    forget(&["--all", "uid-1", "-y"]).exits(64);
+    forget(&["-y"]).exits(64);
+}
+
+#[test]
+fn what_counts_as_seen_is_new_again_when_it_is_forgotten() {
+    let served = serve(good(small(3)), "");
+    served.sandbox.run(["mark-seen", "me", "1-2"]).succeeds();
+    served.fetch().succeeds();
+    served.holds(stored([3]));
+    served.sandbox.run(["state", "forget", "me", "--seen", "-y"]).succeeds().says("2 messages forgotten");
+    served.fetch().succeeds();
+    served.holds(stored(1..=3));
+}
+
+// ---- move ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_account_goes_on_under_its_new_name() {
+    for called in ["{}", "me", "127.0.0.1", "ME@{}"] {
+        let renamed = Renamed::new();
+        let called = called.replace("{}", &renamed.old_name());
+        let run = renamed.sandbox.run(["state", "move", &called, "work"]);
+        if called.starts_with("ME@") {
+            run.exits(64).complains("nothing is kept of a mailbox called").complains(&renamed.old_name());
+            continue;
+        }
+        run.succeeds().says("goes on with what was kept as me@127.0.0.1:").says("3 messages");
+        renamed.is_settled();
+        // It is as any other from now on.
+        renamed.server.add("me", small(4).split_off(3));
+        renamed.sandbox.run([""; 0]).succeeds();
+        holds(&renamed.sandbox, 1..=4);
+    }
+}
+
+/// Without it, everything comes again: that is what it is for.
+#[test]
+fn a_mailbox_that_was_not_moved_is_another() {
+    let renamed = Renamed::new();
+    renamed.sandbox.run([""; 0]).succeeds();
+    holds(&renamed.sandbox, [1, 1, 2, 2, 3, 3]);
+    let run = renamed.moves();
+    run.exits(73)
+        .complains("has retrieved mail under its new name: 3 messages known")
+        .complains("hint: ")
+        .complains(".old'");
+    assert_eq!(kept(&renamed.sandbox).len(), 2, "nothing was changed");
+}
+
+#[test]
+fn what_another_account_goes_on_with_is_not_taken_from_it() {
+    let renamed = Renamed::new();
+    let port = renamed.server.port();
+    renamed.sandbox.config(account("work", "localhost", port) + &account("home", "127.0.0.1", port));
+    renamed.moves().exits(73).complains("is the mailbox of account \"home\"");
+    renamed
+        .sandbox
+        .run(["state", "move", "nobody@nowhere", "work"])
+        .exits(64)
+        .complains("nothing is kept of");
+    assert_eq!(kept(&renamed.sandbox).len(), 1);
+}
+
+/// After a crash at each step, and after each step that fails, the same command finishes what it began.
+#[test]
+#[cfg(feature = "crash-points")]
+fn a_move_that_is_interrupted_is_finished_by_the_same_command() {
+    let mut steps = 0;
+    for step in 1.. {
+        let renamed = Renamed::new();
+        let words = ["state", "move", &renamed.old_name(), "work"];
+        let crashed = renamed.sandbox.popfetch(words).crash_at(step).run().crashed();
+        renamed.sandbox.run(["state", "verify"]).succeeds();
+        if crashed {
+            // Whatever was left: a ledger that is whole, at one of the two places or at both.
+            let again = renamed.moves();
+            let removed_already = again.code() == Some(64);
+            assert!(removed_already || again.code() == Some(0), "{step}: {}", again.shown());
+        }
+        renamed.is_settled();
+        if !crashed {
+            break;
+        }
+        steps = step;
+        let renamed = Renamed::new();
+        let words = ["state", "move", &renamed.old_name(), "work"];
+        let failed = renamed.sandbox.popfetch(words).fail_at(step, "EIO").run();
+        if failed.code() != Some(0) {
+            failed.complains("cannot ");
+            let again = renamed.moves();
+            assert!(matches!(again.code(), Some(0 | 64)), "{step}: {}", again.shown());
+        }
+        renamed.is_settled();
+    }
+    assert!(steps > 10, "{steps}");
+}
+
+// ---- export, restore -------------------------------------------------------------------------------------------
+
+/// What is kept of a mailbox that was fetched, as `state export` writes it.
+fn exported(served: &Served) -> Vec<u8> {
+    let run = served.sandbox.run(["state", "export"]);
+    run.succeeds().complains("1 mailbox exported").never_says("secret");
+    run.stdout.clone()
+}
+
+/// Another machine with the same account; what it has retrieved is copied, as the user would.
+fn other_machine(served: &Served, file: &[u8]) -> Sandbox {
+    let other = Sandbox::new();
+    other.config(crate::mailbox::section(
+        "me",
+        served.server.port(),
+        "tls = \"none\"\npassword = \"secret\"\ndeliver = { maildir = \"~/mail\" }\n",
+    ));
+    for folder in ["cur", "new", "tmp"] {
+        fs::create_dir_all(other.path("mail").join(folder)).unwrap();
+    }
+    for file in fs::read_dir(served.sandbox.path("mail/new")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), other.path("mail/new").join(file.file_name())).unwrap();
+    }
+    other.write("state.txt", file);
+    other
+}
+
+#[test]
+fn what_is_kept_goes_to_another_machine() {
+    let served = serve(good(small(3)), "");
+    served.fetch().succeeds();
+    let file = exported(&served);
+    let other = other_machine(&served, &file);
+    let restore = || other.run(["state", "restore", "state.txt"]);
+    restore().succeeds().says("restored (3 messages)");
+    restore().succeeds().says("is there already");
+    other.run(["status"]).says("(3)");
+    other.run(["-v"]).succeeds().complains("nothing new");
+    holds(&other, 1..=3);
+    // It has gone on since.
+    served.server.add("me", small(4).split_off(3));
+    other.run([""; 0]).succeeds();
+    restore().exits(73).complains("what is kept here is newer").complains("hint: ");
+    other.run(["-v"]).succeeds().complains("nothing new");
+    holds(&other, 1..=4);
+}
+
+#[test]
+fn a_file_that_was_cut_or_changed_is_not_restored() {
+    let served = serve(good(small(3)), "");
+    served.fetch().succeeds();
+    let file = exported(&served);
+    let other = other_machine(&served, &file);
+    for at in (0..file.len()).step_by(97).chain([file.len() - 2]) {
+        let mut changed = file.clone();
+        changed[at] ^= 1;
+        for bad in [&changed[..], &file[..at]] {
+            other.write("state.txt", bad);
+            other
+                .run(["state", "restore", "state.txt"])
+                .exits(65)
+                .complains("state.txt: ")
+                .complains("hint: ");
+        }
+    }
+    assert!(kept(&other).is_empty());
+    other.run(["state", "restore", "missing.txt"]).exits(74);
+}
+
+#[test]
+fn another_popfetchs_work_is_not_written_over() {
+    let served = serve(good(small(3)), "");
+    served.fetch().succeeds();
+    let file = exported(&served);
+    let other = other_machine(&served, &file);
+    other.run([""; 0]).succeeds();
+    let run = other.run(["state", "restore", "state.txt"]);
+    run.exits(73).complains("another popfetch's work is kept here already").complains(".old'");
+}
+
+#[test]
+#[cfg(feature = "crash-points")]
+fn a_restore_that_is_interrupted_is_finished_by_the_same_command() {
+    let served = serve(good(small(3)), "");
+    served.fetch().succeeds();
+    let file = exported(&served);
+    for step in 1.. {
+        let other = other_machine(&served, &file);
+        let words = ["state", "restore", "state.txt"];
+        let crashed = other.popfetch(words).crash_at(step).run().crashed();
+        other.run(words).succeeds();
+        other.run(["state", "verify"]).succeeds();
+        other.run(["-v"]).succeeds().complains("nothing new");
+        holds(&other, 1..=3);
+        if !crashed {
+            assert!(step > 5, "{step}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn what_a_run_left_unfinished_is_settled_before_anything_is_taken_elsewhere() {
+    let renamed = Renamed::new();
+    let ledger = kept(&renamed.sandbox)[0].join("ledger");
+    let old = account("work", "127.0.0.1", renamed.server.port());
+    renamed.sandbox.config(&old);
+    renamed.server.add("me", small(4).split_off(3));
+    let step = renamed.sandbox.popfetch([""; 0]).record_steps().run().steps;
+    let rename = step.iter().position(|step| step.contains("Rename ~/mail/new/"));
+    let Some(rename) = rename else { return };
+    // Once more, up to there.
+    renamed.server.add("me", small(5).split_off(4));
+    let crashed = renamed.sandbox.popfetch([""; 0]).crash_at(u64::try_from(rename).unwrap() + 1).run();
+    assert!(crashed.crashed(), "{}", crashed.shown());
+    assert!(ledger.exists());
+    renamed.sandbox.run(["state", "verify"]).succeeds().says("1 delivery left unfinished by a run");
+    renamed.sandbox.run(["state", "export"]).exits(75).complains("was on the way when a run died");
+    renamed.sandbox.config(account("work", "localhost", renamed.server.port()));
+    renamed.moves().exits(75).complains("was on the way when a run died").complains("hint: ");
+    renamed.sandbox.config(&old);
+    renamed.sandbox.run([""; 0]).succeeds();
+    renamed.sandbox.config(account("work", "localhost", renamed.server.port()));
+    renamed.moves().succeeds();
+    renamed.sandbox.run([""; 0]).succeeds();
+    holds(&renamed.sandbox, 1..=5);
+}
