@@ -40,6 +40,7 @@ mod mailbox;
 mod manual;
 mod marking;
 mod nameless;
+mod newcomer;
 mod ownership;
 mod pipelining;
 mod policy;

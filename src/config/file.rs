@@ -12,6 +12,7 @@ use super::mistake::{Fault, Mistake, Place, nearest, quoted};
 use super::settings::{
     AccountTable, DestinationTable, Destinations, RetentionTable, Setting, SharedTable, Table,
 };
+use super::slips;
 use super::value::{Read, Value, Written, kind};
 use crate::account::{Limits, Retention};
 
@@ -43,8 +44,10 @@ pub(super) fn parse(text: &str) -> Result<File, Fault> {
 /// It is not TOML.
 pub(super) fn read_all(text: &str) -> Result<File, Fault> {
     let document = DeTable::parse(text).map_err(|e| {
-        let place = Place::File(e.span().unwrap_or_default());
-        Fault::new(place, Mistake::new(format!("this is not TOML: {}", e.message())))
+        let span = e.span().unwrap_or_default();
+        let hint = slips::of_toml(text, &span, e.message());
+        let mistake = Mistake::new(format!("this is not TOML: {}", e.message())).hint(hint);
+        Fault::new(Place::File(span), mistake)
     })?;
     let mut file = File::default();
     for (name, value) in in_order(document.get_ref()) {
@@ -55,14 +58,14 @@ pub(super) fn read_all(text: &str) -> Result<File, Fault> {
                 continue;
             }
             (other, Err(_)) => {
-                file.faults.push((unknown_section(other, name.span()), None));
+                file.faults.push((unknown_section(other, name.span(), value.get_ref()), None));
                 continue;
             }
         };
         match name.get_ref().as_ref() {
             "defaults" => read_defaults(&mut file, section),
             "accounts" => in_order(section).into_iter().for_each(|entry| read_account(&mut file, entry)),
-            other => file.faults.push((unknown_section(other, name.span()), None)),
+            other => file.faults.push((unknown_section(other, name.span(), value.get_ref()), None)),
         }
     }
     Ok(file)
@@ -70,11 +73,18 @@ pub(super) fn read_all(text: &str) -> Result<File, Fault> {
 
 fn read_account(file: &mut File, (name, value): Entry<'_, '_>) {
     let at = Some(file.accounts.len());
+    let place = Place::File(name.span());
     let (table, faults) = match sections(value) {
-        Ok(section) => collect(section),
+        Ok(section) => match slips::dotted(name.get_ref(), section) {
+            Some(whole) => {
+                let mistake = Mistake::new(format!("the name {} has a dot", quoted(&whole)));
+                let hint = format!("put it in quotes: [accounts.{}]", slips::key(&whole));
+                (AccountTable::default(), vec![Fault::new(place.clone(), mistake.hint(hint))])
+            }
+            None => collect(section),
+        },
         Err(fault) => (AccountTable::default(), vec![fault]),
     };
-    let place = Place::File(name.span());
     file.accounts.push((Setting { value: name.get_ref().to_string(), key: "account", place }, table));
     file.faults.extend(faults.into_iter().map(|fault| (fault, at)));
 }
@@ -135,15 +145,10 @@ fn sections<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Result<&'a DeTable<'i>, 
     }
 }
 
-fn unknown_section(name: &str, span: Range<usize>) -> Fault {
-    let hint = if AccountTable::key(name).is_some() {
-        format!("{} belongs below [accounts.NAME] or [defaults]", quoted(name))
-    } else if let Some(near) = nearest(name, ["defaults", "accounts"]) {
-        format!("did you mean \"{near}\"?")
-    } else {
-        "the sections are [defaults] and [accounts.NAME]".to_owned()
-    };
-    Fault::new(Place::File(span), Mistake::new(format!("unknown section {}", quoted(name))).hint(hint))
+fn unknown_section(name: &str, span: Range<usize>, value: &DeValue<'_>) -> Fault {
+    let mistake =
+        Mistake::new(format!("unknown section {}", quoted(name))).hint(slips::of_section(name, value));
+    Fault::new(Place::File(span), mistake)
 }
 
 fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
@@ -160,6 +165,7 @@ fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
             .or_else(|| belongs::<RetentionTable>(name, "leave-on-server"))
             .or_else(|| foreign(name).map(|known| format!("here it is \"{known}\"")))
             .or_else(near)
+            .or_else(|| Some("popfetch.toml(5) has all keys (popfetch man popfetch.toml)".to_owned()))
     } else {
         near()
     };
@@ -178,10 +184,11 @@ fn foreign(name: &str) -> Option<&'static str> {
         "ssl" | "starttls" | "tls_starttls" => "tls",
         "sslcertfile" | "tls_trust_file" | "ca_certs" => "ca-file",
         "sslfingerprint" | "tls_fingerprint" => "tls-fingerprint",
-        "keep" | "delete" => "leave-on-server",
+        "keep" | "delete" | "delete_after" | "delete_bigger_than" => "leave-on-server",
         "mda" | "delivery" | "destination" | "folder" => "deliver",
         "limit" | "killsize" => "max-message-size",
-        "fetchlimit" => "max-messages",
+        "fetchlimit" | "max_messages_per_session" => "max-messages",
+        "max_bytes_per_session" => "max-bytes",
         _ => return None,
     })
 }
@@ -196,7 +203,11 @@ impl Read for Retention {
             (Some(false), _) => return Ok(Self::Delete),
             (None, Written::Toml(DeValue::Table(table))) => read(table)?,
             (None, Written::Text(pairs)) => limits_of_flag(value, pairs)?,
-            (None, Written::Toml(_)) => return Err(value.misshapen("true, false or a table")),
+            (None, Written::Toml(_)) => {
+                let hint =
+                    "true leaves everything, false nothing; leave-on-server = { days = 14 } what is younger";
+                return Err(value.misshapen_but("true, false or a table", hint));
+            }
         };
         if table.is_empty() {
             let hint = "true leaves everything, false nothing, { days = 14 } what is younger";
@@ -245,6 +256,10 @@ impl Read for Destinations {
                     }
                 }
                 Ok(all)
+            }
+            Written::Toml(DeValue::String(path)) if !path.contains("pass") => {
+                let hint = format!("deliver = {{ maildir = {} }}, or mbox, or pipe", quoted(path));
+                Err(value.misshapen_but(expected, hint))
             }
             _ => Err(value.misshapen(expected)),
         }

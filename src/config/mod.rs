@@ -22,6 +22,7 @@ mod names;
 mod resolve;
 mod review;
 pub mod settings;
+mod slips;
 #[cfg(test)]
 mod tests;
 mod units;
