@@ -105,6 +105,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "history" -d 'Show th
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "shell" -d 'Talk POP3 with an account\'s server by hand'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "config" -d 'Show, check or change the configuration'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "cron" -d 'Print what cron or systemd needs to run popfetch again and again'
@@ -253,6 +254,10 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s q -l quiet -
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -l strict -d 'Stop at the first -ERR, without quit: nothing is deleted'
+complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -s y -l yes -d 'Do not ask before messages are deleted that were never delivered'
+complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -f -a "path" -d 'Print where the configuration is'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -f -a "show" -d 'Show the settings of each account as they count, and where each comes from'
@@ -334,7 +339,7 @@ end
 
 # Whether no word before is a command: what comes is an account then.
 function __fish_popfetch_no_command
-    not __fish_seen_subcommand_from fetch check list show delete accounts history status mark-seen retry config state cron completions man help
+    not __fish_seen_subcommand_from fetch check list show delete accounts history status mark-seen retry shell config state cron completions man help
 end
 
 complete -c popfetch -n "__fish_popfetch_no_command" -a "(__fish_popfetch_accounts)" -d 'Account'

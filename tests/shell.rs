@@ -102,7 +102,7 @@ fn nothing_from_a_message_steers_the_terminal() {
 }
 
 #[test]
-fn a_run_waits_its_turn_and_the_shell_its() {
+fn one_account_must_be_meant() {
     let server = server();
     let sandbox = sandbox(&server);
     sandbox.run(["shell", "nobody"]).exits(64).complains("nobody");
@@ -111,7 +111,11 @@ fn a_run_waits_its_turn_and_the_shell_its() {
          leave-on-server = true\n[accounts.b]\nserver = \"127.0.0.1\"\nuser = \"b\"\npassword = \"x\"\n\
          leave-on-server = true\ndeliver = { stdout = true }\n",
     );
-    sandbox.run(["shell"]).exits(64).complains("which account?").complains("hint: name one of them: a, b");
+    sandbox
+        .run(["shell"])
+        .exits(64)
+        .complains("there are 2 accounts, and this command is about one")
+        .complains("name one of \"a\", \"b\"");
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn at_a_terminal_words_are_completed_and_quit_asks() {
     let sandbox = sandbox(&server);
     let Some(terminal) = Tmux::start(&sandbox, (80, 24), "popfetch shell") else { return };
     terminal.wait_for("3 messages; help lists the commands");
-    terminal.wait_for("work> ");
+    terminal.wait_for("work>");
     terminal.keys(&["de", "Tab", "2", "Enter"]);
     terminal.wait_for("message 2 is marked: popfetch never delivered it");
     terminal.keys(&["quit", "Enter"]);
@@ -166,7 +170,7 @@ fn a_signal_ends_the_session_and_restores_the_terminal() {
     let sandbox = sandbox(&server);
     let command = "sh -c 'echo $$ > ~/pid; exec popfetch shell'; echo \"popfetch $?\"; stty -a";
     let Some(terminal) = Tmux::start(&sandbox, (80, 40), command) else { return };
-    terminal.wait_for("work> ");
+    terminal.wait_for("work>");
     terminal.keys(&["dele 1", "Enter"]);
     terminal.wait_for("message 1 is marked");
     let pid: i32 = std::fs::read_to_string(sandbox.path("pid")).unwrap().trim().parse().unwrap();
