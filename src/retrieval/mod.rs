@@ -5,6 +5,7 @@
 //! maildrop, several); the ledger is the committer's while messages arrive, and comes back for the end of the session.
 
 mod alerts;
+pub mod check;
 mod committer;
 mod compare;
 mod conditions;
@@ -45,6 +46,7 @@ pub use passwords::Passwords;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::by_hand;
 pub use visit::{
     Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
     show,
