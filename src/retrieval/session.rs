@@ -200,7 +200,9 @@ impl Session<'_, '_> {
         let mut next = Some(rounds.first(decisions, both, &held.ledger, habits, has_top)?);
         while let Some(round) = next {
             let comparison = self.round(client, held, listing, round, tally)?;
-            if tally.trouble.is_some() || matches!(self.scope, Scope::Only { .. }) {
+            // What later rounds would decide is another run's matter where only what failed is tried.
+            let is_over = matches!(self.scope, Scope::Only { .. }) || self.run.options.retry;
+            if tally.trouble.is_some() || is_over {
                 break;
             }
             let habits = &mut self.memory.habits;
