@@ -25,6 +25,8 @@ pub(super) struct File {
     pub(super) shared: SharedTable,
     /// Names and tables, in the order of the file.
     pub(super) accounts: Vec<(Setting<String>, AccountTable)>,
+    /// What is wrong with it, in the order in which it was found, and with which account, by its place in the list.
+    pub(super) faults: Vec<(Fault, Option<usize>)>,
 }
 
 /// Reads a configuration.
@@ -32,6 +34,15 @@ pub(super) struct File {
 /// # Errors
 /// The first mistake: not TOML, an unknown key, a value of the wrong shape.
 pub(super) fn parse(text: &str) -> Result<File, Fault> {
+    let mut file = read_all(text)?;
+    if file.faults.is_empty() { Ok(file) } else { Err(file.faults.swap_remove(0).0) }
+}
+
+/// Reads a configuration as far as it can be read, and collects what is wrong with the rest.
+///
+/// # Errors
+/// It is not TOML.
+pub(super) fn read_all(text: &str) -> Result<File, Fault> {
     let document = DeTable::parse(text).map_err(|e| {
         let span = e.span().unwrap_or_default();
         let hint = slips::of_toml(text, &span, e.message());
@@ -40,48 +51,78 @@ pub(super) fn parse(text: &str) -> Result<File, Fault> {
     })?;
     let mut file = File::default();
     for (name, value) in in_order(document.get_ref()) {
-        match name.get_ref().as_ref() {
-            "defaults" => read_defaults(&mut file, sections(value)?)?,
-            "accounts" => {
-                for (name, value) in in_order(sections(value)?) {
-                    let place = Place::File(name.span());
-                    let table = sections(value)?;
-                    if let Some(whole) = slips::dotted(name.get_ref(), table) {
-                        let mistake = Mistake::new(format!("the name {} has a dot", quoted(&whole)));
-                        let hint = format!("put it in quotes: [accounts.{}]", slips::key(&whole));
-                        return Err(Fault::new(place, mistake.hint(hint)));
-                    }
-                    let name = Setting { value: name.get_ref().to_string(), key: "account", place };
-                    file.accounts.push((name, read(table)?));
-                }
+        let section = match (name.get_ref().as_ref(), sections(value)) {
+            (_, Ok(section)) => section,
+            ("defaults" | "accounts", Err(fault)) => {
+                file.faults.push((fault, None));
+                continue;
             }
-            other => return Err(unknown_section(other, name.span(), value.get_ref())),
+            (other, Err(_)) => {
+                file.faults.push((unknown_section(other, name.span(), value.get_ref()), None));
+                continue;
+            }
+        };
+        match name.get_ref().as_ref() {
+            "defaults" => read_defaults(&mut file, section),
+            "accounts" => in_order(section).into_iter().for_each(|entry| read_account(&mut file, entry)),
+            other => file.faults.push((unknown_section(other, name.span(), value.get_ref()), None)),
         }
     }
     Ok(file)
 }
 
-fn read_defaults(file: &mut File, table: &DeTable<'_>) -> Result<(), Fault> {
+fn read_account(file: &mut File, (name, value): Entry<'_, '_>) {
+    let at = Some(file.accounts.len());
+    let place = Place::File(name.span());
+    let (table, faults) = match sections(value) {
+        Ok(section) => match slips::dotted(name.get_ref(), section) {
+            Some(whole) => {
+                let mistake = Mistake::new(format!("the name {} has a dot", quoted(&whole)));
+                let hint = format!("put it in quotes: [accounts.{}]", slips::key(&whole));
+                (AccountTable::default(), vec![Fault::new(place.clone(), mistake.hint(hint))])
+            }
+            None => collect(section),
+        },
+        Err(fault) => (AccountTable::default(), vec![fault]),
+    };
+    file.accounts.push((Setting { value: name.get_ref().to_string(), key: "account", place }, table));
+    file.faults.extend(faults.into_iter().map(|fault| (fault, at)));
+}
+
+fn read_defaults(file: &mut File, table: &DeTable<'_>) {
     for (name, value) in in_order(table) {
         let key = name.get_ref().as_ref();
         let value = Value::of(key, value);
-        if !file.shared.set(key, &value)? && !file.defaults.set(key, &value)? {
-            return Err(unknown_key::<AccountTable>(key, name.span()));
+        let set = match file.shared.set(key, &value) {
+            Ok(false) => file.defaults.set(key, &value),
+            set => set,
+        };
+        match set {
+            Ok(true) => {}
+            Ok(false) => file.faults.push((unknown_key::<AccountTable>(key, name.span()), None)),
+            Err(fault) => file.faults.push((fault, None)),
         }
     }
-    Ok(())
 }
 
 /// Reads each entry of a table.
 fn read<T: Table>(table: &DeTable<'_>) -> Result<T, Fault> {
-    let mut target = T::default();
+    let (target, mut faults) = collect(table);
+    if faults.is_empty() { Ok(target) } else { Err(faults.swap_remove(0)) }
+}
+
+/// Reads the entries of a table that can be read, and collects what is wrong with the others.
+fn collect<T: Table>(table: &DeTable<'_>) -> (T, Vec<Fault>) {
+    let (mut target, mut faults) = (T::default(), Vec::new());
     for (name, value) in in_order(table) {
         let key = name.get_ref().as_ref();
-        if !target.set(key, &Value::of(key, value))? {
-            return Err(unknown_key::<T>(key, name.span()));
+        match target.set(key, &Value::of(key, value)) {
+            Ok(true) => {}
+            Ok(false) => faults.push(unknown_key::<T>(key, name.span())),
+            Err(fault) => faults.push(fault),
         }
     }
-    Ok(target)
+    (target, faults)
 }
 
 type Entry<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
