@@ -17,7 +17,7 @@ use crate::support::server::{Message, Server};
 #[track_caller]
 fn answers(name: &str, code: i32, run: &Run) {
     run.exits(code).looks_like(&format!("newcomer-{name}"));
-    let has_hint = run.err().contains("\n\nhint: ") || run.err().contains("(hint: ");
+    let has_hint = run.err().contains("\nhint: ") || run.err().contains("(hint: ");
     assert!(has_hint && run.out().is_empty(), "{}", run.shown());
 }
 

@@ -22,6 +22,8 @@ const MASKS: &[(&str, &str)] = &[
     (r"\b[0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?\b", "CLOCK"),
     // Processes, and ports on loopback that a sentence names.
     (r"\bprocess \d+", "process PID"),
+    // What is kept of a mailbox, whose port is part of its name.
+    (r"state/popfetch/[0-9a-f]{16,}", "state/popfetch/MAILBOX"),
     // Digests of certificates.
     (r"\bsha256:[0-9a-f]{64}\b", "sha256:DIGEST"),
 ];
