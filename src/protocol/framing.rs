@@ -116,41 +116,36 @@ impl Body {
     pub fn unstuff(&mut self, unread: &mut [u8]) -> Unstuffed {
         let mut piece = Unstuffed::default();
         loop {
-            let rest = unread.get_mut(piece.used..).unwrap_or_default();
+            let rest = unread.get(piece.used..).unwrap_or_default();
             let mut dot = 0;
             if self.at_line_start {
-                match (&*rest, self.line_end) {
+                match (rest, self.line_end) {
                     ([] | [b'.'] | [b'.', b'\r'], _) => return piece,
                     ([b'.', b'\r', b'\n', ..], _) => return terminated(piece, 3),
                     ([b'.', b'\n', ..], LineEnd::Lf) => return terminated(piece, 2),
                     ([b'.', ..], _) => dot = 1,
                     _ => {}
                 }
-                self.at_line_start = false;
             }
-            let line = rest.get_mut(dot..).unwrap_or_default();
-            let Some((length, end)) = self.line_end.find(line) else {
-                // The line goes on.  A CR at the end may be half of a line end.
-                let length = line.strip_suffix(b"\r").unwrap_or(line).len();
-                let start = piece.used.saturating_add(dot);
-                unread.copy_within(start..start.saturating_add(length), piece.text);
-                piece.text = piece.text.saturating_add(length);
-                piece.used = start.saturating_add(length);
-                piece.octets = piece.octets.saturating_add(length);
-                return piece;
-            };
-            // The LF takes the place of its CR, so that line and line end move in one go.
-            if let Some(octet) = line.get_mut(length) {
-                *octet = b'\n';
-            }
+            let line = rest.get(dot..).unwrap_or_default();
+            // Without an end the line goes on.  A CR at the end may be half of one.
+            let part = || (line.strip_suffix(b"\r").unwrap_or(line).len(), 0);
+            let (length, end) = self.line_end.find(line).unwrap_or_else(part);
             let start = piece.used.saturating_add(dot);
-            let kept = length.saturating_add(1);
-            unread.copy_within(start..start.saturating_add(kept), piece.text);
-            piece.text = piece.text.saturating_add(kept);
             let wire = length.saturating_add(end);
+            unread.copy_within(start..start.saturating_add(length), piece.text);
+            piece.text = piece.text.saturating_add(length);
             piece.used = start.saturating_add(wire);
             piece.octets = piece.octets.saturating_add(wire);
-            self.at_line_start = true;
+            self.at_line_start = end > 0;
+            if end == 0 {
+                return piece;
+            }
+            // Not before the move: to read an octet among others that was written just now makes the processor wait.
+            if let Some(octet) = unread.get_mut(piece.text) {
+                *octet = b'\n';
+            }
+            piece.text = piece.text.saturating_add(1);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::report::terminal;
 use crate::retrieval::history::{Failing, Remembered, failing, remembered};
 use crate::text::{self, in_home, size};
 
-/// The arguments of `popfetch history`.
+/// Show the last deliveries: where is that mail?
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct HistoryArgs {
     /// Accounts by name; without any, all accounts of the configuration.
