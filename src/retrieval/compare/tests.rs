@@ -361,3 +361,120 @@ fn that_a_message_varies_is_known_from_then_on() {
     world.ledger.varies(id).unwrap();
     assert!(comparison(&world, &["x"], Why::Days).1.is_known_to_vary(id));
 }
+
+/// The next round of a session: `x` is what it was, and others are looked for among everything.
+fn next_round(world: &World, ended: Comparison, others: usize) -> (Maildrop, Comparison) {
+    let names: Vec<&str> = std::iter::once("x").chain(std::iter::repeat_n("new", others)).collect();
+    let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
+    let maildrop = world.maildrop(&listed);
+    let mut decisions = vec![Decision::Compare(Why::Renumbered); names.len()];
+    decisions[0] = Decision::Leave(Why::Known);
+    let comparison = Comparison::new(&maildrop, &decisions, &world.ledger, Search::EveryKey, false).unwrap();
+    (maildrop, comparison.after(ended.used()))
+}
+
+/// Two nodes: what a key stood for before is what it stands for now, and what it stood for last is listed under another one.
+#[test]
+fn what_a_key_stood_for_last_is_found_under_another_key() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "a/1@i");
+    world.deliver_content(key("x"), "b/2@j");
+    world.listed(&["x"]);
+    let (maildrop, mut first) = comparison(&world, &["x"], Why::Doubtful);
+    let verdict = first.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("a/1@i"), false);
+    let same_as = Match { message: Some(facts("a/1@i").digests.message), ..Match::first(id) };
+    assert_eq!(verdict, Verdict::Same(same_as));
+    assert_eq!(first.failed, [id], "so others may stand for other mail as well");
+    world.ledger.recognise(&key("x"), None, same_as).unwrap();
+    let (maildrop, mut second) = next_round(&world, first, 3);
+    let mut by_header = |at: usize, content: &str| -> Found {
+        second.by_header(&maildrop.at(at).unwrap(), Why::Renumbered, &facts(content), false).into()
+    };
+    assert_eq!(by_header(1, "a/1@i"), NeedsBody, "that is under its own key");
+    assert_eq!(by_header(2, "b/2@j"), Same(id));
+    assert_eq!(by_header(3, "b/2@j"), NeedsBody, "each stands for one message");
+    // The ledger records the digests of the one that was meant.
+    let same_as = Match { message: Some(facts("b/2@j").digests.message), ..Match::first(id) };
+    let new = world.ledger.recognise(&key("new"), None, same_as).unwrap();
+    assert_eq!(world.ledger.records(new).unwrap()[0].digests, facts("b/2@j").digests);
+}
+
+/// Of two equal ones each stands for one message.
+#[test]
+fn equal_deliveries_of_one_key_are_matched_one_for_one_over_rounds() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("x"), "a/1@i");
+    world.deliver_content(key("x"), "a/1@i");
+    world.listed(&["x"]);
+    let (maildrop, mut first) = comparison(&world, &["x"], Why::Doubtful);
+    let found: Found = first.whole(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("a/1@i")).into();
+    assert_eq!(found, Same(id));
+    assert!(first.failed.is_empty(), "the last one is what the key stands for");
+    let (maildrop, mut second) = next_round(&world, first, 2);
+    let mut by_header = |at: usize| -> Found {
+        second.by_header(&maildrop.at(at).unwrap(), Why::Renumbered, &facts("a/1@i"), false).into()
+    };
+    assert_eq!([by_header(1), by_header(2)], [Same(id), NeedsBody]);
+}
+
+/// Other mail under the name of deleted mail: taken for a varying copy once, and no longer when it comes as it was.
+#[test]
+fn what_comes_as_it_was_in_the_place_of_deleted_mail_is_other_mail() {
+    let mut world = World::new();
+    world.deliver("kept");
+    let id = world.delete("x");
+    world.listed(&["kept", "x"]);
+    let (maildrop, mut comparison) = comparison(&world, &["x", "kept"], Why::CameBack);
+    let [x, kept] = [0, 1].map(|at| maildrop.at(at).unwrap());
+    let (one, other) = (facts("h/1@-"), facts("h/2@-"));
+    assert!(comparison.may_be_deleted_mail(&x, &one));
+    assert!(!comparison.may_be_deleted_mail(&kept, &one), "that was never deleted");
+    comparison.withheld.insert(id, one.digests.message);
+    assert!(!comparison.may_be_deleted_mail(&x, &one));
+    assert!(comparison.may_be_deleted_mail(&x, &other));
+}
+
+/// What is due for deletion, and isn't what was delivered, goes only where its copies may differ.
+#[test]
+fn what_is_not_recognised_goes_only_where_copies_may_differ() {
+    for (varies, again, utf8, expected) in [
+        (false, false, false, false),
+        (true, false, false, true),
+        (false, true, false, true),
+        (false, false, true, true),
+    ] {
+        let mut world = World::new();
+        world.again = again;
+        let id = world.deliver_content(key("x"), "h/1@i");
+        if varies {
+            world.ledger.varies(id).unwrap();
+        }
+        let maildrop = world.maildrop(&[("x", None), ("new", None)]);
+        let decisions = [Decision::Delete(Why::Days); 2];
+        let mut comparison =
+            Comparison::new(&maildrop, &decisions, &world.ledger, Search::OwnKey, utf8).unwrap();
+        let [x, new] = [0, 1].map(|at| maildrop.at(at).unwrap());
+        assert_eq!(comparison.goes_when_delivered(&x), expected, "{varies}, {again}, {utf8}");
+        assert!(!comparison.goes_when_delivered(&new));
+        assert_eq!([comparison.has_delivery(&x), comparison.has_delivery(&new)], [true, false]);
+        comparison.failed.push(id);
+        assert!(!comparison.goes_when_delivered(&x), "other mail is no copy");
+    }
+}
+
+/// A unique-id that is given twice while the server renumbers: the other one may be known under another key.
+#[test]
+fn a_unique_id_given_twice_in_a_renumbering_is_looked_for_everywhere() {
+    for renumbering in [false, true] {
+        let mut world = World::new();
+        world.deliver_content(key("x"), "a/1@i");
+        let other = world.deliver_content(key("y"), "b/2@j");
+        world.listed(&["x", "y"]);
+        if renumbering {
+            world.ledger.begin_renumbering().unwrap();
+        }
+        let (maildrop, mut comparison) = comparison(&world, &["x", "x"], Why::Duplicate);
+        let found: Found = comparison.whole(&maildrop.at(1).unwrap(), Why::Duplicate, &facts("b/2@j")).into();
+        assert_eq!(found, if renumbering { Same(other) } else { Another });
+    }
+}
