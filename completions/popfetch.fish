@@ -101,7 +101,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the m
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "delete" -d 'Delete messages from the server'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
-complete -c popfetch -n "__fish_popfetch_needs_command" -a "history" -d 'The arguments of `popfetch history`'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "history" -d 'Show the last deliveries: where is that mail?'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
