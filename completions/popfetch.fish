@@ -105,6 +105,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "history" -d 'Show th
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "config" -d 'Show, check or change the configuration'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "cron" -d 'Print what cron or systemd needs to run popfetch again and again'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "completions" -d 'Print the script that completes command lines in a shell'
@@ -252,6 +253,30 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s q -l quiet -
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -l json -d 'Print one JSON object per line, for programs'
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -f -a "path" -d 'Print where the configuration is'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -f -a "show" -d 'Show the settings of each account as they count, and where each comes from'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -f -a "check" -d 'Read the configuration, and try the destinations and passwords that it names'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -f -a "edit" -d 'Change the configuration in an editor; it is checked before it counts'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from path" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from show" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from check" -l login -d 'Log in at each server as well; nothing is retrieved or deleted'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from check" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from edit" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from edit" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "list" -d 'Show what is kept of each mailbox, and where'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and not __fish_seen_subcommand_from list verify forget move export restore release" -f -a "verify" -d 'Check all that is kept, from beginning to end'
@@ -309,7 +334,7 @@ end
 
 # Whether no word before is a command: what comes is an account then.
 function __fish_popfetch_no_command
-    not __fish_seen_subcommand_from fetch check list show delete accounts history status mark-seen retry state cron completions man help
+    not __fish_seen_subcommand_from fetch check list show delete accounts history status mark-seen retry config state cron completions man help
 end
 
 complete -c popfetch -n "__fish_popfetch_no_command" -a "(__fish_popfetch_accounts)" -d 'Account'

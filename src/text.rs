@@ -154,6 +154,22 @@ pub fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
+/// How much of a size there is, for people, in the unit of the whole: `1.2 of 5.2 MiB`.
+#[must_use]
+pub fn part(octets: u64, all: u64) -> String {
+    let whole = size(all);
+    let Some((_, unit)) = whole.split_once(' ') else { return whole };
+    let doublings = match unit {
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return format!("{octets} of {whole}"),
+    };
+    let tenths = (u128::from(octets) * 10) >> doublings;
+    format!("{}.{} of {whole}", tenths / 10, tenths % 10)
+}
+
 /// A size for people: `512 octets`, `1.4 KiB`, `25.0 MiB`.
 #[must_use]
 pub fn size(octets: u64) -> String {
@@ -226,7 +242,21 @@ pub fn fuzz_printable(octets: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{field, from_field, in_home, one_line, printable, readable, shortened, size};
+    use super::{field, from_field, in_home, one_line, part, printable, readable, shortened, size};
+
+    #[test]
+    fn a_part_has_the_unit_of_the_whole() {
+        for (octets, all, expected) in [
+            (1 << 20, 5 << 20, "1.0 of 5.0 MiB"),
+            (0, 5_452_596, "0.0 of 5.2 MiB"),
+            (5_452_596, 5_452_596, "5.2 of 5.2 MiB"),
+            (1_300_000, 5_452_596, "1.2 of 5.2 MiB"),
+            (12, 900, "12 of 900 octets"),
+            (3 << 40, 7 << 40, "3.0 of 7.0 TiB"),
+        ] {
+            assert_eq!(part(octets, all), expected);
+        }
+    }
 
     #[test]
     fn a_line_end_or_nul_does_not_fit_on_one_line() {

@@ -72,6 +72,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "connection",
             "delivery",
+            "durable",
             "message",
             "report",
             "retrieval",
@@ -115,18 +116,19 @@ const OWNERS: &[(&str, &[&str])] = &[
         "rustix",
         &[
             "access",
+            "cli::commands::shell",
             "clock",
             "connection",
             "credentials::prompt",
             "delivery",
             "durable",
             "report::log",
-            "report::progress",
             "report::terminal",
             "retrieval::jobs",
             "signals",
         ],
     ),
+    ("rustyline", &["cli::commands::shell"]),
     (
         "serde",
         &["cli::commands", "ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"],
@@ -172,7 +174,7 @@ const MAKERS: &[(&str, &str)] = &[
     ("Noted::attest", "ledger"),
     ("Delivered::attest", "ledger"),
     ("Recognised::attest", "retrieval::fetch::confirm"),
-    ("Dismissed::attest", "retrieval::visit::delete"),
+    ("Dismissed::attest", "retrieval::visit"),
 ];
 
 /// A module's source.

@@ -183,9 +183,10 @@ fn a_misspelt_command_or_account_is_recognised() {
 fn flags_of_other_programs_are_answered() {
     let sandbox = Sandbox::new();
     for (args, text) in [
-        (&["-k"][..], "hint: here it is --keep\n"),
+        (&["-k"][..], "hint: here it is --keep)"),
         (&["-ak"], "hint: here it is --all;"),
         (&["-d", "300"], "popfetch cron"),
+        (&["-c"], "hint: here it is a command: popfetch check"),
         (&["fetch", "--ssl", "work"], "hint: here it is the default: TLS from the start"),
         (&["--passwordeval=pass"], "--password-command COMMAND"),
         (&["--tls-trust-file", "x"], "--ca-file FILE"),

@@ -265,3 +265,26 @@ fn a_table_fits_its_window() {
     let Some(tmux) = Tmux::start(&served.sandbox, (80, 8), "popfetch list --no-pager") else { return };
     tmux.wait_for("[0]");
 }
+
+#[test]
+fn what_a_list_looks_like() {
+    let date = "Date: Mon, 3 Feb 2003 12:00:00 +0000";
+    let served = serve(
+        good([
+            with("a", &format!("From: Ann Example <ann@example.org>\nSubject: Re: Lunch\n{date}")),
+            with(
+                "b",
+                &format!(
+                    "From: =?utf-8?B?5bGx55Sw5aSq6YOO?= <y@example.org>\nSubject: =?utf-8?B?5L2g5aW9?=\n{date}"
+                ),
+            ),
+            with("c", &format!("From: x@example.org\nSubject: =?windows-1255?Q?=F9=EC=E5=ED?= 12\n{date}")),
+        ]),
+        "max-messages = 2",
+    );
+    served.fetch().succeeds();
+    served.server.add("me", [Message::new("d", "no header\r\n"), with("e", "Subject: later")]);
+    served.configure(served.server.port(), "max-messages = 2\nleave-on-server = { newest = 1 }");
+    list(&served, &[]).looks_like("list");
+    list(&served, &["--json", "-n", "2"]).looks_like("list-json");
+}

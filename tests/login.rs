@@ -373,7 +373,7 @@ fn without_capa_user_and_pass_are_used() {
     let server = Server::start(Options::with("me", PASSWORD, messages).without("CAPA"));
     let sandbox = Sandbox::new();
     sandbox.config(account(server.port(), ""));
-    sandbox.run([""; 0]).succeeds().complains("2 messages");
+    sandbox.run([""; 0]).succeeds().complains("2 new, ");
     let commands = server.commands(1);
     assert_eq!(commands[..3], ["CAPA", "USER me", "PASS tanstaaf"]);
     assert!(commands.contains(&"UIDL".to_owned()), "{commands:?}");
@@ -461,7 +461,7 @@ fn pipelined_only_in_the_state_that_announces_it() {
         let server = Server::start(options);
         let sandbox = Sandbox::new();
         sandbox.config(account(server.port(), ""));
-        sandbox.run([""; 0]).succeeds().complains("3 messages");
+        sandbox.run([""; 0]).succeeds().complains("3 new, ");
         let commands = server.commands(1);
         // USER and PASS stand for the mechanisms where they can travel together.
         assert_eq!(commands[1] == "USER me", before, "{commands:?}");

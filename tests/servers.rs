@@ -151,7 +151,7 @@ fn first_run_nothing_new_new_mail_and_delete(server: &dyn Real) {
         place.succeeds(&["-v"]).complains("nothing new");
     }
     place.put_some(3);
-    place.succeeds(&[]).complains("3 messages");
+    place.succeeds(&[]).complains("3 new, ");
     place.has_all();
     assert_eq!(server.left(), place.put.len());
     place.succeeds(&["--delete"]);

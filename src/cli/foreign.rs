@@ -18,6 +18,7 @@ pub(super) fn meaning(flag: &str) -> Option<&'static str> {
         "-d" => "fetchmail's is a timer here: popfetch cron prints one; getmail's is --delete, mpop's -vv",
         "--daemon" | "--idle" => "cron or systemd repeats a run: popfetch cron prints what they need",
         "-N" | "--nodetach" | "--quit" | "--pidfile" => "popfetch never runs in the background: there is nothing to end",
+        "-c" | "--check" | "--status-only" => "here it is a command: popfetch check",
         // The server.
         "-p" | "--proto" | "--protocol" => "here it is POP3 always: leave it out",
         "-P" | "--service" => "here it is --port NUMBER",
@@ -63,7 +64,10 @@ mod tests {
     use super::meaning;
     use crate::cli::args::command;
 
-    const FLAGS: [&str; 82] = [
+    const FLAGS: [&str; 85] = [
+        "-c",
+        "--check",
+        "--status-only",
         "-k",
         "--dont-delete",
         "-K",

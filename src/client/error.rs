@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::connection;
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG, TRY_AGAIN};
-use crate::protocol::auth::{AuthError, Method, Refusal};
+use crate::protocol::auth::{self, AuthError, Method, Refusal};
 use crate::protocol::response::ResponseCode;
 use crate::protocol::sasl::{SaslError, TokenFailure};
 use crate::types::MessageNumber;
@@ -153,6 +153,8 @@ pub enum Error {
     Random(std::io::Error),
 }
 
+const ASK_PROVIDER: &str = "the server needs its operator: ask the provider";
+
 impl Error {
     fn own_hint(&self) -> Option<Cow<'_, str>> {
         let hint = match self {
@@ -166,14 +168,16 @@ impl Error {
             Self::StlsRefused { .. } => {
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
             }
-            Self::LoginRefused { meaning: Refusal::Credentials, method, .. } => method.hint_when_refused(),
+            Self::LoginRefused { meaning: Refusal::Credentials, method, text, .. } => {
+                auth::remedy(text.as_bytes()).unwrap_or_else(|| method.hint_when_refused())
+            }
             Self::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
                 "set utf8 = \"auto\" if it is off; else ask the provider"
             }
-            Self::LoginRefused { meaning: Refusal::SysPerm, .. }
-            | Self::GreetingRefused { code: Some(ResponseCode::SysPerm), .. } => {
-                "the server needs its operator: ask the provider"
+            Self::LoginRefused { meaning: Refusal::SysPerm, text, .. } => {
+                auth::remedy(text.as_bytes()).unwrap_or(ASK_PROVIDER)
             }
+            Self::GreetingRefused { code: Some(ResponseCode::SysPerm), .. } => ASK_PROVIDER,
             Self::TimedOut { .. } => "the next run tries again; a slow server may need a longer timeout",
             Self::NotRecognised { .. } => REPORT_BUG,
             Self::GreetingRefused { .. }

@@ -4,6 +4,7 @@
 //! ```text
 //! open.rs: connect, greeting, STLS, CAPA ─► login.rs ─► transaction.rs: list, retrieve, delete, quit
 //!                                    prefetch.rs: what is asked together with the login
+//!                                    by_hand.rs: what the user types
 //! line.rs: octets between protocol and connection, deadlines, quotations
 //! ```
 //!
@@ -15,6 +16,7 @@
 //!
 //! Nothing here decides what is retrieved or where it goes.
 
+mod by_hand;
 mod error;
 mod fuzz;
 mod line;
@@ -26,6 +28,7 @@ mod server_facts;
 mod tests;
 mod transaction;
 
+pub use by_hand::{Piece, Question};
 pub use error::Error;
 pub use fuzz::fuzz_client;
 pub use line::{Dialogue, Next};

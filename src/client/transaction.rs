@@ -430,6 +430,12 @@ impl Client<Transaction> {
         self.line.shown(unique_id.as_bytes())
     }
 
+    /// A line of the server's, whole and fit to print.
+    #[must_use]
+    pub fn shown_line(&self, line: &[u8]) -> String {
+        self.line.shown(line)
+    }
+
     /// A server's words for a report or an error: fit to print, shortened, and after the session's last quotation nothing but dots.
     #[must_use]
     pub fn quote(&self, text: &[u8]) -> String {

@@ -12,6 +12,7 @@ use super::mistake::{Fault, Mistake, Place, nearest, quoted};
 use super::settings::{
     AccountTable, DestinationTable, Destinations, RetentionTable, Setting, SharedTable, Table,
 };
+use super::slips;
 use super::value::{Read, Value, Written, kind};
 use crate::account::{Limits, Retention};
 
@@ -24,6 +25,8 @@ pub(super) struct File {
     pub(super) shared: SharedTable,
     /// Names and tables, in the order of the file.
     pub(super) accounts: Vec<(Setting<String>, AccountTable)>,
+    /// What is wrong with it, in the order in which it was found, and with which account, by its place in the list.
+    pub(super) faults: Vec<(Fault, Option<usize>)>,
 }
 
 /// Reads a configuration.
@@ -31,48 +34,95 @@ pub(super) struct File {
 /// # Errors
 /// The first mistake: not TOML, an unknown key, a value of the wrong shape.
 pub(super) fn parse(text: &str) -> Result<File, Fault> {
+    let mut file = read_all(text)?;
+    if file.faults.is_empty() { Ok(file) } else { Err(file.faults.swap_remove(0).0) }
+}
+
+/// Reads a configuration as far as it can be read, and collects what is wrong with the rest.
+///
+/// # Errors
+/// It is not TOML.
+pub(super) fn read_all(text: &str) -> Result<File, Fault> {
     let document = DeTable::parse(text).map_err(|e| {
-        let place = Place::File(e.span().unwrap_or_default());
-        Fault::new(place, Mistake::new(format!("this is not TOML: {}", e.message())))
+        let span = e.span().unwrap_or_default();
+        let hint = slips::of_toml(text, &span, e.message());
+        let mistake = Mistake::new(format!("this is not TOML: {}", e.message())).hint(hint);
+        Fault::new(Place::File(span), mistake)
     })?;
     let mut file = File::default();
     for (name, value) in in_order(document.get_ref()) {
-        match name.get_ref().as_ref() {
-            "defaults" => read_defaults(&mut file, sections(value)?)?,
-            "accounts" => {
-                for (name, value) in in_order(sections(value)?) {
-                    let place = Place::File(name.span());
-                    let name = Setting { value: name.get_ref().to_string(), key: "account", place };
-                    file.accounts.push((name, read(sections(value)?)?));
-                }
+        let section = match (name.get_ref().as_ref(), sections(value)) {
+            (_, Ok(section)) => section,
+            ("defaults" | "accounts", Err(fault)) => {
+                file.faults.push((fault, None));
+                continue;
             }
-            other => return Err(unknown_section(other, name.span())),
+            (other, Err(_)) => {
+                file.faults.push((unknown_section(other, name.span(), value.get_ref()), None));
+                continue;
+            }
+        };
+        match name.get_ref().as_ref() {
+            "defaults" => read_defaults(&mut file, section),
+            "accounts" => in_order(section).into_iter().for_each(|entry| read_account(&mut file, entry)),
+            other => file.faults.push((unknown_section(other, name.span(), value.get_ref()), None)),
         }
     }
     Ok(file)
 }
 
-fn read_defaults(file: &mut File, table: &DeTable<'_>) -> Result<(), Fault> {
+fn read_account(file: &mut File, (name, value): Entry<'_, '_>) {
+    let at = Some(file.accounts.len());
+    let place = Place::File(name.span());
+    let (table, faults) = match sections(value) {
+        Ok(section) => match slips::dotted(name.get_ref(), section) {
+            Some(whole) => {
+                let mistake = Mistake::new(format!("the name {} has a dot", quoted(&whole)));
+                let hint = format!("put it in quotes: [accounts.{}]", slips::key(&whole));
+                (AccountTable::default(), vec![Fault::new(place.clone(), mistake.hint(hint))])
+            }
+            None => collect(section),
+        },
+        Err(fault) => (AccountTable::default(), vec![fault]),
+    };
+    file.accounts.push((Setting { value: name.get_ref().to_string(), key: "account", place }, table));
+    file.faults.extend(faults.into_iter().map(|fault| (fault, at)));
+}
+
+fn read_defaults(file: &mut File, table: &DeTable<'_>) {
     for (name, value) in in_order(table) {
         let key = name.get_ref().as_ref();
         let value = Value::of(key, value);
-        if !file.shared.set(key, &value)? && !file.defaults.set(key, &value)? {
-            return Err(unknown_key::<AccountTable>(key, name.span()));
+        let set = match file.shared.set(key, &value) {
+            Ok(false) => file.defaults.set(key, &value),
+            set => set,
+        };
+        match set {
+            Ok(true) => {}
+            Ok(false) => file.faults.push((unknown_key::<AccountTable>(key, name.span()), None)),
+            Err(fault) => file.faults.push((fault, None)),
         }
     }
-    Ok(())
 }
 
 /// Reads each entry of a table.
 fn read<T: Table>(table: &DeTable<'_>) -> Result<T, Fault> {
-    let mut target = T::default();
+    let (target, mut faults) = collect(table);
+    if faults.is_empty() { Ok(target) } else { Err(faults.swap_remove(0)) }
+}
+
+/// Reads the entries of a table that can be read, and collects what is wrong with the others.
+fn collect<T: Table>(table: &DeTable<'_>) -> (T, Vec<Fault>) {
+    let (mut target, mut faults) = (T::default(), Vec::new());
     for (name, value) in in_order(table) {
         let key = name.get_ref().as_ref();
-        if !target.set(key, &Value::of(key, value))? {
-            return Err(unknown_key::<T>(key, name.span()));
+        match target.set(key, &Value::of(key, value)) {
+            Ok(true) => {}
+            Ok(false) => faults.push(unknown_key::<T>(key, name.span())),
+            Err(fault) => faults.push(fault),
         }
     }
-    Ok(target)
+    (target, faults)
 }
 
 type Entry<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
@@ -95,15 +145,10 @@ fn sections<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Result<&'a DeTable<'i>, 
     }
 }
 
-fn unknown_section(name: &str, span: Range<usize>) -> Fault {
-    let hint = if AccountTable::key(name).is_some() {
-        format!("{} belongs below [accounts.NAME] or [defaults]", quoted(name))
-    } else if let Some(near) = nearest(name, ["defaults", "accounts"]) {
-        format!("did you mean \"{near}\"?")
-    } else {
-        "the sections are [defaults] and [accounts.NAME]".to_owned()
-    };
-    Fault::new(Place::File(span), Mistake::new(format!("unknown section {}", quoted(name))).hint(hint))
+fn unknown_section(name: &str, span: Range<usize>, value: &DeValue<'_>) -> Fault {
+    let mistake =
+        Mistake::new(format!("unknown section {}", quoted(name))).hint(slips::of_section(name, value));
+    Fault::new(Place::File(span), mistake)
 }
 
 fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
@@ -120,6 +165,7 @@ fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
             .or_else(|| belongs::<RetentionTable>(name, "leave-on-server"))
             .or_else(|| foreign(name).map(|known| format!("here it is \"{known}\"")))
             .or_else(near)
+            .or_else(|| Some("popfetch.toml(5) has all keys (popfetch man popfetch.toml)".to_owned()))
     } else {
         near()
     };
@@ -138,10 +184,11 @@ fn foreign(name: &str) -> Option<&'static str> {
         "ssl" | "starttls" | "tls_starttls" => "tls",
         "sslcertfile" | "tls_trust_file" | "ca_certs" => "ca-file",
         "sslfingerprint" | "tls_fingerprint" => "tls-fingerprint",
-        "keep" | "delete" => "leave-on-server",
+        "keep" | "delete" | "delete_after" | "delete_bigger_than" => "leave-on-server",
         "mda" | "delivery" | "destination" | "folder" => "deliver",
         "limit" | "killsize" => "max-message-size",
-        "fetchlimit" => "max-messages",
+        "fetchlimit" | "max_messages_per_session" => "max-messages",
+        "max_bytes_per_session" => "max-bytes",
         _ => return None,
     })
 }
@@ -156,7 +203,11 @@ impl Read for Retention {
             (Some(false), _) => return Ok(Self::Delete),
             (None, Written::Toml(DeValue::Table(table))) => read(table)?,
             (None, Written::Text(pairs)) => limits_of_flag(value, pairs)?,
-            (None, Written::Toml(_)) => return Err(value.misshapen("true, false or a table")),
+            (None, Written::Toml(_)) => {
+                let hint =
+                    "true leaves everything, false nothing; leave-on-server = { days = 14 } what is younger";
+                return Err(value.misshapen_but("true, false or a table", hint));
+            }
         };
         if table.is_empty() {
             let hint = "true leaves everything, false nothing, { days = 14 } what is younger";
@@ -205,6 +256,10 @@ impl Read for Destinations {
                     }
                 }
                 Ok(all)
+            }
+            Written::Toml(DeValue::String(path)) if !path.contains("pass") => {
+                let hint = format!("deliver = {{ maildir = {} }}, or mbox, or pipe", quoted(path));
+                Err(value.misshapen_but(expected, hint))
             }
             _ => Err(value.misshapen(expected)),
         }

@@ -20,7 +20,9 @@ pub mod locate;
 mod mistake;
 mod names;
 mod resolve;
+mod review;
 pub mod settings;
+mod slips;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -39,6 +41,7 @@ pub use mistake::{Fault, Mistake, Place, nearest};
 pub use names::host;
 use names::{Host, User};
 use resolve::Context;
+pub use review::{Explained, Origin, Review, explain, review};
 use settings::{AccountTable, DestinationTable, Setting, SharedTable, Table as _};
 pub use units::duration;
 use url::PopUrl;
@@ -245,35 +248,51 @@ struct Loaded<'a> {
     environment: &'a Environment,
 }
 
+/// The octets of a configuration that nobody else can change.
+fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
+    if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+        let hint = "create it: FIRST STEPS in popfetch(1) shows how (popfetch man); or name an account by flags: \
+                    popfetch --server HOST --user NAME --maildir DIRECTORY";
+        let what = format!("there is no configuration at {}", shown_path(path));
+        return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
+    }
+    access::check_path(path).map_err(|e| {
+        let word = access::shell_word(path);
+        // The file itself had better be closed to everybody: it may hold a password.
+        let hint = if e.hint.ends_with(&word) { format!("chmod 600 {word}") } else { e.hint };
+        ConfigError::file(format!("others could make popfetch run programs: {}", e.what), hint)
+    })?;
+    Ok(access::read(path, "configuration", LARGEST_FILE)?)
+}
+
+/// Refuses a file that holds a password, and that others can read.
+fn check_private(path: &Path, metadata: &std::fs::Metadata, file: &file::File) -> Result<(), ConfigError> {
+    let holds_password = |table: &AccountTable| table.password.is_some();
+    if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
+        access::check_private(path, metadata, None)?;
+    }
+    Ok(())
+}
+
+/// Where a file's relative paths start.
+fn folder_of(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).ok();
+    whole.as_deref().and_then(Path::parent).unwrap_or(Path::new("/")).to_owned()
+}
+
 impl<'a> Loaded<'a> {
     fn read(path: &'a Path, environment: &'a Environment) -> Result<Self, ConfigError> {
-        if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-            let hint = "create it: FIRST STEPS in popfetch(1) shows how (popfetch man); or name an account by flags: \
-                        popfetch --server HOST --user NAME --maildir DIRECTORY";
-            let what = format!("there is no configuration at {}", shown_path(path));
-            return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
-        }
-        access::check_path(path).map_err(|e| {
-            let word = access::shell_word(path);
-            // The file itself had better be closed to everybody: it may hold a password.
-            let hint = if e.hint.ends_with(&word) { format!("chmod 600 {word}") } else { e.hint };
-            ConfigError::file(format!("others could make popfetch run programs: {}", e.what), hint)
-        })?;
-        let (text, metadata) = access::read(path, "configuration", LARGEST_FILE)?;
+        let (text, metadata) = read_file(path)?;
         let file = parse(path, text.expose())?;
-        let holds_password = |table: &AccountTable| table.password.is_some();
-        if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
-            access::check_private(path, &metadata, None)?;
-        }
+        check_private(path, &metadata, &file)?;
         Ok(Self { path, text, file, environment })
     }
 
     /// Every account is resolved, so that the file is right as a whole; then those of `names` with flags over them.
     fn configuration(&self, names: &[String], flags: &Flags) -> Result<Configuration, ConfigError> {
         let text = std::str::from_utf8(self.text.expose()).unwrap_or_default();
-        let folder = std::path::absolute(self.path).ok();
-        let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
-        let context = Context { environment: self.environment, folder };
+        let folder = folder_of(self.path);
+        let context = Context { environment: self.environment, folder: &folder };
         let file = &self.file;
         let mut configuration =
             resolved(file, context).map_err(|fault| ConfigError::of(fault, self.path, text))?;
@@ -297,12 +316,16 @@ impl<'a> Loaded<'a> {
 }
 
 fn parse(path: &Path, octets: &[u8]) -> Result<file::File, ConfigError> {
-    let text = std::str::from_utf8(octets).map_err(|e| {
+    let text = utf8(path, octets)?;
+    file::parse(text).map_err(|fault| ConfigError::of(fault, path, text))
+}
+
+fn utf8<'a>(path: &Path, octets: &'a [u8]) -> Result<&'a str, ConfigError> {
+    std::str::from_utf8(octets).map_err(|e| {
         let before = octets.get(..e.valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|octet| **octet == b'\n').count().saturating_add(1);
         ConfigError::file(format!("{}:{line}: this is not UTF-8", shown_path(path)), "save it as UTF-8")
-    })?;
-    file::parse(text).map_err(|fault| ConfigError::of(fault, path, text))
+    })
 }
 
 /// Everything in a file, without any flags.

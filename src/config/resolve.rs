@@ -102,7 +102,12 @@ impl Needed<'_> {
             let what = if key == "deliver" { "destination" } else { key };
             let (account, hint) = match self.place {
                 Place::File(_) => {
-                    (format!("account {}", quoted(self.account)), format!("add {key} = … below it"))
+                    let value = match key {
+                        "deliver" => "{ maildir = \"~/Mail\" }",
+                        "server" => "\"pop.example.com\"",
+                        _ => "\"…\"",
+                    };
+                    (format!("account {}", quoted(self.account)), format!("add {key} = {value} below it"))
                 }
                 Place::Flag | Place::Url if key == "deliver" => {
                     ("the account".to_owned(), "add --maildir DIRECTORY, --mbox FILE or --pipe …".to_owned())

@@ -159,6 +159,9 @@ pub(super) trait Table: Sized + Clone + Default {
     /// Whether nothing is set.
     fn is_empty(&self) -> bool;
 
+    /// Where a key was set; `None` where it wasn't.
+    fn place(&self, key: &str) -> Option<&Place>;
+
     /// The key of that name.
     fn key(name: &str) -> Option<&'static Key> {
         Self::KEYS.iter().find(|key| key.name == name)
@@ -226,6 +229,13 @@ macro_rules! settings {
 
             fn is_empty(&self) -> bool {
                 $(self.$field.is_none())&&*
+            }
+
+            fn place(&self, key: &str) -> Option<&Place> {
+                match key {
+                    $($key => self.$field.as_ref().map(|setting| &setting.place),)*
+                    _ => None,
+                }
             }
         }
     };

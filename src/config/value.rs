@@ -14,6 +14,7 @@ use toml::de::DeValue;
 
 use super::mistake::{Fault, Mistake, Place, nearest, quoted};
 use super::names;
+use super::settings;
 use super::units;
 use crate::account::{Word, one_line};
 use crate::secret::Secret;
@@ -71,11 +72,43 @@ impl<'a> Value<'a> {
         self.wrong(self.expected(expected))
     }
 
+    /// The same, with a hint of its own.
+    pub(super) fn misshapen_but(&self, expected: &str, hint: impl Into<String>) -> Fault {
+        self.wrong(self.expected(expected).hint(hint))
+    }
+
     fn expected(&self, expected: &str) -> Mistake {
-        Mistake::new(match self.written {
-            Written::Toml(value) => format!("expected {expected}, found {}", kind(value)),
-            Written::Text(text) => format!("expected {expected}, found {}", quoted(text)),
-        })
+        match self.written {
+            Written::Toml(value) => {
+                let what = format!("expected {expected}, found {}", kind(value));
+                Mistake { what, hint: self.rewritten(value, expected) }
+            }
+            Written::Text(text) => Mistake::new(format!("expected {expected}, found {}", quoted(text))),
+        }
+    }
+
+    /// How the value would be written, where only its shape is wrong.
+    fn rewritten(&self, value: &DeValue<'_>, expected: &str) -> Option<String> {
+        let key = self.key;
+        match value {
+            DeValue::String(text) if expected.contains("number") => {
+                let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                Some(if digits && settings::is_public(key) {
+                    format!("without quotes: {key} = {text}")
+                } else {
+                    format!("a number stands without quotes, and without a unit: {key} = 3")
+                })
+            }
+            DeValue::String(_) if expected == "true or false" => {
+                Some(format!("without quotes: {key} = true, or {key} = false"))
+            }
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)
+                if expected.starts_with("a string") =>
+            {
+                Some(format!("a text stands in quotes: {key} = \"…\""))
+            }
+            _ => None,
+        }
     }
 
     /// It has the right shape and no meaning.
@@ -140,8 +173,14 @@ impl<T: Word> Read for T {
     const VALUES: &'static str = T::VALUES;
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        let names = || T::WORDS.iter().map(|(name, _)| *name);
+        if value.text().is_none() {
+            let words: Vec<String> = names().map(|name| format!("\"{name}\"")).collect();
+            return Err(
+                value.misshapen_but("a word in quotes", format!("{} = {}", value.key, words.join(" or ")))
+            );
+        }
         value.meaning(|text| {
-            let names = || T::WORDS.iter().map(|(name, _)| *name);
             if let Some((_, word)) = T::WORDS.iter().find(|(name, _)| *name == text) {
                 return Ok(*word);
             }

@@ -322,8 +322,18 @@ mod tests {
         ] {
             assert_eq!(facts(other).digests.identity, None, "{other}");
         }
-        let shifted = facts("Message-ID: <1@x> today\nDate: a@b\nFrom: a@b\n\n").digests.identity;
-        assert_ne!(whole, shifted);
+        // Each of them counts, and where it ends.
+        for other in [
+            "Message-ID: <1@x> today\nDate: a@b\nFrom: a@b\n\n",
+            "Message-ID: <2@x>\nDate: today\nFrom: a@b\n\n",
+            "Message-ID: <1@x>\nDate: todaz\nFrom: a@b\n\n",
+            "Message-ID: <1@x>\nDate: today\nFrom: a@c\n\n",
+            "Message-ID: <1@x>t\nDate: oday\nFrom: a@b\n\n",
+            "Message-ID: <1@x>\nDate: toda\nFrom: ya@b\n\n",
+        ] {
+            let other = facts(other).digests.identity;
+            assert!(other.is_some() && other != whole, "{other:?}");
+        }
     }
 
     #[test]

@@ -129,3 +129,38 @@ pub struct Facts {
     /// commands share a flight, answers to other commands may have been taken for this message.
     pub begins_as_answer: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Digest, Digests};
+
+    #[test]
+    fn a_message_is_the_same_by_all_its_octets_or_by_its_identity() {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let of = |message: &str, identity: Option<&str>| Digests {
+            message: digest(message),
+            header: digest("h"),
+            identity: identity.map(digest),
+        };
+        for (one, other, same) in [
+            (of("m", None), of("m", None), true),
+            (of("m", Some("i")), of("m", Some("j")), true),
+            (of("m", Some("i")), of("n", Some("i")), true),
+            (of("m", Some("i")), of("n", Some("j")), false),
+            (of("m", Some("i")), of("n", None), false),
+            (of("m", None), of("n", None), false),
+        ] {
+            assert_eq!(one.is_same(&other), same, "{one:?} {other:?}");
+            assert_eq!(other.is_same(&one), same, "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_whole_digest_is_read_back() {
+        let text = Digest::of(b"x").to_string();
+        assert_eq!(Digest::parse(text.as_bytes()), Some(Digest::of(b"x")));
+        for other in [&text[1..], &format!("{text}A"), &format!("{}=", &text[1..]), ""] {
+            assert_eq!(Digest::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+}

@@ -531,3 +531,91 @@ fn an_imported_message_is_left_alone_until_it_is_identified() {
     assert_eq!(retired(&world, limits(Some(1), None, None, None)), [2], "what is only seen is never deleted");
     assert_eq!(retired(&world, DELETE), [1, 2]);
 }
+
+/// What speaks against a unique-id that is known, and what outranks it.
+#[test]
+fn a_known_unique_id_is_believed_only_where_nothing_speaks_against_it() {
+    type Change = fn(&mut World, &mut Policy);
+    let id = |world: &World| world.ledger.find_key(&super::trial::key("x")).unwrap();
+    let doubt: Change = |world, _| {
+        let id = world.ledger.find_key(&super::trial::key("x")).unwrap();
+        world.ledger.doubt(Some(&[id])).unwrap();
+    };
+    let vary: Change = |world, _| {
+        let id = world.ledger.find_key(&super::trial::key("x")).unwrap();
+        world.ledger.varies(id).unwrap();
+    };
+    let fail: Change = |world, _| drop(world.ledger.fail(&super::trial::key("x"), Some(Octets(SIZE)), None));
+    let (same, larger) = (Some(SIZE), Some(SIZE + 1));
+    let cases: [(&str, &[Change], Option<u64>, Decision); 12] = [
+        ("nothing", &[], same, Leave(Why::Known)),
+        ("a doubt", &[doubt], same, Compare(Why::Doubtful)),
+        ("a doubt and a size", &[doubt], larger, Compare(Why::Doubtful)),
+        ("another size", &[], larger, Compare(Why::SizeChanged)),
+        ("another size in the other mode", &[|_, policy| policy.utf8 = true], larger, Leave(Why::Known)),
+        ("its copies differ", &[doubt, vary], larger, Leave(Why::Known)),
+        ("a failed comparison", &[fail], same, Compare(Why::Duplicate)),
+        ("a window", &[|_, policy| policy.window = true], same, Compare(Why::Window)),
+        (
+            "a window, and it goes now",
+            &[|_, policy| (policy.window, policy.retention) = (true, DELETE)],
+            same,
+            Leave(Why::Known),
+        ),
+        ("everything again", &[|_, policy| policy.all = true], same, Retrieve(Why::All)),
+        (
+            "everything again, and an earlier session of this run has delivered it",
+            &[|_, policy| (policy.all, policy.taken) = (true, (1, Octets(1)))],
+            same,
+            Leave(Why::Known),
+        ),
+        (
+            "everything again, and an earlier run has delivered it",
+            &[|_, policy| {
+                policy.now = Time(NOW.0 + 1);
+                (policy.all, policy.taken) = (true, (1, Octets(1)));
+            }],
+            same,
+            Retrieve(Why::All),
+        ),
+    ];
+    for (what, changes, size, expected) in cases {
+        let mut world = World::new();
+        world.now();
+        world.deliver("x");
+        world.listed(&["x"]);
+        let mut policy = world.policy(KEEP);
+        changes.iter().for_each(|change| change(&mut world, &mut policy));
+        let maildrop = world.maildrop(&[("x", size)]);
+        assert_eq!(decide(&maildrop, &world.ledger, &policy), [expected], "{what}");
+        // What was compared in vain, or can't be, sets the sizes on the agenda of the next run.
+        let settled = super::has_changed_size(&maildrop, &world.ledger, policy.utf8);
+        let varies = world.ledger.entry(id(&world)).varies;
+        assert_eq!(settled, size == larger && !varies && !policy.utf8, "{what}");
+    }
+    // Listed twice, and delivered once.
+    let mut world = World::new();
+    world.deliver("x");
+    let maildrop = world.maildrop(&[("x", same), ("x", larger)]);
+    assert_eq!(decide(&maildrop, &world.ledger, &world.policy(KEEP)), [Compare(Why::Duplicate); 2]);
+    assert!(!super::has_changed_size(&maildrop, &world.ledger, false));
+    // Without sizes nothing has changed.
+    let maildrop = world.maildrop(&[("x", None)]);
+    assert!(!super::has_changed_size(&maildrop, &world.ledger, false));
+}
+
+/// What may still be delivered in a run: what earlier sessions took counts, and what proves to be known gives its place back.
+#[test]
+fn limits_of_a_run_count_what_came_before() {
+    let world = World::new();
+    let policy = Policy { max_messages: Some(2), max_bytes: Some(Octets(250)), ..world.policy(KEEP) };
+    let mut allowance = super::Allowance::new(&policy);
+    allowance.delivered(1, Octets(100));
+    assert_eq!(allowance.take(Octets(200)), Err(Why::MaxBytes));
+    allowance.take(Octets(100)).unwrap();
+    assert_eq!(allowance.take(Octets(1)), Err(Why::MaxMessages));
+    allowance.give_back(Octets(100));
+    allowance.take(Octets(150)).unwrap();
+    let policy = Policy { taken: (2, Octets(0)), ..policy };
+    assert_eq!(super::Allowance::new(&policy).take(Octets(1)), Err(Why::MaxMessages));
+}

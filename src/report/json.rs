@@ -341,7 +341,8 @@ impl<'a> Object<'a> {
             Event::Warning(message) => Self::Warning { message: shortened(message, LONGEST) },
             Event::Notice(message) => Self::Notice { message },
             Event::Finished(summary) => Self::account(summary),
-            Event::Waiting { .. }
+            Event::Doing(_)
+            | Event::Waiting { .. }
             | Event::Connecting { .. }
             | Event::LoggedIn { .. }
             | Event::Listed { .. }

@@ -28,6 +28,8 @@ pub enum Event {
         /// Where its mail will go.
         destinations: Vec<Place>,
     },
+    /// What takes its time before there is a server to talk to; for bars.
+    Doing(&'static str),
     /// The run begins: popfetch connects to the server.
     Connecting {
         /// `HOST:PORT`.
@@ -356,6 +358,12 @@ pub trait Reporter: Send + Sync {
     fn report(&self, account: &str, event: &Event);
     /// All accounts are done, or given up: what was held back is shown now.
     fn ended(&self) {}
+    /// A signal has come: messages that are on their way are finished first.  Shown at once to a user who looks on.
+    fn stopping(&self, _messages: u64) {}
+    /// Whether a user looks on, who is told at once that a signal was heard.
+    fn is_watched(&self) -> bool {
+        false
+    }
     /// Whether [`Event::Detail`] is shown (`-v`); otherwise callers need not make any.
     fn wants_detail(&self) -> bool;
     /// Whether [`Event::Dialogue`] is shown (`-vv`).

@@ -317,6 +317,15 @@ impl Plain {
 }
 
 impl Reporter for Plain {
+    fn stopping(&self, messages: u64) {
+        let first = match messages {
+            0 => String::new(),
+            1 => ": 1 message on its way is finished first (10 s at most)".to_owned(),
+            messages => format!(": {messages} messages on their way are finished first (10 s at most)"),
+        };
+        self.printer.warn(&format!("stopping{first}; Ctrl-C again stops now"));
+    }
+
     fn report(&self, account: &str, event: &Event) {
         match event {
             Event::Waiting { destinations } => self.expect(account, destinations),
@@ -332,7 +341,7 @@ impl Reporter for Plain {
                 let octets = octets.map_or(String::new(), |octets| format!(" ({})", size(octets.0)));
                 self.detail(account, &format!("{}{octets} to retrieve", count(*messages, "message")));
             }
-            Event::Received { .. } | Event::Arrived => {}
+            Event::Doing(_) | Event::Received { .. } | Event::Arrived => {}
             Event::Intended { number, unique_id, octets, action, why } => {
                 self.intended(account, |plan| {
                     plan.push(*number, unique_id.as_deref(), *octets, *action, *why)

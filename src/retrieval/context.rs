@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::passwords::Passwords;
 use crate::account::Retention;
@@ -28,8 +29,30 @@ pub struct Options {
     pub retry: bool,
     /// Of them only these.
     pub only: Option<Selection>,
+    /// How many messages are on their way in all accounts.
+    pub under_way: UnderWay,
     /// What was typed before the run began.
     pub passwords: Passwords,
+}
+
+/// How many messages are on their way: asked for, and not yet settled.  Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct UnderWay(Arc<AtomicU64>);
+
+impl UnderWay {
+    /// How many there are now.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Of those counted, `before` of one session are `now` so many.
+    pub(super) fn change(&self, before: u64, now: u64) {
+        match now.checked_sub(before) {
+            Some(more) => self.0.fetch_add(more, Ordering::Relaxed),
+            None => self.0.fetch_sub(before.saturating_sub(now), Ordering::Relaxed),
+        };
+    }
 }
 
 /// The surroundings, shared by every account's run.

@@ -520,4 +520,112 @@ mod tests {
         assert_eq!(asked(&["b", "c", "new"], false, &[(number(2), facts("c/3@-"))]), Some(number(1)));
         assert_eq!(asked(&["b", "c", "new"], false, &[(number(9), facts("x"))]), Some(number(1)));
     }
+
+    /// Once is enough, and what was deleted is gone for good.
+    #[test]
+    fn what_was_deleted_or_never_delivered_is_not_missed() {
+        let mut world = world(&["a", "b"]);
+        let id = world.ledger.find_key(&key("b")).unwrap();
+        world.ledger.deleted(&[id]).unwrap();
+        world.fail("c", None);
+        raise(&mut world, &["a"], false, &[]);
+        assert_eq!(doubted(&world, &["a", "b", "c"]), [false; 3]);
+    }
+
+    /// While a renumbering is sorted out, what has come since the last listing may be listed under yet another unique-id.
+    #[test]
+    fn what_came_during_a_renumbering_is_in_doubt() {
+        for renumbering in [false, true] {
+            let mut world = world(&["a", "b"]);
+            if renumbering {
+                world.ledger.begin_renumbering().unwrap();
+            }
+            world.deliver("w");
+            world.fail("f", None);
+            raise(&mut world, &["a", "b", "w", "f"], false, &[]);
+            assert_eq!(doubted(&world, &["a", "b", "w", "f"]), [false, false, renumbering, false]);
+        }
+    }
+
+    /// Renumbered once more before the first time was settled: what was delivered meanwhile is looked for as well.
+    #[test]
+    fn a_second_renumbering_takes_in_what_came_after_the_first() {
+        let mut world = world(&["a"]);
+        raise(&mut world, &["x"], false, &[]);
+        let is_candidate =
+            |world: &World, name| world.ledger.entry(world.ledger.find_key(&key(name)).unwrap()).candidate;
+        world.deliver("x");
+        world.listed(&["x"]);
+        assert!(is_candidate(&world, "a") && !is_candidate(&world, "x"));
+        raise(&mut world, &["y"], false, &[]);
+        assert!(is_candidate(&world, "a") && is_candidate(&world, "x"));
+    }
+
+    /// A header tells something of a message that is known, comes in this mode, alone under its unique-id.
+    #[test]
+    fn a_spot_check_that_can_tell_nothing_puts_nothing_in_doubt() {
+        let other = || [(number(1), facts("z/1@j"))];
+        let scene = || {
+            let mut world = World::new();
+            world.deliver_content(key("a"), "a/1@i");
+            world.listed(&["a"]);
+            world
+        };
+        let mut world = scene();
+        raise(&mut world, &["a"], false, &other());
+        assert_eq!(doubted(&world, &["a"]), [true]);
+        let mut varying = scene();
+        let id = varying.ledger.find_key(&key("a")).unwrap();
+        varying.ledger.varies(id).unwrap();
+        raise(&mut varying, &["a"], false, &other());
+        assert_eq!(doubted(&varying, &["a"]), [false], "its copies differ");
+        let mut twice = scene();
+        raise(&mut twice, &["a", "a"], false, &other());
+        assert_eq!(doubted(&twice, &["a"]), [false], "which of them it is doesn't show");
+        let mut nameless = World::new();
+        nameless.deliver_content(key("a"), "a/1@-");
+        nameless.listed(&["a"]);
+        raise(&mut nameless, &["a"], false, &[(number(1), facts("z/1@-"))]);
+        assert_eq!(doubted(&nameless, &["a"]), [false], "nothing names it");
+        let mut other_mode = scene();
+        let maildrop = other_mode.maildrop(&[("a", None)]);
+        let policy = crate::plan::Policy { utf8: true, ..other_mode.policy(Retention::Keep) };
+        let habits = &mut Habits::default();
+        put_in_doubt(&mut other_mode.ledger, habits, &maildrop, &policy, &other()).unwrap();
+        assert_eq!(doubted(&other_mode, &["a"]), [false], "the other mode shows other headers");
+    }
+
+    /// By its header, by Message-ID, Date and From, or by a header that it was seen with before.
+    #[test]
+    fn a_spot_check_that_shows_the_message_in_any_way_puts_nothing_in_doubt() {
+        for (shown, expected) in
+            [("a/9@j", false), ("z/9@i", false), ("seen/9@j", false), ("z/9@j", true), ("z/9@-", true)]
+        {
+            let mut world = World::new();
+            let id = world.deliver_content(key("a"), "a/1@i");
+            let header = Some(facts("seen/9@j").digests.header);
+            world
+                .ledger
+                .recognise(
+                    &key("a"),
+                    None,
+                    crate::ledger::Match { header, ..crate::ledger::Match::first(id) },
+                )
+                .unwrap();
+            world.listed(&["a"]);
+            raise(&mut world, &["a"], false, &[(number(1), facts(shown))]);
+            assert_eq!(doubted(&world, &["a"]), [expected], "{shown}");
+        }
+    }
+
+    #[test]
+    fn where_a_server_puts_new_messages_is_learnt() {
+        let world = &mut world(&["a", "b"]);
+        let mut habits = Habits { complete: true, ..Habits::default() };
+        let maildrop = world.maildrop(&[("new", None), ("a", None), ("b", None)]);
+        let policy = world.policy(Retention::Keep);
+        let raised = put_in_doubt(&mut world.ledger, &mut habits, &maildrop, &policy, &[]).unwrap();
+        assert_eq!(raised.suspicion, Some(Suspicion::AddedElsewhere));
+        assert_eq!(habits.adds, crate::ledger::memory::Adds::AtFront);
+    }
 }

@@ -12,6 +12,8 @@ use crate::exit::ExitCode;
 use crate::ledger;
 use crate::plan::maildrop::Contradiction;
 use crate::problem::{Problem, REPORT_BUG};
+use crate::protocol::auth;
+use crate::protocol::response::ResponseCode;
 use crate::types::{MessageNumber, NoSuchMessage};
 
 /// What ended the run of one mailbox.
@@ -267,8 +269,9 @@ impl Problem for Error {
             }
             Self::OutOfStep => "set pipelining = \"off\" for this account",
             Self::ListingRefused { passes: true, .. } => "nothing was changed: the next run asks again",
-            Self::ListingRefused { passes: false, .. } => {
-                "-vv shows the dialogue; the server's operator should see it"
+            Self::ListingRefused { passes: false, text, .. } => {
+                let asked = "-vv shows the dialogue; the server's operator should see it";
+                auth::remedy(text.as_bytes()).unwrap_or(asked)
             }
             Self::NoThread(_) => "raise the limit of processes and of memory for the user that runs popfetch",
             Self::Bug => REPORT_BUG,
@@ -286,6 +289,11 @@ impl Problem for Error {
             Self::ListingRefused { passes: true, .. } => ExitCode::Later,
             Self::Listing(e) => e.exit_code(),
             Self::NoSuchMessage(e) => e.exit_code(),
+            Self::ListingRefused { text, .. }
+                if ResponseCode::of(text.as_bytes()) == Some(ResponseCode::SysPerm) =>
+            {
+                ExitCode::Unavailable
+            }
             Self::ListingRefused { .. }
             | Self::NoIdentity { .. }
             | Self::NoUniqueIds { .. }

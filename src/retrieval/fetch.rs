@@ -190,6 +190,8 @@ pub(super) struct State<'a> {
     cut_due: bool,
     /// Messages with the committer.
     committing: u64,
+    /// Messages on their way, as they are counted for all accounts.
+    under_way: u64,
     /// The committer has ended.
     ended: bool,
     /// No new message from here on.
@@ -238,6 +240,7 @@ impl<'a> State<'a> {
             batch_octets: 0,
             cut_due: false,
             committing: 0,
+            under_way: 0,
             ended: false,
             stopping: false,
             tally,
@@ -304,6 +307,7 @@ impl Fetch<'_> {
         if let Err(e) = &result {
             self.broke_off(e);
         }
+        self.count_under_way(0);
         // Whatever happened, nothing that isn't confirmed stays.
         self.abandon();
         if result.is_err() {
@@ -313,11 +317,19 @@ impl Fetch<'_> {
         result
     }
 
+    fn count_under_way(&mut self, now: u64) {
+        let before = std::mem::replace(&mut self.state.under_way, now);
+        if before != now {
+            self.run.options.under_way.change(before, now);
+        }
+    }
+
     fn retrieve(&mut self) -> Result<(), Error> {
         self.state.stopping = self.run.context.stop.raised();
         loop {
             self.take_reports()?;
             self.fill()?;
+            self.count_under_way(self.state.pipeline.under_way());
             let at_rest = self.client.outstanding() == 0;
             if at_rest && self.state.pipeline.is_alone() {
                 return self.end_alone();

@@ -170,6 +170,14 @@ impl Reporter for Listener {
         self.inner.report(account, event);
     }
 
+    fn stopping(&self, messages: u64) {
+        self.inner.stopping(messages);
+    }
+
+    fn is_watched(&self) -> bool {
+        self.inner.is_watched()
+    }
+
     fn wants_detail(&self) -> bool {
         self.inner.wants_detail()
     }

@@ -1,10 +1,12 @@
 //! Accounts in parallel: a limit for all, a limit for one server, and never a failure of one in the way of another.
 
 use std::collections::HashMap;
+use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Context, Options, passwords, retrieve};
@@ -37,9 +39,36 @@ pub fn retrieve_all(
         context.reporter.report(&account.name, &Event::Waiting { destinations });
     }
     let options = &Options { passwords: passwords::ask(accounts, options, context), ..options.clone() };
-    let codes = each(accounts, context, connections, &|account| one(account, options, context));
+    let codes = answering_signals(options, context, || {
+        each(accounts, context, connections, &|account| one(account, options, context))
+    });
     context.reporter.ended();
     codes.into_iter().fold(ExitCode::Done, |worst, (_, code)| worst.merge(code))
+}
+
+/// Does this work; where a user looks on, a signal is answered at once, though what is on its way comes first.
+fn answering_signals<T>(options: &Options, context: &Context<'_>, work: impl FnOnce() -> T) -> T {
+    let (true, Ok((done, working))) = (context.reporter.is_watched(), io::pipe()) else { return work() };
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while !context.stop.raised() {
+                let mut waited = [
+                    PollFd::from_borrowed_fd(context.stop.descriptor(), PollFlags::IN),
+                    PollFd::new(&done, PollFlags::IN),
+                ];
+                // Interrupted or not: the flag decides.
+                let _ = rustix::event::poll(&mut waited, None);
+                let [_, over] = waited.map(|waited| !waited.revents().is_empty());
+                if over {
+                    return;
+                }
+            }
+            context.reporter.stopping(options.under_way.messages());
+        });
+        let result = work();
+        drop(working);
+        result
+    })
 }
 
 /// What `work` gives for each account, several at a time, in the order in which they are done.  After a signal those that

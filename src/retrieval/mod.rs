@@ -5,6 +5,7 @@
 //! maildrop, several); the ledger is the committer's while messages arrive, and comes back for the end of the session.
 
 mod alerts;
+pub mod check;
 mod committer;
 mod compare;
 mod conditions;
@@ -45,6 +46,7 @@ pub use passwords::Passwords;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
+pub use visit::by_hand;
 pub use visit::{
     Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
     show,
@@ -210,6 +212,9 @@ fn open(
     let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
     for warning in ledger.warnings() {
         run.warn(warning.clone());
+    }
+    if !ledger.intents().is_empty() {
+        run.report(&Event::Doing("putting an interrupted run right"));
     }
     recovery::recover(run, &mut ledger, directory, summary)?;
     correct_clock(run, &mut ledger, memory)?;

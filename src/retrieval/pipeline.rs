@@ -597,6 +597,11 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     // ---- what the driver decides -------------------------------------------------------------------------------
 
+    /// How many messages have been asked for, and are not settled.
+    pub(super) fn under_way(&self) -> u64 {
+        u64::try_from(self.waiting).unwrap_or(u64::MAX)
+    }
+
     /// A message that is asked for once more, otherwise than before.
     pub(super) fn again(&mut self, job: Job) {
         self.again.push_back(job);

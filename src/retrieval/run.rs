@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::configured::Configured;
 use super::context::{Context, Options};
 use super::error::Error;
-use crate::account::Account;
+use crate::account::{Account, PasswordSource};
 use crate::client::Dialogue;
 use crate::clock;
 use crate::credentials::{self, fingerprint};
@@ -59,7 +59,12 @@ impl<'a> Run<'a> {
     pub(super) fn secret(&self) -> Result<Secret, Error> {
         let secret = match self.options.passwords.take(&self.account.name) {
             Some(typed) => typed?,
-            None => credentials::obtain(self.account, self.context.environment, &self.context.stop)?,
+            None => {
+                if matches!(self.account.password, PasswordSource::Command(_)) {
+                    self.report(&Event::Doing("waiting for password-command"));
+                }
+                credentials::obtain(self.account, self.context.environment, &self.context.stop)?
+            }
         };
         self.detail(|| credentials::source(self.account));
         Ok(secret)

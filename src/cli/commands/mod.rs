@@ -8,6 +8,7 @@
 pub(super) mod accounts;
 pub(super) mod check;
 pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod cron;
 pub(super) mod delete;
 pub(super) mod fetch;
@@ -17,6 +18,7 @@ pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
 pub(super) mod retry;
+pub(super) mod shell;
 pub(super) mod show;
 pub(super) mod state;
 pub(super) mod status;
@@ -60,6 +62,13 @@ pub(super) enum Command {
     /// Try messages that failed, and logins that pause, now.
     Retry(retry::RetryArgs),
 
+    /// Talk POP3 with an account's server by hand.
+    Shell(shell::ShellArgs),
+
+    /// Show, check or change the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+
     /// Manage what is remembered of an account.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -94,7 +103,9 @@ impl Command {
             Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
+            Self::Shell(args) => shell::run(args, cli),
             Self::State(command) => state::run(command, cli),
+            Self::Config(command) => config::run(command, cli),
             Self::Cron(args) => cron::run(args, cli),
             Self::Completions(args) => Ok(completions::run(args, cli)),
             Self::Man(args) => Ok(man::run(args, cli)),
@@ -114,6 +125,7 @@ impl Command {
             Self::Retry(args) => args.output.color,
             Self::Status(args) => args.output.color,
             Self::State(command) => command.color(),
+            Self::Config(command) => command.color(),
             _ => Color::Auto,
         }
     }

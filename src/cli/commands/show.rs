@@ -208,16 +208,9 @@ impl Showing<'_> {
             let object = object(chosen, &fields, reading, truncated);
             return self.cli.show(&json::line(&self.account.name, &object), &self.args.output);
         }
-        let mut text = String::new();
-        for (name, value) in &fields {
-            text.push_str(&format!("{}: {}\n", readable(name), readable(value)));
-        }
+        let mut text = header(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         if !self.args.headers {
-            text.push('\n');
-            text.push_str(&for_terminal(reading.text.as_bytes()));
-            for part in reading.parts.iter().filter(|part| !part.is_text) {
-                text.push_str(&attachment(part));
-            }
+            text.push_str(&body(reading));
             if truncated {
                 let most = size(u64::try_from(MOST).unwrap_or(u64::MAX));
                 text.push_str(&format!("[only the first {most}: --raw writes all of it]\n"));
@@ -225,6 +218,22 @@ impl Showing<'_> {
         }
         self.cli.show(&text, &self.args.output);
     }
+}
+
+/// A message as `show` prints it, its parts named.
+pub(super) fn decoded(message: &[u8]) -> String {
+    let reading = reading::read(message);
+    header(reading.fields.iter().map(|(name, value)| (*name, value.as_str()))) + &body(&reading)
+}
+
+fn header<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    fields.map(|(name, value)| format!("{}: {}\n", readable(name), readable(value))).collect()
+}
+
+/// The blank line, the text, and what else there is.
+fn body(reading: &Reading) -> String {
+    let attachments: String = reading.parts.iter().filter(|part| !part.is_text).map(attachment).collect();
+    format!("\n{}{attachments}", for_terminal(reading.text.as_bytes()))
 }
 
 /// A longer line is printed in pieces.

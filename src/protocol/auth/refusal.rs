@@ -105,6 +105,37 @@ pub fn speaks_of_a_lock(text: &[u8]) -> bool {
     speaks_of(text, &["lock", "in use", "another session"])
 }
 
+/// What the words of a refusal ask the user to do, where they are those of a large provider: the password may be right.
+#[must_use]
+pub fn remedy(text: &[u8]) -> Option<&'static str> {
+    // Google, Yahoo, iCloud, Mail.ru.
+    if speaks_of(text, &["application-specific", "application password", "app-specific", "app password"]) {
+        return Some(
+            "make an app password in the settings of the mailbox, on the provider's web pages, and use it instead of the \
+             usual one",
+        );
+    }
+    // Gmail, Yandex, GMX, Zoho.
+    if speaks_of(text, &["pop access", "pop3", "pop/"])
+        && speaks_of(text, &["enable", "disable", "activate", "not allowed"])
+    {
+        return Some(
+            "switch POP3 on in the settings of the mailbox, on the provider's web pages; then check user name and password",
+        );
+    }
+    if speaks_of(text, &["web login required", "log in via your web browser"]) {
+        return Some("log in once on the provider's web pages; it may ask for an app password afterwards");
+    }
+    // Exchange Online answers so to every password.
+    if speaks_of(text, &["logon failure: unknown user name or bad password"]) {
+        return Some(
+            "check user name and password; Exchange Online and Outlook.com take no passwords any more: set auth = \
+             \"xoauth2\", with a password-command that prints a token",
+        );
+    }
+    None
+}
+
 fn speaks_of_passing(text: &[u8]) -> bool {
     let often = || speaks_of(text, &["every"]) && speaks_of(text, &PERIODS);
     speaks_of(text, &PASSING)
@@ -130,7 +161,29 @@ fn speaks_of(text: &[u8], phrases: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ExitCode, Refusal, ResponseCode, refusal};
+    use super::{ExitCode, Refusal, ResponseCode, refusal, remedy};
+
+    #[test]
+    fn words_of_large_providers_have_a_remedy() {
+        for (text, part) in [
+            (
+                "[AUTH] Application-specific password required: https://support.google.com/…",
+                Some("app password"),
+            ),
+            ("[AUTH] POP3 is available only with Application password", Some("app password")),
+            ("[SYS/PERM] Your account is not enabled for POP access.", Some("switch POP3 on")),
+            ("[AUTH] login failure or POP3 disabled, try later. sc=x", Some("switch POP3 on")),
+            ("[AUTH] Web login required: https://support.google.com/…", Some("web pages")),
+            ("Logon failure: unknown user name or bad password.", Some("xoauth2")),
+            ("[AUTH] Username and password not accepted.", None),
+            ("popular mailboxes are disabled", None),
+            ("POP3 server: wrong password", None),
+        ] {
+            let found = remedy(text.as_bytes());
+            assert_eq!(found.is_some(), part.is_some(), "{text}: {found:?}");
+            assert!(found.unwrap_or_default().contains(part.unwrap_or_default()), "{text}: {found:?}");
+        }
+    }
 
     #[test]
     fn refusals_with_codes() {

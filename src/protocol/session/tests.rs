@@ -222,7 +222,14 @@ fn unsolicited_answers() {
         let error = session.send(Command::Noop).unwrap_err();
         assert_eq!(format!("{} {error}", error.exit_code().number()), sentence);
         assert!(session.outgoing().is_empty() && session.outstanding() == 0);
+        assert!(is_over(&mut session));
     }
+}
+
+/// Whether nothing more can be sent.
+fn is_over(session: &mut Session) -> bool {
+    let sent = session.send(Command::Noop);
+    matches!(sent, Err(Error::CommandRefusedLocally { why: NotSent::Over, .. }))
 }
 
 #[test]
@@ -314,11 +321,12 @@ fn octets_between_stls_and_tls_end_the_session() {
         let events = feed(&mut session, answer.as_bytes());
         assert_eq!(events[0], "STLS +OK ");
         assert!(events[1].starts_with("76 octets in clear text"), "{events:?}");
-        assert!(session.starttls_done().is_err());
+        assert!(session.starttls_done().is_err() && is_over(&mut session));
         let mut session = greeted(&[Command::Stls]);
         feed(&mut session, b"+OK\r\n");
         session.room()[..injected.len()].copy_from_slice(injected.as_bytes());
         assert!(matches!(session.received(injected.len()), Err(Error::InjectionAfterStls)));
+        assert!(is_over(&mut session));
         // In one packet, and nobody polled on before the handshake.
         let mut session = greeted(&[Command::Stls]);
         session.wrote(6);
@@ -385,6 +393,7 @@ fn what_the_end_of_the_stream_means() {
         let error = session.end_of_stream();
         assert!(matches!(error, Error::Closed { during } if during == expected), "{error}");
         assert_eq!(error.exit_code().number(), 75);
+        assert!(is_over(&mut session));
     }
     // G5, and something else on the line that never sends a line end.
     for octets in [&b""[..], b"-", b"+O", b"+OK re"] {

@@ -1,10 +1,12 @@
 use std::collections::HashSet;
 
 use super::naming::{Candidates, Expected, Form, Naming};
-use super::standing::{Pace, Standing};
-use super::{Answered, Ask, Deletion, Job, Line, MOST_DELETIONS, Pipeline, Rules, Send, Step};
+use super::standing::{Header, Pace, Standing};
+use super::{Answered, Ask, Deletion, Job, Line, MOST_DELETIONS, Permit, Pipeline, Rules, Send, Step};
+use crate::account::Retention;
 use crate::ledger::memory::ListedAs;
-use crate::plan::{Allowance, Decision, Why};
+use crate::plan::trial::World;
+use crate::plan::{Allowance, Decision, Policy, Why};
 use crate::proof::EntryId;
 use crate::types::{MessageNumber, Octets};
 
@@ -128,7 +130,6 @@ fn between_two_messages_both_are_suspected() {
     for _ in 0..2 {
         assert!(matches!(pipeline.next(LINE, &Listing), Ok(Some(Send::Ask(_)))));
     }
-    assert!(!pipeline.standing.several || pipeline.standing.asked == 2);
     pipeline.on(Answered::Began { ask: Ask::Whole, given: true });
     pipeline.on(Answered::Ended);
     let suspects: Vec<usize> = pipeline.ending().suspects.iter().map(|(job, _)| job.index).collect();
@@ -146,4 +147,195 @@ fn several_messages_are_told_from_one_that_is_asked_for_twice() {
         }
         assert_eq!((pipeline.standing.several, pipeline.standing.asked), (several, 2));
     }
+}
+
+/// Whether a message may be asked for now, and by what.
+#[test]
+fn what_may_be_asked_for_in_this_session() {
+    type Change = fn(&mut Tried, &mut Job);
+    let cases: [(&str, Change, &str); 25] = [
+        ("a new message", |_, _| {}, "now Whole"),
+        ("one by its header", |_, job| header(job), "now Header"),
+        // A server that takes only as many commands: the message, its question and its deletion must fit.
+        (
+            "enough commands are left",
+            |p, _| (p.standing.budget, p.standing.charged) = (Some(10), 7),
+            "now Whole",
+        ),
+        ("too few are left", |p, _| (p.standing.budget, p.standing.charged) = (Some(10), 8), "later"),
+        (
+            "too few, but none was sent",
+            |p, _| (p.standing.budget, p.standing.charged) = (Some(2), 0),
+            "now Whole",
+        ),
+        (
+            "too few, but it has begun",
+            |p, job| {
+                (p.standing.budget, p.standing.charged) = (Some(10), 9);
+                p.standing.begun.insert(job.number);
+            },
+            "now Whole",
+        ),
+        ("one was asked for where no answer names", |p, _| p.alone = true, "later"),
+        // A session broke off at it before.
+        ("it begins the session", |p, job| dead(p, job), "now Whole"),
+        (
+            "others were asked for before it",
+            |p, job| {
+                dead(p, job);
+                p.standing.asked = 1;
+            },
+            "first only",
+        ),
+        (
+            "it has begun itself",
+            |p, job| {
+                dead(p, job);
+                p.standing.asked = 1;
+                p.standing.begun.insert(job.number);
+            },
+            "now Whole",
+        ),
+        (
+            "that was another one",
+            |p, job| {
+                dead(p, job);
+                (p.standing.asked, job.died) = (1, false);
+            },
+            "now Whole",
+        ),
+        (
+            "that is forgotten",
+            |p, job| {
+                dead(p, job);
+                p.standing.asked = 1;
+                p.standing.died.clear();
+            },
+            "now Whole",
+        ),
+        // No answer names a message.
+        (
+            "nothing names: whole",
+            |p, job| {
+                nothing_names(p);
+                header(job);
+            },
+            "now Whole",
+        ),
+        (
+            "nothing names: none is deleted",
+            |p, job| {
+                nothing_names(p);
+                job.decision = Decision::Delete(Why::Days);
+            },
+            "never",
+        ),
+        (
+            "nothing names: none is identified",
+            |p, job| {
+                nothing_names(p);
+                header(job);
+                job.decision = Decision::Identify;
+            },
+            "never",
+        ),
+        ("a deletion otherwise", |_, job| job.decision = Decision::Delete(Why::Days), "now Whole"),
+        (
+            "identified by its header",
+            |_, job| {
+                header(job);
+                job.decision = Decision::Identify;
+            },
+            "now Header",
+        ),
+        // There is no TOP.
+        (
+            "no header: whole",
+            |p, job| {
+                p.standing.header = Header::new(true);
+                header(job);
+            },
+            "now Whole",
+        ),
+        (
+            "no header: none is identified",
+            |p, job| {
+                p.standing.header = Header::new(true);
+                header(job);
+                job.decision = Decision::Identify;
+            },
+            "never",
+        ),
+        // It was set aside after it had come whole.
+        (
+            "set aside, few commands",
+            |p, job| {
+                p.standing.budget = Some(100);
+                p.standing.aside.insert(job.number);
+                header(job);
+            },
+            "now Whole",
+        ),
+        (
+            "set aside, as many as it likes",
+            |p, job| {
+                p.standing.aside.insert(job.number);
+                header(job);
+            },
+            "now Header",
+        ),
+        // It isn't to be retrieved.
+        ("too large to be compared whole", |_, job| (job.counted, job.too_large) = (false, true), "never"),
+        (
+            "too large, but by its header",
+            |_, job| {
+                header(job);
+                job.too_large = true;
+            },
+            "now Header",
+        ),
+        (
+            "a limit of the run",
+            |p, job| {
+                limited(p);
+                job.counted = false;
+            },
+            "when counted",
+        ),
+        ("a limit, but it was counted", |p, _| limited(p), "now Whole"),
+    ];
+    for (what, change, expected) in cases {
+        let mut pipeline =
+            pipeline(Vec::new(), Rules { asks: true, ..Rules::default() }, Standing::default());
+        let mut job = job(1, false);
+        change(&mut pipeline, &mut job);
+        let permit = match pipeline.permitted(job) {
+            Permit::Now(job) => format!("now {:?}", job.ask),
+            Permit::LaterSession => "later".to_owned(),
+            Permit::FirstOnly => "first only".to_owned(),
+            Permit::Never => "never".to_owned(),
+            Permit::WhenCounted => "when counted".to_owned(),
+        };
+        assert_eq!(permit, expected, "{what}");
+    }
+}
+
+fn header(job: &mut Job) {
+    (job.decision, job.ask, job.counted) = (Decision::Compare(Why::Doubtful), Ask::Header, false);
+}
+
+fn dead(pipeline: &mut Tried, job: &mut Job) {
+    job.died = true;
+    pipeline.standing.died.insert(ListedAs::Numbered(job.number, None));
+}
+
+fn nothing_names(pipeline: &mut Tried) {
+    pipeline.standing.naming = Naming::new(1, Some(Form::Nothing), false, None);
+}
+
+/// One message was to be delivered in this run, and has been.
+fn limited(pipeline: &mut Tried) {
+    let policy = Policy { max_messages: Some(1), ..World::new().policy(Retention::Keep) };
+    pipeline.allowance = Allowance::new(&policy);
+    pipeline.allowance.delivered(1, Octets(100));
 }

@@ -306,7 +306,7 @@ fn reason(listed: &Listed<'_>, ledger: &Ledger) -> &'static str {
 }
 
 /// Which of these messages were delivered, and are what was delivered: by their headers, or else by all their octets.
-fn delivered(
+pub(super) fn delivered(
     run: &Run<'_>,
     client: &mut Client<Transaction>,
     ledger: &Ledger,

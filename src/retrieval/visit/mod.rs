@@ -6,6 +6,7 @@
 //!
 //! How it ends is decided by what it asked for ([`Client::leave`]): a server may delete at `QUIT` what was looked at.
 
+pub mod by_hand;
 mod check;
 mod delete;
 mod list;

@@ -2,8 +2,8 @@
 
 use clap::{ArgGroup, Args};
 
-use super::{agrees, can_ask, complain};
-use crate::cli::setup::{Cli, ConfigArgs};
+use super::{can_ask, complain};
+use crate::cli::setup::{Cli, ConfigArgs, agrees};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;

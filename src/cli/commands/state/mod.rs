@@ -8,8 +8,6 @@ pub(in crate::cli) mod release;
 mod restore;
 mod verify;
 
-use std::io::{self, Write as _};
-
 use clap::Subcommand;
 
 use crate::cli::setup::{Cli, Color};
@@ -78,14 +76,6 @@ fn can_ask(yes: bool, cli: &Cli, hint: &str) -> bool {
     }
     cli.printer.complain("without a terminal nobody can be asked", Some(hint));
     false
-}
-
-/// Asks on the terminal; anything but a yes is a no.
-fn agrees(question: &str) -> bool {
-    // There is nowhere to report that this failed.
-    let _ = write!(io::stderr(), "{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 /// Prints an error, and gives its exit code.

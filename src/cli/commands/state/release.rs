@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{agrees, can_ask, complain};
-use crate::cli::setup::{Cli, ConfigArgs};
+use super::{can_ask, complain};
+use crate::cli::setup::{Cli, ConfigArgs, agrees};
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};

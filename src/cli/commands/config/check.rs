@@ -1,0 +1,109 @@
+//! `popfetch config check`: all that is wrong with the configuration, and with what it names.
+//!
+//! # With `--json`
+//!
+//! One object for each thing that was tried, of type `checked`.
+//!
+//! - `account`: the account's name; empty for the file itself.
+//! - `what`: what was tried, for people.
+//! - `exit`: the exit code that it alone would have made, 0 when it is right.
+//! - `error`, `hint`: what is wrong, and what to do; or null.
+
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::file;
+use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
+use crate::config;
+use crate::exit::ExitCode;
+use crate::problem::Problem as _;
+use crate::report::plain::{Level, Plain};
+use crate::report::{Trouble, json};
+use crate::retrieval::check::check;
+use crate::text;
+
+/// Read the configuration, and try the destinations and passwords that it names.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct CheckArgs {
+    /// Log in at each server as well; nothing is retrieved or deleted.
+    #[arg(long)]
+    pub(in crate::cli) login: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) output: ReadArgs,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "checked")]
+struct Object<'a> {
+    what: &'a str,
+    exit: u8,
+    error: Option<&'a str>,
+    hint: Option<&'a str>,
+}
+
+/// Prints a line for each thing that was tried, and gives the exit code of all that is wrong.
+///
+/// # Errors
+/// The system.
+pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
+    let path = file(&args.config, cli)?;
+    let review = config::review(&path, &cli.environment);
+    let shown = text::path(&path);
+    let mut code = ExitCode::Done;
+    let mut put = |account: &str, what: &str, trouble: Option<&Trouble>| {
+        code = code.merge(trouble.map_or(ExitCode::Done, |trouble| trouble.exit));
+        cli.printer.out(&if args.output.json {
+            let (exit, error) = (trouble.map_or(0, |trouble| trouble.exit.number()), trouble);
+            let object = Object {
+                what,
+                exit,
+                error: error.map(|trouble| trouble.message.as_str()),
+                hint: error.and_then(|trouble| trouble.hint.as_deref()),
+            };
+            json::line(account, &object)
+        } else {
+            line(account, what, trouble)
+        });
+    };
+    for problem in &review.problems {
+        let hint = problem.hint().map(Into::into);
+        let trouble = Trouble { exit: problem.exit_code(), message: problem.to_string(), hint, news: true };
+        put("", &shown, Some(&trouble));
+    }
+    if review.problems.is_empty() {
+        put("", &shown, None);
+    }
+    let names: Vec<&str> = review.accounts.iter().map(|account| account.name.as_str()).collect();
+    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Quiet, &names);
+    let stopped = cli.run(Arc::new(reporter), |context| {
+        for account in &review.accounts {
+            if context.stop.raised() {
+                break;
+            }
+            for checked in check(account, context, args.login) {
+                put(&account.name, &checked.what, checked.trouble.as_ref());
+            }
+        }
+        ExitCode::Done
+    })?;
+    Ok(code.merge(stopped))
+}
+
+/// `home: ok: maildir /home/me/Mail`, or `home: error: …` and the hint.
+fn line(account: &str, what: &str, trouble: Option<&Trouble>) -> String {
+    let account =
+        if account.is_empty() { String::new() } else { format!("{}: ", text::printable(account.as_bytes())) };
+    match trouble {
+        None => format!("{account}ok: {what}\n"),
+        Some(Trouble { message, hint, .. }) => {
+            let hint = hint.as_ref().map_or_else(String::new, |hint| format!("  hint: {hint}\n"));
+            format!("{account}error: {what}: {message}\n{hint}")
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! `popfetch shell`: POP3 by hand, with the account's TLS and login.
+
+mod input;
+mod lines;
+
+use std::io::{self, IsTerminal as _};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::show;
+use crate::account::Account;
+use crate::cli::setup::{Cli, ConfigArgs, agrees};
+use crate::exit::ExitCode;
+use crate::message::date;
+use crate::report::Trouble;
+use crate::report::plain::{Level, Plain};
+use crate::retrieval::Options;
+use crate::retrieval::by_hand::{ByHand, Farewell, Known, Piece, Question, Waited, by_hand};
+use crate::text::{count, printable, size};
+use crate::types::MessageNumber;
+use input::{Input, WORDS, Word};
+use lines::{Lines, Typed};
+
+/// Talk POP3 with an account's server by hand.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct ShellArgs {
+    /// The account whose server answers; may be left out where there is one.
+    #[arg(value_name = "ACCOUNT|URL", value_hint = clap::ValueHint::Other)]
+    pub(in crate::cli) account: Option<String>,
+
+    /// Stop at the first -ERR, without quit: nothing is deleted.
+    #[arg(long)]
+    pub(in crate::cli) strict: bool,
+
+    /// Do not ask before messages are deleted that were never delivered.
+    #[arg(short, long)]
+    pub(in crate::cli) yes: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) config: ConfigArgs,
+}
+
+/// Octets of a message that are shown at most.
+const MOST: usize = 16 * 1024 * 1024;
+/// The name of the file with the lines of earlier sessions, in the state directory.
+const HISTORY: &str = "shell-history";
+
+/// Logs in, and does what is typed, or comes through a pipe.
+///
+/// # Errors
+/// The arguments, the configuration, the system.
+pub(super) fn run(args: &ShellArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
+    let account = cli.account(&args.config, args.account.as_deref())?;
+    let is_typed = cli.environment.stdin_is_terminal && io::stdout().is_terminal();
+    let history = cli.environment.state_directory()?.join(HISTORY);
+    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
+    let options = Options { insist: true, ..Options::default() };
+    cli.run(Arc::new(reporter), |context| {
+        let led = by_hand(&account, &options, context, |hand| {
+            let prompt = format!("{}> ", printable(account.name.as_bytes()));
+            let lines = if is_typed { Lines::typed(prompt, history) } else { Lines::piped() };
+            match lines {
+                Ok(lines) => Shell { args, cli, account: &account, hand, is_typed, raw: false }.run(lines),
+                Err(e) => {
+                    cli.printer.complain(&format!("lines can't be read: {e}"), None);
+                    ExitCode::LocalIo
+                }
+            }
+        });
+        led.unwrap_or_else(|trouble| cli.failed(&account, &trouble))
+    })
+}
+
+/// One session.
+struct Shell<'a> {
+    args: &'a ShellArgs,
+    cli: &'a Cli,
+    account: &'a Account,
+    hand: ByHand<'a>,
+    /// Whether there is a user at a terminal.
+    is_typed: bool,
+    /// Whether messages are shown as they are on the server.
+    raw: bool,
+}
+
+/// How a session ends.
+enum End {
+    /// By `QUIT`.
+    Quit,
+    /// Without it, with this exit code.
+    Abort(ExitCode),
+}
+
+impl Shell<'_> {
+    fn run(mut self, mut lines: Lines) -> ExitCode {
+        if self.is_typed {
+            let messages = count(u64::try_from(self.hand.messages()).unwrap_or(u64::MAX), "message");
+            self.say(&format!("{}: {messages}; help lists the commands", self.hand.server()));
+        }
+        let end = loop {
+            match self.line(&mut lines) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(end)) => break end,
+                // The connection is gone, and with it the session.
+                Err(trouble) => {
+                    drop(lines);
+                    return self.cli.failed(self.account, &trouble);
+                }
+            }
+        };
+        drop(lines);
+        match end {
+            End::Quit => self.quit(),
+            End::Abort(code) => {
+                self.hand.abort();
+                code
+            }
+        }
+    }
+
+    /// Reads a line, and does what it asks for.
+    fn line(&mut self, lines: &mut Lines) -> Result<ControlFlow<End>, Trouble> {
+        lines.ask();
+        if self.hand.wait(lines.wake())? == Waited::Stopped {
+            return Ok(ControlFlow::Break(End::Abort(ExitCode::Done)));
+        }
+        match lines.take() {
+            Typed::Line(line) => match input::parse(&line) {
+                Ok(input) => self.answer(input),
+                Err(what) => {
+                    self.cli.printer.warn(&what);
+                    Ok(if self.args.strict {
+                        ControlFlow::Break(End::Abort(ExitCode::Usage))
+                    } else {
+                        ControlFlow::Continue(())
+                    })
+                }
+            },
+            Typed::Interrupted => {
+                self.say("quit ends the session, abort ends it without deleting anything");
+                Ok(ControlFlow::Continue(()))
+            }
+            Typed::End => Ok(ControlFlow::Break(self.without_quit())),
+        }
+    }
+
+    /// The lines have ended, and none of them was `quit`: what is marked isn't deleted.
+    fn without_quit(&self) -> End {
+        let marked = self.hand.marked().len();
+        if marked == 0 {
+            return End::Abort(ExitCode::Done);
+        }
+        let messages = count(u64::try_from(marked).unwrap_or(u64::MAX), "message");
+        self.cli.printer.complain(
+            &format!("{messages} marked, and not deleted: the session ended without quit"),
+            Some("end with quit to have them deleted, with abort to keep them"),
+        );
+        End::Abort(ExitCode::Later)
+    }
+
+    fn answer(&mut self, input: Input) -> Result<ControlFlow<End>, Trouble> {
+        let ok = match input {
+            Input::Blank => true,
+            Input::Ask(question) => self.ask(question)?,
+            Input::Dele(number) => self.mark(number)?,
+            Input::Raw(raw) => {
+                self.raw = raw;
+                true
+            }
+            Input::Help(word) => {
+                self.help(word);
+                true
+            }
+            Input::Quit if self.may_delete() => return Ok(ControlFlow::Break(End::Quit)),
+            Input::Quit if self.is_typed => true,
+            Input::Quit => return Ok(ControlFlow::Break(End::Abort(ExitCode::Usage))),
+            Input::Abort => return Ok(ControlFlow::Break(End::Abort(ExitCode::Done))),
+        };
+        Ok(if !ok && self.args.strict {
+            ControlFlow::Break(End::Abort(ExitCode::Later))
+        } else {
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Whether what is marked may be deleted: what was never delivered is gone for good.
+    fn may_delete(&self) -> bool {
+        let undelivered = self.hand.undelivered();
+        if undelivered.is_empty() || self.args.yes {
+            return true;
+        }
+        let numbers: Vec<String> = undelivered.iter().map(ToString::to_string).collect();
+        let messages = count(u64::try_from(undelivered.len()).unwrap_or(u64::MAX), "message");
+        let what =
+            format!("{messages} would be deleted that popfetch never delivered: {}", numbers.join(", "));
+        if self.is_typed {
+            self.say(&what);
+            return agrees("delete them?");
+        }
+        self.cli.printer.complain(&what, Some("with -y they are deleted; nothing is deleted now"));
+        false
+    }
+
+    fn ask(&mut self, question: Question) -> Result<bool, Trouble> {
+        let mut answer = Vec::new();
+        let (mut text, mut is_cut) = (Vec::new(), false);
+        let ok = self.hand.ask(question, |piece| match piece {
+            Piece::Status(ok, words) => answer.push(status(ok, words)),
+            Piece::Line(line) => answer.push(line.to_vec()),
+            Piece::Text(octets) => {
+                let room = MOST.saturating_sub(text.len());
+                is_cut |= room < octets.len();
+                text.extend_from_slice(octets.get(..room).unwrap_or(octets));
+            }
+        })?;
+        for line in answer {
+            self.say(&self.hand.shown(&line));
+        }
+        if !text.is_empty() {
+            self.message(question, &text);
+        }
+        if is_cut {
+            let most = size(u64::try_from(MOST).unwrap_or(u64::MAX));
+            self.say(&format!("[only the first {most}: popfetch show --raw writes all of it]"));
+        }
+        Ok(ok)
+    }
+
+    fn message(&self, question: Question, text: &[u8]) {
+        if !self.raw && matches!(question, Question::Retr(_)) {
+            self.cli.printer.out(&show::decoded(text));
+            return;
+        }
+        for line in text.strip_suffix(b"\n").unwrap_or(text).split(|octet| *octet == b'\n') {
+            self.say(&self.hand.shown(line));
+        }
+    }
+
+    fn mark(&mut self, number: MessageNumber) -> Result<bool, Trouble> {
+        let mut answer = Vec::new();
+        let ok = self.hand.mark(number, |piece| {
+            if let Piece::Status(ok, words) = piece {
+                answer = status(ok, words);
+            }
+        })?;
+        self.say(&self.hand.shown(&answer));
+        if ok && self.is_typed {
+            let what = match self.hand.known(number) {
+                Known::Delivered(Some(time)) => format!("it was delivered on {}", date::rfc5322(time)),
+                Known::Delivered(None) => "it was delivered".to_owned(),
+                Known::Seen => "it counts as seen, and was not delivered by popfetch".to_owned(),
+                Known::Undelivered => "popfetch never delivered it".to_owned(),
+            };
+            self.say(&format!(
+                "message {number} is marked: {what}; quit deletes it, rset takes the mark back"
+            ));
+        }
+        Ok(ok)
+    }
+
+    fn help(&self, word: Option<&'static Word>) {
+        let words = word.map_or_else(|| WORDS.iter().collect(), |word| vec![word]);
+        for Word { name, arguments, help } in words {
+            self.say(&format!("{:16}  {help}", format!("{name} {arguments}")));
+        }
+    }
+
+    /// Ends the session by `QUIT`.
+    fn quit(self) -> ExitCode {
+        let Self { cli, account, hand, .. } = self;
+        let marked = hand.marked().len();
+        let messages = count(u64::try_from(marked).unwrap_or(u64::MAX), "message");
+        match hand.quit() {
+            Ok(Farewell::Confirmed) => {
+                if marked > 0 {
+                    cli.printer.out(&format!("{messages} deleted\n"));
+                }
+                ExitCode::Done
+            }
+            Ok(_) if marked == 0 => ExitCode::Done,
+            Ok(Farewell::Refused(text)) => {
+                let what =
+                    format!("the server refused quit, so {messages} may or may not be deleted: \"{text}\"");
+                cli.printer.complain(&what, Some("the next listing shows it"));
+                ExitCode::Later
+            }
+            Ok(Farewell::Unanswered) => {
+                let what = format!("the server did not answer quit, so {messages} may or may not be deleted");
+                cli.printer.complain(&what, Some("the next listing shows it"));
+                ExitCode::Later
+            }
+            Err(trouble) => cli.failed(account, &trouble),
+        }
+    }
+
+    fn say(&self, line: &str) {
+        self.cli.printer.out(&format!("{line}\n"));
+    }
+}
+
+/// A status line as it came.
+fn status(ok: bool, words: &[u8]) -> Vec<u8> {
+    let mut line = if ok { b"+OK ".to_vec() } else { b"-ERR ".to_vec() };
+    line.extend_from_slice(words);
+    line.truncate(line.trim_ascii_end().len());
+    line
+}

@@ -1,0 +1,96 @@
+//! Commands that the user types: any but those that prove, log in or delete.
+
+use super::Client;
+use super::error::Error;
+use super::transaction::Transaction;
+use crate::proof::Dismissed;
+use crate::protocol::command::Command;
+use crate::protocol::session::{Event, Sent};
+use crate::types::MessageNumber;
+
+/// A command that deletes nothing (RFC 1939 §5 and §7; RFC 2449 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// How many messages there are, and their octets together.
+    Stat,
+    /// The sizes of all messages, or of one.
+    List(Option<MessageNumber>),
+    /// The unique-ids of all messages, or of one.
+    Uidl(Option<MessageNumber>),
+    /// A message.
+    Retr(MessageNumber),
+    /// A message's header, and this many lines of its body.
+    Top(MessageNumber, u32),
+    /// Takes all marks for deletion back.
+    Rset,
+    /// Nothing, answered.
+    Noop,
+    /// What the server can do.
+    Capa,
+}
+
+/// A piece of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The status line: whether it's `+OK`, and what follows it.
+    Status(bool, &'a [u8]),
+    /// A line of a listing, without its end.
+    Line(&'a [u8]),
+    /// Some of a message, line ends LF.
+    Text(&'a [u8]),
+}
+
+impl Client<Transaction> {
+    /// Sends a command, and hands over its answer piece by piece.  Returns whether it was `+OK`.
+    ///
+    /// # Errors
+    /// A broken connection; [`Error::Farewell`] when the server ends the session instead.
+    pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+        let command = match question {
+            Question::Stat => Command::Stat,
+            Question::List(number) => Command::List(number),
+            Question::Uidl(number) => Command::Uidl(number),
+            Question::Retr(number) => Command::Retr(number),
+            Question::Top(number, lines) => Command::Top(number, lines),
+            Question::Rset => Command::Rset,
+            Question::Noop => Command::Noop,
+            Question::Capa => Command::Capa,
+        };
+        let asked = command.sent();
+        self.line.send(command)?;
+        self.answer_by_hand(asked, each)
+    }
+
+    /// Marks a message for deletion, and hands over the answer.  Returns whether it was `+OK`.
+    ///
+    /// # Errors
+    /// As for [`Client::ask`] and [`Client::dismiss`].
+    pub fn mark(&mut self, dismissed: &Dismissed, each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+        let number = dismissed.number();
+        if dismissed.session() != self.state.session {
+            return Err(Error::NotRecognised { number });
+        }
+        self.line.send(Command::Dele(number))?;
+        self.answer_by_hand(Sent::Dele(number), each)
+    }
+
+    fn answer_by_hand(&mut self, asked: Sent, mut each: impl FnMut(Piece<'_>)) -> Result<bool, Error> {
+        let mut ok = false;
+        while self.line.session.outstanding() > 0 {
+            self.line.event()?;
+            match self.line.session.event() {
+                Event::Reply { to, reply } if to == asked => {
+                    ok = reply.ok;
+                    each(Piece::Status(reply.ok, reply.text));
+                }
+                Event::Line { line, .. } => each(Piece::Line(line)),
+                Event::Text { text, .. } => each(Piece::Text(text)),
+                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                // The answer to a NOOP that has kept the session alive.
+                Event::Reply { .. } => {}
+                Event::End { .. } | Event::Greeting(_) | Event::Challenge(_) => {}
+            }
+        }
+        Ok(ok)
+    }
+}

@@ -1,0 +1,223 @@
+//! A configuration looked at as a whole: all that is wrong with it, and where each setting of an account comes from.
+
+use std::path::Path;
+
+use super::error::ConfigError;
+use super::locate::Environment;
+use super::mistake::{Fault, Mistake, Place};
+use super::resolve::{self, Context};
+use super::settings::{AccountTable, Preset, Table as _};
+use super::{Configuration, Loaded, file, same_mailbox, same_mailbox_text};
+use crate::account::{Account, Deliver, Pipe, PipeCommand, Retention};
+use crate::text::printable;
+use crate::types::Octets;
+
+/// What is wrong with a configuration, and what is right.
+#[derive(Debug, Default)]
+pub struct Review {
+    /// The accounts that are right.
+    pub accounts: Vec<Account>,
+    /// What is wrong, in the order in which it was found.
+    pub problems: Vec<ConfigError>,
+}
+
+/// Reads the configuration at `path`, and goes on after a mistake.
+#[must_use]
+pub fn review(path: &Path, environment: &Environment) -> Review {
+    let mut review = Review::default();
+    if let Err(e) = examine(path, environment, &mut review) {
+        review.problems.push(e);
+    }
+    review
+}
+
+/// # Errors
+/// What keeps the rest from being looked at.
+fn examine(path: &Path, environment: &Environment, review: &mut Review) -> Result<(), ConfigError> {
+    let (octets, metadata) = super::read_file(path)?;
+    let text = super::utf8(path, octets.expose())?;
+    let wrong = |fault: Fault| ConfigError::of(fault, path, text);
+    let mut file = file::read_all(text).map_err(wrong)?;
+    review.problems.extend(super::check_private(path, &metadata, &file).err());
+    let faults = std::mem::take(&mut file.faults);
+    let broken: Vec<usize> = faults.iter().filter_map(|(_, account)| *account).collect();
+    let others_are_right = faults.iter().all(|(_, account)| account.is_some());
+    review.problems.extend(faults.into_iter().map(|(fault, _)| wrong(fault)));
+    let folder = super::folder_of(path);
+    let context = Context { environment, folder: &folder };
+    if others_are_right {
+        review.problems.extend(super::check_defaults(&file.defaults, context).err().map(wrong));
+        review.problems.extend(Configuration::new(file.shared.clone(), context).err().map(wrong));
+    }
+    for (at, (name, table)) in file.accounts.iter().enumerate() {
+        let checked = super::check_name(&name.value)
+            .map_err(|mistake| Fault::new(name.place.clone(), mistake))
+            .and_then(|()| super::one_source(table));
+        review.problems.extend(checked.err().map(wrong));
+        if broken.contains(&at) {
+            // What it lacks may be what couldn't be read.
+            continue;
+        }
+        let table = table.clone().over(file.defaults.clone());
+        match resolve::account(&name.value, &name.place, &table, context) {
+            Ok(account) => review.accounts.push(account),
+            Err(fault) => review.problems.push(wrong(fault)),
+        }
+    }
+    if file.accounts.is_empty() && review.problems.is_empty() {
+        let mistake =
+            Mistake::new("there is no account").hint("add [accounts.NAME] with server, user and deliver");
+        review.problems.push(wrong(Fault::new(Place::File(0..0), mistake)));
+    }
+    if let Some((first, second)) = same_mailbox(&review.accounts) {
+        let place = file.accounts.iter().find(|(name, _)| name.value == second.name);
+        let place = place.map_or(Place::File(0..0), |(name, _)| name.place.clone());
+        let mistake =
+            Mistake::new(same_mailbox_text(first, second)).hint("remove one; `deliver` may be a list");
+        review.problems.push(wrong(Fault::new(place, mistake)));
+    }
+    Ok(())
+}
+
+/// A setting of an account, as it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Its key.
+    pub key: &'static str,
+    /// Its value as the file writes it, on one line, or as the manual has the default; `***` for what may be a secret.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The account's own section, at this line of the file.
+    Account(usize),
+    /// `[defaults]`, at this line.
+    Defaults(usize),
+    /// Neither.
+    Default,
+}
+
+/// The settings of these accounts (all without any), in the order of the manual: those that are set, and those that have a
+/// default.
+///
+/// # Errors
+/// As of every command that reads the configuration.
+pub fn explain(
+    path: &Path,
+    names: &[String],
+    environment: &Environment,
+) -> Result<Vec<(String, Vec<Explained>)>, ConfigError> {
+    let loaded = Loaded::read(path, environment)?;
+    let accounts = loaded.configuration(names, &super::Flags::default())?.accounts;
+    let text = std::str::from_utf8(loaded.text.expose()).unwrap_or_default();
+    let of = |account: &Account| {
+        let own = loaded.file.accounts.iter().find(|(name, _)| name.value == account.name);
+        let keys = AccountTable::KEYS.iter();
+        let settings = keys.filter_map(|key| {
+            let (place, own_place) = match own.and_then(|(_, table)| table.place(key.name)) {
+                Some(place) => (Some(place), true),
+                None => (loaded.file.defaults.place(key.name), false),
+            };
+            // One source of the password takes the place of another.
+            let is_source = |name: &str| {
+                ["password", "password-command", "password-file", "netrc", "credential"].contains(&name)
+            };
+            let replaced = !own_place
+                && is_source(key.name)
+                && own.is_some_and(|(_, table)| !table.password_sources().is_empty());
+            match place.filter(|_| !replaced) {
+                Some(Place::File(span)) => {
+                    let line =
+                        text.get(..span.start).unwrap_or_default().matches('\n').count().saturating_add(1);
+                    let origin = if own_place { Origin::Account(line) } else { Origin::Defaults(line) };
+                    let written = text.get(span.clone()).unwrap_or_default();
+                    let value = match key.name {
+                        _ if key.is_secret => "***".to_owned(),
+                        "deliver" | "leave-on-server" if !is_in_one_place(written) => {
+                            read_value(key.name, account)
+                        }
+                        _ => on_one_line(written),
+                    };
+                    Some(Explained { key: key.name, value, origin })
+                }
+                _ => {
+                    let value = match key.default {
+                        Preset::Value(value) => value_of_default(value),
+                        Preset::Depends(_) if key.name == "port" => account.port.to_string(),
+                        Preset::Depends(_) | Preset::None => return None,
+                    };
+                    Some(Explained { key: key.name, value, origin: Origin::Default })
+                }
+            }
+        });
+        (account.name.clone(), settings.collect())
+    };
+    Ok(accounts.iter().map(of).collect())
+}
+
+/// A default as a file would write it.
+fn value_of_default(text: &str) -> String {
+    let is_bare = text == "true" || text == "false" || text.parse::<u64>().is_ok();
+    if is_bare { text.to_owned() } else { format!("\"{text}\"") }
+}
+
+/// A value that is written over several lines, on one.
+fn on_one_line(text: &str) -> String {
+    // A comment begins at a # that stands in no string.
+    let comment = |line: &str| {
+        let mut quotes = 0_usize;
+        line.find(|c: char| {
+            quotes = quotes.saturating_add(usize::from(c == '"' || c == '\''));
+            c == '#' && quotes.is_multiple_of(2)
+        })
+    };
+    let lines = text.lines().map(|line| comment(line).and_then(|at| line.get(..at)).unwrap_or(line).trim());
+    let lines = lines.filter(|line| !line.is_empty());
+    // A backslash is doubled where text is made printable; here it is the file's own.
+    printable(lines.collect::<Vec<_>>().join(" ").as_bytes()).replace("\\\\", "\\")
+}
+
+/// A value whose parts stand in lines or a section of their own, as it was read.
+fn read_value(key: &str, account: &Account) -> String {
+    let quoted = |text: &str| format!("\"{}\"", printable(text.as_bytes()));
+    match (key, account.retention) {
+        ("leave-on-server", Retention::Limits(limits)) => {
+            let size = |size: Octets| size.0.to_string();
+            let parts = [
+                ("days", limits.days.map(|days| days.to_string())),
+                ("newest", limits.newest.map(|newest| newest.to_string())),
+                ("total-size", limits.total_size.map(size)),
+                ("larger-than", limits.larger_than.map(size)),
+            ];
+            let parts = parts.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}", value?)));
+            format!("{{ {} }}", parts.collect::<Vec<_>>().join(", "))
+        }
+        _ => {
+            let places = account.deliver.iter().map(|deliver| match deliver {
+                Deliver::Maildir(path) => format!("{{ maildir = {} }}", quoted(&path.to_string_lossy())),
+                Deliver::Mbox(path) => format!("{{ mbox = {} }}", quoted(&path.to_string_lossy())),
+                Deliver::Pipe(Pipe { command: PipeCommand::Shell(line), .. }) => {
+                    format!("{{ pipe = {} }}", quoted(line))
+                }
+                Deliver::Pipe(Pipe { command: PipeCommand::Argv(words), .. }) => {
+                    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+                    format!("{{ pipe = [{}] }}", words.join(", "))
+                }
+                Deliver::Stdout => "{ stdout = true }".to_owned(),
+            });
+            let places: Vec<String> = places.collect();
+            if let [one] = places.as_slice() { one.clone() } else { format!("[{}]", places.join(", ")) }
+        }
+    }
+}
+
+/// Whether a value stands on one line, and not in dotted keys or a section of its own.
+fn is_in_one_place(written: &str) -> bool {
+    let inner = written.strip_prefix('[').map(str::trim_start);
+    let is_table = written.starts_with('{') || inner.is_some_and(|inner| inner.starts_with('{'));
+    !written.contains('\n') && (is_table || written == "true" || written == "false")
+}

@@ -1,0 +1,87 @@
+//! Tries what an account's configuration names, and delivers, retrieves and changes nothing: its destinations, where its
+//! password comes from, and, if asked to, the login.
+
+use std::path::Path;
+
+use super::configured::Configured;
+use super::context::{Context, Options};
+use super::error::Error;
+use super::login::log_in;
+use super::run::Run;
+use crate::access;
+use crate::account::{Account, Auth, Deliver, PasswordSource};
+use crate::clock;
+use crate::delivery::{self, Destination};
+use crate::durable;
+use crate::ledger;
+use crate::ledger::memory::Memory;
+use crate::report::Trouble;
+
+/// Something that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What it was, for people.
+    pub what: String,
+    /// What is wrong with it.
+    pub trouble: Option<Trouble>,
+}
+
+/// Tries everything that `account` names; its login too if `login`.  May run a program, or ask for a password.
+#[must_use]
+pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Checked> {
+    let options = Options { insist: true, ..Options::default() };
+    let run = Run::new(account, &options, context, clock::now());
+    let server = run.server();
+    let checked = |what: String, result: Result<(), Error>| Checked {
+        what,
+        trouble: result.err().map(|e| Trouble::of(&e.at(&server), true)),
+    };
+    let directory = ledger::directory(&context.state, &account.mailbox());
+    let configured = Configured::of(account, context, &directory);
+    let mut all =
+        vec![checked("state directory".to_owned(), access::check_path(&directory).map_err(Error::from))];
+    for (deliver, destination) in account.deliver.iter().zip(&configured.0) {
+        all.push(checked(destination.described(), place(account, deliver, destination.as_ref())));
+    }
+    let asks = matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External;
+    if asks && !login {
+        all.push(checked("password, asked for in each run".to_owned(), Ok(())));
+        return all;
+    }
+    match run.secret() {
+        Ok(secret) => {
+            all.push(checked("password".to_owned(), Ok(())));
+            if login {
+                // What is learnt of the server here is not kept: it is a look, not a run.
+                let mut memory = Memory::load(&directory);
+                let tried = log_in(&run, &mut memory, &secret, None)
+                    .and_then(|client| client.quit_without_answer().map_err(Error::from));
+                all.push(checked(format!("login at {server}"), tried));
+            }
+        }
+        Err(e) => all.push(checked("password".to_owned(), Err(e))),
+    }
+    all
+}
+
+/// Whether mail may go there, and could: nothing is left there.
+fn place(account: &Account, deliver: &Deliver, destination: &dyn Destination) -> Result<(), Error> {
+    destination.allowed()?;
+    let _acting = access::act(account.owner.as_ref())?;
+    match deliver {
+        // The first run makes it.
+        Deliver::Maildir(path) if path.symlink_metadata().is_err() => {
+            let parent = path.ancestors().skip(1).find(|parent| parent.is_dir()).unwrap_or(Path::new("/"));
+            Ok(may_write(parent)?)
+        }
+        Deliver::Maildir(path) => {
+            destination.check()?;
+            Ok(["tmp", "new"].iter().try_for_each(|folder| may_write(&path.join(folder)))?)
+        }
+        Deliver::Mbox(_) | Deliver::Pipe(_) | Deliver::Stdout => Ok(destination.check()?),
+    }
+}
+
+fn may_write(directory: &Path) -> Result<(), delivery::Error> {
+    durable::may_write(directory).map_err(|e| durable::Error::new(durable::Step::Open, directory, e).into())
+}

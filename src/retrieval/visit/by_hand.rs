@@ -1,0 +1,221 @@
+//! A session that the user leads: logged in as a run logs in, under the mailbox's lock, and then one command after the
+//! other.  Nothing goes to a destination, and nothing is written to the ledger: what is deleted here is gone from the next
+//! listing, as if another program had deleted it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::BorrowedFd;
+
+use super::delete::delivered;
+use super::{PATIENCE, Visit};
+use crate::account::Account;
+use crate::client::{Client, Next, Transaction};
+pub use crate::client::{Farewell, Piece, Question};
+use crate::clock;
+use crate::ledger::lock::Lock;
+use crate::ledger::{EntryState, Ledger};
+use crate::plan::{Listed, Maildrop, Who};
+use crate::proof::Dismissed;
+use crate::report::Trouble;
+use crate::retrieval::error::Error;
+use crate::retrieval::run::Run;
+use crate::retrieval::session::drops_at_quit;
+use crate::retrieval::survey::{self, list};
+use crate::retrieval::{Context, Options};
+use crate::types::{MessageNumber, Time, Wait};
+
+/// A session that the user leads.
+pub struct ByHand<'a> {
+    run: &'a Run<'a>,
+    client: Client<Transaction>,
+    ledger: Ledger,
+    maildrop: Maildrop,
+    /// What is known of each message.
+    known: BTreeMap<MessageNumber, Known>,
+    /// Messages that are marked for deletion.
+    marked: Vec<MessageNumber>,
+    /// Messages that were retrieved, if the server deletes those at `QUIT`.
+    dropped: Vec<MessageNumber>,
+    /// A run would meet a maildrop that the server has locked for this session.
+    _lock: Lock,
+}
+
+impl std::fmt::Debug for ByHand<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ByHand").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+/// What the ledger knows of a message that is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It was delivered at that time, if the time is known.
+    Delivered(Option<Time>),
+    /// It counts as seen: printed, or marked by the user.
+    Seen,
+    /// It was never delivered, or not everywhere.
+    Undelivered,
+}
+
+/// What came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// The descriptor is readable.
+    Woken,
+    /// A signal asks to stop.
+    Stopped,
+}
+
+/// Logs in for the user, and lends the session to `lead`.  `options.insist`: a pause after a refused login doesn't hold.
+///
+/// # Errors
+/// As of every login; another popfetch that has the mailbox.
+pub fn by_hand<T>(
+    account: &Account,
+    options: &Options,
+    context: &Context<'_>,
+    lead: impl FnOnce(ByHand<'_>) -> T,
+) -> Result<T, Trouble> {
+    let run = Run::new(account, options, context, clock::now());
+    let hand = open(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))?;
+    Ok(lead(hand))
+}
+
+fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
+    let mut visit = Visit::begin(run)?;
+    let lock = Lock::acquire(&visit.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
+    let secret = visit.secret()?;
+    let mut client = visit.log_in(&secret, visit.listing(false))?;
+    let ledger = visit.ledger()?;
+    let _ = client.prefetched_drop_listing()?;
+    let maildrop = list(run, &mut client, &ledger, &mut visit.memory.habits)?;
+    if client.has_prefetched_sizes() {
+        let _ = client.sizes(|_, _| ())?;
+    }
+    let known = maildrop.iter().map(|listed| (listed.number, known(&listed, &ledger))).collect();
+    let (marked, dropped) = (Vec::new(), Vec::new());
+    Ok(ByHand { run, client, ledger, maildrop, known, marked, dropped, _lock: lock })
+}
+
+/// What the ledger knows of a listed message by its unique-id, which proves nothing yet.
+fn known(listed: &Listed<'_>, ledger: &Ledger) -> Known {
+    let Who::Known(id) = listed.who else { return Known::Undelivered };
+    let entry = ledger.entry(id);
+    match entry.state {
+        EntryState::Delivered | EntryState::Recorded if !entry.unidentified => {
+            Known::Delivered(entry.delivered)
+        }
+        EntryState::Seen => Known::Seen,
+        _ => Known::Undelivered,
+    }
+}
+
+impl ByHand<'_> {
+    /// `HOST:PORT`.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.run.server()
+    }
+
+    /// How many messages the server listed.
+    #[must_use]
+    pub fn messages(&self) -> usize {
+        self.known.len()
+    }
+
+    /// What the ledger knows of a message; [`Known::Undelivered`] of one that wasn't listed.
+    #[must_use]
+    pub fn known(&self, number: MessageNumber) -> Known {
+        self.known.get(&number).copied().unwrap_or(Known::Undelivered)
+    }
+
+    /// Messages that are marked for deletion.
+    #[must_use]
+    pub fn marked(&self) -> &[MessageNumber] {
+        &self.marked
+    }
+
+    /// Messages that `QUIT` deletes, and that were never delivered.
+    #[must_use]
+    pub fn undelivered(&self) -> Vec<MessageNumber> {
+        let gone: BTreeSet<MessageNumber> = self.marked.iter().chain(&self.dropped).copied().collect();
+        gone.into_iter().filter(|number| self.known(*number) == Known::Undelivered).collect()
+    }
+
+    /// Octets of the server's, fit to print: nothing that steers a terminal, and no secret.
+    #[must_use]
+    pub fn shown(&self, octets: &[u8]) -> String {
+        self.client.shown_line(octets)
+    }
+
+    /// Waits until `wake` is readable, and keeps the session alive meanwhile.
+    ///
+    /// # Errors
+    /// The server has ended the session, or the connection broke.
+    pub fn wait(&mut self, wake: BorrowedFd<'_>) -> Result<Waited, Trouble> {
+        loop {
+            match self.client.next(Some(wake), None).map_err(|e| self.trouble(e.into()))? {
+                Next::Woken => return Ok(Waited::Woken),
+                Next::Stopped => return Ok(Waited::Stopped),
+                Next::Event | Next::Quiet => {}
+            }
+        }
+    }
+
+    /// Asks, and hands over the answer piece by piece, with what makes its octets fit to print.  Returns whether it was
+    /// `+OK`.
+    ///
+    /// # Errors
+    /// As of [`ByHand::wait`].
+    pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
+        let ok = self.client.ask(question, each).map_err(|e| self.trouble(e.into()))?;
+        match question {
+            Question::Rset if ok => self.marked.clear(),
+            Question::Retr(number) if drops_at_quit(&self.client) => self.dropped.push(number),
+            _ => {}
+        }
+        Ok(ok)
+    }
+
+    /// Marks a message for deletion: the user has typed its number in this session.  Whether it is what was delivered is
+    /// looked at before: its unique-id may stand for other mail by now.
+    ///
+    /// # Errors
+    /// As of [`ByHand::wait`].
+    pub fn mark(&mut self, number: MessageNumber, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
+        if matches!(self.known(number), Known::Delivered(_)) && !self.is_what_was_delivered(number)? {
+            self.known.insert(number, Known::Undelivered);
+        }
+        let dismissed = Dismissed::attest(self.client.session(), number);
+        let ok = self.client.mark(&dismissed, each).map_err(|e| self.trouble(e.into()))?;
+        if ok && !self.marked.contains(&number) {
+            self.marked.push(number);
+        }
+        Ok(ok)
+    }
+
+    /// Ends the session by `QUIT`: the server deletes what is marked.
+    ///
+    /// # Errors
+    /// As of [`ByHand::wait`].
+    pub fn quit(self) -> Result<Farewell, Trouble> {
+        let server = self.run.server();
+        self.client.quit().map_err(|e| Trouble::of(&Error::from(e).at(&server), true))
+    }
+
+    /// Ends the session without `QUIT`: nothing is deleted.
+    pub fn abort(self) {
+        self.client.hang_up();
+    }
+
+    fn is_what_was_delivered(&mut self, number: MessageNumber) -> Result<bool, Trouble> {
+        let compared = survey::headers(&mut self.client, &[number]).and_then(|headers| {
+            let Self { run, client, ledger, maildrop, .. } = self;
+            delivered(run, client, ledger, maildrop, &headers, &[number])
+        });
+        Ok(compared.map_err(|e| self.trouble(e))?.contains_key(&number))
+    }
+
+    fn trouble(&self, e: Error) -> Trouble {
+        Trouble::of(&e.at(&self.run.server()), true)
+    }
+}
