@@ -128,6 +128,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    ("rpassword", &["credentials::prompt"]),
     ("rustyline", &["cli::commands::shell"]),
     (
         "serde",

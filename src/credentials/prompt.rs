@@ -1,20 +1,22 @@
 //! The prompt: at the process's terminal whatever its standard streams are, without echo, ended by a signal.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-use rustix::termios::{LocalModes, OptionalActions, Termios};
+use rustix::termios::{OptionalActions, Termios};
 
-use super::LONGEST;
 use super::error::{Error, quoted};
-use super::first_line;
 use crate::account::Account;
 use crate::config::locate::{Environment, TERMINAL};
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text::printable;
+
+/// How often a signal is looked for while the user types.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 const STOPPED: Error = Error::Stopped { waiting_for: "a password was asked for" };
 
@@ -40,77 +42,48 @@ pub(super) fn ask(account: &Account, environment: &Environment, stop: &Stop) -> 
     if stop.raised() {
         return Err(STOPPED);
     }
-    let typed = File::options()
-        .read(true)
-        .write(true)
-        .open(TERMINAL)
-        .and_then(|terminal| read_line(&terminal, &prompt, stop))
-        .map_err(|e| Error::missing(format!("nothing came from the terminal: {e}"), HINT))?;
-    match typed {
-        None => Err(STOPPED),
-        Some(typed) if typed.expose().is_empty() => Err(Error::missing("nothing was typed", HINT)),
-        Some(typed) => Ok(typed),
+    let echo = Echo::remember();
+    // Reading a terminal can't be interrupted: it's done in a thread, which is left behind at a signal.
+    let (sender, typed) = channel();
+    std::thread::spawn(move || {
+        // After a signal nothing receives it any more.
+        let _ = sender.send(rpassword::prompt_password(prompt).map(Secret::new));
+    });
+    let typed = loop {
+        match typed.recv_timeout(BETWEEN_LOOKS) {
+            Ok(typed) => break typed,
+            Err(RecvTimeoutError::Timeout) if !stop.raised() => {}
+            Err(RecvTimeoutError::Timeout) => {
+                echo.restore();
+                return Err(STOPPED);
+            }
+            Err(RecvTimeoutError::Disconnected) => break Err(io::Error::other("the prompt failed")),
+        }
+    };
+    let typed = typed.map_err(|e| Error::missing(format!("nothing came from the terminal: {e}"), HINT))?;
+    if typed.expose().is_empty() {
+        return Err(Error::missing("nothing was typed", HINT));
     }
+    Ok(typed)
 }
 
-/// A line from the terminal, without its end; none if a signal came first.
-fn read_line(terminal: &File, prompt: &str, stop: &Stop) -> io::Result<Option<Secret>> {
-    let mut terminal = terminal;
-    let silent = Silent::begin(terminal)?;
-    terminal.write_all(prompt.as_bytes())?;
-    // In one place: what a buffer that grows leaves behind isn't wiped.
-    let mut line = vec![0; usize::try_from(LONGEST).unwrap_or_default()];
-    let mut length = 0_usize;
-    loop {
-        let mut waited = [
-            PollFd::new(&terminal, PollFlags::IN),
-            PollFd::from_borrowed_fd(stop.descriptor(), PollFlags::IN),
-        ];
-        match rustix::event::poll(&mut waited, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-        if stop.raised() {
-            return Ok(None);
-        }
-        let [terminal_ready, _] = waited.map(|waited| !waited.revents().is_empty());
-        if !terminal_ready {
-            continue;
-        }
-        let room = line.get_mut(length..).unwrap_or_default();
-        let read = terminal.read(room)?;
-        let ends = read == 0 || room.get(..read).is_some_and(|octets| octets.contains(&b'\n'));
-        length = length.saturating_add(read);
-        if ends {
-            break;
-        }
+/// The terminal as it was before a prompt, which switches its echo off.
+struct Echo(Option<(File, Termios)>);
+
+impl Echo {
+    fn remember() -> Self {
+        let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).ok();
+        Self(terminal.and_then(|terminal| {
+            let was = rustix::termios::tcgetattr(&terminal).ok()?;
+            Some((terminal, was))
+        }))
     }
-    drop(silent);
-    line.truncate(length);
-    Ok(Some(first_line(Secret::new(line).expose())))
-}
 
-/// A terminal that shows nothing of what is typed, until this is dropped.
-struct Silent<'a> {
-    terminal: &'a File,
-    was: Termios,
-}
-
-impl<'a> Silent<'a> {
-    fn begin(terminal: &'a File) -> io::Result<Self> {
-        let was = rustix::termios::tcgetattr(terminal)?;
-        let mut silent = was.clone();
-        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
-        silent.local_modes.insert(LocalModes::ICANON | LocalModes::ISIG);
-        rustix::termios::tcsetattr(terminal, OptionalActions::Flush, &silent)?;
-        Ok(Self { terminal, was })
-    }
-}
-
-impl Drop for Silent<'_> {
-    fn drop(&mut self) {
-        // A terminal that is gone needs no echo.  The end of the line was typed unseen.
-        let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.was);
-        let _ = self.terminal.write_all(b"\n");
+    fn restore(&self) {
+        if let Some((terminal, was)) = &self.0 {
+            // A terminal that is gone needs no echo.
+            let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, was);
+            let _ = (&*terminal).write_all(b"\n");
+        }
     }
 }
