@@ -64,10 +64,12 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     }
 }
 
-/// The clap command, for the generators of manual and completions.
+/// The clap command with all that is deferred, for the generators of manual and completions.
 #[must_use]
 pub fn command() -> clap::Command {
-    Arguments::command()
+    let mut command = Arguments::command();
+    command.build();
+    command
 }
 
 #[cfg(test)]
