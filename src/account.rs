@@ -1,5 +1,6 @@
 //! An account as it is meant: validated, defaults applied, paths expanded.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -125,8 +126,8 @@ pub struct Mailbox {
 }
 
 /// For people: `me@example.com@pop.example.com`, with the port where it is neither 110 nor 995.
-impl std::fmt::Display for Mailbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { user, host, port } = self;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let port = if *port == 110 { String::new() } else { format!(":{port}") };
@@ -200,7 +201,7 @@ words!(Auth {
 });
 
 /// Where the password or token comes from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum PasswordSource {
     /// It stands in the configuration.
     Inline(Secret),
@@ -214,6 +215,20 @@ pub enum PasswordSource {
     Credential(String),
     /// Asked for at the terminal.
     Prompt,
+}
+
+impl fmt::Debug for PasswordSource {
+    /// The kind alone: people write secrets into commands, and paths are nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inline(_) => "Inline",
+            Self::File(_) => "File",
+            Self::Command(_) => "Command",
+            Self::Netrc(_) => "Netrc",
+            Self::Credential(_) => "Credential",
+            Self::Prompt => "Prompt",
+        })
+    }
 }
 
 /// What stays on the server.

@@ -121,7 +121,7 @@ fn mail_fetched_over_tls_is_readable_by_others() {
     }
     let sandbox = Sandbox::new();
     sandbox.config(trusted(&dovecot, "implicit", "leave-on-server = false"));
-    sandbox.run([""; 0]).succeeds().complains(&format!("{} messages", samples.len()));
+    sandbox.run([""; 0]).succeeds().complains(&format!("{} new", samples.len()));
     let expected: Vec<_> = samples.iter().map(|sample| mail::stored(sample)).collect();
     let maildir = sandbox.path("in");
     assert_same(Maildir::read(&maildir).messages(), expected.clone());

@@ -29,6 +29,7 @@ mod units;
 mod url;
 mod value;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
@@ -129,7 +130,7 @@ impl Configuration {
 }
 
 /// What the command line asks for.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Request {
     /// `--config`.
     pub file: Option<PathBuf>,
@@ -137,6 +138,13 @@ pub struct Request {
     pub accounts: Vec<String>,
     /// Settings.
     pub flags: Flags,
+}
+
+impl fmt::Debug for Request {
+    /// Without the accounts: a POP URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 /// The one account of a command that takes one: the one that was named, or the only one there is.

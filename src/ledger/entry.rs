@@ -22,7 +22,7 @@ pub struct Entry {
     /// Not before then is a failed one tried again.
     pub retry_after: Option<Time>,
     /// Whether a complete listing has lacked it.  For a deleted one this holds until it is known what came back under its
-    /// unique-id ([`Ledger::recognise`](super::Ledger::recognise), or a delivery).
+    /// unique-id ([`Ledger::record_match`](super::Ledger::record_match), or a delivery).
     pub absent: bool,
     /// Whether it was reported as too large.
     pub reported_too_large: bool,

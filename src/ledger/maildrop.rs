@@ -79,7 +79,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn recognise(&mut self, key: &Key, listed: Option<Octets>, same_as: Match) -> Result<EntryId, Error> {
+    pub fn record_match(
+        &mut self,
+        key: &Key,
+        listed: Option<Octets>,
+        same_as: Match,
+    ) -> Result<EntryId, Error> {
         let Match { entry, message, header } = same_as;
         let (time, listed) = (self.now(), listed.map(|octets| octets.0));
         let place =
@@ -198,7 +203,7 @@ impl Ledger {
     }
 
     /// Records a size learnt from `LIST`.  The size of a message that isn't open is only ever learnt, never changed: a change
-    /// is for [`Ledger::recognise`] to settle.
+    /// is for [`Ledger::record_match`] to settle.
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.

@@ -199,7 +199,7 @@ impl Ledger {
 
     /// Proof that this entry is delivered whole, for the message that now has this number; `None` when it isn't, or was only
     /// seen.  Nor is there one for what the server confirmed as deleted: what is listed under that unique-id
-    /// now may be another message, which must be looked at first ([`Ledger::recognise`]).
+    /// now may be another message, which must be looked at first ([`Ledger::record_match`]).
     ///
     /// What an earlier run wrote is on disk, or the ledger would not have opened; what this one wrote is synced before
     /// `QUIT`.

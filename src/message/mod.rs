@@ -110,7 +110,7 @@ pub struct Facts {
     pub stored_octets: u64,
     /// Digest as stored in a file of its own: with the prefix, every header line.  Checked by [`stored`].
     pub stored: Digest,
-    /// Number and checksum of the octets received, after the prefix: what is about to be stored is compared with it.
+    /// Number and checksum of the octets as stored, the prefix included: what is about to be stored is compared with it.
     pub sum: Sum,
     /// Digests as received.
     pub digests: Digests,

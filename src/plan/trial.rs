@@ -139,7 +139,7 @@ impl World {
 
     /// A message of that unique-id turned out to be this one, which was delivered.
     pub(crate) fn recognise(&mut self, name: &str, same_as: EntryId) -> EntryId {
-        self.ledger.recognise(&key(name), Some(Octets(SIZE)), Match::first(same_as)).unwrap()
+        self.ledger.record_match(&key(name), Some(Octets(SIZE)), Match::first(same_as)).unwrap()
     }
 
     /// The last complete listing held these.

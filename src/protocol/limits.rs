@@ -27,8 +27,8 @@ pub const LISTING_LIMIT: usize = 1_000_000;
 /// unique-id is kept in memory, and servers may make them longer.
 pub const LISTING_OCTETS: u64 = 96 << 20;
 
-/// The most octets of an answer to TOP.  Some servers ignore how many lines are asked for, and send the whole message:
-/// no more than of one whose size isn't known.
+/// The most octets of an answer to TOP: a backstop, for servers that ignore how many lines are asked for, and send the whole
+/// message.
 pub const TOP_OCTETS: u64 = 64 << 20;
 
 /// The longest header.  Those of real mail have some KiB, with many recipients some hundred.

@@ -2,7 +2,7 @@
 //! if it still lasts after `remind-after`; and again when it is over.  And the pause that keeps a refused account from
 //! being hammered.
 //!
-//! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  Exit codes are
+//! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  CommitterEnd codes are
 //! not softened by any of this; only what `--quiet` prints is.
 
 use std::collections::BTreeMap;

@@ -66,7 +66,7 @@ pub(super) enum Outcome {
 }
 
 /// A destination of this run: its number in the ledger, and its committing end.
-pub(super) struct Exit {
+pub(super) struct CommitterEnd {
     pub(super) id: DestinationId,
     /// Whether each outcome is written at once (a program has side effects that cannot be taken back).
     pub(super) one_by_one: bool,
@@ -159,7 +159,7 @@ impl Inbox {
 /// wakes the network thread.
 pub(super) fn run(
     ledger: &mut Ledger,
-    exits: &mut [Exit],
+    committer_ends: &mut [CommitterEnd],
     work: &Receiver<Work>,
     reports: &Reports,
     mut deliveries: Deliveries<'_>,
@@ -168,7 +168,8 @@ pub(super) fn run(
     for work in work {
         result = match work {
             Work::Batch(parcels) => {
-                let committed = commit(ledger, exits, parcels, &mut Tally::new(reports, &mut deliveries));
+                let committed =
+                    commit(ledger, committer_ends, parcels, &mut Tally::new(reports, &mut deliveries));
                 deliveries.keep();
                 committed
             }
@@ -183,7 +184,7 @@ pub(super) fn run(
             Work::Varies { entry } => ledger.varies(entry).map_err(Error::from),
             Work::TooLarge { key, listed } => ledger.too_large(&key, listed).map(drop).map_err(Error::from),
             Work::Discard(parcel) => {
-                discard(exits, parcel);
+                discard(committer_ends, parcel);
                 Ok(())
             }
             Work::Failed { key, listed, backs_off } => {
@@ -202,10 +203,10 @@ pub(super) fn run(
     result.and(synced)
 }
 
-fn discard(exits: &mut [Exit], parcel: Parcel) {
+fn discard(committer_ends: &mut [CommitterEnd], parcel: Parcel) {
     for (slot, waiting) in parcel.waiting {
-        if let Some(exit) = exits.get_mut(slot) {
-            exit.outlet.withdraw(vec![piece(&parcel.message, exit.id, waiting)]);
+        if let Some(end) = committer_ends.get_mut(slot) {
+            end.outlet.withdraw(vec![piece(&parcel.message, end.id, waiting)]);
         }
     }
 }
@@ -223,7 +224,7 @@ fn same(
     same_as: Match,
     reports: &Reports,
 ) -> Result<(), Error> {
-    let entry = ledger.recognise(key, listed, same_as)?;
+    let entry = ledger.record_match(key, listed, same_as)?;
     let outcome = Outcome::Same(ledger.delivered(entry, number));
     reports.tell([Settled { number, octets: 0, outcome }]);
     Ok(())
@@ -231,34 +232,34 @@ fn same(
 
 fn commit(
     ledger: &mut Ledger,
-    exits: &mut [Exit],
+    committer_ends: &mut [CommitterEnd],
     parcels: Vec<Parcel>,
     tally: &mut Tally<'_, '_>,
 ) -> Result<(), Error> {
     tally.expect(&parcels);
-    let mut pieces: Vec<Vec<Piece>> = exits.iter().map(|_| Vec::new()).collect();
+    let mut pieces: Vec<Vec<Piece>> = committer_ends.iter().map(|_| Vec::new()).collect();
     for Parcel { message, waiting } in parcels {
         for (slot, waiting) in waiting {
-            if let (Some(exit), Some(pieces)) = (exits.get(slot), pieces.get_mut(slot)) {
-                pieces.push(piece(&message, exit.id, waiting));
+            if let (Some(end), Some(pieces)) = (committer_ends.get(slot), pieces.get_mut(slot)) {
+                pieces.push(piece(&message, end.id, waiting));
             }
         }
     }
     let mut staged: Vec<Staged> = Vec::new();
     let mut out_of_reach: Vec<(Vec<Arc<Arrival>>, delivery::Error)> = Vec::new();
     let mut pieces = pieces.into_iter();
-    for exit in exits.iter_mut() {
+    for end in committer_ends.iter_mut() {
         let pieces = pieces.next().unwrap_or_default();
         if pieces.is_empty() {
             continue;
         }
         let messages: Vec<Arc<Arrival>> = pieces.iter().map(|piece| Arc::clone(&piece.message)).collect();
-        match exit.outlet.stage(pieces) {
+        match end.outlet.stage(pieces) {
             Ok(more) => staged.extend(more),
             // Only this destination is out of reach: the others get their mail.
             Err(e) if e.is_out_of_reach() => out_of_reach.push((messages, e)),
             Err(e) => {
-                withdraw(exits, staged);
+                withdraw(committer_ends, staged);
                 return Err(e.into());
             }
         }
@@ -277,7 +278,7 @@ fn commit(
     let noted = match ledger.note(staged) {
         Ok(noted) => noted,
         Err((e, staged)) => {
-            withdraw(exits, staged);
+            withdraw(committer_ends, staged);
             return Err(e.into());
         }
     };
@@ -287,13 +288,13 @@ fn commit(
     }
     let mut first_error = None;
     let mut sync_after = false;
-    for exit in exits.iter_mut() {
-        let Some(noted) = by_exit.remove(&exit.id) else { continue };
-        sync_after |= exit.sync_after;
-        let (at_once, release) = (exit.one_by_one, exit.one_by_one && !exit.sync_after);
+    for end in committer_ends.iter_mut() {
+        let Some(noted) = by_exit.remove(&end.id) else { continue };
+        sync_after |= end.sync_after;
+        let (at_once, release) = (end.one_by_one, end.one_by_one && !end.sync_after);
         let mut recorder = Outcomes { ledger, tally, at_once, release };
         // A destination whose disk fails must not keep the others from publishing what is noted for them.
-        if let Err(e) = exit.outlet.publish(noted, &mut recorder) {
+        if let Err(e) = end.outlet.publish(noted, &mut recorder) {
             first_error = first_error.or(Some(e));
         }
     }
@@ -305,14 +306,14 @@ fn commit(
     first_error.map_or(Ok(()), |e| Err(e.into()))
 }
 
-fn withdraw(exits: &mut [Exit], staged: Vec<Staged>) {
+fn withdraw(committer_ends: &mut [CommitterEnd], staged: Vec<Staged>) {
     let mut by_exit: HashMap<DestinationId, Vec<Piece>> = HashMap::new();
     for piece in staged.into_iter().map(Staged::withdraw) {
         by_exit.entry(piece.destination).or_default().push(piece);
     }
-    for exit in exits {
-        if let Some(pieces) = by_exit.remove(&exit.id) {
-            exit.outlet.withdraw(pieces);
+    for end in committer_ends {
+        if let Some(pieces) = by_exit.remove(&end.id) {
+            end.outlet.withdraw(pieces);
         }
     }
 }

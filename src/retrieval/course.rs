@@ -23,7 +23,7 @@ pub(super) struct Course {
     /// Sessions in a row that ended well before the limit that was set to them.
     pub(super) good: u32,
     /// Not asked for again in this run.
-    pub(super) set_aside: HashSet<SetAside>,
+    pub(super) given_up: HashSet<GivenUp>,
     /// On a server none of whose answers names a message: delivered, or recognised, in a session of its own.  The next
     /// session goes on behind it, though a message without a unique-id looks as it did.
     pub(super) done: HashSet<(MessageNumber, Option<Octets>)>,
@@ -68,14 +68,14 @@ pub(super) struct Ended {
 
 /// A message, as another session will list it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum SetAside {
+pub(super) enum GivenUp {
     Entry(EntryId),
     UniqueId(UniqueIdBuf),
     /// Without a unique-id of its own: the same number and size.
     Numbered(MessageNumber, Option<Octets>),
 }
 
-impl SetAside {
+impl GivenUp {
     /// How another session may list this message: perhaps under another unique-id, or without one, and another message
     /// under its.  Where two are listed with one unique-id, the other one hasn't failed.
     ///

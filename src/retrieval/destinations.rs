@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::committer::Exit;
+use super::committer::CommitterEnd;
 use super::configured::Configured;
 use super::error::Error;
 use super::recovery::Settling;
@@ -20,14 +20,14 @@ use crate::report::Event;
 
 /// All destinations of an account.
 pub(super) struct Destinations {
-    pub(super) entrances: NetworkEnds,
-    pub(super) exits: Vec<Exit>,
+    pub(super) network_ends: NetworkEnds,
+    pub(super) committer_ends: Vec<CommitterEnd>,
 }
 
 impl Destinations {
     /// For a session that delivers nothing.
     pub(super) fn none() -> Self {
-        Self { entrances: NetworkEnds::new(None), exits: Vec::new() }
+        Self { network_ends: NetworkEnds::new(None), committer_ends: Vec::new() }
     }
 
     /// Opens them, creating what may be created.  Before anything is retrieved: a destination that's not fit is reported
@@ -44,9 +44,14 @@ impl Destinations {
             let name = wanted.name();
             let opened = wanted.open(opening(run, ledger, &name))?;
             let id = ledger.destination(&name, opened.inode)?;
-            destinations.entrances.push(NetworkEnd { id, inlet: opened.inlet });
+            destinations.network_ends.push(NetworkEnd { id, inlet: opened.inlet });
             let (one_by_one, sync_after) = (wanted.hands_over(), wanted.leaves_unsynced() && syncs);
-            destinations.exits.push(Exit { id, one_by_one, sync_after, outlet: opened.outlet });
+            destinations.committer_ends.push(CommitterEnd {
+                id,
+                one_by_one,
+                sync_after,
+                outlet: opened.outlet,
+            });
         }
         ledger.flush()?;
         Ok(destinations)

@@ -606,7 +606,7 @@ mod tests {
             let header = Some(facts("seen/9@j").digests.header);
             world
                 .ledger
-                .recognise(
+                .record_match(
                     &key("a"),
                     None,
                     crate::ledger::Match { header, ..crate::ledger::Match::first(id) },

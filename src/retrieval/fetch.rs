@@ -106,9 +106,9 @@ pub(super) struct Tally {
     pub(super) void: usize,
     /// Of that, the one message that is certainly the cause.
     pub(super) blamed: Option<MessageNumber>,
-    /// Messages at which the session broke off, and messages that came through though one had broken off there before.
+    /// Messages at which the session broke off.
     pub(super) died: Vec<ListedAs>,
-    /// The latter.
+    /// Messages that came through, though a session had broken off at them before.
     pub(super) survived: Vec<ListedAs>,
     /// What came in the place of messages whose deletion was confirmed, and wasn't delivered.
     pub(super) withheld: Vec<(EntryId, Digest)>,
@@ -167,7 +167,7 @@ pub(super) struct Fetch<'a> {
     pub(super) failed_before: &'a HashMap<EntryId, u16>,
     /// Whether any have failed before and were reported: those that have no unique-id can't be distinguished from them.
     pub(super) some_failed_before: bool,
-    pub(super) entrances: &'a mut NetworkEnds,
+    pub(super) network_ends: &'a mut NetworkEnds,
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,
     pub(super) inbox: Inbox,
@@ -365,7 +365,7 @@ impl Fetch<'_> {
         // The text of a message is the one event that must cost next to nothing.
         if let Event::Text { text, .. } = self.client.event() {
             if let Some(arriving) = &mut self.state.arriving {
-                arriving.take(text, self.entrances);
+                arriving.take(text, self.network_ends);
                 self.run.report(&report::Event::Received { octets: octets_of(text) });
                 if arriving.octets > arriving.most {
                     return self.too_long();

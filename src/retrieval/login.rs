@@ -7,7 +7,7 @@ use super::error::Error;
 use super::run::Run;
 use crate::account::{Account, Auth, Switch, Utf8Mode};
 use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
-use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as Verdict, Stage, Utf8};
+use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as KnownPipelining, Stage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::sasl::Credentials;
@@ -216,7 +216,8 @@ fn attempt(
         credentials,
         auth: account.auth,
         strongest_ever: memory.strongest.as_deref().and_then(Method::from_name),
-        pipelining: account.pipelining != Switch::Off && !matches!(memory.pipelining, Verdict::Broken(_)),
+        pipelining: account.pipelining != Switch::Off
+            && !matches!(memory.pipelining, KnownPipelining::Broken(_)),
         prefetch,
         flight: match flight {
             Flight::Unproven => client::Flight::Unproven,
@@ -237,9 +238,11 @@ pub(super) fn agree_on_pipelining(run: &Run<'_>, memory: &Memory, client: &mut C
         Switch::Off => Pipelining::Off,
         Switch::Auto if !offered => Pipelining::Off,
         Switch::Auto | Switch::On => match memory.pipelining {
-            Verdict::Broken(_) if account.pipelining == Switch::Auto => Pipelining::Off,
+            KnownPipelining::Broken(_) if account.pipelining == Switch::Auto => Pipelining::Off,
             // It was switched on explicitly.
-            Verdict::Broken(_) | Verdict::InStep | Verdict::Unproven => Pipelining::On,
+            KnownPipelining::Broken(_) | KnownPipelining::InStep | KnownPipelining::Unproven => {
+                Pipelining::On
+            }
         },
     });
 }

@@ -29,7 +29,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::plan::{Allowance, Decision};
 use crate::proof::{Delivered, EntryId};
 use crate::types::{MessageNumber, Octets};
-use naming::{Candidates, Question, Verdict};
+use naming::{Candidates, NamingAnswer, Question};
 use standing::{Header, Standing};
 
 /// A batch is closed at this many messages,
@@ -511,12 +511,12 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
             },
             Answered::Named { ok, text } => {
                 match self.standing.naming.answered(ok, text, self.done.is_empty()) {
-                    Verdict::Named => Step::Release(self.release()),
-                    Verdict::Nothing => {
+                    NamingAnswer::Named => Step::Release(self.release()),
+                    NamingAnswer::Nothing => {
                         self.ask_again();
                         Step::Wait
                     }
-                    Verdict::Wrong => Step::Unasked,
+                    NamingAnswer::Wrong => Step::Unasked,
                 }
             }
             Answered::Deleted { number, ok, octets } => match self.deleting.remove(&number) {

@@ -1,4 +1,6 @@
-//! One session: log in, retrieve what is planned, delete, and part in the way that loses nothing.
+//! One session: log in, retrieve what is planned, delete, and end it in the way that loses nothing.
+
+mod left_out;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -7,7 +9,7 @@ use super::alerts;
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::conditions;
-use super::course::{Course, Ended, Follows, Outcome, Scope, SetAside, has_own_name};
+use super::course::{Course, Ended, Follows, GivenUp, Outcome, Scope, has_own_name};
 use super::deliveries::Deliveries;
 use super::destinations::Destinations;
 use super::doubts;
@@ -22,10 +24,10 @@ use super::run::Run;
 use super::survey::{self, Survey};
 use crate::client::{self, Client, Farewell, Pipelining, Transaction};
 use crate::clock;
-use crate::ledger::memory::{ListedAs, Memory, Pipelining as Verdict};
+use crate::ledger::memory::{Memory, Pipelining as KnownPipelining};
 use crate::ledger::{self, Ledger};
 use crate::message::Digest;
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
@@ -95,7 +97,8 @@ impl Session<'_, '_> {
         let Listing { maildrop, policy } = &listing;
         let result = result.and_then(|()| self.settle(held, &listing, &tally));
         self.count(&tally, maildrop, &held.ledger, policy);
-        let configured: Vec<DestinationId> = held.destinations.exits.iter().map(|exit| exit.id).collect();
+        let configured: Vec<DestinationId> =
+            held.destinations.committer_ends.iter().map(|end| end.id).collect();
         conditions::delivered_elsewhere(self.summary, maildrop, &held.ledger, &configured);
         let result = result.and(self.learn(&tally, maildrop, &held.ledger, policy.deletes()));
         if let Err(e) = result {
@@ -156,7 +159,7 @@ impl Session<'_, '_> {
         self.report_too_large(&maildrop, ledger, &decisions)?;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
         let others_wait =
-            self.set_aside(&mut decisions, &maildrop, ledger, drops_at_quit(client) && !policy.window);
+            self.leave_given_up(&mut decisions, &maildrop, ledger, drops_at_quit(client) && !policy.window);
         if let Some(only) = &self.run.options.only {
             let only = marking::named(only, &maildrop, ledger)?;
             for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
@@ -177,8 +180,8 @@ impl Session<'_, '_> {
             return Err(Error::NoIdentity { server: self.run.server() });
         }
         self.memory.habits.top = has_top && client.capabilities().is_some_and(Capabilities::top);
-        // What is set aside isn't asked for to be deleted either.
-        let uncertain = self.entries_set_aside(ledger).into_iter().collect();
+        // What is given up isn't asked for to be deleted either.
+        let uncertain = self.entries_given_up(ledger).into_iter().collect();
         let tally = Tally { standing, cut_short: others_wait, uncertain, ..Tally::default() };
         let kept = self.keep_for_the_end(&mut decisions, &maildrop, ledger);
         let (listing, suspected) = (Listing { maildrop, policy }, suspicion.is_some());
@@ -291,108 +294,6 @@ impl Session<'_, '_> {
         })
     }
 
-    /// Leaves alone what this run has tried in vain; and, where a server deletes at `QUIT` what was merely retrieved, what
-    /// failed before, unless this session is for nothing else.  Whether any of it waits for another session.
-    fn set_aside(
-        &self,
-        decisions: &mut [Decision],
-        maildrop: &Maildrop,
-        ledger: &Ledger,
-        drops_at_quit: bool,
-    ) -> bool {
-        let only_broken = *self.scope == Scope::Broken;
-        let nothing_aside = self.course.set_aside.is_empty() && self.course.done.is_empty();
-        if nothing_aside && !drops_at_quit && !only_broken && *self.scope != Scope::Failed {
-            return false;
-        }
-        let broken = self.broken(maildrop, ledger);
-        let ids = self.entries_set_aside(ledger);
-        let set_aside = &self.course.set_aside;
-        let aside = |listed: &Listed<'_>| {
-            let named = match listed.who {
-                Who::Known(id) => ids.contains(&id),
-                Who::New(unique_id) => set_aside.contains(&SetAside::UniqueId(unique_id.to_buf())),
-                Who::Nameless => false,
-            };
-            named || set_aside.contains(&SetAside::Numbered(listed.number, listed.octets))
-        };
-        let failed =
-            |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
-        let of_failed_only = *self.scope == Scope::Failed;
-        let mut others_wait = false;
-        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
-            let not_now = only_broken && !broken.contains(&listed.number);
-            let is_done = self.course.done.contains(&(listed.number, listed.octets));
-            let leave = is_done
-                || aside(&listed)
-                || (drops_at_quit && failed(&listed) != of_failed_only)
-                || (of_failed_only && !failed(&listed));
-            if (leave || not_now) && !matches!(decision, Decision::Leave(_)) {
-                others_wait |= !leave;
-                // The server's own data has not failed.
-                let is_data = self.course.folder_data && listed.number == MessageNumber::FIRST;
-                let is_other = of_failed_only && !failed(&listed);
-                let has_failed = !(is_data || is_other || is_done);
-                *decision = Decision::Leave(if has_failed { Why::BackingOff } else { Why::Known });
-            }
-        }
-        others_wait
-    }
-
-    fn entries_set_aside(&self, ledger: &Ledger) -> HashSet<EntryId> {
-        let entry = |aside: &SetAside| match aside {
-            SetAside::Entry(id) => Some(*id),
-            SetAside::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
-            SetAside::Numbered(..) => None,
-        };
-        self.course.set_aside.iter().filter_map(entry).collect()
-    }
-
-    /// Where a session broke off at some messages before, nothing that others wait for hangs on them: they are tried when
-    /// all else has been done, deletions too.  Their decisions; none where there are no such messages.
-    fn keep_for_the_end(
-        &self,
-        decisions: &mut [Decision],
-        maildrop: &Maildrop,
-        ledger: &Ledger,
-    ) -> Vec<Decision> {
-        if *self.scope != Scope::Everything {
-            return Vec::new();
-        }
-        let broken = self.broken(maildrop, ledger);
-        if broken.is_empty() {
-            return Vec::new();
-        }
-        let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
-        let mut any = false;
-        for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
-            if broken.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
-                *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
-                any = true;
-            }
-        }
-        if any { kept } else { Vec::new() }
-    }
-
-    /// Messages at which a session broke off before.
-    fn broken(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
-        let died = &self.memory.died;
-        if died.is_empty() {
-            return HashSet::new();
-        }
-        let entry = |died: &ListedAs| match died {
-            ListedAs::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
-            ListedAs::Numbered(..) => None,
-        };
-        let ids: HashSet<EntryId> = died.iter().filter_map(entry).collect();
-        let has_died = |listed: &Listed<'_>| match listed.who {
-            Who::Known(id) => ids.contains(&id),
-            Who::New(unique_id) => died.contains(&ListedAs::UniqueId(unique_id.to_buf())),
-            Who::Nameless => died.contains(&ListedAs::Numbered(listed.number, listed.octets)),
-        };
-        maildrop.iter().filter(has_died).map(|listed| listed.number).collect()
-    }
-
     /// What the session showed of the server, for those that follow.
     fn learn(
         &mut self,
@@ -424,8 +325,8 @@ impl Session<'_, '_> {
         };
         for number in tally.unstored.iter().chain(&tally.blamed) {
             let Some(listed) = maildrop.find(*number) else { continue };
-            for aside in SetAside::of(&listed, maildrop, ledger)? {
-                brought |= course.set_aside.insert(aside);
+            for given_up in GivenUp::of(&listed, maildrop, ledger)? {
+                brought |= course.given_up.insert(given_up);
             }
         }
         if let (true, Some(number)) = (naming.is_impossible() && *confirmed > 0, last)
@@ -528,7 +429,7 @@ impl Session<'_, '_> {
         let entry =
             |(unique_id, digest): &(UniqueIdBuf, Digest)| Some((ledger.find(unique_id.borrow())?, *digest));
         comparison.withheld = self.memory.withheld.iter().filter_map(entry).collect();
-        comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.set_aside.is_empty();
+        comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.given_up.is_empty();
         let mut known = Known::read(maildrop, &decisions, ledger)?;
         let sample = tally.standing.naming.sample(maildrop.len());
         for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
@@ -543,7 +444,7 @@ impl Session<'_, '_> {
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
         let deliveries = Deliveries::new(self.run, ledger);
-        let Destinations { entrances, exits } = destinations;
+        let Destinations { network_ends, committer_ends } = destinations;
         let mut fetch = Fetch {
             run: self.run,
             client,
@@ -554,7 +455,7 @@ impl Session<'_, '_> {
             sample,
             failed_before: &known.failed_before,
             some_failed_before: alerts::messages_reported(self.memory),
-            entrances,
+            network_ends,
             policy,
             work: Some(work),
             inbox,
@@ -564,7 +465,9 @@ impl Session<'_, '_> {
             let committer = std::thread::Builder::new()
                 .name("committer".to_owned())
                 // It owns the reports, which end with it, however it ends.
-                .spawn_scoped(scope, move || committer::run(ledger, exits, &orders, &reports, deliveries))
+                .spawn_scoped(scope, move || {
+                    committer::run(ledger, committer_ends, &orders, &reports, deliveries)
+                })
                 .map_err(Error::NoThread)?;
             let fetched = fetch.run();
             drop(fetch.work.take());
@@ -634,8 +537,8 @@ impl Session<'_, '_> {
         if deleted > 0 {
             ledger.sync()?;
         }
-        if tally.retrieved && client.pipelines() && self.memory.pipelining == Verdict::Unproven {
-            self.memory.pipelining = Verdict::InStep;
+        if tally.retrieved && client.pipelines() && self.memory.pipelining == KnownPipelining::Unproven {
+            self.memory.pipelining = KnownPipelining::InStep;
         }
         let matters = tally.retrieved || deleted > 0;
         let farewell = if matters {
@@ -703,7 +606,7 @@ impl Session<'_, '_> {
                     Some((Scope::Everything, Follows::Rest))
                 }
                 // Unless this run has tried them already.
-                Scope::Everything if drops_at_quit && confirmed && self.course.set_aside.is_empty() => {
+                Scope::Everything if drops_at_quit && confirmed && self.course.given_up.is_empty() => {
                     (!left().is_empty()).then_some((Scope::Failed, Follows::Rest))
                 }
                 _ => None,

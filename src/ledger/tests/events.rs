@@ -112,7 +112,7 @@ fn happen(mut ledger: Ledger, event: Event) -> Ledger {
         }
         Event::Recognise(m, n) => {
             if let Some(id) = ledger.find_key(&key(n)).filter(|id| !ledger.records(*id).unwrap().is_empty()) {
-                ledger.recognise(&key(m), Some(Octets(1)), Match::first(id)).unwrap();
+                ledger.record_match(&key(m), Some(Octets(1)), Match::first(id)).unwrap();
             }
         }
         Event::Settle(published) => {

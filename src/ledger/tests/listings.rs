@@ -40,7 +40,7 @@ fn a_listing_that_lacks_a_message() {
     assert_eq!(absent(&ledger), [true, false, true], "what was deleted is gone");
     listing(&mut ledger, &[a, b, c]);
     assert_eq!(absent(&ledger), [true, false, false], "what came back after its deletion is not believed");
-    let a_again = ledger.recognise(&key("a"), Some(Octets(5)), Match::first(a)).unwrap();
+    let a_again = ledger.record_match(&key("a"), Some(Octets(5)), Match::first(a)).unwrap();
     assert_eq!((a_again, ledger.entry(a).state, ledger.entry(a).absent), (a, EntryState::Delivered, false));
     assert!(ledger.delivered(a, number(3)).is_some());
     let before = picture(&ledger);
@@ -77,7 +77,7 @@ fn the_size_of_a_delivered_message_does_not_change_unseen() {
     ledger.listed(id, Octets(9)).unwrap();
     ledger.fail(&key("a"), Some(Octets(9)), None).unwrap();
     assert_eq!(size(&ledger), Some(Octets(4)));
-    ledger.recognise(&key("a"), Some(Octets(9)), Match::first(id)).unwrap();
+    ledger.record_match(&key("a"), Some(Octets(9)), Match::first(id)).unwrap();
     assert_eq!((size(&ledger), ledger.entry(id).failures), (Some(Octets(9)), 0));
     let huge = Octets(1 << 40);
     let open = ledger.fail(&key("b"), None, None).unwrap();
@@ -91,7 +91,7 @@ fn renumbered_messages_are_recorded_as_good_as_delivered() {
     let mut ledger = open(home.path());
     let old = deliver(&mut ledger, "a", "a");
     ledger.complete_listing(&mut [old].into_iter()).unwrap();
-    let new = ledger.recognise(&key("z"), Some(Octets(1)), Match::first(old)).unwrap();
+    let new = ledger.record_match(&key("z"), Some(Octets(1)), Match::first(old)).unwrap();
     assert_eq!(ledger.present().collect::<Vec<_>>(), [old], "until a listing has it, the old one counts");
     let entry = ledger.entry(new);
     assert_eq!((entry.state, entry.delivered, entry.copies), (EntryState::Recorded, Some(NOW), 1));

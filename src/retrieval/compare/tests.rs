@@ -240,7 +240,7 @@ fn another_header_of_the_same_message_is_known_from_then_on() {
     let verdict = by_header.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &seen, false);
     let same_as = Match { header: Some(seen.digests.header), ..Match::first(id) };
     assert_eq!(verdict, Verdict::Same(same_as));
-    world.ledger.recognise(&key("x"), None, same_as).unwrap();
+    world.ledger.record_match(&key("x"), None, same_as).unwrap();
     let (maildrop, mut by_header) = comparison(&world, &["x"], Why::Doubtful);
     let verdict = by_header.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("h2/z@-"), false);
     assert_eq!(verdict, Verdict::Same(Match::first(id)));
@@ -385,7 +385,7 @@ fn what_a_key_stood_for_last_is_found_under_another_key() {
     let same_as = Match { message: Some(facts("a/1@i").digests.message), ..Match::first(id) };
     assert_eq!(verdict, Verdict::Same(same_as));
     assert_eq!(first.failed, [id], "so others may stand for other mail as well");
-    world.ledger.recognise(&key("x"), None, same_as).unwrap();
+    world.ledger.record_match(&key("x"), None, same_as).unwrap();
     let (maildrop, mut second) = next_round(&world, first, 3);
     let mut by_header = |at: usize, content: &str| -> Found {
         second.by_header(&maildrop.at(at).unwrap(), Why::Renumbered, &facts(content), false).into()
@@ -395,7 +395,7 @@ fn what_a_key_stood_for_last_is_found_under_another_key() {
     assert_eq!(by_header(3, "b/2@j"), NeedsBody, "each stands for one message");
     // The ledger records the digests of the one that was meant.
     let same_as = Match { message: Some(facts("b/2@j").digests.message), ..Match::first(id) };
-    let new = world.ledger.recognise(&key("new"), None, same_as).unwrap();
+    let new = world.ledger.record_match(&key("new"), None, same_as).unwrap();
     assert_eq!(world.ledger.records(new).unwrap()[0].digests, facts("b/2@j").digests);
 }
 

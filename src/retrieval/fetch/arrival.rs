@@ -113,7 +113,7 @@ impl Fetch<'_> {
                 .octets
                 .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
             // Which of them lack it shows when it has come.
-            copies: if wanted { self.entrances.begin(prefix) } else { Copies::default() },
+            copies: if wanted { self.network_ends.begin(prefix) } else { Copies::default() },
         });
     }
 
@@ -124,7 +124,7 @@ impl Fetch<'_> {
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
         let Arriving { job, examiner, copies, .. } = arriving;
-        let (intakes, failure) = copies.end(self.entrances);
+        let (intakes, failure) = copies.end(self.network_ends);
         self.run.report(&report::Event::Arrived);
         let facts = examiner.finish();
         if facts.begins_as_answer && !self.is_alone_in_doubt() {
@@ -313,7 +313,7 @@ impl Fetch<'_> {
         let begun = self.comparison.continues(listed, facts);
         let continues = begun.map(|begun| (begun.id, begun.entry));
         let is_chosen = |slot| chosen.iter().any(|(chosen, _)| *chosen == slot);
-        let here = self.entrances.ids().enumerate().filter(|(slot, _)| is_chosen(*slot));
+        let here = self.network_ends.ids().enumerate().filter(|(slot, _)| is_chosen(*slot));
         let (slots, set): (Vec<usize>, Vec<DestinationId>) = match begun {
             Some(Begun { set, .. }) if job.decision != Decision::Retrieve(Why::All) => (
                 here.filter_map(|(slot, id)| set.contains(&(id, false)).then_some(slot)).collect(),

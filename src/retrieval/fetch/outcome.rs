@@ -128,7 +128,7 @@ impl Fetch<'_> {
         let batch = std::mem::take(&mut self.state.batch);
         self.state.batch_octets = 0;
         let messages = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        self.entrances.cut();
+        self.network_ends.cut();
         self.submit(Work::Batch(batch), messages);
     }
 

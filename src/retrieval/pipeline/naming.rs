@@ -43,7 +43,7 @@ pub(in crate::retrieval) enum Expected {
 
 /// What an answer to a question is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum NamingAnswer {
     /// It names: everything before it is confirmed.
     Named,
     /// Nothing: another question is needed.
@@ -218,29 +218,29 @@ impl Naming {
 
     /// The answer to the question that was asked first.  `quiet`: nothing has been retrieved since the last answer that
     /// named, so that nothing can have been mistaken for an answer.
-    pub(super) fn answered(&mut self, ok: bool, text: &[u8], quiet: bool) -> Verdict {
-        let Some((form, question)) = self.asked.pop_front() else { return Verdict::Wrong };
+    pub(super) fn answered(&mut self, ok: bool, text: &[u8], quiet: bool) -> NamingAnswer {
+        let Some((form, question)) = self.asked.pop_front() else { return NamingAnswer::Wrong };
         if self.form != Some(form) {
             // Asked before it was known that this form is no use here.
-            return Verdict::Nothing;
+            return NamingAnswer::Nothing;
         }
         if !ok {
             self.refusals = self.refusals.saturating_add(1);
             if self.refusals >= MOST_REFUSALS {
                 self.next_form();
             }
-            return Verdict::Nothing;
+            return NamingAnswer::Nothing;
         }
         if self.is_named(&question, text) {
             self.works = true;
             self.refusals = 0;
-            return Verdict::Named;
+            return NamingAnswer::Named;
         }
         if self.works || !quiet {
-            return Verdict::Wrong;
+            return NamingAnswer::Wrong;
         }
         self.next_form();
-        Verdict::Nothing
+        NamingAnswer::Nothing
     }
 
     fn is_named(&self, question: &Question, text: &[u8]) -> bool {
@@ -283,7 +283,7 @@ impl Naming {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{Candidates, Expected, Form, Naming, Question, Verdict};
+    use super::{Candidates, Expected, Form, Naming, NamingAnswer, Question};
     use crate::types::{MessageNumber, Octets, UniqueId};
 
     fn n(number: usize) -> MessageNumber {
@@ -343,7 +343,7 @@ mod tests {
             let mut naming = naming(seed);
             let question = naming.ask(&listing(2), &HashSet::new(), Some(n(2))).unwrap();
             assert_eq!(question.number, Some(n(1)));
-            assert_eq!(naming.answered(true, &answer(&question), false), Verdict::Named);
+            assert_eq!(naming.answered(true, &answer(&question), false), NamingAnswer::Named);
             let question =
                 naming.ask(&Listing { count: 3, gone: vec![1, 2] }, &HashSet::new(), Some(n(3))).unwrap();
             assert_eq!(question.number, Some(n(3)));
@@ -380,20 +380,20 @@ mod tests {
         for text in wrong {
             let mut naming = Naming::new(1, Some(Form::UniqueId), true, None);
             naming.ask(&Listing { count: 2, gone: vec![1] }, &HashSet::new(), None).unwrap();
-            assert_eq!(naming.answered(true, text, true), Verdict::Wrong, "{}", text.escape_ascii());
+            assert_eq!(naming.answered(true, text, true), NamingAnswer::Wrong, "{}", text.escape_ascii());
         }
         // And at any time once something was retrieved.
         let mut naming = naming(1);
         naming.ask(&listing(2), &HashSet::new(), None).unwrap();
-        assert_eq!(naming.answered(true, b"", false), Verdict::Wrong);
+        assert_eq!(naming.answered(true, b"", false), NamingAnswer::Wrong);
     }
 
     #[test]
     fn a_refusal_names_nothing() {
         let mut naming = Naming::new(1, Some(Form::UniqueId), true, None);
-        for verdict in [Verdict::Nothing, Verdict::Nothing, Verdict::Named] {
+        for verdict in [NamingAnswer::Nothing, NamingAnswer::Nothing, NamingAnswer::Named] {
             let question = naming.ask(&listing(9), &HashSet::new(), None).unwrap();
-            let ok = verdict == Verdict::Named;
+            let ok = verdict == NamingAnswer::Named;
             assert_eq!(naming.answered(ok, &answer(&question), false), verdict);
         }
         assert_eq!(naming.found(), Some(Form::UniqueId));
@@ -414,7 +414,7 @@ mod tests {
                         Expected::DropListing => Form::DropListing,
                     };
                     assert_eq!(expected, form);
-                    assert_eq!(naming.answered(!refuses, b"something", true), Verdict::Nothing);
+                    assert_eq!(naming.answered(!refuses, b"something", true), NamingAnswer::Nothing);
                 }
             }
             assert!(naming.is_impossible());
@@ -430,12 +430,12 @@ mod tests {
         for _ in 0..3 {
             naming.ask(&listing(9), &HashSet::new(), None).unwrap();
         }
-        assert_eq!(naming.answered(true, b"no such thing", true), Verdict::Nothing);
-        assert_eq!(naming.answered(true, b"no such thing", false), Verdict::Nothing);
+        assert_eq!(naming.answered(true, b"no such thing", true), NamingAnswer::Nothing);
+        assert_eq!(naming.answered(true, b"no such thing", false), NamingAnswer::Nothing);
         let question = naming.ask(&listing(9), &HashSet::new(), None).unwrap();
         assert!(matches!(question.expected, Expected::Size(_)));
-        assert_eq!(naming.answered(true, b"no such thing", false), Verdict::Nothing);
-        assert_eq!(naming.answered(true, &answer(&question), false), Verdict::Named);
+        assert_eq!(naming.answered(true, b"no such thing", false), NamingAnswer::Nothing);
+        assert_eq!(naming.answered(true, &answer(&question), false), NamingAnswer::Named);
         assert_eq!(naming.found(), Some(Form::Size));
     }
 
@@ -444,12 +444,12 @@ mod tests {
         let mut naming = Naming::new(1, Some(Form::DropListing), true, Some((5, Octets(500))));
         naming.deleted(Octets(90));
         for (text, verdict) in [
-            ("5 500", Verdict::Named),
-            ("4 410", Verdict::Named),
-            ("4 500", Verdict::Wrong),
-            ("5 410", Verdict::Wrong),
-            ("3 320", Verdict::Wrong),
-            ("4", Verdict::Wrong),
+            ("5 500", NamingAnswer::Named),
+            ("4 410", NamingAnswer::Named),
+            ("4 500", NamingAnswer::Wrong),
+            ("5 410", NamingAnswer::Wrong),
+            ("3 320", NamingAnswer::Wrong),
+            ("4", NamingAnswer::Wrong),
         ] {
             naming.ask(&listing(5), &HashSet::new(), None).unwrap();
             assert_eq!(naming.answered(true, text.as_bytes(), false), verdict, "{text}");

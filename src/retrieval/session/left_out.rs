@@ -1,0 +1,115 @@
+//! Which messages a session leaves out: what this run has given up, and what is kept for the end of it.
+
+use std::collections::HashSet;
+
+use super::Session;
+use crate::ledger::Ledger;
+use crate::ledger::memory::ListedAs;
+use crate::plan::{Decision, Listed, Maildrop, Who, Why};
+use crate::proof::EntryId;
+use crate::retrieval::course::{GivenUp, Scope};
+use crate::types::MessageNumber;
+
+impl Session<'_, '_> {
+    /// Leaves alone what this run has tried in vain; and, where a server deletes at `QUIT` what was merely retrieved, what
+    /// failed before, unless this session is for nothing else.  Whether any of it waits for another session.
+    pub(super) fn leave_given_up(
+        &self,
+        decisions: &mut [Decision],
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+        drops_at_quit: bool,
+    ) -> bool {
+        let only_broken = *self.scope == Scope::Broken;
+        let nothing_given_up = self.course.given_up.is_empty() && self.course.done.is_empty();
+        if nothing_given_up && !drops_at_quit && !only_broken && *self.scope != Scope::Failed {
+            return false;
+        }
+        let broken = self.broken(maildrop, ledger);
+        let ids = self.entries_given_up(ledger);
+        let given_up = &self.course.given_up;
+        let aside = |listed: &Listed<'_>| {
+            let named = match listed.who {
+                Who::Known(id) => ids.contains(&id),
+                Who::New(unique_id) => given_up.contains(&GivenUp::UniqueId(unique_id.to_buf())),
+                Who::Nameless => false,
+            };
+            named || given_up.contains(&GivenUp::Numbered(listed.number, listed.octets))
+        };
+        let failed =
+            |listed: &Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.entry(id).failures > 0);
+        let of_failed_only = *self.scope == Scope::Failed;
+        let mut others_wait = false;
+        for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
+            let not_now = only_broken && !broken.contains(&listed.number);
+            let is_done = self.course.done.contains(&(listed.number, listed.octets));
+            let leave = is_done
+                || aside(&listed)
+                || (drops_at_quit && failed(&listed) != of_failed_only)
+                || (of_failed_only && !failed(&listed));
+            if (leave || not_now) && !matches!(decision, Decision::Leave(_)) {
+                others_wait |= !leave;
+                // The server's own data has not failed.
+                let is_data = self.course.folder_data && listed.number == MessageNumber::FIRST;
+                let is_other = of_failed_only && !failed(&listed);
+                let has_failed = !(is_data || is_other || is_done);
+                *decision = Decision::Leave(if has_failed { Why::BackingOff } else { Why::Known });
+            }
+        }
+        others_wait
+    }
+
+    pub(super) fn entries_given_up(&self, ledger: &Ledger) -> HashSet<EntryId> {
+        let entry = |given_up: &GivenUp| match given_up {
+            GivenUp::Entry(id) => Some(*id),
+            GivenUp::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+            GivenUp::Numbered(..) => None,
+        };
+        self.course.given_up.iter().filter_map(entry).collect()
+    }
+
+    /// Where a session broke off at some messages before, nothing that others wait for hangs on them: they are tried when
+    /// all else has been done, deletions too.  Their decisions; none where there are no such messages.
+    pub(super) fn keep_for_the_end(
+        &self,
+        decisions: &mut [Decision],
+        maildrop: &Maildrop,
+        ledger: &Ledger,
+    ) -> Vec<Decision> {
+        if *self.scope != Scope::Everything {
+            return Vec::new();
+        }
+        let broken = self.broken(maildrop, ledger);
+        if broken.is_empty() {
+            return Vec::new();
+        }
+        let mut kept = vec![Decision::Leave(Why::Known); decisions.len()];
+        let mut any = false;
+        for ((decision, kept), listed) in decisions.iter_mut().zip(&mut kept).zip(maildrop.iter()) {
+            if broken.contains(&listed.number) && !matches!(decision, Decision::Leave(_)) {
+                *kept = std::mem::replace(decision, Decision::Leave(Why::BackingOff));
+                any = true;
+            }
+        }
+        if any { kept } else { Vec::new() }
+    }
+
+    /// Messages at which a session broke off before.
+    pub(super) fn broken(&self, maildrop: &Maildrop, ledger: &Ledger) -> HashSet<MessageNumber> {
+        let died = &self.memory.died;
+        if died.is_empty() {
+            return HashSet::new();
+        }
+        let entry = |died: &ListedAs| match died {
+            ListedAs::UniqueId(unique_id) => ledger.find(unique_id.borrow()),
+            ListedAs::Numbered(..) => None,
+        };
+        let ids: HashSet<EntryId> = died.iter().filter_map(entry).collect();
+        let has_died = |listed: &Listed<'_>| match listed.who {
+            Who::Known(id) => ids.contains(&id),
+            Who::New(unique_id) => died.contains(&ListedAs::UniqueId(unique_id.to_buf())),
+            Who::Nameless => died.contains(&ListedAs::Numbered(listed.number, listed.octets)),
+        };
+        maildrop.iter().filter(has_died).map(|listed| listed.number).collect()
+    }
+}
