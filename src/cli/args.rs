@@ -76,7 +76,9 @@ pub fn command() -> clap::Command {
 mod tests {
     use std::time::Duration;
 
-    use super::{Command, command, parse};
+    use clap::CommandFactory as _;
+
+    use super::{Arguments, Command, command, parse};
     use crate::account::{Deliver, PasswordSource, Pipe, PipeCommand};
     use crate::cli::commands::fetch::FetchArgs;
     use crate::cli::commands::state::StateCommand;
@@ -237,7 +239,7 @@ mod tests {
 
     #[test]
     fn arguments_of_a_command_that_was_not_chosen_cost_nothing() {
-        let command = command();
+        let command = Arguments::command();
         for command in commands(&command).split_first().unwrap().1 {
             assert_eq!(command.get_arguments().count(), 0, "{} is not deferred", command.get_name());
         }
