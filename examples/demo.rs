@@ -69,9 +69,13 @@ fn demonstrate() -> Result<(), String> {
     show_maildir(&maildir);
     show_server(&server);
 
-    heading("The second run finds nothing new:");
+    heading("The second run finds nothing new, which is no news off a terminal:");
     run(&sandbox, &[])?;
     expect(Maildir::read(&maildir).new.len(), 5, "messages in the Maildir")?;
+
+    heading("What popfetch knows, without asking the server; and what is there, and would happen next:");
+    run(&sandbox, &["status"])?;
+    run(&sandbox, &["list"])?;
 
     heading("A new message arrives, and the policy becomes `leave-on-server = { newest = 2 }`:");
     server.add(USER, [message(6, "Tea at five")]);

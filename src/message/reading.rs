@@ -7,9 +7,9 @@ use mail_parser::{Address, HeaderName, Message, MessageParser, MessagePart, Mime
 
 use super::summary::Summary;
 
-/// So many addresses of a field are shown.
+/// Addresses of a field that are shown at most.
 const MOST_ADDRESSES: usize = 50;
-/// So many links of a text.
+/// Links of a text that are shown at most.
 const MOST_LINKS: usize = 100;
 
 /// A message, decoded.

@@ -317,7 +317,7 @@ fn add(sum: &AtomicU64, more: u64) -> u64 {
     sum.fetch_add(more, Ordering::Relaxed)
 }
 
-/// A bar whose line is made anew at each draw.
+/// A bar whose line is made again at each draw.
 fn line(text: impl Fn(&ProgressState) -> String + Clone + Send + Sync + 'static) -> ProgressBar {
     let style = ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());

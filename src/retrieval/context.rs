@@ -46,7 +46,7 @@ impl UnderWay {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Of those counted, `before` of one session are `now` so many.
+    /// Of those counted, a session had `before`, and has `now`.
     pub(super) fn change(&self, before: u64, now: u64) {
         match now.checked_sub(before) {
             Some(more) => self.0.fetch_add(more, Ordering::Relaxed),

@@ -1,7 +1,7 @@
 //! What is reported of messages that were delivered, and kept for `popfetch history`.
 //!
 //! All of it happens after the fact: the ledger knows the message by then, and nothing that fails here changes what becomes
-//! of it.  Headers are decoded only where somebody wants to see them.
+//! of it.  Headers are decoded only where they are shown.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

@@ -36,14 +36,13 @@ use standing::{Header, Standing};
 pub(super) const BATCH_MESSAGES: usize = 256;
 /// or at this many octets.
 pub(super) const BATCH_OCTETS: u64 = 32 << 20;
-/// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is
-/// slower than the line, and reading must never stop inside an answer.
+/// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is slow.
 const ROOM: u64 = 64 << 20;
-/// And at most this many messages: each that waits may keep a file open (one in 16 of those for a Maildir does),
+/// The same for messages: each that waits may keep a file open (of those for a Maildir one in 16 does).
 const MOST_WAITING: usize = 1024;
-/// or certainly does, if it is to be handed over, and isn't small.
+/// The same for messages to be handed over that aren't small: each keeps a file open.
 const MOST_TO_HAND_OVER: usize = 128;
-/// What a message counts whose size isn't known.
+/// What a message of unknown size counts.
 pub(super) const UNKNOWN_SIZE: u64 = 64 << 10;
 /// As long as no `TOP` has been answered well, no more are on their way than this.
 const FIRST_HEADERS: usize = 4;
@@ -467,7 +466,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         if *asked > 0 && !begun && !died.is_empty() && job.died {
             return Permit::FirstOnly;
         }
-        // A header that nobody vouches for, or that isn't to be had, identifies nothing.
+        // A header that is missing, or that no answer has named, identifies nothing.
         if job.decision == Decision::Identify && (self.is_impossible() || header.is_missing()) {
             return Permit::Never;
         }

@@ -33,7 +33,7 @@ use crate::types::parse_decimal;
 
 /// The first line of an exported file.
 const HEADING: &str = "popfetch-state 1\n";
-/// Files of a mailbox's directory that are of no use elsewhere, or are written anew there.
+/// Files of a mailbox's directory that are of no use elsewhere, or are written again there.
 const STAYS: [&str; 7] = ["lock", "ledger", "ledger.new", "memory", "memory.new", "reports", "reports.new"];
 /// Octets of another file at most that goes with its ledger.
 const LARGEST: u64 = 16 * 1024 * 1024;

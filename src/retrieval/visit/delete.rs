@@ -37,9 +37,9 @@ use crate::types::{MessageNumber, Octets, Selection, Time, Wait};
 
 /// At most this many messages are deleted at once: as many as in a session of a run.
 const MOST: usize = 10_000;
-/// So long the user may think.
+/// How long the user may think.
 const THINKING: Duration = Duration::from_secs(600);
-/// So often another message is asked for whose answer names none.
+/// At most this many other messages are asked for, until an answer names one.
 const QUESTIONS: u32 = 3;
 
 /// A message that is to be deleted.
