@@ -4,7 +4,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::mail;
 use crate::support::sandbox::Sandbox;
-use crate::support::server::{Message, Server, numbered};
+use crate::support::server::{Message, Options, Retrieved, Server, numbered};
 use crate::support::tmux::Tmux;
 
 fn server() -> Server {
@@ -139,6 +139,23 @@ fn a_unique_id_is_no_proof_that_a_message_was_delivered() {
     let ids = server.unique_ids("me");
     server.replace("me", ids.iter().zip(7..).map(|(id, n)| Message::new(id.as_str(), mail::message(n, 600))));
     let run = sandbox.popfetch(["shell"]).stdin("dele 1\nquit\n").run();
+    run.exits(64).complains("never delivered: 1");
+    assert_eq!(server.maildrop("me").len(), 3);
+}
+
+/// A server that deletes at QUIT what was retrieved: the same holds for what is only looked at.
+#[test]
+fn what_quit_would_drop_is_recognised_too() {
+    let messages = || numbered((1..=3).map(|n| mail::message(n, 600)));
+    let mut options = Options { retrieved: Retrieved::Deleted, ..Options::with("me", "secret", messages()) };
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.push("EXPIRE 0".into());
+    let server = Server::start(options);
+    let sandbox = sandbox(&server);
+    sandbox.run([""; 0]).succeeds();
+    let ids: Vec<String> = messages().iter().map(Message::unique_id).collect();
+    server.replace("me", ids.iter().zip(7..).map(|(id, n)| Message::new(id.as_str(), mail::message(n, 600))));
+    let run = sandbox.popfetch(["shell"]).stdin("retr 1\nquit\n").run();
     run.exits(64).complains("never delivered: 1");
     assert_eq!(server.maildrop("me").len(), 3);
 }

@@ -81,7 +81,7 @@ fn nobody_is_asked_for_a_login_that_will_not_happen() {
     let Some(terminal) = Tmux::start(&sandbox, (80, 24), command) else { return };
     terminal.wait_for("Password for");
     terminal.keys(&["wrong", "Enter"]);
-    // The second run: the login of the first account pauses, unless it is named or somebody looks on.
+    // The second run: the login of the first account pauses, unless it is named or there is a terminal.
     terminal.wait_until("a second prompt", |screen| screen.matches("Password for").count() == 2);
     terminal.keys(&["secret", "Enter"]);
     // The third is quiet: it asks nobody.

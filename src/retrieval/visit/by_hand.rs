@@ -167,24 +167,25 @@ impl ByHand<'_> {
     /// # Errors
     /// As of [`ByHand::wait`].
     pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
+        if let Question::Retr(number) = question
+            && drops_at_quit(&self.client)
+        {
+            self.recognise(number)?;
+            self.dropped.push(number);
+        }
         let ok = self.client.ask(question, each).map_err(|e| self.trouble(e.into()))?;
-        match question {
-            Question::Rset if ok => self.marked.clear(),
-            Question::Retr(number) if drops_at_quit(&self.client) => self.dropped.push(number),
-            _ => {}
+        if question == Question::Rset && ok {
+            self.marked.clear();
         }
         Ok(ok)
     }
 
-    /// Marks a message for deletion: the user has typed its number in this session.  Whether it is what was delivered is
-    /// looked at before: its unique-id may stand for other mail by now.
+    /// Marks a message for deletion: the user has typed its number in this session.
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
     pub fn mark(&mut self, number: MessageNumber, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
-        if matches!(self.known(number), Known::Delivered(_)) && !self.is_what_was_delivered(number)? {
-            self.known.insert(number, Known::Undelivered);
-        }
+        self.recognise(number)?;
         let dismissed = Dismissed::attest(self.client.session(), number);
         let ok = self.client.mark(&dismissed, each).map_err(|e| self.trouble(e.into()))?;
         if ok && !self.marked.contains(&number) {
@@ -207,12 +208,19 @@ impl ByHand<'_> {
         self.client.hang_up();
     }
 
-    fn is_what_was_delivered(&mut self, number: MessageNumber) -> Result<bool, Trouble> {
+    /// Looks whether a message that `QUIT` will delete is what was delivered: its unique-id may stand for other mail by now.
+    fn recognise(&mut self, number: MessageNumber) -> Result<(), Trouble> {
+        if !matches!(self.known(number), Known::Delivered(_)) {
+            return Ok(());
+        }
         let compared = survey::headers(&mut self.client, &[number]).and_then(|headers| {
             let Self { run, client, ledger, maildrop, .. } = self;
             delivered(run, client, ledger, maildrop, &headers, &[number])
         });
-        Ok(compared.map_err(|e| self.trouble(e))?.contains_key(&number))
+        if !compared.map_err(|e| self.trouble(e))?.contains_key(&number) {
+            self.known.insert(number, Known::Undelivered);
+        }
+        Ok(())
     }
 
     fn trouble(&self, e: Error) -> Trouble {
