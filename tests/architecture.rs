@@ -141,6 +141,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("siphasher", &["ledger"]),
     ("stringprep", &["protocol::sasl"]),
     ("strsim", &["config::mistake"]),
+    ("textwrap", &["report::prose"]),
     (
         "thiserror",
         &[
@@ -162,7 +163,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
     ("toml", &["config"]),
     ("unicode-properties", &["text"]),
-    ("unicode-width", &["report::columns"]),
+    ("unicode-width", &["report::prose", "report::table"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
     ("zeroize", &["protocol", "secret"]),

@@ -8,6 +8,7 @@ mod flags;
 mod foreign;
 mod nearby;
 mod pager;
+mod question;
 mod setup;
 mod words;
 

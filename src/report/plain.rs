@@ -15,9 +15,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::columns::{padded, width};
 use super::dry_run::Plan;
 use super::reasons;
+use super::table::{padded, width};
 use super::{Delivery, Elsewhere, Event, Kind, Place, Reporter, Summary};
 use crate::text::{self, count, in_home, printable, shortened, size};
 use held::Held;

@@ -60,7 +60,6 @@ use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
-use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
 use crate::types::Time;
@@ -178,10 +177,10 @@ fn with_lock(
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
 }
 
-/// The time now, as RFC 3339 has it, in UTC.
+/// The time now, as RFC 3339 has it, by this machine's time zone.
 #[must_use]
 pub fn timestamp() -> String {
-    date::rfc3339(clock::now())
+    clock::stamp(clock::now())
 }
 
 /// All sessions, the first of which may have begun, and the end of the ledger.

@@ -10,12 +10,14 @@ use std::process::Command;
 use clap::Args;
 
 use super::file;
+use crate::cli::question::answer;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::config;
 use crate::durable;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
+use crate::signals::Stop;
 use crate::text;
 
 /// Change the configuration in an editor; it is checked before it counts.
@@ -39,12 +41,6 @@ password-command = \"pass show mail/home\"    # or password-file = \"FILE\", net
 deliver = { maildir = \"~/Mail\" }            # or { mbox = \"FILE\" }, { pipe = [\"procmail\"] }
 ";
 
-/// What the user answers to a copy that is wrong.
-enum Answer {
-    Again,
-    Quit,
-}
-
 /// Runs the editor, checks what it has left, and puts it in the file's place.
 ///
 /// # Errors
@@ -62,6 +58,8 @@ pub(super) fn run(args: &EditArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         Err(e) => return Ok(fail(&format!("make a copy of {}", text::path(&path)), &e)),
     };
     loop {
+        // Ctrl-C is the editor's: many use it there.
+        let _meanwhile = Stop::beside_a_program()?;
         if let Err(e) = edit(&copy.path, cli) {
             return Ok(fail("run the editor", &e));
         }
@@ -78,8 +76,11 @@ pub(super) fn run(args: &EditArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             let hint = problem.hint().map(|hint| named(&hint));
             cli.printer.complain(&named(&problem.to_string()), hint.as_deref());
         }
-        if matches!(ask(cli), Answer::Quit) {
+        let stop = Stop::beside_a_program()?;
+        if !wants_to_edit_again(&stop) {
             cli.printer.err("the configuration is as it was\n");
+            drop(copy);
+            stop.die();
             return Ok(ExitCode::Configuration);
         }
     }
@@ -165,18 +166,15 @@ fn edit(path: &Path, cli: &Cli) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("it ended with {status}"))) }
 }
 
-/// What now?  Without an answer: quit.
-fn ask(cli: &Cli) -> Answer {
+/// Asks what is to be done with a copy that is wrong.  Without an answer it is given up.
+fn wants_to_edit_again(stop: &Stop) -> bool {
     loop {
-        cli.printer.err("What now? e: edit again, q: quit without change ");
-        let mut answer = String::new();
-        match io::stdin().read_line(&mut answer) {
-            Ok(read) if read > 0 => match answer.trim() {
-                "e" | "E" => return Answer::Again,
-                "q" | "Q" => return Answer::Quit,
-                _ => {}
-            },
-            _ => return Answer::Quit,
+        let answer =
+            answer("What now? e: edit again, q: quit without change ", &mut |input| stop.wait_for(input));
+        match answer.as_deref() {
+            Some("e" | "E") => return true,
+            Some("q" | "Q") | None => return false,
+            Some(_) => {}
         }
     }
 }
