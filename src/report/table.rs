@@ -10,8 +10,10 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Places between two columns.
 const GAP: &str = "  ";
-/// A column that can be cut is not made narrower than that.
+/// A column that may be cut is not made narrower than that,
 const NARROWEST: usize = 8;
+/// and on a narrow terminal no column than that.
+const NARROWEST_OF_ALL: usize = 5;
 /// Keeps what follows text that is written from right to left where it is: without it some terminals turn both round
 /// (Unicode Standard Annex 9).
 const LEFT_TO_RIGHT: char = '\u{200e}';
@@ -26,12 +28,12 @@ pub struct Column {
     pub heading: &'static str,
     /// Whether it is aligned to the right, as numbers are.
     pub right: bool,
-    /// Whether it may be cut where the table is too wide; the last column is cut in any case.
+    /// Whether it is cut first where the table is too wide; the last column is cut in any case.
     pub may_be_cut: bool,
 }
 
 impl Column {
-    /// A column of text, which is never cut.
+    /// A column of text, which is cut only where nothing else helps.
     #[must_use]
     pub const fn text(heading: &'static str) -> Self {
         Self { heading, right: false, may_be_cut: false }
@@ -139,22 +141,29 @@ fn line(columns: &[Column], widths: &[usize], row: &[String]) -> String {
     line
 }
 
-/// Takes places away from the widest column that may be cut until the table fits, or none may be cut any more.
+/// Takes places away from the columns that may be cut until the table fits; where that isn't enough, from all columns of
+/// text, since a row that is broken into several lines is worse.  Numbers stay whole.
 fn narrow(columns: &[Column], widths: &mut [usize], most: usize) {
-    let gaps = GAP.len().saturating_mul(columns.len().saturating_sub(1));
     let last = columns.len().saturating_sub(1);
+    let may_be_cut = |at: usize| at == last || columns.get(at).is_some_and(|column| column.may_be_cut);
+    narrow_those(widths, most, NARROWEST, may_be_cut);
+    narrow_those(widths, most, NARROWEST_OF_ALL, |at| columns.get(at).is_some_and(|column| !column.right));
+}
+
+/// Takes places away from the widest of the columns that `may_be_cut`, down to `least` each, until the table fits.
+fn narrow_those(widths: &mut [usize], most: usize, least: usize, may_be_cut: impl Fn(usize) -> bool) {
+    let gaps = GAP.len().saturating_mul(widths.len().saturating_sub(1));
     loop {
         let total = widths.iter().sum::<usize>().saturating_add(gaps);
         let excess = total.saturating_sub(most);
-        let may_be_cut = |at: usize| at == last || columns.get(at).is_some_and(|column| column.may_be_cut);
         let widest = widths
             .iter_mut()
             .enumerate()
-            .filter(|(at, width)| may_be_cut(*at) && **width > NARROWEST)
+            .filter(|(at, width)| may_be_cut(*at) && **width > least)
             .max_by_key(|(_, width)| **width);
         let (false, Some((_, width))) = (excess == 0, widest) else { return };
         // One at a time would take as many turns as the longest cell has characters.
-        *width = width.saturating_sub(excess.div_ceil(2)).max(NARROWEST);
+        *width = width.saturating_sub(excess.div_ceil(2)).max(least);
     }
 }
 
@@ -217,8 +226,13 @@ mod tests {
                 assert!(line.width() <= width, "{} of {width}: {line}", line.width());
             }
         }
-        // What is never cut is whole, however narrow.
+        // Numbers are whole, however narrow it is.
         assert!(table(&COLUMNS, &rows, Some(3)).contains("2  Ann"));
+        // Where it isn't enough to cut what may be cut, all text is.
+        let columns = [Column::number("N"), Column::text("FROM"), Column::text("SUBJECT")];
+        for line in table(&columns, &rows, Some(20)).lines() {
+            assert!(line.width() <= 20, "{line}");
+        }
         // Wide columns give up places, narrow ones keep theirs.
         assert!(table(&COLUMNS, &rows[1..], Some(30)).contains("2  Ann   Re: Re: Re"));
     }

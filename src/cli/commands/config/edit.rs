@@ -160,7 +160,9 @@ fn edit(path: &Path, cli: &Cli) -> io::Result<()> {
     let variable = |name: &str| {
         cli.environment.variables.get(OsStr::new(name)).filter(|value| !value.is_empty()).cloned()
     };
-    let mut line: OsString = variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".into());
+    // Ctrl-C goes to the shell as well, and must not end it before the editor has ended.
+    let mut line = OsString::from("trap : INT; ");
+    line.push(variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".into()));
     line.push(" \"$@\"");
     let status = Command::new("/bin/sh").arg("-c").arg(line).arg("sh").arg(path).status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("it ended with {status}"))) }
