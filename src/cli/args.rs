@@ -71,8 +71,8 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
 }
 
 /// The commands that `-h` explains; it names the others.
-const FIRST: [&str; 10] =
-    ["fetch", "check", "list", "show", "delete", "history", "status", "retry", "config", "state"];
+const FIRST: [&str; 11] =
+    ["init", "fetch", "check", "list", "show", "delete", "history", "status", "retry", "config", "state"];
 
 /// The command as `-h` describes it: what a newcomer needs, on one screen.
 fn in_short(mut command: clap::Command) -> clap::Command {

@@ -14,6 +14,9 @@ use crate::types::Time;
 
 /// Forget messages, so that those which are still on the server are retrieved again.
 #[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "popfetch state forget [OPTIONS] ACCOUNT <UNIQUE-ID...|--before DATE|--seen|--all>"
+)]
 #[command(group(ArgGroup::new("which").required(true).args(["messages", "before", "seen", "all"])))]
 pub(in crate::cli) struct ForgetArgs {
     /// The account whose messages are forgotten.
