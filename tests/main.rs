@@ -66,3 +66,4 @@ mod support;
 mod terminal;
 mod tls;
 mod utf8;
+mod ways;

@@ -8,6 +8,7 @@
 //! - [`scripted`] - a server that sends these bytes, expects those, and fails here
 //! - [`server`] - a small POP3 server with maildrops, made to misbehave by option
 //! - [`dovecot`] - a throw-away Dovecot
+//! - [`proxy`] - a proxy that connects to one server
 //! - [`certificates`] - an authority and good or bad certificates from it
 //! - [`mail`] - sample messages
 //! - [`schema`] - the JSON Schema of `--json`, to which each line that a run prints is held
@@ -39,6 +40,7 @@ pub mod mail;
 pub mod mailboxes;
 mod maildrop;
 mod options;
+pub mod proxy;
 pub mod relay;
 pub mod sandbox;
 mod sasl;

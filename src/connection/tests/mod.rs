@@ -2,6 +2,7 @@
 
 mod handshake;
 mod line;
+mod ways;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,12 +15,14 @@ use native_tls::{Identity, TlsAcceptor, TlsStream};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use sha2::{Digest, Sha256};
 
-use super::{Connection, Connectors, Error, Route, Target, Wake};
-use crate::account::{Tls, Trust};
+use super::{Connection, Connectors, Error, Target, Wake};
+use crate::account::{Route, Tls, Trust, Way};
 use crate::signals::Stop;
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(300);
+
+static DIRECT: Way = Way { route: Route::Direct, source_addresses: Vec::new() };
 
 /// An authority that `ca-file` can name, in a folder that lasts as long as the test binary.
 struct Authority {
@@ -103,7 +106,7 @@ fn serve_tls(leaf: &Leaf, work: impl FnOnce(TlsStream<TcpStream>) + Send + 'stat
 }
 
 fn target<'a>(host: &'a str, port: u16, tls: Tls, trust: &'a Trust) -> Target<'a> {
-    Target { host, port, route: Route::Direct, tls, trust, timeout: LONG, without: &[] }
+    Target { host, port, way: &DIRECT, owner: None, tls, trust, timeout: LONG, without: &[] }
 }
 
 fn open(host: &str, port: u16, trust: &Trust) -> Result<Connection, Error> {
