@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use route::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way};
+pub use route::{ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way};
 
 use crate::access::Owner;
 use crate::secret::Secret;

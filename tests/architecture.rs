@@ -27,6 +27,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The protocol knows no socket, file, clock, or thread.
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
+    // One question to a web server.
+    ("http", &["account", "connection", "signals"]),
     ("config", &["access", "account"]),
     ("credentials", &["access", "account", "config", "signals"]),
     ("client", &["access", "account", "clock", "connection", "proof", "protocol", "signals"]),
@@ -104,6 +106,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
+    ("httparse", &["http::answer"]),
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
     ("jiff", &["clock::local"]),
@@ -153,6 +156,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "credentials",
             "delivery",
             "durable",
+            "http",
             "ledger",
             "plan",
             "protocol",
@@ -166,7 +170,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["protocol", "secret"]),
+    ("zeroize", &["http", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

@@ -17,6 +17,9 @@ pub struct Way {
     pub source_addresses: Vec<IpAddr>,
 }
 
+/// The direct way, from whatever address the system chooses.
+pub static DIRECT: Way = Way { route: Route::Direct, source_addresses: Vec::new() };
+
 impl Way {
     /// The way to servers of other services: a proxy and the source addresses hold there too, whatever else is the POP3
     /// server's alone.

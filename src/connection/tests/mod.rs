@@ -16,13 +16,11 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use sha2::{Digest, Sha256};
 
 use super::{Connection, Connectors, Error, Target, Wake};
-use crate::account::{Route, Tls, Trust, Way};
+use crate::account::{DIRECT, Tls, Trust};
 use crate::signals::Stop;
 
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(300);
-
-static DIRECT: Way = Way { route: Route::Direct, source_addresses: Vec::new() };
 
 /// An authority that `ca-file` can name, in a folder that lasts as long as the test binary.
 struct Authority {
