@@ -54,8 +54,10 @@ fn unix_socket(sandbox: &Sandbox, name: &str, port: u16) {
     let listener = UnixListener::bind(sandbox.path(name)).unwrap();
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let (mut from, server) = (client.unwrap(), std::net::TcpStream::connect(("127.0.0.1", port)).unwrap());
-            let (mut to, mut back, mut server) = (from.try_clone().unwrap(), server.try_clone().unwrap(), server);
+            let (mut from, server) =
+                (client.unwrap(), std::net::TcpStream::connect(("127.0.0.1", port)).unwrap());
+            let (mut to, mut back, mut server) =
+                (from.try_clone().unwrap(), server.try_clone().unwrap(), server);
             std::thread::spawn(move || {
                 let _ = std::io::copy(&mut from, &mut server);
                 let _ = server.shutdown(std::net::Shutdown::Write);
@@ -109,7 +111,8 @@ fn every_command_goes_the_way() {
         (&["shell"], "STAT\nQUIT\n"),
         (&["--dry-run"], ""),
         (&[], ""),
-        (&["mark-seen", "--all"], ""),
+        (&["server-info"], ""),
+        (&["mark-seen"], ""),
     ] {
         let run = sandbox.popfetch(args).stdin(stdin).run();
         assert!(matches!(run.code(), Some(0 | 1)), "{args:?}: {}", run.shown());
@@ -172,7 +175,10 @@ fn a_proxy_on_loopback_doesnt_make_clear_text_safe() {
             run.exits(77).never_says("secret");
             let sent = (before + 1..=server.sessions()).flat_map(|session| server.commands(session));
             let sent: Vec<String> = sent.collect();
-            assert!(!sent.iter().any(|line| line.starts_with("PASS") || line.starts_with("AUTH")), "{sent:?}");
+            assert!(
+                !sent.iter().any(|line| line.starts_with("PASS") || line.starts_with("AUTH")),
+                "{sent:?}"
+            );
         }
     }
 }
@@ -201,7 +207,12 @@ fn the_certificate_is_checked_for_the_server_whatever_the_way() {
             } else {
                 run.exits(77).complains(&format!("not for {NAME} but for localhost"));
                 // Nobody is sent around the proxy to see it.
-                assert_eq!(run.err().contains("openssl s_client"), way.starts_with("connect-to") || way.starts_with("socket"), "{}", run.shown());
+                assert_eq!(
+                    run.err().contains("openssl s_client"),
+                    way.starts_with("connect-to") || way.starts_with("socket"),
+                    "{}",
+                    run.shown()
+                );
             }
         }
     }
@@ -246,16 +257,25 @@ fn what_proxies_answer_has_its_sentence_and_its_code() {
         answered("socks5", &[b"\x05\x00", &reply(code)], "").exits(exit).complains(words);
     }
     answered("socks5", &[b"\x05\xff"], "").exits(77).complains("wants a user and a password");
-    answered("socks5", &[b"\x05\x02", b"\x01\x01"], "login").exits(77).complains("refuses the user and the password");
+    answered("socks5", &[b"\x05\x02", b"\x01\x01"], "login")
+        .exits(77)
+        .complains("refuses the user and the password");
     answered("socks5", &[b"\x00\x5b\0\0\0\0\0\0"], "").exits(76).complains("SOCKS4 is not spoken");
-    answered("socks5", &[b"\x05\x00", b""], "").exits(75).complains("did not connect to pop.example.invalid:110 within 2s");
+    answered("socks5", &[b"\x05\x00", b""], "")
+        .exits(75)
+        .complains("did not connect to pop.example.invalid:110 within 2s");
     let head = |status: &str, more: &str| format!("HTTP/1.1 {status}\r\n{more}\r\n").into_bytes();
     for (status, more, exit, words) in [
         ("403 Access violation", "", 78, "403 Access violation"),
         ("500 Unable to connect", "", 75, "500 Unable to connect"),
         ("404 \x1b[2JNo", "", 75, "404 \\x1b[2JNo"),
         ("504 Gateway Timeout", "", 75, "504"),
-        ("407 Who", "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n", 77, "use connect-command with cntlm or px"),
+        (
+            "407 Who",
+            "Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n",
+            77,
+            "use connect-command with cntlm or px",
+        ),
         ("407 Who", "Proxy-Authenticate: Basic realm=\"x\"\r\n", 77, "wants a user and a password"),
         ("200 OK anna:hunter2 YW5uYTpodW50ZXIy", "", 76, NAME),
     ] {
@@ -269,7 +289,9 @@ fn what_proxies_answer_has_its_sentence_and_its_code() {
     }
     let repeats = head("403 no, anna:hunter2 (YW5uYTpodW50ZXIy)", "");
     answered("http", &[&repeats], "login").exits(78).complains("403 no, ");
-    answered("http", &[b"+OK ready\r\n"], "").exits(76).complains("isn't an HTTP proxy: it sent \"+OK ready\"");
+    answered("http", &[b"+OK ready\r\n"], "")
+        .exits(76)
+        .complains("isn't an HTTP proxy: it sent \"+OK ready\"");
 }
 
 #[test]
@@ -290,7 +312,11 @@ fn programs_that_fail_have_their_sentence_and_their_code() {
     for (keys, exit, words) in [
         ("[\"/nowhere/ssh\", \"{host}\"]", 78, "connect-command: cannot run /nowhere/ssh: No such file"),
         ("\"no-such-program-here\"", 78, "connect-command: exit status 127"),
-        ("\"echo 'ssh: connect to host gw port 22: refused' >&2; exit 255\"", 75, "exit status 255: ssh: connect to host gw port 22: refused"),
+        (
+            "\"echo 'ssh: connect to host gw port 22: refused' >&2; exit 255\"",
+            75,
+            "exit status 255: ssh: connect to host gw port 22: refused",
+        ),
         ("\"yes >&2 & echo; exec sleep 60\"", 76, "hint: "),
         ("\"yes noise\"", 76, "noise"),
         ("\"exec sleep 60\"", 75, "the greeting"),
@@ -304,7 +330,10 @@ fn programs_that_fail_have_their_sentence_and_their_code() {
 
 #[test]
 fn programs_get_no_descriptors_that_popfetch_was_given() {
-    let sandbox = sandbox(110, "connect-command = \"ls -l /proc/self/fd >~/fds; echo \\\"[$NOTIFY_SOCKET]\\\" >>~/fds\"");
+    let sandbox = sandbox(
+        110,
+        "connect-command = \"ls -l /proc/self/fd >~/fds; echo \\\"[$NOTIFY_SOCKET]\\\" >>~/fds\"",
+    );
     let run = sandbox
         .popfetch([""; 0])
         .env("NOTIFY_SOCKET", "/run/systemd/notify")
@@ -331,7 +360,8 @@ fn a_program_for_a_user_runs_with_that_users_rights() {
     let anna = sandbox.path("anna");
     std::fs::create_dir(&anna).unwrap();
     std::os::unix::fs::chown(&anna, Some(65_534), Some(65_534)).unwrap();
-    let text = account(110, "owner = \"nobody\"\nconnect-command = \"echo $(id -u) $(id -ru) $ROOTS >&2; exit 1\"");
+    let text =
+        account(110, "owner = \"nobody\"\nconnect-command = \"echo $(id -u) $(id -ru) $ROOTS >&2; exit 1\"");
     sandbox.config(text.replace("~/mail", "~/anna/mail"));
     let run = sandbox.popfetch([""; 0]).env("ROOTS", "-secret").run();
     run.exits(75).complains("exit status 1: 65534 65534").never_says("-secret");
@@ -366,7 +396,8 @@ fn one_way_for_each_account_and_an_accounts_own_before_the_defaults() {
     sandbox.run([""; 0]).succeeds();
     assert_eq!(proxy.requests(), [""; 0]);
     for way in &ways[1..3] {
-        let sandbox = sandbox_of(&format!("[defaults]\nsource-address = \"127.0.0.9\"\n{}", account(port, way)));
+        let sandbox =
+            sandbox_of(&format!("[defaults]\nsource-address = \"127.0.0.9\"\n{}", account(port, way)));
         sandbox.run(["config", "check"]).succeeds();
         let sandbox = sandbox_of(&account(port, &format!("source-address = \"127.0.0.9\"\n{way}")));
         sandbox.run([""; 0]).exits(78).complains("source-address: it means nothing with ");
@@ -383,7 +414,8 @@ fn sandbox_of(text: &str) -> Sandbox {
 
 #[test]
 fn two_ways_to_one_mailbox_are_one_mailbox() {
-    let second = account(110, "proxy = \"socks5://127.0.0.1:9050\"").replace("accounts.work", "accounts.other");
+    let second =
+        account(110, "proxy = \"socks5://127.0.0.1:9050\"").replace("accounts.work", "accounts.other");
     let sandbox = sandbox_of(&format!("{}{second}", account(110, "socket = \"/run/pop3\"")));
     sandbox.run([""; 0]).exits(78).complains("are the same mailbox");
 }
@@ -400,10 +432,15 @@ fn the_password_of_a_proxy_is_kept_like_any_other() {
     let run = sandbox.run(["config", "show"]);
     run.succeeds().never_says("hunter2").says(&url.replace("anna:hunter2", "***"));
     assert_eq!(sandbox.files_with("hunter2").len(), 1, "{:?}", sandbox.files_with("hunter2"));
-    let text = account(110, &format!("proxy = \"{url}\"")).replace("password = \"secret\"\n", "netrc = true\n");
+    let text =
+        account(110, &format!("proxy = \"{url}\"")).replace("password = \"secret\"\n", "netrc = true\n");
     let path = sandbox.config(text);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    sandbox.run([""; 0]).exits(78).complains("holds a secret, and other users can read it").complains("chmod 600");
+    sandbox
+        .run([""; 0])
+        .exits(78)
+        .complains("holds a secret, and other users can read it")
+        .complains("chmod 600");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     // From the environment, as other programs have it.
     sandbox.config(account(server.port(), "proxy = \"$ALL_PROXY\""));

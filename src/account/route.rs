@@ -37,11 +37,9 @@ impl Way {
     pub fn secret(&self) -> Option<&Secret> {
         match &self.route {
             Route::Proxy(Proxy { login: Some(login), .. }) => Some(&login.password),
-            Route::Proxy(_)
-            | Route::Direct
-            | Route::Command(_)
-            | Route::Socket(_)
-            | Route::ConnectTo(_) => None,
+            Route::Proxy(_) | Route::Direct | Route::Command(_) | Route::Socket(_) | Route::ConnectTo(_) => {
+                None
+            }
         }
     }
 }

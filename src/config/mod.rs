@@ -193,9 +193,9 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         Loaded::read(&path, environment)?.configuration(&names, &request.flags)?
     };
     if request.flags.hold_password() {
-        configuration.warnings.push(
-            "--proxy holds a password, which other users can see in the list of processes".to_owned(),
-        );
+        configuration
+            .warnings
+            .push("--proxy holds a password, which other users can see in the list of processes".to_owned());
     }
     if from_flags {
         configuration.accounts.push(argued_account(&request.flags.table()?, &Place::Flag, context)?);
@@ -390,7 +390,8 @@ fn check_defaults(defaults: &AccountTable, context: Context<'_>) -> Result<(), F
 
 /// Refuses two sources of a password, or two ways to the server, in one table: which one counts would be a guess.
 fn one_source(table: &AccountTable) -> Result<(), Fault> {
-    let groups = [("sources of the password", table.password_sources()), ("ways to the server", table.ways())];
+    let groups =
+        [("sources of the password", table.password_sources()), ("ways to the server", table.ways())];
     for (what, group) in groups {
         if let [(first, _), (second, place), ..] = group.as_slice() {
             let mistake = Mistake::new(format!("there are two {what}: {first} and {second}"));

@@ -24,7 +24,8 @@ const LONGEST_SOCKET: usize = 107;
 /// Octets of a name or a password of SOCKS at most (RFC 1929 §2).
 const LONGEST_LOGIN: usize = 255;
 
-const SHAPE: &str = "socks5://HOST:PORT, socks5+unix:///PATH or http://HOST:PORT, with USER:PASSWORD@ before the host";
+const SHAPE: &str =
+    "socks5://HOST:PORT, socks5+unix:///PATH or http://HOST:PORT, with USER:PASSWORD@ before the host";
 
 /// What `proxy` is set to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,9 @@ fn proxy(text: &str) -> Result<Proxy, Mistake> {
         "http" => (ProxyKind::Http, false),
         "https" => {
             let what = "popfetch speaks to an HTTP proxy without TLS only";
-            return Err(Mistake::new(what).hint("http://HOST:PORT, or a connect-command for a proxy over TLS"));
+            return Err(
+                Mistake::new(what).hint("http://HOST:PORT, or a connect-command for a proxy over TLS")
+            );
         }
         "socks4" | "socks4a" => return Err(wrong("SOCKS4 is not spoken")),
         _ => return Err(wrong("a proxy's URL begins with socks5://, socks5+unix:// or http://")),
@@ -121,8 +124,7 @@ fn proxy_login(text: &str, kind: ProxyKind) -> Result<ProxyLogin, Mistake> {
         .map_err(|_| Mistake::new("the proxy's user is not UTF-8 when %HH is decoded"))?;
     let password = Secret::new(decoded(password)?);
     one_line(user.as_bytes()).map_err(|e| Mistake::new(format!("the proxy's user: {e}")).hint(hint))?;
-    one_line(password.expose())
-        .map_err(|e| Mistake::new(format!("the proxy's password: {e}")).hint(hint))?;
+    one_line(password.expose()).map_err(|e| Mistake::new(format!("the proxy's password: {e}")).hint(hint))?;
     match kind {
         ProxyKind::Socks5 if user.len().max(password.expose().len()) > LONGEST_LOGIN => {
             Err(Mistake::new("a user or a password of SOCKS has 255 octets at most"))
@@ -140,7 +142,9 @@ fn socket(path: impl Into<Vec<u8>>) -> Result<PathBuf, Mistake> {
     use std::os::unix::ffi::OsStringExt as _;
     let path = path.into();
     if path.len() > LONGEST_SOCKET || path.contains(&0) {
-        return Err(Mistake::new(format!("the path of a socket has {LONGEST_SOCKET} octets at most, and no NUL")));
+        return Err(Mistake::new(format!(
+            "the path of a socket has {LONGEST_SOCKET} octets at most, and no NUL"
+        )));
     }
     Ok(PathBuf::from(std::ffi::OsString::from_vec(path)))
 }
@@ -180,7 +184,9 @@ impl Read for SourceAddresses {
             })?;
             if addresses.iter().any(|other| other.is_ipv4() == address.is_ipv4()) {
                 let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
-                return Err(value.wrong(Mistake::new(format!("there are two {family} addresses")).hint("keep one")));
+                return Err(
+                    value.wrong(Mistake::new(format!("there are two {family} addresses")).hint("keep one"))
+                );
             }
             addresses.push(address);
         }
@@ -206,7 +212,8 @@ impl Read for Connect {
                     line.match_indices(name).any(|(at, _)| !line.get(..at).is_some_and(|l| l.ends_with('$')))
                 };
                 if is_there("{host}") || is_there("{port}") {
-                    let mistake = Mistake::new("{host} and {port} stand in a list, not in a line for the shell");
+                    let mistake =
+                        Mistake::new("{host} and {port} stand in a list, not in a line for the shell");
                     return Err(value.wrong(mistake.hint("write $POPFETCH_HOST and $POPFETCH_PORT there")));
                 }
                 Ok(Self(ConnectCommand::Shell(line)))
@@ -284,9 +291,10 @@ mod tests {
             let proxy = proxy(text).unwrap();
             assert_eq!((proxy.kind, proxy.address.to_string().as_str()), (kind, address), "{text}");
             assert_eq!(matches!(proxy.address, ProxyAddress::Unix(_)), text.contains("unix"), "{text}");
-            let seen = proxy.login.as_ref().map(|login| {
-                (login.user.as_str(), std::str::from_utf8(login.password.expose()).unwrap())
-            });
+            let seen = proxy
+                .login
+                .as_ref()
+                .map(|login| (login.user.as_str(), std::str::from_utf8(login.password.expose()).unwrap()));
             assert_eq!(seen, login, "{text}");
         }
     }

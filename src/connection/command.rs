@@ -125,7 +125,9 @@ impl Command {
                 RouteProblem::NoCommand { reason: format!("exit status {code}"), said }
             }
             (Some(0), _) if said.trim_ascii().is_empty() => return None,
-            (Some(code), _) => RouteProblem::CommandEnded { server, how: format!("exit status {code}"), said },
+            (Some(code), _) => {
+                RouteProblem::CommandEnded { server, how: format!("exit status {code}"), said }
+            }
             (None, signal) => {
                 let how = format!("killed by signal {}", signal.unwrap_or(0));
                 RouteProblem::CommandEnded { server, how, said }
@@ -178,7 +180,8 @@ impl Command {
 impl Drop for Command {
     /// Asks it to end, and all that it has started, then kills them.
     fn drop(&mut self) {
-        let mut ended = self.ends_within(GRACE, true) || self.stop.raised() && self.ends_within(SHORT_GRACE, false);
+        let mut ended =
+            self.ends_within(GRACE, true) || self.stop.raised() && self.ends_within(SHORT_GRACE, false);
         self.signal(Signal::TERM);
         if ended {
             // Others of its group may hold on to the pipe: they have been asked, too.

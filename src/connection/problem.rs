@@ -201,13 +201,16 @@ impl Problem for RouteProblem {
                 "its operator has to allow this port: SSL_ports of squid, ConnectPort of tinyproxy"
             }
             Self::NoConnections { .. } => "is it a proxy that makes connections (CONNECT)? check `proxy`",
-            Self::NoCommand { .. } => "check `connect-command`: a string goes to the shell, a list is executed",
+            Self::NoCommand { .. } => {
+                "check `connect-command`: a string goes to the shell, a list is executed"
+            }
             Self::NoSocket { forbidden: true, .. } => "its directory or its mode keeps this user out",
             Self::NoSocket { .. } => "is the server running? check `socket`",
             Self::SourceAddress { .. } => "ip address shows which there are",
-            Self::Silent { .. } | Self::Ended { .. } | Self::CannotReach { .. } | Self::CommandEnded { .. } => {
-                TRY_AGAIN
-            }
+            Self::Silent { .. }
+            | Self::Ended { .. }
+            | Self::CannotReach { .. }
+            | Self::CommandEnded { .. } => TRY_AGAIN,
             Self::Early { .. } | Self::TooLong { .. } => "its operator should see it",
         };
         Some(hint.into())

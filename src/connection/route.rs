@@ -128,7 +128,11 @@ mod tests {
             ("192.0.2.1", "127.0.0.1:110", false),
             ("::ffff:192.0.2.1", "[::ffff:192.0.2.1]:110", false),
         ] {
-            assert_eq!(stays_here(&Route::Direct, host, Some(peer.parse().unwrap())), stays, "{host} at {peer}");
+            assert_eq!(
+                stays_here(&Route::Direct, host, Some(peer.parse().unwrap())),
+                stays,
+                "{host} at {peer}"
+            );
         }
     }
 

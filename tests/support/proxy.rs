@@ -31,7 +31,8 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let shared = Arc::new(Shared { target, requests: Mutex::default(), stopping: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { target, requests: Mutex::default(), stopping: AtomicBool::new(false) });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming() {

@@ -215,17 +215,29 @@ mod tests {
             ("HTTP/1.1 451 No\r\n\r\n", Refusal::Forbids(said("451 No"))),
             ("HTTP/1.1 407 Who?\r\n\r\n", Refusal::Login),
             ("HTTP/1.1 407 Who?\r\nproxy-authenticate: BASIC realm=\"a, NTLM\"\r\n\r\n", Refusal::Login),
-            ("HTTP/1.1 407 Who?\r\nProxy-Authenticate: Negotiate, NTLM, Basic realm=x\r\n\r\n", Refusal::Login),
+            (
+                "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Negotiate, NTLM, Basic realm=x\r\n\r\n",
+                Refusal::Login,
+            ),
             (
                 "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Negotiate\r\nX: Basic\r\nProxy-Authenticate: NTLM\r\n\r\n",
                 other("Negotiate, NTLM"),
             ),
-            ("HTTP/1.1 407 Who?\r\nProxy-Authenticate: Digest realm=\"x, Basic y\", qop=auth\r\n\r\n", other("Digest")),
+            (
+                "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Digest realm=\"x, Basic y\", qop=auth\r\n\r\n",
+                other("Digest"),
+            ),
             ("HTTP/1.1 500 Unable to connect\r\n\r\n", Refusal::CannotReach(said("500 Unable to connect"))),
             ("HTTP/1.1 503 \x1b[2J\r\n\r\n", Refusal::CannotReach(said("503 \x1b[2J"))),
             ("HTTP/1.1 404\r\n\r\n", Refusal::CannotReach(said("404"))),
-            ("HTTP/1.1 405 Method Not Allowed\r\n\r\n", Refusal::NoConnections(said("405 Method Not Allowed"))),
-            ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n", Refusal::NoConnections(said("302 Found"))),
+            (
+                "HTTP/1.1 405 Method Not Allowed\r\n\r\n",
+                Refusal::NoConnections(said("405 Method Not Allowed")),
+            ),
+            (
+                "HTTP/1.1 302 Found\r\nLocation: http://portal/\r\n\r\n",
+                Refusal::NoConnections(said("302 Found")),
+            ),
             ("HTTP/1.1 101 Switching\r\n\r\n", Refusal::NoConnections(said("101 Switching"))),
             ("+OK POP3 ready\r\n", none("+OK POP3 ready\r\n")),
             ("SSH-2.0-x\r\n", none("SSH-2.0-x\r\n")),

@@ -119,9 +119,11 @@ fn connect(proxy: &Proxy, target: &Target<'_>, stop: &Stop) -> Result<Socket, Er
         ProxyAddress::Tcp(Endpoint { host, port }) => {
             let source = &target.way.source_addresses;
             let goal = Goal { host, port: *port, source, limit, without: &[] };
-            dial(&goal, stop, || {}).map(|(socket, _)| Socket::Tcp(socket)).map_err(|e| match e.of_dialling() {
-                Some(reason) => not_there(reason).into(),
-                None => e,
+            dial(&goal, stop, || {}).map(|(socket, _)| Socket::Tcp(socket)).map_err(|e| {
+                match e.of_dialling() {
+                    Some(reason) => not_there(reason).into(),
+                    None => e,
+                }
             })
         }
     }
@@ -251,7 +253,8 @@ pub fn fuzz_proxy(octets: &[u8]) {
         for login in [None, Some(ProxyLogin { user: "u".to_owned(), password: Secret::new("pencil") })] {
             let address = ProxyAddress::Unix("/run/proxy".into());
             let proxy = Proxy { kind, address, login };
-            let mut outcomes = [octets.len().max(1), 1, 3].map(|size| played(&proxy, octets, size)).into_iter();
+            let mut outcomes =
+                [octets.len().max(1), 1, 3].map(|size| played(&proxy, octets, size)).into_iter();
             let whole = outcomes.next();
             outcomes.for_each(|outcome| assert_eq!(Some(outcome), whole));
         }

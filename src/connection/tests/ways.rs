@@ -8,9 +8,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{
-    AUTHORITY, CONNECTORS, Connection, Error, LONG, SHORT, Target, by_authority, give, good, says_hello, serve, take,
+    AUTHORITY, CONNECTORS, Connection, Error, LONG, SHORT, Target, by_authority, give, good, says_hello,
+    serve, take,
 };
-use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Tls, Trust, Way};
+use crate::account::{
+    ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Tls, Trust, Way,
+};
 use crate::problem::Problem as _;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -104,14 +107,34 @@ fn a_greeting_behind_the_proxys_answer_is_neither_lost_nor_swallowed() {
 fn failures_of_proxies() {
     let long = [b"HTTP/1.1 200 OK\r\nX: ".as_slice(), &[b'x'; 20_000]].concat();
     for (kind, pieces, code, words) in [
-        (ProxyKind::Socks5, &[&b"\x05\x00"[..], b"\x05\x01\x00\x01\0\0\0\0\0\0"][..], 75, "can't reach pop.example:110: general failure"),
+        (
+            ProxyKind::Socks5,
+            &[&b"\x05\x00"[..], b"\x05\x01\x00\x01\0\0\0\0\0\0"][..],
+            75,
+            "can't reach pop.example:110: general failure",
+        ),
         (ProxyKind::Socks5, &[b"\x05\x00", b"\x05\x02"], 78, "forbids the connection to pop.example:110"),
         (ProxyKind::Socks5, &[b"\x05\xff"], 77, "wants a user and a password"),
-        (ProxyKind::Socks5, &[b"+OK POP3 \x1b[2J\r\n"], 76, "isn't a SOCKS5 proxy: it sent \"+OK POP3 \\x1b[2J\""),
+        (
+            ProxyKind::Socks5,
+            &[b"+OK POP3 \x1b[2J\r\n"],
+            76,
+            "isn't a SOCKS5 proxy: it sent \"+OK POP3 \\x1b[2J\"",
+        ),
         (ProxyKind::Socks5, &[b"\x05\x00\x05"], 76, "answered before it was asked"),
         (ProxyKind::Socks5, &[&[b"\x05\x00", CONNECTED].concat()], 76, "answered before it was asked"),
-        (ProxyKind::Http, &[b"HTTP/1.1 403 Filtered\r\n\r\n"], 78, "forbids the connection to pop.example:110: 403 Filtered"),
-        (ProxyKind::Http, &[b"HTTP/1.1 407 Who\r\nProxy-Authenticate: NTLM\r\n\r\n"], 77, "wants a login by NTLM"),
+        (
+            ProxyKind::Http,
+            &[b"HTTP/1.1 403 Filtered\r\n\r\n"],
+            78,
+            "forbids the connection to pop.example:110: 403 Filtered",
+        ),
+        (
+            ProxyKind::Http,
+            &[b"HTTP/1.1 407 Who\r\nProxy-Authenticate: NTLM\r\n\r\n"],
+            77,
+            "wants a login by NTLM",
+        ),
         (ProxyKind::Http, &[b"HTTP/1.0 500 Unable to connect\r\n\r\n"], 75, "500 Unable to connect"),
         (ProxyKind::Http, &[b"HTTP/1.1 302 Found\r\n\r\n"], 76, "302 Found"),
         (ProxyKind::Http, &[b"220 mail ESMTP\r\n"], 76, "isn't an HTTP proxy: it sent \"220 mail ESMTP\""),
@@ -146,7 +169,10 @@ fn proxies_that_end_in_the_middle() {
             });
             let error = open(&by_proxy(kind, port), LONG).unwrap_err();
             server.join().unwrap();
-            assert!(error.to_string().contains("ended the connection before it was connected"), "{cut}: {error}");
+            assert!(
+                error.to_string().contains("ended the connection before it was connected"),
+                "{cut}: {error}"
+            );
             assert_eq!(error.exit_code().number(), 75);
         }
     }
@@ -171,7 +197,8 @@ fn a_proxy_that_drips_gets_one_time_out_in_all() {
         let begun = Instant::now();
         let error = open(&by_proxy(kind, port), SHORT).unwrap_err();
         assert!(begun.elapsed() >= SHORT);
-        let expected = format!("the proxy 127.0.0.1:{port} did not connect to pop.example:110 within {SHORT:?}");
+        let expected =
+            format!("the proxy 127.0.0.1:{port} did not connect to pop.example:110 within {SHORT:?}");
         assert_eq!((error.to_string(), error.exit_code().number()), (expected, 75));
         server.join().unwrap();
     }
@@ -253,7 +280,10 @@ fn tls_behind_a_proxy_is_the_servers() {
                 assert!(!is_right, "{e}");
                 assert_eq!(e.exit_code().number(), 77);
                 let hint = e.hint().unwrap().into_owned();
-                assert!(hint.contains(&format!("-proxy 127.0.0.1:{port} -connect pop.example:995")), "{hint}");
+                assert!(
+                    hint.contains(&format!("-proxy 127.0.0.1:{port} -connect pop.example:995")),
+                    "{hint}"
+                );
             }
         }
         let request = String::from_utf8(server.join().unwrap()).unwrap();
@@ -326,7 +356,9 @@ fn another_place_stands_for_the_server_and_is_never_loopback() {
 fn a_program_is_a_way() {
     for way in [
         by_program(&["sh", "-c", "printf '+OK %s %s\\r\\n' \"$0\" \"$1\"; cat", "{host}:{port}", "{port}"]),
-        by_shell("echo noise >&2; printf '+OK %s:%s %s\\r\\n' $POPFETCH_HOST $POPFETCH_PORT $POPFETCH_PORT; cat"),
+        by_shell(
+            "echo noise >&2; printf '+OK %s:%s %s\\r\\n' $POPFETCH_HOST $POPFETCH_PORT $POPFETCH_PORT; cat",
+        ),
     ] {
         let mut connection = open(&way, LONG).unwrap();
         assert_eq!((connection.channel(), connection.peer()), (Channel::Clear, None));
@@ -360,13 +392,21 @@ fn end_of(way: &Way) -> Result<Vec<u8>, Error> {
 fn how_a_program_ended_is_reported_where_the_line_failed() {
     let many = "head -c 100000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last >&2; exit 3";
     for (way, code, words) in [
-        (by_program(&["/nowhere/ssh", "hunter2"]), 78, "connect-command: cannot run /nowhere/ssh: No such file or directory"),
+        (
+            by_program(&["/nowhere/ssh", "hunter2"]),
+            78,
+            "connect-command: cannot run /nowhere/ssh: No such file or directory",
+        ),
         (by_program(&["/etc/passwd"]), 78, "connect-command: cannot run /etc/passwd: Permission denied"),
         (by_program(&["nc -x hunter2"]), 78, "connect-command: cannot run its first element"),
         (by_shell("no-such-program-here"), 78, "connect-command: exit status 127: "),
         (by_shell("exec /etc/passwd"), 78, "connect-command: exit status 126: "),
         (by_shell("exit 1"), 75, "connect-command ended the connection to pop.example:110: exit status 1"),
-        (by_shell("echo 'ssh: no route' >&2; echo '\x1b[2J' >&2; exit 255"), 75, "exit status 255: ssh: no route; \\x1b[2J"),
+        (
+            by_shell("echo 'ssh: no route' >&2; echo '\x1b[2J' >&2; exit 255"),
+            75,
+            "exit status 255: ssh: no route; \\x1b[2J",
+        ),
         (by_shell("kill -9 $$"), 75, "killed by signal 9"),
         (by_shell("echo oops >&2"), 75, "exit status 0: oops"),
         (by_shell("printf '+OK\\r\\n'; exit 7"), 75, "exit status 7"),
@@ -379,7 +419,11 @@ fn how_a_program_ended_is_reported_where_the_line_failed() {
         assert!(text.contains(words) && !text.contains("hunter2") && text.len() < 5000, "{text}");
         assert_eq!(error.exit_code().number(), code, "{text}");
     }
-    assert_eq!(end_of(&by_shell("printf '+OK\\r\\n'")).unwrap(), b"+OK\r\n", "one that ends well is no failure");
+    assert_eq!(
+        end_of(&by_shell("printf '+OK\\r\\n'")).unwrap(),
+        b"+OK\r\n",
+        "one that ends well is no failure"
+    );
 }
 
 /// Whether a process is there, and not only unreaped.
