@@ -54,6 +54,7 @@ mod retry;
 mod running;
 mod sasl;
 mod secrets;
+mod server_info;
 mod servers;
 mod sessions;
 mod shapes;
