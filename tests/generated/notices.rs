@@ -37,7 +37,7 @@ pub(super) fn notices() -> Option<String> {
     for each in &crates {
         let licences = licences(&each.licence);
         write!(text, "\nFiles: {}-{}/*\n", each.name, each.version).unwrap();
-        write!(text, "Copyright: {}\n", each.holders().join("\n           ")).unwrap();
+        writeln!(text, "Copyright: {}", each.holders().join("\n           ")).unwrap();
         if !each.repository.is_empty() {
             writeln!(text, "Comment: {}", each.repository).unwrap();
         }
