@@ -30,6 +30,7 @@ mod framing;
 mod generated;
 mod hooks;
 mod identity;
+mod init;
 mod interleaving;
 mod json;
 mod lasting;

@@ -8,6 +8,8 @@ mod flags;
 mod foreign;
 mod nearby;
 mod pager;
+mod questions;
+mod rewrite;
 mod setup;
 mod words;
 

@@ -13,6 +13,7 @@
 //!
 //! Nothing here speaks to a server, and only `locate.rs` reads the environment.
 
+mod addition;
 mod error;
 mod file;
 mod flags;
@@ -33,6 +34,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
+pub use addition::{Addition, Existing, existing, with_addition};
 use error::shown_path;
 pub use error::{ConfigError, Location};
 pub use flags::Flags;
@@ -50,6 +52,7 @@ use value::{DirectoryName, FileName};
 
 use crate::access;
 use crate::secret::Secret;
+use crate::text::printable;
 
 /// Octets of a configuration file at most: thousands of accounts.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
@@ -259,7 +262,7 @@ struct Loaded<'a> {
 /// The octets of a configuration that nobody else can change.
 fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
     if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-        let hint = "create it: FIRST STEPS in popfetch(1) shows how (popfetch man); or name an account by flags: \
+        let hint = "popfetch init ADDRESS writes one; or name an account by flags: \
                     popfetch --server HOST --user NAME --maildir DIRECTORY";
         let what = format!("there is no configuration at {}", shown_path(path));
         return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
@@ -466,7 +469,8 @@ fn no_such_name(name: &str, known: &[&str]) -> String {
     let (verb, plural) = if known.len() == 1 { ("is", "") } else { ("are", "s") };
     let mut hint = format!("the account{plural} {verb} {}{more}", names.join(", "));
     if name.contains(['@', '.']) {
-        hint.push_str("; FIRST STEPS in popfetch(1) shows how to add one (popfetch man)");
+        let address = if name.contains('@') { printable(name.as_bytes()) } else { "ADDRESS".to_owned() };
+        hint.push_str(&format!("; popfetch init {address} sets one up"));
     }
     hint
 }
