@@ -74,11 +74,11 @@ impl Addition {
         for (key, text) in flags.written() {
             let value = written(key, text, folder);
             match (DestinationTable::key(key.name), key.name) {
-                (None, _) => {
-                    // Of several the last one counts.
-                    self.settings.retain(|(name, _)| name != key.name);
-                    self.settings.push((key.name.to_owned(), value));
-                }
+                // Of several the last one counts.
+                (None, name) => match self.settings.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, known)) => *known = value,
+                    None => self.settings.push((name.to_owned(), value)),
+                },
                 (Some(_), "time-limit" | "parallel") => options.push((key.name, value)),
                 (Some(_), name) => destinations.push((name, value)),
             }

@@ -402,7 +402,7 @@ fn check_name(name: &str) -> Result<(), Mistake> {
         "an account's name cannot begin with -: it would look like a flag"
     } else if url::is_url(name) {
         "an account's name cannot look like a URL"
-    } else if crate::text::printable(name.replace('\\', "").as_bytes()) != name.replace('\\', "") {
+    } else if printable(name.replace('\\', "").as_bytes()) != name.replace('\\', "") {
         "an account's name cannot hold invisible characters"
     } else if RESERVED_NAMES.contains(&name) {
         return Err(Mistake::new(format!(
@@ -469,8 +469,11 @@ fn no_such_name(name: &str, known: &[&str]) -> String {
     let (verb, plural) = if known.len() == 1 { ("is", "") } else { ("are", "s") };
     let mut hint = format!("the account{plural} {verb} {}{more}", names.join(", "));
     if name.contains(['@', '.']) {
-        let address = if name.contains('@') { printable(name.as_bytes()) } else { "ADDRESS".to_owned() };
-        hint.push_str(&format!("; popfetch init {address} sets one up"));
+        let (address, one) = match name.contains('@') {
+            true => (printable(name.as_bytes()), "it"),
+            false => ("ADDRESS".to_owned(), "another one"),
+        };
+        hint.push_str(&format!("; popfetch init {address} sets {one} up"));
     }
     hint
 }

@@ -294,7 +294,7 @@ mod tests {
         assert!(!found.denied);
     }
 
-    /// H1
+    /// RFC 6186 §3.4.
     #[test]
     fn a_record_can_say_that_there_is_no_pop3() {
         let mut found = Found::default();

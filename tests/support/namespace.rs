@@ -22,9 +22,7 @@ const INSIDE: &str = "POPFETCH_TEST_INSIDE";
 #[track_caller]
 pub fn inside(name: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
-        for arguments in [["link", "set", "lo", "up"]] {
-            assert!(Command::new("ip").args(arguments).status().unwrap().success());
-        }
+        assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
         return true;
     }
     let (Some(unshare), Some(_)) = (installed("unshare"), installed("ip")) else { return false };

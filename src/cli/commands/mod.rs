@@ -37,7 +37,7 @@ pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
 
-    /// Set an account up: find its server, try the login, write the configuration.
+    /// Set an account up from its mail address.
     #[command(visible_alias = "add")]
     Init(Box<init::InitArgs>),
 

@@ -177,7 +177,8 @@ impl Init<'_> {
             Deliver::Mbox(path) => path.parent().is_some_and(Path::is_dir),
             Deliver::Maildir(_) | Deliver::Pipe(_) | Deliver::Stdout => true,
         });
-        let wrong = check::destinations(&account, self.context).into_iter().find_map(|checked| checked.trouble);
+        let wrong =
+            check::destinations(&account, self.context).into_iter().find_map(|checked| checked.trouble);
         wrong.map_or(Ok(()), Err)
     }
 

@@ -34,7 +34,7 @@ use crate::secret::Secret;
 use crate::text::printable;
 use choices::{Kept, Leave};
 
-/// Set an account up: find its server, try the login, write the configuration.
+/// Set an account up from its mail address.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct InitArgs {
     /// The mail address; may be left out where --server and --user are given, and is asked for at a terminal.
