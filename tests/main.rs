@@ -31,6 +31,7 @@ mod framing;
 mod generated;
 mod hooks;
 mod identity;
+mod init;
 mod installing;
 mod interleaving;
 mod json;

@@ -14,6 +14,7 @@
 //! - [`mail`] - sample messages
 //! - [`schema`] - the JSON Schema of `--json`, to which each line that a run prints is held
 //! - [`snapshot`] - what a run printed, compared with a file
+//! - [`namespace`] - a network of a test's own, with names, DNS and a web server
 //! - [`mailboxes`] - Maildir and mbox as delivered, read by us and by Python
 #![allow(
     dead_code,
@@ -41,6 +42,7 @@ pub mod dovecot;
 pub mod mail;
 pub mod mailboxes;
 mod maildrop;
+pub mod namespace;
 mod options;
 pub mod proxy;
 pub mod relay;
