@@ -177,6 +177,9 @@ lines! {
     b"refused" Working CopyRefused { intent: u32, time: Time, retry_after: Option<Time> }
     /// It was given up, and the message comes again.
     b"dropped" Working CopyDropped { intent: u32, time: Time }
+    /// Its key stands for another message now, that was delivered: this one, which only some of its set have, isn't what
+    /// holds up its entry.  It is known again by its header.
+    b"also-gone" AsItWas MessageGone { message: u32 }
 
     // Messages.
 
@@ -359,6 +362,7 @@ mod tests {
             "delivered 1 1700000000".to_owned(),
             "refused 1 1700000000 1700003600".to_owned(),
             "dropped 1 1700000000".to_owned(),
+            "also-gone 9".to_owned(),
             "failed 1700000000 u:x - -".to_owned(),
             "large 1700000000 u:x 99999999999".to_owned(),
             format!("recorded 1700000000 u:x 12 1600000000 {SUM} {SUM} -"),

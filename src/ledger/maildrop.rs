@@ -10,7 +10,7 @@ use super::entry::{Entry, EntryState, Record};
 use super::error::Error;
 use super::index::day_of;
 use super::lines::{
-    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MessageFailed,
+    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MessageFailed, MessageGone,
     MessageTooLarge, NothingKnownListed, OtherHeader, Present, RecognisedElsewhere, RecognisedHere,
     RenumberingBegun, RenumberingSettled, SizeListed, Varying,
 };
@@ -151,6 +151,18 @@ impl Ledger {
             self.append(DoubtEnded { time, key: KeyField::from(&key) })?;
         }
         Ok(())
+    }
+
+    /// Records that what is listed alone under this entry's key is a message that was delivered: those of its messages that
+    /// only some of their destinations have aren't listed under it any more, and hold it up no longer.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn part_from_key(&mut self, id: EntryId) -> Result<(), Error> {
+        let open = self.index.open_messages(id).into_iter();
+        let resting = open.filter(|(_, message)| message.intents.is_empty());
+        let numbers: Vec<u32> = resting.map(|(number, _)| number).collect();
+        numbers.into_iter().try_for_each(|message| self.append(MessageGone { message }))
     }
 
     /// Records that the server's copies of this message differ each time, so that no comparison can succeed.

@@ -174,6 +174,10 @@ impl Comparison {
         self.begun = ledger.begun();
         for (place, begun) in self.begun.iter().enumerate() {
             self.begun_by_header.entry(begun.digests.header).or_default().push(place);
+            if begun.gone {
+                // Under its key it would be taken for what that stands for now.
+                continue;
+            }
             self.begun_by_entry.entry(begun.entry).or_default().push(place);
             if ledger.entry(begun.entry).again {
                 self.begun_again.insert(begun.entry);
@@ -437,6 +441,7 @@ fn others(
     let may = |id: EntryId, entry: &Entry| {
         // One that is open may have been delivered before: another message of its key is on its way.
         matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Open)
+            && !entry.only_seen
             && (entry.candidate || !entry.absent)
             && elsewhere(id, entry) > 0
     };

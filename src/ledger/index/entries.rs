@@ -31,6 +31,13 @@ impl EntryRecord {
         (self.absent_since, self.deleted_on, self.present) = (None, None, true);
     }
 
+    /// No message of it is on its way, nor lacked by a destination: what was delivered before counts again.
+    pub(super) fn be_closed(&mut self) {
+        if self.state == EntryState::Open && self.delivered.is_some() {
+            self.state = if self.only_seen { EntryState::Seen } else { EntryState::Delivered };
+        }
+    }
+
     fn is_deletable(&self) -> bool {
         matches!(self.state, EntryState::Delivered | EntryState::Recorded) && !self.unidentified
     }
@@ -54,7 +61,7 @@ impl Index {
                 offset,
                 listed: *listed,
                 delivered,
-                not_proof: notes.not_proof || matches!(state, EntryState::Seen | EntryState::Recorded),
+                only_seen: notes.only_seen || *state == EntryState::Seen,
                 absent_since: absent.filter(|_| !is_deleted),
                 // Version 1 didn't keep the day: as if it were today, so that it is kept long enough.
                 deleted_on: is_deleted.then(|| notes.deleted.unwrap_or_else(|| day_of(self.time))),
@@ -189,12 +196,10 @@ impl Index {
             });
         }
         self.change(entry, |record| {
-            record.state = match record.state {
-                EntryState::Deleted => EntryState::Delivered,
-                EntryState::Open if record.delivered.is_some() && record.not_proof => EntryState::Recorded,
-                EntryState::Open if record.delivered.is_some() => EntryState::Delivered,
-                same => same,
-            };
+            if record.state == EntryState::Deleted {
+                record.state = EntryState::Delivered;
+            }
+            record.be_closed();
             record.be_listed();
             record.listed = fact.listed;
             record.doubtful = false;

@@ -94,6 +94,21 @@ fn a_unique_id_is_used_again_or_not() {
     assert_eq!(comparison.failed, [id]);
 }
 
+/// What was only printed isn't as good as delivered under another unique-id: also when another message of its own failed.
+#[test]
+fn what_was_only_printed_is_no_delivery_to_be_found_under_another_unique_id() {
+    for fails in [false, true] {
+        let mut world = World::new();
+        world.print("a");
+        world.listed(&["a"]);
+        if fails {
+            world.fail_at_destination("a", "other");
+        }
+        world.ledger.begin_renumbering().unwrap();
+        assert_eq!(verdicts(&world, "new", Why::Renumbered, &["a"], true).1, [Another], "{fails}");
+    }
+}
+
 /// Two messages of one unique-id: by the whole message, and each delivery stands for one.
 #[test]
 fn duplicates_are_matched_one_for_one() {
