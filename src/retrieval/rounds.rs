@@ -122,10 +122,10 @@ impl Rounds {
         let failed: HashSet<EntryId> = ended.failed.iter().copied().collect();
         self.used = ended.used();
         if !failed.is_empty() {
-            // What was set aside is looked for among everything.
-            let aside = |number: &MessageNumber| matches!(maildrop.find(*number).map(|listed| listed.who), Some(Who::Known(id)) if failed.contains(&id));
             if self.search == Search::OwnKey {
-                self.attempted.retain(|number| !aside(number));
+                // What was set aside is looked for among everything.  What was matched isn't compared again: its delivery
+                // is used, so that it would be taken for one more.
+                self.attempted.retain(|number| !tally.standing.aside.contains(number));
             }
             let recognised: Vec<EntryId> = recognised(tally);
             doubts::mismatch(run, ledger, habits, self.suspected, &recognised)?;

@@ -9,7 +9,7 @@ use super::alerts;
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::conditions;
-use super::course::{Course, Ended, Follows, GivenUp, Outcome, Scope, has_own_name};
+use super::course::{Course, Ended, Follows, GivenUp, Outcome, Scope};
 use super::deliveries::Deliveries;
 use super::destinations::Destinations;
 use super::doubts;
@@ -32,7 +32,7 @@ use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
 use crate::text::count;
-use crate::types::{MessageNumber, Octets, UniqueIdBuf};
+use crate::types::{Octets, UniqueIdBuf};
 
 /// After this many sessions in a row that brought nothing there is no other one.
 const MOST_IDLE: u32 = 2;
@@ -233,7 +233,8 @@ impl Session<'_, '_> {
 
     /// Overwrites what the decisions rested on, if all was done that they asked for.
     fn settle(&mut self, held: &mut Held, listing: &Listing, tally: &Tally) -> Result<(), Error> {
-        if tally.trouble.is_some() || *self.scope != Scope::Everything {
+        let is_whole = tally.trouble.is_none() && !tally.cut_short && !self.run.context.stop.raised();
+        if !is_whole || *self.scope != Scope::Everything {
             return Ok(());
         }
         let Listing { maildrop, policy } = listing;
@@ -577,16 +578,17 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         tally: &Tally,
     ) -> Outcome {
+        // What this run has tried waits for the next one.
+        let given_up = self.entries_given_up(ledger);
         let left = || -> Vec<EntryId> {
-            maildrop
-                .iter()
-                .filter_map(|listed| match listed.who {
-                    Who::Known(id) if is_due(&ledger.entry(id), policy) => Some(id),
-                    _ => None,
-                })
-                .take(10)
-                .collect()
+            let due = maildrop.iter().filter_map(|listed| match listed.who {
+                Who::Known(id) if is_due(&ledger.entry(id), policy) && !given_up.contains(&id) => Some(id),
+                _ => None,
+            });
+            due.take(10).collect()
         };
+        let has_stored = tally.delivered > 0
+            || tally.compared.iter().any(|compared| compared.result == CompareResult::Matched);
         let course = &mut *self.course;
         let deleted = tally.accepted.iter().filter(|id| confirmed && course.deleted.insert(**id)).count();
         course.idle = if course.brought || deleted > 0 { 0 } else { course.idle.saturating_add(1) };
@@ -613,14 +615,11 @@ impl Session<'_, '_> {
             };
             return Outcome { next: next.or(broken), left: left_over };
         }
-        let is_of_this_run = |number: &MessageNumber| {
-            maildrop.find(*number).is_some_and(|listed| !has_own_name(&listed, maildrop))
-        };
         let next = match self.scope {
-            Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
-            // What has no unique-id of its own, and wasn't stored, can't be left alone by the next run, but by this one: so
-            // that a `QUIT` takes the rest out of the window.
-            Scope::Everything if !confirmed && brought && tally.unstored.iter().any(is_of_this_run) => {
+            // Behind it there may be more.
+            Scope::Everything if confirmed && has_stored && brought => Some(Scope::Everything),
+            // What wasn't stored is left alone, so that a `QUIT` takes the rest out of the window.
+            Scope::Everything if !confirmed && has_stored && brought && !tally.unstored.is_empty() => {
                 Some(Scope::Everything)
             }
             Scope::Everything => {
