@@ -27,6 +27,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The protocol knows no socket, file, clock, or thread.
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
+    // One question to a web server.
+    ("http", &["account", "connection", "signals"]),
     ("config", &["access", "account"]),
     ("credentials", &["access", "account", "config", "signals"]),
     ("client", &["account", "clock", "connection", "proof", "protocol", "signals"]),
@@ -103,6 +105,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
+    ("httparse", &["http::answer"]),
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
     ("jiff", &["clock::local"]),
@@ -152,6 +155,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "credentials",
             "delivery",
             "durable",
+            "http",
             "ledger",
             "plan",
             "protocol",
@@ -165,7 +169,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["protocol", "secret"]),
+    ("zeroize", &["http", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

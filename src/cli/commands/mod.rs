@@ -18,6 +18,7 @@ pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
 pub(super) mod retry;
+pub(super) mod server_info;
 pub(super) mod shell;
 pub(super) mod show;
 pub(super) mod state;
@@ -65,6 +66,9 @@ pub(super) enum Command {
     /// Talk POP3 with an account's server by hand.
     Shell(shell::ShellArgs),
 
+    /// Show what a server offers, and which setting would be better.
+    ServerInfo(server_info::ServerInfoArgs),
+
     /// Show, check or change the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -76,10 +80,10 @@ pub(super) enum Command {
     /// Print what cron or systemd needs to run popfetch again and again.
     Cron(cron::CronArgs),
 
-    /// Print the script that completes command lines in a shell.
+    /// Print or install the script that completes command lines in a shell.
     Completions(completions::CompletionsArgs),
 
-    /// Show the manual.
+    /// Show or install the manual.
     Man(man::ManArgs),
 
     /// Show all of the help, of popfetch or of a command.
@@ -104,6 +108,7 @@ impl Command {
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
             Self::Shell(args) => shell::run(args, cli),
+            Self::ServerInfo(args) => server_info::run(args, cli),
             Self::State(command) => state::run(command, cli),
             Self::Config(command) => config::run(command, cli),
             Self::Cron(args) => cron::run(args, cli),
@@ -124,6 +129,7 @@ impl Command {
             Self::History(args) => args.output.color,
             Self::Retry(args) => args.output.color,
             Self::Status(args) => args.output.color,
+            Self::ServerInfo(args) => args.output.color,
             Self::State(command) => command.color(),
             Self::Config(command) => command.color(),
             _ => Color::Auto,
