@@ -158,6 +158,26 @@ fn two_messages_with_one_unique_id() {
     }
 }
 
+/// Of two under one unique-id one is deleted; the next one under it is other mail.
+#[test]
+fn a_third_message_under_a_unique_id_of_which_one_was_deleted_is_delivered() {
+    let twins = |numbers: &[u64]| -> Vec<Message> {
+        numbers.iter().map(|number| Message::new("x", body(*number))).collect()
+    };
+    let served = serve(good(twins(&[1, 2])), "leave-on-server = { newest = 1 }");
+    for _ in 0..3 {
+        served.fetch().succeeds();
+        served.holds(stored(1..=2));
+    }
+    assert_eq!(served.server.maildrop("me").len(), 1);
+    served.configure(served.server.port(), KEEP);
+    served.server.add("me", twins(&[3]));
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+    }
+}
+
 #[test]
 fn two_equal_messages_are_two() {
     for keys in [KEEP, DELETE] {
@@ -232,6 +252,39 @@ fn equal_messages_match_one_for_one() {
     served.server.replace("me", listed);
     served.fetch().succeeds();
     served.holds(stored([1, 1, 2]));
+}
+
+/// Another client has moved it to a folder and back: the others are where they were.
+#[test]
+fn what_comes_back_under_a_new_unique_id_is_not_delivered_again() {
+    for keys in [KEEP, DELETE] {
+        let served = serve(good(small(5)), KEEP);
+        served.fetch().succeeds();
+        served.configure(served.server.port(), keys);
+        let mut moved = small(5);
+        let back = moved.remove(1);
+        moved.push(back.named("back"));
+        moved.push(Message::new("new", body(6)));
+        served.server.replace("me", moved);
+        for _ in 0..2 {
+            served.fetch().succeeds();
+            served.holds(stored(1..=6));
+        }
+    }
+}
+
+#[test]
+fn a_second_copy_on_the_server_is_delivered_though_another_message_has_gone() {
+    let served = serve(good(small(5)), KEEP);
+    served.fetch().succeeds();
+    let mut listed = small(5);
+    listed.remove(1);
+    listed.push(Message::new("copy", body(1)));
+    served.server.replace("me", listed);
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored([1, 1, 2, 3, 4, 5]));
+    }
 }
 
 /// What fails while a server renumbers is compared when it comes.

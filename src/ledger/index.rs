@@ -46,8 +46,8 @@ pub(super) struct Index {
     unlisted: Vec<EntryId>,
     /// Deleted, and not yet known to be gone.
     not_yet_gone: Vec<EntryId>,
-    /// Their deletions were accepted, and `QUIT` is not answered yet.
-    deletion_unconfirmed: Vec<EntryId>,
+    /// Their deletions were accepted, and `QUIT` is not answered yet; of some only one copy, by the place of its line.
+    deletion_unconfirmed: Vec<(EntryId, Option<u64>)>,
     /// The server has renumbered, and not all that it lists now has been compared with the candidates.
     pub(super) renumbering: bool,
     /// The first listing counts as seen.

@@ -240,7 +240,12 @@ lines! {
     // Deletions.
 
     /// `QUIT` is about to be sent in a session in which the server accepted its `DELE`.
-    b"asked" Working DeletionAsked<'a> { time: Time, key: KeyField<'a> }
+    b"asked" Working DeletionAsked<'a> {
+        time: Time,
+        key: KeyField<'a>,
+        /// Which of its copies, where others of that key stay.
+        copy: Last<u16>,
+    }
     /// The server answered that `QUIT`: the last `count` asked for are deleted.
     b"confirmed" AsItWas DeletionsConfirmed { time: Time, count: u32 }
     /// Version 1: the server confirmed its deletion.
@@ -378,6 +383,7 @@ mod tests {
             format!("identified 1700000000 u:x {SUM} -"),
             "forgotten 1700000000 u:x".to_owned(),
             "asked 1700000000 u:x".to_owned(),
+            "asked 1700000000 u:x 2".to_owned(),
             "confirmed 1700000000 3".to_owned(),
             "doubtful 1700000000 u:x".to_owned(),
             "doubtful 1700000000 *".to_owned(),

@@ -110,7 +110,7 @@ impl Session<'_, '_> {
             return Err(e);
         }
         let drops = drops_at_quit(&client);
-        let confirmed = self.part(client, &mut held.ledger, policy, &mut tally)?;
+        let confirmed = self.part(client, &mut held.ledger, &listing, &mut tally)?;
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
         match tally.trouble.take() {
             Some(e) => Err(e),
@@ -203,14 +203,18 @@ impl Session<'_, '_> {
         let mut next = Some(rounds.first(decisions, both, &held.ledger, habits, has_top)?);
         while let Some(round) = next {
             let comparison = self.round(client, held, listing, round, tally)?;
-            // What later rounds would decide is another run's matter where only what failed is tried.
-            let is_over = matches!(self.scope, Scope::Only { .. }) || self.run.options.retry;
-            if tally.trouble.is_some() || is_over {
+            // What later rounds would decide is another run's matter where only what failed is tried; but what was set aside
+            // is part of that.
+            let only_aside = matches!(self.scope, Scope::Only { .. }) || self.run.options.retry;
+            if tally.trouble.is_some() || (only_aside && tally.standing.aside.is_empty()) {
                 break;
             }
             let habits = &mut self.memory.habits;
             let Listing { maildrop, policy } = &mut *listing;
             next = rounds.next(self.run, comparison, (maildrop, policy), &mut held.ledger, habits, tally)?;
+            if let (true, Some(round)) = (only_aside, &mut next) {
+                round.keep_only(&tally.standing.aside, maildrop);
+            }
             if next.is_none() && !kept.is_empty() && !self.run.context.stop.raised() {
                 if tally.standing.asked == 0 && tally.standing.gone.is_empty() {
                     next = Some(rounds.last(std::mem::take(&mut kept), (maildrop, policy), &held.ledger)?);
@@ -221,6 +225,7 @@ impl Session<'_, '_> {
             if tally.over {
                 // What is left is another session's.
                 tally.cut_short |= next.is_some_and(|round| !round.is_empty());
+                tally.left_alone |= !kept.is_empty();
                 return Ok(());
             }
         }
@@ -280,7 +285,7 @@ impl Session<'_, '_> {
         };
         let drop_listing = drop_listing.or_else(counted);
         let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
-        let died = self.memory.died.iter().cloned().collect::<HashSet<_>>();
+        let died: HashMap<_, _> = self.memory.died.iter().cloned().zip(0..).collect();
         // Where a session may be cut, what came until then should be confirmed.
         let is_sure = died.is_empty() && self.memory.limit.is_none();
         let first = if is_sure { standing::first_pace(client) } else { 1 };
@@ -510,7 +515,7 @@ impl Session<'_, '_> {
         &mut self,
         client: Client<Transaction>,
         ledger: &mut Ledger,
-        policy: &Policy,
+        Listing { maildrop, policy }: &Listing,
         tally: &mut Tally,
     ) -> Result<bool, Error> {
         if client.outstanding() > 0 {
@@ -529,12 +534,9 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(false);
         }
-        // Deletions count from QUIT on: by then the ledger must have what they rest on.  Of several messages with one key,
-        // of which the server has refused to delete one, that one is there still.
-        let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+        // Deletions count from QUIT on: by then the ledger must have what they rest on.
         let deleted = tally.accepted.len();
-        tally.accepted.retain(|id| !refused.contains(id));
-        let asked = ledger.ask_deletion(&tally.accepted)?;
+        let asked = ledger.ask_deletion(&deletions(maildrop, ledger, tally)?)?;
         if deleted > 0 {
             ledger.sync()?;
         }
@@ -635,6 +637,36 @@ impl Session<'_, '_> {
         };
         Outcome { next: next.map(|scope| (scope, Follows::Window)).or(broken), left: left_over }
     }
+}
+
+/// What the accepted deletions are for the ledger.  Of several messages with one key, of which some stay (they are kept,
+/// or the server has refused to delete them), only those go that were deleted: the others are there still.  Of what has no
+/// unique-id no listing shows whether others are.
+fn deletions(
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    tally: &mut Tally,
+) -> Result<Vec<(EntryId, Option<Digest>)>, ledger::Error> {
+    let mut copies: HashMap<EntryId, Vec<Digest>> = HashMap::new();
+    for (id, copy) in &tally.accepted_copies {
+        copies.entry(*id).or_default().push(*copy);
+    }
+    let mut accepted: HashMap<EntryId, u32> = HashMap::new();
+    tally.accepted.iter().for_each(|id| *accepted.entry(*id).or_default() += 1);
+    let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+    let mut deletions = Vec::new();
+    for (id, count) in &accepted {
+        let some_stay = maildrop.times_listed(*id) > *count || matches!(ledger.key(*id)?, Key::Header(_));
+        match copies.remove(id).filter(|_| some_stay) {
+            Some(copies) => deletions.extend(copies.into_iter().map(|copy| (*id, Some(copy)))),
+            None if refused.contains(id) => {}
+            None => deletions.push((*id, None)),
+        }
+    }
+    // In the order of the entries, not of a table.
+    deletions.sort_unstable();
+    tally.accepted.retain(|id| !refused.contains(id));
+    Ok(deletions)
 }
 
 /// Whether it failed, and has waited long enough.
