@@ -11,6 +11,7 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::pager;
+use super::questions::agrees_while;
 use crate::account::{Account, Deliver};
 use crate::clock;
 use crate::config::locate::Environment;
@@ -218,6 +219,11 @@ impl Cli {
         let code = work(&stop).merge(self.printer.outcome());
         stop.die();
         Ok(code)
+    }
+
+    /// Whether the user agrees, asked at the terminal.  Anything but a yes is a no: another answer, none, a signal.
+    pub(super) fn agrees(&self, question: &str, stop: &Stop) -> bool {
+        agrees_while(&self.environment, question, &mut |input| stop.wait_for(input))
     }
 
     /// Whether a question can be asked, or needs none (`yes`).  Reports that it cannot, `hint` naming what does without.

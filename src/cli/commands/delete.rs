@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::account::Account;
-use crate::cli::question::agrees_while;
+use crate::cli::questions::agrees_while;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::exit::ExitCode;
@@ -66,7 +66,9 @@ pub(super) fn run(args: &DeleteArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             if args.undelivered {
                 withheld = 0;
             }
-            withheld == 0 && !args.dry_run && (args.yes || agrees_while(&question(doomed.len()), keep_alive))
+            withheld == 0
+                && !args.dry_run
+                && (args.yes || agrees_while(&cli.environment, &question(doomed.len()), keep_alive))
         };
         // The account was named.
         let options = Options { insist: true, ..Options::default() };

@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::show;
 use crate::account::Account;
-use crate::cli::question::agrees_while;
+use crate::cli::questions::agrees_while;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 use crate::message::date;
@@ -200,7 +200,7 @@ impl Shell<'_> {
         if self.is_typed {
             self.say(&what);
             let mut wait = |input: BorrowedFd<'_>| matches!(self.hand.wait(input), Ok(Waited::Woken));
-            return agrees_while("delete them?", &mut wait);
+            return agrees_while(&self.cli.environment, "delete them?", &mut wait);
         }
         self.cli.printer.complain(&what, Some("with -y they are deleted; nothing is deleted now"));
         false

@@ -3,7 +3,6 @@
 use clap::{ArgGroup, Args};
 
 use super::complain;
-use crate::cli::question::agrees;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::config::Flags;
@@ -76,7 +75,7 @@ pub(super) fn run(args: &ForgetArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         for account in &accounts {
             let mut asked = |messages: &[Forgotten]| {
                 cli.printer.out(&offer(messages));
-                args.yes || agrees("forget them?", stop)
+                args.yes || cli.agrees("forget them?", stop)
             };
             match forget(account, &state, &which, stop, &mut asked) {
                 Ok(0) => cli.printer.out("nothing is forgotten\n"),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::complain;
-use crate::cli::question::agrees;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::Flags;
 use crate::exit::ExitCode;
@@ -47,7 +46,7 @@ pub(super) fn run(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         for account in &configuration.accounts {
             let mut asked = |offer: &Offer| {
                 offer.consequences.iter().for_each(|line| cli.printer.out(&format!("{line}\n")));
-                args.yes || agrees("give it up?", &context.stop)
+                args.yes || cli.agrees("give it up?", &context.stop)
             };
             match retrieval::release(account, context, args.destination.as_deref(), &mut asked) {
                 Ok((offer, agreed)) => {
