@@ -125,7 +125,6 @@ const OWNERS: &[(&str, &[&str])] = &[
         &[
             "access",
             "cli::commands::shell",
-            "cli::questions",
             "clock",
             "connection",
             "credentials::prompt",
