@@ -29,8 +29,12 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("connection", &["access", "account", "signals"]),
     // One question to a web server.
     ("http", &["account", "connection", "signals"]),
+    // Runs a program whose output, or input, is a secret.
+    ("process", &["access", "signals"]),
+    // Tokens, for whatever they are used.
+    ("oauth", &["access", "account", "clock", "durable", "http", "process", "protocol::redact", "signals"]),
     ("config", &["access", "account"]),
-    ("credentials", &["access", "account", "config", "signals"]),
+    ("credentials", &["access", "account", "config", "connection", "http", "oauth", "process", "signals"]),
     ("client", &["account", "clock", "connection", "proof", "protocol", "signals"]),
     // From a message to its proofs.
     ("message", &[]),
@@ -56,6 +60,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "durable",
             "ledger",
             "message",
+            "oauth",
             "plan",
             "proof",
             "protocol",
@@ -76,6 +81,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "delivery",
             "durable",
             "message",
+            "oauth",
             "report",
             "retrieval",
             "signals",
@@ -98,7 +104,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 /// Each dependency and where it may be used: to replace one edits its owners and nothing else.
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
-    ("base64", &["message", "protocol"]),
+    ("base64", &["message", "oauth", "protocol"]),
     ("blake3", &["credentials::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
     ("directories", &["config::locate"]),
@@ -125,6 +131,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "credentials::prompt",
             "delivery",
             "durable",
+            "oauth::listener",
             "report::log",
             "report::terminal",
             "retrieval::jobs",
@@ -135,11 +142,18 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustyline", &["cli::commands::shell"]),
     (
         "serde",
-        &["cli::commands", "ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"],
+        &[
+            "cli::commands",
+            "ledger::history",
+            "ledger::memory",
+            "oauth",
+            "protocol::sasl::oauth",
+            "report::json",
+        ],
     ),
-    ("serde_json", &["ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"]),
+    ("serde_json", &["ledger::history", "ledger::memory", "oauth", "protocol::sasl::oauth", "report::json"]),
     ("sha1", &["protocol::sasl"]),
-    ("sha2", &["connection::certificate", "protocol::sasl"]),
+    ("sha2", &["connection::certificate", "oauth", "protocol::sasl"]),
     ("signal-hook", &["signals"]),
     ("siphasher", &["ledger"]),
     ("stringprep", &["protocol::sasl"]),
@@ -157,6 +171,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "durable",
             "http",
             "ledger",
+            "oauth",
             "plan",
             "protocol",
             "retrieval",
@@ -169,7 +184,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["http", "protocol", "secret"]),
+    ("zeroize", &["cli::commands::auth::token", "http", "oauth", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

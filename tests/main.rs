@@ -41,6 +41,7 @@ mod manual;
 mod marking;
 mod nameless;
 mod newcomer;
+mod oauth;
 mod ownership;
 mod pipelining;
 mod policy;

@@ -12,7 +12,7 @@ use super::line::{Dialogue, Line};
 use super::server_facts::{Greeting, ServerFacts, capabilities, greeting};
 use crate::account::{Tls, Trust};
 use crate::connection::{self, Connection, Connectors, Route, Target};
-use crate::protocol::auth::ApopChallenge;
+use crate::protocol::auth::{ApopChallenge, AuthError};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::redact::Redactor;
@@ -84,6 +84,17 @@ impl Client<Authorization> {
                 other => return other,
             }
         }
+    }
+
+    /// Refuses a line on which others can listen, for what must not be sent there whatever the user has named.
+    ///
+    /// # Errors
+    /// [`AuthError::TokenInClear`].
+    pub fn check_private(&self) -> Result<(), Error> {
+        if self.line.connection.channel() != Channel::Clear {
+            return Ok(());
+        }
+        Err(Error::NoMethod { server: self.line.server.clone(), source: AuthError::TokenInClear })
     }
 
     fn open_once(call: &Call<'_>, ask: bool, without: &[SocketAddr]) -> Result<Self, Error> {

@@ -124,7 +124,8 @@ pub fn explain(
             };
             // One source of the password takes the place of another.
             let is_source = |name: &str| {
-                ["password", "password-command", "password-file", "netrc", "credential"].contains(&name)
+                ["password", "password-command", "password-file", "netrc", "credential", "oauth"]
+                    .contains(&name)
             };
             let replaced = !own_place
                 && is_source(key.name)

@@ -8,6 +8,7 @@
 //! - [`scripted`] - a server that sends these bytes, expects those, and fails here
 //! - [`server`] - a small POP3 server with maildrops, made to misbehave by option
 //! - [`dovecot`] - a throw-away Dovecot
+//! - [`authorization`] - an authorization server (OAuth)
 //! - [`certificates`] - an authority and good or bad certificates from it
 //! - [`mail`] - sample messages
 //! - [`schema`] - the JSON Schema of `--json`, to which each line that a run prints is held
@@ -33,6 +34,7 @@
     reason = "support for tests: it fails loudly"
 )]
 
+pub mod authorization;
 pub mod certificates;
 pub mod dovecot;
 pub mod mail;
