@@ -102,7 +102,10 @@ pub fn with_holder<T>(
         None => Ok(None),
         Some(source) => match from_source(source, account.owner.as_ref(), means) {
             Ok(secret) => Ok(Some(secret)),
-            Err(e) => Err(Box::new(e) as Box<dyn Problem>),
+            Err(e) => {
+                let e: Box<dyn Problem> = Box::new(e);
+                Err(e)
+            }
         },
     };
     work(&Holder {

@@ -116,17 +116,26 @@ pub(super) fn explain(refused: &Refused, description: &str, asked: Asked<'_>) ->
             ExitCode::Refused,
             Kind::Login,
         ),
-        "invalid_scope" if asked.device => make(
+        error => of_client(error, said, asked),
+    }
+}
+
+/// What a refusal means that is about the client, and not about the user.
+fn of_client(error: &str, said: String, asked: Asked<'_>) -> Refusal {
+    let wrong = |what: String, hint: String| Refusal {
+        what,
+        hint: Some(hint),
+        exit: ExitCode::Configuration,
+        kind: Kind::Client,
+    };
+    match error {
+        "invalid_scope" if asked.device => wrong(
             format!("it gives no tokens for mail by a code on another device ({said})"),
-            Some(format!("use the browser: {} --flow browser", asked.login())),
-            ExitCode::Configuration,
-            Kind::Client,
+            format!("use the browser: {} --flow browser", asked.login()),
         ),
-        "invalid_scope" => make(
+        "invalid_scope" => wrong(
             format!("it does not know the scope ({said})"),
-            Some("check scope, and what the application may do there".to_owned()),
-            ExitCode::Configuration,
-            Kind::Client,
+            "check scope, and what the application may do there".to_owned(),
         ),
         "invalid_client" | "unauthorized_client" => {
             let hint = if asked.is("google") && !asked.has_secret {
@@ -134,23 +143,21 @@ pub(super) fn explain(refused: &Refused, description: &str, asked: Asked<'_>) ->
             } else {
                 "check client-id and client-secret, and that the application is of a kind that may do this"
             };
-            make(
-                format!("the client's id or secret is wrong ({said})"),
-                Some(hint.to_owned()),
-                ExitCode::Configuration,
-                Kind::Client,
-            )
+            wrong(format!("the client's id or secret is wrong ({said})"), hint.to_owned())
         }
         "invalid_request"
         | "unsupported_grant_type"
         | "unsupported_response_type"
-        | "redirect_uri_mismatch" => make(
+        | "redirect_uri_mismatch" => wrong(
             format!("it does not take the request ({said})"),
-            Some("check how the application is registered there".to_owned()),
-            ExitCode::Configuration,
-            Kind::Client,
+            "check how the application is registered there".to_owned(),
         ),
-        _ => make(format!("it refused ({said})"), None, ExitCode::Refused, Kind::Other),
+        _ => Refusal {
+            what: format!("it refused ({said})"),
+            hint: None,
+            exit: ExitCode::Refused,
+            kind: Kind::Other,
+        },
     }
 }
 
@@ -236,7 +243,8 @@ mod tests {
     #[test]
     fn each_refusal_says_what_to_do() {
         // provider, error, Microsoft's number, whether by device; exit code, kind, part of the sentence, part of the hint
-        let cases: [(&str, &str, u32, bool, u8, Kind, &str, &str); 26] = [
+        type Case = (&'static str, &'static str, u32, bool, u8, Kind, &'static str, &'static str);
+        let cases: [Case; 26] = [
             (
                 "google",
                 "invalid_grant",

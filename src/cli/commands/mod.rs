@@ -19,6 +19,7 @@ pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
 pub(super) mod retry;
+pub(super) mod server_info;
 pub(super) mod shell;
 pub(super) mod show;
 pub(super) mod state;
@@ -76,6 +77,9 @@ pub(super) enum Command {
     /// Give the tokens of an account back: short for auth logout.
     Logout(auth::logout::LogoutArgs),
 
+    /// Show what a server offers, and which setting would be better.
+    ServerInfo(server_info::ServerInfoArgs),
+
     /// Show, check or change the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -87,10 +91,10 @@ pub(super) enum Command {
     /// Print what cron or systemd needs to run popfetch again and again.
     Cron(cron::CronArgs),
 
-    /// Print the script that completes command lines in a shell.
+    /// Print or install the script that completes command lines in a shell.
     Completions(completions::CompletionsArgs),
 
-    /// Show the manual.
+    /// Show or install the manual.
     Man(man::ManArgs),
 
     /// Show all of the help, of popfetch or of a command.
@@ -115,6 +119,7 @@ impl Command {
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
             Self::Shell(args) => shell::run(args, cli),
+            Self::ServerInfo(args) => server_info::run(args, cli),
             Self::State(command) => state::run(command, cli),
             Self::Auth(command) => auth::run(command, cli),
             Self::Login(args) => auth::login::run(args, cli),
@@ -138,6 +143,7 @@ impl Command {
             Self::History(args) => args.output.color,
             Self::Retry(args) => args.output.color,
             Self::Status(args) => args.output.color,
+            Self::ServerInfo(args) => args.output.color,
             Self::State(command) => command.color(),
             Self::Auth(command) => command.color(),
             Self::Config(command) => command.color(),
