@@ -34,8 +34,13 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // Tokens, for whatever they are used.
     ("oauth", &["access", "account", "clock", "durable", "http", "process", "protocol::redact", "signals"]),
     ("config", &["access", "account"]),
-    ("credentials", &["access", "account", "config", "connection", "http", "oauth", "process", "signals"]),
-    ("client", &["account", "clock", "connection", "proof", "protocol", "signals"]),
+    (
+        "credentials",
+        &["access", "account", "config", "connection", "durable", "http", "oauth", "process", "signals"],
+    ),
+    // From a mail address to servers that may be right.
+    ("discovery", &["account", "clock", "config", "connection", "http", "signals"]),
+    ("client", &["access", "account", "clock", "connection", "proof", "protocol", "signals"]),
     // From a message to its proofs.
     ("message", &[]),
     ("place", &[]),
@@ -78,7 +83,9 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "connection",
+            "credentials",
             "delivery",
+            "discovery",
             "durable",
             "message",
             "oauth",
@@ -104,9 +111,10 @@ const PRIVATE: &[(&str, &[&str])] = &[
 /// Each dependency and where it may be used: to replace one edits its owners and nothing else.
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
-    ("base64", &["message", "oauth", "protocol"]),
+    ("base64", &["connection::proxy", "message", "oauth", "protocol"]),
     ("blake3", &["credentials::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
+    ("close_fds", &["access"]),
     ("directories", &["config::locate"]),
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
@@ -126,10 +134,12 @@ const OWNERS: &[(&str, &[&str])] = &[
         &[
             "access",
             "cli::commands::shell",
+            "cli::questions",
             "clock",
             "connection",
             "credentials::prompt",
             "delivery",
+            "discovery::resolver",
             "durable",
             "oauth::listener",
             "report::log",
@@ -138,6 +148,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    ("roxmltree", &["discovery::autoconfig"]),
     ("rpassword", &["credentials::prompt"]),
     ("rustyline", &["cli::commands::shell"]),
     (
@@ -155,6 +166,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sha1", &["protocol::sasl"]),
     ("sha2", &["connection::certificate", "oauth", "protocol::sasl"]),
     ("signal-hook", &["signals"]),
+    ("simple-dns", &["discovery::dns"]),
     ("siphasher", &["ledger"]),
     ("stringprep", &["protocol::sasl"]),
     ("strsim", &["config::mistake"]),
@@ -179,12 +191,13 @@ const OWNERS: &[(&str, &[&str])] = &[
             "types",
         ],
     ),
-    ("toml", &["config"]),
+    ("toml", &["config", "discovery::providers"]),
+    ("toml_edit", &["config::addition"]),
     ("unicode-properties", &["text"]),
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["cli::commands::auth::token", "http", "oauth", "protocol", "secret"]),
+    ("zeroize", &["cli::commands::auth::token", "credentials::keep", "http", "oauth", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

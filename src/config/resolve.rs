@@ -8,6 +8,7 @@ use super::mistake::{Fault, Mistake, Place, quoted};
 use super::oauth;
 use super::settings::{AccountTable, DestinationTable, Destinations, Setting, Table as _};
 use super::value::{Command, FileName, Netrc, UserId};
+use super::way::way;
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, Deliver, Hooks, PasswordSource, Pipe, PipeCommand, Tls, Trust};
 
@@ -45,6 +46,7 @@ pub(super) fn values(
     let table = table.clone().or(AccountTable::presets()?);
     let needed = Needed { account: name, place };
     let password = password(&table, context)?;
+    let way = way(&table, context)?;
     let tls = needed.value(table.tls, "tls")?;
     Ok(Account {
         name: name.to_owned(),
@@ -60,6 +62,7 @@ pub(super) fn values(
                 context,
             )?,
         },
+        way,
         user: needed.value(table.user, "user")?.0,
         auth: match needed.value(table.auth, "auth")? {
             Auth::Auto if table.oauth.is_some() => Auth::Token,

@@ -8,6 +8,7 @@
 mod command;
 mod error;
 mod fingerprint;
+mod keep;
 mod netrc;
 mod prompt;
 
@@ -15,7 +16,9 @@ use std::path::Path;
 
 pub use error::Error;
 pub use fingerprint::fingerprint;
+pub use keep::{Keep, Keeper, keepers};
 pub use netrc::fuzz_netrc;
+pub use prompt::typed;
 
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, OAuth, PasswordSource, one_line};
@@ -114,7 +117,11 @@ pub fn with_holder<T>(
         settings: oauth,
         client_secret: &client_secret,
         state: means.state,
-        way: Way { ca_file: account.trust.ca_file.as_deref(), ..Way::direct(means.connectors, means.stop) },
+        way: Way {
+            route: &account.way,
+            ca_file: account.trust.ca_file.as_deref(),
+            ..Way::direct(means.connectors, means.stop)
+        },
         watch: means.watch,
     })
 }

@@ -72,7 +72,7 @@ impl<'a> Asker<'a> {
 
     /// Never shows `secret`.
     pub(super) fn hide(&self, secret: &Secret) {
-        self.redactor.borrow_mut().hide_all(secret);
+        self.redactor.borrow_mut().also(secret);
     }
 
     /// A text of a server as it may be shown.

@@ -71,12 +71,12 @@ impl Redactor {
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let mut redactor = Self::default();
-        redactor.hide_all(secret);
+        redactor.also(secret);
         redactor
     }
 
-    /// Also hides another secret, as [`Redactor::new`] does.
-    pub fn hide_all(&mut self, secret: &Secret) {
+    /// Also hides another secret in the same forms: that of a proxy, for example.
+    pub fn also(&mut self, secret: &Secret) {
         self.add(secret.expose(), Form::Exact);
         for before in 0..3 {
             self.add(aligned(secret.expose(), before).expose(), Form::Fragment);

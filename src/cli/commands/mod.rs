@@ -15,6 +15,7 @@ pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod help;
 pub(super) mod history;
+pub(super) mod init;
 pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
@@ -36,6 +37,10 @@ use crate::exit::ExitCode;
 pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
+
+    /// Set an account up from its mail address.
+    #[command(visible_alias = "add")]
+    Init(Box<init::InitArgs>),
 
     /// Show how much is new on the server, and fetch nothing.
     Check(check::CheckArgs),
@@ -71,10 +76,12 @@ pub(super) enum Command {
     #[command(subcommand)]
     Auth(auth::AuthCommand),
 
-    /// Log in at the provider of an account: short for auth login.
+    /// Log in at the provider of an account, in a browser or by a code.
+    #[command(hide = true)]
     Login(auth::login::LoginArgs),
 
-    /// Give the tokens of an account back: short for auth logout.
+    /// Give the tokens of an account back, and forget them.
+    #[command(hide = true)]
     Logout(auth::logout::LogoutArgs),
 
     /// Show what a server offers, and which setting would be better.
@@ -109,6 +116,7 @@ impl Command {
     pub(super) fn run(&self, cli: &Cli) -> anyhow::Result<ExitCode> {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
+            Self::Init(args) => init::run(args, cli),
             Self::Check(args) => check::run(args, cli),
             Self::List(args) => list::run(args, cli),
             Self::Show(args) => show::run(args, cli),
