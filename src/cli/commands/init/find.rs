@@ -6,7 +6,7 @@ use std::thread;
 use super::{Choices, Chosen, Init, described, usage};
 use crate::account::{Tls, Word as _};
 use crate::config::RESERVED_NAMES;
-use crate::discovery::{self, Address, Candidate, Found, Provider, Source, Wants};
+use crate::discovery::{self, Address, Candidate, Found, Provider, Source};
 use crate::exit::ExitCode;
 use crate::report::Trouble;
 use crate::retrieval::probe;
@@ -269,7 +269,6 @@ fn word(text: &str) -> String {
 }
 
 fn without_pop(provider: &Provider) -> Trouble {
-    debug_assert_eq!(provider.wants, Wants::NoPop);
     Trouble {
         exit: ExitCode::Unavailable,
         message: format!("{} has no POP3", provider.title),
