@@ -9,6 +9,7 @@
 //! - [`server`] - a small POP3 server with maildrops, made to misbehave by option
 //! - [`dovecot`] - a throw-away Dovecot
 //! - [`certificates`] - an authority and good or bad certificates from it
+//! - [`demo`] - the server of the demo
 //! - [`mail`] - sample messages
 //! - [`schema`] - the JSON Schema of `--json`, to which each line that a run prints is held
 //! - [`snapshot`] - what a run printed, compared with a file
@@ -35,6 +36,7 @@
 )]
 
 pub mod certificates;
+pub mod demo;
 pub mod dovecot;
 pub mod mail;
 pub mod mailboxes;
