@@ -2,7 +2,7 @@
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= log-file= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= log-file= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= proxy= connect-command= socket= connect-to= source-address= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -42,6 +42,11 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l ca-file -d 'Trust the
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_needs_command" -l proxy -d 'Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l connect-command -d 'Connect by this command: its standard input and output are the connection' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_needs_command" -l socket -d 'Connect to this Unix socket' -r -F
+complete -c popfetch -n "__fish_popfetch_needs_command" -l connect-to -d 'Connect to this place instead of the server\'s name' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l source-address -d 'The address of this machine that connections come from' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l user -d 'The user\'s name at the server' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
 user-pass\t''
@@ -131,6 +136,11 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l ca-file -d '
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l proxy -d 'Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l connect-command -d 'Connect by this command: its standard input and output are the connection' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l socket -d 'Connect to this Unix socket' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l connect-to -d 'Connect to this place instead of the server\'s name' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l source-address -d 'The address of this machine that connections come from' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l user -d 'The user\'s name at the server' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
 user-pass\t''

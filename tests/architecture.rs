@@ -33,7 +33,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("credentials", &["access", "account", "config", "durable", "signals"]),
     // From a mail address to servers that may be right.
     ("discovery", &["account", "clock", "config", "connection", "http", "signals"]),
-    ("client", &["account", "clock", "connection", "proof", "protocol", "signals"]),
+    ("client", &["access", "account", "clock", "connection", "proof", "protocol", "signals"]),
     // From a message to its proofs.
     ("message", &[]),
     ("place", &[]),
@@ -102,9 +102,10 @@ const PRIVATE: &[(&str, &[&str])] = &[
 /// Each dependency and where it may be used: to replace one edits its owners and nothing else.
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
-    ("base64", &["message", "protocol"]),
+    ("base64", &["connection::proxy", "message", "protocol"]),
     ("blake3", &["credentials::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
+    ("close_fds", &["access"]),
     ("directories", &["config::locate"]),
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),

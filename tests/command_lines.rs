@@ -31,6 +31,7 @@ const EXCEPTIONS: &[(&str, Here)] = &[
     ("sudo apt install ./target", NotRun("installs on this machine: tests/package does so elsewhere")),
     ("tests/run", NotRun("it is what runs this")),
     ("BENCH_DIR=", NotRun("measures this machine for minutes")),
+    ("popfetch init ", NotRun("it asks the network, and at a terminal: tests/init.rs has both")),
     ("popfetch check", Exits(1, "everything was fetched further up")),
     ("popfetch delete home 3", Exits(64, "it asks at a terminal, and there is none")),
 ];

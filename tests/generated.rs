@@ -253,7 +253,7 @@ fn keys(keys: &[Key]) -> String {
 
 /// Kinds in italics, words that stand for themselves in bold.
 fn value(value: &str) -> String {
-    let font = if value.chars().all(|c| c.is_ascii_uppercase()) { "I" } else { "B" };
+    let font = if value.chars().all(|c| c.is_ascii_uppercase() || c == ':') { "I" } else { "B" };
     format!("\\f{font}{}\\fR", escaped(value))
 }
 

@@ -73,3 +73,4 @@ mod terminal;
 mod tls;
 mod units;
 mod utf8;
+mod ways;

@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     access::keep_memory_private();
+    access::keep_descriptors_private();
     let environment = Environment::capture();
     let code = match args::parse(args) {
         Ok(command) => {

@@ -69,6 +69,11 @@ impl Flags {
         self.table.is_empty() && self.pipe_options.is_empty()
     }
 
+    /// Whether they hold a password, which everybody on this machine can then see in the list of processes.
+    pub(super) fn hold_password(&self) -> bool {
+        self.table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
+    }
+
     /// Whether they describe an account of their own.
     #[must_use]
     pub fn name_server(&self) -> bool {

@@ -29,6 +29,7 @@ mod tests;
 mod units;
 mod url;
 mod value;
+mod way;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -194,6 +195,11 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         let names: Vec<String> = names.into_iter().cloned().collect();
         Loaded::read(&path, environment)?.configuration(&names, &request.flags)?
     };
+    if request.flags.hold_password() {
+        configuration
+            .warnings
+            .push("--proxy holds a password, which other users can see in the list of processes".to_owned());
+    }
     if from_flags {
         configuration.accounts.push(argued_account(&request.flags.table()?, &Place::Flag, context)?);
     }
@@ -278,7 +284,9 @@ fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
 
 /// Refuses a file that holds a password, and that others can read.
 fn check_private(path: &Path, metadata: &std::fs::Metadata, file: &file::File) -> Result<(), ConfigError> {
-    let holds_password = |table: &AccountTable| table.password.is_some();
+    let holds_password = |table: &AccountTable| {
+        table.password.is_some() || table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
+    };
     if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
         access::check_private(path, metadata, None)?;
     }
@@ -383,16 +391,17 @@ fn check_defaults(defaults: &AccountTable, context: Context<'_>) -> Result<(), F
     resolve::values("defaults", &Place::File(0..0), &defaults.clone().or(whole), context).map(drop)
 }
 
-/// Refuses two sources of a password in one table: which one counts would be a guess.
+/// Refuses two sources of a password, or two ways to the server, in one table: which one counts would be a guess.
 fn one_source(table: &AccountTable) -> Result<(), Fault> {
-    match table.password_sources().as_slice() {
-        [(first, _), (second, place), ..] => {
-            let mistake =
-                Mistake::new(format!("there are two sources of the password: {first} and {second}"));
-            Err(Fault::new((*place).clone(), mistake.hint("keep one")))
+    let groups =
+        [("sources of the password", table.password_sources()), ("ways to the server", table.ways())];
+    for (what, group) in groups {
+        if let [(first, _), (second, place), ..] = group.as_slice() {
+            let mistake = Mistake::new(format!("there are two {what}: {first} and {second}"));
+            return Err(Fault::new((*place).clone(), mistake.hint("keep one")));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), Mistake> {

@@ -8,6 +8,7 @@
 //! - [`scripted`] - a server that sends these bytes, expects those, and fails here
 //! - [`server`] - a small POP3 server with maildrops, made to misbehave by option
 //! - [`dovecot`] - a throw-away Dovecot
+//! - [`proxy`] - a proxy that connects to one server
 //! - [`certificates`] - an authority and good or bad certificates from it
 //! - [`demo`] - the server of the demo
 //! - [`mail`] - sample messages
@@ -43,6 +44,7 @@ pub mod mailboxes;
 mod maildrop;
 pub mod namespace;
 mod options;
+pub mod proxy;
 pub mod relay;
 pub mod sandbox;
 mod sasl;
