@@ -203,6 +203,11 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l ca-file -d 'T
 complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l proxy -d 'Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l connect-command -d 'Connect by this command: its standard input and output are the connection' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l socket -d 'Connect to this Unix socket' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l connect-to -d 'Connect to this place instead of the server\'s name' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l source-address -d 'The address of this machine that connections come from' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l user -d 'The user\'s name at the server' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
 user-pass\t''
@@ -261,6 +266,11 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l ca-file -d 'Tr
 complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l proxy -d 'Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l connect-command -d 'Connect by this command: its standard input and output are the connection' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l socket -d 'Connect to this Unix socket' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l connect-to -d 'Connect to this place instead of the server\'s name' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l source-address -d 'The address of this machine that connections come from' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l user -d 'The user\'s name at the server' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
 user-pass\t''

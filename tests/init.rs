@@ -217,6 +217,22 @@ fn pages_of_settings_that_are_not_believed() {
 }
 
 #[test]
+fn behind_a_proxy_names_are_not_looked_up_here() {
+    if !inside("init::behind_a_proxy_names_are_not_looked_up_here") {
+        return;
+    }
+    let world = World::of(&[("pop.example.com", 2)]);
+    let dns = Dns::start(&[]);
+    let server = world.pop3(2, 995, &["pop.example.com"]);
+    world
+        .init(&["--proxy", "socks5://127.0.0.1:9"])
+        .exits(69)
+        .complains("no POP3 server of example.com was found");
+    assert_eq!(dns.asked(), [""; 0]);
+    assert_eq!(server.sessions(), 0);
+}
+
+#[test]
 fn everything_is_slow_and_a_signal_ends_it() {
     if !inside("init::everything_is_slow_and_a_signal_ends_it") {
         return;
