@@ -30,7 +30,9 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // One question to a web server.
     ("http", &["account", "connection", "signals"]),
     ("config", &["access", "account"]),
-    ("credentials", &["access", "account", "config", "signals"]),
+    ("credentials", &["access", "account", "config", "durable", "signals"]),
+    // From a mail address to servers that may be right.
+    ("discovery", &["account", "clock", "config", "connection", "http", "signals"]),
     ("client", &["access", "account", "clock", "connection", "proof", "protocol", "signals"]),
     // From a message to its proofs.
     ("message", &[]),
@@ -73,7 +75,9 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "connection",
+            "credentials",
             "delivery",
+            "discovery",
             "durable",
             "message",
             "report",
@@ -121,10 +125,12 @@ const OWNERS: &[(&str, &[&str])] = &[
         &[
             "access",
             "cli::commands::shell",
+            "cli::questions",
             "clock",
             "connection",
             "credentials::prompt",
             "delivery",
+            "discovery::resolver",
             "durable",
             "report::log",
             "report::terminal",
@@ -132,6 +138,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    ("roxmltree", &["discovery::autoconfig"]),
     ("rpassword", &["credentials::prompt"]),
     ("rustyline", &["cli::commands::shell"]),
     (
@@ -142,6 +149,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sha1", &["protocol::sasl"]),
     ("sha2", &["connection::certificate", "protocol::sasl"]),
     ("signal-hook", &["signals"]),
+    ("simple-dns", &["discovery::dns"]),
     ("siphasher", &["ledger"]),
     ("stringprep", &["protocol::sasl"]),
     ("strsim", &["config::mistake"]),
@@ -165,12 +173,13 @@ const OWNERS: &[(&str, &[&str])] = &[
             "types",
         ],
     ),
-    ("toml", &["config"]),
+    ("toml", &["config", "discovery::providers"]),
+    ("toml_edit", &["config::addition"]),
     ("unicode-properties", &["text"]),
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["http", "protocol", "secret"]),
+    ("zeroize", &["credentials::keep", "http", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

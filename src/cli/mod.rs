@@ -9,6 +9,8 @@ mod foreign;
 mod install;
 mod nearby;
 mod pager;
+mod questions;
+mod rewrite;
 mod setup;
 mod words;
 

@@ -13,6 +13,7 @@
 //!
 //! Nothing here speaks to a server, and only `locate.rs` reads the environment.
 
+mod addition;
 mod error;
 mod file;
 mod flags;
@@ -34,6 +35,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
+pub use addition::{Addition, Existing, existing, with_addition};
 use error::shown_path;
 pub use error::{ConfigError, Location};
 pub use flags::Flags;
@@ -51,6 +53,7 @@ use value::{DirectoryName, FileName};
 
 use crate::access;
 use crate::secret::Secret;
+use crate::text::printable;
 
 /// Octets of a configuration file at most: thousands of accounts.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
@@ -265,7 +268,7 @@ struct Loaded<'a> {
 /// The octets of a configuration that nobody else can change.
 fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
     if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-        let hint = "create it: FIRST STEPS in popfetch(1) shows how (popfetch man); or name an account by flags: \
+        let hint = "popfetch init ADDRESS writes one; or name an account by flags: \
                     popfetch --server HOST --user NAME --maildir DIRECTORY";
         let what = format!("there is no configuration at {}", shown_path(path));
         return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
@@ -408,7 +411,7 @@ fn check_name(name: &str) -> Result<(), Mistake> {
         "an account's name cannot begin with -: it would look like a flag"
     } else if url::is_url(name) {
         "an account's name cannot look like a URL"
-    } else if crate::text::printable(name.replace('\\', "").as_bytes()) != name.replace('\\', "") {
+    } else if printable(name.replace('\\', "").as_bytes()) != name.replace('\\', "") {
         "an account's name cannot hold invisible characters"
     } else if RESERVED_NAMES.contains(&name) {
         return Err(Mistake::new(format!(
@@ -475,7 +478,11 @@ fn no_such_name(name: &str, known: &[&str]) -> String {
     let (verb, plural) = if known.len() == 1 { ("is", "") } else { ("are", "s") };
     let mut hint = format!("the account{plural} {verb} {}{more}", names.join(", "));
     if name.contains(['@', '.']) {
-        hint.push_str("; FIRST STEPS in popfetch(1) shows how to add one (popfetch man)");
+        let (address, one) = match name.contains('@') {
+            true => (printable(name.as_bytes()), "it"),
+            false => ("ADDRESS".to_owned(), "another one"),
+        };
+        hint.push_str(&format!("; popfetch init {address} sets {one} up"));
     }
     hint
 }

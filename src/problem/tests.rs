@@ -137,9 +137,10 @@ fn of_config() -> Problems {
 }
 
 fn of_credentials() -> Problems {
-    every!(CredentialsError: File, Missing, Stopped, Unusable;
+    every!(CredentialsError: File, Missing, NotKept, Stopped, Unusable;
         CredentialsError::File(access::Error { what: text("x"), hint: text("y") }) => 78,
         CredentialsError::Missing { what: text("it failed"), hint: text("run it") } => 77,
+        CredentialsError::NotKept { what: text("it failed"), hint: text("run it") } => 73,
         CredentialsError::Stopped { waiting_for: "the password was asked for" } => 75,
         CredentialsError::Unusable { account: text("work"), why: NotOneLine::LineEnd } => 78,
     )

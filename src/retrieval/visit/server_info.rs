@@ -171,6 +171,31 @@ pub fn find_server(host: &str, port: Option<u16>, context: &Context<'_>) -> Resu
     }
 }
 
+/// Whether an account's server is there, and is the one that is named; there is no login.
+///
+/// # Errors
+/// The server can't be reached, isn't one, or its certificate is refused.
+pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), Trouble> {
+    let mut server = Server::of(account);
+    server.timeout = server.timeout.min(PROBE);
+    let client = server.open(&Secret::new(""), context).map_err(|e| Trouble::of(&e, true))?;
+    client.leave();
+    Ok(())
+}
+
+/// Logs in as a run does, and looks at nothing but how much there is.
+///
+/// # Errors
+/// As of every login.
+pub fn try_login(account: &Account, options: &Options, context: &Context<'_>) -> Result<LoginInfo, Trouble> {
+    let run = Run::new(account, options, context, clock::now());
+    let tried = Visit::begin(&run).and_then(|mut visit| {
+        let secret = visit.secret()?;
+        log_in(&mut visit, &secret)
+    });
+    tried.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+}
+
 /// Looks at an account's server; logs in there if `login`.
 ///
 /// # Errors
