@@ -28,7 +28,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
     // One question to a web server.
-    ("http", &["account", "connection", "signals"]),
+    ("http", &["account", "connection", "protocol", "signals"]),
     ("config", &["access", "account"]),
     ("credentials", &["access", "account", "config", "durable", "signals"]),
     // From a mail address to servers that may be right.
