@@ -330,6 +330,7 @@ impl Reporter for Plain {
         match event {
             Event::Waiting { destinations } => self.expect(account, destinations),
             Event::Connecting { server } => self.detail(account, &format!("connecting to {server}")),
+            Event::TokenRefreshed { host, .. } => self.detail(account, &format!("token refreshed at {host}")),
             Event::LoggedIn { mechanism, protection } => {
                 let over = protection.map_or("in clear text".to_owned(), |tls| format!("over {tls}"));
                 self.detail(account, &format!("logged in with {mechanism} {over}"));
