@@ -28,9 +28,16 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
     // One question to a web server.
-    ("http", &["account", "connection", "signals"]),
+    ("http", &["account", "connection", "protocol::redact", "signals"]),
+    // Runs a program whose output, or input, is a secret.
+    ("process", &["access", "signals"]),
+    // Tokens, for whatever they are used.
+    ("oauth", &["access", "account", "clock", "durable", "http", "process", "protocol::redact", "signals"]),
     ("config", &["access", "account"]),
-    ("credentials", &["access", "account", "config", "durable", "signals"]),
+    (
+        "credentials",
+        &["access", "account", "config", "connection", "durable", "http", "oauth", "process", "signals"],
+    ),
     // From a mail address to servers that may be right.
     ("discovery", &["account", "clock", "config", "connection", "http", "signals"]),
     ("client", &["access", "account", "clock", "connection", "proof", "protocol", "signals"]),
@@ -58,6 +65,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "durable",
             "ledger",
             "message",
+            "oauth",
             "plan",
             "proof",
             "protocol",
@@ -80,6 +88,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "discovery",
             "durable",
             "message",
+            "oauth",
             "report",
             "retrieval",
             "signals",
@@ -102,7 +111,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 /// Each dependency and where it may be used: to replace one edits its owners and nothing else.
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
-    ("base64", &["connection::proxy", "message", "protocol"]),
+    ("base64", &["connection::proxy", "message", "oauth", "protocol"]),
     ("blake3", &["credentials::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
     ("close_fds", &["access"]),
@@ -131,6 +140,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "delivery",
             "discovery::resolver",
             "durable",
+            "oauth::listener",
             "report::log",
             "report::terminal",
             "retrieval::jobs",
@@ -142,11 +152,18 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustyline", &["cli::commands::shell"]),
     (
         "serde",
-        &["cli::commands", "ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"],
+        &[
+            "cli::commands",
+            "ledger::history",
+            "ledger::memory",
+            "oauth",
+            "protocol::sasl::oauth",
+            "report::json",
+        ],
     ),
-    ("serde_json", &["ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"]),
+    ("serde_json", &["ledger::history", "ledger::memory", "oauth", "protocol::sasl::oauth", "report::json"]),
     ("sha1", &["protocol::sasl"]),
-    ("sha2", &["connection::certificate", "protocol::sasl"]),
+    ("sha2", &["connection::certificate", "oauth", "protocol::sasl"]),
     ("signal-hook", &["signals"]),
     ("simple-dns", &["discovery::dns"]),
     ("siphasher", &["ledger"]),
@@ -166,6 +183,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "durable",
             "http",
             "ledger",
+            "oauth",
             "plan",
             "protocol",
             "retrieval",
@@ -179,7 +197,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-width", &["report::prose", "report::table"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["credentials::keep", "http", "protocol", "secret"]),
+    ("zeroize", &["cli::commands::auth::token", "credentials::keep", "http", "oauth", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

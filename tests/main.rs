@@ -44,6 +44,7 @@ mod manual;
 mod marking;
 mod nameless;
 mod newcomer;
+mod oauth;
 mod ownership;
 mod packaging;
 mod pipelining;

@@ -61,6 +61,11 @@
 //! Of `message-failed`, `too-large` and `warning` at most 1,000 objects are written for an account; `failed` below counts
 //! all.
 //!
+//! `token-refreshed`: an OAuth token was renewed, and stored.
+//!
+//! - `host`: the server that gave it.
+//! - `expires_in`: how long it lasts, in seconds.
+//!
 //! `account`: the account is done.  It is the last object of each account that was tried.
 //!
 //! - `dry_run`: whether nothing was changed, by request.
@@ -254,6 +259,10 @@ enum Object<'a> {
     Notice {
         message: &'a str,
     },
+    TokenRefreshed {
+        host: &'a str,
+        expires_in: u64,
+    },
     Account {
         dry_run: bool,
         listed: u64,
@@ -315,6 +324,9 @@ impl<'a> Object<'a> {
             Event::TooLarge { number, octets } => Self::TooLarge { number: number.get(), octets: octets.0 },
             Event::Warning(message) => Self::Warning { message: shortened(message, LONGEST) },
             Event::Notice(message) => Self::Notice { message },
+            Event::TokenRefreshed { host, expires_in } => {
+                Self::TokenRefreshed { host, expires_in: *expires_in }
+            }
             Event::Finished(summary) => Self::account(summary),
             Event::Doing(_)
             | Event::Waiting { .. }

@@ -35,6 +35,13 @@ pub enum Event {
         /// `HOST:PORT`, and the way there, if it isn't the direct one.
         server: String,
     },
+    /// An OAuth token was renewed, and stored.
+    TokenRefreshed {
+        /// The server that gave it.
+        host: String,
+        /// How long it lasts, in seconds.
+        expires_in: u64,
+    },
     /// The login succeeded.
     LoggedIn {
         /// Name of the mechanism, as in `auth`.

@@ -90,7 +90,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
             // It proves nothing about the server.
             Err(Error::Client(client::Error::Stopped)) => false,
             Err(e) => {
-                if matches!(e, Error::Client(e) if e.refuses_credentials()) {
+                if e.refuses_credentials() {
                     self.pause(memory);
                 }
                 match self.patience(e) {
@@ -157,7 +157,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
     /// What a command has shown of the login: a refused one isn't tried again at once.
     pub(super) fn note_login(&self, memory: &mut Memory, e: Option<&Error>) {
         match e {
-            Some(Error::Client(e)) if e.refuses_credentials() => self.pause(memory),
+            Some(e) if e.refuses_credentials() => self.pause(memory),
             None => memory.pause = None,
             Some(_) => {}
         }
@@ -190,7 +190,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
     fn patience(&self, e: &Error) -> Option<(&'static str, Duration)> {
         match e {
             Error::Paused { .. } => Some((LOGIN, Duration::ZERO)),
-            Error::Client(e) if e.refuses_credentials() => Some((LOGIN, Duration::ZERO)),
+            e if e.refuses_credentials() => Some((LOGIN, Duration::ZERO)),
             e if e.is_transient() => Some((PASSING, self.run.account.alert_after)),
             _ => None,
         }
