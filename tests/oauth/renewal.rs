@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Scene, mail, wait_for};
 use crate::support::authorization::Answer;
+use crate::support::proxy::{Kind, Proxy};
 use crate::support::server::Server;
 
 #[test]
@@ -185,4 +186,19 @@ fn a_token_is_never_sent_in_clear() {
     clear("auth = \"xoauth2\"").exits(78).says("a token is never sent in clear");
     clear("auth = \"plain\"").exits(78);
     clear("password = \"x\"").exits(78).says("two sources of the password");
+}
+
+#[test]
+fn the_authorization_server_is_asked_by_the_proxy_of_the_account() {
+    for kind in [Kind::Socks, Kind::Http] {
+        let scene = Scene::new();
+        scene.log_in_for_a_moment();
+        let proxy = Proxy::start(kind, scene.authorization.port);
+        let account = scene
+            .account("work", 995, &scene.oauth(""))
+            .replace("tls = \"none\"", &format!("proxy = \"{}\"", proxy.url()));
+        scene.sandbox.config(account);
+        scene.run(&["auth", "token", "work"]).succeeds().says("Quux-access-0");
+        assert_eq!(proxy.requests(), [format!("localhost:{}", scene.authorization.port)]);
+    }
 }
