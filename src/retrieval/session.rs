@@ -3,8 +3,8 @@
 mod deletions;
 mod left_out;
 
-use std::collections::hash_map::Entry;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::alerts;
 use super::committer::{self, Work};
