@@ -1,4 +1,14 @@
 //! One session: log in, retrieve what is planned, delete, and end it in the way that loses nothing.
+//!
+//! What lives how long:
+//!
+//! | | lives for | holds |
+//! |---|---|---|
+//! | [`Memory`] | many runs, in a file | what is known of the server, and how the last run went |
+//! | [`Course`] | a run | what one session leaves to the next |
+//! | [`Standing`], [`Tally`] | a session | what the pipeline counts over all rounds; what came of it |
+//! | [`Rounds`] | a session | which rounds are over |
+//! | [`Fetch`], [`State`], `Pipeline` | a round | commands on their way, answers that aren't believed yet |
 
 mod deletions;
 mod left_out;
@@ -30,7 +40,7 @@ use crate::ledger::{self, Ledger};
 use crate::message::Digest;
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId, Key};
-use crate::protocol::capability::{Capabilities, Expire};
+use crate::protocol::capability::Capabilities;
 use crate::report::{Event, Summary};
 use crate::text::count;
 use crate::types::{Octets, UniqueIdBuf};
@@ -111,7 +121,7 @@ impl Session<'_, '_> {
             }
             return Err(e);
         }
-        let drops = drops_at_quit(&client);
+        let drops = client.drops_at_quit();
         let confirmed = self.part(client, &mut held.ledger, &listing, &mut tally)?;
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
         match tally.trouble.take() {
@@ -161,7 +171,7 @@ impl Session<'_, '_> {
         self.report_too_large(&maildrop, ledger, &decisions)?;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
         let others_wait =
-            self.leave_given_up(&mut decisions, &maildrop, ledger, drops_at_quit(client) && !policy.window);
+            self.leave_given_up(&mut decisions, &maildrop, ledger, client.drops_at_quit() && !policy.window);
         if let Some(only) = &self.run.options.only {
             let only = marking::named(only, &maildrop, ledger)?;
             for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
@@ -529,7 +539,7 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(true);
         }
-        if (tally.not_stored || !tally.standing.aside.is_empty()) && drops_at_quit(&client) {
+        if (tally.not_stored || !tally.standing.aside.is_empty()) && client.drops_at_quit() {
             self.run.detail(|| {
                 "closed without QUIT: this server may drop what was retrieved, and not all of it is stored".to_owned()
             });
@@ -644,15 +654,6 @@ impl Session<'_, '_> {
 /// Whether it failed, and has waited long enough.
 fn is_due(entry: &ledger::Entry, policy: &Policy) -> bool {
     entry.failures > 0 && !plan::backs_off(entry, policy)
-}
-
-/// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), announced in this very session.
-pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
-    let before = client.server_facts().capabilities.as_ref();
-    [before, client.capabilities()]
-        .into_iter()
-        .flatten()
-        .any(|capabilities| capabilities.expire() == Some(Expire::Days(0)) || capabilities.google_rico())
 }
 
 /// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
