@@ -28,7 +28,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
     // One question to a web server.
-    ("http", &["account", "connection", "signals"]),
+    ("http", &["account", "connection", "protocol::redact", "signals"]),
     // Runs a program whose output, or input, is a secret.
     ("process", &["access", "signals"]),
     // Tokens, for whatever they are used.
