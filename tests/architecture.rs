@@ -27,8 +27,10 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The protocol knows no socket, file, clock, or thread.
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
-    ("config", &["access", "account"]),
+    ("config", &["access", "account", "clock", "durable"]),
     ("credentials", &["access", "account", "config", "signals"]),
+    // What other programs have set up and remember.
+    ("import", &["access", "account", "config"]),
     ("client", &["account", "clock", "connection", "proof", "protocol", "signals"]),
     // From a message to its proofs.
     ("message", &[]),
@@ -73,6 +75,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "connection",
             "delivery",
             "durable",
+            "import",
             "message",
             "report",
             "retrieval",
@@ -161,6 +164,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("toml", &["config"]),
+    ("toml_edit", &["config::edit"]),
     ("unicode-properties", &["text"]),
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),

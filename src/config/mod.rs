@@ -13,6 +13,7 @@
 //!
 //! Nothing here speaks to a server, and only `locate.rs` reads the environment.
 
+pub mod edit;
 mod error;
 mod file;
 mod flags;
