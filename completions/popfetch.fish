@@ -106,6 +106,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "shell" -d 'Talk POP3 with an account\'s server by hand'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "server-info" -d 'Show what a server offers, and which setting would be better'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "config" -d 'Show, check or change the configuration'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "cron" -d 'Print what cron or systemd needs to run popfetch again and again'
@@ -258,6 +259,14 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -l config -d 'R
 complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -l strict -d 'Stop at the first -ERR, without quit: nothing is deleted'
 complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -s y -l yes -d 'Do not ask before messages are deleted that were never delivered'
 complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -l no-login -d 'Do not log in: what is offered before the login is all that is shown'
+complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -f -a "path" -d 'Print where the configuration is'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and not __fish_seen_subcommand_from path show check edit" -f -a "show" -d 'Show the settings of each account as they count, and where each comes from'
@@ -339,7 +348,7 @@ end
 
 # Whether no word before is a command: what comes is an account then.
 function __fish_popfetch_no_command
-    not __fish_seen_subcommand_from fetch check list show delete accounts history status mark-seen retry shell config state cron completions man help
+    not __fish_seen_subcommand_from fetch check list show delete accounts history status mark-seen retry shell server-info config state cron completions man help
 end
 
 complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -a "bash zsh fish"
@@ -355,6 +364,7 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand status" -a "(__fish_po
 complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from show" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from forget" -a "(__fish_popfetch_accounts)" -d 'Account'

@@ -37,6 +37,7 @@ pub mod credentials;
 pub mod delivery;
 pub mod durable;
 pub mod exit;
+pub mod http;
 pub mod import;
 pub mod ledger;
 pub mod message;

@@ -27,6 +27,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     // The protocol knows no socket, file, clock, or thread.
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
+    // One question to a web server.
+    ("http", &["account", "connection", "signals"]),
     ("config", &["access", "account", "clock", "durable"]),
     ("credentials", &["access", "account", "config", "signals"]),
     // What other programs have set up and remember.
@@ -54,6 +56,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "credentials",
             "delivery",
             "durable",
+            "import",
             "ledger",
             "message",
             "plan",
@@ -73,6 +76,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "connection",
+            "credentials",
             "delivery",
             "durable",
             "import",
@@ -106,6 +110,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
     ("hmac", &["protocol::sasl"]),
+    ("httparse", &["http::answer"]),
     ("idna", &["config::names"]),
     ("indicatif", &["report::progress"]),
     ("jiff", &["clock::local"]),
@@ -155,6 +160,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "credentials",
             "delivery",
             "durable",
+            "http",
             "ledger",
             "plan",
             "protocol",
@@ -169,7 +175,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["protocol", "secret"]),
+    ("zeroize", &["http", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

@@ -61,6 +61,12 @@ impl<S> Client<S> {
         self.line.connection.protection()
     }
 
+    /// Printable text that came from the server, without this account's secret.
+    #[must_use]
+    pub fn redacted(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.line.redactor.redact(text.as_bytes())).into_owned()
+    }
+
     /// The server's certificate in DER, over TLS.
     #[must_use]
     pub fn certificate(&self) -> Option<&[u8]> {

@@ -86,6 +86,14 @@ impl Client<Authorization> {
         }
     }
 
+    /// Ends a session that was only to look: sends `QUIT`, and doesn't wait for the answer.
+    pub fn leave(mut self) {
+        if self.line.send(Command::Quit).is_ok() {
+            self.line.flush_without_waiting();
+        }
+        self.line.close();
+    }
+
     fn open_once(call: &Call<'_>, ask: bool, without: &[SocketAddr]) -> Result<Self, Error> {
         let target = target(call, call.tls, call.trust, without);
         let mut line = dial(call, &target)?;

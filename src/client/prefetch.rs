@@ -144,6 +144,15 @@ impl Client<Transaction> {
         matches!(self.state.prefetched, Some(Prefetch::Listing { sizes: true, .. }))
     }
 
+    /// Asks for the drop listing, and waits for it; `None` as of [`Client::prefetched_drop_listing`].
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn ask_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
+        self.line.send(Command::Stat)?;
+        self.read_drop_listing()
+    }
+
     fn read_drop_listing(&mut self) -> Result<Option<(u32, Octets)>, Error> {
         self.reply(Sent::Stat, |text| {
             let listed = listing::drop_listing(text).ok()?;

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
-use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value};
 
 use super::error::{ConfigError, shown_path};
 use super::locate::Environment;
@@ -25,9 +25,7 @@ pub fn text(text: &str) -> String {
 /// A name as it stands in a heading, in quotes where it needs them.
 #[must_use]
 pub fn key(name: &str) -> String {
-    let is_bare =
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if is_bare { name.to_owned() } else { text(name) }
+    Key::new(name).to_string()
 }
 
 /// What the configuration at `path` holds; `None` where there is none yet.
@@ -52,7 +50,8 @@ pub fn with_account(document: &str, name: &str, section: &str, comment: &str) ->
     let broken = |_| ConfigError::file("the configuration is not TOML", hint);
     let mut document: DocumentMut = document.parse().map_err(broken)?;
     let mut added: DocumentMut = section.parse().map_err(broken)?;
-    let account = added.get_mut("accounts").and_then(Item::as_table_like_mut).and_then(|all| all.remove(name));
+    let account =
+        added.get_mut("accounts").and_then(Item::as_table_like_mut).and_then(|all| all.remove(name));
     let Some(Item::Table(mut account)) = account else {
         return Err(ConfigError::file("a section holds no account", hint));
     };
@@ -79,7 +78,11 @@ pub fn with_account(document: &str, name: &str, section: &str, comment: &str) ->
 /// Into `[accounts.…]` as a section of its own, into `accounts = { … }` as a value.
 fn insert(accounts: &mut dyn TableLike, name: &str, account: Table) {
     let inline = accounts.iter().any(|(_, item)| item.is_value());
-    let item = if inline { Item::Value(Value::InlineTable(account.into_inline_table())) } else { Item::Table(account) };
+    let item = if inline {
+        Item::Value(Value::InlineTable(account.into_inline_table()))
+    } else {
+        Item::Table(account)
+    };
     accounts.insert(name, item);
 }
 
@@ -139,7 +142,8 @@ mod tests {
     use super::{current, key, text, with_account, write};
     use std::os::unix::fs::PermissionsExt as _;
 
-    const SECTION: &str = "[accounts.new]\nserver = \"pop.example.com\"\nuser = \"me\"\ndeliver = { maildir = \"~/M\" }\n";
+    const SECTION: &str =
+        "[accounts.new]\nserver = \"pop.example.com\"\nuser = \"me\"\ndeliver = { maildir = \"~/M\" }\n";
 
     #[test]
     fn what_stands_there_stays_as_it_is() {
@@ -151,9 +155,15 @@ mod tests {
         // Other sections may follow those of accounts.
         let before = "[accounts.a]\nserver = \"a\"\n\n[defaults]\ntimeout = \"1s\"\n";
         let after = with_account(before, "new", SECTION, "").unwrap();
-        assert_eq!(after, format!("[accounts.a]\nserver = \"a\"\n\n{SECTION}\n[defaults]\ntimeout = \"1s\"\n"));
+        assert_eq!(
+            after,
+            format!("[accounts.a]\nserver = \"a\"\n\n{SECTION}\n[defaults]\ntimeout = \"1s\"\n")
+        );
         let inline = with_account("accounts = { a = { server = \"a\" } }\n", "new", SECTION, "").unwrap();
-        assert!(inline.starts_with("accounts = { a = { server = \"a\" } , new = { server = \"pop.example.com\""), "{inline}");
+        assert!(
+            inline.starts_with("accounts = { a = { server = \"a\" } , new = { server = \"pop.example.com\""),
+            "{inline}"
+        );
     }
 
     #[test]
@@ -167,7 +177,11 @@ mod tests {
     #[test]
     fn texts_and_keys() {
         assert_eq!([key("a-b_1"), key("me@x"), key("")], ["a-b_1", "\"me@x\"", "\"\""]);
-        assert_eq!(text("a\"b\\\n\u{1b}"), toml::Value::String("a\"b\\\n\u{1b}".to_owned()).as_str().map(text).unwrap());
+        for odd in ["a\"b\\\n\u{1b}'", "", "'", "ä"] {
+            let line = format!("[accounts.{}]\nserver = {}\n", key(odd), text(odd));
+            let read: toml_edit::DocumentMut = line.parse().unwrap();
+            assert_eq!(read["accounts"][odd]["server"].as_str(), Some(odd), "{line}");
+        }
     }
 
     #[test]

@@ -36,17 +36,28 @@ pub struct Seen {
     pub fingerprint: [u8; 32],
     /// The first and the last day of its validity, where they can be read.
     pub days: Option<(String, String)>,
+    /// The servers that it is for, fit to print: the first ten, and how many there are beyond them.
+    pub names: Vec<String>,
+    /// The authority that vouches for it, fit to print: its common name, and the organization's.
+    pub issuer: Option<String>,
 }
 
 impl Seen {
     /// Of a leaf in DER.
-    pub(super) fn of(der: &[u8]) -> Self {
+    #[must_use]
+    pub fn of(der: &[u8]) -> Self {
         let day = |time: &ASN1Time| time.to_datetime().date().to_string();
-        let days = X509Certificate::from_der(der).ok().map(|(_, leaf)| {
+        let mut seen = Self { fingerprint: fingerprint(der), days: None, names: Vec::new(), issuer: None };
+        if let Ok((_, leaf)) = X509Certificate::from_der(der) {
             let validity = leaf.validity();
-            (day(&validity.not_before), day(&validity.not_after))
-        });
-        Self { fingerprint: fingerprint(der), days }
+            seen.days = Some((day(&validity.not_before), day(&validity.not_after)));
+            seen.names = names(&leaf).map(|names| shown(&names)).unwrap_or_default();
+            let issuer = leaf.issuer();
+            let words = issuer.iter_common_name().take(1).chain(issuer.iter_organization().take(1));
+            let words: Vec<String> = words.map(|name| text::printable(name.attr_value().data)).collect();
+            seen.issuer = Some(words.join(", ")).filter(|words| !words.is_empty());
+        }
+        seen
     }
 }
 
@@ -150,12 +161,9 @@ pub(super) fn check_name(der: &[u8], host: &str) -> Result<(), CertificateProble
     let Ok((_, leaf)) = X509Certificate::from_der(der) else {
         return Err(CertificateProblem::Unreadable);
     };
-    let Ok(alternatives) = leaf.subject_alternative_name() else {
+    let Some(names) = names(&leaf) else {
         return Err(CertificateProblem::Unreadable);
     };
-    let alternatives =
-        alternatives.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
-    let names: Vec<_> = alternatives.iter().filter_map(Name::of).collect();
     if names.is_empty() {
         let common_name = leaf.subject().iter_common_name().next();
         let common_name = common_name.map(|name| text::printable(name.attr_value().data));
@@ -164,11 +172,24 @@ pub(super) fn check_name(der: &[u8], host: &str) -> Result<(), CertificateProble
     if names.iter().any(|name| name.is_for(host)) {
         return Ok(());
     }
+    Err(CertificateProblem::WrongName { host: host.to_owned(), names: shown(&names) })
+}
+
+/// The names that a leaf gives for servers; `None` where they cannot be read.
+fn names<'a>(leaf: &'a X509Certificate<'_>) -> Option<Vec<Name<'a>>> {
+    let alternatives = leaf.subject_alternative_name().ok()?;
+    let alternatives =
+        alternatives.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    Some(alternatives.iter().filter_map(Name::of).collect())
+}
+
+/// Names for an error message or a table.
+fn shown(names: &[Name<'_>]) -> Vec<String> {
     let mut shown: Vec<_> = names.iter().take(SHOWN).map(Name::show).collect();
     if let Some(more) = names.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         shown.push(format!("{more} more"));
     }
-    Err(CertificateProblem::WrongName { host: host.to_owned(), names: shown })
+    shown
 }
 
 impl<'a> Name<'a> {

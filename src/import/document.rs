@@ -42,9 +42,15 @@ pub fn remarks(account: &Foreign) -> Vec<Remark> {
     }
     match account.password {
         Password::Unknown => {
-            add("there is no password in the file: it is asked for, unless you set password-command or another source");
+            add(
+                "there is no password in the file: it is asked for, unless you set password-command or another source",
+            );
         }
-        Password::Netrc(_) | Password::Shell(_) | Password::Argv(_) | Password::Text(..) | Password::NotNeeded => {}
+        Password::Netrc(_)
+        | Password::Shell(_)
+        | Password::Argv(_)
+        | Password::Text(..)
+        | Password::NotNeeded => {}
     }
     remarks
 }
@@ -64,7 +70,8 @@ pub fn section(name: &str, account: &Foreign, password_file: &str) -> String {
     }
     if tls != Tls::None {
         lines.some("ca-file", account.ca_file.as_deref());
-        let prints: Vec<String> = account.fingerprints.iter().map(|digest| quoted(&format!("sha256:{digest}"))).collect();
+        let prints: Vec<String> =
+            account.fingerprints.iter().map(|digest| quoted(&format!("sha256:{digest}"))).collect();
         match prints.as_slice() {
             [] => {}
             [one] => lines.set("tls-fingerprint", one),

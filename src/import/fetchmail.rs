@@ -104,7 +104,10 @@ const OPTIONS: &[(&[&str], bool, Shape)] = &[
 
 /// Options that change what becomes of mail, and that popfetch has not; a flag only counts where it is on.
 const NO_COUNTERPART: &[(&str, &str)] = &[
-    ("interval", "popfetch has one interval for all accounts: that of cron or the timer; popfetch cron prints them"),
+    (
+        "interval",
+        "popfetch has one interval for all accounts: that of cron or the timer; popfetch cron prints them",
+    ),
     ("plugin", "popfetch connects on its own, and by no program"),
     ("interface", "popfetch does not look at network interfaces"),
     ("monitor", "popfetch does not look at network interfaces"),
@@ -124,10 +127,16 @@ const NO_COUNTERPART: &[(&str, &str)] = &[
     ("dropdelivered", "popfetch delivers the header as it is"),
     ("mimedecode", "popfetch delivers the message as it is"),
     ("sslcertpath", "name a file of certificate authorities: ca-file = \"FILE\""),
-    ("sslcommonname", "the certificate must be for the server's name; tls-fingerprint trusts one certificate"),
+    (
+        "sslcommonname",
+        "the certificate must be for the server's name; tls-fingerprint trusts one certificate",
+    ),
     ("sslfingerprint", "that is an MD5; tls-fingerprint needs a SHA-256"),
     ("warnings", "popfetch reports a message that is too large once"),
-    ("antispam", "popfetch does not deliver by SMTP; a program that refuses a message keeps it on the server"),
+    (
+        "antispam",
+        "popfetch does not deliver by SMTP; a program that refuses a message keeps it on the server",
+    ),
 ];
 
 /// What an option is set to.
@@ -169,7 +178,8 @@ struct Entry {
 /// [`Error::Syntax`].
 pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Reading, Error> {
     let text = source.text();
-    let mut parser = Parser { words: Words::of(&text), source, entries: Vec::new(), globals: BTreeMap::new() };
+    let mut parser =
+        Parser { words: Words::of(&text), source, entries: Vec::new(), globals: BTreeMap::new() };
     parser.file()?;
     let Parser { entries, globals, .. } = parser;
     let mut reading = Reading { accounts: Vec::new(), remarks: of_globals(&globals, source) };
@@ -199,7 +209,10 @@ fn folder<'a>(source: Source<'a>) -> &'a std::path::Path {
 
 fn of_globals(globals: &Options, source: Source<'_>) -> Vec<Remark> {
     let texts = [
-        ("daemon", "popfetch does not run in the background: popfetch cron prints what cron or systemd needs"),
+        (
+            "daemon",
+            "popfetch does not run in the background: popfetch cron prints what cron or systemd needs",
+        ),
         ("logfile", "log-file = \"FILE\" in [defaults] keeps a log"),
         ("syslog", "under systemd the journal keeps what is printed; log-file = \"FILE\" keeps a log"),
         ("postmaster", "popfetch has no postmaster: what cannot be delivered stays on the server"),
@@ -207,7 +220,8 @@ fn of_globals(globals: &Options, source: Source<'_>) -> Vec<Remark> {
     let found = |(name, text): (&str, &str)| {
         let (given, line) = globals.get(name)?;
         let what = format!("set {name}: {text}");
-        (!matches!(given, Given::Flag(false) | Given::Number(0))).then(|| Remark { place: source.place(*line), what })
+        (!matches!(given, Given::Flag(false) | Given::Number(0)))
+            .then(|| Remark { place: source.place(*line), what })
     };
     texts.into_iter().filter_map(found).collect()
 }
@@ -240,7 +254,9 @@ impl Parser<'_> {
                     self.entries.push(Entry { line, name, skip: word == "skip", ..Entry::default() });
                 }
                 "defaults" => self.entries.push(Entry { line, ..Entry::default() }),
-                _ if self.entries.is_empty() => return Err(self.wrong("poll, skip, defaults or set is expected")),
+                _ if self.entries.is_empty() => {
+                    return Err(self.wrong("poll, skip, defaults or set is expected"));
+                }
                 "user" | "username" => self.user(line)?,
                 "is" | "to" => self.names()?,
                 word => self.option(word, line)?,
@@ -291,6 +307,9 @@ impl Parser<'_> {
             self.word()?;
             user.local = names;
         } else {
+            if names.len() > 1 {
+                return Err(self.wrong("after the user an option is expected, and this is none of fetchmail"));
+            }
             if self.words.peek_is("there") {
                 self.word()?;
             }
@@ -429,7 +448,8 @@ fn known(word: &str) -> Option<(&'static str, bool, Shape)> {
 
 /// Whether a list of names ends before this word.
 fn is_known(word: &str) -> bool {
-    let others = ["set", "poll", "server", "skip", "defaults", "user", "username", "is", "to", "here", "there", "no"];
+    let others =
+        ["set", "poll", "server", "skip", "defaults", "user", "username", "is", "to", "here", "there", "no"];
     others.contains(&word)
         || known(word).is_some()
         || word.strip_prefix("no").is_some_and(|rest| known(rest).is_some())
@@ -522,7 +542,8 @@ impl<'a> Merged<'a> {
             }
         }
         if let Some(user) = &account.user {
-            let hosts = [Some(self.entry.name.as_str()), via].into_iter().flatten().map(str::to_owned).collect();
+            let hosts =
+                [Some(self.entry.name.as_str()), via].into_iter().flatten().map(str::to_owned).collect();
             let lines = Lines::Fetchmail { user: user.clone(), hosts };
             let usual = super::places::fetchids(around, source.path);
             let paths = idfile.map_or(usual, |path| vec![path.to_owned()]);
@@ -538,7 +559,7 @@ impl<'a> Merged<'a> {
             None | Some("auto") => account.remark(line, "the protocol is left to fetchmail: POP3 is taken"),
             Some("pop3") => {}
             Some("apop") => account.auth = Some(Auth::Apop),
-            Some(_) => account.leave_out("it is not POP3"),
+            Some(_) => account.is_not_pop3(),
         }
         // More than one name, or one that stands for all, is a mailbox of many.
         if self.user.local.len() > 1 || self.user.local.iter().any(|name| name == "*") {
@@ -549,7 +570,9 @@ impl<'a> Merged<'a> {
     fn connection(&self, account: &mut Foreign, source: Source<'_>, around: Surroundings<'_>) {
         let line = self.line("service");
         match self.given("service") {
-            Some((Given::Number(port), _)) => account.port = u16::try_from(*port).ok().filter(|port| *port > 0),
+            Some((Given::Number(port), _)) => {
+                account.port = u16::try_from(*port).ok().filter(|port| *port > 0)
+            }
             Some((Given::Text(name), _)) if name == "pop3s" => account.port = Some(995),
             Some((Given::Text(name), _)) if name == "pop3" => account.port = Some(110),
             Some((Given::Text(_), _)) => account.remark(line, "service: write the number as port"),
@@ -584,7 +607,8 @@ impl<'a> Merged<'a> {
             }
             Some("oauthbearer") => account.auth = Some(Auth::OAuthBearer),
             Some("xoauth2") => account.auth = Some(Auth::XOAuth2),
-            Some(_) => account.remark(line, "auth: popfetch has no such login; auth = \"auto\" takes the best one offered"),
+            Some(_) => account
+                .remark(line, "auth: popfetch has no such login; auth = \"auto\" takes the best one offered"),
         }
         if let Some((Given::Text(password), line)) = self.given("password") {
             account.take_password(password, source.place(*line));
@@ -620,7 +644,8 @@ impl<'a> Merged<'a> {
             account.remark(*line, "smtphost: popfetch does not deliver to a mail server of another machine");
             return;
         }
-        let what = "mail went to the mail server of this machine by SMTP: here /usr/sbin/sendmail hands it on";
+        let what =
+            "mail went to the mail server of this machine by SMTP: here /usr/sbin/sendmail hands it on";
         account.remark(self.user.line, what);
         let words = ["/usr/sbin/sendmail", "-i", "-f", "{sender}", "--", &local];
         account.deliver.push(Target::Argv(words.map(str::to_owned).to_vec()));

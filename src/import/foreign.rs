@@ -76,6 +76,8 @@ pub struct Foreign {
     pub remarks: Vec<Remark>,
     /// Why it is not taken over; it then is a comment in what is printed.
     pub left_out: Option<String>,
+    /// Whether it is an account of another protocol, of which popfetch has no settings.
+    pub is_other_protocol: bool,
     /// Where the program remembers what it has retrieved: the first of these that exists counts.
     pub state: Vec<State>,
     /// Whether what it remembers was delivered, so that a policy may delete it; else it was only seen.
@@ -201,6 +203,7 @@ impl Foreign {
             before_run: None,
             remarks: Vec::new(),
             left_out: None,
+            is_other_protocol: false,
             state: Vec::new(),
             delivered: true,
         }
@@ -215,6 +218,12 @@ impl Foreign {
     /// Leaves it out, for the first reason that is found.
     pub(super) fn leave_out(&mut self, why: impl Into<String>) {
         self.left_out.get_or_insert_with(|| why.into());
+    }
+
+    /// Leaves it out: popfetch speaks POP3.
+    pub(super) fn is_not_pop3(&mut self) {
+        self.leave_out("it is not POP3");
+        self.is_other_protocol = true;
     }
 
     /// Takes a password over, unless no login could carry it.
@@ -248,7 +257,9 @@ impl Foreign {
             self.leave_out("its server or user is not UTF-8");
         }
         if self.deliver.is_empty() {
-            self.leave_out("popfetch cannot deliver there: add deliver = { maildir = \"…\" }, or what you prefer");
+            self.leave_out(
+                "popfetch cannot deliver there: add deliver = { maildir = \"…\" }, or what you prefer",
+            );
         }
     }
 }

@@ -13,14 +13,20 @@ use ini::{Ini, Section};
 const NO_COUNTERPART: &[(&str, &str)] = &[
     ("read_all", "popfetch retrieves each message once; popfetch --all retrieves all of them again"),
     ("message_log", "log-file = \"FILE\" in [defaults] keeps a log"),
-    ("message_log_syslog", "under systemd the journal keeps what is printed; log-file = \"FILE\" keeps a log"),
+    (
+        "message_log_syslog",
+        "under systemd the journal keeps what is printed; log-file = \"FILE\" keeps a log",
+    ),
 ];
 
 /// The same in `[retriever]`.
 const NO_RETRIEVER_COUNTERPART: &[(&str, &str)] = &[
     ("ssl_version", "TLS is 1.2 or later"),
     ("ssl_ciphers", "the system's policy chooses the ciphers"),
-    ("ssl_cert_hostname", "the certificate must be for the server's name; tls-fingerprint trusts one certificate"),
+    (
+        "ssl_cert_hostname",
+        "the certificate must be for the server's name; tls-fingerprint trusts one certificate",
+    ),
     ("delete_dup_msgids", "popfetch retrieves messages with one unique-id, and deletes none for that"),
 ];
 
@@ -51,7 +57,10 @@ pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Readi
         return Err(missing("there is no section [destination]"));
     }
     for filter in ini.sections.iter().filter(|section| section.name.starts_with("filter")) {
-        account.remark(filter.line, "a filter: popfetch delivers messages as they are; a program can filter (pipe)");
+        account.remark(
+            filter.line,
+            "a filter: popfetch delivers messages as they are; a program can filter (pipe)",
+        );
     }
     let remarks = std::mem::take(&mut account.remarks);
     account.remarks = unique(remarks);
@@ -81,12 +90,15 @@ impl Reader<'_> {
         match kind {
             "SimplePOP3Retriever" | "SimplePOP3SSLRetriever" => {}
             "BrokenUIDLPOP3Retriever" | "BrokenUIDLPOP3SSLRetriever" => {
-                account.remark(account.place.line, "BrokenUIDL: popfetch finds out on its own, and knows messages by their headers");
+                account.remark(
+                    account.place.line,
+                    "BrokenUIDL: popfetch finds out on its own, and knows messages by their headers",
+                );
             }
             _ if kind.contains("Multidrop") => {
                 account.leave_out("one mailbox for several users (multidrop) is not supported");
             }
-            _ => account.leave_out("it is not POP3"),
+            _ => account.is_not_pop3(),
         }
         let text = |name: &str| section.get(name).map(|(text, _)| text).filter(|text| !text.is_empty());
         let path = |name: &str| text(name).map(|path| self.path(path));
@@ -100,7 +112,9 @@ impl Reader<'_> {
         account.client_key = path("keyfile").or_else(|| account.client_certificate.clone());
         if let Some((tuple, line)) = section.get("ssl_fingerprints") {
             match python::strings(tuple) {
-                Some(digests) if digests.iter().all(|digest| is_sha256(digest)) => account.fingerprints = digests,
+                Some(digests) if digests.iter().all(|digest| is_sha256(digest)) => {
+                    account.fingerprints = digests
+                }
                 _ => account.remark(line, "ssl_fingerprints: set tls-fingerprint by hand, to a SHA-256"),
             }
         }
@@ -117,7 +131,8 @@ impl Reader<'_> {
             let port = account.port.unwrap_or(if is_ssl { 995 } else { 110 });
             let name = places::oldmail(&account.server, port, &user);
             let folders = places::getmail_folders(self.around, self.source.path);
-            let state = |folder: &std::path::PathBuf| State { path: folder.join(&name), lines: Lines::Getmail };
+            let state =
+                |folder: &std::path::PathBuf| State { path: folder.join(&name), lines: Lines::Getmail };
             account.state = folders.iter().map(state).collect();
         }
     }
@@ -151,7 +166,9 @@ impl Reader<'_> {
         };
         let flag = |name: &str| match options.get(name) {
             None => Ok(false),
-            Some((_, line)) => options.flag(name).ok_or_else(|| wrong(line, format!("{name} is true or false"))),
+            Some((_, line)) => {
+                options.flag(name).ok_or_else(|| wrong(line, format!("{name} is true or false")))
+            }
         };
         account.max_message_size = number("max_message_size")?;
         account.max_messages = number("max_messages_per_session")?;
@@ -180,7 +197,10 @@ impl Reader<'_> {
         let (kind, line) = section.get("type").unwrap_or(("", section.line));
         let text = |name: &str| section.get(name).map(|(text, _)| text).filter(|text| !text.is_empty());
         if text("user").is_some() || text("group").is_some() {
-            account.remark(line, "user and group: owner = \"USER\" delivers as another user, where root runs popfetch");
+            account.remark(
+                line,
+                "user and group: owner = \"USER\" delivers as another user, where root runs popfetch",
+            );
         }
         match kind {
             "Maildir" => Some(vec![Target::Maildir(self.path(text("path")?.trim_end_matches('/')))]),
@@ -196,7 +216,8 @@ impl Reader<'_> {
                 targets.collect::<Option<Vec<_>>>().map(|targets| targets.concat())
             }
             "MultiGuesser" | "MultiSorter" if nested => {
-                let what = format!("{kind}: popfetch does not sort by recipient; all mail goes to the default");
+                let what =
+                    format!("{kind}: popfetch does not sort by recipient; all mail goes to the default");
                 account.remark(line, what);
                 self.named(account, text("default")?, line)
             }
@@ -240,7 +261,10 @@ impl Reader<'_> {
             return None;
         }
         if section.flag("unixfrom") == Some(true) {
-            account.remark(line, "unixfrom: popfetch puts no From_ line before a message; procmail and maildrop need none");
+            account.remark(
+                line,
+                "unixfrom: popfetch puts no From_ line before a message; procmail and maildrop need none",
+            );
         }
         Some(Target::Argv(argv))
     }

@@ -53,7 +53,9 @@ fn remembered(program: Program, unique_id: &UniqueIdBuf) -> Cow<'_, [u8]> {
             Cow::Owned(octets.iter().map(|octet| if *octet == b'/' { b'-' } else { *octet }).collect())
         }
         // It reads up to the first blank.
-        Program::Fetchmail => Cow::Borrowed(octets.split(|o| matches!(o, b' ' | b'\t')).next().unwrap_or(octets)),
+        Program::Fetchmail => {
+            Cow::Borrowed(octets.split(|o| matches!(o, b' ' | b'\t')).next().unwrap_or(octets))
+        }
         _ => Cow::Borrowed(octets),
     }
 }
@@ -61,12 +63,16 @@ fn remembered(program: Program, unique_id: &UniqueIdBuf) -> Cow<'_, [u8]> {
 /// What `program` has seen, in every way in which a server may write it that was not asked: a hyphen in getmail's file may
 /// be a slash.
 #[must_use]
-pub fn either_way(program: Program, seen: &[(UniqueIdBuf, Option<Time>)]) -> Vec<(UniqueIdBuf, Option<Time>)> {
+pub fn either_way(
+    program: Program,
+    seen: &[(UniqueIdBuf, Option<Time>)],
+) -> Vec<(UniqueIdBuf, Option<Time>)> {
     let mut all = seen.to_vec();
     if program == Program::Getmail {
         for (unique_id, time) in seen {
             let octets = unique_id.borrow().as_bytes();
-            let slashes: Vec<u8> = octets.iter().map(|octet| if *octet == b'-' { b'/' } else { *octet }).collect();
+            let slashes: Vec<u8> =
+                octets.iter().map(|octet| if *octet == b'-' { b'/' } else { *octet }).collect();
             if slashes != octets {
                 all.extend(UniqueId::new(&slashes).map(|unique_id| (unique_id.to_buf(), *time)));
             }
@@ -104,7 +110,8 @@ mod tests {
     fn a_line_of_getmail_may_stand_for_a_slash_or_a_hyphen() {
         let listing = ids(&["a/b", "c-d", "e/f", "e-f", "new"]);
         let matched = compare(Program::Getmail, &seen(&["a-b", "c-d", "e-f", "gone"]), &listing);
-        let expected = Matched { listed: seen(&["a/b", "c-d"]), unlisted: seen(&["gone"]), new: 3, ambiguous: 2 };
+        let expected =
+            Matched { listed: seen(&["a/b", "c-d"]), unlisted: seen(&["gone"]), new: 3, ambiguous: 2 };
         assert_eq!(matched, expected);
         // Other programs write what they read.
         let matched = compare(Program::Mpop, &seen(&["a-b", "c-d"]), &listing);

@@ -89,7 +89,10 @@ impl Surroundings<'_> {
     /// The value of a variable that is set, not empty, and text.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(OsStr::new(name)).and_then(|value| value.to_str()).filter(|value| !value.is_empty())
+        self.variables
+            .get(OsStr::new(name))
+            .and_then(|value| value.to_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// The name of the user that runs the program.

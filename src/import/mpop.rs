@@ -53,7 +53,10 @@ const NO_COUNTERPART: &[(&str, &str)] = &[
     ("proxy_host", "popfetch.toml(5) names the proxies that popfetch can use"),
     ("tls_crl_file", "popfetch reads no list of revoked certificates"),
     ("tls_priorities", "the system's policy chooses versions and ciphers; TLS is 1.2 or later"),
-    ("tls_host_override", "the certificate must be for the server's name; tls-fingerprint trusts one certificate"),
+    (
+        "tls_host_override",
+        "the certificate must be for the server's name; tls-fingerprint trusts one certificate",
+    ),
     ("filter", "popfetch retrieves and delivers every message; a program can sort them (pipe)"),
     ("killsize", "popfetch deletes nothing that it has not delivered: larger messages stay on the server"),
 ];
@@ -88,7 +91,8 @@ pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Readi
                 let mut commands = defaults.clone();
                 for parent in from.split(',').map(str::trim).filter(|parent| !parent.is_empty()) {
                     let known = accounts.iter().find(|(name, ..)| name == parent);
-                    let (_, _, inherited) = known.ok_or_else(|| wrong("it inherits from an account that is not there"))?;
+                    let (_, _, inherited) =
+                        known.ok_or_else(|| wrong("it inherits from an account that is not there"))?;
                     commands.extend(inherited.iter().map(|(name, given)| (*name, given.clone())));
                 }
                 let name = name.trim();
@@ -169,7 +173,8 @@ impl Reader<'_> {
         account.max_message_size = sizes.into_iter().flatten().filter(|size| *size > 0).min();
         account.received_header = self.switch("received_header") == Some(true);
         if self.switch("only_new") == Some(false) && keeps {
-            let what = "only_new off: popfetch retrieves each message once; popfetch --all retrieves all again";
+            let what =
+                "only_new off: popfetch retrieves each message once; popfetch --all retrieves all again";
             account.remark(self.line("only_new"), what);
         }
         for (name, text) in NO_COUNTERPART {
@@ -200,11 +205,14 @@ impl Reader<'_> {
             (Some(true), _) => Protection::StartTls,
             _ => Protection::None,
         };
-        account.ca_file = self.path("tls_trust_file").filter(|_| self.text("tls_trust_file") != Some("system"));
+        account.ca_file =
+            self.path("tls_trust_file").filter(|_| self.text("tls_trust_file") != Some("system"));
         account.client_certificate = self.path("tls_cert_file");
         account.client_key = self.path("tls_key_file");
         match self.text("tls_fingerprint") {
-            Some(digest) if digest.replace(':', "").len() == 64 => account.fingerprints = vec![digest.to_owned()],
+            Some(digest) if digest.replace(':', "").len() == 64 => {
+                account.fingerprints = vec![digest.to_owned()]
+            }
             Some(_) => {
                 let what = "tls_fingerprint: tls-fingerprint needs a SHA-256";
                 account.remark(self.line("tls_fingerprint"), what);
@@ -253,9 +261,11 @@ impl Reader<'_> {
 
     fn delivery(&self, account: &mut Foreign) {
         let line = self.line("delivery");
-        let (method, argument) = self.text("delivery").unwrap_or_default().split_once([' ', '\t']).unwrap_or_default();
+        let (method, argument) =
+            self.text("delivery").unwrap_or_default().split_once([' ', '\t']).unwrap_or_default();
         let argument = argument.trim();
-        let unquoted = argument.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(argument);
+        let unquoted =
+            argument.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(argument);
         let path = || self.around.setting(unquoted, self.around.home);
         match method {
             "maildir" if !unquoted.is_empty() => account.deliver.push(Target::Maildir(path())),

@@ -11,7 +11,9 @@ const SERVICES: [&str; 8] = ["pop", "pop3", "pops", "pop3s", "mail", "imap", "in
 /// A name for the account that is not among those `taken`, to which it is added.
 pub(super) fn choose(account: &Foreign, taken: &mut BTreeSet<String>) -> String {
     let wanted = match account.name.as_str() {
-        "" => of_server(&account.server).unwrap_or_else(|| of_user(account.user.as_deref().unwrap_or("mail"))),
+        "" => {
+            of_server(&account.server).unwrap_or_else(|| of_user(account.user.as_deref().unwrap_or("mail")))
+        }
         name => name.to_owned(),
     };
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+');

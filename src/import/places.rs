@@ -39,14 +39,21 @@ pub fn is_getmailrc(name: &str) -> bool {
 /// A file that holds the number of fetchmail's process while it runs in the background.
 #[must_use]
 pub fn pid_file(around: Surroundings<'_>) -> PathBuf {
-    around.variable("FETCHMAILHOME").map_or_else(|| around.home.to_owned(), PathBuf::from).join(".fetchmail.pid")
+    around
+        .variable("FETCHMAILHOME")
+        .map_or_else(|| around.home.to_owned(), PathBuf::from)
+        .join(".fetchmail.pid")
 }
 
 /// fetchmail's state files, where its configuration names none.  Debian's service has one of its own.
 pub(super) fn fetchids(around: Surroundings<'_>, rc: &Path) -> Vec<PathBuf> {
     if rc.starts_with("/etc") {
         let kept = Path::new("/var/lib/fetchmail");
-        return vec![kept.join(".fetchmail-UIDL-cache"), kept.join(".fetchids"), around.home.join(".fetchids")];
+        return vec![
+            kept.join(".fetchmail-UIDL-cache"),
+            kept.join(".fetchids"),
+            around.home.join(".fetchids"),
+        ];
     }
     let folder = around.variable("FETCHMAILHOME").map_or_else(|| around.home.to_owned(), PathBuf::from);
     vec![folder.join(".fetchids")]
@@ -93,6 +100,6 @@ mod tests {
     fn getmail_names_its_state_by_server_port_and_user() {
         // As getmail 6.18.11 does: re.sub(r'[/\:;<>|]+', '-', …), in which the backslash only quotes the colon.
         assert_eq!(oldmail("pop.example.com", 995, "me@x"), "oldmail-pop.example.com-995-me@x");
-        assert_eq!(oldmail("::1", 110, r"a/\b:;c\d"), r"oldmail---1-110-a-\b-c\d");
+        assert_eq!(oldmail("::1", 110, r"a/\b:;c\d"), r"oldmail--1-110-a-\b-c\d");
     }
 }

@@ -55,8 +55,9 @@ mod tests {
         let crontab = "# getmail\nMAILTO=getmail\n*/5 * * * * getmail -q\n0 * * * * me test -x /usr/bin/getmail && /usr/bin/getmail\n\
                        @hourly flock -n x sh -c 'getmail --quiet'\n1 1 * * * cat getmail.log\n";
         assert_eq!(cron_lines(crontab, Program::Getmail), [3, 4, 5]);
-        assert_eq!(cron_lines(crontab, Program::Fdm), []);
-        let unit = "[Service]\n# ExecStart=/usr/bin/mpop\nExecStart=-/usr/bin/fetchmail --nodetach \\\n  -f x\n";
+        assert!(cron_lines(crontab, Program::Fdm).is_empty());
+        let unit =
+            "[Service]\n# ExecStart=/usr/bin/mpop\nExecStart=-/usr/bin/fetchmail --nodetach \\\n  -f x\n";
         assert!(unit_starts(unit, Program::Fetchmail) && !unit_starts(unit, Program::Mpop));
     }
 }

@@ -93,7 +93,8 @@ fn fetchmail_line(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (head, unique_id) = line.split_at_checked(space)?;
     let at = head.iter().rposition(|octet| *octet == b'@')?;
     let (user, host) = head.split_at_checked(at)?;
-    let unique_id = unique_id.trim_ascii_start().split(is_blank).next().filter(|unique_id| !unique_id.is_empty())?;
+    let unique_id =
+        unique_id.trim_ascii_start().split(is_blank).next().filter(|unique_id| !unique_id.is_empty())?;
     Some((user, host.get(1..)?.trim_ascii_end(), unique_id))
 }
 
@@ -130,7 +131,8 @@ fn mpop(octets: &[u8], user: &str, host: &str, path: &Path) -> Result<Seen, Erro
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let heading = mpop_heading(line).ok_or_else(|| wrong(number, "a line with count, host and user is expected"))?;
+        let heading = mpop_heading(line)
+            .ok_or_else(|| wrong(number, "a line with count, host and user is expected"))?;
         let (count, theirs, name) = heading;
         let mut messages = Vec::new();
         for _ in 0..count {

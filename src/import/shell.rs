@@ -16,7 +16,8 @@ pub(super) fn rewritten(line: &str, meaning: impl Fn(char) -> Option<String>) ->
                 Some(word) => {
                     // Of '%F' and "%F" the quotes go: the word has its own.
                     let quote = out.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'));
-                    if let Some((quote, inner)) = quote.and_then(|quote| Some((quote, rest.strip_prefix(quote)?)))
+                    if let Some((quote, inner)) =
+                        quote.and_then(|quote| Some((quote, rest.strip_prefix(quote)?)))
                     {
                         debug_assert!(out.ends_with(quote));
                         out.pop();

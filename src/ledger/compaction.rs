@@ -119,7 +119,8 @@ pub(super) fn rewrite(
             out.message(number, message)?;
         }
         let seen = first_listing.unwrap_or_default().iter().map(|unique_id| (unique_id, None));
-        for (unique_id, delivered) in seen.chain(imported.iter().map(|(unique_id, time)| (unique_id, *time))) {
+        for (unique_id, delivered) in seen.chain(imported.iter().map(|(unique_id, time)| (unique_id, *time)))
+        {
             let key = KeyField::UniqueId(Cow::Borrowed(unique_id.borrow().as_bytes()));
             out.put(MessageImported { time: heading.time, key, delivered })?;
         }

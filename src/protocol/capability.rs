@@ -154,6 +154,11 @@ impl Capabilities {
         parse_decimal(seconds.as_bytes()).map(Duration::from_secs)
     }
 
+    /// Every capability, in the server's order: its tag in upper case, and its arguments as written.  Not fit to print.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.entries.iter().map(|entry| (entry.tag.as_str(), entry.arguments.as_slice()))
+    }
+
     /// The known ones, one a line, in printable ASCII: a form for a file, read back by [`Self::from_lines`].
     /// Other characters mean nothing in an argument we know; each becomes `?`.
     #[must_use]

@@ -265,7 +265,9 @@ impl Problem for Error {
             Self::NothingMatches { .. } => {
                 "is it the same mailbox, and the right state file?  without it, popfetch retrieves everything once"
             }
-            Self::OnlyNumbers { .. } => "leave --no-login out: only the server's listing shows whether they are more",
+            Self::OnlyNumbers { .. } => {
+                "leave --no-login out: only the server's listing shows whether they are more"
+            }
             Self::NoHeaders { .. } => "name the messages by number instead, as 1-200",
             Self::OnlyWindow { .. } => {
                 "choose in the provider's settings that POP offers only mail that arrives from now on"

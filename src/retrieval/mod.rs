@@ -49,8 +49,9 @@ pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};
 pub use visit::by_hand;
 pub use visit::{
-    Ask, Chosen, Deleted, Doomed, Extent, Found, KeepAlive, Row, Rows, Taker, Which, check_all, delete, list,
-    show,
+    Ask, Better, Capabilities, CertificateInfo, Chosen, Deleted, Doomed, Expire, Extent, Found, KeepAlive,
+    LoginInfo, Row, Rows, Server, ServerInfo, Taker, Which, check_all, delete, find_server, list,
+    server_info, show,
 };
 
 use crate::access;

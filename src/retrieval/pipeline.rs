@@ -32,9 +32,9 @@ use crate::types::{MessageNumber, Octets};
 use naming::{Candidates, NamingAnswer, Question};
 use standing::{Header, Standing};
 
-/// A batch is closed at this many messages,
+/// A batch holds about this many messages at most, and no question covers more,
 pub(super) const BATCH_MESSAGES: usize = 256;
-/// or at this many octets.
+/// or this many octets.
 pub(super) const BATCH_OCTETS: u64 = 32 << 20;
 /// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is slow.
 const ROOM: u64 = 64 << 20;

@@ -93,7 +93,11 @@ pub fn take_over(account: &Account, context: &Context<'_>, memories: Memories<'_
 ///
 /// # Errors
 /// The lock; the ledger; [`Error::OnlyNumbers`].
-pub fn take_unseen(account: &Account, context: &Context<'_>, memories: Memories<'_>) -> Result<Taken, Trouble> {
+pub fn take_unseen(
+    account: &Account,
+    context: &Context<'_>,
+    memories: Memories<'_>,
+) -> Result<Taken, Trouble> {
     act(account, context, |run| {
         if matching::are_numbers(memories.seen) {
             return Err(Error::OnlyNumbers { program: memories.program.name() });

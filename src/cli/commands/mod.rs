@@ -14,10 +14,12 @@ pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod help;
 pub(super) mod history;
+pub(super) mod import;
 pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
 pub(super) mod retry;
+pub(super) mod server_info;
 pub(super) mod shell;
 pub(super) mod show;
 pub(super) mod state;
@@ -47,6 +49,9 @@ pub(super) enum Command {
     /// Delete messages from the server.
     Delete(delete::DeleteArgs),
 
+    /// Take over accounts, and what was retrieved, from fetchmail, getmail, mpop or fdm.
+    Import(import::ImportArgs),
+
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
 
@@ -64,6 +69,9 @@ pub(super) enum Command {
 
     /// Talk POP3 with an account's server by hand.
     Shell(shell::ShellArgs),
+
+    /// Show what a server offers, and which setting would be better.
+    ServerInfo(server_info::ServerInfoArgs),
 
     /// Show, check or change the configuration.
     #[command(subcommand)]
@@ -98,12 +106,14 @@ impl Command {
             Self::List(args) => list::run(args, cli),
             Self::Show(args) => show::run(args, cli),
             Self::Delete(args) => delete::run(args, cli),
+            Self::Import(args) => import::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::History(args) => history::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),
             Self::Retry(args) => retry::run(args, cli),
             Self::Status(args) => status::run(args, cli),
             Self::Shell(args) => shell::run(args, cli),
+            Self::ServerInfo(args) => server_info::run(args, cli),
             Self::State(command) => state::run(command, cli),
             Self::Config(command) => config::run(command, cli),
             Self::Cron(args) => cron::run(args, cli),
@@ -124,6 +134,7 @@ impl Command {
             Self::History(args) => args.output.color,
             Self::Retry(args) => args.output.color,
             Self::Status(args) => args.output.color,
+            Self::ServerInfo(args) => args.output.color,
             Self::State(command) => command.color(),
             Self::Config(command) => command.color(),
             _ => Color::Auto,

@@ -34,7 +34,7 @@ fn foreign(declared: &Declared, parsed: &Parsed, around: Surroundings<'_>) -> Fo
         account.leave_out("it is disabled");
     }
     if !matches!(declared.kind.as_str(), "pop3" | "pop3s") {
-        account.leave_out("it is not POP3");
+        account.is_not_pop3();
     }
     let line = declared.place.line;
     if declared.value("pipe").is_some() {
@@ -91,7 +91,10 @@ fn password(account: &mut Foreign, declared: &Declared) {
             Secretive::Known => account.take_password(&value.text, declared.place.clone()),
             Secretive::Command(command) => account.password = Password::Shell(command.clone()),
             Secretive::Mixed => {
-                account.remark(declared.place.line, "pass: a part of it comes from a command; set password-command");
+                account.remark(
+                    declared.place.line,
+                    "pass: a part of it comes from a command; set password-command",
+                );
             }
         },
     }

@@ -234,7 +234,8 @@ impl Parser<'_> {
                     if self.words.nesting() >= DEEPEST {
                         return Err("too many files include one another".to_owned());
                     }
-                    let value = self.text()?;
+                    // One text: what follows it stands behind all that the file holds.
+                    let value = self.piece()?;
                     return Ok(Step::Include(self.tags(&value.text)));
                 }
                 _ => return Err("this is not a statement of fdm".to_owned()),
@@ -268,10 +269,8 @@ impl Parser<'_> {
     }
 
     fn piece(&mut self) -> Result<Value> {
-        let known = |text, known| Value {
-            text,
-            secretive: if known { Secretive::Known } else { Secretive::Mixed },
-        };
+        let known =
+            |text, known| Value { text, secretive: if known { Secretive::Known } else { Secretive::Mixed } };
         match self.words.next()? {
             Some(Word::Text(text, is_known)) => Ok(known(text, is_known)),
             Some(Word::Command(command)) => {
@@ -364,7 +363,11 @@ impl Parser<'_> {
             let key = key.clone();
             if VALUED.contains(&key.as_str()) {
                 // A cache of its own is a statement; that of an account follows what it is for.
-                if key == "cache" && !(declared.has("new-only") || declared.has("old-only") || declared.kind.starts_with("nntp")) {
+                if key == "cache"
+                    && !(declared.has("new-only")
+                        || declared.has("old-only")
+                        || declared.kind.starts_with("nntp"))
+                {
                     break;
                 }
                 self.words.next()?;
@@ -411,7 +414,11 @@ impl Parser<'_> {
             "maildir" => Act::Maildir(self.text()?),
             "mbox" => {
                 let path = self.text()?;
-                if self.words.take_key("compress")? { Act::Other("mbox compress".to_owned()) } else { Act::Mbox(path) }
+                if self.words.take_key("compress")? {
+                    Act::Other("mbox compress".to_owned())
+                } else {
+                    Act::Mbox(path)
+                }
             }
             "action" | "actions" => Act::Named(self.texts()?.into_iter().map(|name| name.text).collect()),
             "keep" => Act::Keep,
@@ -609,7 +616,9 @@ impl Parser<'_> {
                 self.text()?;
                 let what = match key.as_str() {
                     "proxy" => "proxy: popfetch.toml(5) names the proxies that popfetch can use",
-                    "default-user" => "default-user: owner = \"USER\" delivers as a user, where root runs popfetch",
+                    "default-user" => {
+                        "default-user: owner = \"USER\" delivers as a user, where root runs popfetch"
+                    }
                     "command-user" => "command-user: programs run as the user that popfetch delivers as",
                     _ => return Ok(()),
                 };
@@ -631,8 +640,13 @@ impl Parser<'_> {
                     self.text()?;
                 }
             }
-            "lock-wait" | "ignore-errors" | "allow-multiple" | "verify-certificates" | "no-received"
-            | "no-create" | "impersonate" => {}
+            "lock-wait"
+            | "ignore-errors"
+            | "allow-multiple"
+            | "verify-certificates"
+            | "no-received"
+            | "no-create"
+            | "impersonate" => {}
             _ => return Err("this is not a setting of fdm".to_owned()),
         }
         Ok(())

@@ -51,7 +51,11 @@ impl Walk<'_> {
         for rule in rules {
             let applies = match &rule.condition {
                 Condition::All => true,
-                Condition::Accounts(patterns) if patterns.iter().any(|pattern| fits(pattern, self.account)) => true,
+                Condition::Accounts(patterns)
+                    if patterns.iter().any(|pattern| fits(pattern, self.account)) =>
+                {
+                    true
+                }
                 Condition::Accounts(_) => continue,
                 Condition::Unmatched => self.outcome.deliver.is_empty(),
                 Condition::Some => {

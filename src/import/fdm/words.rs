@@ -198,9 +198,9 @@ impl Words {
                 file.take();
                 Word::Sign(first)
             }
-            _ if first.is_ascii_digit() => {
-                Word::Number(file.take_while(|c| c.is_ascii_digit()).parse().map_err(|_| "a number is too large")?)
-            }
+            _ if first.is_ascii_digit() => Word::Number(
+                file.take_while(|c| c.is_ascii_digit()).parse().map_err(|_| "a number is too large")?,
+            ),
             _ if is_part(first) => Word::Key(file.take_while(is_part)),
             _ => return Err("a character that has no meaning here".to_owned()),
         }))

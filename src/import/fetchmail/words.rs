@@ -173,9 +173,13 @@ mod tests {
 
     #[test]
     fn escapes() {
-        for (written, meant) in
-            [(r"\x41\102\0103\n", "AfC\n"), (r"a\\b\ c", r"a\b c"), ("a\\\nb", "ab"), (r"\xc3\xa9", "é"), ("\\", "")]
-        {
+        for (written, meant) in [
+            (r"\x41\102\041\n", "Af!\n"),
+            (r"a\\b\ c", r"a\b c"),
+            ("a\\\nb", "ab"),
+            (r"\xc3\xa9", "é"),
+            ("\\", ""),
+        ] {
             assert_eq!(super::unescaped(written), meant, "{written}");
         }
     }

@@ -33,7 +33,9 @@ impl Fetch<'_> {
                 }
             }
         }
-        let full = self.state.batch.len() >= BATCH_MESSAGES || self.state.batch_octets >= BATCH_OCTETS;
+        // Questions cover twice as many messages each time, up to a batch: what the next one releases would not fit into a
+        // batch that is more than half full.
+        let full = self.state.batch.len() > BATCH_MESSAGES / 2 || self.state.batch_octets > BATCH_OCTETS / 2;
         let eager = self.run.hands_over || self.state.cut_due;
         if full || (eager && self.state.committing == 0) {
             self.cut();

@@ -11,6 +11,7 @@ mod check;
 mod delete;
 mod list;
 mod outlook;
+mod server_info;
 mod show;
 
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ pub use check::{Found, check_all};
 pub use delete::{Ask, Deleted, Doomed, KeepAlive, delete};
 pub use list::{Row, Rows, Which, list};
 pub(super) use outlook::{Outlook, cause};
+pub use server_info::{
+    Better, Capabilities, CertificateInfo, Expire, LoginInfo, Server, ServerInfo, find_server, server_info,
+};
 pub use show::{Chosen, Extent, Taker, show};
 
 /// So long a run that has the mailbox is waited for.
@@ -91,9 +95,9 @@ impl<'r, 'a> Visit<'r, 'a> {
     pub(super) fn log_in(
         &mut self,
         secret: &Secret,
-        prefetch: Prefetch,
+        prefetch: impl Into<Option<Prefetch>>,
     ) -> Result<Client<Transaction>, Error> {
-        let client = login::log_in(self.run, &mut self.memory, secret, Some(prefetch));
+        let client = login::log_in(self.run, &mut self.memory, secret, prefetch.into());
         match &client {
             Err(Error::Client(e)) if e.refuses_credentials() => self.note_login(client.as_ref().err()),
             // The user has corrected the password, or the server its mind.

@@ -1,0 +1,337 @@
+//! The accounts that were found: named, checked, compared with their servers, written.
+
+use std::path::{Path, PathBuf};
+
+use super::{checked, complain, find};
+use crate::access;
+use crate::account::{self, Mailbox, PasswordSource};
+use crate::cli::setup::Cli;
+use crate::config::edit;
+use crate::config::locate::Environment;
+use crate::credentials;
+use crate::exit::ExitCode;
+use crate::import::seen::{self, LARGEST_STATE, Seen};
+use crate::import::{self, Foreign, Password, Program, Remark, document};
+use crate::retrieval::Context;
+use crate::retrieval::takeover::{self, Memories, Taken};
+use crate::secret::Secret;
+use crate::text;
+
+/// An account on its way.
+pub(super) struct Account {
+    pub(super) name: String,
+    foreign: Foreign,
+    section: String,
+    /// As popfetch would use it; `None` where it is left out.
+    ours: Option<account::Account>,
+    /// Where its password goes.
+    password_file: PathBuf,
+    /// Whether the configuration has its mailbox already, perhaps by another name.
+    is_there: bool,
+    seen: Option<(PathBuf, Seen)>,
+    /// Whether what was to be taken over has been.
+    is_taken: bool,
+}
+
+/// Names the accounts, finds their passwords and what was retrieved, and checks what would be written.
+///
+/// # Errors
+/// popfetch's own configuration.
+pub(super) fn resolve(found: Vec<find::Found>, path: &Path, cli: &Cli) -> anyhow::Result<Vec<Account>> {
+    let mut known: Vec<account::Account> = match edit::current(path)? {
+        // A file without accounts is one that is being begun.
+        Some(text) if text.contains("accounts") => edit::accounts_of(&text, path, &cli.environment)?.accounts,
+        _ => Vec::new(),
+    };
+    let mut foreign: Vec<Foreign> = found.into_iter().flat_map(|found| found.reading.accounts).collect();
+    for account in &mut foreign {
+        from_netrc(account, &cli.environment);
+    }
+    let taken = known.iter().map(|account| account.name.clone()).collect::<Vec<_>>();
+    let names = document::choose_names(&foreign, taken);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut accounts = Vec::new();
+    for (name, mut foreign) in names.into_iter().zip(foreign) {
+        let file = format!("{}.password", name.replace(['/', '\0'], "-"));
+        let section = document::section(&name, &foreign, &file);
+        let mut ours = match checked(&section, path, cli) {
+            Ok(account) => Some(account),
+            Err(what) => {
+                foreign.left_out.get_or_insert(what);
+                None
+            }
+        };
+        if foreign.left_out.is_some() {
+            ours = None;
+        }
+        let mut account = Account {
+            password_file: folder.join(file),
+            name,
+            section,
+            ours: None,
+            is_there: false,
+            seen: None,
+            is_taken: false,
+            foreign,
+        };
+        if let Some(mut ours) = ours {
+            let mailbox: Mailbox = ours.mailbox();
+            if let Some(same) = known.iter().find(|known| known.mailbox() == mailbox) {
+                account.is_there = true;
+                account.name.clone_from(&same.name);
+                ours = same.clone();
+            } else {
+                if let Password::Text(secret, _) = &account.foreign.password {
+                    ours.password = PasswordSource::Inline(secret.clone());
+                }
+                known.push(ours.clone());
+            }
+            account.ours = Some(ours);
+        }
+        accounts.push(account);
+    }
+    Ok(accounts)
+}
+
+/// fdm and getmail take the user, and all take the password, from `~/.netrc` where their own file has none.
+fn from_netrc(account: &mut Foreign, environment: &Environment) {
+    let Some(home) = &environment.home else { return };
+    let named = match &account.password {
+        Password::Netrc(file) => {
+            file.as_ref().map(|file| PathBuf::from(file.replacen('~', &home.to_string_lossy(), 1)))
+        }
+        // getmail looks there only where it is told to.
+        Password::Unknown if account.program != Program::Getmail => None,
+        _ => return,
+    };
+    let path = named.unwrap_or_else(|| home.join(".netrc"));
+    let Ok((content, _)) = access::read(&path, "netrc", import::LARGEST_CONFIGURATION) else { return };
+    if account.user.is_none() {
+        account.user = credentials::netrc_user(content.expose(), &account.server);
+        if account.user.is_some() {
+            let missing = "it names no user";
+            account.left_out = account.left_out.take().filter(|why| !why.starts_with(missing));
+        }
+    }
+    let user = account.user.as_deref().unwrap_or_default();
+    let known = credentials::netrc_has(content.expose(), &account.server, user);
+    if known && matches!(account.password, Password::Unknown) {
+        account.password = Password::Netrc(None);
+    }
+}
+
+impl Account {
+    /// Compares with the server, and under `write` records what was retrieved.  Reports it all.
+    pub(super) fn take(&mut self, write: bool, login: bool, context: &Context<'_>, cli: &Cli) -> ExitCode {
+        let home = cli.environment.home.as_deref();
+        if let Some(why) = &self.foreign.left_out {
+            let place = Remark { place: self.foreign.place.clone(), what: format!("left out: {why}") };
+            cli.printer.warn(&format!("{}: {}", self.name, document::remark_text(&place, home)));
+            return ExitCode::Done;
+        }
+        for remark in document::remarks(&self.foreign) {
+            cli.printer.err(&format!("{}: {}\n", self.name, document::remark_text(&remark, home)));
+        }
+        if let Err(code) = self.read_state(cli) {
+            return code;
+        }
+        let Some(ours) = &self.ours else { return ExitCode::Done };
+        let nothing = Seen::default();
+        let seen = self.seen.as_ref().map_or(&nothing, |(_, seen)| seen);
+        let memories = Memories {
+            program: self.foreign.program,
+            seen: &seen.messages,
+            delivered: self.foreign.delivered,
+        };
+        let taken = match (write, login) {
+            (true, true) => takeover::take_over(ours, context, memories),
+            (true, false) => takeover::take_unseen(ours, context, memories),
+            (false, true) => takeover::compare(ours, context, memories),
+            (false, false) => Ok(Taken { seen: seen.messages.len(), ..Taken::default() }),
+        };
+        match taken {
+            Ok(taken) => {
+                self.is_taken = true;
+                cli.printer.err(&self.outcome(taken, write));
+                ExitCode::Done
+            }
+            Err(trouble) => {
+                if write {
+                    cli.printer.err(&format!("{}: nothing is taken over\n", self.name));
+                }
+                cli.failed(ours, &trouble)
+            }
+        }
+    }
+
+    fn read_state(&mut self, cli: &Cli) -> Result<(), ExitCode> {
+        let there = self.foreign.state.iter().find(|state| state.path.exists());
+        let Some(state) = there else { return Ok(()) };
+        let read = access::read(&state.path, "state file", LARGEST_STATE).map_err(import::Error::from);
+        let seen = read.and_then(|(content, _)| seen::read(state, content.expose()));
+        match seen {
+            Ok(seen) => {
+                if seen.passed_over > 0 {
+                    let lines = text::count(seen.passed_over, "line");
+                    let file = find::shown(&state.path, cli.environment.home.as_deref());
+                    let program = self.foreign.program.name();
+                    cli.printer.warn(&format!(
+                        "{file}: {lines} without a unique-id, which {program} passes over too"
+                    ));
+                }
+                self.seen = Some((state.path.clone(), seen));
+                Ok(())
+            }
+            Err(e) => Err(complain(cli, &self.label(), &e)),
+        }
+    }
+
+    /// What was found, in one line or a few.
+    fn outcome(&self, taken: Taken, write: bool) -> String {
+        let program = self.foreign.program.name();
+        let number = |n: usize| text::grouped(u64::try_from(n).unwrap_or(u64::MAX));
+        let mut text = if taken.seen == 0 {
+            let mut text = format!("{}: {program} remembers no messages", self.name);
+            if taken.new > 0 {
+                text.push_str(&format!("; the first run retrieves all {} on the server", number(taken.new)));
+            }
+            text
+        } else if taken.asked {
+            let mut text = format!(
+                "{}: {} of {} are on the server now",
+                self.name,
+                number(taken.on_server),
+                number(taken.seen)
+            );
+            if taken.new > 0 {
+                text.push_str(&format!("; {} there are new", number(taken.new)));
+            }
+            text
+        } else {
+            format!("{}: {program} has retrieved {}", self.name, number(taken.seen))
+        };
+        text.push('\n');
+        if taken.ambiguous > 0 {
+            text.push_str(&format!(
+                "{}: {} of the new ones have a unique-id that {program} writes like another's: they come again\n",
+                self.name,
+                number(taken.ambiguous)
+            ));
+        }
+        if write && taken.seen > 0 {
+            let before = taken.seen.saturating_sub(taken.recorded);
+            text.push_str(&format!("{}: {} taken over", self.name, number(taken.recorded.min(taken.seen))));
+            if before > 0 {
+                text.push_str(&format!("; {} known before", number(before)));
+            }
+            if !self.foreign.delivered {
+                text.push_str("; they count as seen, and no policy deletes them");
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The section with all that is said of it, as it stands in the configuration.
+    fn comment(&self, home: Option<&Path>) -> String {
+        let mut comment = format!("# from {}\n", find::shown(&self.foreign.place.file, home));
+        if let Password::Text(_, place) = &self.foreign.password {
+            let place = place.to_string();
+            let home = home.map(text::path);
+            let place = text::in_home(&place, home.as_deref());
+            comment.push_str(&format!("# the password is that of {place}\n"));
+        }
+        comment + &document::comments(&document::remarks(&self.foreign), home)
+    }
+}
+
+/// All accounts as TOML, those that are left out as comments.
+pub(super) fn shown(accounts: &[Account], home: Option<&Path>) -> String {
+    let sections = accounts.iter().map(|account| {
+        let comment = account.comment(home);
+        match &account.foreign.left_out {
+            Some(why) => {
+                let place = Remark { place: account.foreign.place.clone(), what: format!("left out: {why}") };
+                let why = document::remark_text(&place, home);
+                let section = if account.foreign.is_other_protocol { "" } else { &account.section };
+                let comment = if section.is_empty() { "" } else { &comment };
+                format!("{comment}# {why}\n{}", document::commented(section))
+            }
+            None if account.is_there => {
+                let name = text::printable(account.name.as_bytes());
+                format!(
+                    "{comment}# the configuration has it: account {name}\n{}",
+                    document::commented(&account.section)
+                )
+            }
+            None => format!("{comment}{}", account.section),
+        }
+    });
+    sections.collect::<Vec<_>>().join("\n")
+}
+
+/// Writes the passwords, and then the accounts that were taken over, all in one step.
+pub(super) fn write(accounts: &mut [Account], path: &Path, cli: &Cli) -> ExitCode {
+    let home = cli.environment.home.as_deref();
+    let wanted: Vec<&Account> =
+        accounts.iter().filter(|account| account.is_taken && !account.is_there).collect();
+    let there: Vec<&Account> =
+        accounts.iter().filter(|account| account.is_taken && account.is_there).collect();
+    for account in there {
+        cli.printer.err(&format!("{}: the account is in the configuration already\n", account.name));
+    }
+    if wanted.is_empty() {
+        return ExitCode::Done;
+    }
+    let before = match edit::current(path) {
+        Ok(text) => text.unwrap_or_default(),
+        Err(e) => return complain(cli, "", &e),
+    };
+    let mut text = before;
+    for account in &wanted {
+        let comment = account.comment(home);
+        text = match edit::with_account(&text, &account.name, &account.section, &comment) {
+            Ok(text) => text,
+            Err(e) => return complain(cli, &account.label(), &e),
+        };
+    }
+    if let Err(e) = edit::accounts_of(&text, path, &cli.environment) {
+        return complain(cli, "", &e);
+    }
+    for account in &wanted {
+        if let Err(code) = write_password(account, cli) {
+            return code;
+        }
+    }
+    if let Err(e) = edit::write(path, text.as_bytes()) {
+        cli.printer.complain(&e.to_string(), None);
+        return ExitCode::CannotCreate;
+    }
+    let names: Vec<String> = wanted.iter().map(|account| text::printable(account.name.as_bytes())).collect();
+    let (noun, names) = (if names.len() == 1 { "account" } else { "accounts" }, names.join(", "));
+    cli.printer.err(&format!("{} now has the {noun} {names}\n", find::shown(path, home)));
+    ExitCode::Done
+}
+
+/// Puts a password into a file of its own, unless it is there.
+fn write_password(account: &Account, cli: &Cli) -> Result<(), ExitCode> {
+    let Password::Text(secret, _) = &account.foreign.password else { return Ok(()) };
+    let line = Secret::new([secret.expose(), b"\n"].concat());
+    if let Ok((before, _)) =
+        access::read(&account.password_file, "password-file", import::LARGEST_CONFIGURATION)
+    {
+        if before == line {
+            return Ok(());
+        }
+        let file = text::path(&account.password_file);
+        cli.printer.complain(
+            &format!("{}: {file} holds another password", account.label()),
+            Some("move it away, and run this again"),
+        );
+        return Err(ExitCode::CannotCreate);
+    }
+    edit::write(&account.password_file, line.expose()).map_err(|e| {
+        cli.printer.complain(&e.to_string(), None);
+        ExitCode::CannotCreate
+    })
+}

@@ -1,0 +1,508 @@
+//! The answer to one request (RFC 9112): octets in, an [`Answer`] out; no socket, no clock.
+//!
+//! Answers are short here (a token, a page of settings), so one is kept whole, and every part of it has a bound.  Octets
+//! are wiped when they have been read: the body may be a token.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// Octets of an answer's body at most.
+pub const LARGEST_BODY: usize = 64 * 1024;
+
+/// Octets of the head at most, those of interim answers counted.
+const LARGEST_HEAD: usize = 16 * 1024;
+
+/// Header fields of one head at most; the busiest providers send thirty.
+const MOST_FIELDS: usize = 100;
+
+/// What a head begins with.
+const START: &[u8] = b"HTTP/";
+
+const NOT_HTTP: Fault = Fault::Malformed("it does not speak HTTP");
+
+/// Octets of the line that begins a chunk.
+const LONGEST_CHUNK_LINE: usize = 1024;
+
+/// What a server answered.
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The words behind it, as they came.
+    pub reason: String,
+    fields: Vec<(String, String)>,
+    /// The body; never more than [`LARGEST_BODY`].
+    pub body: Secret,
+}
+
+impl Answer {
+    /// Whether the status is one of success (2xx).
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The first header field of that name, as it came.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        field(&self.fields, name).next()
+    }
+
+    /// Whether the body is a web page, by its type or its first octets: what captive portals and proxies put in place of an
+    /// answer.
+    #[must_use]
+    pub fn is_html(&self) -> bool {
+        let declared = self.field("content-type").unwrap_or_default().trim_start().to_ascii_lowercase();
+        let (start, _) = split(self.body.expose().trim_ascii_start(), 14);
+        declared.starts_with("text/html")
+            || start.eq_ignore_ascii_case(b"<!doctype html")
+            || start.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"<html"))
+    }
+}
+
+impl fmt::Debug for Answer {
+    /// Without fields and body: either may hold a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// Why octets are no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// No head of HTTP/1.0 or 1.1, fields that contradict each other, a coding that wasn't asked for, a broken chunk.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The head or the body is over its bound.
+    #[error("its answer is larger than {} KiB", LARGEST_BODY / 1024)]
+    TooLarge,
+    /// The stream ended before the answer did.
+    #[error("it ended the connection in the middle of its answer")]
+    Cut,
+}
+
+/// Reads one answer.
+pub(super) struct Reader {
+    /// What has come and isn't understood yet.
+    raw: Zeroizing<Vec<u8>>,
+    stage: Stage,
+    /// Octets of heads so far.
+    heads: usize,
+    status: u16,
+    reason: String,
+    fields: Vec<(String, String)>,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// What is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Head,
+    /// So much more of a body whose length is known.
+    Length(usize),
+    /// A body that ends with the stream.
+    ToTheEnd,
+    ChunkLine,
+    /// So much more of a chunk.
+    Chunk(usize),
+    /// The line end behind a chunk.
+    ChunkEnd,
+    Done,
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self {
+            raw: Zeroizing::new(Vec::with_capacity(LARGEST_HEAD)),
+            stage: Stage::Head,
+            heads: 0,
+            status: 0,
+            reason: String::new(),
+            fields: Vec::new(),
+            // With room for all of it: a buffer that grows leaves copies behind.
+            body: Zeroizing::new(Vec::with_capacity(LARGEST_BODY)),
+        }
+    }
+
+    /// Takes octets in; whether the answer is whole.  What comes behind it is of no interest: there is one request to a
+    /// connection.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] and [`Fault::TooLarge`]; the reader is then of no further use.
+    pub(super) fn feed(&mut self, octets: &[u8]) -> Result<bool, Fault> {
+        let mut rest = octets;
+        // Each step takes at least one octet.
+        while !rest.is_empty() && self.stage != Stage::Done {
+            rest = match self.stage {
+                Stage::Head => self.head(rest)?,
+                Stage::Length(left) => {
+                    let (body, after) = split(rest, left);
+                    self.take(body)?;
+                    self.stage = after_length(left.saturating_sub(body.len()));
+                    after
+                }
+                Stage::ToTheEnd => {
+                    self.take(rest)?;
+                    &[]
+                }
+                Stage::ChunkLine => self.chunk_line(rest)?,
+                Stage::Chunk(left) => {
+                    let (body, after) = split(rest, left);
+                    self.take(body)?;
+                    let left = left.saturating_sub(body.len());
+                    self.stage = if left == 0 { Stage::ChunkEnd } else { Stage::Chunk(left) };
+                    after
+                }
+                Stage::ChunkEnd => self.chunk_end(rest)?,
+                Stage::Done => rest,
+            };
+        }
+        Ok(self.stage == Stage::Done)
+    }
+
+    /// The stream has ended.
+    ///
+    /// # Errors
+    /// [`Fault::Cut`] where the answer isn't whole.
+    pub(super) fn end(self) -> Result<Answer, Fault> {
+        match self.stage {
+            Stage::ToTheEnd | Stage::Done => Ok(Answer {
+                status: self.status,
+                reason: self.reason,
+                fields: self.fields,
+                body: Secret::new(self.body.as_slice()),
+            }),
+            _ => Err(Fault::Cut),
+        }
+    }
+
+    /// Whether anything has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.heads > 0 || !self.raw.is_empty()
+    }
+
+    fn take(&mut self, octets: &[u8]) -> Result<(), Fault> {
+        if octets.len() > LARGEST_BODY.saturating_sub(self.body.len()) {
+            return Err(Fault::TooLarge);
+        }
+        self.body.extend_from_slice(octets);
+        Ok(())
+    }
+
+    /// Moves octets to those that aren't understood yet, to the end of a line that ends a head if there is one; gives what
+    /// follows.
+    fn head<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], Fault> {
+        for (at, &octet) in octets.iter().enumerate() {
+            self.raw.push(octet);
+            // What is no HTTP at all is seen at once, and not only at its time-out.
+            if self.raw.len() <= START.len() && !START.starts_with(&self.raw) {
+                return Err(NOT_HTTP);
+            }
+            if self.heads.saturating_add(self.raw.len()) > LARGEST_HEAD {
+                return Err(Fault::TooLarge);
+            }
+            if octet == b'\n' && (self.raw.ends_with(b"\n\r\n") || self.raw.ends_with(b"\n\n")) {
+                self.whole_head()?;
+                return Ok(octets.get(at.saturating_add(1)..).unwrap_or_default());
+            }
+        }
+        Ok(&[])
+    }
+
+    fn whole_head(&mut self) -> Result<(), Fault> {
+        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut parsed = httparse::Response::new(&mut fields);
+        match parsed.parse(&self.raw) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooLarge),
+            Ok(httparse::Status::Partial) | Err(_) => {
+                return Err(NOT_HTTP);
+            }
+        }
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let status = parsed.code.unwrap_or_default();
+        let fields: Vec<_> =
+            parsed.headers.iter().map(|field| (field.name.to_owned(), text(field.value))).collect();
+        self.reason = parsed.reason.unwrap_or_default().to_owned();
+        self.heads = self.heads.saturating_add(self.raw.len());
+        self.raw.clear();
+        if (100..200).contains(&status) {
+            // An interim answer: the answer follows.  Nothing asks for another protocol (101).
+            return if status == 101 { Err(Fault::Malformed("it changed the protocol")) } else { Ok(()) };
+        }
+        self.stage = framing(status, &fields)?;
+        (self.status, self.fields) = (status, fields);
+        Ok(())
+    }
+
+    /// A line of its own, to its end; `None` while it isn't whole.
+    fn line<'a>(&mut self, octets: &'a [u8]) -> Result<(bool, &'a [u8]), Fault> {
+        let end = octets.iter().position(|octet| *octet == b'\n').map(|at| at.saturating_add(1));
+        let (line, after) = split(octets, end.unwrap_or(octets.len()));
+        if line.len() > LONGEST_CHUNK_LINE.saturating_sub(self.raw.len()) {
+            return Err(Fault::Malformed("it sent a broken chunk"));
+        }
+        self.raw.extend_from_slice(line);
+        Ok((end.is_some(), after))
+    }
+
+    fn chunk_line<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], Fault> {
+        const BROKEN: Fault = Fault::Malformed("it sent a broken chunk");
+        let (whole, after) = self.line(octets)?;
+        if whole {
+            let size = match httparse::parse_chunk_size(&self.raw) {
+                Ok(httparse::Status::Complete((_, size))) => size,
+                Ok(httparse::Status::Partial) | Err(_) => return Err(BROKEN),
+            };
+            let size = usize::try_from(size).map_err(|_| Fault::TooLarge)?;
+            if size > LARGEST_BODY.saturating_sub(self.body.len()) {
+                return Err(Fault::TooLarge);
+            }
+            self.raw.clear();
+            // The fields that may follow the last chunk are nobody's business.
+            self.stage = if size == 0 { Stage::Done } else { Stage::Chunk(size) };
+        }
+        Ok(after)
+    }
+
+    fn chunk_end<'a>(&mut self, octets: &'a [u8]) -> Result<&'a [u8], Fault> {
+        let (whole, after) = self.line(octets)?;
+        if !b"\r\n".starts_with(&self.raw) {
+            return Err(Fault::Malformed("it sent a broken chunk"));
+        }
+        if whole {
+            self.raw.clear();
+            self.stage = Stage::ChunkLine;
+        }
+        Ok(after)
+    }
+}
+
+/// How the body's end is known (RFC 9112 §6.3).
+fn framing(status: u16, fields: &[(String, String)]) -> Result<Stage, Fault> {
+    let coded = |value: &str| !value.trim().eq_ignore_ascii_case("identity");
+    if field(fields, "content-encoding").any(coded) {
+        return Err(Fault::Malformed("it compressed its answer, which was not asked for"));
+    }
+    if matches!(status, 204 | 304) {
+        return Ok(Stage::Done);
+    }
+    let mut lengths = field(fields, "content-length").flat_map(|value| value.split(',')).map(str::trim);
+    let mut codings = field(fields, "transfer-encoding").filter(|value| coded(value));
+    if let Some(coding) = codings.next() {
+        if !coding.trim().eq_ignore_ascii_case("chunked")
+            || codings.next().is_some()
+            || lengths.next().is_some()
+        {
+            return Err(Fault::Malformed("it gave no clear length of its answer"));
+        }
+        return Ok(Stage::ChunkLine);
+    }
+    let Some(length) = lengths.next() else { return Ok(Stage::ToTheEnd) };
+    if length.is_empty()
+        || !length.bytes().all(|b| b.is_ascii_digit())
+        || lengths.any(|other| other != length)
+    {
+        return Err(Fault::Malformed("it gave no clear length of its answer"));
+    }
+    match length.parse() {
+        Ok(length) if length <= LARGEST_BODY => Ok(after_length(length)),
+        _ => Err(Fault::TooLarge),
+    }
+}
+
+fn after_length(left: usize) -> Stage {
+    if left == 0 { Stage::Done } else { Stage::Length(left) }
+}
+
+fn field<'a>(fields: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
+    let named = move |field: &&'a (String, String)| field.0.eq_ignore_ascii_case(name);
+    fields.iter().filter(named).map(|(_, value)| value.as_str())
+}
+
+/// At most `most` octets, and the rest.
+fn split(octets: &[u8], most: usize) -> (&[u8], &[u8]) {
+    octets.split_at_checked(most).unwrap_or((octets, &[]))
+}
+
+/// For fuzzing: whatever comes, in whatever pieces, the answer is the same and within its bounds.
+#[doc(hidden)]
+pub fn fuzz_answer(octets: &[u8]) {
+    let read = |size: usize| -> Result<(u16, Vec<u8>), Fault> {
+        let mut reader = Reader::new();
+        for piece in octets.chunks(size) {
+            if reader.feed(piece)? {
+                break;
+            }
+        }
+        let answer = reader.end()?;
+        assert!(answer.body.expose().len() <= LARGEST_BODY);
+        let _ = answer.is_html();
+        Ok((answer.status, answer.body.expose().to_vec()))
+    };
+    let whole = read(octets.len().max(1));
+    assert_eq!(whole, read(1));
+    assert_eq!(whole, read(7));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Fault, LARGEST_BODY, Reader, fuzz_answer};
+
+    fn read(octets: &[u8], size: usize) -> Result<Answer, Fault> {
+        let mut reader = Reader::new();
+        for piece in octets.chunks(size) {
+            if reader.feed(piece)? {
+                break;
+            }
+        }
+        reader.end()
+    }
+
+    #[test]
+    fn an_answer_is_the_same_in_whatever_pieces_it_comes() {
+        let cases: [(&str, u16, &str); 13] = [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 200, "{}"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}and more", 200, "{}"),
+            ("HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", 200, "{}"),
+            ("HTTP/1.1 200\r\ncontent-length:2\r\n\r\n{}", 200, "{}"),
+            ("HTTP/1.0 400 Bad Request\r\n\r\nto the end", 400, "to the end"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nContent-Length: 2\r\n\r\n{}", 200, "{}"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, ""),
+            ("HTTP/1.1 204 No Content\r\n\r\n", 204, ""),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=\"y\"\r\n}\r\n0\r\n\r\n",
+                200,
+                "{}",
+            ),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\n{}\r\n0\r\nX: y\r\n\r\n", 200, "{}"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", 200, ""),
+            (
+                "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+                200,
+                "{}",
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}", 200, "{}"),
+        ];
+        for (octets, status, body) in cases {
+            for size in 1..=octets.len() {
+                let answer =
+                    read(octets.as_bytes(), size).unwrap_or_else(|e| panic!("{octets:?} by {size}: {e}"));
+                assert_eq!(
+                    (answer.status, answer.body.expose()),
+                    (status, body.as_bytes()),
+                    "{octets:?} by {size}"
+                );
+            }
+            fuzz_answer(octets.as_bytes());
+        }
+    }
+
+    #[test]
+    fn half_an_answer_is_none() {
+        for whole in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n",
+        ] {
+            for end in 0..whole.len() {
+                assert_eq!(
+                    read(&whole.as_bytes()[..end], 1).map(drop),
+                    Err(Fault::Cut),
+                    "{whole:?} cut at {end}"
+                );
+            }
+            assert!(read(whole.as_bytes(), 1).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        let not_http = super::NOT_HTTP;
+        let length = Fault::Malformed("it gave no clear length of its answer");
+        let chunk = Fault::Malformed("it sent a broken chunk");
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(101));
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(17_000));
+        let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+        let cases: [(&str, Fault); 22] = [
+            ("+OK POP3 ready\r\n", not_http),
+            ("<html>", not_http),
+            ("HTTP/2 200\r\n\r\n", not_http),
+            ("\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", not_http),
+            ("HTTP/1.1 abc\r\n\r\n", not_http),
+            ("HTTP/1.1 200 OK\r\nno field\r\n\r\n", not_http),
+            (&many, Fault::TooLarge),
+            (&long, Fault::TooLarge),
+            (&hints, Fault::TooLarge),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n", Fault::TooLarge),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n", Fault::TooLarge),
+            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n", length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n", length),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", length),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", length),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",
+                Fault::Malformed("it compressed its answer, which was not asked for"),
+            ),
+            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", Fault::Malformed("it changed the protocol")),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", chunk),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n", chunk),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n", Fault::TooLarge),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", Fault::TooLarge),
+        ];
+        for (octets, fault) in cases {
+            for size in [1, 2, 3, octets.len()] {
+                assert_eq!(read(octets.as_bytes(), size).map(drop), Err(fault), "{octets:.80}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_has_64_kib_at_most_however_it_ends() {
+        for (head, tail, chunked) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", "", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\n\r\n", true),
+        ] {
+            for (length, fits) in [(LARGEST_BODY, true), (LARGEST_BODY + 1, false)] {
+                let body = if chunked {
+                    format!(
+                        "8000\r\n{}\r\n{:x}\r\n{}\r\n",
+                        "x".repeat(0x8000),
+                        length - 0x8000,
+                        "x".repeat(length - 0x8000)
+                    )
+                } else {
+                    "x".repeat(length)
+                };
+                let read = read(format!("{head}{body}{tail}").as_bytes(), 1000);
+                assert_eq!(
+                    read.map(|answer| answer.body.expose().len()),
+                    if fits { Ok(length) } else { Err(Fault::TooLarge) }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_web_page_is_seen() {
+        for (fields, body, html) in [
+            ("Content-Type: text/html; charset=utf-8\r\n", "x", true),
+            ("", "  <!DOCTYPE html><html>", true),
+            ("", "<HTML><body>", true),
+            ("Content-Type: application/json\r\n", "{}", false),
+            ("", "<?xml version=\"1.0\"?><clientConfig/>", false),
+        ] {
+            let answer = read(format!("HTTP/1.1 200 OK\r\n{fields}\r\n{body}").as_bytes(), 9).unwrap();
+            assert_eq!(answer.is_html(), html, "{fields}{body}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_an_answer_is_shown_by_accident() {
+        let answer = read(b"HTTP/1.1 200 OK\r\nX: tanstaaf\r\n\r\ntanstaaf", 9).unwrap();
+        assert_eq!(answer.field("x"), Some("tanstaaf"));
+        assert_eq!(format!("{answer:?}"), "Answer { status: 200, .. }");
+    }
+}

@@ -1,0 +1,115 @@
+//! Why there is no answer, and what to do about it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::answer::Fault;
+use crate::connection;
+use crate::exit::ExitCode;
+use crate::problem::Problem;
+
+/// Why there is no answer.  `server` is always `host:port`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no connection, or it broke.
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    /// Neither TLS nor a connection within this machine: typically a proxy stands before a loopback address.
+    #[error("the way to {server} is not protected, and nothing was sent")]
+    Clear {
+        /// The server.
+        server: String,
+    },
+    /// The time is over: typically the server is overloaded.
+    #[error("{server} did not answer within {} s", limit.as_secs())]
+    TimedOut {
+        /// The server.
+        server: String,
+        /// How long was waited in all.
+        limit: Duration,
+    },
+    /// A signal came.
+    #[error("stopped by a signal while {server} was asked")]
+    Stopped {
+        /// The server.
+        server: String,
+    },
+    /// The connection ended before an answer began.
+    #[error("{server} closed the connection without an answer")]
+    Closed {
+        /// The server.
+        server: String,
+    },
+    /// What came is no answer: typically another service listens there, or it is too large.
+    #[error("{server}: {fault}")]
+    Fault {
+        /// The server.
+        server: String,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// The answer is elsewhere: typically a captive portal, or an address that has moved.
+    #[error("{server} points to another address (status {status}){}", to.as_ref().map(|to| format!(": {to}")).unwrap_or_default())]
+    Redirect {
+        /// The server.
+        server: String,
+        /// The status code.
+        status: u16,
+        /// The address, printable and without its query, which may hold secrets.
+        to: Option<String>,
+    },
+}
+
+impl Error {
+    /// Whether a request may have reached the server, so that it may have acted on it.
+    #[must_use]
+    pub fn may_have_been_sent(&self) -> bool {
+        match self {
+            Self::Connection(connection::Error::Broken { .. })
+            | Self::TimedOut { .. }
+            | Self::Stopped { .. }
+            | Self::Closed { .. }
+            | Self::Fault { .. }
+            | Self::Redirect { .. } => true,
+            Self::Connection(_) | Self::Clear { .. } => false,
+        }
+    }
+}
+
+impl Problem for Error {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            // The hints of these speak of the keys `server` and `port`, which are about the mail server.
+            Self::Connection(connection::Error::Lookup { .. } | connection::Error::Connect { .. }) => {
+                "check that the network is up"
+            }
+            Self::Connection(connection::Error::NotTls { .. }) | Self::Redirect { .. } => PORTAL,
+            Self::Connection(e) => return e.hint(),
+            Self::Clear { .. } => "use an address that begins with https://",
+            Self::Fault { fault: Fault::Malformed(_), .. } => {
+                "check the address; a proxy or a captive portal on the way may answer in its place"
+            }
+            Self::TimedOut { .. } | Self::Stopped { .. } | Self::Closed { .. } | Self::Fault { .. } => {
+                return None;
+            }
+        };
+        Some(hint.into())
+    }
+
+    /// 75 where the network fails or the answer stops short, 76 for what is no answer; else as of the connection.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Connection(e) => e.exit_code(),
+            Self::TimedOut { .. }
+            | Self::Stopped { .. }
+            | Self::Closed { .. }
+            | Self::Fault { fault: Fault::Cut, .. } => ExitCode::Later,
+            Self::Fault { .. } | Self::Redirect { .. } => ExitCode::Protocol,
+            Self::Clear { .. } => ExitCode::Configuration,
+        }
+    }
+}
+
+/// The hint where something else may have answered.
+pub const PORTAL: &str =
+    "a captive portal or a proxy on the way may answer in its place: open a page in a browser";

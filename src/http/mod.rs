@@ -1,0 +1,208 @@
+//! One question to a web server: HTTP/1.1 (RFC 9110, RFC 9112) over our own [`Connection`], so that trust, the way through a
+//! proxy, deadlines and signals are those of the mail server.
+//!
+//! `https` only, or `http` at a loopback address; TLS is always verified by chain and name.  One request to a connection, no
+//! redirects, no cookies, no compression, an answer of 64 KiB at most, 30 seconds in all.  That is what an authorization
+//! server, or a provider's page of settings, is asked with; it is not for anything larger.
+//!
+//! Requests and answers may hold secrets: they are wiped, and neither an error nor `Debug` shows any of their contents.
+
+mod answer;
+mod error;
+pub mod form;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+pub use answer::{Answer, Fault, LARGEST_BODY, fuzz_answer};
+pub use error::{Error, PORTAL};
+pub use url::{NotAUrl, Url};
+
+use crate::account::{Tls, Trust};
+use crate::connection::{Connection, Connectors, Route, Target, Wake};
+use crate::secret::Secret;
+use crate::signals::Stop;
+use crate::text::printable;
+use crate::types::Channel;
+use answer::Reader;
+
+/// How long a question takes at most, from the look-up of the name to the last octet of the answer.
+pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Octets that are read at once.
+const BUFFER: usize = 16 * 1024;
+
+/// How a server is reached, and what ends the wait for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// The way there.
+    pub route: Route,
+    /// Certificate authorities (PEM) besides the system's.
+    pub ca_file: Option<&'a Path>,
+    /// TLS connectors, shared.
+    pub connectors: &'a Connectors,
+    /// Raised by a signal.
+    pub stop: &'a Stop,
+    /// What a signal ends.
+    pub signal: Ends,
+    /// How long it may take in all: [`TIME_LIMIT`].
+    pub limit: Duration,
+}
+
+/// What a signal ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// The question, at any time.
+    Always,
+    /// The question as long as it isn't sent: the answer to one that changes something at the server must be read.
+    BeforeItIsSent,
+}
+
+impl<'a> Way<'a> {
+    /// Straight to the server, with the system's authorities.
+    #[must_use]
+    pub fn direct(connectors: &'a Connectors, stop: &'a Stop) -> Self {
+        let (route, signal, limit) = (Route::Direct, Ends::Always, TIME_LIMIT);
+        Self { route, ca_file: None, connectors, stop, signal, limit }
+    }
+}
+
+/// Asks for a resource; `accept` is the media type that is expected.
+///
+/// # Errors
+/// [`Error`]; an answer of any status but a redirect is none.
+pub fn get(way: &Way<'_>, url: &Url, accept: &str) -> Result<Answer, Error> {
+    ask(way, url, &head("GET", url, accept, None), b"")
+}
+
+/// Sends a form; the answer is expected to be JSON.
+///
+/// # Errors
+/// As [`get`].
+pub fn post_form(way: &Way<'_>, url: &Url, parameters: &[(&str, &[u8])]) -> Result<Answer, Error> {
+    post(way, url, "application/x-www-form-urlencoded", &form::encode(parameters))
+}
+
+/// Sends JSON; the answer is expected to be JSON.
+///
+/// # Errors
+/// As [`get`].
+pub fn post_json(way: &Way<'_>, url: &Url, json: &Secret) -> Result<Answer, Error> {
+    post(way, url, "application/json", json)
+}
+
+fn post(way: &Way<'_>, url: &Url, media_type: &str, body: &Secret) -> Result<Answer, Error> {
+    let body = body.expose();
+    ask(way, url, &head("POST", url, "application/json", Some((media_type, body.len()))), body)
+}
+
+fn head(method: &str, url: &Url, accept: &str, body: Option<(&str, usize)>) -> String {
+    let mut head = format!(
+        "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: popfetch/{}\r\nAccept: {accept}\r\nConnection: close\r\n",
+        url.target(),
+        url.authority(),
+        env!("CARGO_PKG_VERSION"),
+    );
+    if let Some((media_type, length)) = body {
+        head.push_str(&format!("Content-Type: {media_type}\r\nContent-Length: {length}\r\n"));
+    }
+    head + "\r\n"
+}
+
+fn ask(way: &Way<'_>, url: &Url, head: &str, body: &[u8]) -> Result<Answer, Error> {
+    let begun = Instant::now();
+    let until = begun.checked_add(way.limit).unwrap_or(begun);
+    let trust = Trust { ca_file: way.ca_file.map(Path::to_owned), ..Trust::default() };
+    let target = Target {
+        host: url.host(),
+        port: url.port(),
+        route: way.route,
+        tls: if url.is_secure() { Tls::Implicit } else { Tls::None },
+        trust: &trust,
+        // Half of it for name and address together, half for the handshake.
+        timeout: way.limit / 2,
+        without: &[],
+    };
+    let connection = Connection::open(&target, way.connectors, way.stop)?;
+    let server = connection.server().to_owned();
+    if connection.channel() == Channel::Clear {
+        return Err(Error::Clear { server });
+    }
+    let mut question = Question { connection, until, way };
+    let mut request = Zeroizing::new(Vec::with_capacity(head.len().saturating_add(body.len())));
+    request.extend_from_slice(head.as_bytes());
+    request.extend_from_slice(body);
+    question.send(&request)?;
+    let answer = question.answer()?;
+    question.connection.close();
+    if matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
+        let to = answer.field("location").map(|to| {
+            let to = to.split(['?', '#']).next().unwrap_or_default();
+            printable(to.as_bytes()).chars().take(200).collect()
+        });
+        return Err(Error::Redirect { server, status: answer.status, to });
+    }
+    Ok(answer)
+}
+
+/// A connection on which one question is asked.
+struct Question<'a> {
+    connection: Connection,
+    until: Instant,
+    way: &'a Way<'a>,
+}
+
+impl Question<'_> {
+    fn send(&mut self, request: &[u8]) -> Result<(), Error> {
+        let mut rest = request;
+        while !rest.is_empty() {
+            match self.connection.write(rest)? {
+                Some(written) => rest = rest.get(written..).unwrap_or_default(),
+                None => self.wait(true, rest.len() == request.len())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Result<Answer, Error> {
+        let mut reader = Reader::new();
+        let mut buffer = Zeroizing::new(vec![0; BUFFER]);
+        let server = self.connection.server().to_owned();
+        let failed = |fault| Error::Fault { server: server.clone(), fault };
+        loop {
+            match self.connection.read(&mut buffer)? {
+                Some(0) if !reader.has_begun() => return Err(Error::Closed { server }),
+                Some(0) => break,
+                Some(octets) => {
+                    if reader.feed(buffer.get(..octets).unwrap_or_default()).map_err(failed)? {
+                        break;
+                    }
+                }
+                None => self.wait(false, false)?,
+            }
+        }
+        reader.end().map_err(failed)
+    }
+
+    /// Waits for the connection; `unsent` while nothing of the question is sent.
+    fn wait(&mut self, write: bool, unsent: bool) -> Result<(), Error> {
+        let heed_stop = unsent || self.way.signal == Ends::Always;
+        if Instant::now() >= self.until {
+            return Err(self.late());
+        }
+        match self.connection.wait(write, self.until, heed_stop, None)? {
+            Wake::Ready | Wake::Woken => Ok(()),
+            Wake::Stopped => Err(Error::Stopped { server: self.connection.server().to_owned() }),
+            Wake::TimedOut => Err(self.late()),
+        }
+    }
+
+    fn late(&self) -> Error {
+        Error::TimedOut { server: self.connection.server().to_owned(), limit: self.way.limit }
+    }
+}
