@@ -509,7 +509,7 @@ _popfetch() {
             return 0
             ;;
         popfetch__subcmd__completions)
-            opts="-h --help bash zsh fish"
+            opts="-h --install --help bash zsh fish"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1154,7 +1154,7 @@ _popfetch() {
             return 0
             ;;
         popfetch__subcmd__man)
-            opts="-h --help popfetch popfetch.toml popfetch-json"
+            opts="-h --install --help popfetch popfetch.toml popfetch-json"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

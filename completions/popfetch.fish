@@ -110,8 +110,8 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "server-info" -d 'Sho
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "config" -d 'Show, check or change the configuration'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "cron" -d 'Print what cron or systemd needs to run popfetch again and again'
-complete -c popfetch -n "__fish_popfetch_needs_command" -a "completions" -d 'Print the script that completes command lines in a shell'
-complete -c popfetch -n "__fish_popfetch_needs_command" -a "man" -d 'Show the manual'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "completions" -d 'Print or install the script that completes command lines in a shell'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "man" -d 'Show or install the manual'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "help" -d 'Show all of the help, of popfetch or of a command'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l jobs -d 'Poll up to NUMBER accounts at a time [default: 16]' -r -f
@@ -334,7 +334,9 @@ service\t''
 timer\t''"
 complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand cron" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -l install -d 'Put it where the shell looks for it; without SHELL, for each of the three that is on this machine'
 complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand man" -l install -d 'Put all pages where man(1) finds them: ~/.local/share/man, or as root /usr/local/share/man'
 complete -c popfetch -n "__fish_popfetch_using_subcommand man" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand help" -s h -l help -d 'Print help'
 

@@ -57,7 +57,7 @@ fn systemd_takes_the_units() {
     }
     let verify = || {
         let mut command = Command::new(&analyze);
-        command.args(["verify", "--user"]).args(&files).env("XDG_RUNTIME_DIR", sandbox.home());
+        command.args(["verify", "--user", "--man=no"]).args(&files).env("XDG_RUNTIME_DIR", sandbox.home());
         let output = command.output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };

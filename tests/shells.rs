@@ -1,5 +1,6 @@
 //! The completions as shells use them: bash, zsh and fish run the script that `popfetch completions` prints.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -8,16 +9,17 @@ use crate::support::installed;
 use crate::support::sandbox::{Run, Sandbox};
 
 /// What a shell offers at the end of a command line, each on a line.
-struct Shell {
-    name: &'static str,
+pub(crate) struct Shell {
+    pub(crate) name: &'static str,
     /// How it is run with `$LINE` as the command line, after it has read `~/script`.
-    program: &'static str,
+    pub(crate) program: Cow<'static, str>,
 }
 
 /// The last word is what is completed; it may be empty.
-const BASH: Shell = Shell {
+pub(crate) const BASH: Shell = Shell {
     name: "bash",
-    program: r#"
+    program: Cow::Borrowed(
+        r#"
         source ~/script
         read -ra COMP_WORDS <<< "$LINE"
         [[ $LINE == *' ' ]] && COMP_WORDS+=("")
@@ -26,12 +28,14 @@ const BASH: Shell = Shell {
         (( ${#COMPREPLY[@]} )) && printf '%s\n' "${COMPREPLY[@]}"
         true
     "#,
+    ),
 };
 
 /// The matches are those that the completion system would add.
-const ZSH: Shell = Shell {
+pub(crate) const ZSH: Shell = Shell {
     name: "zsh",
-    program: r#"
+    program: Cow::Borrowed(
+        r#"
         zmodload zsh/zpty
         mkdir -p ~/functions
         cp ~/script ~/functions/_popfetch
@@ -66,15 +70,18 @@ EOF
         cat ~/found 2> /dev/null
         true
     "#,
+    ),
 };
 
-const FISH: Shell = Shell {
+pub(crate) const FISH: Shell = Shell {
     name: "fish",
-    program: r#"
+    program: Cow::Borrowed(
+        r#"
         source ~/script
         complete -C "$LINE" 2> ~/errors | string split -f 1 \t
         true
     "#,
+    ),
 };
 
 impl Shell {
@@ -94,7 +101,7 @@ impl Shell {
     }
 
     #[track_caller]
-    fn offers(&self, sandbox: &Sandbox, line: &str) -> Vec<String> {
+    pub(crate) fn offers(&self, sandbox: &Sandbox, line: &str) -> Vec<String> {
         let run = self.run(sandbox, line);
         assert!(!sandbox.path("oops").exists(), "a name was executed\n{}", run.shown());
         let mut found: Vec<String> =
@@ -110,7 +117,7 @@ impl Shell {
         let mut path = OsString::from(program);
         path.push(":/usr/bin:/bin");
         let run = sandbox
-            .popfetch([self.program])
+            .popfetch([self.program.as_ref()])
             .env("LINE", line)
             .env("PATH", path)
             .env("TERM", "dumb")

@@ -240,6 +240,14 @@ fn exported(served: &Served) -> Vec<u8> {
     run.stdout.clone()
 }
 
+/// The number of the step by which the first message of a run appears in the Maildir.
+#[cfg(feature = "crash-points")]
+fn first_publication(steps: &[String]) -> u64 {
+    let is_it = |step: &String| step.contains(" Rename ") && step.contains("/mail/new/");
+    let step = steps.iter().position(is_it).expect("nothing is published");
+    u64::try_from(step).unwrap() + 1
+}
+
 /// Another machine with the same account; what it has retrieved is copied, as the user would.
 fn other_machine(served: &Served, file: &[u8]) -> Sandbox {
     let other = Sandbox::new();
@@ -314,6 +322,18 @@ fn another_popfetchs_work_is_not_written_over() {
 
 #[test]
 #[cfg(feature = "crash-points")]
+fn what_another_popfetch_had_begun_when_it_died_is_not_written_over() {
+    let served = serve(good(small(3)), "");
+    served.fetch().succeeds();
+    let file = exported(&served);
+    let other = other_machine(&served, &file);
+    let steps = other_machine(&served, &file).popfetch([""; 0]).record_steps().run().steps;
+    assert!(other.popfetch([""; 0]).crash_at(first_publication(&steps)).run().crashed());
+    other.run(["state", "restore", "state.txt"]).exits(73).complains("another popfetch's work");
+}
+
+#[test]
+#[cfg(feature = "crash-points")]
 fn a_restore_that_is_interrupted_is_finished_by_the_same_command() {
     let served = serve(good(small(3)), "");
     served.fetch().succeeds();
@@ -334,18 +354,17 @@ fn a_restore_that_is_interrupted_is_finished_by_the_same_command() {
 }
 
 #[test]
+#[cfg(feature = "crash-points")]
 fn what_a_run_left_unfinished_is_settled_before_anything_is_taken_elsewhere() {
     let renamed = Renamed::new();
     let ledger = kept(&renamed.sandbox)[0].join("ledger");
     let old = account("work", "127.0.0.1", renamed.server.port());
     renamed.sandbox.config(&old);
     renamed.server.add("me", small(4).split_off(3));
-    let step = renamed.sandbox.popfetch([""; 0]).record_steps().run().steps;
-    let rename = step.iter().position(|step| step.contains("Rename ~/mail/new/"));
-    let Some(rename) = rename else { return };
+    let steps = renamed.sandbox.popfetch([""; 0]).record_steps().run().steps;
     // Once more, up to there.
     renamed.server.add("me", small(5).split_off(4));
-    let crashed = renamed.sandbox.popfetch([""; 0]).crash_at(u64::try_from(rename).unwrap() + 1).run();
+    let crashed = renamed.sandbox.popfetch([""; 0]).crash_at(first_publication(&steps)).run();
     assert!(crashed.crashed(), "{}", crashed.shown());
     assert!(ledger.exists());
     renamed.sandbox.run(["state", "verify"]).succeeds().says("1 delivery left unfinished by a run");

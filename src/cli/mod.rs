@@ -6,6 +6,7 @@ pub mod args;
 mod commands;
 mod flags;
 mod foreign;
+mod install;
 mod nearby;
 mod pager;
 mod setup;

@@ -22,6 +22,8 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// `$XDG_CONFIG_HOME`, or where it is by default.
     pub config_home: Option<PathBuf>,
+    /// `$XDG_DATA_HOME`, or where it is by default.
+    pub data_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or where it is by default.
     pub state_home: Option<PathBuf>,
     /// `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
@@ -53,6 +55,7 @@ impl Environment {
         Self {
             home: base.map(|base| base.home_dir().to_owned()),
             config_home: base.map(|base| base.config_dir().to_owned()),
+            data_home: base.map(|base| base.data_dir().to_owned()),
             // Only Linux has a directory for state by tradition.
             state_home: base.map(|base| {
                 base.state_dir().map_or_else(|| base.home_dir().join(".local/state"), Path::to_owned)

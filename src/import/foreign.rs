@@ -257,9 +257,7 @@ impl Foreign {
             self.leave_out("its server or user is not UTF-8");
         }
         if self.deliver.is_empty() {
-            self.leave_out(
-                "popfetch cannot deliver there: add deliver = { maildir = \"…\" }, or what you prefer",
-            );
+            self.leave_out("popfetch cannot deliver there: write it with another deliver, and import again");
         }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use crate::access;
-use crate::account::{Account, Auth, PasswordSource};
+use crate::account::{Account, Auth, Deliver, PasswordSource};
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::{self, ConfigError, Flags};
 use crate::exit::ExitCode;
@@ -39,6 +39,15 @@ enum Part {
     Service,
     Timer,
 }
+
+/// The user's units as packages ship them; what differs here is replaced.
+const SERVICE: &str = include_str!("../../../examples/systemd/user/popfetch.service");
+const TIMER: &str = include_str!("../../../examples/systemd/user/popfetch.timer");
+
+/// Their lines that differ, and the one above what takes rights from programs.
+const STARTS: &str = "ExecStart=/usr/bin/popfetch --quiet\n";
+const INTERVAL: &str = "OnUnitInactiveSec=10min\n";
+const LIMITS: &str = "\n# A program that has rights of its own";
 
 /// A time after which cron and systemd can both begin again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +101,8 @@ struct Job {
     words: Vec<String>,
     variables: Vec<(&'static str, String)>,
     is_root: bool,
+    /// Whether it hands mail to programs, which may have rights of their own.
+    has_programs: bool,
 }
 
 /// Prints the line and the units.  Warns of a configuration that would not work there.
@@ -99,8 +110,10 @@ struct Job {
 /// # Errors
 /// An account that is not in the configuration; a path that cannot stand in such a file.
 pub(super) fn run(args: &CronArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
+    let mut has_programs = false;
     match cli.configuration(&args.config, &args.accounts, &Flags::default()) {
         Ok(configuration) => {
+            has_programs = configuration.accounts.iter().any(hands_to_programs);
             for account in configuration.accounts.iter().filter(|account| asks(account)) {
                 cli.printer.warn(&format!(
                     "account \"{}\" asks for its password, and nobody will be there to answer: set password-command, \
@@ -112,7 +125,7 @@ pub(super) fn run(args: &CronArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         Err(error) if args.accounts.is_empty() => cli.printer.warn(&format!("{error:#}")),
         Err(error) => return Err(error),
     }
-    let job = Job::of(args, cli)?;
+    let job = Job { has_programs, ..Job::of(args, cli)? };
     cli.printer.out(&match args.only {
         None => job.everything(args.every),
         Some(Part::Crontab) => job.crontab(args.every),
@@ -124,6 +137,10 @@ pub(super) fn run(args: &CronArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
 
 fn asks(account: &Account) -> bool {
     matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
+}
+
+fn hands_to_programs(account: &Account) -> bool {
+    account.deliver.iter().any(|deliver| matches!(deliver, Deliver::Pipe(_)))
 }
 
 impl Job {
@@ -150,7 +167,7 @@ impl Job {
             variables.push(("XDG_STATE_HOME", writable(state)?));
         }
         words.extend(args.accounts.iter().cloned());
-        Ok(Self { words, variables, is_root: access::is_root() })
+        Ok(Self { words, variables, is_root: access::is_root(), has_programs: false })
     }
 
     fn everything(&self, every: Every) -> String {
@@ -191,21 +208,16 @@ impl Job {
         let program = words.next().map(|path| unit_word(path)).unwrap_or_default();
         let arguments: String =
             words.map(|word| format!(" {}", unit_word(word).replace('$', "$$"))).collect();
-        format!(
-            "[Unit]\nDescription=Retrieve mail with popfetch\n\n\
-             [Service]\nType=oneshot\n{variables}ExecStart={program}{arguments}\n\
-             # Temporary: the next run tries again.\nSuccessExitStatus=75\n"
-        )
+        let unit = SERVICE.replace(STARTS, &format!("{variables}ExecStart={program}{arguments}\n"));
+        match unit.split_once(LIMITS) {
+            Some((unit, _)) if self.has_programs => unit.to_owned(),
+            _ => unit,
+        }
     }
 }
 
 fn timer(every: Every) -> String {
-    format!(
-        "[Unit]\nDescription=Retrieve mail with popfetch, again and again\n\n\
-         [Timer]\nOnActiveSec=1min\nOnUnitInactiveSec={}\n\n\
-         [Install]\nWantedBy=timers.target\n",
-        every.systemd()
-    )
+    TIMER.replace(INTERVAL, &format!("OnUnitInactiveSec={}\n", every.systemd()))
 }
 
 /// A path as text.
@@ -243,7 +255,13 @@ fn unit_word(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Every, Job, every};
+    use super::{Every, INTERVAL, Job, LIMITS, SERVICE, STARTS, TIMER, every};
+
+    #[test]
+    fn the_units_have_the_lines_that_are_replaced() {
+        assert!([STARTS, LIMITS].iter().all(|line| SERVICE.matches(line).count() == 1), "{SERVICE}");
+        assert_eq!(TIMER.matches(INTERVAL).count(), 1, "{TIMER}");
+    }
 
     #[test]
     fn times_that_cron_cannot_do_are_refused() {
@@ -276,6 +294,7 @@ mod tests {
             words: ["/opt/my 50%/pop\"fetch$", "--quiet", "it's", "a$b", "ü"].map(str::to_owned).to_vec(),
             variables: vec![("XDG_STATE_HOME", "/var/a b".to_owned())],
             is_root: false,
+            has_programs: false,
         };
         assert_eq!(
             job.crontab(Every::Minutes(5)),

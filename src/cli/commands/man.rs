@@ -2,25 +2,33 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::install::{self, Piece};
 use crate::cli::setup::Cli;
 use crate::exit::ExitCode;
+use crate::text;
 
-/// Show the manual.
+/// Show or install the manual.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(in crate::cli) struct ManArgs {
     /// The page.
     #[arg(value_name = "PAGE", default_value = "popfetch")]
     page: Page,
+
+    /// Put all pages where man(1) finds them: ~/.local/share/man, or as root /usr/local/share/man.
+    #[arg(long, conflicts_with = "page")]
+    install: bool,
 }
 
 const AFTER_HELP: &str = "\
 On a terminal man(1) shows it.  Elsewhere it is printed as it is, for man(1) or mandoc(1) to read:
-  popfetch man popfetch.toml > ~/.local/share/man/man5/popfetch.toml.5";
+  popfetch man popfetch.toml | mandoc";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Page {
@@ -32,13 +40,31 @@ enum Page {
     Json,
 }
 
+impl Page {
+    fn source(self) -> &'static str {
+        match self {
+            Self::Popfetch => include_str!("../../../man/popfetch.1"),
+            Self::Toml => include_str!("../../../man/popfetch.toml.5"),
+            Self::Json => include_str!("../../../man/popfetch-json.5"),
+        }
+    }
+
+    /// Where it stands below a folder of manuals, and its heading.
+    fn place(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Popfetch => ("man1/popfetch.1", ".TH POPFETCH 1 "),
+            Self::Toml => ("man5/popfetch.toml.5", ".TH POPFETCH.TOML 5 "),
+            Self::Json => ("man5/popfetch-json.5", ".TH POPFETCH\\-JSON 5 "),
+        }
+    }
+}
+
 /// Shows a page on a terminal; prints it as roff elsewhere, and where there is no man(1).
 pub(super) fn run(args: &ManArgs, cli: &Cli) -> ExitCode {
-    let page = match args.page {
-        Page::Popfetch => include_str!("../../../man/popfetch.1"),
-        Page::Toml => include_str!("../../../man/popfetch.toml.5"),
-        Page::Json => include_str!("../../../man/popfetch-json.5"),
-    };
+    if args.install {
+        return install(cli);
+    }
+    let page = args.page.source();
     let is_terminal = io::stdout().is_terminal();
     let is_dumb = cli.environment.variables.get(OsStr::new("TERM")).is_some_and(|term| term == "dumb");
     if !is_terminal || is_dumb || !is_shown(page) {
@@ -57,4 +83,39 @@ fn is_shown(page: &str) -> bool {
         let _ = input.write_all(page.as_bytes());
     }
     child.wait().is_ok_and(|status| status.success())
+}
+
+fn install(cli: &Cli) -> ExitCode {
+    let Some(folder) = install::data_folder(cli).map(|folder| folder.join("man")) else {
+        return install::no_home(cli);
+    };
+    let pieces = Page::value_variants().iter().map(|page| {
+        let (place, mark) = page.place();
+        Piece { path: folder.join(place), content: page.source(), mark }
+    });
+    let code = install::install(&pieces.collect::<Vec<_>>(), cli);
+    cli.printer.out(&match looked_at() {
+        None => "There is no man(1) here; popfetch man shows the pages.\n".to_owned(),
+        Some(folders) if folders.split(|octet| *octet == b':').any(|other| is_same(other, &folder)) => {
+            "Read them with:  man popfetch, man popfetch.toml, man popfetch-json\n".to_owned()
+        }
+        Some(_) => format!(
+            "man(1) does not look there yet.  Add this line to ~/.profile (or ~/.zprofile), and log in again:\n  \
+             export MANPATH=\"{}:$MANPATH\"\n",
+            text::path(&folder)
+        ),
+    });
+    code
+}
+
+/// The folders in which man(1) looks for pages, with colons between them; `None` without man(1).
+fn looked_at() -> Option<Vec<u8>> {
+    let mut command = Command::new("man");
+    let output = command.arg("-w").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    Some(output.stdout.trim_ascii_end().to_owned())
+}
+
+fn is_same(listed: &[u8], folder: &Path) -> bool {
+    let listed = Path::new(OsStr::from_bytes(listed));
+    listed == folder || folder.canonicalize().is_ok_and(|folder| listed == folder)
 }

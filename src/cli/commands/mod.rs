@@ -84,10 +84,10 @@ pub(super) enum Command {
     /// Print what cron or systemd needs to run popfetch again and again.
     Cron(cron::CronArgs),
 
-    /// Print the script that completes command lines in a shell.
+    /// Print or install the script that completes command lines in a shell.
     Completions(completions::CompletionsArgs),
 
-    /// Show the manual.
+    /// Show or install the manual.
     Man(man::ManArgs),
 
     /// Show all of the help, of popfetch or of a command.

@@ -90,7 +90,7 @@ pub(super) struct Rule {
     pub(super) place: Place,
     pub(super) condition: Condition,
     pub(super) acts: Vec<Act>,
-    pub(super) inner: Vec<Rule>,
+    pub(super) inner: Vec<Self>,
     pub(super) continues: bool,
 }
 

@@ -126,7 +126,11 @@ impl Account {
         let home = cli.environment.home.as_deref();
         if let Some(why) = &self.foreign.left_out {
             let place = Remark { place: self.foreign.place.clone(), what: format!("left out: {why}") };
-            cli.printer.warn(&format!("{}: {}", self.name, document::remark_text(&place, home)));
+            // What stands in the way of its delivery.
+            let why = if self.foreign.deliver.is_empty() { self.foreign.remarks.as_slice() } else { &[] };
+            for remark in why.iter().chain([&place]) {
+                cli.printer.warn(&format!("{}: {}", self.name, document::remark_text(remark, home)));
+            }
             return ExitCode::Done;
         }
         for remark in document::remarks(&self.foreign) {
