@@ -161,6 +161,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "delivery",
             "durable",
             "http",
+            "import",
             "ledger",
             "plan",
             "protocol",

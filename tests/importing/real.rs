@@ -5,12 +5,14 @@
 //! takes minutes for as many, and fdm writes all of its state after each message.  What is imported is what the program has
 //! written at last, of all of them.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use crate::importing::{DAY, delivered, now};
 use crate::support::mail;
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, files};
 use crate::support::server::{Message, Server};
 use crate::support::{installed, mailboxes};
 
@@ -27,6 +29,18 @@ fn maildrop(from: u64, to: u64) -> Vec<Message> {
 
 fn unique_id(n: u64) -> String {
     format!("{n:06}.4f/a-{}", n % 7)
+}
+
+/// Any user but root.
+const NOBODY: u32 = 65_534;
+
+/// Gives all in a folder to a user, who must be able to reach it.
+fn own(folder: &Path, user: u32) {
+    std::fs::set_permissions(folder.parent().unwrap(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    let files = files(folder).into_keys().map(|name| folder.join(name));
+    for path in files.chain([folder.to_owned()]) {
+        std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
+    }
 }
 
 /// A home in which the program runs, and the server.
@@ -46,16 +60,28 @@ impl Place {
         self.server.port()
     }
 
-    /// Runs the program, which must succeed with one of these codes.
+    /// Runs the program, which must succeed: as an ordinary user, for root they refuse one thing or another.
     #[track_caller]
-    fn run(&self, program: &Path, args: &[&str], codes: &[i32]) {
+    fn run(&self, program: &Path, args: &[&str]) {
         let home = self.sandbox.home();
         let mut command = Command::new(program);
         command.args(args).env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin").env("USER", "me");
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            own(&home, NOBODY);
+            command.uid(NOBODY).gid(NOBODY);
+        }
         let output = command.current_dir(&home).output().unwrap();
-        let code = output.status.code().unwrap_or(-1);
+        if is_root {
+            own(&home, 0);
+        }
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(codes.contains(&code), "{} ended with {code}\n{out:.2000}\n{err:.2000}", program.display());
+        assert!(
+            output.status.success(),
+            "{}: {}\n{out:.2000}\n{err:.2000}",
+            program.display(),
+            output.status
+        );
     }
 
     /// Imports, and runs popfetch: nothing that the program has retrieved comes again, and what is new does.
@@ -96,8 +122,9 @@ fn fetchmail_left_thirty_thousand_messages_and_none_comes_again() {
     let old: String = (1..=ALL - FRESH).map(|n| format!("me@127.0.0.1 {}\n", unique_id(n))).collect();
     place.sandbox.write(".fetchids", old);
     place.sandbox.write(".fetchmailrc", rc("mda \"/bin/cat >> $HOME/all.txt\""));
-    place.run(&fetchmail, &["--nosyslog", "--silent", "--sslproto", ""], &[0]);
-    assert_eq!(place.server.count("RETR"), FRESH as usize);
+    place.run(&fetchmail, &["--nosyslog", "--silent", "--sslproto", ""]);
+    // It asks for whole messages by TOP, so that servers don't mark them as seen.
+    assert_eq!(place.server.count("TOP") + place.server.count("RETR"), FRESH as usize);
     place.sandbox.write(".fetchmailrc", rc("mda \"/bin/sh -c 'cat > $HOME/Mail/new/$$.x'\""));
     place.moves_in("fetchmail", "me");
 }
@@ -106,21 +133,24 @@ fn fetchmail_left_thirty_thousand_messages_and_none_comes_again() {
 fn getmail_left_thirty_thousand_messages_and_its_days_go_on() {
     let Some(getmail) = installed("getmail") else { return };
     let place = Place::new();
-    let rc = |options: &str| {
+    let rc = |destination: &str| {
         format!(
             "[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = {}\nusername = me\npassword = secret\n\
-             [destination]\ntype = Maildir\npath = ~/Mail/\n[options]\nread_all = false\n{options}",
+             [destination]\n{destination}\n[options]\nread_all = false\n",
             place.port()
         )
     };
     // Forty of them are older than three weeks.
     let days = |n: u64| if (200..240).contains(&n) { 22 } else { 5 };
     let line = |n: u64| format!("{}\0{}\n", unique_id(n).replace('/', "-"), now() - days(n) * DAY);
-    let old: String = (1..=ALL - FRESH).map(line).collect();
+    let old: String = (1..=ALL - 5).map(line).collect();
     let state = place.sandbox.write(format!(".getmail/oldmail-127.0.0.1-{}-me", place.port()), old);
-    place.sandbox.write(".getmail/getmailrc", rc(""));
-    place.run(&getmail, &["-q"], &[0]);
-    assert_eq!(place.server.count("RETR"), FRESH as usize);
+    // getmail 6.18 misses the end of a program that ends before it waits, and then waits for minutes.
+    let slowly = "type = MDA_external\npath = /bin/sh\narguments = ('-c', 'cat > Mail/new/$$.x; sleep 0.5')";
+    place.sandbox.write(".getmail/getmailrc", rc(slowly));
+    place.run(&getmail, &["-q"]);
+    place.sandbox.write(".getmail/getmailrc", rc("type = Maildir\npath = ~/Mail/"));
+    assert_eq!((place.server.count("RETR"), delivered(&place.sandbox)), (5, 5));
     assert_eq!(std::fs::read(state).unwrap().iter().filter(|octet| **octet == b'\n').count(), ALL as usize);
     place.moves_in("getmail", "me");
     assert_eq!(place.server.count("DELE"), 0);
@@ -149,11 +179,11 @@ fn mpop_left_thirty_thousand_messages_and_none_comes_again() {
     // mpop(1): with killsize 0 and keep, all messages count as retrieved, and none is.
     place.sandbox.write(".mpoprc", rc("killsize 0\n"));
     place.server.replace("me", maildrop(1, ALL - FRESH));
-    place.run(&mpop, &["-Q", "mine"], &[0]);
+    place.run(&mpop, &["-Q", "mine"]);
     assert_eq!(place.server.count("RETR"), 0);
     place.server.add("me", maildrop(ALL - FRESH + 1, ALL));
     place.sandbox.write(".mpoprc", rc(""));
-    place.run(&mpop, &["-Q", "mine"], &[0]);
+    place.run(&mpop, &["-Q", "mine"]);
     assert_eq!((place.server.count("RETR"), delivered(&place.sandbox)), (FRESH as usize, FRESH as usize));
     place.moves_in("mpop", "mine");
 }
@@ -167,20 +197,15 @@ fn fdm_left_thirty_thousand_messages_and_none_comes_again() {
     let file = place.sandbox.write(
         ".fdm.conf",
         format!(
-            "set lock-file \"%h/lock\"\nset default-user \"root\"\n$mail = \"${{HOME}}%h/Mail\"\n\
-             action \"in\" maildir \"{}\"\nmatch all action \"in\"\n\
+            "set lock-file \"{}\"\naction \"in\" maildir \"{}\"\nmatch all action \"in\"\n\
              account \"mine\" pop3 server \"127.0.0.1\" port {} user \"me\" pass \"secret\" new-only cache \"{}\" no-apop keep\n",
+            place.sandbox.path("lock").display(),
             place.sandbox.path("Mail").display(),
             place.port(),
             place.sandbox.path("cache").display(),
         ),
     );
-    // It delivers as root, which can't, or as this user, who is not called so.
-    let text = std::fs::read_to_string(&file).unwrap();
-    if !rustix::process::geteuid().is_root() {
-        place.sandbox.write(".fdm.conf", text.replace("set default-user \"root\"\n", ""));
-    }
-    place.run(&fdm, &["-f", file.to_str().unwrap(), "-q", "fetch"], &[0]);
+    place.run(&fdm, &["-f", file.to_str().unwrap(), "-q", "fetch"]);
     assert_eq!((place.server.count("RETR"), delivered(&place.sandbox)), (FRESH as usize, FRESH as usize));
     place.moves_in("fdm", "mine");
 }
@@ -214,5 +239,4 @@ fn the_programs_accept_the_files_that_the_tests_read() {
         let is_read = output.status.success() || shown.contains("configuration loaded");
         assert!(is_read, "{program}: {shown:.1000}");
     }
-    let _: PathBuf = sandbox.home();
 }
