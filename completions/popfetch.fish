@@ -2,7 +2,7 @@
 complete -c popfetch -f
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_popfetch_global_optspecs
-    string join \n config= jobs= wait= q/quiet v/verbose json color= log-file= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
+    string join \n config= jobs= wait= q/quiet v/verbose json color= log-file= keep delete all dry-run server= port= tls= ca-file= tls-fingerprint= tls-client-certificate= tls-client-key= proxy= connect-command= socket= connect-to= source-address= user= auth= password-command= password-file= netrc= credential= maildir= mbox= pipe= stdout time-limit= parallel= owner= received-header= leave-on-server= max-message-size= first-run= max-messages= max-bytes= timeout= alert-after= remind-after= pipelining= utf8= listing= full-listing-every= sync= h/help V/version
 end
 
 function __fish_popfetch_needs_command
@@ -42,6 +42,11 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l ca-file -d 'Trust the
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
 complete -c popfetch -n "__fish_popfetch_needs_command" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_needs_command" -l proxy -d 'Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l connect-command -d 'Connect by this command: its standard input and output are the connection' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_needs_command" -l socket -d 'Connect to this Unix socket' -r -F
+complete -c popfetch -n "__fish_popfetch_needs_command" -l connect-to -d 'Connect to this place instead of the server\'s name' -r -f
+complete -c popfetch -n "__fish_popfetch_needs_command" -l source-address -d 'The address of this machine that connections come from' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l user -d 'The user\'s name at the server' -r -f
 complete -c popfetch -n "__fish_popfetch_needs_command" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
 user-pass\t''
@@ -96,6 +101,8 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -l stdout -d 'Write mess
 complete -c popfetch -n "__fish_popfetch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_needs_command" -s V -l version -d 'Print version'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "fetch" -d 'Retrieve mail, as popfetch does without a command'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "init" -d 'Set an account up from its mail address'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "add" -d 'Set an account up from its mail address'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "check" -d 'Show how much is new on the server, and fetch nothing'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the messages on the server, and what the next run would do with each'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
@@ -130,6 +137,11 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l ca-file -d '
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l proxy -d 'Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l connect-command -d 'Connect by this command: its standard input and output are the connection' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l socket -d 'Connect to this Unix socket' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l connect-to -d 'Connect to this place instead of the server\'s name' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l source-address -d 'The address of this machine that connections come from' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l user -d 'The user\'s name at the server' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
 user-pass\t''
@@ -182,6 +194,132 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l all -d 'Retr
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l dry-run -d 'Show what would be done with each message and why, and change nothing'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -l stdout -d 'Write messages to standard output, as an mbox stream'
 complete -c popfetch -n "__fish_popfetch_using_subcommand fetch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l name -d 'Call the account NAME' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
+starttls\t''
+none\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l ca-file -d 'Trust these certificate authorities besides the system\'s' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l proxy -d 'Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l connect-command -d 'Connect by this command: its standard input and output are the connection' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l socket -d 'Connect to this Unix socket' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l connect-to -d 'Connect to this place instead of the server\'s name' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l source-address -d 'The address of this machine that connections come from' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l user -d 'The user\'s name at the server' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
+user-pass\t''
+apop\t''
+plain\t''
+login\t''
+cram-md5\t''
+scram-sha-1\t''
+scram-sha-256\t''
+xoauth2\t''
+oauthbearer\t''
+external\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l password-command -d 'The first line that this command prints is the password' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l password-file -d 'The first line of this file is the password' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l netrc -d 'Look the password up in this file, or in ~/.netrc' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l credential -d 'The password is in this systemd credential' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l maildir -d 'Deliver to this Maildir' -r -f -a "(__fish_complete_directories)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l mbox -d 'Deliver to this mbox file' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l pipe -d 'Hand each message to this command, which runs in a shell' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l time-limit -d 'Stop the command when it takes longer than this [default: 5m]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l parallel -d 'Run at most NUMBER of these commands at once [default: 1]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l owner -d 'Deliver as this user, when run as root' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l received-header -d 'Put a Received line on top of each message' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l max-message-size -d 'Leave messages that are larger than this' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l first-run -d 'Retrieve the mail that is there at the first run, or only what comes later [default: all]' -r -f -a "all\t''
+new-only\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l max-bytes -d 'Retrieve at most SIZE' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l alert-after -d 'With --quiet, report a failure once it has lasted this long [default: 1h]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l remind-after -d 'With --quiet, report it again if it still lasts after this long [default: 7d]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l pipelining -d 'Send commands without waiting for the answers before [default: auto]' -r -f -a "auto\t''
+on\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l utf8 -d 'Whether messages may come with UTF-8 in their headers [default: auto]' -r -f -a "auto\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l listing -d 'Whether every poll takes a full listing [default: auto]' -r -f -a "auto\t''
+full\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l full-listing-every -d 'Take a full listing at least this often [default: 1h]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l sync -d 'How messages are brought to the disk [default: auto]' -r -f -a "auto\t''
+each\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l print -d 'Print what would be added to the configuration, and write nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l no-login -d 'Do not log in: the server is looked for, and the password is not asked for'
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -l stdout -d 'Write messages to standard output, as an mbox stream'
+complete -c popfetch -n "__fish_popfetch_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l name -d 'Call the account NAME' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l server -d 'The server\'s name or address' -r -f -a "(__fish_print_hostnames)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l port -d 'Its TCP port, if not 995 with implicit TLS, else 110' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l tls -d 'How the connection is protected: by TLS from the start, by STLS, or not at all [default: implicit]' -r -f -a "implicit\t''
+starttls\t''
+none\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l ca-file -d 'Trust these certificate authorities besides the system\'s' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l tls-fingerprint -d 'Trust the certificate with this SHA-256 fingerprint, and no other' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l tls-client-certificate -d 'Show this certificate chain to the server' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l tls-client-key -d 'The key that belongs to it' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l proxy -d 'Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l connect-command -d 'Connect by this command: its standard input and output are the connection' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l socket -d 'Connect to this Unix socket' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l connect-to -d 'Connect to this place instead of the server\'s name' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l source-address -d 'The address of this machine that connections come from' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l user -d 'The user\'s name at the server' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l auth -d 'How to log in: auto is the strongest way offered that keeps a password safe [default: auto]' -r -f -a "auto\t''
+user-pass\t''
+apop\t''
+plain\t''
+login\t''
+cram-md5\t''
+scram-sha-1\t''
+scram-sha-256\t''
+xoauth2\t''
+oauthbearer\t''
+external\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l password-command -d 'The first line that this command prints is the password' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l password-file -d 'The first line of this file is the password' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l netrc -d 'Look the password up in this file, or in ~/.netrc' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l credential -d 'The password is in this systemd credential' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l maildir -d 'Deliver to this Maildir' -r -f -a "(__fish_complete_directories)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l mbox -d 'Deliver to this mbox file' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l pipe -d 'Hand each message to this command, which runs in a shell' -r -f -a "(__fish_complete_command)"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l time-limit -d 'Stop the command when it takes longer than this [default: 5m]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l parallel -d 'Run at most NUMBER of these commands at once [default: 1]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l owner -d 'Deliver as this user, when run as root' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l received-header -d 'Put a Received line on top of each message' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l leave-on-server -d 'What to leave on the server: true, false, or limits such as days=14,newest=100 [default: true]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l max-message-size -d 'Leave messages that are larger than this' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l first-run -d 'Retrieve the mail that is there at the first run, or only what comes later [default: all]' -r -f -a "all\t''
+new-only\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l max-messages -d 'Retrieve at most NUMBER messages' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l max-bytes -d 'Retrieve at most SIZE' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l timeout -d 'Give up after this long without an answer [default: 60s]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l alert-after -d 'With --quiet, report a failure once it has lasted this long [default: 1h]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l remind-after -d 'With --quiet, report it again if it still lasts after this long [default: 7d]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l pipelining -d 'Send commands without waiting for the answers before [default: auto]' -r -f -a "auto\t''
+on\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l utf8 -d 'Whether messages may come with UTF-8 in their headers [default: auto]' -r -f -a "auto\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l listing -d 'Whether every poll takes a full listing [default: auto]' -r -f -a "auto\t''
+full\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l full-listing-every -d 'Take a full listing at least this often [default: 1h]' -r -f
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l sync -d 'How messages are brought to the disk [default: auto]' -r -f -a "auto\t''
+each\t''
+off\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l print -d 'Print what would be added to the configuration, and write nothing'
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l no-login -d 'Do not log in: the server is looked for, and the password is not asked for'
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -l stdout -d 'Write messages to standard output, as an mbox stream'
+complete -c popfetch -n "__fish_popfetch_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l max-age -d 'Take the last run\'s word, without asking the server, if that run is no longer ago than DURATION' -r -f
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand check" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
@@ -355,7 +493,7 @@ end
 
 # Whether no word before is a command: what comes is an account then.
 function __fish_popfetch_no_command
-    not __fish_seen_subcommand_from fetch check list show delete import accounts history status mark-seen retry shell server-info config state cron completions man help
+    not __fish_seen_subcommand_from fetch init check list show delete import accounts history status mark-seen retry shell server-info config state cron completions man help
 end
 
 complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -a "bash zsh fish"

@@ -14,14 +14,12 @@ use std::process::ExitCode;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use support::certificates::{Authority, Leaf};
+use support::demo::{PASSWORD, USER, message};
 use support::mailboxes::Maildir;
 use support::sandbox::Sandbox;
-use support::server::{Message, Options, Server, Tls};
+use support::server::Server;
 
 const AS_POPFETCH: &str = "--as-popfetch";
-const USER: &str = "ada";
-const PASSWORD: &str = "analytical engine";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1).peekable();
@@ -41,15 +39,7 @@ fn demonstrate() -> Result<(), String> {
     let this = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut sandbox = Sandbox::of(vec![this.into(), AS_POPFETCH.into()]);
     let folder = sandbox.keep();
-    let authority = Authority::new();
-    let ca_file = sandbox.path("demo-ca.pem");
-    authority.write(&ca_file);
-    let subjects =
-        ["Welcome", "Lunch on Friday?", "Invoice 1842", "Notes on the engine", "Re: Lunch on Friday?"];
-    let server = Server::start(Options {
-        tls: Tls::Implicit(authority.issue(&Leaf::default())),
-        ..Options::with(USER, PASSWORD, (1..).zip(subjects).map(|(number, subject)| message(number, subject)))
-    });
+    let (server, ca_file) = support::demo::start(&sandbox);
     let maildir = sandbox.path("Maildir");
     let configure = |policy: &str| {
         sandbox.config(format!(
@@ -94,15 +84,6 @@ fn demonstrate() -> Result<(), String> {
     println!("\nAll of it is still there to look at: {}", folder.join("home").display());
     println!("Delivered mail is in Maildir/new, what popfetch knows of it in .local/state/popfetch.");
     Ok(())
-}
-
-fn message(number: u32, subject: &str) -> Message {
-    let octets = format!(
-        "From: Charles <charles@example.org>\r\nTo: Ada <{USER}@example.org>\r\nSubject: {subject}\r\n\
-         Date: Thu, {number} Jan 2026 09:00:00 +0000\r\nMessage-ID: <{number}@example.org>\r\n\r\n\
-         Dear Ada,\r\n\r\nthis is message {number}.\r\n"
-    );
-    Message::new(format!("demo-{number}"), octets)
 }
 
 fn heading(text: &str) {

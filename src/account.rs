@@ -1,8 +1,12 @@
 //! An account as it is meant: validated, defaults applied, paths expanded.
 
+mod route;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use route::{ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way};
 
 use crate::access::Owner;
 use crate::secret::Secret;
@@ -63,6 +67,8 @@ pub struct Account {
     pub tls: Tls,
     /// What is trusted.
     pub trust: Trust,
+    /// The way to it.
+    pub way: Way,
     /// The user's name at the server.
     pub user: String,
     /// How to log in.

@@ -88,7 +88,8 @@ impl ExitCode {
             Self::Data => "A file that was to be read in cannot be understood, or is damaged.",
             Self::NoInput => "There is no such message.",
             Self::Unavailable => {
-                "The server reports a permanent error ([SYS/PERM]): its administrator must act."
+                "The server reports a permanent error ([SYS/PERM]): its administrator must act.  popfetch init: no server was \
+                 found."
             }
             Self::Bug => "A bug in popfetch.",
             Self::CannotCreate => "Something could not be created: a file, a directory, a name.",

@@ -35,6 +35,7 @@ pub mod config;
 pub mod connection;
 pub mod credentials;
 pub mod delivery;
+pub mod discovery;
 pub mod durable;
 pub mod exit;
 pub mod http;

@@ -274,14 +274,16 @@ fn decide_one(listed: &Listed<'_>, maildrop: &Maildrop, ledger: &Ledger, policy:
     let listed_times = maildrop.times_listed(id);
     match entry.state {
         EntryState::Open if backs_off(&entry, policy) => Decision::Leave(Why::BackingOff),
-        // Those that have it would get it twice.
-        EntryState::Open if is_lacked_elsewhere(id, ledger, policy) => Decision::Leave(Why::Elsewhere),
+        // Those that have it would get it twice.  But what a listing has lacked, or has another size, may be other mail.
+        EntryState::Open
+            if is_lacked_elsewhere(id, ledger, policy) && !may_be_other(&entry, listed, policy) =>
+        {
+            Decision::Leave(Why::Elsewhere)
+        }
         // One message of this unique-id failed, and one was delivered: only its octets show which of them is listed.
         EntryState::Open if entry.copies > 0 => unless(too_large, Decision::Compare(Why::Duplicate)),
         // It may have been delivered under the unique-id that it had meanwhile.
-        EntryState::Open if ledger.is_renumbering() && ledger.set(id).is_none() && !policy.window => {
-            Decision::Compare(Why::Renumbered)
-        }
+        EntryState::Open if ledger.is_renumbering() && !policy.window => Decision::Compare(Why::Renumbered),
         EntryState::Open => unless(too_large, Decision::Retrieve(Why::Again)),
         // The server confirmed its deletion: what is listed under its unique-id now may be another message.
         EntryState::Deleted => Decision::Compare(Why::CameBack),
@@ -316,6 +318,10 @@ pub fn backs_off(entry: &Entry, policy: &Policy) -> bool {
 
 fn is_lacked_elsewhere(id: EntryId, ledger: &Ledger, policy: &Policy) -> bool {
     ledger.lacking(id).is_some_and(|lacking| !lacking.iter().any(|here| policy.destinations.contains(here)))
+}
+
+fn may_be_other(entry: &Entry, listed: &Listed<'_>, policy: &Policy) -> bool {
+    entry.absent || size_changed(entry, listed.octets, policy.utf8)
 }
 
 fn unless(too_large: bool, decision: Decision) -> Decision {

@@ -29,11 +29,13 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("connection", &["access", "account", "signals"]),
     // One question to a web server.
     ("http", &["account", "connection", "signals"]),
-    ("config", &["access", "account", "clock", "durable"]),
-    ("credentials", &["access", "account", "config", "signals"]),
+    ("config", &["access", "account"]),
+    ("credentials", &["access", "account", "config", "durable", "signals"]),
     // What other programs have set up and remember.
     ("import", &["access", "account", "config"]),
-    ("client", &["account", "clock", "connection", "proof", "protocol", "signals"]),
+    // From a mail address to servers that may be right.
+    ("discovery", &["account", "clock", "config", "connection", "http", "signals"]),
+    ("client", &["access", "account", "clock", "connection", "proof", "protocol", "signals"]),
     // From a message to its proofs.
     ("message", &[]),
     ("place", &[]),
@@ -78,6 +80,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "connection",
             "credentials",
             "delivery",
+            "discovery",
             "durable",
             "import",
             "message",
@@ -103,9 +106,10 @@ const PRIVATE: &[(&str, &[&str])] = &[
 /// Each dependency and where it may be used: to replace one edits its owners and nothing else.
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
-    ("base64", &["message", "protocol"]),
+    ("base64", &["connection::proxy", "message", "protocol"]),
     ("blake3", &["credentials::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
+    ("close_fds", &["access"]),
     ("directories", &["config::locate"]),
     ("getrandom", &["clock"]),
     ("hashbrown", &["ledger", "plan"]),
@@ -125,10 +129,12 @@ const OWNERS: &[(&str, &[&str])] = &[
         &[
             "access",
             "cli::commands::shell",
+            "cli::questions",
             "clock",
             "connection",
             "credentials::prompt",
             "delivery",
+            "discovery::resolver",
             "durable",
             "report::log",
             "report::terminal",
@@ -136,6 +142,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "signals",
         ],
     ),
+    ("roxmltree", &["discovery::autoconfig"]),
     ("rpassword", &["credentials::prompt"]),
     ("rustyline", &["cli::commands::shell"]),
     (
@@ -146,6 +153,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sha1", &["protocol::sasl"]),
     ("sha2", &["connection::certificate", "protocol::sasl"]),
     ("signal-hook", &["signals"]),
+    ("simple-dns", &["discovery::dns"]),
     ("siphasher", &["ledger"]),
     ("stringprep", &["protocol::sasl"]),
     ("strsim", &["config::mistake"]),
@@ -170,13 +178,13 @@ const OWNERS: &[(&str, &[&str])] = &[
             "types",
         ],
     ),
-    ("toml", &["config"]),
-    ("toml_edit", &["config::edit"]),
+    ("toml", &["config", "discovery::providers"]),
+    ("toml_edit", &["config::addition", "import::document"]),
     ("unicode-properties", &["text"]),
     ("unicode-width", &["report::columns"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["http", "protocol", "secret"]),
+    ("zeroize", &["credentials::keep", "http", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

@@ -35,7 +35,7 @@ fn help_and_version_are_what_was_asked_for() {
 #[test]
 fn mistakes_are_told_with_the_code_that_fits() {
     let sandbox = Sandbox::new();
-    sandbox.run([""; 0]).exits(78).complains("hint: create it");
+    sandbox.run([""; 0]).exits(78).complains("hint: popfetch init ADDRESS");
     sandbox.config(account("work", 1));
     let cases: [(&[&str], i32, &str); 7] = [
         (&["--nonsense"], 64, "there is no flag --nonsense"),
@@ -165,7 +165,7 @@ fn a_misspelt_command_or_account_is_recognised() {
     let sandbox = Sandbox::new();
     // Before there is a configuration, too.
     sandbox.run(["acounts"]).exits(64).looks_like("near-miss-without-configuration");
-    sandbox.run(["me@example.com"]).exits(78).complains("FIRST STEPS in popfetch(1)");
+    sandbox.run(["me@example.com"]).exits(78).complains("popfetch init me@example.com");
     sandbox.config([account("work", 1), account("home", 2), account("fetcher", 3)].concat());
     sandbox.run(["acounts"]).exits(64).looks_like("near-miss-command");
     sandbox.run(["wrok"]).exits(64).looks_like("near-miss-account");

@@ -1,9 +1,10 @@
-//! The man pages and completions in the tree are those that the program has now.  `POPFETCH_BLESS=1 cargo test --test
+//! The man pages, completions and licence notices in the tree are those that the program has now.  `POPFETCH_BLESS=1 cargo test --test
 //! main generated` writes them.
 //!
 //! The pages' prose stands in `man/*.in`; options, keys and exit codes replace `@NAME@`.
 
 mod completions;
+mod notices;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -76,6 +77,13 @@ fn the_completions_are_current() {
         (Shell::Fish, "completions/popfetch.fish"),
     ] {
         check(path, &completions::script(shell));
+    }
+}
+
+#[test]
+fn the_licence_notices_are_current() {
+    if let Some(notices) = notices::notices() {
+        check(".ci/debian/copyright", &notices);
     }
 }
 
@@ -245,7 +253,7 @@ fn keys(keys: &[Key]) -> String {
 
 /// Kinds in italics, words that stand for themselves in bold.
 fn value(value: &str) -> String {
-    let font = if value.chars().all(|c| c.is_ascii_uppercase()) { "I" } else { "B" };
+    let font = if value.chars().all(|c| c.is_ascii_uppercase() || c == ':') { "I" } else { "B" };
     format!("\\f{font}{}\\fR", escaped(value))
 }
 

@@ -3,9 +3,20 @@
 //!
 //! Cases of docs/protocol.md §9: L4, L10, L14, L17.
 
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+
+use rustix::process::Signal;
+
 use crate::mailbox::{DELETE, KEEP, Served, body, good, serve, small, stored};
 use crate::support::mail;
 use crate::support::server::{Cut, Message, Options, Retrieved};
+
+#[track_caller]
+fn lists(served: &Served, messages: impl IntoIterator<Item = Message>) {
+    served.server.replace("me", messages);
+    served.fetch().succeeds();
+}
 
 // ---- a unique-id used again -------------------------------------------------------------------------------------------
 
@@ -147,6 +158,26 @@ fn two_messages_with_one_unique_id() {
     }
 }
 
+/// Of two under one unique-id one is deleted; the next one under it is other mail.
+#[test]
+fn a_third_message_under_a_unique_id_of_which_one_was_deleted_is_delivered() {
+    let twins = |numbers: &[u64]| -> Vec<Message> {
+        numbers.iter().map(|number| Message::new("x", body(*number))).collect()
+    };
+    let served = serve(good(twins(&[1, 2])), "leave-on-server = { newest = 1 }");
+    for _ in 0..3 {
+        served.fetch().succeeds();
+        served.holds(stored(1..=2));
+    }
+    assert_eq!(served.server.maildrop("me").len(), 1);
+    served.configure(served.server.port(), KEEP);
+    served.server.add("me", twins(&[3]));
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored(1..=3));
+    }
+}
+
 #[test]
 fn two_equal_messages_are_two() {
     for keys in [KEEP, DELETE] {
@@ -221,6 +252,85 @@ fn equal_messages_match_one_for_one() {
     served.server.replace("me", listed);
     served.fetch().succeeds();
     served.holds(stored([1, 1, 2]));
+}
+
+/// Another client has moved it to a folder and back: the others are where they were.
+#[test]
+fn what_comes_back_under_a_new_unique_id_is_not_delivered_again() {
+    for keys in [KEEP, DELETE] {
+        let served = serve(good(small(5)), KEEP);
+        served.fetch().succeeds();
+        served.configure(served.server.port(), keys);
+        let mut moved = small(5);
+        let back = moved.remove(1);
+        moved.push(back.named("back"));
+        moved.push(Message::new("new", body(6)));
+        served.server.replace("me", moved);
+        for _ in 0..2 {
+            served.fetch().succeeds();
+            served.holds(stored(1..=6));
+        }
+    }
+}
+
+#[test]
+fn a_second_copy_on_the_server_is_delivered_though_another_message_has_gone() {
+    let served = serve(good(small(5)), KEEP);
+    served.fetch().succeeds();
+    let mut listed = small(5);
+    listed.remove(1);
+    listed.push(Message::new("copy", body(1)));
+    served.server.replace("me", listed);
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored([1, 1, 2, 3, 4, 5]));
+    }
+}
+
+/// What fails while a server renumbers is compared when it comes.
+#[test]
+fn a_message_that_is_refused_while_the_server_renumbers_is_not_delivered_again() {
+    let served = serve(good(small(2)).without("TOP"), KEEP);
+    served.fetch().succeeds();
+    let moved = renumbered(&small(2));
+    // Behind it another one comes, so that it is known to have failed alone.
+    served.server.replace("me", [moved[0].clone().refused("-ERR not now"), moved[1].clone()]);
+    served.fetch().exits(75);
+    served.server.replace("me", moved);
+    served.sandbox.run(["me"]).succeeds();
+    served.holds(stored(1..=2));
+}
+
+/// A run that is stopped before it has compared anything leaves the next one all that this one could have known.
+#[test]
+fn after_a_signal_what_has_moved_to_other_unique_ids_is_not_delivered_again() {
+    let served = serve(good(small(6)), KEEP);
+    served.fetch().succeeds();
+    // Half of the unique-ids are still listed, for other messages.
+    let named = ["uid-4", "uid-5", "uid-6", "new-1", "new-2", "new-3"];
+    let moved = (1..).zip(named).map(|(number, name)| Message::new(name, body(number)));
+    served.server.replace("me", moved);
+    let (arrived, listing) = channel();
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    served.server.change(|options| {
+        options.hook = Some(Arc::new(move |moment| {
+            if moment.command == "UIDL" && moment.session == 2 {
+                arrived.send(()).unwrap();
+                let _ = wait.lock().unwrap().recv();
+            }
+        }));
+    });
+    let running = served.sandbox.popfetch([""; 0]).start();
+    listing.recv().unwrap();
+    running.signal(Signal::TERM);
+    // Delivered to the process before the server's answer is.
+    drop(go);
+    running.finish().dies_by(Signal::TERM);
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored(1..=6));
+    }
 }
 
 #[test]
@@ -463,20 +573,33 @@ fn message_failing_in_a_window_gets_its_own_session() {
     let mut messages = small(5);
     messages[1] = messages[1].clone().refused("-ERR not now");
     let served = serve(gmail(messages), KEEP);
+    let quits = |session| served.server.commands(session).contains(&"QUIT".to_owned());
     served.fetch().exits(75).complains("message 2 failed");
-    served.holds(stored([1, 3]));
-    assert_eq!(served.server.count("QUIT"), 0, "a QUIT would have popped what is not stored");
-    // The others are retrieved again, so that QUIT pops them; the one that fails is tried behind that, alone.
-    served.fetch().exits(75);
-    served.holds(stored([1, 3]));
-    assert_eq!(served.server.sessions(), 3);
-    assert_eq!(retrieved(&served, 2), 2);
-    assert_eq!(retrieved(&served, 3), 1);
-    assert!(!served.server.commands(3).contains(&"QUIT".to_owned()));
-    // Those behind them come now.  The one that fails has to wait.
-    served.fetch();
     served.holds(stored([1, 3, 4, 5]));
-    assert_eq!(served.server.sessions(), 5, "the last one brought nothing");
+    assert_eq!([1, 2, 3].map(|session| retrieved(&served, session)), [3, 2, 2]);
+    // A QUIT would have popped what isn't stored.  The others were retrieved again, so that it pops them.
+    assert_eq!([1, 2, 3].map(quits), [false, true, true]);
+    let sessions = served.server.sessions();
+    assert_eq!(sessions, 4, "the last one brought nothing");
+    // The one that fails is tried behind the others, alone.
+    served.fetch().exits(75);
+    assert_eq!(served.server.sessions(), sessions + 2);
+    assert_eq!([1, 2].map(|more| retrieved(&served, sessions + more)), [0, 1]);
+    assert_eq!([1, 2].map(|more| quits(sessions + more)), [true, false]);
+}
+
+/// A window lists a unique-id for the message that it stood for before the last one: there is nothing new in it.
+#[test]
+fn what_a_unique_id_in_a_window_stood_for_before_is_not_delivered_again() {
+    let options = Options { window: Some(1), ..gmail(vec![Message::new("a", body(1))]) };
+    let served = serve(options, KEEP);
+    served.fetch().succeeds();
+    lists(&served, [Message::new("a", body(2))]);
+    served.holds(stored(1..=2));
+    for number in [1, 2, 1] {
+        lists(&served, [Message::new("a", body(number)).claiming(800 + number)]);
+        served.holds(stored(1..=2));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! among them can't be known again by its name, and must hold up nothing else.
 
 use crate::mailbox::{DELETE, KEEP, Served, body, good, serve, small, stored};
+use crate::support::mail;
 use crate::support::server::{Message, Options, Retrieved};
 
 /// Its sender has written an end and a status line into it, and the server stuffs no dots: it can't be retrieved.
@@ -59,6 +60,47 @@ fn a_message_that_the_listing_of_unique_ids_lacks_comes_though_the_server_does_n
         served.holds(stored(1..=3));
         served.fetch().succeeds();
         served.holds(stored(1..=3));
+    }
+}
+
+/// Reports of a machine: all have the same header, and nothing that names them.
+fn report(number: u64) -> Vec<u8> {
+    let body = "the same in all\r\n".repeat(usize::try_from(number).unwrap());
+    format!("From: machine@example.org\r\nSubject: report\r\n\r\n{number}\r\n{body}").into_bytes()
+}
+
+fn reports(numbers: impl IntoIterator<Item = u64>) -> Vec<Message> {
+    numbers.into_iter().map(|number| Message::new("", report(number))).collect()
+}
+
+fn stored_reports(numbers: impl IntoIterator<Item = u64>) -> Vec<Vec<u8>> {
+    numbers.into_iter().map(|number| mail::stored(&report(number))).collect()
+}
+
+#[test]
+fn of_messages_with_equal_headers_those_that_stay_do_not_come_again_when_others_are_deleted() {
+    let served = serve(good(reports(1..=4)).without("UIDL"), "leave-on-server = { newest = 2 }");
+    for left in [4, 2, 2, 2] {
+        served.fetch().succeeds();
+        served.holds(stored_reports(1..=4));
+        assert_eq!(served.server.maildrop("me").len(), left);
+    }
+    // One that is equal to one of those that were deleted is new.
+    served.server.add("me", reports([1]));
+    served.fetch().succeeds();
+    served.holds(stored_reports([1, 1, 2, 3, 4]));
+}
+
+#[test]
+fn a_report_that_was_too_large_is_not_taken_for_another_with_its_header() {
+    let keys = |limit| format!("{KEEP}\n{limit}");
+    let served = serve(good(reports([100, 1])).without("UIDL"), &keys("max-message-size = 1000"));
+    served.fetch().succeeds();
+    served.holds(stored_reports([1]));
+    served.configure(served.server.port(), &keys(""));
+    for _ in 0..2 {
+        served.fetch().succeeds();
+        served.holds(stored_reports([1, 100]));
     }
 }
 

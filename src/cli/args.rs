@@ -35,9 +35,9 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  popfetch                 Fetch the mail of all accounts
-  popfetch --dry-run home  Show what would be done for one account
-  popfetch man             Read the manual; its FIRST STEPS set an account up
+  popfetch init me@example.com  Set an account up
+  popfetch                      Fetch the mail of all accounts
+  popfetch --dry-run home       Show what would be done for one account
 
 --help has all options, \"popfetch help COMMAND\" those of a command.";
 

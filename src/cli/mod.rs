@@ -9,6 +9,8 @@ mod foreign;
 mod install;
 mod nearby;
 mod pager;
+mod questions;
+mod rewrite;
 mod setup;
 mod words;
 
@@ -39,6 +41,7 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     access::keep_memory_private();
+    access::keep_descriptors_private();
     let environment = Environment::capture();
     let code = match args::parse(args) {
         Ok(command) => {

@@ -71,12 +71,17 @@ fn commands_too(error: ConfigError, accounts: &[String]) -> ConfigError {
             };
             ConfigError::arguments(what(&name), hint)
         }
-        ConfigError::NoFile { .. } => {
+        ConfigError::NoFile { mut mistake } => {
+            if let Some(address) = accounts.iter().find(|name| name.contains('@')) {
+                let address = printable(address.as_bytes());
+                mistake.hint = Some(format!("popfetch init {address} sets that account up"));
+                return ConfigError::NoFile { mistake };
+            }
             match accounts.iter().find_map(|name| Some((name, nearest(name, commands())?))) {
                 Some((name, near)) => {
                     ConfigError::arguments(what(name), format!("did you mean the command \"{near}\"?"))
                 }
-                None => error,
+                None => ConfigError::NoFile { mistake },
             }
         }
         other => other,

@@ -208,6 +208,7 @@ impl Error {
         match self {
             Self::Protocol { source, .. } => matches!(source, crate::protocol::error::Error::Closed { .. }),
             Self::Connection(connection::Error::Broken { .. }) => true,
+            Self::Connection(connection::Error::Route(problem)) => problem.is_end(),
             _ => false,
         }
     }

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener};
 use std::time::Duration;
 
 use super::{Call, Client, Flight, Login, Next, Pipelining};
-use crate::account::{Auth, Tls, Trust};
+use crate::account::{Auth, Tls, Trust, Way};
 use crate::connection::Connectors;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::session::{Event, Sent};
@@ -77,12 +77,15 @@ fn serve(listener: &TcpListener, script: &[u8], patience: Duration) -> std::io::
 
 fn session(port: u16) -> Option<usize> {
     let secret = Secret::new("pencil");
-    let (trust, connectors, stop) = (Trust::default(), Connectors::default(), Stop::new().ok()?);
+    let (trust, way, connectors, stop) =
+        (Trust::default(), Way::default(), Connectors::default(), Stop::new().ok()?);
     let credentials = Credentials { user: "user", secret: &secret, host: "127.0.0.1", port };
     let call = Call {
         credentials,
         tls: Tls::None,
         trust: &trust,
+        way: &way,
+        owner: None,
         timeout: CLIENT_TIMEOUT,
         connectors: &connectors,
         stop: &stop,

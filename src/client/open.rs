@@ -10,8 +10,9 @@ use super::Client;
 use super::error::Error;
 use super::line::{Dialogue, Line};
 use super::server_facts::{Greeting, ServerFacts, capabilities, greeting};
-use crate::account::{Tls, Trust};
-use crate::connection::{self, Connection, Connectors, Route, Target};
+use crate::access::Owner;
+use crate::account::{Tls, Trust, Way};
+use crate::connection::{self, Connection, Connectors, Target};
 use crate::protocol::auth::ApopChallenge;
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
@@ -29,6 +30,10 @@ pub struct Call<'a> {
     pub tls: Tls,
     /// What is trusted.
     pub trust: &'a Trust,
+    /// The way there.
+    pub way: &'a Way,
+    /// With whose rights a program on that way runs.
+    pub owner: Option<&'a Owner>,
     /// The longest silence.
     pub timeout: Duration,
     /// TLS connectors, shared.
@@ -118,11 +123,14 @@ impl Client<Authorization> {
 
 fn target<'a>(call: &Call<'a>, tls: Tls, trust: &'a Trust, without: &'a [SocketAddr]) -> Target<'a> {
     let Credentials { host, port, .. } = call.credentials;
-    Target { host, port, route: Route::Direct, tls, trust, timeout: call.timeout, without }
+    Target { host, port, way: call.way, owner: call.owner, tls, trust, timeout: call.timeout, without }
 }
 
 fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Line, Error> {
-    let redactor = Redactor::new(call.credentials.secret);
+    let mut redactor = Redactor::new(call.credentials.secret);
+    if let Some(password) = call.way.secret() {
+        redactor.also(password);
+    }
     let connection = Connection::open(target, call.connectors, call.stop)
         .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
     let server = connection.server().to_owned();
@@ -132,10 +140,10 @@ fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Line, Error> {
 /// The greeting; where none comes, why that may be.
 fn greeted(line: &mut Line, call: &Call<'_>) -> Result<Greeting, Error> {
     match greeting(line) {
-        Err(e) if e.is_closed() => {
-            let peer = line.connection.peer();
-            Err(Error::HungUpBeforeGreeting { peer, source: Box::new(e) })
-        }
+        Err(e) if e.is_closed() => match line.connection.peer() {
+            Some(peer) => Err(Error::HungUpBeforeGreeting { peer, source: Box::new(e) }),
+            None => Err(e),
+        },
         Err(Error::TimedOut { server, .. })
             if call.tls != Tls::Implicit && answers_to_tls(line.connection.peer(), call) =>
         {
@@ -159,7 +167,7 @@ fn offered(line: &mut Line, call: &Call<'_>) -> Result<Option<Capabilities>, Err
 
 /// Whether a server that sends nothing in clear text waits for a TLS handshake: asked on a connection of its own, on which
 /// nothing else is sent, and on which no certificate of ours is shown.
-fn answers_to_tls(peer: SocketAddr, call: &Call<'_>) -> bool {
+fn answers_to_tls(peer: Option<SocketAddr>, call: &Call<'_>) -> bool {
     let trust = Trust::default();
     let target = target(call, Tls::Implicit, &trust, &[]);
     connection::shows_certificate(peer, &target, call.stop)

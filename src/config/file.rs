@@ -189,6 +189,9 @@ fn foreign(name: &str) -> Option<&'static str> {
         "limit" | "killsize" => "max-message-size",
         "fetchlimit" | "max_messages_per_session" => "max-messages",
         "max_bytes_per_session" => "max-bytes",
+        "plugin" | "tunnel" | "tunnel_command" => "connect-command",
+        "proxy_host" | "proxy-host" => "proxy",
+        "source_ip" | "interface" => "source-address",
         _ => return None,
     })
 }

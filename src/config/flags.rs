@@ -3,6 +3,7 @@
 use super::error::ConfigError;
 use super::mistake::{Mistake, Place};
 use super::settings::{AccountTable, DestinationTable, Key, Setting, Table};
+use crate::secret::Secret;
 
 /// Settings of accounts that stand on the command line: every key that has a flag.
 #[derive(Debug, Clone, Default)]
@@ -10,6 +11,8 @@ pub struct Flags {
     table: AccountTable,
     // Options of --pipe, wherever they stand on the command line.
     pipe_options: DestinationTable,
+    // As they were given, in their order, to be written into a file.  A command may hold a secret.
+    written: Vec<(&'static Key, Secret)>,
 }
 
 impl Flags {
@@ -18,7 +21,7 @@ impl Flags {
     /// # Errors
     /// A value that the setting cannot have; the mistake names the flag.
     pub fn one(key: &'static Key, text: &str) -> Result<Self, Mistake> {
-        let mut flags = Self::default();
+        let mut flags = Self { written: vec![(key, Secret::new(text))], ..Self::default() };
         let mut destination = DestinationTable::default();
         let read = match DestinationTable::key(key.name) {
             None => flags.table.set_text(key.name, text),
@@ -41,13 +44,34 @@ impl Flags {
             ours.value.append(&mut theirs.value);
             later.table.deliver = None;
         }
-        Self { table: later.table.or(self.table), pipe_options: later.pipe_options.or(self.pipe_options) }
+        self.written.append(&mut later.written);
+        Self {
+            table: later.table.or(self.table),
+            pipe_options: later.pipe_options.or(self.pipe_options),
+            written: self.written,
+        }
+    }
+
+    /// Each flag as it was given, in the order of the command line.
+    pub(super) fn written(&self) -> impl Iterator<Item = (&'static Key, &str)> {
+        self.written.iter().filter_map(|(key, text)| Some((*key, std::str::from_utf8(text.expose()).ok()?)))
+    }
+
+    /// The text of the last flag of this name.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.written().filter(|(key, _)| key.name == name).last().map(|(_, text)| text)
     }
 
     /// Whether no flag was given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.is_empty() && self.pipe_options.is_empty()
+    }
+
+    /// Whether they hold a password, which everybody on this machine can then see in the list of processes.
+    pub(super) fn hold_password(&self) -> bool {
+        self.table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
     }
 
     /// Whether they describe an account of their own.

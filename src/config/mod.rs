@@ -13,7 +13,7 @@
 //!
 //! Nothing here speaks to a server, and only `locate.rs` reads the environment.
 
-pub mod edit;
+mod addition;
 mod error;
 mod file;
 mod flags;
@@ -29,11 +29,13 @@ mod tests;
 mod units;
 mod url;
 mod value;
+mod way;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
+pub use addition::{Addition, Existing, existing, with_addition};
 use error::shown_path;
 pub use error::{ConfigError, Location};
 pub use flags::Flags;
@@ -51,6 +53,7 @@ use value::{DirectoryName, FileName};
 
 use crate::access;
 use crate::secret::Secret;
+use crate::text::printable;
 
 /// Octets of a configuration file at most: thousands of accounts.
 pub const LARGEST_FILE: u64 = 1024 * 1024;
@@ -192,6 +195,11 @@ pub fn for_run(request: &Request, environment: &Environment) -> Result<Configura
         let names: Vec<String> = names.into_iter().cloned().collect();
         Loaded::read(&path, environment)?.configuration(&names, &request.flags)?
     };
+    if request.flags.hold_password() {
+        configuration
+            .warnings
+            .push("--proxy holds a password, which other users can see in the list of processes".to_owned());
+    }
     if from_flags {
         configuration.accounts.push(argued_account(&request.flags.table()?, &Place::Flag, context)?);
     }
@@ -260,7 +268,7 @@ struct Loaded<'a> {
 /// The octets of a configuration that nobody else can change.
 fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
     if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-        let hint = "create it: FIRST STEPS in popfetch(1) shows how (popfetch man); or name an account by flags: \
+        let hint = "popfetch init ADDRESS writes one; or name an account by flags: \
                     popfetch --server HOST --user NAME --maildir DIRECTORY";
         let what = format!("there is no configuration at {}", shown_path(path));
         return Err(ConfigError::NoFile { mistake: Mistake::new(what).hint(hint) });
@@ -276,7 +284,9 @@ fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
 
 /// Refuses a file that holds a password, and that others can read.
 fn check_private(path: &Path, metadata: &std::fs::Metadata, file: &file::File) -> Result<(), ConfigError> {
-    let holds_password = |table: &AccountTable| table.password.is_some();
+    let holds_password = |table: &AccountTable| {
+        table.password.is_some() || table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
+    };
     if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
         access::check_private(path, metadata, None)?;
     }
@@ -381,16 +391,17 @@ fn check_defaults(defaults: &AccountTable, context: Context<'_>) -> Result<(), F
     resolve::values("defaults", &Place::File(0..0), &defaults.clone().or(whole), context).map(drop)
 }
 
-/// Refuses two sources of a password in one table: which one counts would be a guess.
+/// Refuses two sources of a password, or two ways to the server, in one table: which one counts would be a guess.
 fn one_source(table: &AccountTable) -> Result<(), Fault> {
-    match table.password_sources().as_slice() {
-        [(first, _), (second, place), ..] => {
-            let mistake =
-                Mistake::new(format!("there are two sources of the password: {first} and {second}"));
-            Err(Fault::new((*place).clone(), mistake.hint("keep one")))
+    let groups =
+        [("sources of the password", table.password_sources()), ("ways to the server", table.ways())];
+    for (what, group) in groups {
+        if let [(first, _), (second, place), ..] = group.as_slice() {
+            let mistake = Mistake::new(format!("there are two {what}: {first} and {second}"));
+            return Err(Fault::new((*place).clone(), mistake.hint("keep one")));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), Mistake> {
@@ -400,7 +411,7 @@ fn check_name(name: &str) -> Result<(), Mistake> {
         "an account's name cannot begin with -: it would look like a flag"
     } else if url::is_url(name) {
         "an account's name cannot look like a URL"
-    } else if crate::text::printable(name.replace('\\', "").as_bytes()) != name.replace('\\', "") {
+    } else if printable(name.replace('\\', "").as_bytes()) != name.replace('\\', "") {
         "an account's name cannot hold invisible characters"
     } else if RESERVED_NAMES.contains(&name) {
         return Err(Mistake::new(format!(
@@ -467,7 +478,11 @@ fn no_such_name(name: &str, known: &[&str]) -> String {
     let (verb, plural) = if known.len() == 1 { ("is", "") } else { ("are", "s") };
     let mut hint = format!("the account{plural} {verb} {}{more}", names.join(", "));
     if name.contains(['@', '.']) {
-        hint.push_str("; FIRST STEPS in popfetch(1) shows how to add one (popfetch man)");
+        let (address, one) = match name.contains('@') {
+            true => (printable(name.as_bytes()), "it"),
+            false => ("ADDRESS".to_owned(), "another one"),
+        };
+        hint.push_str(&format!("; popfetch init {address} sets {one} up"));
     }
     hint
 }

@@ -6,6 +6,7 @@ use super::locate::Environment;
 use super::mistake::{Fault, Mistake, Place, quoted};
 use super::settings::{AccountTable, DestinationTable, Destinations, Setting, Table as _};
 use super::value::{Command, FileName, Netrc, UserId};
+use super::way::way;
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, Deliver, Hooks, PasswordSource, Pipe, PipeCommand, Tls, Trust};
 
@@ -43,6 +44,7 @@ pub(super) fn values(
     let table = table.clone().or(AccountTable::presets()?);
     let needed = Needed { account: name, place };
     let password = password(&table, context)?;
+    let way = way(&table, context)?;
     let tls = needed.value(table.tls, "tls")?;
     Ok(Account {
         name: name.to_owned(),
@@ -58,6 +60,7 @@ pub(super) fn values(
                 context,
             )?,
         },
+        way,
         user: needed.value(table.user, "user")?.0,
         auth: needed.value(table.auth, "auth")?,
         password,

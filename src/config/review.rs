@@ -122,13 +122,11 @@ pub fn explain(
                 Some(place) => (Some(place), true),
                 None => (loaded.file.defaults.place(key.name), false),
             };
-            // One source of the password takes the place of another.
-            let is_source = |name: &str| {
-                ["password", "password-command", "password-file", "netrc", "credential"].contains(&name)
-            };
+            // What an account sets takes the place of it: another source of the password, another way to the server.
             let replaced = !own_place
-                && is_source(key.name)
-                && own.is_some_and(|(_, table)| !table.password_sources().is_empty());
+                && own.is_some_and(|(_, table)| {
+                    table.clone().over(loaded.file.defaults.clone()).place(key.name).is_none()
+                });
             match place.filter(|_| !replaced) {
                 Some(Place::File(span)) => {
                     let line =
@@ -136,6 +134,7 @@ pub fn explain(
                     let origin = if own_place { Origin::Account(line) } else { Origin::Defaults(line) };
                     let written = text.get(span.clone()).unwrap_or_default();
                     let value = match key.name {
+                        "proxy" => proxy(written),
                         _ if key.is_secret => "***".to_owned(),
                         "deliver" | "leave-on-server" if !is_in_one_place(written) => {
                             read_value(key.name, account)
@@ -157,6 +156,14 @@ pub fn explain(
         (account.name.clone(), settings.collect())
     };
     Ok(accounts.iter().map(of).collect())
+}
+
+/// A proxy as it is written, but for a user and a password.
+fn proxy(written: &str) -> String {
+    match (written.split_once("://"), written.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => on_one_line(&format!("{scheme}://***@{host}")),
+        _ => on_one_line(written),
+    }
 }
 
 /// A default as a file would write it.

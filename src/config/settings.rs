@@ -15,7 +15,8 @@ use super::value::{
     Command, Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, Read, Silence,
     Stdout, UserId, Value, Written, labelled,
 };
-use crate::account::{Auth, FirstRun, ListingMode, Retention, Switch, SyncMode, Tls, Utf8Mode};
+use super::way::{Connect, ProxySetting, SourceAddresses};
+use crate::account::{Auth, Endpoint, FirstRun, ListingMode, Retention, Switch, SyncMode, Tls, Utf8Mode};
 use crate::secret::Secret;
 
 /// Accounts that are polled in parallel at most: each is a thread and a few descriptors.
@@ -276,6 +277,30 @@ settings! {
         /// The key (PEM, PKCS#8) of tls-client-certificate.
         tls_client_key: FileName = key("tls-client-key").flag(Server, "The key that belongs to it");
 
+        /// Connect by this proxy: "socks5://HOST:PORT", "socks5+unix:///PATH" or "http://HOST:PORT" (by CONNECT), with
+        /// USER:PASSWORD@ before the host where the proxy wants them; "$NAME" takes the URL from a variable of the
+        /// environment, "none" is the direct way.  The proxy looks the server's name up.  See THE WAY TO THE SERVER.
+        proxy: ProxySetting = key("proxy")
+            .secret()
+            .flag(Server, "Connect by this proxy: socks5://HOST:PORT, http://HOST:PORT");
+
+        /// Connect by a program: its standard input and output are the connection.  In a list {host} and {port} are
+        /// replaced; in a line for sh -c they are $POPFETCH_HOST and $POPFETCH_PORT.
+        connect_command: Connect = key("connect-command")
+            .secret()
+            .flag(Server, "Connect by this command: its standard input and output are the connection");
+
+        /// Connect to this Unix socket, where the POP3 server is on this machine; server still names it.
+        socket: FileName = key("socket").flag(Server, "Connect to this Unix socket");
+
+        /// Connect to this place, for example a tunnel that is open already; server still names the server.
+        connect_to: Endpoint = key("connect-to").flag(Server, "Connect to this place instead of the server's name");
+
+        /// The address of this machine that connections come from, or a list with one of each family; a family that
+        /// isn't among them isn't used.
+        source_address: SourceAddresses = key("source-address")
+            .flag(Server, "The address of this machine that connections come from");
+
         /// The user's name at the server.
         user: User = key("user").flag(Login, "The user's name at the server");
 
@@ -491,25 +516,30 @@ pub(super) fn is_public(name: &str) -> bool {
 impl AccountTable {
     /// The sources of a password that are set.
     pub(super) fn password_sources(&self) -> Vec<(&'static str, &Place)> {
-        fn source<T>(setting: Option<&Setting<T>>) -> Option<(&'static str, &Place)> {
-            setting.map(|s| (s.key, &s.place))
-        }
-        let sources = [
-            source(self.password.as_ref()),
-            source(self.password_command.as_ref()),
-            source(self.password_file.as_ref()),
-            source(self.netrc.as_ref()),
-            source(self.credential.as_ref()),
-        ];
-        sources.into_iter().flatten().collect()
+        self.set_among(&["password", "password-command", "password-file", "netrc", "credential"])
     }
 
-    /// These settings over those of a lower layer.  Sources of a password are one setting in this; and a layer that sets
-    /// `tls = "none"` does not inherit what TLS trusts.
+    /// The ways to the server that are set.
+    pub(super) fn ways(&self) -> Vec<(&'static str, &Place)> {
+        self.set_among(&["proxy", "connect-command", "socket", "connect-to"])
+    }
+
+    fn set_among(&self, keys: &[&'static str]) -> Vec<(&'static str, &Place)> {
+        keys.iter().filter_map(|key| Some((*key, self.place(key)?))).collect()
+    }
+
+    /// These settings over those of a lower layer.  Sources of a password are one setting in this, and so are ways to the
+    /// server; a layer that sets `tls = "none"` does not inherit what TLS trusts.
     pub(super) fn over(self, mut below: Self) -> Self {
         if !self.password_sources().is_empty() {
             (below.password, below.password_command, below.password_file) = (None, None, None);
             (below.netrc, below.credential) = (None, None);
+        }
+        if !self.ways().is_empty() {
+            (below.proxy, below.connect_command, below.socket, below.connect_to) = (None, None, None, None);
+        }
+        if self.connect_command.is_some() || self.socket.is_some() {
+            below.source_address = None;
         }
         if self.tls.as_ref().is_some_and(|tls| tls.value == Tls::None) {
             (below.ca_file, below.tls_fingerprint) = (None, None);

@@ -464,8 +464,10 @@ fn files_with_secrets_are_private() {
 fn files_that_cannot_be_read() {
     let home = Home::new();
     let error = home.run(&[], &[]).unwrap_err().shown();
-    let expected =
-        format!("there is no configuration at {}/config.toml\n\nhint: create it", home.path().display());
+    let expected = format!(
+        "there is no configuration at {}/config.toml\n\nhint: popfetch init ADDRESS",
+        home.path().display()
+    );
     assert!(error.starts_with(&expected) && error.contains("--server HOST"), "{error}");
     write(home.path().join("config.toml"), b"a = 1\n\xff").unwrap();
     let error = home.run(&[], &[]).unwrap_err();

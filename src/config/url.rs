@@ -165,7 +165,8 @@ fn auth(mechanism: &str) -> Result<Option<Auth>, Mistake> {
     })
 }
 
-fn split_port(text: &str) -> Result<(&str, Option<u16>), Mistake> {
+/// A host, in brackets if it has colons, and the port behind it, if there is one.
+pub(super) fn split_port(text: &str) -> Result<(&str, Option<u16>), Mistake> {
     // In an address literal the colons before the bracket belong to the address.
     let from = text.rfind(']').unwrap_or(if text.starts_with('[') { text.len() } else { 0 });
     let colon = text.get(from..).and_then(|rest| rest.rfind(':')).and_then(|at| from.checked_add(at));
@@ -185,7 +186,7 @@ fn decoded_text(text: &str) -> Result<String, Mistake> {
 }
 
 /// Takes `%HH` for an octet.
-fn decoded(text: &str) -> Result<Vec<u8>, Mistake> {
+pub(super) fn decoded(text: &str) -> Result<Vec<u8>, Mistake> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&octet, after)) = rest.split_first() {

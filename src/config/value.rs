@@ -67,6 +67,15 @@ impl<'a> Value<'a> {
             .map(Some)
     }
 
+    /// The strings of a list, or the one string; as a flag, those between commas.
+    pub(super) fn words(&self) -> Result<Vec<String>, Fault> {
+        let words = match self.written {
+            Written::Text(text) => Some(text.split(',').map(str::to_owned).collect()),
+            Written::Toml(_) => self.list()?.or_else(|| self.text().map(|text| vec![text.to_owned()])),
+        };
+        words.ok_or_else(|| self.misshapen("a string or a list of strings"))
+    }
+
     /// It isn't of a shape that its key can have.  The value itself isn't quoted: it may be a secret.
     pub(super) fn misshapen(&self, expected: &str) -> Fault {
         self.wrong(self.expected(expected))
@@ -117,7 +126,7 @@ impl<'a> Value<'a> {
     }
 
     /// A string's meaning.
-    fn meaning<T>(&self, parse: impl FnOnce(&str) -> Result<T, Mistake>) -> Result<T, Fault> {
+    pub(super) fn meaning<T>(&self, parse: impl FnOnce(&str) -> Result<T, Mistake>) -> Result<T, Fault> {
         let text = self.text().ok_or_else(|| self.misshapen("a string"))?;
         parse(text).map_err(|mistake| self.wrong(mistake))
     }
@@ -445,12 +454,7 @@ impl Read for names::Fingerprints {
     const VALUES: &'static str = "FINGERPRINT|LIST";
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        let words = match value.written {
-            Written::Text(text) => Some(text.split(',').map(str::to_owned).collect()),
-            Written::Toml(_) => value.list()?.or_else(|| value.text().map(|text| vec![text.to_owned()])),
-        };
-        let words = words.ok_or_else(|| value.misshapen("a string or a list of strings"))?;
-        Self::parse(&words).map_err(|mistake| value.wrong(mistake))
+        Self::parse(&value.words()?).map_err(|mistake| value.wrong(mistake))
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
@@ -17,7 +18,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use super::error::{ConnectStep, Error, FailedAddress, plain};
 use super::patience::after;
 use super::poll::poll;
-use super::{Target, server};
+use super::problem::RouteProblem;
+use crate::account::Endpoint;
 use crate::signals::Stop;
 
 /// An attempt gets this long before the next address is tried beside it (RFC 8305 §5).
@@ -26,40 +28,78 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// More addresses of one name than this are not tried: what a name server sends has a bound, too.
 pub const MOST_ADDRESSES: usize = 32;
 
-/// Connects to the target; `waiting` is called once, if and when there is something to wait for.
+/// Where a TCP connection goes: to a server, to a proxy, to the end of a tunnel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Goal<'a> {
+    /// An A-label without final dot, or an address literal without brackets.
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    /// The addresses of this machine that it comes from; none leaves it to the system.
+    pub(super) source: &'a [IpAddr],
+    /// For the look-up, and for each address.
+    pub(super) limit: Duration,
+    /// Addresses that are not tried.
+    pub(super) without: &'a [SocketAddr],
+}
+
+impl Goal<'_> {
+    /// `HOST:PORT`.
+    fn name(&self) -> String {
+        Endpoint { host: self.host.to_owned(), port: self.port }.to_string()
+    }
+}
+
+/// Connects; `waiting` is called once, if and when there is something to wait for.
 pub(super) fn dial(
-    target: &Target<'_>,
+    goal: &Goal<'_>,
     stop: &Stop,
     waiting: impl FnOnce(),
 ) -> Result<(TcpStream, SocketAddr), Error> {
-    let limit = target.timeout / 2;
-    let mut addresses = addresses(target, limit, stop)?;
-    addresses.retain(|address| !target.without.contains(address));
-    race(&interleave(addresses), limit, stop, waiting).map_err(|lost| match lost {
-        Lost::Refused(attempts) => Error::Connect { server: server(target), attempts },
-        Lost::Stopped => Error::Stopped { server: server(target) },
+    goal.source.iter().try_for_each(|source| check_source(*source))?;
+    let mut addresses = addresses(goal, stop)?;
+    addresses.retain(|address| !goal.without.contains(address));
+    race(&interleave(addresses), goal.source, goal.limit, stop, waiting).map_err(|lost| match lost {
+        Lost::Refused(attempts) => Error::Connect { server: goal.name(), attempts },
+        Lost::Stopped => Error::Stopped { server: goal.name() },
         Lost::Local(source) => Error::Local { action: "wait for a connection", source },
     })
 }
 
-/// The addresses of the target, as the system sorts them (RFC 6724).
-fn addresses(target: &Target<'_>, limit: Duration, stop: &Stop) -> Result<Vec<SocketAddr>, Error> {
-    if let Ok(address) = target.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, target.port)]);
+/// That a source address is one of ours: no way leads from another one.
+fn check_source(address: IpAddr) -> Result<(), Error> {
+    match bound(address) {
+        Err(e) if e.kind() == io::ErrorKind::AddrNotAvailable => {
+            Err(RouteProblem::SourceAddress { address }.into())
+        }
+        Err(source) => Err(Error::Local { action: "use source-address", source }),
+        Ok(_) => Ok(()),
     }
-    let (name, port) = (target.host.to_owned(), target.port);
-    look_up(target, limit, stop, move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect))
+}
+
+/// A socket that is bound to this address, at any port.
+fn bound(address: IpAddr) -> io::Result<OwnedFd> {
+    let socket = new_socket(address.is_ipv4())?;
+    rustix::net::bind(&socket, &SocketAddr::new(address, 0))?;
+    Ok(socket)
+}
+
+/// The addresses of the goal, as the system sorts them (RFC 6724).
+fn addresses(goal: &Goal<'_>, stop: &Stop) -> Result<Vec<SocketAddr>, Error> {
+    if let Ok(address) = goal.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, goal.port)]);
+    }
+    let (name, port) = (goal.host.to_owned(), goal.port);
+    look_up(goal, stop, move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect))
 }
 
 /// Runs the resolver, which cannot be interrupted, in a thread of its own, which is left behind if it is too slow.
 fn look_up(
-    target: &Target<'_>,
-    limit: Duration,
+    goal: &Goal<'_>,
     stop: &Stop,
     resolver: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
 ) -> Result<Vec<SocketAddr>, Error> {
     let local = |source| Error::Local { action: "start looking up a name", source };
-    let until = after(Instant::now(), limit);
+    let until = after(Instant::now(), goal.limit);
     let (ours, theirs) = UnixStream::pair().map_err(local)?;
     let (sender, receiver) = mpsc::channel();
     let work = move || {
@@ -74,12 +114,12 @@ fn look_up(
         [PollFd::new(&ours, PollFlags::IN), PollFd::from_borrowed_fd(stop.descriptor(), PollFlags::IN)];
     let ready = poll(&mut descriptors, until).map_err(local)?;
     if stop.raised() {
-        return Err(Error::Stopped { server: server(target) });
+        return Err(Error::Stopped { server: goal.name() });
     }
     if !ready {
-        return Err(Error::TimedOut { server: server(target), step: ConnectStep::Lookup, limit });
+        return Err(Error::TimedOut { server: goal.name(), step: ConnectStep::Lookup, limit: goal.limit });
     }
-    let failed = |reason| Error::Lookup { host: target.host.to_owned(), reason };
+    let failed = |reason| Error::Lookup { host: goal.host.to_owned(), reason };
     match receiver.recv() {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(failed("it has no address".to_owned())),
         Ok(Ok(addresses)) => Ok(addresses),
@@ -130,6 +170,7 @@ struct Runner {
 /// or has been on its way for a while; each has `limit`.
 fn race(
     addresses: &[SocketAddr],
+    source: &[IpAddr],
     limit: Duration,
     stop: &Stop,
     waiting: impl FnOnce(),
@@ -143,7 +184,7 @@ fn race(
         let now = Instant::now();
         if (running.is_empty() || now >= next_start) && ahead.len() > 0 {
             for address in ahead.by_ref() {
-                match start(address) {
+                match start(address, source) {
                     Ok(socket) => {
                         running.push(Runner { address, socket, until: after(now, limit) });
                         break;
@@ -207,10 +248,15 @@ fn sort(
 }
 
 /// Starts connecting, without waiting.
-fn start(address: SocketAddr) -> io::Result<TcpStream> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+fn start(address: SocketAddr, source: &[IpAddr]) -> io::Result<TcpStream> {
+    let socket = match source.iter().find(|source| source.is_ipv4() == address.is_ipv4()) {
+        Some(source) => bound(*source)?,
+        None if source.is_empty() => new_socket(address.is_ipv4())?,
+        None => {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            return Err(io::Error::other(format!("source-address has no {family} address")));
+        }
+    };
     // Commands are small and each is written at once: Nagle's algorithm would only hold them back.
     sockopt::set_tcp_nodelay(&socket, true)?;
     // A middlebox that forgets the line while a slow destination works would otherwise go unnoticed.
@@ -219,6 +265,12 @@ fn start(address: SocketAddr) -> io::Result<TcpStream> {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(TcpStream::from(socket)),
         Err(error) => Err(error.into()),
     }
+}
+
+fn new_socket(ipv4: bool) -> io::Result<OwnedFd> {
+    let family = if ipv4 { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
 }
 
 /// What came of an attempt that is over by poll(2).
@@ -237,10 +289,9 @@ mod tests {
 
     use rustix::net::{AddressFamily, SocketType};
 
-    use super::{Lost, interleave, look_up, race, start};
-    use crate::account::{Tls, Trust};
+    use super::{Goal, Lost, dial, interleave, look_up, race, start};
     use crate::connection::error::Error;
-    use crate::connection::{Route, Target};
+    use crate::problem::Problem as _;
     use crate::signals::Stop;
 
     const LONG: Duration = Duration::from_secs(30);
@@ -256,7 +307,7 @@ mod tests {
         rustix::net::bind(&listener, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
         rustix::net::listen(&listener, 0).unwrap();
         let address = SocketAddr::try_from(rustix::net::getsockname(&listener).unwrap()).unwrap();
-        let queued = (0..4).map(|_| start(address).unwrap()).collect();
+        let queued = (0..4).map(|_| start(address, &[]).unwrap()).collect();
         (address, listener, queued)
     }
 
@@ -289,7 +340,7 @@ mod tests {
         for addresses in
             [vec![open.0], vec![closed(), open.0], vec![silent, open.0], vec![silent, closed(), open.0]]
         {
-            let (socket, winner) = race(&addresses, LONG, &stop, || {}).unwrap();
+            let (socket, winner) = race(&addresses, &[], LONG, &stop, || {}).unwrap();
             assert_eq!((winner, socket.peer_addr().unwrap()), (open.0, open.0));
             assert!(socket.nodelay().unwrap());
             assert!(rustix::net::sockopt::socket_keepalive(&socket).unwrap());
@@ -303,7 +354,7 @@ mod tests {
         let (silent, _listener, _queued) = silent();
         let waited = Cell::new(0);
         let addresses = [closed(), silent];
-        let lost = race(&addresses, SHORT, &stop, || waited.set(waited.get() + 1));
+        let lost = race(&addresses, &[], SHORT, &stop, || waited.set(waited.get() + 1));
         let Err(Lost::Refused(attempts)) = lost else { panic!("{lost:?}") };
         let told: Vec<_> = attempts.iter().map(|a| (a.address, a.reason.as_str())).collect();
         assert_eq!(told, [(addresses[0], "Connection refused"), (silent, "no answer within 50ms")]);
@@ -323,34 +374,26 @@ mod tests {
         let stop = Stop::new().unwrap();
         let (silent, _listener, _queued) = silent();
         let raising = stop.clone();
-        assert!(matches!(race(&[silent], LONG, &stop, move || raising.raise()), Err(Lost::Stopped)));
+        assert!(matches!(race(&[silent], &[], LONG, &stop, move || raising.raise()), Err(Lost::Stopped)));
     }
 
     #[test]
     fn names() {
-        let trust = Trust::default();
-        let target = Target {
-            host: "pop.example.com",
-            port: 110,
-            route: Route::Direct,
-            tls: Tls::None,
-            trust: &trust,
-            timeout: LONG,
-            without: &[],
-        };
+        let goal = Goal { host: "pop.example.com", port: 110, source: &[], limit: LONG, without: &[] };
+        let hasty = Goal { limit: SHORT, ..goal };
         let stop = Stop::new().unwrap();
         let address = SocketAddr::from(([192, 0, 2, 1], 110));
-        assert_eq!(look_up(&target, LONG, &stop, move || Ok(vec![address])).unwrap(), [address]);
+        assert_eq!(look_up(&goal, &stop, move || Ok(vec![address])).unwrap(), [address]);
 
         let told = |result: Result<_, Error>| result.map(|_| ()).unwrap_err().to_string();
         let error =
             || Err(std::io::Error::other("failed to lookup address information: Name or service not known"));
         assert_eq!(
-            told(look_up(&target, LONG, &stop, error)),
+            told(look_up(&goal, &stop, error)),
             "cannot look up pop.example.com: Name or service not known"
         );
         assert_eq!(
-            told(look_up(&target, LONG, &stop, || Ok(vec![]))),
+            told(look_up(&goal, &stop, || Ok(vec![]))),
             "cannot look up pop.example.com: it has no address"
         );
 
@@ -362,7 +405,7 @@ mod tests {
             Ok(vec![])
         };
         assert_eq!(
-            told(look_up(&target, SHORT, &stop, slow)),
+            told(look_up(&hasty, &stop, slow)),
             "pop.example.com:110: looking up the name took longer than 50ms"
         );
         stop.raise();
@@ -370,6 +413,33 @@ mod tests {
             let _ = held_too.recv();
             Ok(vec![])
         };
-        assert!(matches!(look_up(&target, LONG, &stop, slow), Err(Error::Stopped { .. })));
+        assert!(matches!(look_up(&goal, &stop, slow), Err(Error::Stopped { .. })));
+    }
+
+    #[test]
+    fn connections_come_from_the_source_address() {
+        let stop = Stop::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let goal = Goal { host: "127.0.0.1", port, source: &[], limit: LONG, without: &[] };
+        for (source, from) in [("127.0.0.7", "127.0.0.7"), ("0.0.0.0", "127.0.0.1")] {
+            let source = [source.parse().unwrap()];
+            let (socket, _) = dial(&Goal { source: &source, ..goal }, &stop, || {}).unwrap();
+            let (accepted, peer) = listener.accept().unwrap();
+            assert_eq!((peer.ip().to_string().as_str(), peer), (from, socket.local_addr().unwrap()));
+            drop(accepted);
+        }
+        let refused = |source: &str| {
+            let source = [source.parse().unwrap()];
+            dial(&Goal { source: &source, ..goal }, &stop, || {}).unwrap_err()
+        };
+        let error = refused("192.0.2.7");
+        assert_eq!(error.to_string(), "source-address: 192.0.2.7 isn't an address of this machine");
+        assert_eq!(error.exit_code().number(), 78);
+        let error = refused("::1");
+        if !error.to_string().starts_with("source-address: ::1") {
+            let reason = format!("127.0.0.1:{port}: source-address has no IPv4 address");
+            assert_eq!(error.to_string(), format!("cannot connect to 127.0.0.1:{port}: {reason}"));
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::certificate::{CertificateProblem, Seen};
+use super::problem::RouteProblem;
 use crate::account::Tls;
 use crate::exit::ExitCode;
 use crate::problem::{Problem, REPORT_BUG};
@@ -95,8 +96,8 @@ pub enum Error {
         server: String,
         /// What is wrong with it.
         problem: CertificateProblem,
-        /// A command that shows it.
-        look: String,
+        /// A command that shows it, where there is one for the way there.
+        look: Option<String>,
         /// What it holds, where it could be read.
         seen: Option<Box<Seen>>,
     },
@@ -111,6 +112,9 @@ pub enum Error {
     /// A file with certificates to trust, or with the client's own, is of no use.
     #[error(transparent)]
     Trust(#[from] TrustProblem),
+    /// The way to the server failed before the server was reached; [`RouteProblem`] has the causes.
+    #[error(transparent)]
+    Route(#[from] Box<RouteProblem>),
     /// TLS was asked for inside TLS, which only a bug of ours can do.
     #[error("STLS inside TLS at {server}: this is a bug in popfetch")]
     Nested {
@@ -171,13 +175,27 @@ impl Error {
         }
     }
 
-    /// Passes what the server sent through `redact`, which takes a secret out.
+    /// Why a connection couldn't be made, without the name of what it was to be made to; `None` where that isn't the reason.
+    pub(super) fn of_dialling(&self) -> Option<String> {
+        match self {
+            Self::Lookup { .. } => Some(self.to_string()),
+            Self::Connect { attempts, .. } => match attempts.as_slice() {
+                [FailedAddress { reason, .. }] => Some(reason.clone()),
+                attempts => Some(List(attempts).to_string()),
+            },
+            Self::TimedOut { step, limit, .. } => Some(format!("{step} took longer than {limit:?}")),
+            _ => None,
+        }
+    }
+
+    /// Passes what the server, or a proxy or a program before it, sent through `redact`, which takes a secret out.
     #[must_use]
     pub fn redacted(mut self, redact: impl Fn(&[u8]) -> Vec<u8>) -> Self {
         let words =
             |text: &mut String| *text = String::from_utf8_lossy(&redact(text.as_bytes())).into_owned();
         match &mut self {
             Self::NotTls { said, .. } => *said = redact(said),
+            Self::Route(problem) => problem.redact(redact),
             Self::Certificate { problem: CertificateProblem::WrongName { names, .. }, .. } => {
                 names.iter_mut().for_each(words);
             }
@@ -187,6 +205,12 @@ impl Error {
             _ => {}
         }
         self
+    }
+}
+
+impl From<RouteProblem> for Error {
+    fn from(problem: RouteProblem) -> Self {
+        Self::Route(Box::new(problem))
     }
 }
 
@@ -207,12 +231,14 @@ impl Problem for Error {
             }
             Self::Certificate { problem, look, seen, .. } => {
                 let seen = seen.as_ref().map(ToString::to_string).unwrap_or_default();
-                return Some(format!("{}\n{seen}see it with: {look}", problem.remedy()).into());
+                let look = look.as_ref().map(|look| format!("see it with: {look}")).unwrap_or_default();
+                return Some(format!("{}\n{seen}{look}", problem.remedy()).trim_end().to_owned().into());
             }
             Self::ClientCertificate { .. } => {
                 "check `tls-client-certificate` and `tls-client-key` with the server's operator"
             }
             Self::Trust(problem) => return problem.hint(),
+            Self::Route(problem) => return problem.hint(),
             Self::Nested { .. } => REPORT_BUG,
             Self::TimedOut { .. }
             | Self::Closed { .. }
@@ -235,6 +261,7 @@ impl Problem for Error {
             Self::NotTls { .. } | Self::Version { .. } | Self::Handshake { .. } => ExitCode::Protocol,
             Self::Certificate { .. } | Self::ClientCertificate { .. } => ExitCode::Refused,
             Self::Trust(problem) => problem.exit_code(),
+            Self::Route(problem) => problem.exit_code(),
             Self::Nested { .. } => ExitCode::Bug,
             Self::Local { .. } => ExitCode::LocalIo,
         }

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::Target;
 use super::poll::poll;
+use super::route::go_again;
 use super::socket::Socket;
 use super::tls::handshake;
 use super::wire::Wire;
@@ -25,11 +26,11 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Octets of a line that are read at most (RFC 2449 §4: 512).
 const LINE: usize = 512;
 
-/// The leaf that the server at `peer` shows, in DER.
-pub(super) fn leaf(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> Option<Vec<u8>> {
+/// The leaf that the server shows, at `peer` if that is known, in DER.
+pub(super) fn leaf(peer: Option<SocketAddr>, target: &Target<'_>, stop: &Stop) -> Option<Vec<u8>> {
     let limit = LIMIT.min(target.timeout);
     let until = Instant::now().checked_add(limit)?;
-    let mut socket = target.route.dial_again(peer, limit)?;
+    let mut socket = go_again(target, peer, limit, stop)?;
     if target.tls == Tls::StartTls {
         // The greeting, and the answer to STLS (RFC 2595 §4).
         line(&mut socket, until, stop)?;

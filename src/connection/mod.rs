@@ -1,24 +1,32 @@
-//! A connection to a server: TCP, TLS, deadlines.
+//! A connection to a server: the way there, TLS, deadlines.
 //!
 //! Non-blocking inside: [`Connection::read`] and [`Connection::write`] never wait; [`Connection::wait`] does, for the
 //! socket, a deadline, a signal, or another thread's wake-up, whichever is first.  So one thread can keep a pipeline
 //! full in both directions (RFC 2449 §6.6 warns of writing without reading).
 //!
 //! ```text
-//! Connection::open ─► route ─► dial: look up, race (RFC 8305) ─► socket ─┬─► clear ─► starttls ─┐
-//!                                                                        └──────────────────────┴─► tls: handshake, verify
+//! Connection::open ─► route ─┬─► dial: look up, race (RFC 8305) ─┬──────────┬─► socket ─┬─► clear ─► starttls ─┐
+//!                            │                                   └─► proxy ─┤           └──────────────────────┴─► tls: handshake, verify
+//!                            ├─► Unix socket ───────────────────────────────┤
+//!                            └─► command: a program's input and output ─────┘
 //! ```
+//!
+//! Whatever the way, what is at its end has to be the server that was meant: TLS, names and the rule on passwords in clear
+//! text go by the [`Target`]'s host, and the way adds no trust.
 //!
 //! It knows no POP3: when to send STLS, how long an answer may take ([`Patience`] counts), what a truncated answer is,
 //! are the client's business.  What it hands out as TLS is always verified: chain and name (RFC 9525), or a pinned
 //! fingerprint.
 
 mod certificate;
+mod command;
 mod dial;
 mod error;
 mod look;
 mod patience;
 mod poll;
+mod problem;
+mod proxy;
 mod route;
 mod socket;
 #[cfg(test)]
@@ -40,14 +48,17 @@ pub use certificate::Seen;
 pub use dial::MOST_ADDRESSES;
 pub use error::{ConnectStep, Error, FailedAddress, TrustProblem};
 pub use patience::{Pace, Patience};
-pub use route::Route;
+pub use problem::RouteProblem;
+pub use proxy::fuzz_proxy;
 pub use trust::Connectors;
 
-use crate::account::{Tls, Trust};
+use crate::access::Owner;
+use crate::account::{Endpoint, Tls, Trust, Way};
 use crate::signals::Stop;
 use crate::types::Channel;
+use command::Command;
 use error::plain;
-use route::Dialled;
+use route::{Dialled, go, stays_here};
 use socket::Socket;
 use tls::Secured;
 
@@ -59,7 +70,9 @@ pub struct Target<'a> {
     /// TCP port.
     pub port: u16,
     /// The way there.
-    pub route: Route,
+    pub way: &'a Way,
+    /// With whose rights a connect-command runs, where root fetches mail for a user.
+    pub owner: Option<&'a Owner>,
     /// Whether TLS begins with the first octet, when [`Connection::starttls`] is called, or never.
     pub tls: Tls,
     /// Which servers TLS trusts, and what it shows them.
@@ -73,8 +86,10 @@ pub struct Target<'a> {
 /// An open line to a server.
 pub struct Connection {
     line: Stream,
+    /// The program that it goes through; below the line, which has to be closed first.
+    command: Option<Command>,
     server: String,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     /// Whether clear text stays on this machine.
     stays_here: bool,
     stop: Stop,
@@ -102,23 +117,23 @@ pub enum Wake {
 }
 
 impl Connection {
-    /// Looks the host up, connects to the first of its addresses that answers, and, with [`Tls::Implicit`], makes
+    /// Goes the way to the host (by default: looks it up, connects to the first of its addresses that answers), and, with [`Tls::Implicit`], makes
     /// it TLS and verifies the server.  Meanwhile the TLS connector is built, if `connectors` has none for this trust.
     ///
     /// # Errors
-    /// When there is no address, none answers, the handshake fails or takes too long, the certificate is refused, a
-    /// file of `trust` is of no use, or a signal came.
+    /// When there is no address, none answers, the way can't be gone, the handshake fails or takes too long, the certificate
+    /// is refused, a file of `trust` is of no use, or a signal came.
     pub fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
         let mut without = target.without.to_vec();
         let mut first_error = None;
         loop {
             let left = Target { without: &without, ..*target };
-            let dialled = target.route.dial(&left, stop, || {
+            let dialled = go(&left, stop, || {
                 if target.tls != Tls::None {
                     connectors.warm(target.trust);
                 }
             });
-            let Dialled { socket, peer } = match dialled {
+            let Dialled { socket, peer, command } = match dialled {
                 Ok(dialled) => dialled,
                 // Of several errors the first is the one to report.
                 Err(e) => return Err(first_error.unwrap_or(e)),
@@ -126,8 +141,9 @@ impl Connection {
             let line = match target.tls {
                 Tls::Implicit => match secured(socket, peer, target, connectors, stop) {
                     Ok(secured) => Stream::Tls(secured),
-                    // A balancer without a server behind it takes a connection and ends it: another address may do.
                     Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
+                        // A balancer without a server behind it takes a connection and ends it: another address may do.
+                        let Some(peer) = peer else { return Err(failure(command.as_ref()).unwrap_or(e)) };
                         first_error.get_or_insert(e);
                         without.push(peer);
                         continue;
@@ -136,8 +152,8 @@ impl Connection {
                 },
                 Tls::StartTls | Tls::None => Stream::Clear(socket),
             };
-            let (server, stays_here) = (server(target), target.route.stays_here(target.host, peer));
-            return Ok(Self { line, server, peer, stays_here, stop: stop.clone(), drained: false });
+            let (server, stays_here) = (server(target), stays_here(&target.way.route, target.host, peer));
+            return Ok(Self { line, command, server, peer, stays_here, stop: stop.clone(), drained: false });
         }
     }
 
@@ -147,12 +163,18 @@ impl Connection {
     /// # Errors
     /// As with [`Connection::open`]; the connection is closed then.
     pub fn starttls(self, target: &Target<'_>, connectors: &Connectors) -> Result<Self, Error> {
-        let Self { line, server, peer, stays_here, stop, drained: _ } = self;
+        let Self { line, command, server, peer, stays_here, stop, drained: _ } = self;
         let Stream::Clear(socket) = line else {
             return Err(Error::Nested { server });
         };
-        let line = Stream::Tls(secured(socket, peer, target, connectors, &stop)?);
-        Ok(Self { line, server, peer, stays_here, stop, drained: false })
+        let line = match secured(socket, peer, target, connectors, &stop) {
+            Ok(secured) => Stream::Tls(secured),
+            Err(e @ (Error::Closed { .. } | Error::Broken { .. })) => {
+                return Err(failure(command.as_ref()).unwrap_or(e));
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(Self { line, command, server, peer, stays_here, stop, drained: false })
     }
 
     /// Reads what is there into `into` (32 KiB or more are best; an empty one gets `None`): `None` when nothing is yet, or
@@ -161,7 +183,7 @@ impl Connection {
     /// either way, and after the answer to QUIT it is none.
     ///
     /// # Errors
-    /// When the connection broke, or the server refuses our certificate.
+    /// When the connection broke, the server refuses our certificate, or the stream ended because a connect-command failed.
     pub fn read(&mut self, into: &mut [u8]) -> Result<Option<usize>, Error> {
         if into.is_empty() {
             return Ok(None);
@@ -169,15 +191,20 @@ impl Connection {
         if std::mem::take(&mut self.drained) {
             return Ok(None);
         }
-        match &mut self.line {
+        let read = match &mut self.line {
             Stream::Clear(socket) => {
-                let read = transferred(|| socket.read(into)).map_err(|error| broken(&self.server, &error))?;
-                self.drained = read.is_some_and(|octets| (1..into.len()).contains(&octets));
-                Ok(read)
+                let read = transferred(|| socket.read(into)).map_err(|error| broken(&self.server, &error));
+                self.drained = matches!(read, Ok(Some(octets)) if (1..into.len()).contains(&octets));
+                read
             }
             Stream::Tls(secured) => {
                 secured.read(into).map_err(|error| Secured::failure(&self.server, &error))
             }
+        };
+        match read {
+            Ok(Some(0)) => failure(self.command.as_ref()).map_or(Ok(Some(0)), Err),
+            Err(e @ Error::Broken { .. }) => Err(failure(self.command.as_ref()).unwrap_or(e)),
+            read => read,
         }
     }
 
@@ -185,15 +212,19 @@ impl Connection {
     /// the next call (TLS may already have encrypted it); more may follow it.
     ///
     /// # Errors
-    /// When the connection broke, or the server refuses our certificate.
+    /// As for [`Connection::read`].
     pub fn write(&mut self, octets: &[u8]) -> Result<Option<usize>, Error> {
-        match &mut self.line {
+        let written = match &mut self.line {
             Stream::Clear(socket) => {
                 transferred(|| socket.write(octets)).map_err(|error| broken(&self.server, &error))
             }
             Stream::Tls(secured) => {
                 secured.write(octets).map_err(|error| Secured::failure(&self.server, &error))
             }
+        };
+        match written {
+            Err(e @ Error::Broken { .. }) => Err(failure(self.command.as_ref()).unwrap_or(e)),
+            written => written,
         }
     }
 
@@ -286,13 +317,14 @@ impl Connection {
         &self.server
     }
 
-    /// The address that answered.
+    /// The address that answered, where it is the server's own, or stands for it.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// Closes the line, over TLS with close_notify if the socket takes it.  Never waits.
+    /// Closes the line, over TLS with close_notify if the socket takes it.  Waits for nothing but a connect-command, which is
+    /// ended within seconds.
     pub fn close(self) {
         if let Stream::Tls(secured) = self.line {
             secured.close();
@@ -302,7 +334,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line: _, server, peer, stays_here: _, stop: _, drained: _ } = self;
+        let Self { line: _, command: _, server, peer, stays_here: _, stop: _, drained: _ } = self;
         f.debug_struct("Connection")
             .field("server", server)
             .field("peer", peer)
@@ -314,7 +346,7 @@ impl fmt::Debug for Connection {
 /// A handshake; where the certificate is refused, with what there is to see of it.
 fn secured(
     socket: Socket,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     target: &Target<'_>,
     connectors: &Connectors,
     stop: &Stop,
@@ -323,16 +355,20 @@ fn secured(
     begun.map(Box::new).map_err(|error| error.with_leaf(|| look::leaf(peer, target, stop)))
 }
 
-/// Whether the server at `peer` shows a certificate of any kind: asked on a connection of its own, on which nothing of ours
-/// is sent.
-pub fn shows_certificate(peer: SocketAddr, target: &Target<'_>, stop: &Stop) -> bool {
+/// Why the program that a line goes through has ended it, if it has.
+fn failure(command: Option<&Command>) -> Option<Error> {
+    command.and_then(Command::failure)
+}
+
+/// Whether the server (at `peer`, if that is known) shows a certificate of any kind: asked on a connection of its own, on
+/// which nothing of ours is sent.
+pub fn shows_certificate(peer: Option<SocketAddr>, target: &Target<'_>, stop: &Stop) -> bool {
     look::leaf(peer, target, stop).is_some()
 }
 
 /// `host:port`, an IPv6 literal in brackets.
 fn server(target: &Target<'_>) -> String {
-    let (host, port) = (target.host, target.port);
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    Endpoint { host: target.host.to_owned(), port: target.port }.to_string()
 }
 
 /// A call on a non-blocking socket, again while it is interrupted; `None` when it would block.

@@ -5,6 +5,7 @@
 
 use std::error::Error as _;
 use std::io::{self, Read as _, Write as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,7 +21,8 @@ use super::socket::Socket;
 use super::trust::Connectors;
 use super::wire::{Direction, PeerRecord, Wire};
 use super::{Target, server};
-use crate::account::Tls;
+use crate::access;
+use crate::account::{Proxy, ProxyAddress, ProxyKind, Route, Tls};
 use crate::signals::Stop;
 
 /// A TLS session with a server that is the one that was meant.
@@ -246,12 +248,31 @@ fn judge(leaf: Option<Vec<u8>>, target: &Target<'_>) -> Result<Vec<u8>, Error> {
 }
 
 fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>) -> Error {
-    let server = server(target);
-    let starttls = if target.tls == Tls::StartTls { " -starttls pop3" } else { "" };
-    let look = format!(
-        "openssl s_client -connect {server}{starttls} </dev/null | openssl x509 -noout -issuer -dates -ext subjectAltName -fingerprint -sha256"
-    );
+    let (server, look) = (server(target), look(target));
     Error::Certificate { server, problem, look, seen: leaf.map(Seen::of).map(Box::new) }
+}
+
+/// A command that shows the certificate, by the same way; there is none that goes by SOCKS, or by a program of the user's.
+fn look(target: &Target<'_>) -> Option<String> {
+    let server = server(target);
+    let named = if target.host.parse::<IpAddr>().is_ok() {
+        String::new()
+    } else {
+        format!(" -servername {}", target.host)
+    };
+    let to = match &target.way.route {
+        Route::Direct => format!("-connect {server}"),
+        Route::ConnectTo(place) => format!("-connect {place}{named}"),
+        Route::Proxy(Proxy { kind: ProxyKind::Http, address: ProxyAddress::Tcp(place), .. }) => {
+            format!("-proxy {place} -connect {server}{named}")
+        }
+        Route::Socket(path) => format!("-unix {}{named}", access::shell_word(path)),
+        Route::Proxy(_) | Route::Command(_) => return None,
+    };
+    let starttls = if target.tls == Tls::StartTls { " -starttls pop3" } else { "" };
+    Some(format!(
+        "openssl s_client {to}{starttls} </dev/null | openssl x509 -noout -issuer -dates -ext subjectAltName -fingerprint -sha256"
+    ))
 }
 
 /// Why the handshake failed.

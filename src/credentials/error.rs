@@ -28,6 +28,14 @@ pub enum Error {
         /// What was waited for.
         waiting_for: &'static str,
     },
+    /// A password that was typed can't be kept where it should be: typically a program that isn't set up, or a full disk.
+    #[error("cannot keep the password: {what}")]
+    NotKept {
+        /// Why not.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// There is one, but no command can carry it: typically it was pasted with its line end.
     #[error("the password of {}: {why}", quoted(account))]
     Unusable {
@@ -48,15 +56,16 @@ impl Problem for Error {
     fn hint(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::File(e) => e.hint(),
-            Self::Missing { hint, .. } => Some(Cow::Borrowed(hint)),
+            Self::Missing { hint, .. } | Self::NotKept { hint, .. } => Some(Cow::Borrowed(hint)),
             Self::Stopped { .. } | Self::Unusable { .. } => None,
         }
     }
 
-    /// 77 where there is no password, 75 after a signal, else 78.
+    /// 77 where there is no password, 73 where one can't be kept, 75 after a signal, else 78.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing { .. } => ExitCode::Refused,
+            Self::NotKept { .. } => ExitCode::CannotCreate,
             Self::Stopped { .. } => ExitCode::Later,
             Self::File(_) | Self::Unusable { .. } => ExitCode::Configuration,
         }

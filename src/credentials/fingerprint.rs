@@ -9,7 +9,7 @@ use std::path::Path;
 use blake3::Hasher;
 
 use crate::access::read_as;
-use crate::account::{Account, Auth, PasswordSource};
+use crate::account::{Account, Auth, ConnectCommand, PasswordSource, Route};
 use crate::config::locate::Environment;
 use crate::secret::Secret;
 
@@ -43,6 +43,13 @@ pub fn fingerprint(account: &Account, environment: &Environment, key: &[u8]) -> 
             }
         }
         PasswordSource::Prompt => {}
+    }
+    match &account.way.route {
+        Route::Command(ConnectCommand::Shell(line)) => part(line.as_bytes()),
+        Route::Command(ConnectCommand::Argv(argv)) => argv.iter().for_each(|word| part(word.as_bytes())),
+        Route::Proxy(_) | Route::Direct | Route::Socket(_) | Route::ConnectTo(_) => {
+            account.way.secret().into_iter().for_each(|password| part(password.expose()));
+        }
     }
     if let Some((chain, key)) = &account.trust.client_certificate {
         part(content(chain).expose());

@@ -8,6 +8,7 @@
 mod command;
 mod error;
 mod fingerprint;
+mod keep;
 mod netrc;
 mod process;
 mod prompt;
@@ -16,7 +17,9 @@ use std::path::Path;
 
 pub use error::Error;
 pub use fingerprint::fingerprint;
+pub use keep::{Keep, Keeper, keepers};
 pub use netrc::fuzz_netrc;
+pub use prompt::typed;
 
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, PasswordSource, one_line};

@@ -20,13 +20,13 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 const STOPPED: Error = Error::Stopped { waiting_for: "a password was asked for" };
 
+const HINT: &str = "set one of password-command, password-file, netrc, credential or password";
+
 /// Asks for the password at the terminal.  Several threads that ask wait for each other.
 ///
 /// # Errors
 /// Where there is no terminal, nothing was typed, or a signal came.
 pub(super) fn ask(account: &Account, environment: &Environment, stop: &Stop) -> Result<Secret, Error> {
-    const HINT: &str = "set one of password-command, password-file, netrc, credential or password";
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if !environment.may_ask {
         let what =
             format!("account {} names no source, and there is no terminal to ask at", quoted(&account.name));
@@ -37,6 +37,15 @@ pub(super) fn ask(account: &Account, environment: &Environment, stop: &Stop) -> 
         printable(account.user.as_bytes()),
         printable(account.host.as_bytes())
     );
+    typed(prompt, stop)
+}
+
+/// Asks at the terminal, without echo.  Several threads that ask wait for each other.
+///
+/// # Errors
+/// Nothing was typed, or a signal came.
+pub fn typed(prompt: String, stop: &Stop) -> Result<Secret, Error> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     // There is nothing behind the lock that a panic could have spoilt.
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     if stop.raised() {

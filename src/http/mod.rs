@@ -23,8 +23,8 @@ pub use answer::{Answer, Fault, LARGEST_BODY, fuzz_answer};
 pub use error::{Error, PORTAL};
 pub use url::{NotAUrl, Url};
 
-use crate::account::{Tls, Trust};
-use crate::connection::{Connection, Connectors, Route, Target, Wake};
+use crate::account::{self, DIRECT, Route, Tls, Trust};
+use crate::connection::{Connection, Connectors, Target, Wake};
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text::printable;
@@ -40,8 +40,8 @@ const BUFFER: usize = 16 * 1024;
 /// How a server is reached, and what ends the wait for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Way<'a> {
-    /// The way there.
-    pub route: Route,
+    /// The way to the account's mail server, of which a proxy and source addresses hold here too.
+    pub route: &'a account::Way,
     /// Certificate authorities (PEM) besides the system's.
     pub ca_file: Option<&'a Path>,
     /// TLS connectors, shared.
@@ -67,7 +67,7 @@ impl<'a> Way<'a> {
     /// Straight to the server, with the system's authorities.
     #[must_use]
     pub fn direct(connectors: &'a Connectors, stop: &'a Stop) -> Self {
-        let (route, signal, limit) = (Route::Direct, Ends::Always, TIME_LIMIT);
+        let (route, signal, limit) = (&DIRECT, Ends::Always, TIME_LIMIT);
         Self { route, ca_file: None, connectors, stop, signal, limit }
     }
 }
@@ -118,14 +118,17 @@ fn ask(way: &Way<'_>, url: &Url, head: &str, body: &[u8]) -> Result<Answer, Erro
     let begun = Instant::now();
     let until = begun.checked_add(way.limit).unwrap_or(begun);
     let trust = Trust { ca_file: way.ca_file.map(Path::to_owned), ..Trust::default() };
+    let route = way.route.beyond_pop3();
+    // Half of it for name and address together, half for the handshake; a proxy's answer is a wait of its own.
+    let parts = if matches!(route.route, Route::Proxy(_)) { 3 } else { 2 };
     let target = Target {
         host: url.host(),
         port: url.port(),
-        route: way.route,
+        way: &route,
+        owner: None,
         tls: if url.is_secure() { Tls::Implicit } else { Tls::None },
         trust: &trust,
-        // Half of it for name and address together, half for the handshake.
-        timeout: way.limit / 2,
+        timeout: way.limit / parts,
         without: &[],
     };
     let connection = Connection::open(&target, way.connectors, way.stop)?;

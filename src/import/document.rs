@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use toml_edit::{Array, InlineTable, Value};
+
 use super::foreign::{Password, Protection, Stays, Target};
 use super::{Foreign, Remark, names};
 use crate::account::{Switch, Tls, Word};
-use crate::config::edit::text as quoted;
+use crate::config::Addition;
 use crate::text;
 
 /// The longest age that `days` can set, and the longest silence in seconds: ten years.
@@ -55,87 +57,89 @@ pub fn remarks(account: &Foreign) -> Vec<Remark> {
     remarks
 }
 
-/// The section of an account: its heading and its settings.  A password stands in a file of its own, which is named.
+/// An account as popfetch has it.  A password stands in a file of its own, which is named.
+///
+/// How the connection is protected is written in any case: what `[defaults]` says was not meant for it.
 #[must_use]
-pub fn section(name: &str, account: &Foreign, password_file: &str) -> String {
-    let mut lines = Lines(format!("[accounts.{}]\n", crate::config::edit::key(name)));
+pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition {
+    let mut addition = Addition::new(name);
     let tls = tls(account);
-    lines.text("server", &account.server);
+    addition.set("server", account.server.as_str());
     let usual = if tls == Tls::Implicit { 995 } else { 110 };
     if let Some(port) = account.port.filter(|port| *port != usual) {
-        lines.set("port", &port.to_string());
+        addition.set("port", i64::from(port));
     }
-    if tls != Tls::Implicit {
-        lines.word("tls", tls);
-    }
+    set_word(&mut addition, "tls", tls);
     if tls != Tls::None {
-        lines.some("ca-file", account.ca_file.as_deref());
+        set_text(&mut addition, "ca-file", account.ca_file.as_deref());
         let prints: Vec<String> =
-            account.fingerprints.iter().map(|digest| quoted(&format!("sha256:{digest}"))).collect();
+            account.fingerprints.iter().map(|digest| format!("sha256:{digest}")).collect();
         match prints.as_slice() {
             [] => {}
-            [one] => lines.set("tls-fingerprint", one),
-            several => lines.set("tls-fingerprint", &format!("[{}]", several.join(", "))),
+            [one] => addition.set("tls-fingerprint", one.as_str()),
+            several => addition.set_list("tls-fingerprint", several),
         }
         if let (Some(certificate), Some(key)) = (&account.client_certificate, &account.client_key) {
-            lines.text("tls-client-certificate", certificate);
-            lines.text("tls-client-key", key);
+            addition.set("tls-client-certificate", certificate.as_str());
+            addition.set("tls-client-key", key.as_str());
         }
     }
-    lines.some("user", account.user.as_deref());
+    set_text(&mut addition, "user", account.user.as_deref());
     if let Some(auth) = account.auth {
-        lines.word("auth", auth);
+        set_word(&mut addition, "auth", auth);
     }
     match &account.password {
-        Password::Text(..) => lines.text("password-file", password_file),
-        Password::Shell(command) => lines.text("password-command", command),
-        Password::Argv(words) => lines.set("password-command", &list(words)),
-        Password::Netrc(None) => lines.set("netrc", "true"),
-        Password::Netrc(Some(file)) => lines.text("netrc", file),
+        Password::Text(..) => addition.set("password-file", password_file),
+        Password::Shell(command) => addition.set("password-command", command.as_str()),
+        Password::Argv(words) => addition.set_list("password-command", words),
+        Password::Netrc(None) => addition.set("netrc", true),
+        Password::Netrc(Some(file)) => addition.set("netrc", file.as_str()),
         Password::Unknown | Password::NotNeeded => {}
     }
-    policy(&mut lines, account);
-    lines.0
+    policy(&mut addition, account);
+    addition
 }
 
-fn policy(lines: &mut Lines, account: &Foreign) {
+fn policy(addition: &mut Addition, account: &Foreign) {
     match account.stays {
-        Stays::All => lines.set("leave-on-server", "true"),
-        Stays::Nothing => lines.set("leave-on-server", "false"),
+        Stays::All => addition.set("leave-on-server", true),
+        Stays::Nothing => addition.set("leave-on-server", false),
         Stays::Limits { days, larger_than } => {
-            let days = days.map(|days| format!("days = {}", days.min(MOST_DAYS)));
-            let larger = larger_than.map(|octets| format!("larger-than = {octets}"));
-            let limits: Vec<String> = days.into_iter().chain(larger).collect();
-            lines.set("leave-on-server", &format!("{{ {} }}", limits.join(", ")));
+            let mut limits = InlineTable::new();
+            if let Some(days) = days {
+                limits.insert("days", i64::from(days.min(MOST_DAYS)).into());
+            }
+            if let Some(octets) = larger_than {
+                limits.insert("larger-than", number(octets));
+            }
+            addition.set("leave-on-server", limits);
         }
     }
-    let targets: Vec<String> = account.deliver.iter().map(target).collect();
-    match targets.as_slice() {
+    match account.deliver.as_slice() {
         [] => {}
-        [one] => lines.set("deliver", one),
-        several => lines.set("deliver", &format!("[{}]", several.join(", "))),
+        [one] => addition.set("deliver", target(one)),
+        several => addition.set("deliver", several.iter().map(target).collect::<Array>()),
     }
-    let number = |octets: &u64| octets.to_string();
     let limits = [
         ("max-message-size", account.max_message_size),
         ("max-messages", account.max_messages.map(|messages| messages.min(u64::from(u32::MAX)))),
         ("max-bytes", account.max_bytes),
     ];
     for (key, value) in limits {
-        if let Some(value) = value.as_ref().map(number) {
-            lines.set(key, &value);
+        if let Some(value) = value {
+            addition.set(key, number(value));
         }
     }
     if account.received_header {
-        lines.set("received-header", "true");
+        addition.set("received-header", true);
     }
     if let Some(seconds) = account.timeout {
-        lines.text("timeout", &format!("{}s", seconds.min(MOST_SECONDS)));
+        addition.set("timeout", format!("{}s", seconds.min(MOST_SECONDS)));
     }
     if let Some(switch) = account.pipelining.filter(|switch| *switch != Switch::Auto) {
-        lines.word("pipelining", switch);
+        set_word(addition, "pipelining", switch);
     }
-    lines.some("before-run", account.before_run.as_deref());
+    set_text(addition, "before-run", account.before_run.as_deref());
 }
 
 /// The section as a comment, for an account that is not taken over.
@@ -158,44 +162,31 @@ pub fn remark_text(remark: &Remark, home: Option<&Path>) -> String {
     format!("{}: {}", text::in_home(&place, home.as_deref()), text::printable(remark.what.as_bytes()))
 }
 
-fn target(target: &Target) -> String {
-    match target {
-        Target::Maildir(path) => format!("{{ maildir = {} }}", quoted(path)),
-        Target::Mbox(path) => format!("{{ mbox = {} }}", quoted(path)),
-        Target::Shell(line) => format!("{{ pipe = {} }}", quoted(line)),
-        Target::Argv(words) => format!("{{ pipe = {} }}", list(words)),
+fn target(target: &Target) -> InlineTable {
+    let (kind, value) = match target {
+        Target::Maildir(path) => ("maildir", Value::from(path)),
+        Target::Mbox(path) => ("mbox", Value::from(path)),
+        Target::Shell(line) => ("pipe", Value::from(line)),
+        Target::Argv(words) => ("pipe", Value::Array(words.iter().map(String::as_str).collect())),
+    };
+    let mut table = InlineTable::new();
+    table.insert(kind, value);
+    table
+}
+
+/// A number that TOML can have.
+fn number(number: u64) -> Value {
+    i64::try_from(number).unwrap_or(i64::MAX).into()
+}
+
+fn set_text(addition: &mut Addition, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        addition.set(key, value);
     }
 }
 
-fn list(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    format!("[{}]", words.join(", "))
-}
-
-/// Settings, each on a line.
-struct Lines(String);
-
-impl Lines {
-    fn set(&mut self, key: &str, value: &str) {
-        self.0.push_str(key);
-        self.0.push_str(" = ");
-        self.0.push_str(value);
-        self.0.push('\n');
-    }
-
-    fn text(&mut self, key: &str, value: &str) {
-        self.set(key, &quoted(value));
-    }
-
-    fn some(&mut self, key: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.text(key, value);
-        }
-    }
-
-    fn word<T: Word + PartialEq>(&mut self, key: &str, value: T) {
-        if let Some((word, _)) = T::WORDS.iter().find(|(_, known)| *known == value) {
-            self.text(key, word);
-        }
+fn set_word<T: Word + PartialEq>(addition: &mut Addition, key: &str, value: T) {
+    if let Some((word, _)) = T::WORDS.iter().find(|(_, known)| *known == value) {
+        addition.set(key, *word);
     }
 }

@@ -173,7 +173,7 @@ pub fn fuzz_import(octets: &[u8]) {
         match read(program, source, around, &mut include) {
             Ok(reading) => {
                 for account in &reading.accounts {
-                    let _ = document::section("name", account, "name.password");
+                    let _ = document::addition("name", account, "name.password").section();
                     account.state.iter().for_each(|state| drop(seen::read(state, octets)));
                 }
             }

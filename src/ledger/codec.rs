@@ -471,10 +471,10 @@ notes! {
     /// What a line sets only where it isn't so by default.
     Notes
     flags {
-        /// Deleted, and a listing has lacked it since.
+        /// Deleted, and a listing has lacked it since; of a message on its way: its key stands for another one now.
         gone b"gone",
-        /// Open, and what is held of it was only seen or recorded.
-        not_proof b"weak",
+        /// Open, and what is held of it was only printed, or marked as seen.
+        only_seen b"weak",
         /// Recognised after the last complete listing.
         unlisted b"unlisted",
         /// Reported as too large.

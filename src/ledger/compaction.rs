@@ -116,7 +116,10 @@ pub(super) fn rewrite(
             out.entry(index, old, &mut window, *id)?;
         }
         for (number, message) in index.messages.iter() {
-            out.message(number, message)?;
+            // One whose key stands for another message by now is remembered as long as that.
+            if !message.gone || (stays(&&message.entry) && !index.is_forgotten(message.entry)) {
+                out.message(number, message)?;
+            }
         }
         let seen = first_listing.unwrap_or_default().iter().map(|unique_id| (unique_id, None));
         for (unique_id, delivered) in seen.chain(imported.iter().map(|(unique_id, time)| (unique_id, *time)))
@@ -263,7 +266,7 @@ impl Writer<'_> {
             digests: DigestsField::Value(message.digests),
             replaces: None,
             set: message.set.clone(),
-            notes: Notes { again: message.again, utf8: message.utf8, ..Notes::default() },
+            notes: Notes { again: message.again, utf8: message.utf8, gone: message.gone, ..Notes::default() },
         })?;
         for intent in &message.intents {
             self.put(CopyStaged {

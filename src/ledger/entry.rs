@@ -40,6 +40,8 @@ pub struct Entry {
     /// Whether it is known by the user's word alone, without digests: nothing is concluded from it, it is neither compared
     /// nor deleted, until [`Ledger::identify`](super::Ledger::identify).  It counts as seen.
     pub unidentified: bool,
+    /// Whether what it holds was only printed, or marked as seen by the user: for an open entry, too.
+    pub only_seen: bool,
 }
 
 /// How far a message has come.
@@ -78,6 +80,8 @@ pub struct Begun {
     pub nameless: bool,
     /// Digests as received.
     pub digests: Digests,
+    /// Whether that key stands for another message by now.
+    pub gone: bool,
     /// The destinations that must all have it, and whether each has.
     pub set: Vec<(DestinationId, bool)>,
 }

@@ -46,8 +46,8 @@ pub(super) struct Index {
     unlisted: Vec<EntryId>,
     /// Deleted, and not yet known to be gone.
     not_yet_gone: Vec<EntryId>,
-    /// Their deletions were accepted, and `QUIT` is not answered yet.
-    deletion_unconfirmed: Vec<EntryId>,
+    /// Their deletions were accepted, and `QUIT` is not answered yet; of some only one copy, by the place of its line.
+    deletion_unconfirmed: Vec<(EntryId, Option<u64>)>,
     /// The server has renumbered, and not all that it lists now has been compared with the candidates.
     pub(super) renumbering: bool,
     /// The first listing counts as seen.
@@ -130,6 +130,7 @@ impl Index {
             Fact::CopyDelivered(fact) => self.deliver_copy(fact)?,
             Fact::CopyRefused(fact) => self.refuse_copy(fact)?,
             Fact::CopyDropped(fact) => self.drop_copy(fact)?,
+            Fact::MessageGone(fact) => self.part_from_key(fact)?,
             Fact::MessageFailed(fact) => self.fail_message(fact, offset)?,
             Fact::MessageTooLarge(fact) => self.leave_too_large(fact, offset)?,
             Fact::RecognisedElsewhere(fact) => self.recognise_elsewhere(fact, offset)?,
@@ -266,6 +267,7 @@ impl Index {
             utf8: record.utf8,
             candidate: record.candidate,
             unidentified: record.unidentified,
+            only_seen: record.only_seen,
         }
     }
 
@@ -297,7 +299,7 @@ impl Index {
         let is_absent = record.absent_since.is_some();
         Notes {
             gone: record.gone,
-            not_proof: record.not_proof && record.delivered.is_some() && record.state == EntryState::Open,
+            only_seen: record.only_seen && record.delivered.is_some() && record.state == EntryState::Open,
             unlisted: !record.present && !is_absent,
             too_large: record.too_large,
             // Of what is absent it goes without saying.

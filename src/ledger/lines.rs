@@ -177,6 +177,9 @@ lines! {
     b"refused" Working CopyRefused { intent: u32, time: Time, retry_after: Option<Time> }
     /// It was given up, and the message comes again.
     b"dropped" Working CopyDropped { intent: u32, time: Time }
+    /// Its key stands for another message now, that was delivered: this one, which only some of its set have, isn't what
+    /// holds up its entry.  It is known again by its header.
+    b"also-gone" AsItWas MessageGone { message: u32 }
 
     // Messages.
 
@@ -237,7 +240,12 @@ lines! {
     // Deletions.
 
     /// `QUIT` is about to be sent in a session in which the server accepted its `DELE`.
-    b"asked" Working DeletionAsked<'a> { time: Time, key: KeyField<'a> }
+    b"asked" Working DeletionAsked<'a> {
+        time: Time,
+        key: KeyField<'a>,
+        /// Which of its copies, where others of that key stay.
+        copy: Last<u16>,
+    }
     /// The server answered that `QUIT`: the last `count` asked for are deleted.
     b"confirmed" AsItWas DeletionsConfirmed { time: Time, count: u32 }
     /// Version 1: the server confirmed its deletion.
@@ -359,6 +367,7 @@ mod tests {
             "delivered 1 1700000000".to_owned(),
             "refused 1 1700000000 1700003600".to_owned(),
             "dropped 1 1700000000".to_owned(),
+            "also-gone 9".to_owned(),
             "failed 1700000000 u:x - -".to_owned(),
             "large 1700000000 u:x 99999999999".to_owned(),
             format!("recorded 1700000000 u:x 12 1600000000 {SUM} {SUM} -"),
@@ -374,6 +383,7 @@ mod tests {
             format!("identified 1700000000 u:x {SUM} -"),
             "forgotten 1700000000 u:x".to_owned(),
             "asked 1700000000 u:x".to_owned(),
+            "asked 1700000000 u:x 2".to_owned(),
             "confirmed 1700000000 3".to_owned(),
             "doubtful 1700000000 u:x".to_owned(),
             "doubtful 1700000000 *".to_owned(),

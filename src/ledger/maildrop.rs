@@ -1,6 +1,8 @@
 //! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
 //! are deleted, and which of them a listing held.
 
+use std::collections::HashSet;
+
 use crate::message::Digest;
 use crate::proof::{EntryId, Key};
 use crate::types::{Octets, Time};
@@ -10,7 +12,7 @@ use super::entry::{Entry, EntryState, Record};
 use super::error::Error;
 use super::index::day_of;
 use super::lines::{
-    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MessageFailed,
+    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MessageFailed, MessageGone,
     MessageTooLarge, NothingKnownListed, OtherHeader, Present, RecognisedElsewhere, RecognisedHere,
     RenumberingBegun, RenumberingSettled, SizeListed, Varying,
 };
@@ -22,7 +24,7 @@ use super::source::Window;
 pub struct Match {
     /// Its entry.
     pub entry: EntryId,
-    /// Which of the entry's deliveries, by the digest of its message; none where it has only one.
+    /// Which of the entry's deliveries, by the digest of its message; none: the last one.
     pub message: Option<Digest>,
     /// A header that the entry doesn't have yet, by which the server shows the message now.
     pub header: Option<Digest>,
@@ -90,7 +92,8 @@ impl Ledger {
         let place =
             |records: &[Record]| records.iter().rposition(|record| Some(record.digests.message) == message);
         let id = if self.find_key(key) == Some(entry) {
-            let records = if message.is_some() { self.records(entry)? } else { Vec::new() };
+            let has_several = message.is_some() && self.entry(entry).copies > 1;
+            let records = if has_several { self.records(entry)? } else { Vec::new() };
             // Behind the others, unless it's there already.
             let copy = place(&records).filter(|copy| copy + 1 < records.len());
             let copy = copy.and_then(|copy| u16::try_from(copy).ok());
@@ -151,6 +154,18 @@ impl Ledger {
             self.append(DoubtEnded { time, key: KeyField::from(&key) })?;
         }
         Ok(())
+    }
+
+    /// Records that what is listed alone under this entry's key is a message that was delivered: those of its messages that
+    /// only some of their destinations have aren't listed under it any more, and hold it up no longer.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn part_from_key(&mut self, id: EntryId) -> Result<(), Error> {
+        let open = self.index.open_messages(id).into_iter();
+        let resting = open.filter(|(_, message)| message.intents.is_empty());
+        let numbers: Vec<u32> = resting.map(|(number, _)| number).collect();
+        numbers.into_iter().try_for_each(|message| self.append(MessageGone { message }))
     }
 
     /// Records that the server's copies of this message differ each time, so that no comparison can succeed.
@@ -234,16 +249,31 @@ impl Ledger {
 
     /// Records that the server has accepted the deletion of these, and that `QUIT` is about to be sent: from now on their
     /// keys may stand for other mail.  To be synced before `QUIT`.  What isn't delivered any more (another message of its
-    /// unique-id is on its way, or failed) is left out.
+    /// unique-id is on its way, or failed) is left out.  With a digest, only that delivery of the entry goes, as far as it
+    /// has others.
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn ask_deletion(&mut self, ids: &[EntryId]) -> Result<Asked, Error> {
+    pub fn ask_deletion(&mut self, deletions: &[(EntryId, Option<Digest>)]) -> Result<Asked, Error> {
         let time = self.now();
         let mut asked = 0_u32;
-        let deletable = |entry: &Entry| matches!(entry.state, EntryState::Delivered | EntryState::Recorded);
-        for (key, _) in self.keys_of(ids, deletable)? {
-            self.append(DeletionAsked { time, key: KeyField::from(&key) })?;
+        let mut taken: HashSet<(EntryId, usize)> = HashSet::new();
+        for (id, digest) in deletions {
+            let entry = self.entry(*id);
+            if !matches!(entry.state, EntryState::Delivered | EntryState::Recorded) {
+                continue;
+            }
+            let mut copy = None;
+            if let (Some(digest), true) = (digest, entry.copies > 1) {
+                let records = self.records(*id)?;
+                let mut places = (0..).zip(&records);
+                copy = places.find_map(|(place, record): (usize, _)| {
+                    (record.digests.message == *digest && taken.insert((*id, place))).then_some(place)
+                });
+            }
+            let copy = copy.and_then(|copy| u16::try_from(copy).ok());
+            let key = self.key(*id)?;
+            self.append(DeletionAsked { time, key: KeyField::from(&key), copy: Last(copy) })?;
             asked = asked.saturating_add(1);
         }
         Ok(Asked(asked))
@@ -266,7 +296,8 @@ impl Ledger {
     /// As theirs.
     #[cfg(test)]
     pub(crate) fn deleted(&mut self, ids: &[EntryId]) -> Result<(), Error> {
-        let asked = self.ask_deletion(ids)?;
+        let ids: Vec<_> = ids.iter().map(|id| (*id, None)).collect();
+        let asked = self.ask_deletion(&ids)?;
         self.confirm_deletion(asked)
     }
 

@@ -173,6 +173,7 @@ impl Ledger {
                 entry: message.entry,
                 nameless: matches!(message.key, Key::Header(_)),
                 digests: message.digests,
+                gone: message.gone,
                 set: message.set.clone(),
             })
         };

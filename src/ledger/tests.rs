@@ -135,6 +135,15 @@ fn picture(ledger: &Ledger) -> String {
         let since = ledger.index.notes(id).absent;
         let _ = writeln!(out, "{key:?} {entry:?} {records:?} {lacking:?} {present} {since:?}");
     }
+    let order = |id| ledger.index.ids().position(|other| other == id);
+    for begun in ledger.begun() {
+        let _ = writeln!(
+            out,
+            "{:?} {begun:?}",
+            order(begun.entry),
+            begun = crate::ledger::Begun { entry: EntryId(0), ..begun }
+        );
+    }
     let _ = writeln!(out, "{:#?} {}", ledger.intents(), ledger.index.lingers());
     let _ = writeln!(out, "{:?}", ledger.index.listings);
     out

@@ -167,6 +167,19 @@ fn a_message_lacked_elsewhere_waits() {
         let retired = retire(&maildrop, &world.ledger, &policy, &|_| false);
         assert!(retired.iter().all(|retired| retired.number == number(1)), "not delivered, so not deleted");
     }
+    // Unless its unique-id may stand for other mail by now.
+    let partly = world.ledger.find_key(&super::trial::key("partly")).unwrap();
+    world.ledger.listed(partly, Octets(SIZE)).unwrap();
+    let policy = Policy { destinations: vec![one], ..world.policy(DELETE) };
+    let decision = |world: &World, size| {
+        let maildrop = world.maildrop(&[("known", Some(SIZE)), ("partly", Some(size))]);
+        decide(&maildrop, &world.ledger, &policy)[1]
+    };
+    assert_eq!(decision(&world, SIZE + 1), Retrieve(Why::Again));
+    world.listed(&["known"]);
+    assert_eq!(decision(&world, SIZE), Retrieve(Why::Again));
+    world.listed(&["known", "partly"]);
+    assert_eq!(decision(&world, SIZE), Leave(Why::Elsewhere));
 }
 
 /// What a window lists again is retrieved again, unless its deletion pops it.

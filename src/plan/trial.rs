@@ -119,6 +119,13 @@ impl World {
         self.find(name)
     }
 
+    /// Another message of this unique-id is refused.
+    pub(crate) fn fail_at_destination(&mut self, name: &str, content: &str) {
+        let set = [self.maildirs[0]];
+        let noted = self.noted(key(name), content, &set).pop().unwrap();
+        self.ledger.refuse(noted, None).unwrap();
+    }
+
     pub(crate) fn print(&mut self, name: &str) -> EntryId {
         let stream = [self.stream];
         let noted = self.noted(key(name), name, &stream).pop().unwrap();

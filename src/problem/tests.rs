@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Problem;
-use crate::account::{NotOneLine, Tls};
+use crate::account::{NotOneLine, ProxyKind, Tls};
 use crate::client::Error as ClientError;
 use crate::config::locate::Environment;
 use crate::config::{self, ConfigError, Mistake, Request};
-use crate::connection::{CertificateProblem, Error as ConnectionError, TrustProblem};
+use crate::connection::{CertificateProblem, Error as ConnectionError, RouteProblem, TrustProblem};
 use crate::credentials::Error as CredentialsError;
 use crate::delivery::Error as DeliveryError;
 use crate::durable::{Error as DiskError, Step};
@@ -137,9 +137,10 @@ fn of_config() -> Problems {
 }
 
 fn of_credentials() -> Problems {
-    every!(CredentialsError: File, Missing, Stopped, Unusable;
+    every!(CredentialsError: File, Missing, NotKept, Stopped, Unusable;
         CredentialsError::File(access::Error { what: text("x"), hint: text("y") }) => 78,
         CredentialsError::Missing { what: text("it failed"), hint: text("run it") } => 77,
+        CredentialsError::NotKept { what: text("it failed"), hint: text("run it") } => 73,
         CredentialsError::Stopped { waiting_for: "the password was asked for" } => 75,
         CredentialsError::Unusable { account: text("work"), why: NotOneLine::LineEnd } => 78,
     )
@@ -203,7 +204,7 @@ fn of_auth() -> Problems {
 }
 
 fn certificate(problem: CertificateProblem) -> ConnectionError {
-    ConnectionError::Certificate { server: server(), problem, look: text("openssl x509"), seen: None }
+    ConnectionError::Certificate { server: server(), problem, look: Some(text("openssl x509")), seen: None }
 }
 
 fn of_connection() -> Problems {
@@ -218,7 +219,7 @@ fn of_connection() -> Problems {
     let refused = connection::FailedAddress { address: ([127, 0, 0, 1], 995).into(), reason: reason() };
     let local = ConnectionError::Local { action: "open a socket", source: ErrorKind::Other.into() };
     every!(ConnectionError: Lookup, Connect, TimedOut, Closed, Broken, Stopped, NotTls, Version, Handshake, Certificate,
-        ClientCertificate, Trust, Nested, Local;
+        ClientCertificate, Trust, Route, Nested, Local;
         ConnectionError::Lookup { host: text("h"), reason: reason() } => 75,
         ConnectionError::Connect { server: server(), attempts: vec![refused] } => 75,
         ConnectionError::TimedOut { server: server(), step: connection::ConnectStep::Lookup, limit: Duration::ZERO } => 75,
@@ -238,8 +239,48 @@ fn of_connection() -> Problems {
         certificate(CertificateProblem::Unreadable) => 77,
         ConnectionError::ClientCertificate { server: server(), reason: reason() } => 77,
         ConnectionError::Trust(trust) => 78,
+        ConnectionError::from(RouteProblem::Early { proxy: text("h:1") }) => 76,
         ConnectionError::Nested { server: server() } => 70,
         local => 74,
+    )
+}
+
+fn of_ways() -> Problems {
+    let (proxy, said) = (|| text("127.0.0.1:9050"), || b"403 Access \"violation\"\n".to_vec());
+    let no_proxy = |proxy: &str| RouteProblem::NoProxy { proxy: text(proxy), reason: text("refused") };
+    let no_socket =
+        |forbidden| RouteProblem::NoSocket { path: "/run/pop3".into(), reason: text("refused"), forbidden };
+    let ended = |said: &[u8]| RouteProblem::CommandEnded {
+        server: server(),
+        how: text("exit status 255"),
+        said: said.to_vec(),
+    };
+    let not = |kind| RouteProblem::NotAProxy { proxy: proxy(), kind, said: b"+OK hello\r\n".to_vec() };
+    every!(RouteProblem: NoProxy, Silent, Ended, NotAProxy, Early, TooLong, Login, OtherLogin, Forbids, CannotReach,
+        NoConnections, NoCommand, CommandEnded, NoSocket, SourceAddress;
+        no_proxy("127.0.0.1:9050") => 75,
+        no_proxy("/run/tor/socks") => 75,
+        no_proxy("proxy.example:3128") => 75,
+        RouteProblem::Silent { proxy: proxy(), server: server(), limit: Duration::from_secs(60) } => 75,
+        RouteProblem::Ended { proxy: proxy(), server: server(), reason: None } => 75,
+        RouteProblem::Ended { proxy: proxy(), server: server(), reason: Some(text("reset")) } => 75,
+        not(ProxyKind::Socks5) => 76,
+        not(ProxyKind::Http) => 76,
+        RouteProblem::Early { proxy: proxy() } => 76,
+        RouteProblem::TooLong { proxy: proxy() } => 76,
+        RouteProblem::Login { proxy: proxy(), given: false } => 77,
+        RouteProblem::Login { proxy: proxy(), given: true } => 77,
+        RouteProblem::OtherLogin { proxy: proxy(), schemes: b"NTLM".to_vec() } => 77,
+        RouteProblem::Forbids { proxy: proxy(), server: server(), said: said() } => 78,
+        RouteProblem::CannotReach { proxy: proxy(), server: server(), said: said() } => 75,
+        RouteProblem::NoConnections { proxy: proxy(), server: server(), said: said() } => 76,
+        RouteProblem::NoCommand { reason: text("cannot run ssh"), said: Vec::new() } => 78,
+        RouteProblem::NoCommand { reason: text("exit status 127"), said: b"sh: ssh: not found\n".to_vec() } => 78,
+        ended(b"") => 75,
+        ended(b"\r\nssh: no route\r\n\x1b[2J\n") => 75,
+        no_socket(false) => 75,
+        no_socket(true) => 78,
+        RouteProblem::SourceAddress { address: [192, 0, 2, 7].into() } => 78,
     )
 }
 
@@ -347,6 +388,7 @@ fn every() -> Problems {
         of_sasl,
         of_auth,
         of_connection,
+        of_ways,
         of_client,
         of_run,
     ];

@@ -71,13 +71,18 @@ impl Redactor {
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let mut redactor = Self::default();
-        redactor.add(secret.expose(), Form::Exact);
+        redactor.also(secret);
+        redactor
+    }
+
+    /// Also hides another secret in the same forms: that of a proxy, for example.
+    pub fn also(&mut self, secret: &Secret) {
+        self.add(secret.expose(), Form::Exact);
         for before in 0..3 {
-            redactor.add(aligned(secret.expose(), before).expose(), Form::Fragment);
+            self.add(aligned(secret.expose(), before).expose(), Form::Fragment);
         }
         // The whole form too: its last characters depend on the padding, and a short secret has no other.
-        redactor.add(base64(secret.expose()).expose(), Form::Exact);
-        redactor
+        self.add(base64(secret.expose()).expose(), Form::Exact);
     }
 
     /// Also hides something that was sent: a line, or a part of one.

@@ -32,7 +32,7 @@ pub enum Event {
     Doing(&'static str),
     /// The run begins: popfetch connects to the server.
     Connecting {
-        /// `HOST:PORT`.
+        /// `HOST:PORT`, and the way there, if it isn't the direct one.
         server: String,
     },
     /// The login succeeded.

@@ -26,6 +26,24 @@ pub struct Checked {
     pub trouble: Option<Trouble>,
 }
 
+/// Tries the destinations that `account` names.
+#[must_use]
+pub fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
+    let options = Options::default();
+    let run = Run::new(account, &options, context, clock::now());
+    let directory = ledger::directory(&context.state, &account.mailbox());
+    let configured = Configured::of(account, context, &directory);
+    let each = account.deliver.iter().zip(&configured.0);
+    let tried = each.map(|(deliver, destination)| {
+        let trouble = place(account, deliver, destination.as_ref()).err();
+        Checked {
+            what: destination.described(),
+            trouble: trouble.map(|e| Trouble::of(&e.at(&run.server()), true)),
+        }
+    });
+    tried.collect()
+}
+
 /// Tries everything that `account` names; its login too if `login`.  May run a program, or ask for a password.
 #[must_use]
 pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Checked> {
@@ -37,12 +55,9 @@ pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Check
         trouble: result.err().map(|e| Trouble::of(&e.at(&server), true)),
     };
     let directory = ledger::directory(&context.state, &account.mailbox());
-    let configured = Configured::of(account, context, &directory);
     let mut all =
         vec![checked("state directory".to_owned(), access::check_path(&directory).map_err(Error::from))];
-    for (deliver, destination) in account.deliver.iter().zip(&configured.0) {
-        all.push(checked(destination.described(), place(account, deliver, destination.as_ref())));
-    }
+    all.extend(destinations(account, context));
     let asks = matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External;
     if asks && !login {
         all.push(checked("password, asked for in each run".to_owned(), Ok(())));

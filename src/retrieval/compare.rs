@@ -17,6 +17,7 @@ use crate::ledger::{Begun, Entry, EntryState, Error, Ledger, Match, Record};
 use crate::message::{Digest, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{EntryId, Key};
+use crate::types::Octets;
 
 /// The deliveries that listed messages may be, each to be matched once.
 #[derive(Debug, Default)]
@@ -26,6 +27,9 @@ pub(super) struct Comparison {
     /// Of the entries that may be listed under other keys, by header; `None` where that was not asked for: then a
     /// comparison that fails concludes nothing.
     others: Option<HashMap<Digest, Vec<Other>>>,
+    /// The headers of messages that we have and that were listed last, in order: what is new and has one of them is perhaps
+    /// one of them, and the unique-ids have moved.
+    watched: Vec<(Digest, EntryId)>,
     /// What has been matched.
     used: Used,
     /// Whether messages have failed, perhaps some without a unique-id: these can't be told from others with their header.
@@ -85,8 +89,10 @@ struct Other {
     place: usize,
     /// and how many have it of all.
     equal: usize,
-    /// Whether its entry has only this one.
+    /// Whether its entry has only this one,
     only: bool,
+    /// and the size that this had in the last listing.
+    size: Option<Octets>,
     /// Whether its key is its header, since it had no unique-id.
     nameless: bool,
 }
@@ -170,10 +176,36 @@ impl Comparison {
         Ok(comparison)
     }
 
+    /// Reads what is needed for [`Comparison::has_moved`].
+    pub(super) fn watching(mut self, ledger: &Ledger) -> Result<Self, Error> {
+        let was_listed = |_, entry: &Entry| {
+            matches!(entry.state, EntryState::Delivered | EntryState::Recorded) && !entry.absent
+        };
+        let deliveries = ledger.deliveries(was_listed)?;
+        self.watched = deliveries.into_iter().map(|(id, _, record)| (record.digests.header, id)).collect();
+        self.watched.sort_unstable();
+        Ok(self)
+    }
+
+    /// Whether a message that seemed new has the header, with trace fields, of one that we have.  Then it isn't delivered
+    /// before all that is known has been compared.
+    pub(super) fn has_moved(&mut self, facts: &Facts) -> bool {
+        let place = self.watched.partition_point(|(header, _)| *header < facts.digests.header);
+        let found =
+            self.watched.get(place).filter(|(header, _)| facts.traced && *header == facts.digests.header);
+        let found = found.map(|(_, entry)| *entry);
+        self.failed.extend(found);
+        found.is_some()
+    }
+
     fn read_begun(&mut self, ledger: &Ledger) {
         self.begun = ledger.begun();
         for (place, begun) in self.begun.iter().enumerate() {
             self.begun_by_header.entry(begun.digests.header).or_default().push(place);
+            if begun.gone {
+                // Under its key it would be taken for what that stands for now.
+                continue;
+            }
             self.begun_by_entry.entry(begun.entry).or_default().push(place);
             if ledger.entry(begun.entry).again {
                 self.begun_again.insert(begun.entry);
@@ -266,7 +298,7 @@ impl Comparison {
                 .or_else(|| self.traced(facts))
                 .unwrap_or(Verdict::NeedsBody),
             (_, Why::Nameless) if deletes => Verdict::NeedsBody,
-            (_, Why::Nameless) => self.nameless(facts),
+            (_, Why::Nameless) => self.nameless(listed, facts),
             // Equal headers without trace fields may be two messages (a script's daily report).
             _ if !facts.traced => Verdict::Another,
             _ => self.traced(facts).unwrap_or(Verdict::NeedsBody),
@@ -355,7 +387,7 @@ impl Comparison {
         self.used.at(id, message).own += 1;
         Some(Verdict::Same(Match {
             entry: id,
-            message: (ours.copies.len() > 1).then_some(message),
+            message: Some(message),
             header: (!known && facts.traced).then_some(header),
         }))
     }
@@ -366,12 +398,16 @@ impl Comparison {
     }
 
     /// A message without a unique-id, by its header.  Where that has no trace fields, another message may have an equal
-    /// one: one that was delivered under a unique-id; or one beside a message that failed, which left no entry.  Then the
-    /// whole of it decides.
-    fn nameless(&mut self, facts: &Facts) -> Verdict {
+    /// one: one that was delivered under a unique-id; one beside a message that failed, which left no entry; or one of
+    /// another size, where one of them was left for it.  Then the whole of it decides.
+    fn nameless(&mut self, listed: &Listed<'_>, facts: &Facts) -> Verdict {
         let header = facts.digests.header;
         let some_failed = self.some_failed;
-        let own = self.traced(facts).or_else(|| self.other(header, |other| other.nameless && !some_failed));
+        let has_its_size =
+            |other: &Other| other.only && other.size.zip(listed.octets).is_none_or(|(then, now)| then == now);
+        let own = self
+            .traced(facts)
+            .or_else(|| self.other(header, |other| other.nameless && !some_failed && has_its_size(other)));
         own.unwrap_or_else(|| match self.free(header).next() {
             Some(_) => Verdict::NeedsBody,
             None => Verdict::Another,
@@ -388,10 +424,10 @@ impl Comparison {
     }
 
     fn other(&mut self, header: Digest, same: impl Fn(&Other) -> bool) -> Option<Verdict> {
-        let &Other { entry, ref record, only, .. } = self.free(header).find(|other| same(other))?;
+        let &Other { entry, ref record, .. } = self.free(header).find(|other| same(other))?;
         let message = record.digests.message;
         self.used.at(entry, message).other += 1;
-        Some(Verdict::Same(Match { entry, message: (!only).then_some(message), header: None }))
+        Some(Verdict::Same(Match { entry, message: Some(message), header: None }))
     }
 
     /// The message under this entry's key is none of those that we have.
@@ -437,6 +473,7 @@ fn others(
     let may = |id: EntryId, entry: &Entry| {
         // One that is open may have been delivered before: another message of its key is on its way.
         matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Open)
+            && !entry.only_seen
             && (entry.candidate || !entry.absent)
             && elsewhere(id, entry) > 0
     };
@@ -458,6 +495,7 @@ fn others(
                 place: equal(records.get(..place).unwrap_or_default()),
                 equal: equal(records),
                 only: records.len() == 1,
+                size: ledger.entry(*entry).listed.filter(|_| records.len() == 1),
                 nameless: ledger.find_key(&Key::Header(header)) == Some(*entry),
             });
         }

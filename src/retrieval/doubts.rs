@@ -4,7 +4,7 @@
 //! has been done.
 
 use super::Error;
-use super::fetch::Tally;
+use super::fetch::{CompareResult, Tally};
 use super::run::Run;
 use crate::clock;
 use crate::ledger::memory::{Habits, UniqueIds};
@@ -326,8 +326,26 @@ pub(super) fn settle(
         return Ok(());
     }
     let unknown = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
-    if ledger.is_renumbering() && !unknown && !tally.cut_short {
+    // What has failed may be a message that we have as well, under another key: that shows when it comes.
+    let failed = |listed: Listed<'_>| match listed.who {
+        Who::Known(id) => {
+            let entry = ledger.entry(id);
+            entry.state == EntryState::Open && entry.failures > 0
+        }
+        Who::New(_) | Who::Nameless => false,
+    };
+    if ledger.is_renumbering() && !unknown && !maildrop.iter().any(failed) {
         ledger.settle_renumbering()?;
+    }
+    for compared in tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched) {
+        // It was delivered, though another message of its unique-id lacks a destination: that one was there before.
+        let listed = maildrop.find(compared.number).map(|listed| listed.who);
+        if let (Some(Who::Known(id)), Some(entry)) = (listed, compared.entry)
+            && id == entry
+            && maildrop.times_listed(id) == 1
+        {
+            ledger.part_from_key(id)?;
+        }
     }
     let held: Vec<EntryId> = maildrop
         .iter()

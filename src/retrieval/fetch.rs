@@ -72,8 +72,12 @@ pub(super) struct Tally {
     pub(super) recognised: HashMap<MessageNumber, Recognised>,
     /// Deletions that wait for the last question of the session.
     pub(super) waiting: Vec<Delivered>,
-    /// Deletions that the server has accepted.
+    /// Which of its entry's deliveries each of those is, where there are several: by the digest of the message.
+    pub(super) copies: HashMap<MessageNumber, Digest>,
+    /// Deletions that the server has accepted,
     pub(super) accepted: Vec<EntryId>,
+    /// and which of their entries' deliveries they were.
+    pub(super) accepted_copies: Vec<(EntryId, Digest)>,
     /// Deletions that it refused.
     pub(super) refused: Vec<EntryId>,
     /// Why it refused them.
@@ -430,7 +434,11 @@ impl Fetch<'_> {
             Event::Reply { to: Sent::Dele(number), reply } => {
                 let octets = self.maildrop.find(number).and_then(|listed| listed.octets).unwrap_or_default();
                 match pipeline.on(Answered::Deleted { number, ok: reply.ok, octets }) {
-                    Step::Gone(entry) => self.state.tally.accepted.push(entry),
+                    Step::Gone(entry) => {
+                        let tally = &mut self.state.tally;
+                        tally.accepted.push(entry);
+                        tally.accepted_copies.extend(tally.copies.get(&number).map(|copy| (entry, *copy)));
+                    }
                     Step::Kept(entry) => {
                         let text = self.client.quote(reply.text);
                         self.deletion_refused(number, entry, &text);

@@ -219,7 +219,7 @@ mod tests {
     use super::{Account, Connections, Queue, most_open, server};
     use crate::account::{
         Auth, Deliver, FirstRun, Hooks, ListingMode, PasswordSource, Retention, Switch, SyncMode, Tls, Trust,
-        Utf8Mode,
+        Utf8Mode, Way,
     };
     use std::collections::HashMap;
     use std::num::NonZeroUsize;
@@ -234,6 +234,7 @@ mod tests {
             port,
             tls: Tls::None,
             trust: Trust::default(),
+            way: Way::default(),
             user: name.to_string(),
             auth: Auth::Auto,
             password: PasswordSource::Prompt,

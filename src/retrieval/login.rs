@@ -27,8 +27,8 @@ const MOST_DROPS: u32 = 3;
 
 /// Which way a server is reached: what it offers holds for this one only.
 pub(super) fn way(account: &Account) -> String {
-    let Account { host, port, tls, trust, .. } = account;
-    format!("{host}:{port} {tls:?} {trust:?}")
+    let Account { host, port, tls, trust, way, .. } = account;
+    format!("{host}:{port} {tls:?} {trust:?}{way}")
 }
 
 /// What the server offered this way before login, if that was asked not long ago.
@@ -60,7 +60,7 @@ pub(super) fn log_in(
 ) -> Result<Client<Transaction>, Error> {
     // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
     let now = run.now;
-    run.report(&Event::Connecting { server: run.server() });
+    run.report(&Event::Connecting { server: format!("{}{}", run.server(), run.account.way) });
     if matches!(memory.flight, Flight::Two(when) if !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
         memory.flight = Flight::Unproven;
     }
@@ -205,6 +205,8 @@ fn attempt(
         credentials,
         tls: account.tls,
         trust: &account.trust,
+        way: &account.way,
+        owner: account.owner.as_ref(),
         timeout: account.timeout,
         connectors: run.context.connectors,
         stop: &run.context.stop,

@@ -50,8 +50,8 @@ pub use release::{Offer, release};
 pub use visit::by_hand;
 pub use visit::{
     Ask, Better, Capabilities, CertificateInfo, Chosen, Deleted, Doomed, Expire, Extent, Found, KeepAlive,
-    LoginInfo, Row, Rows, Server, ServerInfo, Taker, Which, check_all, delete, find_server, list,
-    server_info, show,
+    LoginInfo, Row, Rows, Server, ServerInfo, Taker, Which, check_all, delete, find_server, list, probe,
+    server_info, show, try_login,
 };
 
 use crate::access;

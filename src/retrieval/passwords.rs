@@ -20,6 +20,12 @@ use crate::types::Wait;
 pub struct Passwords(Arc<Mutex<HashMap<String, Result<Secret, Error>>>>);
 
 impl Passwords {
+    /// What the user has typed for one account.
+    #[must_use]
+    pub fn typed(account: &str, secret: Secret) -> Self {
+        Self(Arc::new(Mutex::new([(account.to_owned(), Ok(secret))].into())))
+    }
+
     pub(super) fn take(&self, account: &str) -> Option<Result<Secret, Error>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(account)
     }

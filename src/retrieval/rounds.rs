@@ -19,6 +19,10 @@ use crate::types::{MessageNumber, Octets};
 /// More rounds than these bring nothing: what is left is left for the next run.
 const MOST: u32 = 5;
 
+/// Of more entries than these the headers aren't read to find what has moved: they take 24 octets each, and more while
+/// they are read.
+const MOST_WATCHED: u32 = 200_000;
+
 /// What is done in one round of a session.
 #[derive(Default)]
 pub(super) struct Round {
@@ -30,6 +34,16 @@ pub(super) struct Round {
 }
 
 impl Round {
+    /// Leaves out all but these.
+    pub(super) fn keep_only(&mut self, numbers: &HashSet<MessageNumber>, maildrop: &Maildrop) {
+        self.ready.clear();
+        for (decision, listed) in self.decisions.iter_mut().zip(maildrop.iter()) {
+            if !numbers.contains(&listed.number) {
+                *decision = Decision::Leave(Why::Known);
+            }
+        }
+    }
+
     /// Whether there is nothing to do in it.
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.decisions.iter().all(|decision| matches!(decision, Decision::Leave(_)))
@@ -122,10 +136,10 @@ impl Rounds {
         let failed: HashSet<EntryId> = ended.failed.iter().copied().collect();
         self.used = ended.used();
         if !failed.is_empty() {
-            // What was set aside is looked for among everything.
-            let aside = |number: &MessageNumber| matches!(maildrop.find(*number).map(|listed| listed.who), Some(Who::Known(id)) if failed.contains(&id));
             if self.search == Search::OwnKey {
-                self.attempted.retain(|number| !aside(number));
+                // What was set aside is looked for among everything.  What was matched isn't compared again: its delivery
+                // is used, so that it would be taken for one more.
+                self.attempted.retain(|number| !tally.standing.aside.contains(number));
             }
             let recognised: Vec<EntryId> = recognised(tally);
             doubts::mismatch(run, ledger, habits, self.suspected, &recognised)?;
@@ -203,8 +217,18 @@ impl Rounds {
             true => Search::EveryKey,
             false => self.search,
         };
-        let comparison = Comparison::new(maildrop, &decisions, ledger, search, policy.utf8)?
+        let mut comparison = Comparison::new(maildrop, &decisions, ledger, search, policy.utf8)?
             .after(std::mem::take(&mut self.used));
+        // Where messages are gone that we have, and others have come, these may be those; and where what was delivered last
+        // has been in no listing that counts, no one can tell what its unique-ids stand for.
+        let comes = |decision: &Decision| matches!(decision, Decision::Retrieve(Why::New | Why::Again));
+        let recent = |listed: Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.is_recent(id));
+        let gone =
+            || ledger.present().any(|id| maildrop.times_listed(id) == 0) || maildrop.iter().any(recent);
+        let is_bounded = ledger.len() <= MOST_WATCHED;
+        if search == Search::OwnKey && is_bounded && !policy.window && decisions.iter().any(comes) && gone() {
+            comparison = comparison.watching(ledger)?;
+        }
         Ok(Round { decisions, comparison, ready: Vec::new() })
     }
 

@@ -9,7 +9,7 @@ use super::alerts;
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::conditions;
-use super::course::{Course, Ended, Follows, GivenUp, Outcome, Scope, has_own_name};
+use super::course::{Course, Ended, Follows, GivenUp, Outcome, Scope};
 use super::deliveries::Deliveries;
 use super::destinations::Destinations;
 use super::doubts;
@@ -32,7 +32,7 @@ use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::report::{Event, Summary};
 use crate::text::count;
-use crate::types::{MessageNumber, Octets, UniqueIdBuf};
+use crate::types::{Octets, UniqueIdBuf};
 
 /// After this many sessions in a row that brought nothing there is no other one.
 const MOST_IDLE: u32 = 2;
@@ -110,7 +110,7 @@ impl Session<'_, '_> {
             return Err(e);
         }
         let drops = drops_at_quit(&client);
-        let confirmed = self.part(client, &mut held.ledger, policy, &mut tally)?;
+        let confirmed = self.part(client, &mut held.ledger, &listing, &mut tally)?;
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
         match tally.trouble.take() {
             Some(e) => Err(e),
@@ -203,14 +203,18 @@ impl Session<'_, '_> {
         let mut next = Some(rounds.first(decisions, both, &held.ledger, habits, has_top)?);
         while let Some(round) = next {
             let comparison = self.round(client, held, listing, round, tally)?;
-            // What later rounds would decide is another run's matter where only what failed is tried.
-            let is_over = matches!(self.scope, Scope::Only { .. }) || self.run.options.retry;
-            if tally.trouble.is_some() || is_over {
+            // What later rounds would decide is another run's matter where only what failed is tried; but what was set aside
+            // is part of that.
+            let only_aside = matches!(self.scope, Scope::Only { .. }) || self.run.options.retry;
+            if tally.trouble.is_some() || (only_aside && tally.standing.aside.is_empty()) {
                 break;
             }
             let habits = &mut self.memory.habits;
             let Listing { maildrop, policy } = &mut *listing;
             next = rounds.next(self.run, comparison, (maildrop, policy), &mut held.ledger, habits, tally)?;
+            if let (true, Some(round)) = (only_aside, &mut next) {
+                round.keep_only(&tally.standing.aside, maildrop);
+            }
             if next.is_none() && !kept.is_empty() && !self.run.context.stop.raised() {
                 if tally.standing.asked == 0 && tally.standing.gone.is_empty() {
                     next = Some(rounds.last(std::mem::take(&mut kept), (maildrop, policy), &held.ledger)?);
@@ -221,6 +225,7 @@ impl Session<'_, '_> {
             if tally.over {
                 // What is left is another session's.
                 tally.cut_short |= next.is_some_and(|round| !round.is_empty());
+                tally.left_alone |= !kept.is_empty();
                 return Ok(());
             }
         }
@@ -233,7 +238,8 @@ impl Session<'_, '_> {
 
     /// Overwrites what the decisions rested on, if all was done that they asked for.
     fn settle(&mut self, held: &mut Held, listing: &Listing, tally: &Tally) -> Result<(), Error> {
-        if tally.trouble.is_some() || *self.scope != Scope::Everything {
+        let is_whole = tally.trouble.is_none() && !tally.cut_short && !self.run.context.stop.raised();
+        if !is_whole || *self.scope != Scope::Everything {
             return Ok(());
         }
         let Listing { maildrop, policy } = listing;
@@ -279,7 +285,7 @@ impl Session<'_, '_> {
         };
         let drop_listing = drop_listing.or_else(counted);
         let has_top = client.capabilities().is_none_or(|capabilities| capabilities.top());
-        let died = self.memory.died.iter().cloned().collect::<HashSet<_>>();
+        let died: HashMap<_, _> = self.memory.died.iter().cloned().zip(0..).collect();
         // Where a session may be cut, what came until then should be confirmed.
         let is_sure = died.is_empty() && self.memory.limit.is_none();
         let first = if is_sure { standing::first_pace(client) } else { 1 };
@@ -509,7 +515,7 @@ impl Session<'_, '_> {
         &mut self,
         client: Client<Transaction>,
         ledger: &mut Ledger,
-        policy: &Policy,
+        Listing { maildrop, policy }: &Listing,
         tally: &mut Tally,
     ) -> Result<bool, Error> {
         if client.outstanding() > 0 {
@@ -528,12 +534,9 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(false);
         }
-        // Deletions count from QUIT on: by then the ledger must have what they rest on.  Of several messages with one key,
-        // of which the server has refused to delete one, that one is there still.
-        let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+        // Deletions count from QUIT on: by then the ledger must have what they rest on.
         let deleted = tally.accepted.len();
-        tally.accepted.retain(|id| !refused.contains(id));
-        let asked = ledger.ask_deletion(&tally.accepted)?;
+        let asked = ledger.ask_deletion(&deletions(maildrop, ledger, tally)?)?;
         if deleted > 0 {
             ledger.sync()?;
         }
@@ -577,16 +580,17 @@ impl Session<'_, '_> {
         ledger: &Ledger,
         tally: &Tally,
     ) -> Outcome {
+        // What this run has tried waits for the next one.
+        let given_up = self.entries_given_up(ledger);
         let left = || -> Vec<EntryId> {
-            maildrop
-                .iter()
-                .filter_map(|listed| match listed.who {
-                    Who::Known(id) if is_due(&ledger.entry(id), policy) => Some(id),
-                    _ => None,
-                })
-                .take(10)
-                .collect()
+            let due = maildrop.iter().filter_map(|listed| match listed.who {
+                Who::Known(id) if is_due(&ledger.entry(id), policy) && !given_up.contains(&id) => Some(id),
+                _ => None,
+            });
+            due.take(10).collect()
         };
+        let has_stored = tally.delivered > 0
+            || tally.compared.iter().any(|compared| compared.result == CompareResult::Matched);
         let course = &mut *self.course;
         let deleted = tally.accepted.iter().filter(|id| confirmed && course.deleted.insert(**id)).count();
         course.idle = if course.brought || deleted > 0 { 0 } else { course.idle.saturating_add(1) };
@@ -613,14 +617,11 @@ impl Session<'_, '_> {
             };
             return Outcome { next: next.or(broken), left: left_over };
         }
-        let is_of_this_run = |number: &MessageNumber| {
-            maildrop.find(*number).is_some_and(|listed| !has_own_name(&listed, maildrop))
-        };
         let next = match self.scope {
-            Scope::Everything if confirmed && tally.delivered > 0 => Some(Scope::Everything),
-            // What has no unique-id of its own, and wasn't stored, can't be left alone by the next run, but by this one: so
-            // that a `QUIT` takes the rest out of the window.
-            Scope::Everything if !confirmed && brought && tally.unstored.iter().any(is_of_this_run) => {
+            // Behind it there may be more.
+            Scope::Everything if confirmed && has_stored && brought => Some(Scope::Everything),
+            // What wasn't stored is left alone, so that a `QUIT` takes the rest out of the window.
+            Scope::Everything if !confirmed && has_stored && brought && !tally.unstored.is_empty() => {
                 Some(Scope::Everything)
             }
             Scope::Everything => {
@@ -636,6 +637,36 @@ impl Session<'_, '_> {
         };
         Outcome { next: next.map(|scope| (scope, Follows::Window)).or(broken), left: left_over }
     }
+}
+
+/// What the accepted deletions are for the ledger.  Of several messages with one key, of which some stay (they are kept,
+/// or the server has refused to delete them), only those go that were deleted: the others are there still.  Of what has no
+/// unique-id no listing shows whether others are.
+fn deletions(
+    maildrop: &Maildrop,
+    ledger: &Ledger,
+    tally: &mut Tally,
+) -> Result<Vec<(EntryId, Option<Digest>)>, ledger::Error> {
+    let mut copies: HashMap<EntryId, Vec<Digest>> = HashMap::new();
+    for (id, copy) in &tally.accepted_copies {
+        copies.entry(*id).or_default().push(*copy);
+    }
+    let mut accepted: HashMap<EntryId, u32> = HashMap::new();
+    tally.accepted.iter().for_each(|id| *accepted.entry(*id).or_default() += 1);
+    let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+    let mut deletions = Vec::new();
+    for (id, count) in &accepted {
+        let some_stay = maildrop.times_listed(*id) > *count || matches!(ledger.key(*id)?, Key::Header(_));
+        match copies.remove(id).filter(|_| some_stay) {
+            Some(copies) => deletions.extend(copies.into_iter().map(|copy| (*id, Some(copy)))),
+            None if refused.contains(id) => {}
+            None => deletions.push((*id, None)),
+        }
+    }
+    // In the order of the entries, not of a table.
+    deletions.sort_unstable();
+    tally.accepted.retain(|id| !refused.contains(id));
+    Ok(deletions)
 }
 
 /// Whether it failed, and has waited long enough.

@@ -269,6 +269,29 @@ fn other_mail_under_the_unique_id_of_a_message_that_one_destination_lacks_goes_t
     assert_eq!(served.server.unique_ids("me"), [""; 0]);
 }
 
+/// What a unique-id stood for lacks a destination, and is there no more: what it stands for now isn't held up by it.
+#[test]
+fn mail_under_the_unique_id_of_a_message_that_waits_for_a_destination_is_deleted_as_any_other() {
+    let served = served(good([Message::new("x", traced("a"))]), "leave-on-server = true");
+    served.fetch().exits(75);
+    repair(&served);
+    served.server.replace("me", [Message::new("x", traced("b"))]);
+    for _ in 0..3 {
+        served.fetch().succeeds();
+        served.holds(all_traced(&["a", "b"]));
+    }
+    let retrieved = served.server.count("RETR");
+    served.fetch().succeeds();
+    assert_eq!(served.server.count("RETR"), retrieved, "it isn't compared at each run");
+    // When the older one comes back, the destination that lacks it gets it.
+    served.server.add("me", [Message::new("y", traced("a"))]);
+    served.fetch().succeeds();
+    served.holds(all_traced(&["a", "b"]));
+    assert_eq!(taken(&served.sandbox), "b\na\n");
+    served.sandbox.run(["--delete"]).succeeds();
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
+}
+
 /// Without an identity nothing tells a message that differs each time from another one: at most twice, then.
 #[test]
 fn a_message_that_differs_each_time_is_not_delivered_at_each_run_while_a_destination_lacks_it() {

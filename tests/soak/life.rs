@@ -121,7 +121,7 @@ impl Life {
         self.server.settle();
         let contents = stores::read(self.home());
         let shared = self.server.lock();
-        for line in shared.dialogue.iter().take(120) {
+        for line in shared.dialogue.iter().take(400) {
             let _ = writeln!(self.protocol, "     {line}");
         }
         let _ = writeln!(self.protocol, "   {status:?} after {:.1?}\n{output}", began.elapsed());

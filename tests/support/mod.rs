@@ -8,10 +8,13 @@
 //! - [`scripted`] - a server that sends these bytes, expects those, and fails here
 //! - [`server`] - a small POP3 server with maildrops, made to misbehave by option
 //! - [`dovecot`] - a throw-away Dovecot
+//! - [`proxy`] - a proxy that connects to one server
 //! - [`certificates`] - an authority and good or bad certificates from it
+//! - [`demo`] - the server of the demo
 //! - [`mail`] - sample messages
 //! - [`schema`] - the JSON Schema of `--json`, to which each line that a run prints is held
 //! - [`snapshot`] - what a run printed, compared with a file
+//! - [`namespace`] - a network of a test's own, with names, DNS and a web server
 //! - [`mailboxes`] - Maildir and mbox as delivered, read by us and by Python
 #![allow(
     dead_code,
@@ -34,11 +37,14 @@
 )]
 
 pub mod certificates;
+pub mod demo;
 pub mod dovecot;
 pub mod mail;
 pub mod mailboxes;
 mod maildrop;
+pub mod namespace;
 mod options;
+pub mod proxy;
 pub mod relay;
 pub mod sandbox;
 mod sasl;

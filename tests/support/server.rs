@@ -81,7 +81,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(options: Options) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), options)
+    }
+
+    /// The same at another address, or port.
+    pub fn start_at(address: SocketAddr, options: Options) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let relay = options.line.map(|line| Relay::start(address, line));
         let shared = Arc::new(Shared {

@@ -62,6 +62,11 @@ impl Tmux {
         String::from_utf8_lossy(&self.ask(&["capture-pane", "-p"]).stdout).into_owned()
     }
 
+    /// What stands in the window now, with the sequences that set its colours.
+    pub fn screen_in_colour(&self) -> String {
+        String::from_utf8_lossy(&self.ask(&["capture-pane", "-p", "-e"]).stdout).into_owned()
+    }
+
     /// What stands in the window once it holds `text`.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> String {

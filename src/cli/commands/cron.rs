@@ -135,6 +135,16 @@ pub(super) fn run(args: &CronArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Done)
 }
 
+/// The line of crontab(5) that fetches all accounts this often, or every ten minutes where cron can't do that.
+///
+/// # Errors
+/// A path that cannot stand in such a file.
+pub(super) fn crontab_line(cli: &Cli, config: &ConfigArgs, every: Duration) -> anyhow::Result<String> {
+    let every = Every::of(every).unwrap_or(Every::Minutes(10));
+    let args = CronArgs { accounts: Vec::new(), every, only: None, config: config.clone() };
+    Ok(Job::of(&args, cli)?.crontab(every))
+}
+
 fn asks(account: &Account) -> bool {
     matches!(account.password, PasswordSource::Prompt) && account.auth != Auth::External
 }

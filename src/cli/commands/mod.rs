@@ -15,6 +15,7 @@ pub(super) mod fetch;
 pub(super) mod help;
 pub(super) mod history;
 pub(super) mod import;
+pub(super) mod init;
 pub(super) mod list;
 pub(super) mod man;
 pub(super) mod mark_seen;
@@ -36,6 +37,10 @@ use crate::exit::ExitCode;
 pub(super) enum Command {
     /// Retrieve mail, as popfetch does without a command.
     Fetch(Box<fetch::FetchArgs>),
+
+    /// Set an account up from its mail address.
+    #[command(visible_alias = "add")]
+    Init(Box<init::InitArgs>),
 
     /// Show how much is new on the server, and fetch nothing.
     Check(check::CheckArgs),
@@ -102,6 +107,7 @@ impl Command {
     pub(super) fn run(&self, cli: &Cli) -> anyhow::Result<ExitCode> {
         match self {
             Self::Fetch(args) => fetch::run(args, cli),
+            Self::Init(args) => init::run(args, cli),
             Self::Check(args) => check::run(args, cli),
             Self::List(args) => list::run(args, cli),
             Self::Show(args) => show::run(args, cli),

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::account::{Auth, Tls, Trust};
+use crate::account::{Auth, Tls, Trust, Way};
 use crate::client::{Call, Client, Error, Flight, Listing, Login, Next, Transaction};
 use crate::connection::Connectors;
 use crate::problem::Problem as _;
@@ -38,11 +38,14 @@ fn serve(then: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> (u16, Join
 
 fn log_in(port: u16, timeout: Duration, stop: &Stop) -> Result<Client<Transaction>, Error> {
     let (connectors, trust, secret) = (Connectors::new(), Trust::default(), Secret::new("tanstaaf"));
+    let way = Way::default();
     let credentials = Credentials { user: "me", secret: &secret, host: "127.0.0.1", port };
     let call = Call {
         credentials,
         tls: Tls::None,
         trust: &trust,
+        way: &way,
+        owner: None,
         timeout,
         connectors: &connectors,
         stop,

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::{Authorization, Call, Client, Error, Flight, Login, Prefetch, Transaction};
-use crate::account::{Auth, Tls, Trust};
+use crate::account::{Auth, Tls, Trust, Way};
 use crate::connection::Connectors;
 use crate::protocol::auth::Method;
 use crate::protocol::capability::Capabilities;
@@ -116,12 +116,15 @@ const AUTOMATIC: Setup<'_> = Setup { auth: Auth::Auto, ..USUAL };
 
 fn open(port: u16, setup: &Setup<'_>) -> Result<Client<Authorization>, Error> {
     let (connectors, trust, stop) = (Connectors::new(), Trust::default(), Stop::new().unwrap());
+    let way = Way::default();
     let secret = Secret::new(PASSWORD);
     let remembered = setup.remembered.map(Capabilities::from_lines);
     let call = Call {
         credentials: Credentials { user: setup.user, secret: &secret, host: "127.0.0.1", port },
         tls: setup.tls,
         trust: &trust,
+        way: &way,
+        owner: None,
         timeout: setup.timeout,
         connectors: &connectors,
         stop: &stop,

@@ -153,7 +153,7 @@ fn a_clear_line_reads_writes_and_ends() {
     let (port, server) = serve(says_hello);
     let mut connection = open_clear(port);
     assert_eq!(connection.channel(), Channel::Loopback);
-    assert_eq!(connection.peer(), SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    assert_eq!(connection.peer(), Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
     assert_eq!(connection.server(), format!("127.0.0.1:{port}"));
     assert_eq!(take(&mut connection, 11), b"+OK hello\r\n");
     assert_eq!(connection.read(&mut [0; 10]).unwrap(), None);

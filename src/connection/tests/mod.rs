@@ -2,6 +2,7 @@
 
 mod handshake;
 mod line;
+mod ways;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,8 +15,8 @@ use native_tls::{Identity, TlsAcceptor, TlsStream};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use sha2::{Digest, Sha256};
 
-use super::{Connection, Connectors, Error, Route, Target, Wake};
-use crate::account::{Tls, Trust};
+use super::{Connection, Connectors, Error, Target, Wake};
+use crate::account::{DIRECT, Tls, Trust};
 use crate::signals::Stop;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -103,7 +104,7 @@ fn serve_tls(leaf: &Leaf, work: impl FnOnce(TlsStream<TcpStream>) + Send + 'stat
 }
 
 fn target<'a>(host: &'a str, port: u16, tls: Tls, trust: &'a Trust) -> Target<'a> {
-    Target { host, port, route: Route::Direct, tls, trust, timeout: LONG, without: &[] }
+    Target { host, port, way: &DIRECT, owner: None, tls, trust, timeout: LONG, without: &[] }
 }
 
 fn open(host: &str, port: u16, trust: &Trust) -> Result<Connection, Error> {

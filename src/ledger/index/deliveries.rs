@@ -2,10 +2,12 @@
 
 use super::Index;
 use super::messages::OpenMessage;
+use super::slots::EntryRecord;
 use crate::ledger::codec::Use;
 use crate::ledger::entry::EntryState;
 use crate::ledger::lines::{
-    Contradiction, CopyDelivered, CopyDropped, CopyRefused, CopyStaged, MessageBegun, NumberedDestination,
+    Contradiction, CopyDelivered, CopyDropped, CopyRefused, CopyStaged, MessageBegun, MessageGone,
+    NumberedDestination,
 };
 use crate::proof::{DestinationName, EntryId, Intent, IntentId};
 use crate::types::Time;
@@ -47,13 +49,17 @@ impl Index {
             intents: Vec::new(),
             again: notes.again,
             utf8: notes.utf8,
+            gone: notes.gone,
         };
         self.messages.begin(*number, message);
+        self.saw(*time);
+        if notes.gone {
+            return Ok(());
+        }
         self.slots.change_details(entry, |details| details.messages.push(*number));
         self.open(entry);
         self.change(entry, |record| record.again |= notes.again);
         self.finish(*number, *time);
-        self.saw(*time);
         Ok(())
     }
 
@@ -89,6 +95,15 @@ impl Index {
     pub(super) fn drop_copy(&mut self, fact: &CopyDropped) -> Result<(), Contradiction> {
         self.drop_intent(fact.intent)?;
         self.saw(fact.time);
+        Ok(())
+    }
+
+    pub(super) fn part_from_key(&mut self, fact: &MessageGone) -> Result<(), Contradiction> {
+        let entry = self.messages.part(fact.message)?;
+        self.slots.change_details(entry, |details| details.messages.retain(|open| *open != fact.message));
+        if self.slots.details(entry).messages.is_empty() {
+            self.change(entry, EntryRecord::be_closed);
+        }
         Ok(())
     }
 
@@ -164,7 +179,7 @@ impl Index {
             record.be_listed();
             record.state = state;
             record.doubtful = false;
-            record.not_proof = matches!(state, EntryState::Seen | EntryState::Recorded);
+            record.only_seen = state == EntryState::Seen;
             record.listed = listed;
         });
     }

@@ -31,6 +31,13 @@ impl EntryRecord {
         (self.absent_since, self.deleted_on, self.present) = (None, None, true);
     }
 
+    /// No message of it is on its way, nor lacked by a destination: what was delivered before counts again.
+    pub(super) fn be_closed(&mut self) {
+        if self.state == EntryState::Open && self.delivered.is_some() {
+            self.state = if self.only_seen { EntryState::Seen } else { EntryState::Delivered };
+        }
+    }
+
     fn is_deletable(&self) -> bool {
         matches!(self.state, EntryState::Delivered | EntryState::Recorded) && !self.unidentified
     }
@@ -54,7 +61,7 @@ impl Index {
                 offset,
                 listed: *listed,
                 delivered,
-                not_proof: notes.not_proof || matches!(state, EntryState::Seen | EntryState::Recorded),
+                only_seen: notes.only_seen || *state == EntryState::Seen,
                 absent_since: absent.filter(|_| !is_deleted),
                 // Version 1 didn't keep the day: as if it were today, so that it is kept long enough.
                 deleted_on: is_deleted.then(|| notes.deleted.unwrap_or_else(|| day_of(self.time))),
@@ -189,12 +196,10 @@ impl Index {
             });
         }
         self.change(entry, |record| {
-            record.state = match record.state {
-                EntryState::Deleted => EntryState::Delivered,
-                EntryState::Open if record.delivered.is_some() && record.not_proof => EntryState::Recorded,
-                EntryState::Open if record.delivered.is_some() => EntryState::Delivered,
-                same => same,
-            };
+            if record.state == EntryState::Deleted {
+                record.state = EntryState::Delivered;
+            }
+            record.be_closed();
             record.be_listed();
             record.listed = fact.listed;
             record.doubtful = false;
@@ -253,7 +258,9 @@ impl Index {
         self.must_be_deletable(entry)?;
         // Until the answer to QUIT has come, it isn't known what its key stands for.
         self.change(entry, |record| record.doubtful = true);
-        self.deletion_unconfirmed.push(entry);
+        let copies = &self.slots.details(entry).copies;
+        let copy = fact.copy.0.and_then(|at| copies.get(usize::from(at))).map(|(offset, _)| *offset);
+        self.deletion_unconfirmed.push((entry, copy));
         self.saw(fact.time);
         Ok(())
     }
@@ -261,8 +268,8 @@ impl Index {
     pub(super) fn confirm_deletions(&mut self, fact: &DeletionsConfirmed) -> Result<(), Contradiction> {
         let count = usize::try_from(fact.count).unwrap_or(usize::MAX);
         let first = self.deletion_unconfirmed.len().checked_sub(count).ok_or("more than were asked for")?;
-        for entry in std::mem::take(&mut self.deletion_unconfirmed).into_iter().skip(first) {
-            if self.must_be_deletable(entry).is_ok() {
+        for (entry, copy) in std::mem::take(&mut self.deletion_unconfirmed).into_iter().skip(first) {
+            if self.must_be_deletable(entry).is_ok() && !copy.is_some_and(|copy| self.drop_one(entry, copy)) {
                 self.delete(entry, fact.time);
             }
         }
@@ -281,6 +288,27 @@ impl Index {
     fn must_be_deletable(&self, entry: EntryId) -> Result<(), Contradiction> {
         let record = self.slots.get(entry).filter(EntryRecord::is_deletable);
         record.map(drop).ok_or("it was not delivered")
+    }
+
+    /// One of several messages of this entry is gone, and the others are there still.  `false` if it has no others.
+    fn drop_one(&mut self, entry: EntryId, copy: u64) -> bool {
+        let mut left = self.slots.details(entry).copies.clone();
+        left.retain(|(offset, _)| *offset != copy);
+        let (Some((offset, _)), Some(latest)) =
+            (left.first().copied(), left.iter().map(|(_, time)| *time).max())
+        else {
+            return false;
+        };
+        self.change(entry, |record| {
+            (record.offset, record.delivered, record.doubtful) = (offset, Some(latest), false);
+            // It was that of the last one.
+            record.listed = None;
+        });
+        if left.len() == 1 {
+            left.clear();
+        }
+        self.slots.change_details(entry, |details| details.copies = left);
+        true
     }
 
     fn delete(&mut self, entry: EntryId, time: Time) {

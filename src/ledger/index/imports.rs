@@ -21,13 +21,13 @@ impl Index {
                 self.change(entry, |record| {
                     (record.offset, record.delivered, record.unidentified) = (offset, date, true);
                     record.state = if is_seen { EntryState::Seen } else { EntryState::Delivered };
-                    record.not_proof = is_seen;
+                    record.only_seen = is_seen;
                 });
                 self.settle(entry);
             }
             // What was only seen is delivered after all.
             EntryState::Seen if !is_seen => self.change(entry, |record| {
-                (record.state, record.delivered, record.not_proof) = (EntryState::Delivered, date, false);
+                (record.state, record.delivered, record.only_seen) = (EntryState::Delivered, date, false);
             }),
             _ => return Err("it is known already"),
         }
@@ -61,11 +61,13 @@ impl Index {
 
     pub(super) fn forget_entry(&mut self, fact: &MessageForgotten<'_>) -> Result<(), Contradiction> {
         let entry = self.known(&fact.key)?;
-        let open = self.slots.details(entry).messages.clone();
-        if open.iter().any(|number| self.messages.get(*number).is_some_and(|open| !open.intents.is_empty())) {
+        let its = self.messages.iter().filter(|(_, message)| message.entry == entry);
+        let open: Vec<(u32, bool)> =
+            its.map(|(number, message)| (number, message.intents.is_empty())).collect();
+        if open.iter().any(|(_, rests)| !rests) {
             return Err("it is on its way to a destination");
         }
-        for number in open {
+        for (number, _) in open {
             self.forget_message(number);
         }
         self.slots.remove(entry);

@@ -26,6 +26,8 @@ pub(in crate::ledger) struct OpenMessage {
     pub(in crate::ledger) again: bool,
     /// It was received in UTF-8 mode.
     pub(in crate::ledger) utf8: bool,
+    /// Its key stands for another message by now.
+    pub(in crate::ledger) gone: bool,
 }
 
 impl OpenMessage {
@@ -115,6 +117,16 @@ impl Messages {
         let at = message.intents.iter().position(|open| open.id.0 == intent);
         let intent = at.map(|at| message.intents.remove(at)).ok_or("its message doesn't have it")?;
         Ok((number, intent))
+    }
+
+    /// Its key stands for another message now: which entry's is it?
+    pub(in crate::ledger) fn part(&mut self, number: u32) -> Result<EntryId, Contradiction> {
+        let message = self.open.get_mut(&number).ok_or("its message is unknown")?;
+        if !message.intents.is_empty() {
+            return Err("its message is on its way");
+        }
+        message.gone = true;
+        Ok(message.entry)
     }
 
     pub(in crate::ledger) fn forget(&mut self, number: u32) -> Option<OpenMessage> {

@@ -34,8 +34,8 @@ pub(super) struct EntryRecord {
     pub(super) listed: Option<u64>,
     /// When a message of this key was last delivered, seen or recorded; `None` when none was.
     pub(super) delivered: Option<Time>,
-    /// That message was only seen or recorded: no proof to delete it by.
-    pub(super) not_proof: bool,
+    /// That message was only printed, or marked as seen: no proof to delete it by.
+    pub(super) only_seen: bool,
     /// The day since which complete listings have lacked it; `None` for a deleted one.
     pub(super) absent_since: Option<u16>,
     /// The day on which it was deleted; `None` for any other, and where it isn't known.
@@ -68,7 +68,7 @@ impl EntryRecord {
             offset,
             listed: None,
             delivered: None,
-            not_proof: false,
+            only_seen: false,
             absent_since: None,
             deleted_on: None,
             gone: false,
@@ -149,7 +149,7 @@ const HAS_DETAILS: u16 = 0x08;
 const PRESENT: u16 = 0x10;
 const TOO_LARGE: u16 = 0x20;
 const DELIVERED_ONCE: u16 = 0x40;
-const NOT_PROOF: u16 = 0x80;
+const ONLY_SEEN: u16 = 0x80;
 const DOUBTFUL: u16 = 0x0100;
 const AGAIN: u16 = 0x0200;
 const VARIES: u16 = 0x0400;
@@ -209,7 +209,7 @@ impl Slot {
         let flags = flag(record.present, PRESENT)
             | flag(record.too_large, TOO_LARGE)
             | flag(record.delivered.is_some(), DELIVERED_ONCE)
-            | flag(record.not_proof, NOT_PROOF)
+            | flag(record.only_seen, ONLY_SEEN)
             | flag(record.doubtful, DOUBTFUL)
             | flag(record.again, AGAIN)
             | flag(record.varies, VARIES)
@@ -247,7 +247,7 @@ impl Slot {
             offset: u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]),
             listed: (self.listed != UNKNOWN).then_some(u64::from(self.listed)),
             delivered: is(DELIVERED_ONCE).then_some(Time(i64::from(self.delivered))),
-            not_proof: is(NOT_PROOF),
+            only_seen: is(ONLY_SEEN),
             absent_since: day.filter(|_| !is_deleted),
             deleted_on: day.filter(|_| is_deleted),
             gone: flags & STATE == GONE,
@@ -530,7 +530,7 @@ mod tests {
                         ..plain
                     },
                     EntryRecord { gone: is_deleted, deleted_on: is_deleted.then_some(7), ..plain },
-                    EntryRecord { offset: 0, present: false, not_proof: true, again: true, ..plain },
+                    EntryRecord { offset: 0, present: false, only_seen: true, again: true, ..plain },
                     EntryRecord { too_large: true, utf8: true, ..plain },
                     EntryRecord { doubtful: true, candidate: true, delivered: Some(Time(9)), ..plain },
                     EntryRecord { varies: true, ..plain },

@@ -99,6 +99,69 @@ fn a_message_is_delivered_when_all_of_its_destinations_have_it() {
     assert_eq!((entry.retry_after, ledger.lacking(id)), (None, None));
 }
 
+/// The message that holds up an entry is listed no more; the one that is was delivered before.
+#[test]
+fn a_message_whose_key_stands_for_another_holds_up_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let first = maildir(&mut ledger);
+    let second = ledger.destination(&name(DestinationKind::Pipe, "procmail\0-d\0me"), None).unwrap();
+    let id = deliver(&mut ledger, "a", "delivered");
+    let message = arrival(key("a"), "partly", &[first, second]);
+    let noted = note(&mut ledger, vec![piece(&message, first)]).pop().unwrap();
+    // On its way it isn't given up.
+    ledger.part_from_key(id).unwrap();
+    assert_eq!((ledger.entry(id).state, ledger.begun().len()), (EntryState::Open, 0));
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    assert_eq!(ledger.lacking(id), Some(vec![second]));
+    drop(message);
+    ledger.part_from_key(id).unwrap();
+    let check = |ledger: &Ledger, state| {
+        assert_eq!((ledger.entry(id).state, ledger.entry(id).copies, ledger.lacking(id)), (state, 1, None));
+        let begun = ledger.begun().pop().unwrap();
+        assert!(begun.gone);
+        assert_eq!((begun.digests, begun.set), (digests("partly"), vec![(first, true), (second, false)]));
+    };
+    check(&ledger, EntryState::Delivered);
+    assert!(ledger.delivered(id, number(1)).is_some());
+    ledger.deleted(&[id]).unwrap();
+    check(&ledger, EntryState::Deleted);
+    let before = picture(&ledger);
+    compact(&ledger);
+    drop(ledger);
+    let mut ledger = open(home.path());
+    assert_eq!(picture(&ledger), before);
+    // Under another key it goes on.
+    let begun = ledger.begun().pop().unwrap();
+    let again = continuing(Some(begun.id), key("b"), "partly", &[first, second]);
+    let noted = note(&mut ledger, vec![piece(&again, second)]).pop().unwrap();
+    assert!(ledger.record(Published::attest(noted)).unwrap().is_some());
+    assert_eq!(ledger.begun(), []);
+}
+
+/// What was only printed is never deleted, whatever becomes of other mail under its unique-id.
+#[test]
+fn what_was_only_printed_is_not_as_good_as_delivered_after_another_message_of_its_key_has_failed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let stream = ledger.destination(&name(DestinationKind::Stdout, "-"), None).unwrap();
+    let to = maildir(&mut ledger);
+    let printed = arrival(key("a"), "printed", &[stream]);
+    let noted = note(&mut ledger, vec![piece(&printed, stream)]).pop().unwrap();
+    assert_eq!(ledger.record(Published::attest(noted)).unwrap(), None);
+    let id = ledger.find_key(&key("a")).unwrap();
+    let other = arrival(key("a"), "other", &[to]);
+    let noted = note(&mut ledger, vec![piece(&other, to)]).pop().unwrap();
+    ledger.refuse(noted, None).unwrap();
+    assert_eq!((ledger.entry(id).state, ledger.entry(id).only_seen), (EntryState::Open, true));
+    compact(&ledger);
+    drop(ledger);
+    let mut ledger = open(home.path());
+    ledger.record_match(&key("a"), None, Match::first(id)).unwrap();
+    assert_eq!(ledger.entry(id).state, EntryState::Seen);
+    assert_eq!(ledger.delivered(id, number(1)), None);
+}
+
 /// What has a message and is given it all the same has it when it's delivered there.
 #[test]
 fn a_message_that_is_given_to_all_again_is_not_delivered_before_it_is() {

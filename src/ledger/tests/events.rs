@@ -16,6 +16,7 @@ enum Event {
     Import(u8, Option<i64>),
     Identify(u8),
     Forget(u8),
+    Part(u8),
     Tick(i64),
     Sync,
     Reopen(bool),
@@ -36,7 +37,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::Settle),
         1 => (who.clone(), proptest::option::of(0..3 * DAY)).prop_map(|(m, ago)| Event::Import(m, ago)),
         1 => who.clone().prop_map(Event::Identify),
-        1 => who.prop_map(Event::Forget),
+        1 => who.clone().prop_map(Event::Forget),
+        1 => who.prop_map(Event::Part),
         1 => (-DAY..3 * DAY).prop_map(Event::Tick),
         1 => Just(Event::Sync),
         1 => any::<bool>().prop_map(Event::Reopen),
@@ -109,6 +111,11 @@ fn happen(mut ledger: Ledger, event: Event) -> Ledger {
         }
         Event::Forget(m) => {
             ledger.forget(&[unique_id(&format!("id {m}"))]).unwrap();
+        }
+        Event::Part(m) => {
+            if let Some(id) = ledger.find_key(&key(m)) {
+                ledger.part_from_key(id).unwrap();
+            }
         }
         Event::Recognise(m, n) => {
             if let Some(id) = ledger.find_key(&key(n)).filter(|id| !ledger.records(*id).unwrap().is_empty()) {

@@ -1,7 +1,7 @@
 use super::{Comparison, Search, Verdict};
 use crate::ledger::{EntryState, Match};
 use crate::message::Facts;
-use crate::plan::trial::{World, facts, key};
+use crate::plan::trial::{SIZE, World, facts, key};
 use crate::plan::{Decision, Maildrop, Why};
 use crate::proof::{EntryId, Key};
 
@@ -27,6 +27,11 @@ impl From<Verdict> for Found {
             Verdict::Varies(_) => Varies,
         }
     }
+}
+
+/// A match with the delivery of this content.
+fn same_as(entry: EntryId, content: &str) -> Match {
+    Match { message: Some(facts(content).digests.message), ..Match::first(entry) }
 }
 
 /// A comparison of one listed message (by its unique-id; `-`: none), and the listing.
@@ -92,6 +97,21 @@ fn a_unique_id_is_used_again_or_not() {
     assert_eq!(comparison.by_header(&listed, Why::SizeChanged, &untraced, true), Verdict::NeedsBody);
     assert_eq!(comparison.whole(&listed, Why::SizeChanged, &untraced), Verdict::SetAside);
     assert_eq!(comparison.failed, [id]);
+}
+
+/// What was only printed isn't as good as delivered under another unique-id: also when another message of its own failed.
+#[test]
+fn what_was_only_printed_is_no_delivery_to_be_found_under_another_unique_id() {
+    for fails in [false, true] {
+        let mut world = World::new();
+        world.print("a");
+        world.listed(&["a"]);
+        if fails {
+            world.fail_at_destination("a", "other");
+        }
+        world.ledger.begin_renumbering().unwrap();
+        assert_eq!(verdicts(&world, "new", Why::Renumbered, &["a"], true).1, [Another], "{fails}");
+    }
 }
 
 /// Two messages of one unique-id: by the whole message, and each delivery stands for one.
@@ -187,7 +207,7 @@ fn without_a_unique_id_a_header_alone_is_not_a_message_that_had_one() {
     let untraced = |content: &str| Facts { traced: false, ..facts(content) };
     let (maildrop, mut comparison) = comparison(&world, &["-"], Why::Nameless);
     let listed = maildrop.at(0).unwrap();
-    let same = Verdict::Same(Match::first(id));
+    let same = Verdict::Same(same_as(id, "h/b"));
     assert_eq!(comparison.by_header(&listed, Why::Nameless, &untraced("h/b2"), false), Verdict::NeedsBody);
     assert_eq!(comparison.whole(&listed, Why::Nameless, &untraced("h/b2")), Verdict::Another);
     assert_eq!(comparison.whole(&listed, Why::Nameless, &untraced("h/b")), same);
@@ -202,12 +222,32 @@ fn beside_a_message_that_failed_a_header_alone_is_no_proof() {
     let delivered = facts("h/b");
     let id = world.deliver_content(Key::Header(delivered.digests.header), "h/b");
     let untraced = |content: &str| Facts { traced: false, ..facts(content) };
-    for (some_failed, verdict) in [(false, Verdict::Same(Match::first(id))), (true, Verdict::NeedsBody)] {
+    for (some_failed, verdict) in [(false, Verdict::Same(same_as(id, "h/b"))), (true, Verdict::NeedsBody)] {
         let (maildrop, mut comparison) = comparison(&world, &["-"], Why::Nameless);
         comparison.some_failed = some_failed;
         let listed = maildrop.at(0).unwrap();
         assert_eq!(comparison.by_header(&listed, Why::Nameless, &untraced("h/a"), false), verdict);
     }
+}
+
+/// Of equal headers without trace fields one of another size is another message, or may be.
+#[test]
+fn a_header_alone_is_no_proof_where_the_size_differs_or_several_have_it() {
+    let untraced = Facts { traced: false, ..facts("h/b") };
+    let judge = |world: &World, size| {
+        let maildrop = world.maildrop(&[("-", size)]);
+        let decisions = [Decision::Compare(Why::Nameless)];
+        let mut comparison =
+            Comparison::new(&maildrop, &decisions, &world.ledger, Search::OwnKey, false).unwrap();
+        Found::from(comparison.by_header(&maildrop.at(0).unwrap(), Why::Nameless, &untraced, false))
+    };
+    let mut world = World::new();
+    let id = world.deliver_content(Key::Header(untraced.digests.header), "h/b");
+    assert_eq!(judge(&world, Some(SIZE)), Same(id));
+    assert_eq!(judge(&world, None), Same(id));
+    assert_eq!(judge(&world, Some(SIZE + 1)), NeedsBody);
+    world.deliver_content(Key::Header(untraced.digests.header), "h/c");
+    assert_eq!(judge(&world, Some(SIZE)), NeedsBody);
 }
 
 /// A known unique-id stands for a message that was delivered under another one.
@@ -223,9 +263,9 @@ fn what_is_not_what_its_unique_id_says_is_looked_for_everywhere() {
     let mut whole =
         |at: usize, content: &str| comparison.whole(&listed.at(at).unwrap(), Why::Doubtful, &facts(content));
     // Both keys stand for b now: one of them is ours, the other is one more.
-    assert_eq!(whole(0, "b/x"), Verdict::Same(Match::first(b)));
+    assert_eq!(whole(0, "b/x"), Verdict::Same(same_as(b, "b/x")));
     assert_eq!(whole(1, "b/x"), Verdict::Another);
-    assert_eq!(whole(1, "a/x"), Verdict::Same(Match::first(a)));
+    assert_eq!(whole(1, "a/x"), Verdict::Same(same_as(a, "a/x")));
     assert_eq!(whole(0, "new/x"), Verdict::Another);
     assert_eq!(comparison.failed, [b, a]);
 }
@@ -238,12 +278,12 @@ fn another_header_of_the_same_message_is_known_from_then_on() {
     let (maildrop, mut by_header) = comparison(&world, &["x"], Why::Doubtful);
     let seen = facts("h2/b@i");
     let verdict = by_header.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &seen, false);
-    let same_as = Match { header: Some(seen.digests.header), ..Match::first(id) };
-    assert_eq!(verdict, Verdict::Same(same_as));
-    world.ledger.record_match(&key("x"), None, same_as).unwrap();
+    let found = Match { header: Some(seen.digests.header), ..same_as(id, "h/b@i") };
+    assert_eq!(verdict, Verdict::Same(found));
+    world.ledger.record_match(&key("x"), None, found).unwrap();
     let (maildrop, mut by_header) = comparison(&world, &["x"], Why::Doubtful);
     let verdict = by_header.by_header(&maildrop.at(0).unwrap(), Why::Doubtful, &facts("h2/z@-"), false);
-    assert_eq!(verdict, Verdict::Same(Match::first(id)));
+    assert_eq!(verdict, Verdict::Same(same_as(id, "h/b@i")));
 }
 
 /// Without an identity, a message that differs at each retrieval is delivered again once, and then left alone.

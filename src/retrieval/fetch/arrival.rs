@@ -181,6 +181,11 @@ impl Fetch<'_> {
             self.give_up(&job, intakes);
             return self.state.pipeline.hold(Held::Whole(job, whole));
         }
+        let seems_new = matches!(job.decision, Decision::Retrieve(Why::New | Why::Again));
+        if seems_new && self.comparison.has_moved(&facts) {
+            self.give_up(&job, intakes);
+            return self.state.pipeline.hold(Held::Whole(job, Whole::Aside));
+        }
         let route = self.route(&job, &listed, &facts, verdict.is_some(), &intakes);
         if let (true, Some((_, entry))) = (route.slots.is_empty(), route.continues) {
             self.give_up(&job, intakes);

@@ -54,12 +54,14 @@ impl Fetch<'_> {
                 if job.decision.compares().is_some() {
                     self.compared(job, CompareResult::Failed);
                 }
+                self.state.tally.copies.insert(number, parcel.message.digests.message);
                 self.state.batch_octets = self.state.batch_octets.saturating_add(parcel.message.octets);
                 self.state.batch.push(parcel);
             }
             Whole::Same { key, listed, same_as } => {
                 self.state.pipeline.allowance.give_back(Octets(job.size));
                 self.matched(&job, same_as.entry);
+                self.state.tally.copies.extend(same_as.message.map(|copy| (number, copy)));
                 self.submit(Work::Same { number, key, listed, same_as }, 1);
             }
             Whole::Aside => {
@@ -104,6 +106,7 @@ impl Fetch<'_> {
                     self.recognise(&job);
                 }
                 self.matched(&job, same_as.entry);
+                self.state.tally.copies.extend(same_as.message.map(|copy| (job.number, copy)));
                 let key = known_key(&listed, self.keys).unwrap_or(Key::Header(facts.digests.header));
                 self.submit(Work::Same { number: job.number, key, listed: listed.octets, same_as }, 1);
             }
@@ -130,7 +133,7 @@ impl Fetch<'_> {
             self.state.tally.recognised.insert(job.number, recognised);
         }
         if job.died {
-            self.state.tally.survived.extend(listed_as(&listed, self.keys));
+            self.state.tally.survived.extend(listed_as(&listed, self.maildrop, self.keys));
         }
     }
 

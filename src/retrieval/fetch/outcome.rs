@@ -207,7 +207,7 @@ impl Fetch<'_> {
                 && let Some(listed) = self.maildrop.at(job.index)
             {
                 self.state.tally.blamed = Some(job.number);
-                self.state.tally.died.extend(listed_as(&listed, self.keys));
+                self.state.tally.died.extend(listed_as(&listed, self.maildrop, self.keys));
                 self.message_failed(&listed, e.to_string(), ExitCode::Protocol);
             }
         } else if e.ends_session() && self.state.tally.accepted.is_empty() {
@@ -227,7 +227,7 @@ impl Fetch<'_> {
                 let reason = "the connection broke off at it, as it did before".to_owned();
                 self.message_failed(&listed, reason, ExitCode::Later);
             }
-            self.state.tally.died.extend(listed_as(&listed, self.keys));
+            self.state.tally.died.extend(listed_as(&listed, self.maildrop, self.keys));
         }
     }
 

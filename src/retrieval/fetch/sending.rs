@@ -1,7 +1,7 @@
 //! The messages of a round in their order, and what is sent.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use super::{Choice, CompareResult, Fetch};
 use crate::ledger::memory::ListedAs;
@@ -11,6 +11,7 @@ use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
 use crate::retrieval::compare::Comparison;
+use crate::retrieval::course::has_own_name;
 use crate::retrieval::pipeline::naming::{Expected, Question};
 use crate::retrieval::pipeline::{Ask, Job, Line, Send, UNKNOWN_SIZE};
 
@@ -22,13 +23,13 @@ pub(in crate::retrieval) struct Queue<'a> {
     pub(super) policy: &'a Policy,
     keys: &'a HashMap<EntryId, Key>,
     failed_before: &'a HashMap<EntryId, u16>,
-    /// Messages at which a session broke off before.
-    died: HashSet<ListedAs>,
+    /// Messages at which a session broke off before, and their order.
+    died: HashMap<ListedAs, usize>,
     cursor: usize,
     /// What is only to be identified, which keeps no mail waiting: the places.
     later: VecDeque<usize>,
-    /// What comes last: whether the line ended at it, how often it failed, and its place.
-    last: BinaryHeap<Reverse<(bool, u16, usize)>>,
+    /// What comes last: whether the line ended at it, and when, how often it failed, and its place.
+    last: BinaryHeap<Reverse<(Option<usize>, u16, usize)>>,
 }
 
 impl<'a> Queue<'a> {
@@ -37,7 +38,7 @@ impl<'a> Queue<'a> {
         (maildrop, decisions, policy): (&'a Maildrop, &'a [Decision], &'a Policy),
         keys: &'a HashMap<EntryId, Key>,
         failed_before: &'a HashMap<EntryId, u16>,
-        died: HashSet<ListedAs>,
+        died: HashMap<ListedAs, usize>,
     ) -> Self {
         let (cursor, later, last) = (0, VecDeque::new(), BinaryHeap::new());
         Self { maildrop, decisions, policy, keys, failed_before, died, cursor, later, last }
@@ -62,9 +63,24 @@ impl<'a> Queue<'a> {
                 Who::Known(id) => self.failed_before.get(&id).copied().unwrap_or(0),
                 _ => 0,
             },
-            died: !self.died.is_empty()
-                && listed_as(&listed, self.keys).is_some_and(|message| self.died.contains(&message)),
+            died: self.died_at(&listed).is_some(),
         })
+    }
+
+    /// When the line ended at it, among those at which it did; the longest ago comes first, so that each gets its turn.
+    fn died_at(&self, listed: &Listed<'_>) -> Option<usize> {
+        if self.died.is_empty() {
+            return None;
+        }
+        // Whether it shares its unique-id is asked of few: that takes a look at all.
+        let numbered = self.died.get(&ListedAs::Numbered(listed.number, listed.octets));
+        let named = match known_key(listed, self.keys) {
+            Some(Key::UniqueId(unique_id)) => self.died.get(&ListedAs::UniqueId(unique_id)),
+            Some(Key::Header(_)) | None => None,
+        };
+        let found = numbered.or(named).is_some();
+        let died_at = if found && has_own_name(listed, self.maildrop) { named } else { numbered };
+        died_at.copied()
     }
 }
 
@@ -86,7 +102,8 @@ impl Iterator for Queue<'_> {
             if !job.comes_last() {
                 return Some(job);
             }
-            self.last.push(Reverse((job.died, job.failures, index)));
+            let died_at = self.maildrop.at(index).and_then(|listed| self.died_at(&listed));
+            self.last.push(Reverse((died_at, job.failures, index)));
         }
         let last = |last: &mut BinaryHeap<_>| last.pop().map(|Reverse((_, _, index))| index);
         let index = self.later.pop_front().or_else(|| last(&mut self.last))?;
@@ -103,12 +120,21 @@ pub(super) fn known_key(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Op
     }
 }
 
-/// How the next session will list it; none where that isn't known.
-pub(super) fn listed_as(listed: &Listed<'_>, keys: &HashMap<EntryId, Key>) -> Option<ListedAs> {
-    match known_key(listed, keys) {
-        Some(Key::UniqueId(unique_id)) => Some(ListedAs::UniqueId(unique_id)),
-        None if listed.who == Who::Nameless => Some(ListedAs::Numbered(listed.number, listed.octets)),
-        Some(Key::Header(_)) | None => None,
+/// How the next session will list it; none where that isn't known.  By its number and size where it has no unique-id, or
+/// shares it with another.
+pub(super) fn listed_as(
+    listed: &Listed<'_>,
+    maildrop: &Maildrop,
+    keys: &HashMap<EntryId, Key>,
+) -> Option<ListedAs> {
+    let key = known_key(listed, keys);
+    match key {
+        Some(Key::UniqueId(unique_id)) if has_own_name(listed, maildrop) => {
+            Some(ListedAs::UniqueId(unique_id))
+        }
+        None if listed.who != Who::Nameless => None,
+        Some(Key::Header(_)) => None,
+        Some(Key::UniqueId(_)) | None => Some(ListedAs::Numbered(listed.number, listed.octets)),
     }
 }
 
@@ -198,5 +224,29 @@ impl Fetch<'_> {
             let octets = listed.octets.unwrap_or_default();
             self.run.report(&report::Event::TooLarge { number: job.number, octets });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Queue;
+    use crate::account::Retention;
+    use crate::ledger::memory::ListedAs;
+    use crate::plan::trial::{World, number};
+    use crate::plan::{Decision, Why};
+    use std::collections::HashMap;
+
+    /// What has never broken off comes first, then what did so longest ago: each gets its turn.
+    #[test]
+    fn messages_at_which_the_line_ended_come_last_in_turn() {
+        let world = World::new();
+        let maildrop = world.maildrop(&[("-", None); 5]);
+        let decisions = [Decision::Compare(Why::Nameless); 5];
+        let policy = world.policy(Retention::Keep);
+        let died = [1, 2, 4].map(|n| ListedAs::Numbered(number(n), None)).into_iter().zip([2, 0, 1]);
+        let (keys, failed) = (HashMap::new(), HashMap::new());
+        let queue = Queue::new((&maildrop, &decisions, &policy), &keys, &failed, died.collect());
+        let order: Vec<u32> = queue.map(|job| job.number.get()).collect();
+        assert_eq!(order, [3, 5, 2, 4, 1]);
     }
 }

@@ -1,6 +1,6 @@
 //! What holds for all rounds of a session: which question names, how often it's asked, what the server has shown.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::naming::Naming;
 use super::{BATCH_MESSAGES, BATCH_OCTETS};
@@ -39,8 +39,8 @@ pub(in crate::retrieval) struct Standing {
     pub(in crate::retrieval) budget: Option<u32>,
     /// Whether earlier sessions of this run have brought anything.
     pub(in crate::retrieval) others_came: bool,
-    /// Messages at which a session broke off before.
-    pub(in crate::retrieval) died: HashSet<ListedAs>,
+    /// Messages at which a session broke off before, and their order by the last time: the longest ago comes first.
+    pub(in crate::retrieval) died: HashMap<ListedAs, usize>,
     /// Asked for to be compared, and perhaps to be asked for again: kept where the session may end early.
     pub(in crate::retrieval) begun: HashSet<MessageNumber>,
     /// Retrieved to be compared, and set aside until all that is known has been.

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::naming::{Candidates, Expected, Form, Naming};
 use super::standing::{Header, Pace, Standing};
@@ -93,10 +93,10 @@ fn a_session_asks_for_no_more_than_it_may_delete() {
 /// Which messages are suspected when the connection ends, whether each has failed, and whether it has ended before at others.
 #[test]
 fn the_end_of_the_connection_is_blamed_on_what_it_has_ended_at_before() {
-    let died = HashSet::from([ListedAs::Numbered(number(9), None)]);
+    let died = HashMap::from([(ListedAs::Numbered(number(9), None), 0)]);
     // The jobs, how far the first has come, what came through, and whether something died before.
     let ending = |died_before: bool, here: bool, confirmed: u32, others_came: bool, begun: bool| {
-        let died = if died_before { died.clone() } else { HashSet::new() };
+        let died = if died_before { died.clone() } else { HashMap::new() };
         let standing = Standing { confirmed, others_came, died, ..Standing::default() };
         let mut pipeline = pipeline(vec![job(1, here)], Rules { asks: true, ..Rules::default() }, standing);
         assert!(matches!(pipeline.next(LINE, &Listing), Ok(Some(Send::Ask(Job { index: 1, .. })))));
@@ -326,7 +326,7 @@ fn header(job: &mut Job) {
 
 fn dead(pipeline: &mut Tried, job: &mut Job) {
     job.died = true;
-    pipeline.standing.died.insert(ListedAs::Numbered(job.number, None));
+    pipeline.standing.died.insert(ListedAs::Numbered(job.number, None), 0);
 }
 
 fn nothing_names(pipeline: &mut Tried) {

@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 use crate::ledger::memory::ListedAs;
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::EntryId;
-use crate::retrieval::course::{GivenUp, Scope};
+use crate::retrieval::course::{GivenUp, Scope, has_own_name};
 use crate::types::MessageNumber;
 
 impl Session<'_, '_> {
@@ -105,10 +105,15 @@ impl Session<'_, '_> {
             ListedAs::Numbered(..) => None,
         };
         let ids: HashSet<EntryId> = died.iter().filter_map(entry).collect();
-        let has_died = |listed: &Listed<'_>| match listed.who {
-            Who::Known(id) => ids.contains(&id),
-            Who::New(unique_id) => died.contains(&ListedAs::UniqueId(unique_id.to_buf())),
-            Who::Nameless => died.contains(&ListedAs::Numbered(listed.number, listed.octets)),
+        let has_died = |listed: &Listed<'_>| {
+            let numbered = died.contains(&ListedAs::Numbered(listed.number, listed.octets));
+            let named = match listed.who {
+                Who::Known(id) => ids.contains(&id),
+                Who::New(unique_id) => died.contains(&ListedAs::UniqueId(unique_id.to_buf())),
+                Who::Nameless => false,
+            };
+            // Whether it shares its unique-id is asked of few: that takes a look at all.
+            if numbered == named { named } else { named == has_own_name(listed, maildrop) }
         };
         maildrop.iter().filter(has_died).map(|listed| listed.number).collect()
     }

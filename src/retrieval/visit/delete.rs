@@ -205,7 +205,8 @@ fn finish(
         client.leave();
         return Ok(deleted(0, Some(String::new()), refused));
     }
-    let asked = ledger.ask_deletion(ids)?;
+    let ids: Vec<_> = ids.iter().map(|id| (*id, None)).collect();
+    let asked = ledger.ask_deletion(&ids)?;
     ledger.sync()?;
     Ok(match client.quit()? {
         Farewell::Confirmed => {

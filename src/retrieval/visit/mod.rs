@@ -35,7 +35,8 @@ pub use delete::{Ask, Deleted, Doomed, KeepAlive, delete};
 pub use list::{Row, Rows, Which, list};
 pub(super) use outlook::{Outlook, cause};
 pub use server_info::{
-    Better, Capabilities, CertificateInfo, Expire, LoginInfo, Server, ServerInfo, find_server, server_info,
+    Better, Capabilities, CertificateInfo, Expire, LoginInfo, Server, ServerInfo, find_server, probe,
+    server_info, try_login,
 };
 pub use show::{Chosen, Extent, Taker, show};
 

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::Visit;
-use crate::account::{Account, Tls, Trust};
+use crate::access::Owner;
+use crate::account::{Account, Route, Tls, Trust, Way};
 use crate::client::{self, Authorization, Call, Client};
 use crate::clock;
 use crate::connection::{self, Seen};
@@ -41,6 +42,10 @@ pub struct Server {
     pub tls: Tls,
     /// What is trusted.
     pub trust: Trust,
+    /// The way there.
+    pub way: Way,
+    /// With whose rights a program on that way runs.
+    pub owner: Option<Owner>,
     /// The longest silence.
     pub timeout: Duration,
 }
@@ -102,14 +107,13 @@ pub enum Better {
 impl Server {
     /// That of an account.
     fn of(account: &Account) -> Self {
-        let Account { host, port, tls, trust, timeout, .. } = account;
-        Self { host: host.clone(), port: *port, tls: *tls, trust: trust.clone(), timeout: *timeout }
+        let Account { host, port, tls, trust, way, owner, timeout, .. } = account.clone();
+        Self { host, port, tls, trust, way, owner, timeout }
     }
 
     /// The same on another port, with another protection; it isn't waited for as long.
     fn with(&self, port: u16, tls: Tls) -> Self {
-        let timeout = self.timeout.min(PROBE);
-        Self { host: self.host.clone(), port, tls, trust: self.trust.clone(), timeout }
+        Self { port, tls, timeout: self.timeout.min(PROBE), ..self.clone() }
     }
 
     /// `HOST:PORT`.
@@ -125,6 +129,8 @@ impl Server {
             credentials: Credentials { user: "", secret, host: &self.host, port: self.port },
             tls: self.tls,
             trust: &self.trust,
+            way: &self.way,
+            owner: self.owner.as_ref(),
             timeout: self.timeout,
             connectors: context.connectors,
             stop: &context.stop,
@@ -141,8 +147,15 @@ impl Server {
 /// # Errors
 /// The server can't be reached, or isn't one.  A refused certificate is no error here.
 pub fn find_server(host: &str, port: Option<u16>, context: &Context<'_>) -> Result<ServerInfo, Trouble> {
-    let server =
-        |port, tls| Server { host: host.to_owned(), port, tls, trust: Trust::default(), timeout: PATIENCE };
+    let server = |port, tls| Server {
+        host: host.to_owned(),
+        port,
+        tls,
+        trust: Trust::default(),
+        way: Way::default(),
+        owner: None,
+        timeout: PATIENCE,
+    };
     let implicit = server(port.unwrap_or(IMPLICIT_PORT), Tls::Implicit);
     let clear = server(port.unwrap_or(CLEAR_PORT), Tls::StartTls);
     let (first, second) = if port == Some(CLEAR_PORT) { (clear, implicit) } else { (implicit, clear) };
@@ -156,6 +169,31 @@ pub fn find_server(host: &str, port: Option<u16>, context: &Context<'_>) -> Resu
         Ok(info) if !context.stop.raised() => Ok(info),
         _ => Err(Trouble::of(&error, true)),
     }
+}
+
+/// Whether an account's server is there, and is the one that is named; there is no login.
+///
+/// # Errors
+/// The server can't be reached, isn't one, or its certificate is refused.
+pub fn probe(account: &Account, context: &Context<'_>) -> Result<(), Trouble> {
+    let mut server = Server::of(account);
+    server.timeout = server.timeout.min(PROBE);
+    let client = server.open(&Secret::new(""), context).map_err(|e| Trouble::of(&e, true))?;
+    client.leave();
+    Ok(())
+}
+
+/// Logs in as a run does, and looks at nothing but how much there is.
+///
+/// # Errors
+/// As of every login.
+pub fn try_login(account: &Account, options: &Options, context: &Context<'_>) -> Result<LoginInfo, Trouble> {
+    let run = Run::new(account, options, context, clock::now());
+    let tried = Visit::begin(&run).and_then(|mut visit| {
+        let secret = visit.secret()?;
+        log_in(&mut visit, &secret)
+    });
+    tried.map_err(|e| Trouble::of(&e.at(&run.server()), true))
 }
 
 /// Looks at an account's server; logs in there if `login`.
@@ -264,7 +302,9 @@ fn better(info: &ServerInfo, context: &Context<'_>) -> Vec<Better> {
     let server = &info.server;
     let mut better = Vec::new();
     let usual = server.tls == Tls::Implicit && server.port == IMPLICIT_PORT;
-    if !usual && answers(&server.with(IMPLICIT_PORT, Tls::Implicit), context) {
+    // Other ways lead to one place, whatever the port.
+    let has_ports = matches!(server.way.route, Route::Direct | Route::Proxy(_));
+    if !usual && has_ports && answers(&server.with(IMPLICIT_PORT, Tls::Implicit), context) {
         better.push(Better::Implicit);
     } else if server.tls == Tls::None && answers(&server.with(server.port, Tls::StartTls), context) {
         better.push(Better::StartTls);

@@ -54,7 +54,10 @@ impl ConfigCommand {
 }
 
 /// The file that counts.
-fn file(args: &ConfigArgs, cli: &Cli) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// There is no home directory.
+pub(in crate::cli) fn file(args: &ConfigArgs, cli: &Cli) -> anyhow::Result<PathBuf> {
     Ok(match &args.file {
         Some(path) => cli.environment.current_directory.join(path),
         None => cli.environment.configuration_file()?,

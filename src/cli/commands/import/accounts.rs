@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{checked, complain, find};
+use super::{complain, find};
 use crate::access;
-use crate::account::{self, Mailbox, PasswordSource};
-use crate::cli::setup::Cli;
-use crate::config::edit;
+use crate::account::{self, PasswordSource};
+use crate::cli::rewrite::{self, Copy};
+use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::locate::Environment;
+use crate::config::{self, Addition, Existing, Flags};
 use crate::credentials;
 use crate::exit::ExitCode;
 use crate::import::seen::{self, LARGEST_STATE, Seen};
@@ -17,11 +18,18 @@ use crate::retrieval::takeover::{self, Memories, Taken};
 use crate::secret::Secret;
 use crate::text;
 
+/// The configuration that accounts are added to.
+pub(super) struct File<'a> {
+    pub(super) args: &'a ConfigArgs,
+    pub(super) path: &'a Path,
+    pub(super) existing: &'a Existing,
+}
+
 /// An account on its way.
 pub(super) struct Account {
     pub(super) name: String,
     foreign: Foreign,
-    section: String,
+    addition: Addition,
     /// As popfetch would use it; `None` where it is left out.
     ours: Option<account::Account>,
     /// Where its password goes.
@@ -37,56 +45,62 @@ pub(super) struct Account {
 ///
 /// # Errors
 /// popfetch's own configuration.
-pub(super) fn resolve(found: Vec<find::Found>, path: &Path, cli: &Cli) -> anyhow::Result<Vec<Account>> {
-    let mut known: Vec<account::Account> = match edit::current(path)? {
-        // A file without accounts is one that is being begun.
-        Some(text) if text.contains("accounts") => edit::accounts_of(&text, path, &cli.environment)?.accounts,
-        _ => Vec::new(),
+pub(super) fn resolve(found: Vec<find::Found>, file: &File<'_>, cli: &Cli) -> anyhow::Result<Vec<Account>> {
+    let mut known: Vec<account::Account> = match file.existing.names.as_slice() {
+        [] => Vec::new(),
+        _ => cli.configuration(file.args, &[], &Flags::default())?.accounts,
     };
     let mut foreign: Vec<Foreign> = found.into_iter().flat_map(|found| found.reading.accounts).collect();
     for account in &mut foreign {
         from_netrc(account, &cli.environment);
     }
-    let taken = known.iter().map(|account| account.name.clone()).collect::<Vec<_>>();
-    let names = document::choose_names(&foreign, taken);
-    let folder = path.parent().unwrap_or(Path::new("/"));
+    let names = document::choose_names(&foreign, file.existing.names.iter().cloned());
+    let folder = file.path.parent().unwrap_or(Path::new("/"));
     let mut accounts = Vec::new();
     for (name, mut foreign) in names.into_iter().zip(foreign) {
-        let file = format!("{}.password", name.replace(['/', '\0'], "-"));
-        let section = document::section(&name, &foreign, &file);
-        let mut ours = match checked(&section, path, cli) {
-            Ok(account) => Some(account),
-            Err(what) => {
-                foreign.left_out.get_or_insert(what);
-                None
+        let password_file = format!("{}.password", name.replace(['/', '\0'], "-"));
+        let mut addition = document::addition(&name, &foreign, &password_file);
+        // On its own first: whose mailbox is it?
+        let nothing = Existing { text: Secret::new(""), names: Vec::new(), delivers: false };
+        let alone = config::with_addition(file.path, &nothing, &addition, &cli.environment);
+        let same = alone.as_ref().ok().map(|(_, account)| account.mailbox());
+        let same = same.and_then(|mailbox| known.iter().find(|known| known.mailbox() == mailbox)).cloned();
+        let ours = match (foreign.left_out.is_some(), &same) {
+            (true, _) => None,
+            (false, Some(same)) => Some(same.clone()),
+            (false, None) => {
+                let whole = alone.and_then(|_| {
+                    config::with_addition(file.path, file.existing, &addition, &cli.environment)
+                });
+                match whole {
+                    Ok((_, account)) => Some(account),
+                    Err(e) => {
+                        let what = e.to_string().lines().next().unwrap_or_default().to_owned();
+                        foreign.left_out = Some(what);
+                        None
+                    }
+                }
             }
         };
-        if foreign.left_out.is_some() {
-            ours = None;
-        }
+        addition.set_comment(&comment(&foreign, cli.environment.home.as_deref()));
         let mut account = Account {
-            password_file: folder.join(file),
             name,
-            section,
-            ours: None,
+            foreign,
+            addition,
+            ours,
+            password_file: folder.join(password_file),
             is_there: false,
             seen: None,
             is_taken: false,
-            foreign,
         };
-        if let Some(mut ours) = ours {
-            let mailbox: Mailbox = ours.mailbox();
-            if let Some(same) = known.iter().find(|known| known.mailbox() == mailbox) {
-                account.is_there = true;
-                account.name.clone_from(&same.name);
-                ours = same.clone();
-            } else {
-                if let Password::Text(secret, _) = &account.foreign.password {
-                    ours.password = PasswordSource::Inline(secret.clone());
-                }
-                known.push(ours.clone());
+        if let Some(same) = same.filter(|_| account.ours.is_some()) {
+            account.is_there = true;
+            account.name = same.name;
+        } else if let Some(ours) = &mut account.ours {
+            if let Password::Text(secret, _) = &account.foreign.password {
+                ours.password = PasswordSource::Inline(secret.clone());
             }
-            account.ours = Some(ours);
+            known.push(ours.clone());
         }
         accounts.push(account);
     }
@@ -235,47 +249,42 @@ impl Account {
         }
         text
     }
+}
 
-    /// The section with all that is said of it, as it stands in the configuration.
-    fn comment(&self, home: Option<&Path>) -> String {
-        let mut comment = format!("# from {}\n", find::shown(&self.foreign.place.file, home));
-        if let Password::Text(_, place) = &self.foreign.password {
-            let place = place.to_string();
-            let home = home.map(text::path);
-            let place = text::in_home(&place, home.as_deref());
-            comment.push_str(&format!("# the password is that of {place}\n"));
-        }
-        comment + &document::comments(&document::remarks(&self.foreign), home)
+/// All that is said of an account, as it stands above its section.
+fn comment(foreign: &Foreign, home: Option<&Path>) -> String {
+    let mut comment = format!("# from {}\n", find::shown(&foreign.place.file, home));
+    if let Password::Text(_, place) = &foreign.password {
+        let place = place.to_string();
+        let home = home.map(text::path);
+        let place = text::in_home(&place, home.as_deref());
+        comment.push_str(&format!("# the password is that of {place}\n"));
     }
+    comment + &document::comments(&document::remarks(foreign), home)
 }
 
 /// All accounts as TOML, those that are left out as comments.
 pub(super) fn shown(accounts: &[Account], home: Option<&Path>) -> String {
     let sections = accounts.iter().map(|account| {
-        let comment = account.comment(home);
+        let section = account.addition.section();
         match &account.foreign.left_out {
             Some(why) => {
                 let place = Remark { place: account.foreign.place.clone(), what: format!("left out: {why}") };
-                let why = document::remark_text(&place, home);
-                let section = if account.foreign.is_other_protocol { "" } else { &account.section };
-                let comment = if section.is_empty() { "" } else { &comment };
-                format!("{comment}# {why}\n{}", document::commented(section))
+                let section = if account.foreign.is_other_protocol { "" } else { &section };
+                format!("# {}\n{}", document::remark_text(&place, home), document::commented(section))
             }
             None if account.is_there => {
                 let name = text::printable(account.name.as_bytes());
-                format!(
-                    "{comment}# the configuration has it: account {name}\n{}",
-                    document::commented(&account.section)
-                )
+                format!("# the configuration has it: account {name}\n{}", document::commented(&section))
             }
-            None => format!("{comment}{}", account.section),
+            None => section,
         }
     });
     sections.collect::<Vec<_>>().join("\n")
 }
 
 /// Writes the passwords, and then the accounts that were taken over, all in one step.
-pub(super) fn write(accounts: &mut [Account], path: &Path, cli: &Cli) -> ExitCode {
+pub(super) fn write(accounts: &[Account], file: &File<'_>, cli: &Cli) -> ExitCode {
     let home = cli.environment.home.as_deref();
     let wanted: Vec<&Account> =
         accounts.iter().filter(|account| account.is_taken && !account.is_there).collect();
@@ -287,33 +296,33 @@ pub(super) fn write(accounts: &mut [Account], path: &Path, cli: &Cli) -> ExitCod
     if wanted.is_empty() {
         return ExitCode::Done;
     }
-    let before = match edit::current(path) {
-        Ok(text) => text.unwrap_or_default(),
-        Err(e) => return complain(cli, "", &e),
-    };
-    let mut text = before;
+    let (before, mut whole) = (&file.existing.text, file.existing.clone());
     for account in &wanted {
-        let comment = account.comment(home);
-        text = match edit::with_account(&text, &account.name, &account.section, &comment) {
-            Ok(text) => text,
+        match config::with_addition(file.path, &whole, &account.addition, &cli.environment) {
+            Ok((text, _)) => whole.text = text,
             Err(e) => return complain(cli, &account.label(), &e),
-        };
-    }
-    if let Err(e) = edit::accounts_of(&text, path, &cli.environment) {
-        return complain(cli, "", &e);
+        }
+        whole.names.push(account.name.clone());
     }
     for account in &wanted {
         if let Err(code) = write_password(account, cli) {
             return code;
         }
     }
-    if let Err(e) = edit::write(path, text.as_bytes()) {
-        cli.printer.complain(&e.to_string(), None);
+    // What a link leads to is changed, and the link stays.
+    let path = std::fs::canonicalize(file.path).unwrap_or_else(|_| file.path.to_owned());
+    let replaced = Copy::of(&path, b"").and_then(|copy| {
+        copy.write(before.expose(), whole.text.expose())?;
+        copy.keep_mode(&path)?;
+        copy.replace(&path)
+    });
+    if let Err(e) = replaced {
+        cli.printer.complain(&format!("cannot change {}: {e}", text::path(&path)), None);
         return ExitCode::CannotCreate;
     }
     let names: Vec<String> = wanted.iter().map(|account| text::printable(account.name.as_bytes())).collect();
     let (noun, names) = (if names.len() == 1 { "account" } else { "accounts" }, names.join(", "));
-    cli.printer.err(&format!("{} now has the {noun} {names}\n", find::shown(path, home)));
+    cli.printer.err(&format!("{} now has the {noun} {names}\n", find::shown(file.path, home)));
     ExitCode::Done
 }
 
@@ -334,7 +343,7 @@ fn write_password(account: &Account, cli: &Cli) -> Result<(), ExitCode> {
         );
         return Err(ExitCode::CannotCreate);
     }
-    edit::write(&account.password_file, line.expose()).map_err(|e| {
+    rewrite::put(&account.password_file, line.expose()).map_err(|e| {
         cli.printer.complain(&e.to_string(), None);
         ExitCode::CannotCreate
     })

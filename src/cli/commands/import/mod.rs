@@ -15,14 +15,14 @@ use std::sync::Arc;
 use clap::{ArgAction, Args};
 
 use crate::cli::setup::{Cli, ConfigArgs};
-use crate::config::edit;
+use crate::config;
 use crate::exit::ExitCode;
 use crate::import::Program;
 use crate::import::document::remark_text;
 use crate::problem::Problem;
 use crate::report::plain::{Level, Plain};
 use crate::text;
-use accounts::Account;
+use accounts::{Account, File};
 use find::Found;
 
 /// Take over accounts, and what was retrieved, from fetchmail, getmail, mpop or fdm.
@@ -69,7 +69,9 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             cli.printer.err(&format!("{}\n", remark_text(remark, home.as_deref())));
         }
     }
-    let mut accounts = accounts::resolve(found, &path, cli)?;
+    let existing = config::existing(&path, &cli.environment)?;
+    let file = File { args: &args.config, path: &path, existing: &existing };
+    let mut accounts = accounts::resolve(found, &file, cli)?;
     let names: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
@@ -79,7 +81,7 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             code = code.merge(account.take(args.write, !args.no_login, context, cli));
         }
         if args.write {
-            code = code.merge(accounts::write(&mut accounts, &path, cli));
+            code = code.merge(accounts::write(&accounts, &file, cli));
         } else {
             cli.printer.out(&accounts::shown(&accounts, home.as_deref()));
         }
@@ -99,16 +101,6 @@ fn complain(cli: &Cli, what: &str, e: &dyn Problem) -> ExitCode {
     let what = if what.is_empty() { e.to_string() } else { format!("{what}: {e}") };
     cli.printer.complain(&what, e.hint().as_deref());
     e.exit_code()
-}
-
-/// A section's settings as TOML, checked: what is wrong with it, else the account.
-fn checked(section: &str, path: &std::path::Path, cli: &Cli) -> Result<crate::account::Account, String> {
-    match edit::accounts_of(section, path, &cli.environment) {
-        Ok(configuration) => {
-            configuration.accounts.into_iter().next().ok_or_else(|| "there is no account".to_owned())
-        }
-        Err(e) => Err(e.to_string().lines().next().unwrap_or_default().to_owned()),
-    }
 }
 
 impl Account {

@@ -1,0 +1,302 @@
+//! From a mail address to a server that is there: what is found is connected to, and nothing is believed before TLS and the
+//! server's name.
+
+use std::thread;
+
+use super::{Choices, Chosen, Init, described, usage};
+use crate::account::{Tls, Word as _};
+use crate::config::RESERVED_NAMES;
+use crate::discovery::{self, Address, Candidate, Found, Provider, Source, Wants};
+use crate::exit::ExitCode;
+use crate::report::Trouble;
+use crate::retrieval::probe;
+use crate::text::printable;
+
+/// Of what was tried in vain this much is shown.
+const MOST_SHOWN: usize = 12;
+
+impl Init<'_> {
+    /// The server, with the user's name at it, and a name for the account.
+    ///
+    /// # Errors
+    /// None was found (69), or none that the user takes.
+    pub(super) fn find(&self) -> Result<Chosen, Trouble> {
+        let address = self.address()?;
+        if let Some(host) = self.args.settings.text("server") {
+            return self.named(host, address.as_ref());
+        }
+        let Some(address) = address else {
+            return Err(usage("which mail address?", "popfetch init me@example.com"));
+        };
+        let name = |candidate: &Candidate| self.name_for(candidate, Some(&address));
+        if let Some(provider) = discovery::of_domain(address.domain()) {
+            let candidate =
+                discovery::at_provider(provider, &address).ok_or_else(|| without_pop(provider))?;
+            let chosen = Chosen { name: name(&candidate), candidate: self.with_user(candidate) };
+            self.reach(&chosen)?;
+            self.say(&format!("{} is at {}", provider.title, described(&chosen.candidate)));
+            self.explain(&chosen.candidate)?;
+            return Ok(chosen);
+        }
+        let candidate = self.search(&address)?;
+        let chosen = Chosen { name: name(&candidate), candidate };
+        self.explain(&chosen.candidate)?;
+        Ok(chosen)
+    }
+
+    /// The server that `--server` names: it isn't looked for, and the user has confirmed it.
+    fn named(&self, host: &str, address: Option<&Address>) -> Result<Chosen, Trouble> {
+        let flags = &self.args.settings;
+        let host = crate::config::host(host)
+            .map_err(|mistake| usage(&mistake.what, "the host alone: pop.example.com"))?;
+        let word = flags.text("tls");
+        let port = flags.text("port").and_then(|port| port.parse().ok());
+        let tls =
+            word.and_then(|word| Tls::WORDS.iter().find(|(known, _)| *known == word)).map(|(_, tls)| *tls);
+        let tls = tls.unwrap_or(if port == Some(110) { Tls::StartTls } else { Tls::Implicit });
+        let user = address.map_or("", Address::whole).to_owned();
+        let candidate = self.with_user(Candidate {
+            host,
+            port: port.unwrap_or(if tls == Tls::Implicit { 995 } else { 110 }),
+            tls,
+            user,
+            source: Source::Guess,
+            foreign: false,
+            provider: None,
+            oauth_only: false,
+        });
+        let chosen = Chosen { name: self.name_for(&candidate, address), candidate };
+        self.reach(&chosen)?;
+        Ok(chosen)
+    }
+
+    /// `--user` stands for whatever else the user may be called.
+    fn with_user(&self, mut candidate: Candidate) -> Candidate {
+        if let Some(user) = self.args.settings.text("user") {
+            user.clone_into(&mut candidate.user);
+        }
+        candidate
+    }
+
+    /// Connects: the server is there, and is the one that is named.
+    fn reach(&self, chosen: &Chosen) -> Result<(), Trouble> {
+        let account = self.account(chosen, &Choices::default())?;
+        probe(&account, self.context)
+    }
+
+    /// Asks DNS and the domain's web server, then tries the usual names.
+    fn search(&self, address: &Address) -> Result<Candidate, Trouble> {
+        self.say(&format!("looking for the POP3 server of {} …", printable(address.domain().as_bytes())));
+        let ca_file = self.trusted(address)?;
+        let mut found =
+            discovery::ask(address, ca_file.as_deref(), self.context.connectors, &self.context.stop);
+        let candidates = std::mem::take(&mut found.candidates);
+        let mut unconfirmed = None;
+        for candidate in candidates {
+            let candidate = self.with_user(candidate);
+            if let Err(failure) = self.answers(&candidate, address) {
+                found.failures.push(failure);
+                continue;
+            }
+            match self.confirm(&candidate, address) {
+                Ok(true) => return Ok(candidate),
+                Ok(false) => {}
+                Err(trouble) if self.questions.is_none() => unconfirmed = Some(trouble),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        if let Some(provider) = found.without_pop {
+            return Err(without_pop(provider));
+        }
+        // Only where nothing better is known: a forged answer must not keep the user from the usual names.
+        match self.guess(address, &mut found) {
+            Some(candidate) => {
+                self.say(&format!("found {}, by its usual name", described(&candidate)));
+                Ok(candidate)
+            }
+            None => Err(unconfirmed.unwrap_or_else(|| self.nothing(address, &found))),
+        }
+    }
+
+    /// Authorities that the configuration or a flag trusts besides the system's.
+    fn trusted(&self, address: &Address) -> Result<Option<std::path::PathBuf>, Trouble> {
+        let guess = discovery::guesses(address).into_iter().next();
+        let Some(candidate) = guess else { return Ok(None) };
+        let candidate = self.with_user(candidate);
+        let chosen = Chosen { name: self.name_for(&candidate, Some(address)), candidate };
+        self.account(&chosen, &Choices::default()).map(|account| account.trust.ca_file)
+    }
+
+    /// Whether the server is there, and is the one that is named.
+    fn answers(&self, candidate: &Candidate, address: &Address) -> Result<(), String> {
+        let name = self.name_for(candidate, Some(address));
+        let chosen = Chosen { name, candidate: candidate.clone() };
+        self.reach(&chosen).map_err(|trouble| trouble.message)
+    }
+
+    /// Shows where a server was found; what DNS alone names outside of the domain has to be confirmed.
+    fn confirm(&self, candidate: &Candidate, address: &Address) -> Result<bool, Trouble> {
+        let server = described(candidate);
+        let domain = printable(address.domain().as_bytes());
+        let how = match &candidate.source {
+            Source::Srv => format!("as {domain} says (SRV record)"),
+            Source::Autoconfig(url) => format!("as {} says", printable(url.as_bytes())),
+            Source::Exchanger(host) => {
+                let title = candidate.provider.map_or("a provider", |provider| provider.title.as_str());
+                format!("of {title}, whose {host} takes the mail of {domain}")
+            }
+            Source::Provider | Source::Guess => "by its usual name".to_owned(),
+        };
+        self.say(&format!("found {server}, {how}"));
+        if !candidate.foreign {
+            return Ok(true);
+        }
+        let Some(questions) = &self.questions else {
+            let host = printable(candidate.host.as_bytes());
+            return Err(Trouble {
+                exit: ExitCode::Unavailable,
+                message: format!(
+                    "only DNS says that the mail of {domain} is at {host}, which is outside of {domain}"
+                ),
+                hint: Some(format!("if that is right, confirm it: --server {host}")),
+                news: true,
+            });
+        };
+        self.say(&format!(
+            "DNS can be forged, and that server is outside of {domain}: it would get your password"
+        ));
+        questions.agrees("Is that your provider's server?")
+    }
+
+    /// Tries all usual names at once; the first in their order that is there.
+    fn guess(&self, address: &Address, found: &mut Found) -> Option<Candidate> {
+        let guesses: Vec<Candidate> =
+            discovery::guesses(address).into_iter().map(|guess| self.with_user(guess)).collect();
+        let answers: Vec<Result<(), String>> = thread::scope(|scope| {
+            let probes: Vec<_> =
+                guesses.iter().map(|guess| scope.spawn(|| self.answers(guess, address))).collect();
+            let joined = probes.into_iter().map(|probe| probe.join().unwrap_or_else(|_| Err(String::new())));
+            joined.collect()
+        });
+        let first = answers.iter().position(Result::is_ok);
+        found.failures.extend(answers.into_iter().filter_map(Result::err));
+        first.and_then(|first| guesses.into_iter().nth(first))
+    }
+
+    /// Nothing was found: what was tried, and what to do.
+    fn nothing(&self, address: &Address, found: &Found) -> Trouble {
+        let domain = printable(address.domain().as_bytes());
+        let mut shown: Vec<&String> = Vec::new();
+        for failure in found.failures.iter().filter(|failure| !failure.is_empty()) {
+            if shown.len() < MOST_SHOWN && !shown.contains(&failure) {
+                self.say(&format!("  {failure}"));
+                shown.push(failure);
+            }
+        }
+        let denied = if found.denied { "; its SRV records say that it has none" } else { "" };
+        Trouble {
+            exit: ExitCode::Unavailable,
+            message: format!("no POP3 server of {domain} was found{denied}"),
+            hint: Some(format!(
+                "your provider's help pages name it: popfetch init {} --server HOST",
+                printable(address.whole().as_bytes())
+            )),
+            news: true,
+        }
+    }
+
+    /// What the provider wants, with the pages where it is done.
+    fn explain(&self, candidate: &Candidate) -> Result<(), Trouble> {
+        let notes = candidate.provider.map_or(&[][..], |provider| provider.notes.as_slice());
+        let takes_tokens = self.is_set(&["auth"]);
+        if candidate.oauth_only && !takes_tokens && !self.args.no_login {
+            let title = candidate.provider.map_or("that server", |provider| provider.title.as_str());
+            for note in notes {
+                self.say(note);
+            }
+            return Err(Trouble {
+                exit: ExitCode::Refused,
+                message: format!("{title} takes no password, only a token of OAuth"),
+                hint: Some(
+                    "a program that prints a token can be used: --auth xoauth2 --password-command COMMAND"
+                        .to_owned(),
+                ),
+                news: true,
+            });
+        }
+        for note in notes {
+            self.say(note);
+        }
+        Ok(())
+    }
+
+    /// What the account is called: as the user says, else by its provider or its domain.
+    pub(super) fn name_for(&self, candidate: &Candidate, address: Option<&Address>) -> String {
+        if let Some(name) = &self.args.name {
+            return name.clone();
+        }
+        let of_table = candidate.provider.map(|provider| provider.name.clone());
+        let domain = address.map_or(candidate.host.as_str(), Address::domain);
+        let base = match (&candidate.source, of_table) {
+            (Source::Provider, Some(name)) => name,
+            _ => label(domain),
+        };
+        let is_free =
+            |name: &String| !self.existing.names.contains(name) && !RESERVED_NAMES.contains(&name.as_str());
+        let mut names = vec![base.clone()];
+        names.extend(address.map(|address| format!("{base}-{}", word(address.local()))));
+        names.extend((2..100).map(|number| format!("{base}-{number}")));
+        names.into_iter().find(is_free).unwrap_or(base)
+    }
+}
+
+/// The label of a domain by which people know it: `example` of `mail.example.co.uk`.
+fn label(domain: &str) -> String {
+    let labels: Vec<&str> = domain.split('.').collect();
+    let mut from_end = labels.iter().rev().skip(1);
+    let second = from_end.next().copied().unwrap_or(domain);
+    // Below a country registries have short names for kinds of domains.
+    let label = from_end.next().copied().filter(|_| second.len() <= 3).unwrap_or(second);
+    word(label)
+}
+
+/// Text as a part of a name that needs no quotes anywhere.
+fn word(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let word: String = text.chars().map(plain).collect();
+    let word = word.trim_matches('-');
+    if word.is_empty() { "mail".to_owned() } else { word.to_owned() }
+}
+
+fn without_pop(provider: &Provider) -> Trouble {
+    debug_assert_eq!(provider.wants, Wants::NoPop);
+    Trouble {
+        exit: ExitCode::Unavailable,
+        message: format!("{} has no POP3", provider.title),
+        hint: provider.notes.first().cloned(),
+        news: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{label, word};
+
+    #[test]
+    fn accounts_are_named_after_their_domain() {
+        for (domain, name) in [
+            ("example.com", "example"),
+            ("mail.example.com", "example"),
+            ("example.co.uk", "example"),
+            ("mail.example.com.br", "example"),
+            ("gmx.net", "gmx"),
+            ("x.org", "x"),
+            ("xn--bcher-kva.example", "xn--bcher-kva"),
+            ("pop", "pop"),
+            ("-.-", "mail"),
+        ] {
+            assert_eq!(label(domain), name, "{domain}");
+        }
+        assert_eq!(word("Anna.B+x"), "anna-b-x");
+    }
+}

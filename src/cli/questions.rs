@@ -1,0 +1,119 @@
+//! Questions that are asked at the process's terminal, whatever its standard streams are, and answered by a line.  A signal
+//! ends the wait for it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::config::locate::{Environment, TERMINAL};
+use crate::exit::ExitCode;
+use crate::report::Trouble;
+use crate::signals::Stop;
+
+/// Octets of a line at most.
+const LONGEST: usize = 4096;
+/// How often a question is asked again whose answers mean nothing.
+const MOST: u32 = 5;
+
+/// The terminal of this process.
+#[derive(Debug)]
+pub(super) struct Questions {
+    terminal: File,
+    stop: Stop,
+}
+
+impl Questions {
+    /// `None` where the process has no terminal.
+    pub(super) fn open(environment: &Environment, stop: &Stop) -> Option<Self> {
+        if !environment.may_ask {
+            return None;
+        }
+        let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).ok()?;
+        Some(Self { terminal, stop: stop.clone() })
+    }
+
+    /// Asks; the answer is a line without the blanks around it, and may be empty.
+    ///
+    /// # Errors
+    /// A signal; the end of input.
+    pub(super) fn ask(&self, question: &str) -> Result<String, Trouble> {
+        // Where it can't be shown nothing will be typed.
+        let _ = (&self.terminal).write_all(format!("{question} ").as_bytes());
+        let mut line = Vec::new();
+        let mut octet = [0];
+        loop {
+            let mut descriptors = [
+                PollFd::new(&self.terminal, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN),
+            ];
+            match rustix::event::poll(&mut descriptors, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return Err(no_answer()),
+            }
+            if self.stop.raised() {
+                return Err(stopped());
+            }
+            if descriptors.first().is_none_or(|terminal| terminal.revents().is_empty()) {
+                continue;
+            }
+            match (&self.terminal).read(&mut octet) {
+                Ok(1) if octet == [b'\n'] => break,
+                Ok(1) if line.len() < LONGEST => line.extend_from_slice(&octet),
+                Ok(1) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => {
+                    let _ = (&self.terminal).write_all(b"\n");
+                    return Err(no_answer());
+                }
+            }
+        }
+        Ok(String::from_utf8_lossy(&line).trim().to_owned())
+    }
+
+    /// Asks for one of several words, which may be cut short; the first one is what an empty answer means.
+    ///
+    /// # Errors
+    /// As of [`Questions::ask`]; too many answers that are none of the words.
+    pub(super) fn choose(&self, question: &str, words: &[&'static str]) -> Result<&'static str, Trouble> {
+        let (first, rest) = words.split_first().ok_or_else(no_answer)?;
+        let others: String = rest.iter().map(|word| format!("/{word}")).collect();
+        let question = format!("{question} [{}{others}]", first.to_uppercase());
+        for _ in 0..MOST {
+            let answer = self.ask(&question)?.to_lowercase();
+            if answer.is_empty() {
+                return Ok(first);
+            }
+            if let Some(word) = words.iter().find(|word| word.starts_with(&answer)) {
+                return Ok(word);
+            }
+        }
+        Err(no_answer())
+    }
+
+    /// Asks for a yes; anything else is a no.
+    ///
+    /// # Errors
+    /// As of [`Questions::ask`].
+    pub(super) fn agrees(&self, question: &str) -> Result<bool, Trouble> {
+        Ok(matches!(self.ask(&format!("{question} [y/N]"))?.to_lowercase().as_str(), "y" | "yes"))
+    }
+}
+
+fn stopped() -> Trouble {
+    Trouble {
+        exit: ExitCode::Later,
+        message: "stopped by a signal while a question was asked".to_owned(),
+        hint: None,
+        news: true,
+    }
+}
+
+fn no_answer() -> Trouble {
+    Trouble {
+        exit: ExitCode::Usage,
+        message: "a question was not answered".to_owned(),
+        hint: Some("every answer can be a flag: popfetch help init".to_owned()),
+        news: true,
+    }
+}

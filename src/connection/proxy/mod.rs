@@ -1,0 +1,289 @@
+//! Through a proxy: [`socks`] and [`http`] hold the conversations, without I/O; this carries their octets.
+//!
+//! What comes is looked at before it is taken from the socket, and only what belongs to the proxy's answer is taken.  So
+//! whatever follows the answer, in the same segment or not, is still there for the one who reads the socket next, and
+//! nothing of it can stand for an answer of the proxy.
+
+mod http;
+mod socks;
+
+use std::io::{self, Read as _, Write as _};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::dial::{Goal, dial};
+use super::error::{Error, plain};
+use super::patience::after;
+use super::poll::poll;
+use super::problem::RouteProblem;
+use super::socket::Socket;
+use super::{Target, server};
+use crate::account::{Endpoint, Proxy, ProxyAddress, ProxyKind};
+use crate::secret::Secret;
+use crate::signals::Stop;
+
+/// Octets that are looked at together.
+const LOOK: usize = 4096;
+
+/// Of an answer that is none this much is kept for the report.
+const KEPT: usize = 80;
+
+/// What a conversation waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Next {
+    /// That this is sent.
+    Send(Secret),
+    /// Octets of the proxy.
+    Answer,
+    /// Nothing: the proxy has connected.
+    Done,
+}
+
+/// Why a conversation has failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Refusal {
+    /// This isn't a proxy of that kind.
+    NotAProxy(Vec<u8>),
+    /// More octets than an answer may have.
+    TooLong,
+    /// It wants a user and a password, or others.
+    Login,
+    /// It wants a login of these kinds.
+    OtherLogin(Vec<u8>),
+    /// Its rules forbid it.
+    Forbids(Vec<u8>),
+    /// It tried and failed.
+    CannotReach(Vec<u8>),
+    /// It makes no such connections.
+    NoConnections(Vec<u8>),
+}
+
+/// A conversation with a proxy.
+#[derive(Debug)]
+enum Talk {
+    Socks(socks::Talk),
+    Http(http::Talk),
+}
+
+impl Talk {
+    fn new(proxy: &Proxy, host: &str, port: u16) -> Self {
+        match proxy.kind {
+            ProxyKind::Socks5 => Self::Socks(socks::Talk::new(proxy.login.clone(), host, port)),
+            ProxyKind::Http => Self::Http(http::Talk::new(proxy.login.as_ref(), host, port)),
+        }
+    }
+
+    /// What it waits for.  What is to be sent is given once.
+    fn next(&mut self) -> Next {
+        match self {
+            Self::Socks(talk) => talk.next(),
+            Self::Http(talk) => talk.next(),
+        }
+    }
+
+    /// Takes what belongs to the answer, and says how many octets that are; nothing behind its end.
+    fn take(&mut self, octets: &[u8]) -> Result<usize, Refusal> {
+        match self {
+            Self::Socks(talk) => talk.take(octets),
+            Self::Http(talk) => talk.take(octets),
+        }
+    }
+}
+
+/// Connects to the target through `proxy`.
+///
+/// # Errors
+/// When the proxy isn't there, refuses, or doesn't answer within the target's time-out; when a signal came.
+pub(super) fn through(
+    proxy: &Proxy,
+    target: &Target<'_>,
+    stop: &Stop,
+    waiting: impl FnOnce(),
+) -> Result<Socket, Error> {
+    let mut line = Line { socket: connect(proxy, target, stop)?, proxy, target, stop, until: Instant::now() };
+    waiting();
+    line.until = after(Instant::now(), target.timeout);
+    line.talk(Talk::new(proxy, target.host, target.port))?;
+    Ok(line.socket)
+}
+
+fn connect(proxy: &Proxy, target: &Target<'_>, stop: &Stop) -> Result<Socket, Error> {
+    let limit = target.timeout / 2;
+    let not_there = |reason| RouteProblem::NoProxy { proxy: proxy.address.to_string(), reason };
+    match &proxy.address {
+        ProxyAddress::Unix(path) => Socket::connect(path, limit, stop).map_err(|e| match stop.raised() {
+            true => Error::Stopped { server: server(target) },
+            false => not_there(plain(&e)).into(),
+        }),
+        ProxyAddress::Tcp(Endpoint { host, port }) => {
+            let source = &target.way.source_addresses;
+            let goal = Goal { host, port: *port, source, limit, without: &[] };
+            dial(&goal, stop, || {}).map(|(socket, _)| Socket::Tcp(socket)).map_err(|e| {
+                match e.of_dialling() {
+                    Some(reason) => not_there(reason).into(),
+                    None => e,
+                }
+            })
+        }
+    }
+}
+
+/// A line to a proxy.
+struct Line<'a> {
+    socket: Socket,
+    proxy: &'a Proxy,
+    target: &'a Target<'a>,
+    stop: &'a Stop,
+    until: Instant,
+}
+
+impl Line<'_> {
+    fn talk(&mut self, mut talk: Talk) -> Result<(), Error> {
+        let mut seen = [0; LOOK];
+        // What has come and belongs to no answer: nothing may, before all questions are asked.
+        let mut ahead = false;
+        loop {
+            match talk.next() {
+                Next::Done => return Ok(()),
+                Next::Send(_) if ahead => return Err(RouteProblem::Early { proxy: self.name() }.into()),
+                Next::Send(octets) => self.send(octets.expose())?,
+                Next::Answer => {
+                    let came = self.peek(&mut seen)?;
+                    let taken = talk.take(came).map_err(|refusal| self.refused(refusal))?;
+                    ahead = taken < came.len();
+                    self.drop(taken)?;
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, mut octets: &[u8]) -> Result<(), Error> {
+        while !octets.is_empty() {
+            match self.socket.write(octets) {
+                Ok(written) => octets = octets.get(written..).unwrap_or_default(),
+                Err(e) => self.wait_or_fail(&e, PollFlags::OUT)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn peek<'s>(&self, seen: &'s mut [u8]) -> Result<&'s [u8], Error> {
+        loop {
+            match self.socket.peek(seen) {
+                Ok(0) => return Err(self.ended(None)),
+                Ok(octets) => return Ok(seen.get(..octets).unwrap_or_default()),
+                Err(e) => self.wait_or_fail(&e, PollFlags::IN)?,
+            }
+        }
+    }
+
+    /// Takes octets from the socket that were looked at before.
+    fn drop(&mut self, mut octets: usize) -> Result<(), Error> {
+        let mut seen = [0; LOOK];
+        while octets > 0 {
+            match self.socket.read(seen.get_mut(..octets.min(LOOK)).unwrap_or_default()) {
+                Ok(0) => return Err(self.ended(None)),
+                Ok(read) => octets = octets.saturating_sub(read),
+                Err(e) => self.wait_or_fail(&e, PollFlags::IN)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// After a call that would have blocked.
+    fn wait_or_fail(&self, error: &io::Error, interest: PollFlags) -> Result<(), Error> {
+        match error.kind() {
+            io::ErrorKind::Interrupted => return Ok(()),
+            io::ErrorKind::WouldBlock => {}
+            _ => return Err(self.ended(Some(plain(error)))),
+        }
+        let mut descriptors = [
+            PollFd::new(&self.socket, interest),
+            PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN),
+        ];
+        let ready = poll(&mut descriptors, self.until)
+            .map_err(|source| Error::Local { action: "wait for the proxy", source })?;
+        if self.stop.raised() {
+            return Err(Error::Stopped { server: server(self.target) });
+        }
+        // Octets that keep coming don't buy more time.
+        if ready && Instant::now() < self.until {
+            return Ok(());
+        }
+        let (proxy, server, limit) = (self.name(), server(self.target), self.target.timeout);
+        Err(RouteProblem::Silent { proxy, server, limit }.into())
+    }
+
+    fn name(&self) -> String {
+        self.proxy.address.to_string()
+    }
+
+    fn ended(&self, reason: Option<String>) -> Error {
+        RouteProblem::Ended { proxy: self.name(), server: server(self.target), reason }.into()
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        let (proxy, server, kind) = (self.name(), server(self.target), self.proxy.kind);
+        let problem = match refusal {
+            Refusal::NotAProxy(said) => RouteProblem::NotAProxy { proxy, kind, said },
+            Refusal::TooLong => RouteProblem::TooLong { proxy },
+            Refusal::Login => RouteProblem::Login { proxy, given: self.proxy.login.is_some() },
+            Refusal::OtherLogin(schemes) => RouteProblem::OtherLogin { proxy, schemes },
+            Refusal::Forbids(said) => RouteProblem::Forbids { proxy, server, said },
+            Refusal::CannotReach(said) => RouteProblem::CannotReach { proxy, server, said },
+            Refusal::NoConnections(said) => RouteProblem::NoConnections { proxy, server, said },
+        };
+        problem.into()
+    }
+}
+
+/// The beginning of an answer that is none.
+fn not_a_proxy(said: &[u8]) -> Refusal {
+    Refusal::NotAProxy(said.get(..KEPT).unwrap_or(said).to_vec())
+}
+
+/// For fuzzing: any octets as what a proxy sends, to a client with a login and
+/// to one without.  Whatever they are, nothing panics, no more is taken than was given, nothing is taken behind an end, and
+/// where the pieces are cut makes no difference.
+#[doc(hidden)]
+pub fn fuzz_proxy(octets: &[u8]) {
+    use crate::account::ProxyLogin;
+    for kind in [ProxyKind::Socks5, ProxyKind::Http] {
+        for login in [None, Some(ProxyLogin { user: "u".to_owned(), password: Secret::new("pencil") })] {
+            let address = ProxyAddress::Unix("/run/proxy".into());
+            let proxy = Proxy { kind, address, login };
+            let mut outcomes =
+                [octets.len().max(1), 1, 3].map(|size| played(&proxy, octets, size)).into_iter();
+            let whole = outcomes.next();
+            outcomes.for_each(|outcome| assert_eq!(Some(outcome), whole));
+        }
+    }
+}
+
+/// How a conversation ends with a proxy that sends `octets` in pieces of `size`, and how many of them it has taken.
+fn played(proxy: &Proxy, octets: &[u8], size: usize) -> (Option<Result<(), Refusal>>, usize) {
+    let (mut talk, mut at) = (Talk::new(proxy, "pop.example.com", 995), 0_usize);
+    loop {
+        match talk.next() {
+            Next::Done => return (Some(Ok(())), at),
+            Next::Send(sent) => assert!(!sent.expose().is_empty()),
+            Next::Answer => {
+                let end = at.saturating_add(size).min(octets.len());
+                let came = octets.get(at..end).unwrap_or_default();
+                if came.is_empty() {
+                    return (None, at);
+                }
+                match talk.take(came) {
+                    Ok(taken) => {
+                        assert!(taken > 0 && taken <= came.len());
+                        at = at.saturating_add(taken);
+                    }
+                    // How much of something else was read depends on what came together.
+                    Err(Refusal::NotAProxy(_)) => return (Some(Err(Refusal::NotAProxy(Vec::new()))), 0),
+                    Err(refusal) => return (Some(Err(refusal)), 0),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Where a password goes that the user has typed, so that later runs find it: a file that only the user can read, the
+//! password store of pass(1), or a file that systemd-creds(1) has encrypted.
+//!
+//! It reaches a program by its standard input, never by its arguments, and a file has its mode before its content.
+
+use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::error::Error;
+use crate::access::shell_word;
+use crate::config::locate::Environment;
+use crate::durable;
+use crate::problem::Problem as _;
+use crate::secret::Secret;
+use crate::signals::Stop;
+use crate::text;
+
+/// How long a program may take to keep a password; some ask the user for a passphrase.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How often a signal is looked for while it runs.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// Octets that a program may print.
+const MOST_PRINTED: u64 = 64 * 1024;
+/// Names that are tried where one is taken.
+const MOST_NAMES: u32 = 100;
+
+/// A kind of place for passwords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// A file, mode 0600.
+    File,
+    /// pass(1).
+    Pass,
+    /// systemd-creds(1).
+    SystemdCreds,
+}
+
+/// A password that is kept, and how an account finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keep {
+    /// `password-file`: the name of a file beside the configuration.
+    File(String),
+    /// `password-command`, as a line.
+    Line(String),
+    /// `password-command`, as a list; and the file that it reads.
+    List(Vec<String>, PathBuf),
+}
+
+/// What this machine has: a file, always; the others if their programs are there and set up, as far as can be seen.
+#[must_use]
+pub fn keepers(environment: &Environment) -> Vec<Keeper> {
+    let mut keepers = vec![Keeper::File];
+    if on_path("pass", environment) && store(environment).is_some_and(|store| store.join(".gpg-id").is_file())
+    {
+        keepers.push(Keeper::Pass);
+    }
+    if on_path("systemd-creds", environment) {
+        keepers.push(Keeper::SystemdCreds);
+    }
+    keepers
+}
+
+impl Keeper {
+    /// Keeps a password for the account `name`, whose configuration is in `folder`.  Nothing that is there is replaced.
+    ///
+    /// # Errors
+    /// The disk or the program refuses; a signal.
+    pub fn keep(
+        self,
+        name: &str,
+        folder: &Path,
+        password: &Secret,
+        environment: &Environment,
+        stop: &Stop,
+    ) -> Result<Keep, Error> {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.@".contains(c) { c } else { '-' };
+        let name: String = name.chars().map(plain).collect();
+        let name = name.trim_start_matches('.');
+        match self {
+            Self::File => {
+                let mut line = Zeroizing::new(password.expose().to_vec());
+                line.push(b'\n');
+                new_file(folder, name, "password", &line).map(Keep::File)
+            }
+            Self::Pass => in_store(name, password, environment, stop).map(Keep::Line),
+            Self::SystemdCreds => encrypted(name, folder, password, stop),
+        }
+    }
+}
+
+impl Keep {
+    /// Takes it back: the account is not set up after all.  What a password store has is left there.
+    pub fn undo(&self, folder: &Path) {
+        match self {
+            Self::File(name) => drop(std::fs::remove_file(folder.join(name))),
+            Self::List(_, path) => drop(std::fs::remove_file(path)),
+            Self::Line(_) => {}
+        }
+    }
+}
+
+/// A new file in `folder`, whose name is free; on the disk when this returns.
+fn new_file(folder: &Path, name: &str, kind: &str, octets: &[u8]) -> Result<String, Error> {
+    let failed = |e: durable::Error| Error::NotKept {
+        what: e.to_string(),
+        hint: e.hint().map_or_else(|| "choose another place for it".to_owned(), Into::into),
+    };
+    durable::make_directories(folder).map_err(failed)?;
+    for number in 1..=MOST_NAMES {
+        let name = if number == 1 { format!("{name}.{kind}") } else { format!("{name}-{number}.{kind}") };
+        let path = folder.join(&name);
+        let file = match durable::create_new(&path, 0o600) {
+            Ok(file) => file,
+            Err(e) if e.source.kind() == std::io::ErrorKind::AlreadyExists => continue,
+            Err(e) => return Err(failed(e)),
+        };
+        let written = durable::write(&file, &path, octets)
+            .and_then(|()| durable::sync(&file, &path))
+            .and_then(|()| durable::sync_names(folder));
+        return match written {
+            Ok(()) => Ok(name),
+            Err(e) => {
+                // Half a password is none.
+                let _ = std::fs::remove_file(&path);
+                Err(failed(e))
+            }
+        };
+    }
+    let what = format!("{} has too many files of that name", text::path(folder));
+    Err(Error::NotKept { what, hint: "remove those that no account uses".to_owned() })
+}
+
+/// Where pass(1) keeps its files.
+fn store(environment: &Environment) -> Option<PathBuf> {
+    let named = environment.variables.get(OsStr::new("PASSWORD_STORE_DIR")).filter(|path| !path.is_empty());
+    named.map(PathBuf::from).or_else(|| Some(environment.home.as_ref()?.join(".password-store")))
+}
+
+fn in_store(name: &str, password: &Secret, environment: &Environment, stop: &Stop) -> Result<String, Error> {
+    let store = store(environment);
+    let is_free =
+        |entry: &String| store.as_ref().is_none_or(|store| !store.join(format!("{entry}.gpg")).exists());
+    // pass(1) would replace what is there without asking: its standard input is no terminal.
+    let names = (1..=MOST_NAMES).map(|number| match number {
+        1 => format!("mail/{name}"),
+        number => format!("mail/{name}-{number}"),
+    });
+    let entry = names.into_iter().find(is_free).unwrap_or_else(|| format!("mail/{name}"));
+    let argv = ["pass", "insert", "--multiline", &entry];
+    feed(&argv, password, stop)?;
+    Ok(format!("pass show {entry}"))
+}
+
+/// Encrypted by systemd, with the key of this machine or of the user; tried out by decrypting it again.
+fn encrypted(name: &str, folder: &Path, password: &Secret, stop: &Stop) -> Result<Keep, Error> {
+    let label = format!("--name={name}");
+    let mut failure = None;
+    // The machine's key is root's; a user's own exists from systemd 256 on.
+    for scope in [&[][..], &["--user"][..]] {
+        let with = |verb: &'static str| [&["systemd-creds"], scope, &[verb, label.as_str()]].concat();
+        let sealed = match feed(&[with("encrypt"), vec!["-", "-"]].concat(), password, stop) {
+            Ok(sealed) => sealed,
+            Err(e) => {
+                failure = Some(e);
+                continue;
+            }
+        };
+        let file = folder.join(new_file(folder, name, "credential", sealed.expose())?);
+        let shown = file.to_string_lossy().into_owned();
+        let argv: Vec<String> =
+            [with("decrypt"), vec![shown.as_str(), "-"]].concat().into_iter().map(str::to_owned).collect();
+        let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+        match feed(&words, &Secret::new(""), stop) {
+            Ok(opened) if opened == *password => return Ok(Keep::List(argv, file)),
+            Ok(_) => {}
+            Err(e) => failure = Some(e),
+        }
+        let _ = std::fs::remove_file(&file);
+    }
+    Err(failure.unwrap_or_else(|| Error::NotKept {
+        what: "systemd-creds gave back another password than it was given".to_owned(),
+        hint: "choose another place for it".to_owned(),
+    }))
+}
+
+fn on_path(program: &str, environment: &Environment) -> bool {
+    let path = environment.variables.get(OsStr::new("PATH"));
+    path.is_some_and(|path| std::env::split_paths(path).any(|folder| folder.join(program).is_file()))
+}
+
+/// Runs a program with a password as its standard input, and gives what it prints.  Its complaints go where ours go.
+fn feed(argv: &[&str], password: &Secret, stop: &Stop) -> Result<Secret, Error> {
+    let shown = argv.iter().map(|word| shell_word(Path::new(word))).collect::<Vec<_>>().join(" ");
+    let failed = |what: String| Error::NotKept { what, hint: format!("run it by hand: {shown}") };
+    let (program, arguments) = argv.split_first().ok_or_else(|| failed("no program is named".to_owned()))?;
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| failed(format!("cannot run {program}: {e}")))?;
+    let mut child = Ended(child);
+    let (stdin, stdout) = (child.0.stdin.take(), child.0.stdout.take());
+    let password = password.clone();
+    // Whatever it reads, and whether or not it reads: it isn't waited for longer than it lives.
+    let writer = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(password.expose())));
+    let reader = thread::spawn(move || {
+        let mut printed = Zeroizing::new(Vec::new());
+        let read = stdout.map(|stdout| stdout.take(MOST_PRINTED).read_to_end(&mut printed));
+        (Secret::new(printed.to_vec()), read)
+    });
+    let begun = Instant::now();
+    let status = loop {
+        match child.0.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if stop.wait(BETWEEN_LOOKS) => {
+                return Err(Error::Stopped { waiting_for: "a password was put away" });
+            }
+            Ok(None) if begun.elapsed() < LIMIT => {}
+            Ok(None) => return Err(failed(format!("{program} took longer than {} s", LIMIT.as_secs()))),
+            Err(e) => return Err(failed(format!("{program}: {e}"))),
+        }
+    };
+    if !status.success() {
+        return Err(failed(format!("{program} failed ({status})")));
+    }
+    let _ = writer.join();
+    Ok(reader.join().map_or_else(|_| Secret::new(""), |(printed, _)| printed))
+}
+
+/// A child that doesn't outlive this value.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, metadata, read_to_string, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::{Keep, Keeper, keepers};
+    use crate::config::locate::Environment;
+    use crate::secret::Secret;
+    use crate::signals::Stop;
+
+    fn environment(home: &Path) -> Environment {
+        let variables = [("PATH".into(), home.join("bin").into())].into();
+        Environment { home: Some(home.to_owned()), variables, ..Environment::default() }
+    }
+
+    fn program(home: &Path, name: &str) {
+        std::fs::create_dir_all(home.join("bin")).unwrap();
+        let path = home.join("bin").join(name);
+        write(&path, "#!/bin/sh\n").unwrap();
+        set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_set_up_is_not_offered() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        assert_eq!(keepers(&environment(home)), [Keeper::File]);
+        program(home, "pass");
+        program(home, "systemd-creds");
+        assert_eq!(keepers(&environment(home)), [Keeper::File, Keeper::SystemdCreds]);
+        std::fs::create_dir(home.join(".password-store")).unwrap();
+        write(home.join(".password-store/.gpg-id"), "me\n").unwrap();
+        assert_eq!(keepers(&environment(home)), [Keeper::File, Keeper::Pass, Keeper::SystemdCreds]);
+    }
+
+    #[test]
+    fn a_file_is_the_users_alone_and_replaces_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("config/popfetch");
+        let keep = |name: &str, password: &str| {
+            let stop = Stop::new().unwrap();
+            Keeper::File
+                .keep(name, &folder, &Secret::new(password), &environment(home.path()), &stop)
+                .unwrap()
+        };
+        assert_eq!(keep("home", "hunter2"), Keep::File("home.password".to_owned()));
+        assert_eq!(keep("home", "other"), Keep::File("home-2.password".to_owned()));
+        assert_eq!(keep("../../x y", "third"), Keep::File("-..-x-y.password".to_owned()));
+        let path = folder.join("home.password");
+        assert_eq!(read_to_string(&path).unwrap(), "hunter2\n");
+        assert_eq!(metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        Keep::File("home.password".to_owned()).undo(&folder);
+        assert!(!path.exists() && folder.join("home-2.password").exists());
+    }
+}

@@ -1,0 +1,1 @@
+//! Ways by programs that others have written.
