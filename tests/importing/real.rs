@@ -21,10 +21,8 @@ const ALL: u64 = 30_000;
 /// What the program retrieves in the test.
 const FRESH: u64 = 60;
 
-/// One message, by another unique-id each time: what is in them is not what is tested.
 fn maildrop(from: u64, to: u64) -> Vec<Message> {
-    let message = Message::new("", mail::message(1, 400));
-    (from..=to).map(|n| message.named(unique_id(n))).collect()
+    (from..=to).map(|n| Message::new(unique_id(n), mail::message(n, 400))).collect()
 }
 
 fn unique_id(n: u64) -> String {
