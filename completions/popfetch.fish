@@ -114,6 +114,9 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "mark-seen" -d 'Let messages count as retrieved, without downloading them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "retry" -d 'Try messages that failed, and logins that pause, now'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "shell" -d 'Talk POP3 with an account\'s server by hand'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "auth" -d 'Log in by OAuth, and show, print or give back what that has brought'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "login" -d 'Log in at the provider of an account, in a browser or by a code'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "logout" -d 'Give the tokens of an account back, and forget them'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "server-info" -d 'Show what a server offers, and which setting would be better'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "config" -d 'Show, check or change the configuration'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "state" -d 'Manage what is remembered of an account'
@@ -402,6 +405,39 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -l config -d 'R
 complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -l strict -d 'Stop at the first -ERR, without quit: nothing is deleted'
 complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -s y -l yes -d 'Do not ask before messages are deleted that were never delivered'
 complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and not __fish_seen_subcommand_from login logout status token" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and not __fish_seen_subcommand_from login logout status token" -f -a "login" -d 'Log in at the provider of an account, in a browser or by a code'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and not __fish_seen_subcommand_from login logout status token" -f -a "logout" -d 'Give the tokens of an account back, and forget them'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and not __fish_seen_subcommand_from login logout status token" -f -a "status" -d 'Show which logins there are, and when they end'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and not __fish_seen_subcommand_from login logout status token" -f -a "token" -d 'Print a valid access token of an account, for another program'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from login" -l flow -d 'Log in in a browser, or by a code that is typed on another device; without it, as fits where you sit' -r -f -a "browser\t''
+device\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from login" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from login" -l no-browser -d 'Start no browser: print the address'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from login" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the servers as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from login" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from logout" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from logout" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from logout" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from status" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from status" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object per line, for programs'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from status" -l no-pager -d 'Print long output without $PAGER'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from token" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from token" -l show -d 'Print it on a terminal, too'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -l flow -d 'Log in in a browser, or by a code that is typed on another device; without it, as fits where you sit' -r -f -a "browser\t''
+device\t''"
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -l no-browser -d 'Start no browser: print the address'
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the servers as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s v -l verbose -d 'Print what is done and why; twice, the dialogue with the server as well'
+complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -493,7 +529,7 @@ end
 
 # Whether no word before is a command: what comes is an account then.
 function __fish_popfetch_no_command
-    not __fish_seen_subcommand_from fetch init check list show delete import accounts history status mark-seen retry shell server-info config state cron completions man help
+    not __fish_seen_subcommand_from fetch init check list show delete import accounts history status mark-seen retry shell auth login logout server-info config state cron completions man help
 end
 
 complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -a "bash zsh fish"
@@ -509,6 +545,12 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand status" -a "(__fish_po
 complete -c popfetch -n "__fish_popfetch_using_subcommand mark-seen" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand retry" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand shell" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from login" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from logout" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from status" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand auth; and __fish_seen_subcommand_from token" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand login" -a "(__fish_popfetch_accounts)" -d 'Account'
+complete -c popfetch -n "__fish_popfetch_using_subcommand logout" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand server-info" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand config; and __fish_seen_subcommand_from show" -a "(__fish_popfetch_accounts)" -d 'Account'
 complete -c popfetch -n "__fish_popfetch_using_subcommand state; and __fish_seen_subcommand_from verify" -a "(__fish_popfetch_accounts)" -d 'Account'

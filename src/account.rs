@@ -190,6 +190,8 @@ pub enum Auth {
     OAuthBearer,
     /// SASL EXTERNAL: the client certificate.
     External,
+    /// What `auto` is where the secret is a token: XOAUTH2 if it is offered, else OAUTHBEARER.
+    Token,
 }
 
 words!(Auth {
@@ -221,12 +223,15 @@ pub enum PasswordSource {
     Credential(String),
     /// Asked for at the terminal.
     Prompt,
+    /// An OAuth token, which popfetch gets and renews.
+    OAuth(Box<OAuth>),
 }
 
 impl fmt::Debug for PasswordSource {
     /// The kind alone: people write secrets into commands, and paths are nobody's business.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::OAuth(oauth) => return oauth.fmt(f),
             Self::Inline(_) => "Inline",
             Self::File(_) => "File",
             Self::Command(_) => "Command",
@@ -236,6 +241,109 @@ impl fmt::Debug for PasswordSource {
         })
     }
 }
+
+impl fmt::Debug for StoreCommands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreCommands")
+    }
+}
+
+/// Who gives tokens for an account, and to which client (RFC 6749).
+#[derive(Clone)]
+pub struct OAuth {
+    /// Who gives them.
+    pub provider: Provider,
+    /// The client's id; none where the server gives one when it is asked (RFC 7591).
+    pub client_id: Option<String>,
+    /// The client's secret, where it has one.
+    pub client_secret: Option<PasswordSource>,
+    /// Which flow a login takes.
+    pub flow: OAuthFlow,
+    /// The address that a browser is sent to at the end, where it isn't a port of this machine.
+    pub redirect: Option<String>,
+    /// Programs that print the stored tokens, and that take them, in place of a file.
+    pub store: Option<StoreCommands>,
+}
+
+/// Two programs that keep tokens, each by its argv.
+#[derive(Clone)]
+pub struct StoreCommands {
+    /// Prints what is stored.
+    pub load: Vec<String>,
+    /// Stores its standard input.
+    pub save: Vec<String>,
+}
+
+/// An authorization server, and what is known of it beforehand.  Addresses have the tenant in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provider {
+    /// Its name in `providers.toml`; empty for one that the configuration describes.
+    pub name: String,
+    /// As people call it.
+    pub title: Option<String>,
+    /// Where its metadata are (RFC 8414), in place of the addresses below.
+    pub issuer: Option<String>,
+    /// Where the user agrees.
+    pub authorize: Option<String>,
+    /// Where tokens are.
+    pub token: Option<String>,
+    /// Where a device asks for a code (RFC 8628), if there is such a flow for mail.
+    pub device: Option<String>,
+    /// Where tokens are given back (RFC 7009).
+    pub revoke: Option<String>,
+    /// What a token is good for.
+    pub scope: Option<String>,
+    /// Which directory of users, where the provider has several.
+    pub tenant: Option<String>,
+    /// More parameters of the address where the user agrees, as a query has them.
+    pub parameters: Option<String>,
+    /// A login that isn't used for so many days ends.
+    pub unused_days: Option<u32>,
+    /// Where an app password is made, which is the shorter way.
+    pub app_password_page: Option<String>,
+    /// Where the user takes an application's access back.
+    pub access_page: Option<String>,
+    /// How an id is got, step by step.
+    pub guide: Option<String>,
+}
+
+impl Provider {
+    /// As texts name it: its title, its issuer, or the server that gives tokens.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        let named = Some(self.name.as_str()).filter(|name| !name.is_empty());
+        let called = self.title.as_deref().or(named).or(self.issuer.as_deref()).or(self.token.as_deref());
+        called.unwrap_or("the authorization server")
+    }
+}
+
+impl fmt::Debug for OAuth {
+    /// Without commands and secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { provider, client_id, client_secret, flow, redirect, store } = self;
+        f.debug_struct("OAuth")
+            .field("provider", provider)
+            .field("client_id", client_id)
+            .field("client_secret", client_secret)
+            .field("flow", flow)
+            .field("redirect", redirect)
+            .field("by_commands", &store.is_some())
+            .finish()
+    }
+}
+
+/// Which flow an OAuth login takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OAuthFlow {
+    /// The one that fits where the user sits.
+    Auto,
+    /// A page in the browser, which comes back to a port of this machine.
+    Browser,
+    /// A code that is typed on another device (RFC 8628).
+    Device,
+}
+
+words!(OAuthFlow { Auto = "auto", Browser = "browser", Device = "device" });
 
 /// What stays on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

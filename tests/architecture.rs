@@ -28,9 +28,16 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
     // One question to a web server.
-    ("http", &["account", "connection", "signals"]),
+    ("http", &["account", "connection", "protocol::redact", "signals"]),
+    // Runs a program whose output, or input, is a secret.
+    ("process", &["access", "signals"]),
+    // Tokens, for whatever they are used.
+    ("oauth", &["access", "account", "clock", "durable", "http", "process", "protocol::redact", "signals"]),
     ("config", &["access", "account"]),
-    ("credentials", &["access", "account", "config", "durable", "signals"]),
+    (
+        "credentials",
+        &["access", "account", "config", "connection", "durable", "http", "oauth", "process", "signals"],
+    ),
     // What other programs have set up and remember.
     ("import", &["access", "account", "config"]),
     // From a mail address to servers that may be right.
@@ -61,6 +68,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "import",
             "ledger",
             "message",
+            "oauth",
             "plan",
             "proof",
             "protocol",
@@ -84,6 +92,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "durable",
             "import",
             "message",
+            "oauth",
             "report",
             "retrieval",
             "signals",
@@ -106,7 +115,7 @@ const PRIVATE: &[(&str, &[&str])] = &[
 /// Each dependency and where it may be used: to replace one edits its owners and nothing else.
 const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
-    ("base64", &["connection::proxy", "message", "protocol"]),
+    ("base64", &["connection::proxy", "message", "oauth", "protocol"]),
     ("blake3", &["credentials::fingerprint", "delivery", "message"]),
     ("clap", &["cli"]),
     ("close_fds", &["access"]),
@@ -129,13 +138,13 @@ const OWNERS: &[(&str, &[&str])] = &[
         &[
             "access",
             "cli::commands::shell",
-            "cli::questions",
             "clock",
             "connection",
             "credentials::prompt",
             "delivery",
             "discovery::resolver",
             "durable",
+            "oauth::listener",
             "report::log",
             "report::terminal",
             "retrieval::jobs",
@@ -147,16 +156,24 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustyline", &["cli::commands::shell"]),
     (
         "serde",
-        &["cli::commands", "ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"],
+        &[
+            "cli::commands",
+            "ledger::history",
+            "ledger::memory",
+            "oauth",
+            "protocol::sasl::oauth",
+            "report::json",
+        ],
     ),
-    ("serde_json", &["ledger::history", "ledger::memory", "protocol::sasl::oauth", "report::json"]),
+    ("serde_json", &["ledger::history", "ledger::memory", "oauth", "protocol::sasl::oauth", "report::json"]),
     ("sha1", &["protocol::sasl"]),
-    ("sha2", &["connection::certificate", "protocol::sasl"]),
+    ("sha2", &["connection::certificate", "oauth", "protocol::sasl"]),
     ("signal-hook", &["signals"]),
     ("simple-dns", &["discovery::dns"]),
     ("siphasher", &["ledger"]),
     ("stringprep", &["protocol::sasl"]),
     ("strsim", &["config::mistake"]),
+    ("textwrap", &["report::prose"]),
     (
         "thiserror",
         &[
@@ -171,6 +188,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "http",
             "import",
             "ledger",
+            "oauth",
             "plan",
             "protocol",
             "retrieval",
@@ -181,10 +199,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml", &["config", "discovery::providers"]),
     ("toml_edit", &["config::addition", "import::document"]),
     ("unicode-properties", &["text"]),
-    ("unicode-width", &["report::columns"]),
+    ("unicode-width", &["report::prose", "report::table"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
-    ("zeroize", &["credentials::keep", "http", "protocol", "secret"]),
+    ("zeroize", &["cli::commands::auth::token", "credentials::keep", "http", "oauth", "protocol", "secret"]),
 ];
 
 /// Each proof and the only room that may make it.

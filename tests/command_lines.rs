@@ -2,16 +2,17 @@
 //! or stands in a short list with the reason why it doesn't.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 
 use crate::support::certificates::{Authority, Leaf};
 use crate::support::installed;
 use crate::support::mailboxes::Maildir;
+use crate::support::namespace::{Dns, Net, Reply, SRV, inside, srv};
 use crate::support::sandbox::Sandbox;
-use crate::support::server::{Message, Options, Server, Tls};
+use crate::support::server::{Account, Message, Options, Server, Tls};
+use crate::support::tmux::Tmux;
 
-const USER: &str = "me@example.com";
 const PASSWORD: &str = "secret";
 
 /// What a command line does here.
@@ -20,8 +21,10 @@ enum Here {
     NotRun(&'static str),
     /// It ends with this exit code, because …
     Exits(i32, &'static str),
+    /// It asks, at a terminal, and gets these answers.
+    Typed(&'static [(&'static str, &'static str)]),
 }
-use Here::{Exits, NotRun};
+use Here::{Exits, NotRun, Typed};
 
 /// Lines that begin so, and what they do.  Every other line runs, and ends with 0.
 const EXCEPTIONS: &[(&str, Here)] = &[
@@ -31,13 +34,38 @@ const EXCEPTIONS: &[(&str, Here)] = &[
     ("sudo apt install ./target", NotRun("installs on this machine: tests/package does so elsewhere")),
     ("tests/run", NotRun("it is what runs this")),
     ("BENCH_DIR=", NotRun("measures this machine for minutes")),
+    (
+        "popfetch init me@example.com",
+        Typed(&[
+            ("Password for", PASSWORD),
+            ("Retrieve all of them", ""),
+            ("Leave mail on the server?", ""),
+            ("Where does mail go?", ""),
+            ("Keep it in", ""),
+        ]),
+    ),
+    ("popfetch --maildir ~/Mail/", Typed(&[("Password for", PASSWORD)])),
+    ("popfetch auth login outlook", NotRun("it needs a browser and the provider: tests/oauth")),
+    ("popfetch import", Exits(64, "no other program has fetched mail here: tests/importing.rs")),
     ("popfetch check", Exits(1, "everything was fetched further up")),
     ("popfetch delete home 3", Exits(64, "it asks at a terminal, and there is none")),
 ];
 
-/// Text that is not for a shell: of which file it is by its language, or by the line that it begins with.
-const OTHER_FILES: &[&str] =
-    &["toml", "muttrc", "[accounts.", "[defaults]", "leave-on-server = ", "set folder ", "deliver = "];
+/// Whether a block is not for a shell: a configuration, of popfetch or of mutt.
+fn is_of_a_file(language: &str, text: &str) -> bool {
+    let is_key = |line: &str| {
+        let name = line.split_once(" = ").map_or("", |(name, _)| name);
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    };
+    match language {
+        "" => {
+            text.starts_with(['[', '{'])
+                || text.starts_with("set folder ")
+                || text.lines().next().is_some_and(is_key)
+        }
+        language => ["toml", "muttrc"].contains(&language),
+    }
+}
 
 /// What README.md and the manual show as a block: its language, or "", and its text.
 fn blocks(page: &str) -> Vec<(String, String)> {
@@ -62,10 +90,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 fn command_lines(page: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (language, text) in blocks(page) {
-        if OTHER_FILES
-            .iter()
-            .any(|start| language == *start || language.is_empty() && text.starts_with(start))
-        {
+        if is_of_a_file(&language, &text) {
             continue;
         }
         let text = text.replace("\\\n", "");
@@ -77,7 +102,6 @@ fn command_lines(page: &str) -> Vec<String> {
             }
         }
     }
-    assert!(!lines.is_empty(), "{page} has no command lines");
     lines
 }
 
@@ -91,19 +115,6 @@ fn of_crontab(line: &str) -> &str {
     }
 }
 
-/// `popfetch` where pop.example.com is the server on loopback; the password of a URL is what would be typed.
-const POPFETCH: &str = r#"
-    args=()
-    for arg; do
-        case $arg in
-        pop.example.com) args+=(127.0.0.1 --port $PORT --ca-file "$CA") ;;
-        pops://*@pop.example.com) args+=("${arg/pop.example.com/127.0.0.1:$PORT}" --ca-file "$CA" --password-command "pass show x") ;;
-        *) args+=("$arg") ;;
-        esac
-    done
-    exec "$PROGRAM" "${args[@]}"
-"#;
-
 /// `systemctl` that knows the units in the home and in the tree, as they are after an installation.
 const SYSTEMCTL: &str = r#"
     [ "$*" = "--user daemon-reload" ] && exit
@@ -116,91 +127,140 @@ const SYSTEMCTL: &str = r#"
     esac
 "#;
 
-/// A home with the account that the pages call `home`, mail on its server, and the programs that they name.
-fn home() -> (Server, Sandbox) {
-    let sandbox = Sandbox::of(["/bin/bash", "-c"].map(Into::into).to_vec());
-    let authority = Authority::new();
-    let ca = sandbox.path("ca.pem");
-    authority.write(&ca);
-    let messages = (1..=3).map(|number| {
-        Message::new(
-            format!("m{number}"),
-            format!("From: Ann <ann@example.org>\r\nSubject: {number}\r\n\r\nbody {number}\r\n"),
-        )
-    });
-    let server = Server::start(Options {
-        tls: Tls::Implicit(authority.issue(&Leaf::default())),
-        ..Options::with(USER, PASSWORD, messages)
-    });
-    let account = |name: &str| {
-        format!(
-            "[accounts.{name}]\nserver = \"127.0.0.1\"\nport = {}\nca-file = \"{}\"\nuser = \"{USER}\"\n\
-             password-command = \"pass show mail/{name}\"\ndeliver = {{ maildir = \"~/Mail/{name}\" }}\n",
-            server.port(),
-            ca.display()
-        )
-    };
-    sandbox.config(account("home"));
-    for (name, script) in [
-        ("popfetch", POPFETCH),
-        ("systemctl", SYSTEMCTL),
-        ("pass", "echo secret"),
-        ("loginctl", "[ $1 = enable-linger ]"),
-        ("sudo", "exec \"$@\""),
-    ] {
-        let path = sandbox.write(Path::new("bin").join(name), format!("#!/bin/bash\n{script}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+/// A home with the accounts that the pages call `home` and `work`, in a network in which pop.example.com has mail for them
+/// and for `me@example.com`; and the programs that the pages name.
+struct World {
+    sandbox: Sandbox,
+    server: Server,
+    trust: PathBuf,
+    _net: Net,
+    _dns: Dns,
+}
+
+const USERS: [&str; 3] = ["home@example.com", "work@example.com", "me@example.com"];
+
+impl World {
+    fn new() -> Self {
+        let (net, authority) = (Net::of(&[("pop.example.com", 2)]), Authority::new());
+        let trust = net.trust(&authority.pem());
+        let records = Reply::Records(vec![srv(0, 995, "pop.example.com")]);
+        let dns = Dns::start(&[("_pop3s._tcp.example.com", SRV, records)]);
+        let message = |number: u32| {
+            let text = format!("From: Ann <ann@example.org>\r\nSubject: {number}\r\n\r\nbody {number}\r\n");
+            Message::new(format!("m{number}"), text)
+        };
+        let accounts = USERS.map(|user| Account::new(user, PASSWORD, (1..=3).map(message)));
+        let options = Options {
+            accounts: accounts.into(),
+            tls: Tls::Implicit(authority.issue(&Leaf::named(&["pop.example.com"]))),
+            ..Options::default()
+        };
+        let server = Server::start_at(([127, 0, 0, 2], 995).into(), options);
+        let sandbox = Sandbox::of(["/bin/bash", "-c"].map(Into::into).to_vec());
+        let account = |name: &str| {
+            format!(
+                "[accounts.{name}]\nserver = \"pop.example.com\"\nuser = \"{name}@example.com\"\n\
+                 password-command = \"pass show mail/{name}\"\ndeliver = {{ maildir = \"~/Mail/{name}\" }}\n"
+            )
+        };
+        sandbox.config(account("home") + &account("work"));
+        let programs = [
+            ("systemctl", SYSTEMCTL),
+            ("pass", "echo secret"),
+            ("loginctl", "[ $1 = enable-linger ]"),
+            ("sudo", "exec \"$@\""),
+        ];
+        for (name, script) in programs {
+            let path = sandbox.write(Path::new("bin").join(name), format!("#!/bin/bash\n{script}\n"));
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        symlink(env!("CARGO_BIN_EXE_popfetch"), sandbox.path("bin/popfetch")).unwrap();
+        fs::create_dir(sandbox.path("Mail")).unwrap();
+        Self { sandbox, server, trust, _net: net, _dns: dns }
     }
-    fs::create_dir(sandbox.path("Mail")).unwrap();
-    (server, sandbox)
+
+    fn path(&self) -> String {
+        format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display())
+    }
+
+    #[track_caller]
+    fn run(&self, line: &str, code: i32) {
+        let run = self
+            .sandbox
+            .popfetch(["set -o pipefail; ".to_owned() + line])
+            .env("PATH", self.path())
+            .env("TREE", env!("CARGO_MANIFEST_DIR"))
+            .env("SSL_CERT_FILE", &self.trust)
+            .env("LC_ALL", "C.UTF-8")
+            .run();
+        assert!(run.code() == Some(code), "expected exit code {code}:\n    {line}\n{}", run.shown());
+    }
+
+    fn type_in(&self, line: &str, answers: &[(&str, &str)]) {
+        let command =
+            format!("export PATH='{}' SSL_CERT_FILE='{}'; {line}", self.path(), self.trust.display());
+        let Some(terminal) = Tmux::start(&self.sandbox, (120, 40), &command) else { return };
+        for (question, answer) in answers {
+            terminal.wait_for(question);
+            terminal.keys(&["-l", answer]);
+            terminal.keys(&["Enter"]);
+        }
+        terminal.wait_for("\n[0]");
+    }
 }
 
 /// Runs a page's command lines from top to bottom.
 fn try_page(page: &str) {
-    let (server, sandbox) = home();
+    let world = World::new();
     for line in command_lines(page) {
-        let exception = EXCEPTIONS.iter().find(|(start, _)| line.starts_with(start));
-        let code = match exception {
-            Some((_, NotRun(_))) => continue,
-            Some((_, Exits(code, _))) => *code,
-            None => 0,
-        };
-        let others = ["formail", "jq"].into_iter().filter(|program| line.contains(&format!("| {program} ")));
-        if others.map(installed).any(|program| program.is_none()) {
+        let needs = ["formail", "jq"].into_iter().filter(|program| line.contains(&format!("| {program} ")));
+        if needs.map(installed).any(|program| program.is_none()) {
             continue;
         }
-        // The manual's second account is at the same server.
-        let line = line.replace(" work", " home");
-        let run = sandbox
-            .popfetch(["set -o pipefail; ".to_owned() + &line])
-            .env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()))
-            .env("PROGRAM", env!("CARGO_BIN_EXE_popfetch"))
-            .env("TREE", env!("CARGO_MANIFEST_DIR"))
-            .env("PORT", server.port().to_string())
-            .env("CA", sandbox.path("ca.pem"))
-            .env("LC_ALL", "C.UTF-8")
-            .run();
-        assert!(run.code() == Some(code), "{page}, expected exit code {code}:\n    {line}\n{}", run.shown());
+        match EXCEPTIONS.iter().find(|(start, _)| line.starts_with(start)) {
+            Some((_, NotRun(_))) => {}
+            Some((_, Exits(code, _))) => world.run(&line, *code),
+            Some((_, Typed(answers))) => world.type_in(&line, answers),
+            None => world.run(&line, 0),
+        }
     }
-    assert_eq!(Maildir::read(&sandbox.path("Mail/home")).new.len(), 3, "{page}: the mail has come");
-    assert_eq!(server.unique_ids(USER).len(), 3, "{page}: nothing is deleted unless you say so");
+    let fetched = Maildir::read(&world.sandbox.path("Mail/home")).new.len();
+    assert_eq!(fetched, 3, "{page}: the mail has come");
+    for user in USERS {
+        assert_eq!(world.server.unique_ids(user).len(), 3, "{page}: nothing is deleted unless you say so");
+    }
 }
+
+const PAGES: [&str; 4] = ["README.md", "man/popfetch.1", "man/popfetch.toml.5", "man/popfetch-json.5"];
 
 #[test]
 fn those_of_readme_run() {
-    try_page("README.md");
+    if inside("command_lines::those_of_readme_run") {
+        try_page("README.md");
+    }
 }
 
 #[test]
 fn those_of_the_manual_run() {
-    try_page("man/popfetch.1");
+    if inside("command_lines::those_of_the_manual_run") {
+        try_page("man/popfetch.1");
+    }
+}
+
+#[test]
+fn those_of_the_other_pages_run() {
+    if inside("command_lines::those_of_the_other_pages_run") {
+        try_page("man/popfetch-json.5");
+    }
+    // It has configurations only.
+    assert!(command_lines("man/popfetch.toml.5").is_empty());
 }
 
 #[test]
 fn every_exception_is_still_there() {
-    let lines: Vec<String> = ["README.md", "man/popfetch.1"].into_iter().flat_map(command_lines).collect();
+    let lines: Vec<String> = PAGES.into_iter().flat_map(command_lines).collect();
     for (start, here) in EXCEPTIONS {
-        let (NotRun(reason) | Exits(_, reason)) = here;
-        assert!(lines.iter().any(|line| line.starts_with(start)) && !reason.is_empty(), "{start}");
+        assert!(lines.iter().any(|line| line.starts_with(start)), "{start}");
+        assert!(!matches!(here, NotRun("") | Exits(_, "") | Typed([])), "{start}: no reason");
     }
 }

@@ -13,7 +13,9 @@ use std::path::Path;
 use clap::Arg;
 use clap_complete::Shell;
 use popfetch::cli::args::command;
-use popfetch::config::settings::{ACCOUNT_KEYS, DESTINATION_KEYS, Key, Preset, RETENTION_KEYS, SHARED_KEYS};
+use popfetch::config::settings::{
+    ACCOUNT_KEYS, DESTINATION_KEYS, Key, OAUTH_KEYS, PROVIDER_KEYS, Preset, RETENTION_KEYS, SHARED_KEYS,
+};
 use popfetch::exit::ExitCode;
 use serde_json::Value;
 
@@ -46,9 +48,11 @@ fn the_manual_of_the_configuration_is_current() {
             ("@DEFAULTS-KEYS@", keys(SHARED_KEYS)),
             ("@DESTINATION-KEYS@", keys(DESTINATION_KEYS)),
             ("@RETENTION-KEYS@", keys(RETENTION_KEYS)),
+            ("@OAUTH-KEYS@", keys(OAUTH_KEYS)),
+            ("@PROVIDER-KEYS@", keys(PROVIDER_KEYS)),
         ],
     );
-    let tables = [ACCOUNT_KEYS, SHARED_KEYS, DESTINATION_KEYS, RETENTION_KEYS];
+    let tables = [ACCOUNT_KEYS, SHARED_KEYS, DESTINATION_KEYS, RETENTION_KEYS, OAUTH_KEYS, PROVIDER_KEYS];
     for key in tables.concat() {
         let entry = format!("\n.TP\n\\fB{}\\fR = ", escaped(key.name));
         assert_eq!(page.matches(&entry).count(), 1, "{} is not in the manual, once", key.name);

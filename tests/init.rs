@@ -217,6 +217,22 @@ fn pages_of_settings_that_are_not_believed() {
 }
 
 #[test]
+fn behind_a_proxy_names_are_not_looked_up_here() {
+    if !inside("init::behind_a_proxy_names_are_not_looked_up_here") {
+        return;
+    }
+    let world = World::of(&[("pop.example.com", 2)]);
+    let dns = Dns::start(&[]);
+    let server = world.pop3(2, 995, &["pop.example.com"]);
+    world
+        .init(&["--proxy", "socks5://127.0.0.1:9"])
+        .exits(69)
+        .complains("no POP3 server of example.com was found");
+    assert_eq!(dns.asked(), [""; 0]);
+    assert_eq!(server.sessions(), 0);
+}
+
+#[test]
 fn everything_is_slow_and_a_signal_ends_it() {
     if !inside("init::everything_is_slow_and_a_signal_ends_it") {
         return;
@@ -565,7 +581,7 @@ fn typed_for_a_provider_with_app_passwords_into_a_password_store() {
     // Like pass(1), as far as it is used here.
     world.sandbox.script(
         "bin/pass",
-        "store=~/.password-store; case $1 in insert) umask 077; mkdir -p $store/mail; cat > $store/$3.gpg;; \
+        "echo \"$*\" >> ~/argv; store=~/.password-store; case $1 in insert) umask 077; mkdir -p $store/mail; cat > $store/$3.gpg;; \
          show) cat $store/$2.gpg;; esac",
     );
     world.sandbox.write(".password-store/.gpg-id", "anna\n");
@@ -587,6 +603,76 @@ fn typed_for_a_provider_with_app_passwords_into_a_password_store() {
          deliver = { mbox = \"~/inbox.mbox\" }\n"
     );
     only_here(&world, "secret", &[".password-store/mail/gmail-2.gpg"]);
+}
+
+/// Starts `init` with a server that is named, and answers all but the last question.
+fn up_to_the_password(world: &World, before: &str) -> Option<Tmux> {
+    let command = format!("{before} popfetch init anna@example.com --server pop.example.com");
+    let terminal = terminal(world, &command)?;
+    answer(&terminal, "Password for", "secret");
+    answer(&terminal, "Retrieve all of them", "");
+    answer(&terminal, "Leave mail on the server?", "");
+    answer(&terminal, "Where does mail go?", "");
+    Some(terminal)
+}
+
+#[test]
+fn a_password_store_that_refuses_leaves_nothing() {
+    if !inside("init::a_password_store_that_refuses_leaves_nothing") {
+        return;
+    }
+    let (world, _server) = simple();
+    world.sandbox.script("bin/pass", "echo 'gpg: no public key' >&2; exit 2");
+    world.sandbox.write(".password-store/.gpg-id", "nobody\n");
+    let Some(terminal) = up_to_the_password(&world, "PATH=\"$HOME/bin:$PATH\"") else { return };
+    answer(&terminal, "Keep it in [FILE/pass", "pass");
+    let screen = terminal.wait_for("[73]");
+    assert!(
+        screen.contains("cannot keep the password: pass failed") && screen.contains("gpg: no public key"),
+        "{screen}"
+    );
+    assert!(screen.contains("nothing was written") && world.configuration().is_empty(), "{screen}");
+    only_here(&world, "secret", &[]);
+}
+
+#[test]
+fn systemd_encrypts_the_password_with_the_key_that_there_is() {
+    if !inside("init::systemd_encrypts_the_password_with_the_key_that_there_is") {
+        return;
+    }
+    let (world, _server) = simple();
+    // The machine's key is not for this user, whose own one works.
+    world.sandbox.script(
+        "bin/systemd-creds",
+        "[ \"$1\" = --user ] || exit 1; case $2 in encrypt) base64;; decrypt) base64 -d \"$4\";; esac",
+    );
+    let Some(terminal) = up_to_the_password(&world, "PATH=\"$HOME/bin:$PATH\"") else { return };
+    answer(&terminal, "Keep it in [FILE", "systemd");
+    terminal.wait_for("[0]");
+    only_here(&world, "secret", &[]);
+    let path = world.sandbox.path(".config/popfetch/example.credential");
+    assert_eq!(mode(&path), 0o600);
+    let expected = format!(
+        "password-command = [\"systemd-creds\", \"--user\", \"decrypt\", \"--name=example\", \"{}\", \"-\"]\n",
+        path.display()
+    );
+    assert!(world.configuration().contains(&expected), "{}", world.configuration());
+}
+
+#[test]
+fn a_configuration_that_changes_meanwhile_is_not_overwritten() {
+    if !inside("init::a_configuration_that_changes_meanwhile_is_not_overwritten") {
+        return;
+    }
+    let (world, _server) = simple();
+    let Some(terminal) = up_to_the_password(&world, "") else { return };
+    terminal.wait_for("Keep it in [FILE");
+    world.sandbox.config(HOME);
+    terminal.keys(&["Enter"]);
+    let screen = terminal.wait_for("[73]");
+    assert!(screen.contains("it was changed in the meantime"), "{screen}");
+    assert_eq!(world.configuration(), HOME);
+    only_here(&world, "secret", &[]);
 }
 
 #[test]

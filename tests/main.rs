@@ -45,6 +45,7 @@ mod manual;
 mod marking;
 mod nameless;
 mod newcomer;
+mod oauth;
 mod ownership;
 mod packaging;
 mod pipelining;

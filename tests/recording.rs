@@ -6,15 +6,37 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
+use crate::support::certificates::{Authority, Leaf};
 use crate::support::demo;
+use crate::support::namespace::{Dns, Net, Reply, SRV, inside, srv};
 use crate::support::sandbox::Sandbox;
+use crate::support::server::{Options, Server, Tls};
 use crate::support::tmux::Tmux;
 
-const COMMANDS: &[&str] = &["popfetch --dry-run", "popfetch", "popfetch", "popfetch list", "popfetch status"];
+const ADDRESS: &str = "ada@example.com";
 
-const COLUMNS: u16 = 88;
+/// What is typed: a command, and answers to the questions that it asks.
+const COMMANDS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "popfetch init ada@example.com",
+        &[
+            ("Password for", demo::PASSWORD),
+            ("Retrieve all of them", ""),
+            ("Leave mail on the server?", "14"),
+            ("Where does mail go?", ""),
+            ("Keep it in", ""),
+        ],
+    ),
+    ("popfetch", &[]),
+    ("popfetch list", &[]),
+    ("popfetch status", &[]),
+];
+
+const COLUMNS: u16 = 110;
 /// The size of a character, in the picture's units.
 const WIDTH: f64 = 8.4;
 const HEIGHT: f64 = 19.0;
@@ -24,23 +46,38 @@ const TYPING: f64 = 0.055;
 const PAUSE: f64 = 0.7;
 const READING: f64 = 0.35;
 
+/// Where the program is in the recording, and is while it is made.
+const PROGRAM: &str = "/usr/local/bin/popfetch";
+
 #[test]
 fn the_recording_is_current() {
-    let sandbox = Sandbox::new();
-    let folder = sandbox.home();
-    let (server, ca_file) = demo::start(&sandbox);
-    sandbox.config(format!(
-        "[accounts.home]\nserver = \"127.0.0.1\"\nport = {}\nca-file = \"{}\"\nuser = \"{}\"\npassword = \"{}\"\n\
-         deliver = {{ maildir = \"~/Mail/home\" }}\n",
-        server.port(),
-        ca_file.display(),
-        demo::USER,
-        demo::PASSWORD
-    ));
-    fs::create_dir(folder.join("Mail")).unwrap();
+    if !inside("recording::the_recording_is_current") {
+        return;
+    }
+    // Nothing of this is seen outside of the namespace.
+    let folder = Path::new(PROGRAM).parent().unwrap();
+    assert!(Command::new("mount").args(["-t", "tmpfs", "none"]).arg(folder).status().unwrap().success());
+    symlink(env!("CARGO_BIN_EXE_popfetch"), PROGRAM).unwrap();
+    let sandbox = Sandbox::of(vec![PROGRAM.into()]);
+    let (net, authority) = (Net::of(&[("pop.example.com", 2)]), Authority::new());
+    let trust = net.trust(&authority.pem());
+    let _dns =
+        Dns::start(&[("_pop3s._tcp.example.com", SRV, Reply::Records(vec![srv(0, 995, "pop.example.com")]))]);
+    let options = Options {
+        tls: Tls::Implicit(authority.issue(&Leaf::named(&["pop.example.com"]))),
+        ..Options::with(ADDRESS, demo::PASSWORD, demo::messages())
+    };
+    let _server = Server::start_at(([127, 0, 0, 2], 995).into(), options);
     let mut lines = Vec::new();
-    for command in COMMANDS {
-        let Some(terminal) = Tmux::start(&sandbox, (COLUMNS, 40), command) else { return };
+    for (command, answers) in COMMANDS {
+        // Without the other programs of this machine, by which init could keep a password.
+        let line = format!("SSL_CERT_FILE='{}' PATH={} {command}", trust.display(), folder.display());
+        let Some(terminal) = Tmux::start(&sandbox, (COLUMNS, 40), &line) else { return };
+        for (question, answer) in *answers {
+            terminal.wait_for(question);
+            terminal.keys(&["-l", answer]);
+            terminal.keys(&["Enter"]);
+        }
         terminal.wait_for("\n[0]");
         let screen = terminal.screen_in_colour();
         let (printed, _) = screen.split_once("\n[0]").unwrap_or(("", &screen));
@@ -172,7 +209,7 @@ fn picture(lines: &[Line]) -> String {
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n\
-         <title>popfetch at a terminal: a dry run, two runs, the list of messages, the status</title>\n\
+         <title>popfetch at a terminal: an account is set up, its mail fetched, listed, and its state shown</title>\n\
          <!-- Made by tests/recording.rs: change it there. -->\n\
          <style>\n\
          text {{ font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace; fill: #d6deeb; white-space: pre; }}\n\

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::mailbox::{good, section, serve, small};
 use crate::support::certificates::{Authority, Certified, Leaf};
+use crate::support::namespace::{Net, inside};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::scripted::{Scripted, Step, expect, send};
 use crate::support::server::{Options, Server, Tls};
@@ -116,6 +117,41 @@ fn clear_text_where_stls_works_is_advised_against() {
         .env("SSL_CERT_FILE", secured.sandbox.write("all.pem", trusted))
         .run();
     run.succeeds().says("Better: STLS works here: set tls = \"starttls\"\n");
+}
+
+#[test]
+fn the_usual_ports_of_a_host_and_the_better_setting() {
+    if !inside("server_info::the_usual_ports_of_a_host_and_the_better_setting") {
+        return;
+    }
+    let net = Net::of(&[("pop.example.com", 2), ("old.example.com", 3)]);
+    let authority = Authority::new();
+    let trust = net.trust(&authority.pem());
+    let start = |n, port, name: &str, tls: fn(Certified) -> Tls| {
+        let tls = tls(authority.issue(&Leaf::named(&[name])));
+        Server::start_at(([127, 0, 0, n], port).into(), Options { tls, ..good(small(1)) })
+    };
+    let servers = [
+        start(2, 995, "pop.example.com", Tls::Implicit),
+        start(2, 110, "pop.example.com", Tls::Stls),
+        start(3, 110, "old.example.com", Tls::Stls),
+    ];
+    let sandbox = Sandbox::new();
+    let info = |host: &str| sandbox.popfetch(["server-info", host]).env("SSL_CERT_FILE", &trust).run();
+    info("pop.example.com").succeeds().says("pop.example.com:995\n");
+    info("pop.example.com:110")
+        .succeeds()
+        .says("by STLS")
+        .says("Better: 995 answers too: leave tls and port out\n");
+    info("old.example.com").succeeds().says("old.example.com:110\n").says("by STLS");
+    assert_eq!(
+        servers.iter().map(|server| server.count("USER")).sum::<usize>(),
+        0,
+        "nobody logs in at a host"
+    );
+    let keys = "tls = \"starttls\"\npassword = \"secret\"\ndeliver.maildir = \"~/mail\"";
+    sandbox.config(section("me", 110, keys).replace("127.0.0.1", "pop.example.com"));
+    info("me").succeeds().says("Better: 995 answers too").says("logged in by");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! `tests/run` brings them.
 
 mod front;
-mod real;
+pub(crate) mod real;
 
 use front::Cut;
 use real::{Courier, OfMbox, PASSWORD, Real, USER, WildDuck};

@@ -2,7 +2,8 @@
 //! under them, and they are what `popfetch cron` prints.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -182,6 +183,23 @@ fn popfetch_makes_no_system_call_that_the_units_refuse() {
         let refused: Vec<&String> = calls.difference(&allowed).collect();
         assert!(refused.is_empty(), "{refused:?}");
     }
+}
+
+#[test]
+fn a_filter_that_a_unit_has_bound_is_named_with_the_remedy() {
+    let Some(setpriv) = installed("setpriv") else { return };
+    let (_server, sandbox) =
+        set_up(numbered(["Subject: a\r\n\r\n".to_owned()]), "deliver.pipe = [\"HOME/filter\"]");
+    let path = sandbox.script("filter", "exit 75");
+    let config = fs::read_to_string(sandbox.path(".config/popfetch/config.toml")).unwrap();
+    sandbox.config(config.replace("HOME", sandbox.home().to_str().unwrap()));
+    let bound = || sandbox.popfetch([""; 0]).under([setpriv.as_os_str(), "--no-new-privs".as_ref()]).run();
+    bound().exits(75).complains("did not take it").never_says("NoNewPrivileges");
+    fs::set_permissions(&path, Permissions::from_mode(0o2755)).unwrap();
+    let retry = ["retry", "work"];
+    let run = sandbox.popfetch(retry).under([setpriv.as_os_str(), "--no-new-privs".as_ref()]).run();
+    run.exits(75).complains("NoNewPrivileges= keeps it from being setuid or setgid").complains("mda.conf");
+    sandbox.run(retry).exits(75).never_says("NoNewPrivileges");
 }
 
 #[test]

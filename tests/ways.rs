@@ -1,6 +1,7 @@
 //! Ways to a server through the binary: proxies, programs, sockets, other places, source addresses.  What is at the end of
 //! the way is still the server that the account names: for TLS, for the ledger, and for the rule on passwords in clear text.
 
+mod matrix;
 mod real;
 
 use std::io::{Read as _, Write as _};

@@ -168,6 +168,11 @@ impl Error {
             Self::StlsRefused { .. } => {
                 "set tls = \"implicit\" (port 995) if the server has it; popfetch doesn't go on in clear"
             }
+            Self::LoginRefused { meaning: Refusal::Credentials, method, text, token, .. }
+                if method.sends_token() =>
+            {
+                auth::remedy_for_token(text.as_bytes(), token.as_ref())
+            }
             Self::LoginRefused { meaning: Refusal::Credentials, method, text, .. } => {
                 auth::remedy(text.as_bytes()).unwrap_or_else(|| method.hint_when_refused())
             }
@@ -200,6 +205,12 @@ impl Error {
             Self::LoginRefused { meaning: Refusal::Credentials, .. }
                 | Self::Sasl { source: SaslError::Refused(_), .. }
         )
+    }
+
+    /// Whether the server has refused a token that may have been good before.
+    #[must_use]
+    pub fn refuses_stale_token(&self) -> bool {
+        matches!(self, Self::LoginRefused { token: Some(token), .. } if token.is_stale())
     }
 
     /// Whether the server ended the line where an answer was due.

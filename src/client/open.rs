@@ -13,7 +13,7 @@ use super::server_facts::{Greeting, ServerFacts, capabilities, greeting};
 use crate::access::Owner;
 use crate::account::{Tls, Trust, Way};
 use crate::connection::{self, Connection, Connectors, Target};
-use crate::protocol::auth::ApopChallenge;
+use crate::protocol::auth::{ApopChallenge, AuthError};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::redact::Redactor;
@@ -89,6 +89,17 @@ impl Client<Authorization> {
                 other => return other,
             }
         }
+    }
+
+    /// Refuses a line on which others can listen, for what must not be sent there whatever the user has named.
+    ///
+    /// # Errors
+    /// [`AuthError::TokenInClear`].
+    pub fn check_private(&self) -> Result<(), Error> {
+        if self.line.connection.channel() != Channel::Clear {
+            return Ok(());
+        }
+        Err(Error::NoMethod { server: self.line.server.clone(), source: AuthError::TokenInClear })
     }
 
     /// Ends a session that was only to look: sends `QUIT`, and doesn't wait for the answer.

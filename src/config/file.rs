@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Fault, Mistake, Place, nearest, quoted};
 use super::settings::{
-    AccountTable, DestinationTable, Destinations, RetentionTable, Setting, SharedTable, Table,
+    AccountTable, DestinationTable, Destinations, OAuthTable, ProviderTable, RetentionTable, Setting,
+    SharedTable, Table,
 };
 use super::slips;
 use super::value::{Read, Value, Written, kind};
@@ -163,6 +164,7 @@ fn unknown_key<T: Table>(name: &str, span: Range<usize>) -> Fault {
             .map(|_| format!("{} holds for all accounts, and belongs below [defaults]", quoted(name)))
             .or_else(|| belongs::<DestinationTable>(name, "deliver"))
             .or_else(|| belongs::<RetentionTable>(name, "leave-on-server"))
+            .or_else(|| belongs::<OAuthTable>(name, "oauth"))
             .or_else(|| foreign(name).map(|known| format!("here it is \"{known}\"")))
             .or_else(near)
             .or_else(|| Some("popfetch.toml(5) has all keys (popfetch man popfetch.toml)".to_owned()))
@@ -223,6 +225,49 @@ impl Read for Retention {
             larger_than: table.larger_than.map(|size| size.value.0),
         }))
     }
+}
+
+/// A table.
+impl Read for OAuthTable {
+    const VALUES: &'static str = "TABLE";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        match value.written {
+            Written::Toml(DeValue::Table(table)) => read(table),
+            _ => Err(value.misshapen("a table such as { provider = \"google\", client-id = \"…\" }")),
+        }
+    }
+}
+
+/// Providers by name: the sections of a `providers.toml`.
+pub(super) type Providers = Vec<(String, (OAuthTable, ProviderTable))>;
+
+/// Reads a `providers.toml`.
+///
+/// # Errors
+/// The first mistake in it.
+pub(super) fn providers(text: &str) -> Result<Providers, Fault> {
+    let document = DeTable::parse(text).map_err(|e| {
+        let mistake = Mistake::new(format!("this is not TOML: {}", e.message()));
+        Fault::new(Place::File(e.span().unwrap_or_default()), mistake)
+    })?;
+    let mut all = Providers::new();
+    for (name, section) in in_order(document.get_ref()) {
+        let DeValue::Table(section) = section.get_ref() else {
+            let mistake = Mistake::new("expected a section: [NAME]");
+            return Err(Fault::new(Place::File(name.span()), mistake));
+        };
+        let (mut common, mut own) = (OAuthTable::default(), ProviderTable::default());
+        for (key, value) in in_order(section) {
+            let (text, value) = (key.get_ref().as_ref(), Value::of(key.get_ref(), value));
+            let is_users = ["provider", "flow", "load-command", "save-command"].contains(&text);
+            if is_users || !(common.set(text, &value)? || own.set(text, &value)?) {
+                return Err(unknown_key::<ProviderTable>(text, key.span()));
+            }
+        }
+        all.push((name.get_ref().to_string(), (common, own)));
+    }
+    Ok(all)
 }
 
 /// `days=14,newest=100`.

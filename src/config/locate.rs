@@ -26,6 +26,8 @@ pub struct Environment {
     pub data_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or where it is by default.
     pub state_home: Option<PathBuf>,
+    /// Where the machine's administrator keeps what is for all users; none in tests.
+    pub system_directory: Option<PathBuf>,
     /// `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
     pub credentials_directory: Option<PathBuf>,
     /// Where relative paths of the command line start.
@@ -60,6 +62,7 @@ impl Environment {
             state_home: base.map(|base| {
                 base.state_dir().map_or_else(|| base.home_dir().join(".local/state"), Path::to_owned)
             }),
+            system_directory: Some(PathBuf::from("/etc/popfetch")),
             credentials_directory: variables.get(OsStr::new("CREDENTIALS_DIRECTORY")).map(PathBuf::from),
             current_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             stdin_is_terminal: io::stdin().is_terminal(),

@@ -20,6 +20,7 @@ mod flags;
 pub mod locate;
 mod mistake;
 mod names;
+mod oauth;
 mod resolve;
 mod review;
 pub mod settings;
@@ -282,10 +283,13 @@ fn read_file(path: &Path) -> Result<(Secret, std::fs::Metadata), ConfigError> {
     Ok(access::read(path, "configuration", LARGEST_FILE)?)
 }
 
-/// Refuses a file that holds a password, and that others can read.
+/// Refuses a file that holds a password, or the secret of an OAuth client, and that others can read.
 fn check_private(path: &Path, metadata: &std::fs::Metadata, file: &file::File) -> Result<(), ConfigError> {
     let holds_password = |table: &AccountTable| {
-        table.password.is_some() || table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
+        let oauth = table.oauth.as_ref().map(|setting| &setting.value);
+        table.password.is_some()
+            || oauth.is_some_and(|oauth| oauth.client_secret.is_some())
+            || table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
     };
     if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {
         access::check_private(path, metadata, None)?;

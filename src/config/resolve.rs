@@ -1,9 +1,11 @@
 //! From settings as written to an [`Account`]: paths, users of this machine, defaults, and what does not go together.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::locate::Environment;
 use super::mistake::{Fault, Mistake, Place, quoted};
+use super::oauth;
 use super::settings::{AccountTable, DestinationTable, Destinations, Setting, Table as _};
 use super::value::{Command, FileName, Netrc, UserId};
 use super::way::way;
@@ -62,7 +64,10 @@ pub(super) fn values(
         },
         way,
         user: needed.value(table.user, "user")?.0,
-        auth: needed.value(table.auth, "auth")?,
+        auth: match needed.value(table.auth, "auth")? {
+            Auth::Auto if table.oauth.is_some() => Auth::Token,
+            auth => auth,
+        },
         password,
         retention: needed.value(table.leave_on_server, "leave-on-server")?,
         deliver: destinations(&needed.setting(table.deliver, "deliver")?, context)?,
@@ -157,6 +162,19 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
             Mistake::new(format!("on port 995 TLS begins at once, which tls = \"{tls}\" rules out"));
         return Err(port.fault(mistake.hint("set tls = \"implicit\", or port = 110")));
     }
+    if let (Some(auth), Some(_)) = (&table.auth, &table.oauth)
+        && !matches!(account.auth, Auth::Token | Auth::XOAuth2 | Auth::OAuthBearer)
+    {
+        let mistake = Mistake::new("it does not take a token, which oauth gives");
+        return Err(auth.fault(mistake.hint("leave auth out, or name xoauth2 or oauthbearer")));
+    }
+    let is_here = || account.host.parse().map_or(account.host == "localhost", |a: IpAddr| a.is_loopback());
+    if let (Some(oauth), Tls::None) = (&table.oauth, account.tls)
+        && !is_here()
+    {
+        let mistake = Mistake::new("a token is never sent in clear, which tls = \"none\" asks for");
+        return Err(oauth.fault(mistake.hint("set tls = \"implicit\" or \"starttls\"")));
+    }
     match &table.auth {
         Some(auth) if account.auth == Auth::External && account.trust.client_certificate.is_none() => {
             let hint = "add tls-client-certificate and tls-client-key";
@@ -198,6 +216,9 @@ fn owner(setting: &Setting<UserId>, environment: &Environment) -> Result<Owner, 
 }
 
 fn password(table: &AccountTable, context: Context<'_>) -> Result<PasswordSource, Fault> {
+    if let Some(oauth) = &table.oauth {
+        return Ok(PasswordSource::OAuth(Box::new(oauth::resolve(oauth, context)?)));
+    }
     if let Some(password) = &table.password {
         return Ok(PasswordSource::Inline(password.value.clone()));
     }

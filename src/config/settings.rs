@@ -12,11 +12,13 @@ use std::time::Duration;
 use super::mistake::{Fault, Mistake, Place, quoted};
 use super::names::{Fingerprints, Host, User};
 use super::value::{
-    Command, Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, Read, Silence,
-    Stdout, UserId, Value, Written, labelled,
+    Address, Command, Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, Prose,
+    Read, Silence, Stdout, Text, UserId, Value, Written, labelled,
 };
 use super::way::{Connect, ProxySetting, SourceAddresses};
-use crate::account::{Auth, Endpoint, FirstRun, ListingMode, Retention, Switch, SyncMode, Tls, Utf8Mode};
+use crate::account::{
+    Auth, Endpoint, FirstRun, ListingMode, OAuthFlow, Retention, Switch, SyncMode, Tls, Utf8Mode,
+};
 use crate::secret::Secret;
 
 /// Accounts that are polled in parallel at most: each is a thread and a few descriptors.
@@ -329,6 +331,10 @@ settings! {
         /// A file in $CREDENTIALS_DIRECTORY (systemd's LoadCredential) with the password.
         credential: Credential = key("credential").flag(Login, "The password is in this systemd credential");
 
+        /// Log in by OAuth tokens, which popfetch gets, keeps and renews, in place of a password: the table's keys are below.
+        /// popfetch auth login makes the login.  With auth = "auto" the token goes by XOAUTH2, else by OAUTHBEARER.
+        oauth: OAuthTable = key("oauth").secret();
+
         /// What stays on the server: everything; nothing that is durably delivered; or what no limit of the table
         /// names (days, newest, total-size, larger-than).
         leave_on_server: Retention = key("leave-on-server")
@@ -487,6 +493,87 @@ settings! {
     }
 }
 
+settings! {
+    /// The settings of an `oauth` table; the same, but for `provider`, `flow` and the commands, are those of a provider in
+    /// `providers.toml`.
+    OAuthTable {
+        /// Who gives tokens: google, microsoft, fastmail, yahoo, aol, seznam, or a name of providers.toml.
+        provider: Text = key("provider");
+
+        /// In place of a provider: the address of an authorization server that describes itself (RFC 8414).  One that also
+        /// registers clients (RFC 7591) needs no client-id.
+        issuer: Address = key("issuer");
+
+        /// In place of a provider, or of one of its addresses: where the user agrees.
+        authorize_url: Address = key("authorize-url");
+
+        /// The same: where tokens are given.
+        token_url: Address = key("token-url");
+
+        /// The same: where a device asks for a code.
+        device_url: Address = key("device-url");
+
+        /// The same: where a token is given back.
+        revoke_url: Address = key("revoke-url");
+
+        /// The id that the provider has given to your application.
+        client_id: Text = key("client-id");
+
+        /// The application's secret, where it has one.  A file that holds one must be readable by its owner only.
+        client_secret: Secret = key("client-secret").secret();
+
+        /// A program whose first line of output is the application's secret.
+        client_secret_command: Command = key("client-secret-command").secret();
+
+        /// A file whose first line is the application's secret; readable by its owner only.
+        client_secret_file: FileName = key("client-secret-file");
+
+        /// A systemd credential with the application's secret.
+        client_secret_credential: Credential = key("client-secret-credential");
+
+        /// Microsoft's directory of users: common, organizations, consumers, or the domain of a firm.
+        tenant: Text = key("tenant").default("common");
+
+        /// What the token is good for, if that isn't what the provider has for POP.
+        scope: Text = key("scope");
+
+        /// How popfetch auth login goes: in a browser, or by a code that is typed on another device.
+        flow: OAuthFlow = key("flow").default("auto");
+
+        /// The address that the browser ends at, if it isn't a port of this machine: it is then pasted into the terminal.
+        redirect: Address = key("redirect");
+
+        /// A program that prints the stored tokens, one line, in place of a file; needs save-command.
+        load_command: Command = key("load-command").secret();
+
+        /// A program that stores its standard input; it has done so when it exits with 0.
+        save_command: Command = key("save-command").secret();
+    }
+}
+
+settings! {
+    /// What only a provider in `providers.toml` has.
+    ProviderTable {
+        /// As people call the provider.
+        title: Text = key("title");
+
+        /// More parameters of authorize-url, as a query has them.
+        parameters: Text = key("parameters");
+
+        /// A login that isn't used for so many days ends.
+        unused_days: Number<u32, MOST_DAYS> = key("unused-days");
+
+        /// Where an app password is made, where that is the shorter way.
+        app_password_page: Text = key("app-password-page");
+
+        /// Where the user takes the access of an application back.
+        access_page: Text = key("access-page");
+
+        /// How a client id is got: popfetch auth login prints it where there is none.
+        guide: Prose = key("guide");
+    }
+}
+
 /// The tables of `deliver`, each with its place.
 pub(super) type Destinations = Vec<(Place, DestinationTable)>;
 
@@ -498,6 +585,10 @@ pub const SHARED_KEYS: &[Key] = SharedTable::KEYS;
 pub const RETENTION_KEYS: &[Key] = RetentionTable::KEYS;
 /// The keys of a `deliver` table.
 pub const DESTINATION_KEYS: &[Key] = DestinationTable::KEYS;
+/// The keys of an `oauth` table.
+pub const OAUTH_KEYS: &[Key] = OAuthTable::KEYS;
+/// The keys that a provider has besides.
+pub const PROVIDER_KEYS: &[Key] = ProviderTable::KEYS;
 
 /// Every setting that is a flag: destinations first, otherwise in the order of the manual.
 pub fn flags() -> impl Iterator<Item = &'static Key> {
@@ -506,7 +597,7 @@ pub fn flags() -> impl Iterator<Item = &'static Key> {
 
 /// Whether a value of the key `name` may be shown in an error: it is known, and holds no secret.
 pub(super) fn is_public(name: &str) -> bool {
-    [ACCOUNT_KEYS, SHARED_KEYS, RETENTION_KEYS, DESTINATION_KEYS]
+    [ACCOUNT_KEYS, SHARED_KEYS, RETENTION_KEYS, DESTINATION_KEYS, OAUTH_KEYS]
         .iter()
         .flat_map(|keys| *keys)
         .find(|key| key.name == name)
@@ -516,7 +607,7 @@ pub(super) fn is_public(name: &str) -> bool {
 impl AccountTable {
     /// The sources of a password that are set.
     pub(super) fn password_sources(&self) -> Vec<(&'static str, &Place)> {
-        self.set_among(&["password", "password-command", "password-file", "netrc", "credential"])
+        self.set_among(&["password", "password-command", "password-file", "netrc", "credential", "oauth"])
     }
 
     /// The ways to the server that are set.
@@ -533,7 +624,7 @@ impl AccountTable {
     pub(super) fn over(self, mut below: Self) -> Self {
         if !self.password_sources().is_empty() {
             (below.password, below.password_command, below.password_file) = (None, None, None);
-            (below.netrc, below.credential) = (None, None);
+            (below.netrc, below.credential, below.oauth) = (None, None, None);
         }
         if !self.ways().is_empty() {
             (below.proxy, below.connect_command, below.socket, below.connect_to) = (None, None, None, None);

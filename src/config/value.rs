@@ -422,6 +422,53 @@ impl Read for Stdout {
     }
 }
 
+/// A text on one line, which isn't empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text(pub(super) String);
+
+impl Read for Text {
+    const VALUES: &'static str = "TEXT";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.meaning(|text| {
+            one_line(text.as_bytes())?;
+            Ok(Self(text.to_owned()))
+        })
+    }
+}
+
+/// A text of several lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Prose(pub(super) String);
+
+impl Read for Prose {
+    const VALUES: &'static str = "TEXT";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.meaning(|text| Ok(Self(text.trim().to_owned())))
+    }
+}
+
+/// An address of the web; one in clear text can only be of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address(pub(super) String);
+
+impl Read for Address {
+    const VALUES: &'static str = "URL";
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        value.meaning(|text| {
+            one_line(text.as_bytes())?;
+            let begins = |start: &str| text.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start));
+            if begins("https://") || begins("http://127.") || begins("http://[::1]") {
+                return Ok(Self(text.to_owned()));
+            }
+            let mistake = Mistake::new("it does not begin with https://");
+            Err(mistake.hint("tokens are sent there: only an address of this machine may be http"))
+        })
+    }
+}
+
 /// A user of this machine: a name, or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UserId(pub(super) String);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::access;
 use crate::account::NotOneLine;
 use crate::exit::ExitCode;
+use crate::oauth;
 use crate::problem::Problem;
 use crate::text::printable;
 
@@ -14,6 +15,9 @@ pub enum Error {
     /// A file of secrets is missing, unreadable, too large, or open to others: typically its mode is 644.
     #[error(transparent)]
     File(#[from] access::Error),
+    /// A token that can't be had.
+    #[error(transparent)]
+    OAuth(#[from] oauth::Error),
     /// The source has none: an empty file, a netrc file without this user, a command that failed, no terminal to ask at.
     #[error("cannot get a password: {what}")]
     Missing {
@@ -56,15 +60,17 @@ impl Problem for Error {
     fn hint(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::File(e) => e.hint(),
+            Self::OAuth(e) => e.hint(),
             Self::Missing { hint, .. } | Self::NotKept { hint, .. } => Some(Cow::Borrowed(hint)),
             Self::Stopped { .. } | Self::Unusable { .. } => None,
         }
     }
 
-    /// 77 where there is no password, 73 where one can't be kept, 75 after a signal, else 78.
+    /// As of the token; else 77 where there is no password, 73 where one can't be kept, 75 after a signal, else 78.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing { .. } => ExitCode::Refused,
+            Self::OAuth(e) => e.exit_code(),
             Self::NotKept { .. } => ExitCode::CannotCreate,
             Self::Stopped { .. } => ExitCode::Later,
             Self::File(_) | Self::Unusable { .. } => ExitCode::Configuration,

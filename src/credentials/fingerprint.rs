@@ -11,6 +11,7 @@ use blake3::Hasher;
 use crate::access::read_as;
 use crate::account::{Account, Auth, ConnectCommand, PasswordSource, Route};
 use crate::config::locate::Environment;
+use crate::oauth;
 use crate::secret::Secret;
 
 /// Octets of one file that count.
@@ -43,6 +44,18 @@ pub fn fingerprint(account: &Account, environment: &Environment, key: &[u8]) -> 
             }
         }
         PasswordSource::Prompt => {}
+        PasswordSource::OAuth(oauth) => {
+            if let Some(PasswordSource::Inline(secret)) = &oauth.client_secret {
+                part(secret.expose());
+            }
+            let commands = oauth.store.iter().flat_map(|store| store.load.iter().chain(&store.save));
+            commands.for_each(|argument| part(argument.as_bytes()));
+            // A new login is another secret, and a renewed token isn't.
+            if let Ok(state) = environment.state_directory() {
+                let login = oauth::last_login(&account.user, oauth, &state).map_or(0, |login| login.0);
+                part(&login.to_le_bytes());
+            }
+        }
     }
     match &account.way.route {
         Route::Command(ConnectCommand::Shell(line)) => part(line.as_bytes()),

@@ -10,7 +10,6 @@ mod error;
 mod fingerprint;
 mod keep;
 mod netrc;
-mod process;
 mod prompt;
 
 use std::path::Path;
@@ -22,8 +21,12 @@ pub use netrc::fuzz_netrc;
 pub use prompt::typed;
 
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, PasswordSource, one_line};
+use crate::account::{Account, Auth, OAuth, PasswordSource, one_line};
 use crate::config::{self, locate::Environment};
+use crate::connection::Connectors;
+use crate::http::Way;
+use crate::oauth::{Holder, Watch};
+use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text::printable;
@@ -35,28 +38,105 @@ const LONGEST: u64 = 64 * 1024;
 /// Octets of a netrc file at most.
 const LARGEST_NETRC: u64 = 1024 * 1024;
 
+/// What a password or token is got with.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// The environment, as found at the start.
+    pub environment: &'a Environment,
+    /// Raised by a signal.
+    pub stop: &'a Stop,
+    /// TLS connectors, shared.
+    pub connectors: &'a Connectors,
+    /// The state directory.
+    pub state: &'a Path,
+    /// Sees how a token is got.
+    pub watch: &'a dyn Watch,
+}
+
+impl std::fmt::Debug for Means<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Means").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// A password or token.
+#[derive(Debug, Clone)]
+pub struct Obtained {
+    /// It.
+    pub secret: Secret,
+    /// It is a token that was kept, so that another one may be had if the server doesn't take it.
+    pub is_kept_token: bool,
+}
+
 /// The password or token of `account`; empty for `auth = "external"`, which proves itself by its certificate.  May run a
-/// program or ask at the terminal; threads that ask wait for each other.  A signal ends either.
+/// program, ask at the terminal, or renew a token; threads that ask wait for each other.  A signal ends any of it.
 ///
 /// # Errors
 /// A file of secrets that is missing or open to others, or a password that no command can carry (78); a source that has
-/// none (77); a signal (75).
-pub fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Result<Secret, Error> {
+/// none (77); a signal (75); what keeps a token from being renewed.
+pub fn obtain(account: &Account, means: &Means<'_>) -> Result<Obtained, Error> {
+    let plain = |secret| Obtained { secret, is_kept_token: false };
     if account.auth == Auth::External {
-        return Ok(Secret::new(""));
+        return Ok(plain(Secret::new("")));
     }
-    let owner = account.owner.as_ref();
     let password = match &account.password {
-        PasswordSource::Inline(secret) => secret.clone(),
-        PasswordSource::File(path) => from_file(path, owner)?,
-        PasswordSource::Command(argv) => command::run(argv, owner, command::TIME_LIMIT, stop)?,
+        PasswordSource::OAuth(oauth) => {
+            let token = with_holder(account, oauth, means, |holder| holder.token())?;
+            return Ok(Obtained { secret: token.secret, is_kept_token: !token.is_new });
+        }
         PasswordSource::Netrc(path) => from_netrc(path, account)?,
-        PasswordSource::Credential(name) => from_credential(name, environment)?,
-        PasswordSource::Prompt => prompt::ask(account, environment, stop)?,
+        PasswordSource::Prompt => prompt::ask(account, means.environment, means.stop)?,
+        source => from_source(source, account.owner.as_ref(), means)?,
     };
     match one_line(password.expose()) {
-        Ok(()) => Ok(password),
+        Ok(()) => Ok(plain(password)),
         Err(why) => Err(Error::Unusable { account: account.name.clone(), why }),
+    }
+}
+
+/// Does `work` with all that is needed to get, renew or give up the tokens of `account`.
+pub fn with_holder<T>(
+    account: &Account,
+    oauth: &OAuth,
+    means: &Means<'_>,
+    work: impl FnOnce(&Holder<'_>) -> T,
+) -> T {
+    let client_secret = || match &oauth.client_secret {
+        None => Ok(None),
+        Some(source) => match from_source(source, account.owner.as_ref(), means) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(e) => {
+                let e: Box<dyn Problem> = Box::new(e);
+                Err(e)
+            }
+        },
+    };
+    work(&Holder {
+        account: &account.name,
+        user: &account.user,
+        settings: oauth,
+        client_secret: &client_secret,
+        state: means.state,
+        way: Way {
+            route: &account.way,
+            ca_file: account.trust.ca_file.as_deref(),
+            ..Way::direct(means.connectors, means.stop)
+        },
+        watch: means.watch,
+    })
+}
+
+/// A secret that is the same for whatever it is used.
+fn from_source(source: &PasswordSource, owner: Option<&Owner>, means: &Means<'_>) -> Result<Secret, Error> {
+    match source {
+        PasswordSource::Inline(secret) => Ok(secret.clone()),
+        PasswordSource::File(path) => from_file(path, owner),
+        PasswordSource::Command(argv) => command::run(argv, owner, command::TIME_LIMIT, means.stop),
+        PasswordSource::Credential(name) => from_credential(name, means.environment),
+        PasswordSource::Netrc(_) | PasswordSource::Prompt | PasswordSource::OAuth(_) => Err(Error::missing(
+            "it has no source",
+            "name one of password-command, password-file or credential",
+        )),
     }
 }
 
@@ -73,6 +153,9 @@ pub fn source(account: &Account) -> String {
         PasswordSource::Netrc(path) => format!("the password comes from netrc file {}", path_text(path)),
         PasswordSource::Credential(name) => format!("the password comes from credential {}", quoted(name)),
         PasswordSource::Prompt => "the password comes from the terminal".to_owned(),
+        PasswordSource::OAuth(oauth) => {
+            format!("the token is given by {}", printable(oauth.provider.called().as_bytes()))
+        }
     }
 }
 
@@ -153,7 +236,7 @@ fn path_text(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::command::run;
-    use super::{Error, obtain};
+    use super::{Error, Means};
     use crate::account::{Account, PasswordSource};
     use crate::config::locate::Environment;
     use crate::config::{Request, for_run};
@@ -164,6 +247,23 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::{Path, PathBuf};
     use std::time::{Duration, Instant};
+
+    struct Nobody;
+
+    impl crate::oauth::Watch for Nobody {
+        fn detail(&self, _: String) {}
+        fn wants_dialogue(&self) -> bool {
+            false
+        }
+        fn dialogue(&self, _: String) {}
+        fn refreshed(&self, _: &str, _: u64) {}
+    }
+
+    fn obtain(account: &Account, environment: &Environment, stop: &Stop) -> Result<Secret, Error> {
+        let (connectors, state) = (crate::connection::Connectors::new(), Path::new("/nonexistent"));
+        let means = Means { environment, stop, connectors: &connectors, state, watch: &Nobody };
+        super::obtain(account, &means).map(|obtained| obtained.secret)
+    }
 
     fn environment(home: &Path) -> Environment {
         Environment { credentials_directory: Some(home.to_owned()), ..Environment::default() }

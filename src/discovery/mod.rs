@@ -28,7 +28,7 @@ use std::time::Duration;
 pub use address::Address;
 pub use providers::{Provider, Wants, of_domain};
 
-use crate::account::Tls;
+use crate::account::{self, Route, Tls};
 use crate::connection::Connectors;
 use crate::http::{self, Url, Way};
 use crate::problem::Problem as _;
@@ -111,20 +111,31 @@ pub fn at_provider(provider: &'static Provider, address: &Address) -> Option<Can
     })
 }
 
-/// Asks DNS and the domain's web server.  `ca_file` holds authorities that are trusted besides the system's.
+/// Asks DNS and the domain's web server.  `route` is the way to the mail server: where it isn't the direct one, names are not
+/// looked up here.  `ca_file` holds authorities that are trusted besides the system's.
 #[must_use]
-pub fn ask(address: &Address, ca_file: Option<&Path>, connectors: &Connectors, stop: &Stop) -> Found {
+pub fn ask(
+    address: &Address,
+    route: &account::Way,
+    ca_file: Option<&Path>,
+    connectors: &Connectors,
+    stop: &Stop,
+) -> Found {
     let domain = address.domain();
-    let srv = |service: &str| resolver::look_up(&format!("{service}._tcp.{domain}"), Kind::Srv, stop);
+    let look_up = |name: &str, kind| match route.route {
+        Route::Direct => resolver::look_up(name, kind, stop),
+        _ => Vec::new(),
+    };
+    let srv = |service: &str| look_up(&format!("{service}._tcp.{domain}"), Kind::Srv);
     let urls = [
         format!("https://autoconfig.{domain}/mail/config-v1.1.xml"),
         format!("https://{domain}/.well-known/autoconfig/mail/config-v1.1.xml"),
     ];
-    let way = Way { ca_file, limit: LIMIT, ..Way::direct(connectors, stop) };
+    let way = Way { route, ca_file, limit: LIMIT, ..Way::direct(connectors, stop) };
     thread::scope(|scope| {
         let implicit = scope.spawn(|| srv("_pop3s"));
         let clear = scope.spawn(|| srv("_pop3"));
-        let exchangers = scope.spawn(|| resolver::look_up(domain, Kind::Mx, stop));
+        let exchangers = scope.spawn(|| look_up(domain, Kind::Mx));
         let pages = urls.map(|url| scope.spawn(move || (settings(&way, &url, address), url)));
         let mut found = Found::default();
         // A thread that panicked has found nothing.
@@ -145,18 +156,28 @@ pub fn ask(address: &Address, ca_file: Option<&Path>, connectors: &Connectors, s
 /// The usual names, TLS from the start before `STLS`.
 #[must_use]
 pub fn guesses(address: &Address) -> Vec<Candidate> {
-    let guess = |(name, (port, tls)): (&str, (u16, Tls))| Candidate {
+    let ways = [(995, Tls::Implicit), (110, Tls::StartTls)];
+    let each = ways.iter().flat_map(|way| GUESSES.iter().map(|name| (*name, *way)));
+    each.map(|(name, (port, tls))| Candidate { port, tls, ..named(name, address) }).collect()
+}
+
+/// The likeliest of them.
+#[must_use]
+pub fn guess(address: &Address) -> Candidate {
+    named("pop", address)
+}
+
+fn named(name: &str, address: &Address) -> Candidate {
+    Candidate {
         host: format!("{name}.{}", address.domain()),
-        port,
-        tls,
+        port: 995,
+        tls: Tls::Implicit,
         user: address.whole().to_owned(),
         source: Source::Guess,
         foreign: false,
         provider: None,
         oauth_only: false,
-    };
-    let ways = [(995, Tls::Implicit), (110, Tls::StartTls)];
-    ways.iter().flat_map(|way| GUESSES.iter().map(|name| (*name, *way))).map(guess).collect()
+    }
 }
 
 /// The settings that the domain publishes.

@@ -17,7 +17,9 @@ use crate::credentials::Error as CredentialsError;
 use crate::delivery::Error as DeliveryError;
 use crate::durable::{Error as DiskError, Step};
 use crate::exit::ExitCode;
+use crate::http::{Error as HttpError, Fault};
 use crate::ledger::Error as LedgerError;
+use crate::oauth::{Error as OAuthError, Kind, Refusal as OAuthRefusal};
 use crate::plan::maildrop::Contradiction;
 use crate::protocol::auth::{AuthError, Method, Refusal};
 use crate::protocol::command::{self, Sent};
@@ -137,12 +139,56 @@ fn of_config() -> Problems {
 }
 
 fn of_credentials() -> Problems {
-    every!(CredentialsError: File, Missing, NotKept, Stopped, Unusable;
+    every!(CredentialsError: File, Missing, NotKept, OAuth, Stopped, Unusable;
+        CredentialsError::OAuth(OAuthError::Stopped) => 75,
         CredentialsError::File(access::Error { what: text("x"), hint: text("y") }) => 78,
         CredentialsError::Missing { what: text("it failed"), hint: text("run it") } => 77,
         CredentialsError::NotKept { what: text("it failed"), hint: text("run it") } => 73,
         CredentialsError::Stopped { waiting_for: "the password was asked for" } => 75,
         CredentialsError::Unusable { account: text("work"), why: NotOneLine::LineEnd } => 78,
+    )
+}
+
+fn of_oauth() -> Problems {
+    let refusal =
+        |exit, kind| OAuthRefusal { what: text("it refused"), hint: Some(text("log in")), exit, kind };
+    let refused = |exit, kind| OAuthError::Refused { host: server(), refusal: refusal(exit, kind) };
+    every!(OAuthError: NotLoggedIn, Refused, Http, NotAnAnswer, Unavailable, OtherIssuer, Disk, Store, Damaged,
+        Command, Locked, ClientSecret, Settings, TooLate, Stopped, Local;
+        OAuthError::NotLoggedIn { account: text("work"), store: text("/x") } => 77,
+        refused(ExitCode::Refused, Kind::Login) => 77,
+        refused(ExitCode::Configuration, Kind::Client) => 78,
+        OAuthError::Http(HttpError::Closed { server: server() }) => 75,
+        OAuthError::NotAnAnswer { host: server(), what: "HTML", expected: "a token" } => 76,
+        OAuthError::Unavailable { host: server(), why: text("status 503") } => 75,
+        OAuthError::OtherIssuer { host: server() } => 76,
+        OAuthError::Disk(full()) => 74,
+        OAuthError::Store(access::Error { what: text("x"), hint: text("y") }) => 78,
+        OAuthError::Damaged { account: text("work"), store: text("/x") } => 78,
+        OAuthError::Command { which: "load-command", what: text("failed"), account: text("work") } => 77,
+        OAuthError::Command { which: "save-command", what: text("failed"), account: text("work") } => 77,
+        OAuthError::Locked { path: "/x".into(), waited: Duration::from_secs(45) } => 75,
+        OAuthError::ClientSecret(Box::new(CredentialsError::Unusable { account: text("work"), why: NotOneLine::Empty })) => 78,
+        OAuthError::Settings { what: text("x"), hint: text("y") } => 78,
+        OAuthError::TooLate { limit: Duration::from_secs(300), account: text("work") } => 77,
+        OAuthError::Stopped => 75,
+        OAuthError::Local { action: "listen", source: std::io::Error::other("no port") } => 74,
+    )
+}
+
+fn of_http() -> Problems {
+    let fault = |fault| HttpError::Fault { server: server(), fault };
+    every!(HttpError: Connection, Clear, TimedOut, Stopped, Closed, Fault, Redirect;
+        HttpError::Connection(ConnectionError::Closed { server: server() }) => 75,
+        HttpError::Connection(ConnectionError::Lookup { host: text("x"), reason: text("y") }) => 75,
+        HttpError::Clear { server: server() } => 78,
+        HttpError::TimedOut { server: server(), limit: Duration::from_secs(30) } => 75,
+        HttpError::Stopped { server: server() } => 75,
+        HttpError::Closed { server: server() } => 75,
+        fault(Fault::Cut) => 75,
+        fault(Fault::TooLarge) => 76,
+        fault(Fault::Malformed("x")) => 76,
+        HttpError::Redirect { server: server(), status: 302, to: None } => 76,
     )
 }
 
@@ -192,7 +238,8 @@ fn of_sasl() -> Problems {
 }
 
 fn of_auth() -> Problems {
-    every!(AuthError: Unsendable, NotOffered, NoTimestamp, TooLong, InClear, Nothing, Weaker;
+    every!(AuthError: Unsendable, NotOffered, NoTimestamp, TooLong, InClear, TokenInClear, Nothing, Weaker;
+        AuthError::TokenInClear => 77,
         AuthError::Unsendable(SaslError::NotAToken) => 78,
         AuthError::NotOffered { method: "plain", offered: text("apop") } => 77,
         AuthError::NoTimestamp => 77,
@@ -386,6 +433,8 @@ fn every() -> Problems {
         of_credentials,
         of_protocol,
         of_sasl,
+        of_oauth,
+        of_http,
         of_auth,
         of_connection,
         of_ways,

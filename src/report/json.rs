@@ -61,6 +61,11 @@
 //! Of `message-failed`, `too-large` and `warning` at most 1,000 objects are written for an account; `failed` below counts
 //! all.
 //!
+//! `token-refreshed`: an OAuth token was renewed, and stored.
+//!
+//! - `host`: the server that gave it.
+//! - `expires_in`: how long it lasts, in seconds.
+//!
 //! `account`: the account is done.  It is the last object of each account that was tried.
 //!
 //! - `dry_run`: whether nothing was changed, by request.
@@ -87,13 +92,6 @@
 //! - `unique_id`, `octets`, `from`, `subject`, `destination`, `time`: as in `delivered`, but from and subject may be cut.
 //! - `server`: what has become of the message there: `kept`, `deleted` (by popfetch), `gone` (otherwise); or null where that
 //!   isn't known.
-//!
-//! `failing`: a message that has failed and waits on the server, which `popfetch history --failed` prints.
-//!
-//! - `unique_id`: its unique-id, or null.
-//! - `octets`: its size as listed, or null.
-//! - `failures`: how often it has failed.
-//! - `next_try`: when it is tried again, as RFC 3339 has it, in UTC; null at the next run.
 //!
 //! What prevents every account from being tried, a wrong argument for example, is reported on standard error only.
 //!
@@ -204,18 +202,6 @@ pub fn history_line(account: &str, delivery: &Delivery, server: Option<&str>) ->
     line(account, &object)
 }
 
-/// The line of a message that has failed, as `popfetch history --failed --json` prints it.
-#[must_use]
-pub fn failing_line(
-    account: &str,
-    unique_id: Option<&str>,
-    octets: Option<u64>,
-    failures: u16,
-    next_try: Option<&str>,
-) -> String {
-    line(account, &Object::Failing { unique_id, octets, failures, next_try })
-}
-
 #[derive(Serialize)]
 struct Line<'a, O> {
     v: u8,
@@ -258,12 +244,6 @@ enum Object<'a> {
         server: Option<&'a str>,
         time: &'a str,
     },
-    Failing {
-        unique_id: Option<&'a str>,
-        octets: Option<u64>,
-        failures: u16,
-        next_try: Option<&'a str>,
-    },
     MessageFailed {
         number: u32,
         reason: Cow<'a, str>,
@@ -278,6 +258,10 @@ enum Object<'a> {
     },
     Notice {
         message: &'a str,
+    },
+    TokenRefreshed {
+        host: &'a str,
+        expires_in: u64,
     },
     Account {
         dry_run: bool,
@@ -340,6 +324,9 @@ impl<'a> Object<'a> {
             Event::TooLarge { number, octets } => Self::TooLarge { number: number.get(), octets: octets.0 },
             Event::Warning(message) => Self::Warning { message: shortened(message, LONGEST) },
             Event::Notice(message) => Self::Notice { message },
+            Event::TokenRefreshed { host, expires_in } => {
+                Self::TokenRefreshed { host, expires_in: *expires_in }
+            }
             Event::Finished(summary) => Self::account(summary),
             Event::Doing(_)
             | Event::Waiting { .. }

@@ -3,14 +3,14 @@
 //!
 //! Every text in an event is printable: the code that makes the event escapes what a server sent and hides secrets.
 
-pub mod columns;
 mod dry_run;
 pub mod json;
 pub mod log;
 pub mod plain;
 pub mod progress;
+pub mod prose;
 pub mod reasons;
-mod table;
+pub mod table;
 pub mod terminal;
 
 use std::borrow::Cow;
@@ -34,6 +34,13 @@ pub enum Event {
     Connecting {
         /// `HOST:PORT`, and the way there, if it isn't the direct one.
         server: String,
+    },
+    /// An OAuth token was renewed, and stored.
+    TokenRefreshed {
+        /// The server that gave it.
+        host: String,
+        /// How long it lasts, in seconds.
+        expires_in: u64,
     },
     /// The login succeeded.
     LoggedIn {

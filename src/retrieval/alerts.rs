@@ -2,7 +2,7 @@
 //! if it still lasts after `remind-after`; and again when it is over.  And the pause that keeps a refused account from
 //! being hammered.
 //!
-//! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  CommitterEnd codes are
+//! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  Exit codes are
 //! not softened by any of this; only what `--quiet` prints is.
 
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use super::conditions;
 use super::error::Error;
 use super::run::Run;
 use crate::client;
+use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Alert, LOCKED, LOGIN, Last, Lasting, Memory, PASSING, Pause, Said};
-use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Kind, Summary};
 use crate::text::shortened;
@@ -64,7 +64,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         // A clock that was set back must not make the pause last for ever.
         let holds = self.now >= pause.refused && self.now < pause.until;
         if holds && !self.run.options.insist && pause.configuration == self.run.fingerprint() {
-            return Err(Error::Paused { until: date::rfc5322(pause.until) });
+            return Err(Error::Paused { until: clock::due(pause.until, self.now) });
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
             // It proves nothing about the server.
             Err(Error::Client(client::Error::Stopped)) => false,
             Err(e) => {
-                if matches!(e, Error::Client(e) if e.refuses_credentials()) {
+                if e.refuses_credentials() {
                     self.pause(memory);
                 }
                 match self.patience(e) {
@@ -157,7 +157,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
     /// What a command has shown of the login: a refused one isn't tried again at once.
     pub(super) fn note_login(&self, memory: &mut Memory, e: Option<&Error>) {
         match e {
-            Some(Error::Client(e)) if e.refuses_credentials() => self.pause(memory),
+            Some(e) if e.refuses_credentials() => self.pause(memory),
             None => memory.pause = None,
             Some(_) => {}
         }
@@ -190,7 +190,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
     fn patience(&self, e: &Error) -> Option<(&'static str, Duration)> {
         match e {
             Error::Paused { .. } => Some((LOGIN, Duration::ZERO)),
-            Error::Client(e) if e.refuses_credentials() => Some((LOGIN, Duration::ZERO)),
+            e if e.refuses_credentials() => Some((LOGIN, Duration::ZERO)),
             e if e.is_transient() => Some((PASSING, self.run.account.alert_after)),
             _ => None,
         }
@@ -248,7 +248,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         memory.alerts = met;
         let reported = || over.values().filter(|alert| alert.reported.is_some());
         for alert in reported() {
-            let since = date::rfc5322(alert.since);
+            let since = clock::since(alert.since, self.now);
             let what = alert.lasting.as_ref().map_or_else(String::new, |what| format!(": {}", what.message));
             self.run.report(&Event::Notice(format!("the failure since {since} is over{what}")));
         }

@@ -220,6 +220,15 @@ impl Error {
         }
     }
 
+    /// Whether the same login would be refused again: a wrong password, or an OAuth login that has ended.
+    pub(super) fn refuses_credentials(&self) -> bool {
+        match self {
+            Self::Client(e) => e.refuses_credentials(),
+            Self::Credentials(credentials::Error::OAuth(e)) => e.needs_login(),
+            _ => false,
+        }
+    }
+
     /// Whether answers can no longer be matched to commands: what came since the last one that named a message is
     /// void.
     pub(super) fn is_disorder(&self) -> bool {
@@ -276,7 +285,8 @@ impl Problem for Error {
                 "it is tried last from now on; delete it with another client, or set max-message-size"
             }
             Self::Paused { .. } => {
-                "correct the password, or name the account on the command line to try at once"
+                "correct the password (with OAuth: popfetch auth login), or name the account on the command line to try at \
+                 once"
             }
             Self::Busy => "try again when it has ended",
             Self::MessageRefused { .. } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::run::Run;
-use crate::account::{Account, Auth, Switch, Utf8Mode};
+use crate::account::{Account, Auth, PasswordSource, Switch, Utf8Mode};
 use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
 use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as KnownPipelining, Stage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
@@ -71,10 +71,12 @@ pub(super) fn log_in(
         flight: memory.flight,
     };
     let client = loop {
+        let secret = run.current(secret);
         match attempt(run, memory, secret, now, prefetch, attempts.flight) {
             Ok(client) => break client,
             Err(Error::Client(client::Error::Connection(e))) => return Err(client::Error::from(e).into()),
-            Err(Error::Client(e)) if attempts.again(run, memory, &e) => {}
+            Err(Error::Client(e))
+                if attempts.again(run, memory, &e) || run.has_other_token(secret, &e)? => {}
             Err(e) => return Err(e),
         }
     };
@@ -227,7 +229,12 @@ fn attempt(
             Flight::Two(_) => client::Flight::Two,
         },
     };
-    let mut client = Client::open(&call)?.login(&login)?;
+    let client = Client::open(&call)?;
+    if matches!(account.password, PasswordSource::OAuth(_)) {
+        // Also where the mechanism was named: the token of a provider opens more than one mailbox.
+        client.check_private()?;
+    }
+    let mut client = client.login(&login)?;
     agree_on_pipelining(run, memory, &mut client);
     Ok(client)
 }

@@ -55,14 +55,15 @@ pub use visit::{
 };
 
 use crate::access;
-use crate::account::{Account, SyncMode};
+use crate::account::{Account, OAuth, SyncMode};
 use crate::client::{Client, Transaction};
 use crate::clock;
+use crate::credentials;
 use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
-use crate::message::date;
+use crate::oauth::Holder;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
 use crate::types::Time;
@@ -180,10 +181,22 @@ fn with_lock(
     finish(Sessions::new(run, summary, memory, &secret), held, None, directory)
 }
 
-/// The time now, as RFC 3339 has it, in UTC.
+/// Does `work` with all that is needed to get, renew or give up the tokens of `account`.
+pub fn with_holder<T>(
+    account: &Account,
+    oauth: &OAuth,
+    context: &Context<'_>,
+    work: impl FnOnce(&Holder<'_>) -> T,
+) -> T {
+    let options = Options::default();
+    let run = Run::new(account, &options, context, clock::now());
+    credentials::with_holder(account, oauth, &run.means(), work)
+}
+
+/// The time now, as RFC 3339 has it, by this machine's time zone.
 #[must_use]
 pub fn timestamp() -> String {
-    date::rfc3339(clock::now())
+    clock::stamp(clock::now())
 }
 
 /// All sessions, the first of which may have begun, and the end of the ledger.

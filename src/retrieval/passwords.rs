@@ -38,7 +38,8 @@ pub(super) fn ask(accounts: &[Account], options: &Options, context: &Context<'_>
     };
     let mut typed = HashMap::new();
     for account in accounts.iter().filter(asks).filter(|account| will_log_in(account, options, context)) {
-        let secret = credentials::obtain(account, context.environment, &context.stop);
+        let run = Run::new(account, options, context, clock::now());
+        let secret = credentials::obtain(account, &run.means()).map(|obtained| obtained.secret);
         let stopped = context.stop.raised();
         typed.insert(account.name.clone(), secret);
         if stopped {

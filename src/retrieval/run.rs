@@ -4,18 +4,19 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::configured::Configured;
 use super::context::{Context, Options};
 use super::error::Error;
 use crate::account::{Account, PasswordSource};
-use crate::client::Dialogue;
+use crate::client::{self, Dialogue};
 use crate::clock;
-use crate::credentials::{self, fingerprint};
+use crate::credentials::{self, Means, fingerprint};
 use crate::ledger;
 use crate::message::{self, Retrieval};
+use crate::oauth::Watch;
 use crate::report::Event;
 use crate::secret::Secret;
 use crate::text;
@@ -33,6 +34,10 @@ pub(super) struct Run<'a> {
     fingerprint: OnceLock<String>,
     /// Whether a login of this run was accepted: the lock of that session may last a little longer than it.
     pub(super) logged_in: AtomicBool,
+    /// Whether the secret is a token that was kept: the server may have given it up.
+    has_kept_token: AtomicBool,
+    /// The token that took the place of one that the server has refused: there is none after it.
+    renewed: OnceLock<Secret>,
 }
 
 impl<'a> Run<'a> {
@@ -45,7 +50,8 @@ impl<'a> Run<'a> {
         let directory = ledger::directory(&context.state, &account.mailbox());
         let hands_over = Configured::of(account, context, &directory).hand_over();
         let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
-        Self { account, options, context, now, hands_over, fingerprint, logged_in }
+        let (has_kept_token, renewed) = (AtomicBool::new(false), OnceLock::new());
+        Self { account, options, context, now, hands_over, fingerprint, logged_in, has_kept_token, renewed }
     }
 
     /// What distinguishes the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock
@@ -63,11 +69,40 @@ impl<'a> Run<'a> {
                 if matches!(self.account.password, PasswordSource::Command(_)) {
                     self.report(&Event::Doing("waiting for password-command"));
                 }
-                credentials::obtain(self.account, self.context.environment, &self.context.stop)?
+                let obtained = credentials::obtain(self.account, &self.means())?;
+                self.has_kept_token.store(obtained.is_kept_token, Ordering::Relaxed);
+                obtained.secret
             }
         };
         self.detail(|| credentials::source(self.account));
         Ok(secret)
+    }
+
+    pub(super) fn means(&self) -> Means<'_> {
+        let Context { state, stop, connectors, environment, .. } = self.context;
+        Means { environment, stop, connectors, state, watch: self }
+    }
+
+    /// The secret to log in with: `first`, unless the server has refused it and there is another one.
+    pub(super) fn current<'s>(&'s self, first: &'s Secret) -> &'s Secret {
+        self.renewed.get().unwrap_or(first)
+    }
+
+    /// After a login that was refused: whether the token was kept and is given up by the server, and another one was got,
+    /// once.
+    pub(super) fn has_other_token(&self, refused: &Secret, e: &client::Error) -> Result<bool, Error> {
+        let PasswordSource::OAuth(oauth) = &self.account.password else { return Ok(false) };
+        if !e.refuses_stale_token()
+            || self.renewed.get().is_some()
+            || !self.has_kept_token.swap(false, Ordering::Relaxed)
+        {
+            return Ok(false);
+        }
+        self.detail(|| format!("{e}: another token is asked for"));
+        let other =
+            credentials::with_holder(self.account, oauth, &self.means(), |holder| holder.other_than(refused));
+        let other = other.map_err(credentials::Error::from)?;
+        Ok(self.renewed.set(other.secret).is_ok())
     }
 
     pub(super) fn report(&self, event: &Event) {
@@ -114,6 +149,29 @@ impl<'a> Run<'a> {
             // When it comes, which in a long run is much later.
             time: clock::now(),
         })
+    }
+}
+
+impl Watch for Run<'_> {
+    fn detail(&self, text: String) {
+        Run::detail(self, || text);
+    }
+
+    fn wants_dialogue(&self) -> bool {
+        self.context.reporter.wants_dialogue()
+    }
+
+    fn dialogue(&self, line: String) {
+        self.report(&Event::Dialogue(line));
+    }
+
+    fn refreshed(&self, host: &str, expires_in: u64) {
+        self.report(&Event::TokenRefreshed { host: host.to_owned(), expires_in });
+        if self.options.dry_run {
+            self.warn(
+                "the token was renewed and stored: what the server has replaced must be kept".to_owned(),
+            );
+        }
     }
 }
 

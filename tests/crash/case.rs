@@ -89,7 +89,9 @@ impl Case {
         let server = Server::start(change(Options::with("me", "secret", primer)));
         let sandbox = if plan.on_disk { Sandbox::new() } else { Sandbox::in_memory() };
         let case = Self { sandbox, server, plan };
-        case.configure();
+        std::fs::create_dir(case.sandbox.path("log")).unwrap();
+        std::fs::create_dir(case.sandbox.path("mail")).unwrap();
+        case.reconfigure("");
         if case.plan.primed {
             case.run().succeeds();
         }
@@ -97,9 +99,8 @@ impl Case {
         case
     }
 
-    fn configure(&self) {
-        std::fs::create_dir(self.sandbox.path("log")).unwrap();
-        std::fs::create_dir(self.sandbox.path("mail")).unwrap();
+    /// Writes the configuration, with more keys than the plan's.
+    pub(crate) fn reconfigure(&self, more: &str) {
         // A name that ends in .part until all of it is there.
         let script = "part=$(mktemp \"$HOME/log/XXXXXXXXXX.part\") && cat >\"$part\" && mv \"$part\" \"${part%.part}\"";
         let script = self.sandbox.script("take", script);
@@ -115,7 +116,7 @@ impl Case {
             .collect();
         self.sandbox.config(format!(
             "[accounts.a]\nserver = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nuser = \"me\"\npassword = \"secret\"\n\
-             leave-on-server = {}\ndeliver = [{}]\n{}\n",
+             leave-on-server = {}\ndeliver = [{}]\n{}\n{more}\n",
             self.server.port(),
             !self.plan.deletes,
             deliver.join(", "),

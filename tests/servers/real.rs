@@ -33,7 +33,7 @@ pub(super) trait Real {
 }
 
 /// A file of a Debian package, unpacked by `tests/run` (these packages shut each other out), or installed.
-fn packaged(package: &str, file: &str) -> Option<PathBuf> {
+pub(crate) fn packaged(package: &str, file: &str) -> Option<PathBuf> {
     let unpacked = servers().join(package).join(file);
     if unpacked.is_file() { Some(unpacked) } else { installed(&format!("/{file}")) }
 }

@@ -14,13 +14,18 @@ pub fn start(sandbox: &Sandbox) -> (Server, PathBuf) {
     let authority = Authority::new();
     let ca_file = sandbox.path("demo-ca.pem");
     authority.write(&ca_file);
-    let subjects =
-        ["Welcome", "Lunch on Friday?", "Invoice 1842", "Notes on the engine", "Re: Lunch on Friday?"];
     let server = Server::start(Options {
         tls: Tls::Implicit(authority.issue(&Leaf::default())),
-        ..Options::with(USER, PASSWORD, (1..).zip(subjects).map(|(number, subject)| message(number, subject)))
+        ..Options::with(USER, PASSWORD, messages())
     });
     (server, ca_file)
+}
+
+/// What is on it at first.
+pub fn messages() -> Vec<Message> {
+    let subjects =
+        ["Welcome", "Lunch on Friday?", "Invoice 1842", "Notes on the engine", "Re: Lunch on Friday?"];
+    (1..).zip(subjects).map(|(number, subject)| message(number, subject)).collect()
 }
 
 /// The message of this number.

@@ -8,6 +8,7 @@
 //! - [`scripted`] - a server that sends these bytes, expects those, and fails here
 //! - [`server`] - a small POP3 server with maildrops, made to misbehave by option
 //! - [`dovecot`] - a throw-away Dovecot
+//! - [`authorization`] - an authorization server (OAuth)
 //! - [`proxy`] - a proxy that connects to one server
 //! - [`certificates`] - an authority and good or bad certificates from it
 //! - [`demo`] - the server of the demo
@@ -36,6 +37,7 @@
     reason = "support for tests: it fails loudly"
 )]
 
+pub mod authorization;
 pub mod certificates;
 pub mod demo;
 pub mod dovecot;

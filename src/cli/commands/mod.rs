@@ -6,6 +6,7 @@
 //! its own help.
 
 pub(super) mod accounts;
+pub(super) mod auth;
 pub(super) mod check;
 pub(super) mod completions;
 pub(super) mod config;
@@ -75,6 +76,18 @@ pub(super) enum Command {
     /// Talk POP3 with an account's server by hand.
     Shell(shell::ShellArgs),
 
+    /// Log in by OAuth, and show, print or give back what that has brought.
+    #[command(subcommand)]
+    Auth(auth::AuthCommand),
+
+    /// Log in at the provider of an account, in a browser or by a code.
+    #[command(hide = true)]
+    Login(auth::login::LoginArgs),
+
+    /// Give the tokens of an account back, and forget them.
+    #[command(hide = true)]
+    Logout(auth::logout::LogoutArgs),
+
     /// Show what a server offers, and which setting would be better.
     ServerInfo(server_info::ServerInfoArgs),
 
@@ -121,6 +134,9 @@ impl Command {
             Self::Shell(args) => shell::run(args, cli),
             Self::ServerInfo(args) => server_info::run(args, cli),
             Self::State(command) => state::run(command, cli),
+            Self::Auth(command) => auth::run(command, cli),
+            Self::Login(args) => auth::login::run(args, cli),
+            Self::Logout(args) => auth::logout::run(args, cli),
             Self::Config(command) => config::run(command, cli),
             Self::Cron(args) => cron::run(args, cli),
             Self::Completions(args) => Ok(completions::run(args, cli)),
@@ -142,6 +158,7 @@ impl Command {
             Self::Status(args) => args.output.color,
             Self::ServerInfo(args) => args.output.color,
             Self::State(command) => command.color(),
+            Self::Auth(command) => command.color(),
             Self::Config(command) => command.color(),
             _ => Color::Auto,
         }

@@ -90,7 +90,8 @@ impl Talk {
         let status = status.to_vec();
         Err(match code {
             403 | 451 => Refusal::Forbids(status),
-            407 => {
+            // tinyproxy asks like a server.
+            401 | 407 => {
                 let schemes = schemes(lines);
                 if schemes.is_empty() || schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
                     Refusal::Login
@@ -117,13 +118,14 @@ fn status(line: &[u8]) -> Option<(&[u8], u16)> {
 
 /// The names of the schemes that are offered (RFC 9110 §11.6.1, §11.7.1): each begins an element of a list.
 fn schemes<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
-    const FIELD: &[u8] = b"proxy-authenticate:";
+    const FIELDS: [&[u8]; 2] = [b"proxy-authenticate", b"www-authenticate"];
     let mut schemes = Vec::new();
     for line in lines {
-        let Some((name, value)) = line.split_at_checked(FIELD.len()) else { continue };
-        if !name.eq_ignore_ascii_case(FIELD) {
+        let name = line.split(|octet| *octet == b':').next().unwrap_or_default();
+        if !FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field)) {
             continue;
         }
+        let value = line.get(name.len().saturating_add(1)..).unwrap_or_default();
         let mut in_quotes = false;
         for element in value.split(|octet| {
             in_quotes ^= *octet == b'"';
@@ -227,6 +229,7 @@ mod tests {
                 "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Digest realm=\"x, Basic y\", qop=auth\r\n\r\n",
                 other("Digest"),
             ),
+            ("HTTP/1.0 401 Who?\r\nWWW-Authenticate: Basic realm=\"tinyproxy\"\r\n\r\n", Refusal::Login),
             ("HTTP/1.1 500 Unable to connect\r\n\r\n", Refusal::CannotReach(said("500 Unable to connect"))),
             ("HTTP/1.1 503 \x1b[2J\r\n\r\n", Refusal::CannotReach(said("503 \x1b[2J"))),
             ("HTTP/1.1 404\r\n\r\n", Refusal::CannotReach(said("404"))),

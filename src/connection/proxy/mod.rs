@@ -287,3 +287,47 @@ fn played(proxy: &Proxy, octets: &[u8], size: usize) -> (Option<Result<(), Refus
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::fuzz_proxy;
+
+    /// What answers are made of.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let known: [&[u8]; 20] = [
+            b"\x05\x00",
+            b"\x05\x02",
+            b"\x05\xff",
+            b"\x01\x00",
+            b"\x01\x01",
+            b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x6e",
+            b"\x05\x00\x00\x03\x09localhost\x00\x6e",
+            b"\x05\x00\x00\x03",
+            b"\x05\x00\x00\x04",
+            b"\x05\x01",
+            b"HTTP/1.1 ",
+            b"200 OK\r\n",
+            b"100 Continue\r\n\r\n",
+            b"407 Who\r\n",
+            b"Proxy-Authenticate: NTLM, Basic realm=\"a, b\"\r\n",
+            b"\r\n",
+            b"\n",
+            b"\n\n",
+            b"+OK\r\n",
+            b"\xff",
+        ];
+        prop_oneof![
+            8 => proptest::sample::select(known.to_vec()).prop_map(<[u8]>::to_vec),
+            1 => proptest::collection::vec(any::<u8>(), 0..20),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_proxy_sends_and_however_it_is_cut(pieces in proptest::collection::vec(piece(), 0..12)) {
+            fuzz_proxy(&pieces.concat());
+        }
+    }
+}

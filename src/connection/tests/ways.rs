@@ -235,6 +235,30 @@ fn a_proxy_that_isnt_there() {
 }
 
 #[test]
+fn a_proxy_at_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socks");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.read_exact(&mut [0; 3]).unwrap();
+        socket.write_all(b"\x05\x00").unwrap();
+        let mut request = [0; 18];
+        socket.read_exact(&mut request).unwrap();
+        socket.write_all(CONNECTED).unwrap();
+        says_hello(socket);
+        request
+    });
+    let address = ProxyAddress::Unix(path);
+    let way = by(Route::Proxy(Proxy { kind: ProxyKind::Socks5, address, login: None }));
+    let mut connection = open(&way, LONG).unwrap();
+    assert_eq!(connection.channel(), Channel::Clear, "though it's a Unix socket");
+    assert_eq!(take(&mut connection, GREETING.len()), GREETING);
+    give(&mut connection, b"QUIT\r\n");
+    assert_eq!(&server.join().unwrap(), b"\x05\x01\x00\x03\x0bpop.example\x00\x6e");
+}
+
+#[test]
 fn tls_behind_a_proxy_is_the_servers() {
     let acceptor = native_tls::TlsAcceptor::new(good().identity()).unwrap();
     for (host, is_right) in [("localhost", true), ("pop.example", false)] {

@@ -16,6 +16,7 @@ pub mod program;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,22 +58,32 @@ pub fn check(command: &PipeCommand, search: Option<&OsStr>) -> Result<(), Error>
     }
     let PipeCommand::Argv(elements) = command else { return Ok(()) };
     let program = elements.first().map_or("", String::as_str);
-    let runs = |path: &Path| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
-    let found = if program.contains('/') {
-        runs(Path::new(program))
-    } else {
-        let search = search.unwrap_or(OsStr::new("/bin:/usr/bin"));
-        !program.is_empty() && std::env::split_paths(search).any(|directory| runs(&directory.join(program)))
-    };
-    if found {
-        Ok(())
-    } else {
-        Err(Error::unfit(
+    match found(program, search) {
+        Some(_) => Ok(()),
+        None => Err(Error::unfit(
             ExitCode::Configuration,
             not_found(program),
             "install it, or correct the pipe setting",
-        ))
+        )),
     }
+}
+
+/// Where a program is.
+fn found(program: &str, search: Option<&OsStr>) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(runs);
+    }
+    let search = search.unwrap_or(OsStr::new("/bin:/usr/bin"));
+    std::env::split_paths(search).map(|directory| directory.join(program)).find(runs)
+}
+
+/// Whether the program is setuid or setgid and cannot be here: a service with `NoNewPrivileges=` takes that from it.
+fn is_bound(command: &PipeCommand, search: Option<&OsStr>) -> bool {
+    let PipeCommand::Argv(elements) = command else { return false };
+    let program = elements.first().and_then(|program| found(program, search));
+    let mode = program.and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.mode());
+    mode & 0o6000 != 0 && rustix::thread::no_new_privs().unwrap_or(false)
 }
 
 fn not_found(program: &str) -> String {
@@ -158,6 +169,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// As whom it runs, if not as we do.
     pub owner: Option<Owner>,
+    /// Whether it has lost its own rights: then a failure says so.
+    pub bound: bool,
 }
 
 /// The committer's end of a program.
@@ -230,6 +243,11 @@ impl PipeOutlet {
         let said = said.trim_ascii();
         if !said.is_empty() {
             reason.push_str(&format!(": \"{}\"", text::printable(said)));
+        }
+        if self.settings.bound {
+            reason.push_str(
+                "; NoNewPrivileges= keeps it from being setuid or setgid, and the drop-in mda.conf allows it",
+            );
         }
         Some(Failure { permanent, reason, exit })
     }

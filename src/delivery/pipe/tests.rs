@@ -18,6 +18,7 @@ fn outlet(home: &Path, command: PipeCommand, parallel: u16, time_limit: Duration
         server: "pop.example".to_owned(),
         state: home.to_owned(),
         owner: None,
+        bound: false,
     })
 }
 

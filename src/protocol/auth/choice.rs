@@ -70,6 +70,9 @@ pub enum AuthError {
     /// In clear, nothing offered keeps the password safe.
     #[error("the line isn't encrypted, and the server offers nothing that keeps a password safe there ({0})")]
     InClear(String),
+    /// A token is never sent in clear, whatever the user named.
+    #[error("the line isn't encrypted, and a token is not sent in clear")]
+    TokenInClear,
     /// Nothing offered is known.
     #[error("the server offers no way to log in that popfetch knows ({0})")]
     Nothing(String),
@@ -94,6 +97,7 @@ impl Problem for AuthError {
                 "set tls = \"implicit\" or \"starttls\"; only if others on the way may read the password, \
                  set auth = \"user-pass\""
             }
+            Self::TokenInClear => "set tls = \"implicit\" or \"starttls\"",
             Self::Nothing(_) => {
                 "POP3 may have to be switched on in the settings of the account at the provider first; \
                  or the server wants a token: auth = \"xoauth2\" or \"oauthbearer\""
@@ -112,6 +116,7 @@ impl Problem for AuthError {
             | Self::NoTimestamp
             | Self::TooLong(_)
             | Self::InClear(_)
+            | Self::TokenInClear
             | Self::Nothing(_)
             | Self::Weaker { .. } => ExitCode::Refused,
         }
@@ -146,6 +151,7 @@ pub fn methods(circumstances: &Circumstances<'_>) -> Result<Vec<Method>, AuthErr
         Auth::XOAuth2 => circumstances.named(Mechanism::XOAuth2),
         Auth::OAuthBearer => circumstances.named(Mechanism::OAuthBearer),
         Auth::External => circumstances.named(Mechanism::External),
+        Auth::Token => circumstances.by_token(),
     }
 }
 
@@ -163,6 +169,18 @@ impl Circumstances<'_> {
             Ok(vec![Method::Sasl(mechanism)])
         } else {
             Err(AuthError::NotOffered { method: mechanism.name(), offered: self.offered() })
+        }
+    }
+
+    /// Either mechanism carries the same token: Google's, which is older and more widely understood, comes first.
+    fn by_token(&self) -> Result<Vec<Method>, AuthError> {
+        if self.channel == Channel::Clear {
+            return Err(AuthError::TokenInClear);
+        }
+        let known = [Mechanism::XOAuth2, Mechanism::OAuthBearer];
+        match known.into_iter().find(|mechanism| self.offer.is_none() || self.announces(*mechanism)) {
+            Some(mechanism) => Ok(vec![Method::Sasl(mechanism)]),
+            None => Err(AuthError::NotOffered { method: "XOAUTH2 or OAUTHBEARER", offered: self.offered() }),
         }
     }
 

@@ -11,7 +11,7 @@ use super::sasl::{ChannelBinding, Hash, Mechanism};
 
 pub use apop::ApopChallenge;
 pub use choice::{AuthError, Circumstances, LoginOffer, methods};
-pub use refusal::{Refusal, passes, refusal, remedy, speaks_of_a_lock};
+pub use refusal::{Refusal, passes, refusal, remedy, remedy_for_token, speaks_of_a_lock};
 
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,12 @@ impl Method {
         }
     }
 
+    /// Whether what it sends is an OAuth token.
+    #[must_use]
+    pub fn sends_token(self) -> bool {
+        matches!(self, Self::Sasl(Mechanism::XOAuth2 | Mechanism::OAuthBearer))
+    }
+
     /// What may help when the server refuses credentials that are right.
     #[must_use]
     pub fn hint_when_refused(self) -> &'static str {
@@ -99,7 +105,8 @@ impl Method {
                  clear, as this method needs: auth = \"plain\" or \"user-pass\" (inside TLS) does without"
             }
             Self::Sasl(Mechanism::XOAuth2 | Mechanism::OAuthBearer) => {
-                "run `password-command` by hand: the token may have expired, or lack the scope for POP3"
+                "the token may have ended, or lack the scope for POP3: log in again (popfetch auth login), or run \
+                 `password-command` by hand"
             }
             Self::Sasl(Mechanism::External) => "check the client certificate, and whose it is at the server",
             Self::Sasl(Mechanism::Plain | Mechanism::Login) | Self::UserPass => {

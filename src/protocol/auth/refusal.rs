@@ -6,6 +6,9 @@ use std::fmt;
 
 use crate::exit::ExitCode;
 use crate::protocol::response::ResponseCode;
+use crate::protocol::sasl::{Mechanism, TokenFailure};
+
+use super::Method;
 
 /// Why a login was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +137,30 @@ pub fn remedy(text: &[u8]) -> Option<&'static str> {
         );
     }
     None
+}
+
+/// The same of a refusal of an OAuth token; `token` is the server's own explanation.
+#[must_use]
+pub fn remedy_for_token(text: &[u8], token: Option<&TokenFailure>) -> &'static str {
+    // Exchange Online, with a token that is good.
+    if speaks_of(
+        text,
+        &[
+            "authentication failure: unknown user name or bad password",
+            "user is authenticated but not connected",
+        ],
+    ) {
+        return "the token is good, but the mailbox refuses it: POP may be switched off for it (its administrator: \
+                Set-CASMailbox -PopEnabled $true), or the browser was logged in as another user: log in again with popfetch \
+                auth login";
+    }
+    match token.map(|token| token.status.as_deref()) {
+        Some(Some("400" | "401" | "403" | "invalid_token" | "invalid_request" | "insufficient_scope")) => {
+            "that token is for another account, or for another scope, or was taken back: check user, and log in again with \
+             popfetch auth login (a password-command must print a token for POP3)"
+        }
+        _ => remedy(text).unwrap_or_else(|| Method::Sasl(Mechanism::XOAuth2).hint_when_refused()),
+    }
 }
 
 fn speaks_of_passing(text: &[u8]) -> bool {

@@ -86,7 +86,11 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// # Errors
     /// When there is none.
     pub(super) fn secret(&self) -> Result<Secret, Error> {
-        self.run.secret()
+        let secret = self.run.secret();
+        if secret.as_ref().is_err_and(Error::refuses_credentials) {
+            self.note_login(secret.as_ref().err());
+        }
+        secret
     }
 
     /// Connects and logs in.
@@ -100,7 +104,7 @@ impl<'r, 'a> Visit<'r, 'a> {
     ) -> Result<Client<Transaction>, Error> {
         let client = login::log_in(self.run, &mut self.memory, secret, prefetch.into());
         match &client {
-            Err(Error::Client(e)) if e.refuses_credentials() => self.note_login(client.as_ref().err()),
+            Err(e) if e.refuses_credentials() => self.note_login(client.as_ref().err()),
             // The user has corrected the password, or the server its mind.
             Ok(_) if self.memory.pause.is_some() => self.note_login(None),
             _ => {}

@@ -4,9 +4,9 @@
 use std::thread;
 
 use super::{Choices, Chosen, Init, described, usage};
-use crate::account::{Tls, Word as _};
+use crate::account::{Account, Tls, Word as _};
 use crate::config::RESERVED_NAMES;
-use crate::discovery::{self, Address, Candidate, Found, Provider, Source, Wants};
+use crate::discovery::{self, Address, Candidate, Found, Provider, Source};
 use crate::exit::ExitCode;
 use crate::report::Trouble;
 use crate::retrieval::probe;
@@ -87,9 +87,14 @@ impl Init<'_> {
     /// Asks DNS and the domain's web server, then tries the usual names.
     fn search(&self, address: &Address) -> Result<Candidate, Trouble> {
         self.say(&format!("looking for the POP3 server of {} …", printable(address.domain().as_bytes())));
-        let ca_file = self.trusted(address)?;
-        let mut found =
-            discovery::ask(address, ca_file.as_deref(), self.context.connectors, &self.context.stop);
+        let trial = self.trial(address)?;
+        let mut found = discovery::ask(
+            address,
+            &trial.way,
+            trial.trust.ca_file.as_deref(),
+            self.context.connectors,
+            &self.context.stop,
+        );
         let candidates = std::mem::take(&mut found.candidates);
         let mut unconfirmed = None;
         for candidate in candidates {
@@ -118,13 +123,11 @@ impl Init<'_> {
         }
     }
 
-    /// Authorities that the configuration or a flag trusts besides the system's.
-    fn trusted(&self, address: &Address) -> Result<Option<std::path::PathBuf>, Trouble> {
-        let guess = discovery::guesses(address).into_iter().next();
-        let Some(candidate) = guess else { return Ok(None) };
-        let candidate = self.with_user(candidate);
+    /// An account with the flags, for what holds wherever its server is: the way there, and authorities that are trusted.
+    fn trial(&self, address: &Address) -> Result<Account, Trouble> {
+        let candidate = self.with_user(discovery::guess(address));
         let chosen = Chosen { name: self.name_for(&candidate, Some(address)), candidate };
-        self.account(&chosen, &Choices::default()).map(|account| account.trust.ca_file)
+        self.account(&chosen, &Choices::default())
     }
 
     /// Whether the server is there, and is the one that is named.
@@ -269,7 +272,6 @@ fn word(text: &str) -> String {
 }
 
 fn without_pop(provider: &Provider) -> Trouble {
-    debug_assert_eq!(provider.wants, Wants::NoPop);
     Trouble {
         exit: ExitCode::Unavailable,
         message: format!("{} has no POP3", provider.title),

@@ -1,11 +1,11 @@
-//! Runs a program whose first line of output is a secret: within a time limit, ended by a signal, its output never in a
-//! buffer that isn't wiped.
+//! Runs a program whose first line of output is a secret, or whose standard input is one: within a time limit, ended by a
+//! signal, nothing of it in a buffer that isn't wiped.
 //!
 //! The program stays in our process group: one that asks for a passphrase must be able to read from the terminal.  That,
 //! and that its output is a secret, is why delivery's programs have a runner of their own: they get a group, and what they
 //! print is for the report.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::access::{self, Owner};
 use crate::secret::Secret;
 use crate::signals::Stop;
+use crate::text::{printable, shortened};
 
 /// How often a signal is looked for while the program runs.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
@@ -21,17 +22,38 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// may hold the other end of the pipe.
 const FOR_COMPLAINT: Duration = Duration::from_millis(200);
 
+/// Of a program's complaint this much is shown.
+const COMPLAINT_CHARACTERS: usize = 200;
+
 /// How a program ended.
-pub(super) struct ProcessEnd {
+#[derive(Debug)]
+pub struct ProcessEnd {
     /// The first line of its output, with its end.
-    pub(super) printed: Secret,
+    pub printed: Secret,
     /// The first line of its errors, where it failed and printed nothing: else its complaint may hold what it printed.
-    pub(super) complaint: Secret,
-    pub(super) status: ExitStatus,
+    pub complaint: Secret,
+    /// Its exit status.
+    pub status: ExitStatus,
+}
+
+impl ProcessEnd {
+    /// That it failed, in words, with the first line of its complaint made safe: `failed with exit status 1: no key`.
+    #[must_use]
+    pub fn failure(&self) -> String {
+        use std::os::unix::process::ExitStatusExt as _;
+        let how = match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("failed with exit status {code}"),
+            (None, Some(signal)) => format!("was killed by signal {signal}"),
+            (None, None) => "failed".to_owned(),
+        };
+        let line = printable(self.complaint.expose().trim_ascii_end());
+        if line.is_empty() { how } else { format!("{how}: {}", shortened(&line, COMPLAINT_CHARACTERS)) }
+    }
 }
 
 /// Why it did not come to its end.
-pub(super) enum NoEnd {
+#[derive(Debug)]
+pub enum NoEnd {
     /// It could not be started.
     Start(io::Error),
     /// The system lost sight of it.
@@ -40,21 +62,40 @@ pub(super) enum NoEnd {
     Late,
 }
 
-/// Runs a program to its end, or to `limit`; as `owner`, if there is one.  Of its output the first `longest` octets are
-/// taken, up to the first line end.
-pub(super) fn run(
-    argv: &[String],
-    owner: Option<&Owner>,
-    limit: Duration,
-    longest: usize,
+/// How a program is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Program<'a> {
+    /// Its name and its arguments.
+    pub argv: &'a [String],
+    /// As which user, if not as ourselves.
+    pub owner: Option<&'a Owner>,
+    /// What it gets on standard input; nothing without.
+    pub input: Option<&'a Secret>,
+    /// How long it may take.
+    pub limit: Duration,
+    /// Of its output so many octets are taken, up to the first line end.
+    pub longest: usize,
+}
+
+/// Runs a program to its end, or to its limit.
+///
+/// # Errors
+/// [`NoEnd`].
+pub fn run(
+    Program { argv, owner, input, limit, longest }: Program<'_>,
     stop: &Stop,
 ) -> Result<ProcessEnd, NoEnd> {
     let deadline = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
     let missing = || NoEnd::Start(io::Error::new(io::ErrorKind::NotFound, "no program is named"));
     let (program, arguments) = argv.split_first().ok_or_else(missing)?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Reaped(access::spawn(&mut command, owner).map_err(NoEnd::Start)?);
+    if let (Some(mut stdin), Some(input)) = (child.0.stdin.take(), input.cloned()) {
+        // One that doesn't read it all is judged by its exit status.
+        std::thread::spawn(move || stdin.write_all(input.expose()));
+    }
     let out = first_line_of(child.0.stdout.take(), longest);
     let errors = first_line_of(child.0.stderr.take(), longest);
     let printed = wait_for(&out, deadline, stop).map_err(|_| NoEnd::Late)?;

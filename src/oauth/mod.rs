@@ -1,0 +1,363 @@
+//! OAuth 2 (RFC 6749): logins in the browser or by a code, tokens that are kept and renewed, so that nothing but a user who
+//! is asked to log in again ever stands between a mailbox and its mail.  Independent of what the tokens are used for.
+//!
+//! ```text
+//! answer, request, refusal, record   without I/O: what is asked, what is answered, what it means, what is kept
+//! ask, endpoints                     questions to the server, and what of them may be shown
+//! store                              a file or two commands, under a lock
+//! this file                          a token that is good now: from the store, or renewed
+//! login                              flows: browser, device, by hand
+//! ```
+//!
+//! Providers are data ([`Provider`](crate::account::Provider)); no client id is shipped.  A token is renewed before the mail
+//! server is dialled, under a lock that is never skipped, and saved and synced before it is used ([`store`]'s picture).
+//! What the server refuses takes nothing away: a stored login is removed by [`Holder::log_out`] alone.
+
+mod answer;
+mod ask;
+mod endpoints;
+mod error;
+mod listener;
+mod login;
+mod record;
+mod refusal;
+mod request;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use error::Error;
+pub use login::{Desk, Flow, Place};
+pub use refusal::{Kind, Refusal};
+pub use store::last_login;
+
+use crate::account::OAuth;
+use crate::clock;
+use crate::http::{Ends, Url, Way};
+use crate::problem::Problem;
+use crate::secret::Secret;
+use crate::types::Time;
+use ask::{Asker, Outcome};
+use endpoints::Client;
+use record::Record;
+use refusal::Asked;
+use store::{Locked, Notes, Store};
+
+/// Sees what is done to get a token.
+pub trait Watch {
+    /// What is decided, and why (`-v`).
+    fn detail(&self, text: String);
+    /// Whether the dialogue is shown (`-vv`).
+    fn wants_dialogue(&self) -> bool;
+    /// A line of the dialogue, with secrets hidden.
+    fn dialogue(&self, line: String);
+    /// A token was renewed at `host`, and lasts so many seconds.
+    fn refreshed(&self, host: &str, expires_in: u64);
+}
+
+/// Where the client's secret comes from.
+pub type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
+
+/// An account that has, or is to have, tokens; and all that is needed to get one.
+#[derive(Clone, Copy)]
+pub struct Holder<'a> {
+    /// The account's name, for messages.
+    pub account: &'a str,
+    /// The user at the mail server.
+    pub user: &'a str,
+    /// Who gives tokens, and to which client.
+    pub settings: &'a OAuth,
+    /// Asked when the server is.
+    pub client_secret: &'a SecretSource<'a>,
+    /// The state directory.
+    pub state: &'a Path,
+    /// The way to the authorization server.
+    pub way: Way<'a>,
+    /// Sees it.
+    pub watch: &'a dyn Watch,
+}
+
+impl std::fmt::Debug for Holder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Holder").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// A token that is good now.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// The token.
+    pub secret: Secret,
+    /// Whether it was renewed just now: one that is refused all the same won't get better.
+    pub is_new: bool,
+}
+
+/// What is known of a login without asking anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// When the user logged in.
+    pub login: Time,
+    /// When a token was given last.
+    pub renewed: Time,
+    /// When the access token ends.
+    pub ends: Time,
+    /// When the login ends, as far as that is known: where it isn't used until then, or in any case.
+    pub login_ends: Option<Time>,
+    /// Whether it can be renewed.
+    pub is_renewable: bool,
+}
+
+impl Standing {
+    /// Whether the user has to log in again.
+    #[must_use]
+    pub fn is_due(&self, now: Time) -> bool {
+        let over = |ends: Time| ends.seconds_since(now) <= 0;
+        self.login_ends.is_some_and(over) || (!self.is_renewable && over(self.ends))
+    }
+}
+
+impl Holder<'_> {
+    /// A token: from the store where it has five minutes left, else renewed, saved and synced.
+    ///
+    /// # Errors
+    /// When nobody has logged in, or the login has ended; when the server can't be asked; when the disk is full.
+    pub fn token(&self) -> Result<Token, Error> {
+        let store = self.store();
+        let before = store.load()?.ok_or_else(|| self.not_logged_in(&store))?;
+        if let Some(token) = self.good(&before) {
+            return Ok(token);
+        }
+        let lock = store.lock()?;
+        // Another process may have renewed it while we waited.
+        let before = store.load_locked(&lock)?.ok_or_else(|| self.not_logged_in(&store))?;
+        match self.good(&before) {
+            Some(token) => Ok(token),
+            None => self.renewed(&store, &lock, before),
+        }
+    }
+
+    /// Another token than `refused`, which the mail server takes no more though it should last.
+    ///
+    /// # Errors
+    /// As [`Holder::token`].
+    pub fn other_than(&self, refused: &Secret) -> Result<Token, Error> {
+        let store = self.store();
+        let lock = store.lock()?;
+        let before = store.load_locked(&lock)?.ok_or_else(|| self.not_logged_in(&store))?;
+        match self.good(&before).filter(|token| token.secret != *refused) {
+            Some(token) => Ok(token),
+            None => self.renewed(&store, &lock, before),
+        }
+    }
+
+    /// How the login stands; nothing where there is none.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn standing(&self) -> Result<Option<Standing>, Error> {
+        let Some(record) = self.store().load()? else { return Ok(None) };
+        let unused = self
+            .settings
+            .provider
+            .unused_days
+            .map(|days| Time(record.obtained.0.saturating_add(i64::from(days).saturating_mul(86_400))));
+        Ok(Some(Standing {
+            login: record.login,
+            renewed: record.obtained,
+            ends: record.ends,
+            login_ends: record.refresh_ends.or(unused.filter(|_| record.refresh.is_some())),
+            is_renewable: record.refresh.is_some(),
+        }))
+    }
+
+    /// Where the login is kept, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.store().shown()
+    }
+
+    /// Gives the tokens back where the server takes them (RFC 7009), and removes what is stored.  Whether the server took
+    /// them; nothing where there was no login.
+    ///
+    /// # Errors
+    /// A store that can't be removed.  A server that can't be asked is none.
+    pub fn log_out(&self) -> Result<Option<bool>, Error> {
+        let store = self.store();
+        let lock = store.lock()?;
+        let record = match store.load_locked(&lock) {
+            // What can't be understood can still be removed.
+            Err(Error::Damaged { .. }) => None,
+            record => record?,
+        };
+        let given_back = record.as_ref().map(|record| self.give_back(record).unwrap_or(false));
+        store.remove(&lock)?;
+        Ok(given_back)
+    }
+
+    fn give_back(&self, record: &Record) -> Result<bool, Error> {
+        let Some(url) = record.revoke_url.as_deref().or(self.settings.provider.revoke.as_deref()) else {
+            return Ok(false);
+        };
+        let url = endpoints::url("revoke-url", url)?;
+        let asker = self.asker(Ends::Always);
+        let secret = self.secret_of(record)?;
+        let token = record.refresh.as_ref().unwrap_or(&record.access);
+        [Some(token), secret.as_ref()].into_iter().flatten().for_each(|secret| asker.hide(secret));
+        let mut form = vec![("token", token.expose()), ("client_id", record.client_id.as_bytes())];
+        form.extend(secret.as_ref().map(|secret| ("client_secret", secret.expose())));
+        Ok(matches!(asker.post(&url, &form, "an answer")?, Outcome::Good(_)))
+    }
+
+    fn store(&self) -> Store<'_> {
+        Store::new(self.account, self.user, self.settings, self.state, self.way.stop)
+    }
+
+    fn asker(&self, signal: Ends) -> Asker<'_> {
+        Asker::new(Way { signal, ..self.way }, self.watch)
+    }
+
+    fn not_logged_in(&self, store: &Store<'_>) -> Error {
+        Error::NotLoggedIn { account: self.account.to_owned(), store: store.shown() }
+    }
+
+    /// The client's secret: of the login if it registered the client, else of the settings.
+    fn secret_of(&self, record: &Record) -> Result<Option<Secret>, Error> {
+        match &record.client_secret {
+            Some(secret) => Ok(Some(secret.clone())),
+            None => (self.client_secret)().map_err(Error::ClientSecret),
+        }
+    }
+
+    fn good(&self, record: &Record) -> Option<Token> {
+        let left = record.left(clock::now())?;
+        self.watch.detail(format!("token from the store, good for {}", lasting(left)));
+        Some(Token { secret: record.access.clone(), is_new: false })
+    }
+
+    /// Renews, with the lock held: room first, then the question, then the disk, then the use.
+    fn renewed(&self, store: &Store<'_>, lock: &Locked, before: Record) -> Result<Token, Error> {
+        let url = endpoints::url("token-url", &before.token_url)?;
+        let notes = Notes::read(lock);
+        let wait = notes.leave_alone_until.saturating_sub(clock::now().0);
+        if (1..=i64::try_from(ask::LONGEST_WAIT).unwrap_or(0)).contains(&wait) {
+            let why = format!("it asked to be left alone for {}", lasting(wait));
+            return Err(Error::Unavailable { host: url.host().to_owned(), why });
+        }
+        let secret = self.secret_of(&before)?;
+        let room = store.make_room(lock, Some(&before))?;
+        let asker = self.asker(Ends::BeforeItIsSent);
+        match self.ask(&asker, &url, &before, secret.as_ref(), lock) {
+            Ok(record) => {
+                store.save(lock, room, &record)?;
+                let life = u64::try_from(record.ends.seconds_since(record.obtained)).unwrap_or(0);
+                self.watch.refreshed(url.host(), life);
+                Ok(Token { secret: record.access, is_new: true })
+            }
+            Err(e) => {
+                store.give_back(room);
+                // Somebody without our lock, on another machine perhaps, may have put another login there.
+                let now = store
+                    .load()
+                    .ok()
+                    .flatten()
+                    .filter(|now| e.needs_login() && now.refresh != before.refresh);
+                match now.and_then(|now| self.good(&now)) {
+                    Some(token) => Ok(token),
+                    None => Err(e),
+                }
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        asker: &Asker<'_>,
+        url: &Url,
+        before: &Record,
+        secret: Option<&Secret>,
+        lock: &Locked,
+    ) -> Result<Record, Error> {
+        let client = Client { id: before.client_id.clone(), secret: secret.cloned(), is_registered: false };
+        let asked = self.asked(&client, false);
+        let Some(refresh) = &before.refresh else {
+            let ended =
+                answer::Refused::of("invalid_grant".to_owned(), "no refresh token".to_owned(), Vec::new());
+            return Err(self.refused(asker, url, &ended, asked));
+        };
+        let form = [("grant_type", b"refresh_token".as_slice()), ("refresh_token", refresh.expose())];
+        match self.exchange(asker, url, &client, &form, &[refresh, &before.access])? {
+            Outcome::Good(body) => {
+                let tokens = asker.read(url, &body, "a token", answer::tokens)?;
+                Ok(before.renewed(tokens, clock::now()))
+            }
+            Outcome::Refused(refused) => Err(self.refused(asker, url, &refused, asked)),
+            Outcome::Later { status, after } => {
+                if let Some(after) = after {
+                    let until = clock::now().0.saturating_add(i64::try_from(after).unwrap_or(0));
+                    Notes { leave_alone_until: until, ..Notes::read(lock) }.write(lock);
+                }
+                Err(Error::Unavailable { host: url.host().to_owned(), why: format!("status {status}") })
+            }
+        }
+    }
+
+    /// Asks for tokens; `secrets` are those that the form holds.
+    fn exchange(
+        &self,
+        asker: &Asker<'_>,
+        url: &Url,
+        client: &Client,
+        form: &[(&str, &[u8])],
+        secrets: &[&Secret],
+    ) -> Result<Outcome, Error> {
+        secrets.iter().copied().chain(&client.secret).for_each(|secret| asker.hide(secret));
+        let mut form = form.to_vec();
+        form.push(("client_id", client.id.as_bytes()));
+        form.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.expose())));
+        asker.post(url, &form, "a token")
+    }
+
+    fn asked<'b>(&'b self, client: &'b Client, device: bool) -> Asked<'b> {
+        Asked {
+            provider: &self.settings.provider,
+            account: self.account,
+            client_id: &client.id,
+            has_secret: client.secret.is_some(),
+            device,
+        }
+    }
+
+    fn refused(&self, asker: &Asker<'_>, url: &Url, refused: &answer::Refused, asked: Asked<'_>) -> Error {
+        let refusal = asker.explain(refused, asked);
+        match refusal.kind {
+            Kind::Later => Error::Unavailable { host: url.host().to_owned(), why: refusal.what },
+            _ => Error::Refused { host: url.host().to_owned(), refusal },
+        }
+    }
+}
+
+/// A time for people: `41 minutes`.
+fn lasting(seconds: i64) -> String {
+    let unit = |n: i64, noun: &str| crate::text::count(u64::try_from(n).unwrap_or(0), noun);
+    match seconds {
+        ..120 => unit(seconds, "second"),
+        120..7200 => unit(seconds / 60, "minute"),
+        7200..172_800 => unit(seconds / 3600, "hour"),
+        _ => unit(seconds / 86_400, "day"),
+    }
+}
+
+/// For fuzzing: any octets as answers of an authorization server, as a stored login, and as what a browser brings.
+#[doc(hidden)]
+pub fn fuzz_oauth(octets: &[u8]) {
+    answer::fuzz(octets);
+    if let Some(record) = Record::read(octets) {
+        let line = record.line();
+        assert!(Record::read(line.expose()).is_some_and(|again| again == record));
+    }
+    let proof = request::Proof::of([0; 32], [1; 32]);
+    let _ = request::came(&String::from_utf8_lossy(octets), &proof, Some(("https://a.example", false)));
+    let _ = listener::asked_for(octets);
+}

@@ -1,0 +1,188 @@
+//! Renewal: once for all who ask, saved before it is used, and again when the mail server gives a token up.
+
+use std::time::Duration;
+
+use super::{Scene, mail, wait_for};
+use crate::support::authorization::Answer;
+use crate::support::server::Server;
+
+#[test]
+fn eight_processes_renew_once_and_all_deliver() {
+    let scene = Scene::new();
+    scene.log_in_for_a_moment();
+    let servers: Vec<Server> = (0..8).map(|_| Server::start(mail("XOAUTH2"))).collect();
+    let oauth = scene.oauth("");
+    let accounts: String = servers
+        .iter()
+        .enumerate()
+        .map(|(n, server)| scene.account(&format!("a{n}"), server.port(), &oauth))
+        .collect();
+    scene.sandbox.config(accounts);
+    scene.authorization.state().delay = Duration::from_millis(500);
+    let names: Vec<String> = (0..8).map(|n| format!("a{n}")).collect();
+    let running: Vec<_> = names.iter().map(|name| scene.start(&[name])).collect();
+    for running in running {
+        running.finish().succeeds();
+    }
+    assert_eq!(scene.authorization.refreshes(), 1);
+    assert_eq!(scene.authorization.state().families_ended, 0);
+    names.iter().for_each(|name| scene.holds_mail(name));
+}
+
+#[test]
+fn the_accounts_of_one_process_renew_once() {
+    let scene = Scene::new();
+    scene.log_in_for_a_moment();
+    let servers: Vec<Server> = (0..8).map(|_| Server::start(mail("XOAUTH2"))).collect();
+    let oauth = scene.oauth("");
+    let accounts: String = servers
+        .iter()
+        .enumerate()
+        .map(|(n, server)| scene.account(&format!("a{n}"), server.port(), &oauth))
+        .collect();
+    scene.sandbox.config(accounts);
+    scene.authorization.state().delay = Duration::from_millis(300);
+    scene.run(&[]).succeeds();
+    assert_eq!(scene.authorization.refreshes(), 1);
+    (0..8).for_each(|n| scene.holds_mail(&format!("a{n}")));
+}
+
+#[test]
+fn a_renewed_token_is_reported_and_used_by_either_mechanism() {
+    for (mechanisms, sent) in
+        [("PLAIN XOAUTH2 OAUTHBEARER", "AUTH XOAUTH2"), ("OAUTHBEARER PLAIN", "AUTH OAUTHBEARER")]
+    {
+        let scene = Scene::with(mail(mechanisms), "");
+        scene.log_in_for_a_moment();
+        let run = scene.run(&["-v", "--json"]);
+        run.succeeds().complains("token refreshed at localhost");
+        assert!(
+            run.out().contains("\"type\":\"token-refreshed\",\"host\":\"localhost\",\"expires_in\":3600"),
+            "{}",
+            run.out()
+        );
+        scene.holds_mail("work");
+        assert!(scene.mail.count(sent) > 0, "{mechanisms}");
+        assert_eq!(scene.stored()["refresh_token"], "Grue-refresh-2");
+    }
+}
+
+#[test]
+fn a_dry_run_may_renew_and_says_so() {
+    let scene = Scene::new();
+    scene.log_in_for_a_moment();
+    scene.run(&["--dry-run"]).succeeds().complains("the token was renewed and stored");
+    assert_eq!(scene.stored()["refresh_token"], "Grue-refresh-2");
+}
+
+#[test]
+fn a_token_that_the_mail_server_has_given_up_is_renewed_once() {
+    let scene = Scene::new();
+    scene.log_in().succeeds();
+    scene.authorization.state().access = "Quux-access-1".to_owned();
+    scene.mail.change(|options| options.accounts[0].password = "Quux-access-1".to_owned());
+    let run = scene.run(&["-v"]);
+    run.succeeds().complains("another token is asked for");
+    scene.holds_mail("work");
+    assert_eq!(scene.authorization.refreshes(), 1);
+    // That helps no more where a new one is refused as well.
+    scene.mail.change(|options| options.accounts[0].password = "Quux-access-2".to_owned());
+    let sessions = scene.mail.sessions();
+    let run = scene.run(&[]);
+    run.exits(77)
+        .complains("status \"401\", scope \"https://mail.example/\"")
+        .complains("popfetch auth login");
+    assert_eq!((scene.authorization.refreshes(), scene.mail.sessions()), (2, sessions + 2));
+    // And is paused like a wrong password, until somebody insists or logs in.
+    scene.run(&["-q"]).exits(77).is_silent();
+    assert_eq!((scene.authorization.refreshes(), scene.mail.sessions()), (2, sessions + 2));
+}
+
+#[test]
+fn an_answer_without_a_refresh_token_leaves_the_old_one() {
+    let scene = Scene::new();
+    scene.authorization.state().rotates = false;
+    scene.log_in_for_a_moment();
+    scene.run(&[]).succeeds();
+    let stored = scene.stored();
+    assert_eq!(stored["refresh_token"], "Grue-refresh-1");
+    assert_eq!(stored["ends"].as_i64().unwrap() - stored["obtained"].as_i64().unwrap(), 3600);
+}
+
+#[test]
+fn a_clock_that_jumps_costs_a_renewal_and_nothing_else() {
+    let scene = Scene::new();
+    scene.log_in().succeeds();
+    let path = &scene.stores()[0];
+    let text = std::fs::read_to_string(path).unwrap();
+    for days in [-400_i64, 400] {
+        let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for key in ["obtained", "ends", "login"] {
+            record[key] = (record[key].as_i64().unwrap() + days * 86_400).into();
+        }
+        record["refresh_token"] = scene.authorization.seed().into();
+        std::fs::write(path, record.to_string()).unwrap();
+        let before = scene.authorization.refreshes();
+        scene.run(&["--all"]).succeeds();
+        assert_eq!(scene.authorization.refreshes(), before + 1, "{days}");
+        scene.run(&["--all"]).succeeds();
+        assert_eq!(scene.authorization.refreshes(), before + 1, "{days}");
+    }
+}
+
+#[test]
+fn a_first_interrupt_does_not_cut_a_renewal_that_is_out() {
+    let scene = Scene::new();
+    scene.log_in_for_a_moment();
+    scene.authorization.state().delay = Duration::from_millis(700);
+    let running = scene.start(&[]);
+    wait_for("the question", || (scene.authorization.refreshes() > 0).then_some(()));
+    running.signal(rustix::process::Signal::INT);
+    running.finish().dies_by(rustix::process::Signal::INT);
+    assert_eq!(scene.stored()["refresh_token"], "Grue-refresh-2");
+    scene.authorization.state().delay = Duration::ZERO;
+    scene.run(&[]).succeeds();
+    assert_eq!((scene.authorization.refreshes(), scene.authorization.state().families_ended), (1, 0));
+}
+
+#[test]
+fn another_login_ends_the_pause_of_one_that_has_ended() {
+    let scene = Scene::new();
+    scene.log_in_for_a_moment();
+    scene.authorization.state().refresh = None;
+    let run = scene.run(&["-q"]);
+    run.exits(77).complains("the login has ended").complains("log in again: popfetch auth login work");
+    // Nothing is wiped, and the server isn't hammered.
+    assert_eq!(scene.stores().len(), 1);
+    assert_eq!(scene.authorization.refreshes(), 1);
+    scene.run(&["-q"]).exits(77).is_silent();
+    assert_eq!(scene.authorization.refreshes(), 1);
+    scene.log_in().succeeds();
+    scene.run(&["-q"]).succeeds();
+    scene.holds_mail("work");
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is_left_alone() {
+    let scene = Scene::new();
+    scene.log_in_for_a_moment();
+    let later = "HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n";
+    scene.authorization.state().answers = vec![Answer::Raw(later.to_owned())];
+    scene.run(&[]).exits(75).complains("status 503");
+    scene.run(&[]).exits(75).complains("it asked to be left alone for ");
+    assert_eq!(scene.authorization.refreshes(), 1);
+}
+
+#[test]
+fn a_token_is_never_sent_in_clear() {
+    let scene = Scene::new();
+    let clear = |auth: &str| {
+        let account = scene.account("work", 110, &scene.oauth("")).replace("127.0.0.1", "pop.example.com");
+        scene.sandbox.config(format!("{account}{auth}\n"));
+        scene.run(&["config", "check"])
+    };
+    clear("").exits(78).says("a token is never sent in clear");
+    clear("auth = \"xoauth2\"").exits(78).says("a token is never sent in clear");
+    clear("auth = \"plain\"").exits(78);
+    clear("password = \"x\"").exits(78).says("two sources of the password");
+}
