@@ -5,7 +5,7 @@ mod local;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use local::short;
+pub use local::{ago, day, due, minute, short, since, stamp};
 
 use crate::types::Time;
 

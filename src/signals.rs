@@ -54,20 +54,7 @@ impl Stop {
     /// When no handler can be installed.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::new()?;
-        let is_first_process = is_first_process();
-        for signal in [SIGINT, SIGTERM] {
-            // The order of registration is the order of execution: this kills only when the flag was up before.
-            let raised = Arc::clone(&stop.0.raised);
-            if is_first_process {
-                signal_hook::flag::register_conditional_shutdown(signal, shown_by_shells(signal), raised)?;
-            } else {
-                signal_hook::flag::register_conditional_default(signal, raised)?;
-            }
-            signal_hook::flag::register(signal, Arc::clone(&stop.0.raised))?;
-            let number = usize::try_from(signal).unwrap_or(0);
-            signal_hook::flag::register_usize(signal, Arc::clone(&stop.0.signal), number)?;
-            low_level::pipe::register(signal, stop.0._keep.try_clone()?)?;
-        }
+        stop.register(true)?;
         // With a handler it isn't ignored any more, and what we execute begins with the default.
         signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
         // A limit on the size of files is an error of the write that meets it, and must not kill.  A handler, and not
@@ -77,6 +64,42 @@ impl Stop {
         let heeded = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD, Signal::SIGXFSZ];
         heeded.into_iter().collect::<SigSet>().thread_unblock()?;
         Ok(stop)
+    }
+
+    /// A flag that SIGINT or SIGTERM raises, and no number of them ends the process: for as long as another program has the
+    /// terminal, where Ctrl-C means something to that program (system(3) ignores it meanwhile).
+    ///
+    /// # Errors
+    /// When no handler can be installed.
+    pub fn beside_a_program() -> io::Result<Self> {
+        let stop = Self::new()?;
+        stop.register(false)?;
+        Ok(stop)
+    }
+
+    /// Lets SIGINT and SIGTERM raise the flag; once it is up, the next one kills if `kills`.
+    fn register(&self, kills: bool) -> io::Result<()> {
+        let is_first_process = is_first_process();
+        for signal in [SIGINT, SIGTERM] {
+            // The order of registration is the order of execution: this kills only when the flag was up before.
+            let raised = Arc::clone(&self.0.raised);
+            match (kills, is_first_process) {
+                (false, _) => {}
+                (true, true) => {
+                    _ = signal_hook::flag::register_conditional_shutdown(
+                        signal,
+                        shown_by_shells(signal),
+                        raised,
+                    )?
+                }
+                (true, false) => _ = signal_hook::flag::register_conditional_default(signal, raised)?,
+            }
+            signal_hook::flag::register(signal, Arc::clone(&self.0.raised))?;
+            let number = usize::try_from(signal).unwrap_or(0);
+            signal_hook::flag::register_usize(signal, Arc::clone(&self.0.signal), number)?;
+            low_level::pipe::register(signal, self.0._keep.try_clone()?)?;
+        }
+        Ok(())
     }
 
     /// Whether a signal has come.
@@ -119,6 +142,24 @@ impl Stop {
             // Interrupted or not: the flag decides.
             let _ = rustix::event::poll(&mut [PollFd::new(&self.0.wake, PollFlags::IN)], limit.as_ref());
         }
+    }
+
+    /// Waits, without an end of its own, until there is something to read from `input`.  `false` where a signal came first.
+    #[must_use]
+    pub fn wait_for(&self, input: BorrowedFd<'_>) -> bool {
+        while !self.raised() {
+            let mut sources =
+                [PollFd::new(&self.0.wake, PollFlags::IN), PollFd::from_borrowed_fd(input, PollFlags::IN)];
+            let woken = rustix::event::poll(&mut sources, None);
+            let [_, input] = &sources;
+            match woken {
+                // That nothing more can come is read as well.
+                Ok(_) if !input.revents().is_empty() => return !self.raised(),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+        false
     }
 
     /// Raises the flag without a signal.

@@ -28,7 +28,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["account"]),
     ("connection", &["access", "account", "signals"]),
     // One question to a web server.
-    ("http", &["account", "connection", "signals"]),
+    ("http", &["account", "connection", "protocol::redact", "signals"]),
     // Runs a program whose output, or input, is a secret.
     ("process", &["access", "signals"]),
     // Tokens, for whatever they are used.
@@ -134,7 +134,6 @@ const OWNERS: &[(&str, &[&str])] = &[
         &[
             "access",
             "cli::commands::shell",
-            "cli::questions",
             "clock",
             "connection",
             "credentials::prompt",
@@ -170,6 +169,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("siphasher", &["ledger"]),
     ("stringprep", &["protocol::sasl"]),
     ("strsim", &["config::mistake"]),
+    ("textwrap", &["report::prose"]),
     (
         "thiserror",
         &[
@@ -194,7 +194,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml", &["config", "discovery::providers"]),
     ("toml_edit", &["config::addition"]),
     ("unicode-properties", &["text"]),
-    ("unicode-width", &["report::columns"]),
+    ("unicode-width", &["report::prose", "report::table"]),
     ("x509-parser", &["connection::certificate"]),
     ("twox-hash", &["ledger", "message::sum"]),
     ("zeroize", &["cli::commands::auth::token", "credentials::keep", "http", "oauth", "protocol", "secret"]),

@@ -145,7 +145,10 @@ fn one_account_failing_does_not_stop_the_others() {
 #[test]
 fn the_help_is_short_or_whole() {
     let sandbox = Sandbox::new();
-    sandbox.run(["-h"]).succeeds().looks_like("help-short");
+    let short = sandbox.run(["-h"]);
+    short.succeeds().looks_like("help-short");
+    assert!(short.out().lines().count() <= 40, "it fits a screen");
+    sandbox.run(["state", "-h"]).succeeds().looks_like("help-state");
     sandbox.run(["--help"]).succeeds().looks_like("help-whole");
     assert_eq!(sandbox.run(["help"]).out(), sandbox.run(["--help"]).out());
     let short = sandbox.run(["-h"]).out();

@@ -45,13 +45,26 @@ const EXCEPTIONS: &[(&str, Here)] = &[
         ]),
     ),
     ("popfetch --maildir ~/Mail/", Typed(&[("Password for", PASSWORD)])),
+    ("popfetch auth login outlook", NotRun("it needs a browser and the provider: tests/oauth")),
     ("popfetch check", Exits(1, "everything was fetched further up")),
     ("popfetch delete home 3", Exits(64, "it asks at a terminal, and there is none")),
 ];
 
-/// Text that is not for a shell: of which file it is by its language, or by the line that it begins with.
-const OTHER_FILES: &[&str] =
-    &["toml", "muttrc", "[accounts.", "[defaults]", "leave-on-server = ", "set folder ", "deliver = "];
+/// Whether a block is not for a shell: a configuration, of popfetch or of mutt.
+fn is_of_a_file(language: &str, text: &str) -> bool {
+    let is_key = |line: &str| {
+        let name = line.split_once(" = ").map_or("", |(name, _)| name);
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    };
+    match language {
+        "" => {
+            text.starts_with(['[', '{'])
+                || text.starts_with("set folder ")
+                || text.lines().next().is_some_and(is_key)
+        }
+        language => ["toml", "muttrc"].contains(&language),
+    }
+}
 
 /// What README.md and the manual show as a block: its language, or "", and its text.
 fn blocks(page: &str) -> Vec<(String, String)> {
@@ -76,10 +89,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 fn command_lines(page: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (language, text) in blocks(page) {
-        if OTHER_FILES
-            .iter()
-            .any(|start| language == *start || language.is_empty() && text.starts_with(start))
-        {
+        if is_of_a_file(&language, &text) {
             continue;
         }
         let text = text.replace("\\\n", "");

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::mailbox::{good, serve, small};
 use crate::support::sandbox::{Run, Sandbox};
+use crate::support::tmux::Tmux;
 
 const TWO: &str = "\
 [defaults]
@@ -38,6 +39,7 @@ fn mode(sandbox: &Sandbox) -> u32 {
 fn the_path_is_printed_also_before_there_is_a_file() {
     let sandbox = Sandbox::new();
     let expected = format!("{}\n", sandbox.path(".config/popfetch/config.toml").display());
+    sandbox.run(["config", "path"]).looks_like("config-path");
     assert_eq!(sandbox.run(["config", "path"]).succeeds().out(), expected);
     let other = format!("{}\n", sandbox.path("other.toml").display());
     assert_eq!(sandbox.run(["config", "path", "--config", "other.toml"]).succeeds().out(), other);
@@ -48,7 +50,8 @@ fn each_setting_is_shown_with_where_it_comes_from_and_no_secret() {
     let sandbox = Sandbox::new();
     sandbox.config(TWO);
     let run = sandbox.run(["config", "show"]);
-    run.succeeds();
+    run.succeeds().looks_like("config-show");
+    sandbox.run(["config", "show", "work", "--json"]).looks_like("config-show-json");
     let out = run.out();
     for (setting, origin) in [
         ("[accounts.home]", ""),
@@ -89,20 +92,20 @@ fn all_that_is_wrong_is_reported_at_once() {
          [accounts.c]\nserver = \"c\"\nuser = \"me\"\npassword-command = \"false\"\ndeliver = { mbox = \"/\" }\n",
     );
     let run = sandbox.run(["config", "check"]);
-    run.exits(78);
+    run.exits(78).looks_like("config-check-wrong");
     for wrong in [
         "timeot",
         "maybe",
         "expected a whole number",
         "account \"b\" has no server",
         "c: error: mbox /",
-        "c: error: password",
+        "c: error: cannot get a password",
     ] {
         run.says(wrong);
     }
     assert!(!run.out().contains("account \"a\" has no"), "{}", run.out());
     let json = sandbox.run(["config", "check", "--json"]);
-    json.exits(78);
+    json.exits(78).looks_like("config-check-json");
     assert!(json.out().lines().count() >= 6, "{}", json.out());
 }
 
@@ -111,7 +114,11 @@ fn what_is_right_is_tried_and_left_as_it_was() {
     let served = serve(good(small(2)), "leave-on-server = false");
     let before = served.sandbox.files();
     let run = served.sandbox.run(["config", "check"]);
-    run.succeeds().says("ok: ").says("me: ok: Maildir ").says("me: ok: password\n");
+    run.succeeds()
+        .says("ok: ")
+        .says("me: ok: Maildir ")
+        .says("me: ok: password\n")
+        .looks_like("config-check");
     assert_eq!(served.server.sessions(), 0);
     served.sandbox.run(["config", "check", "--login"]).succeeds().says("me: ok: login at 127.0.0.1:");
     assert_eq!((served.server.count("RETR"), served.server.count("DELE")), (0, 0));
@@ -146,21 +153,70 @@ fn a_change_counts_when_it_has_been_checked() {
     assert!(read().contains("port = 2995"));
     assert_eq!(mode(&sandbox), 0o400);
     let changed = read();
-    // Wrong, and given up.
-    let run = edit(&sandbox, "sed -i 's/2995/\"x\"/' \"$1\"", "?\nq\n");
-    run.exits(78).complains("expected a whole number").complains("What now?").complains("config.toml:17");
-    run.never_says("config-");
+    // Wrong, and nobody can be asked: nothing is changed.
+    let run = edit(&sandbox, "sed -i 's/2995/\"x\"/' \"$1\"", "e\n");
+    run.exits(78).complains("expected a whole number").complains("config.toml:17").complains("is as it was");
+    run.never_says("config-").never_says("What now?");
     assert_eq!(read(), changed);
-    // Without an answer too.
-    edit(&sandbox, "echo '[' >> \"$1\"", "").exits(78);
     edit(&sandbox, "exit 3", "").exits(73).complains("cannot run the editor");
     assert_eq!(read(), changed);
-    // Wrong, and corrected.
-    let twice = "if grep -q '\"x\"' \"$1\"; then sed -i 's/\"x\"/3995/' \"$1\"; else sed -i 's/2995/\"x\"/' \"$1\"; fi";
-    edit(&sandbox, twice, "e\n").succeeds().complains("is changed");
-    assert!(read().contains("port = 3995"));
     let left = fs::read_dir(path.parent().unwrap()).unwrap().count();
     assert_eq!(left, 1, "no copy is left");
+}
+
+/// The user is asked at the terminal, wherever the standard streams lead; Ctrl-C there changes nothing, and in the editor
+/// is the editor's.
+#[test]
+fn a_wrong_change_is_edited_again_or_given_up_at_the_terminal() {
+    let sandbox = Sandbox::new();
+    sandbox.config(TWO);
+    let path = sandbox.path(".config/popfetch/config.toml");
+    let read = || fs::read_to_string(&path).unwrap();
+    let breaks = sandbox.script("breaks", "sed -i 's/1995/\"x\"/' \"$1\"");
+    let mends = sandbox.script(
+        "mends",
+        "if grep -q '\"x\"' \"$1\"; then sed -i 's/\"x\"/3995/' \"$1\"; else sed -i 's/1995/\"x\"/' \"$1\"; fi",
+    );
+    for columns in [40, 80, 200] {
+        let command = format!("EDITOR={} popfetch config edit < /dev/null", breaks.display());
+        let Some(tmux) = Tmux::start(&sandbox, (columns, 24), &command) else { return };
+        tmux.wait_for("What now?");
+        tmux.keys(&["x", "Enter"]);
+        tmux.wait_until("the question again", |screen| screen.matches("What now?").count() == 2);
+        tmux.keys(&["q", "Enter"]);
+        let screen = tmux.wait_for("[78]");
+        assert!(screen.contains("expected a whole number") && screen.contains("is as it was"), "{screen}");
+        let Some(tmux) = Tmux::start(&sandbox, (columns, 24), &command) else { return };
+        tmux.wait_for("What now?");
+        tmux.keys(&["C-c"]);
+        tmux.wait_for("[130]");
+        assert_eq!(read(), TWO);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no copy is left");
+    }
+    let command = format!("EDITOR={} popfetch config edit", mends.display());
+    let Some(tmux) = Tmux::start(&sandbox, (80, 24), &command) else { return };
+    tmux.wait_for("What now?");
+    tmux.keys(&["e", "Enter"]);
+    tmux.wait_for("is changed");
+    assert!(read().contains("port = 3995"));
+}
+
+#[test]
+fn ctrl_c_in_the_editor_is_the_editors() {
+    let sandbox = Sandbox::new();
+    sandbox.config(TWO);
+    let path = sandbox.path(".config/popfetch/config.toml");
+    let editor = sandbox.script(
+        "editor",
+        "trap 'sed -i s/1995/2995/ \"$1\"; exit 0' INT; echo ready; while :; do sleep 0.1; done",
+    );
+    let command = format!("EDITOR={} popfetch config edit", editor.display());
+    let Some(tmux) = Tmux::start(&sandbox, (80, 24), &command) else { return };
+    tmux.wait_for("ready");
+    tmux.keys(&["C-c"]);
+    let screen = tmux.wait_for("[0]");
+    assert!(screen.contains("is changed"), "{screen}");
+    assert!(fs::read_to_string(&path).unwrap().contains("port = 2995"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `popfetch cron`: what it prints is taken by cron and systemd, and does what it should there.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::mailbox::{DELETE, good, serve, small};
@@ -10,7 +12,7 @@ use crate::support::sandbox::{Run, Sandbox};
 fn cron(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Run {
     let link = sandbox.path(folder).join("popfetch");
     if !link.exists() {
-        std::fs::create_dir_all(sandbox.path(folder)).unwrap();
+        fs::create_dir_all(sandbox.path(folder)).unwrap();
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_popfetch"), &link).unwrap();
     }
     sandbox
@@ -68,7 +70,7 @@ fn systemd_takes_the_units() {
     }
     assert!(good && complaint.is_empty(), "{complaint}");
     // It would find a program that isn't there.
-    std::fs::remove_dir_all(sandbox.path(folder)).unwrap();
+    fs::remove_dir_all(sandbox.path(folder)).unwrap();
     assert!(verify().1.contains("is not executable"), "{:?}", verify());
 }
 
@@ -77,13 +79,38 @@ fn everything_is_printed_with_what_to_do() {
     let served = serve(good([]), "");
     let program = env!("CARGO_BIN_EXE_popfetch");
     let masks = [(program, "/usr/bin/popfetch")];
-    let as_root = if rustix::process::geteuid().is_root() { "cron-root" } else { "cron" };
-    served.sandbox.run(["cron", "me"]).succeeds().looks_like_masked(as_root, &masks);
+    let is_root = rustix::process::geteuid().is_root();
+    let name = if is_root { "cron-root" } else { "cron" };
+    served.sandbox.run(["cron", "me"]).succeeds().looks_like_masked(name, &masks);
     let run = served.sandbox.run(["cron", "--only", "crontab", "--config", "c.toml", "me"]);
     run.exits(78).complains("there is no configuration");
     let run = served.sandbox.run(["cron", "--every", "7m"]);
     run.exits(64).complains("30 minutes");
     served.sandbox.run(["cron", "mee"]).exits(64).complains("did you mean \"me\"?");
+}
+
+/// The same for another user, whose manager systemd runs while that user is logged in.
+#[test]
+fn a_user_gets_a_timer_of_their_own() {
+    let Some(setpriv) = installed("setpriv").filter(|_| rustix::process::geteuid().is_root()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("popfetch");
+    fs::copy(env!("CARGO_BIN_EXE_popfetch"), &program).unwrap();
+    let sandbox = Sandbox::of(vec![program.clone().into()]);
+    sandbox.config(crate::mailbox::section("me", 995, "password = \"secret\"\ndeliver.maildir = \"~/in\"\n"));
+    let config =
+        [".config", ".config/popfetch", ".config/popfetch/config.toml"].map(|path| sandbox.path(path));
+    for path in [folder.path(), program.as_path(), sandbox.home().parent().unwrap()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for path in config.iter().chain([&sandbox.home()]) {
+        std::os::unix::fs::chown(path, Some(43_210), Some(43_210)).unwrap();
+    }
+    let setpriv = [setpriv.to_str().unwrap(), "--reuid=43210", "--regid=43210", "--clear-groups"];
+    let run = sandbox.popfetch(["cron", "me"]).under(setpriv).run();
+    let under = format!("{} ", setpriv[1..].join(" "));
+    let masks = [(under.as_str(), ""), (program.to_str().unwrap(), "/usr/bin/popfetch")];
+    run.succeeds().looks_like_masked("cron", &masks);
 }
 
 #[test]

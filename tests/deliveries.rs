@@ -214,17 +214,19 @@ fn history_shows_where_mail_went_and_what_became_of_it() {
     let out = run.out();
     let lines: Vec<&str> = out.lines().collect();
     let [heading, letter, bare] = lines.as_slice() else { panic!("{}", run.shown()) };
-    assert!(heading.starts_with("TIME (UTC)") && !heading.contains("ACCOUNT"), "{heading}");
+    assert!(heading.starts_with("TIME ") && !heading.contains("ACCOUNT"), "{heading}");
     for text in ["kept", "Ann \\x1b[31m", "Gr\u{fc}\u{df}e and more", "~/mail", "uid-letter"] {
         assert!(letter.contains(text), "{text}: {letter}");
     }
     assert!(bare.contains("18 octets") && bare.contains("uid-bare"), "{bare}");
+    run.looks_like("history");
     served.sandbox.run(["--delete"]).succeeds();
     history(&served, &["-n", "1"]).says("deleted").never_says("uid-letter");
     let json = history(&served, &["me", "--json"]);
     let objects: Vec<Value> = json.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects.len(), 2);
     assert_eq!((&objects[0]["type"], &objects[0]["server"]), (&json!("history"), &json!("deleted")));
+    json.looks_like("history-json");
     let file = objects[0]["destination"][0]["file"].as_str().unwrap();
     assert_eq!(fs::read(file).unwrap(), LETTER.replace('\r', "").as_bytes());
     // It asked no server, and changed nothing.
@@ -274,12 +276,31 @@ fn history_shows_what_fails() {
     history(&served, &["--failed"]).is_silent();
     served.fetch().exits(75);
     let run = history(&served, &["--failed"]);
-    run.says("at the next run").says("once").never_says("good");
+    run.says("at the next run").says("once").never_says("good").looks_like("history-failed");
     served.fetch().exits(75);
     let run = history(&served, &["--failed", "--json"]);
     let object: Value = serde_json::from_str(&run.out()).unwrap();
     assert_eq!((&object["type"], &object["failures"]), (&json!("failing"), &json!(2)));
     assert!(object["next_try"].as_str().unwrap().ends_with('Z'), "{object}");
+    run.looks_like("history-failed-json");
+}
+
+/// The server refuses all that is asked for: none of them is known to have failed by itself, and none backs off; and yet
+/// they fail, as `status` has it.
+#[test]
+fn history_shows_what_fails_for_a_reason_that_is_not_its_own() {
+    let refused = ["one", "two"].map(|name| Message::new(name, LETTER).refused("-ERR cannot read it"));
+    let served = serve(good(refused), "");
+    served.fetch().exits(75);
+    served.sandbox.run(["status"]).exits(1).says("2 messages fail: ");
+    history(&served, &["--failed"]).looks_like("history-failed-all");
+    let run = history(&served, &["--failed", "--json"]);
+    let object: Value = serde_json::from_str(&run.out()).unwrap();
+    assert_eq!(
+        (&object["messages"], &object["failures"], &object["unique_id"]),
+        (&json!(2), &json!(0), &Value::Null)
+    );
+    assert!(object["reason"].as_str().is_some_and(|reason| reason.contains("refused")), "{object}");
 }
 
 // ---- log-file ----------------------------------------------------------------------------------------------------
@@ -294,15 +315,17 @@ fn log_file_gets_a_line_for_each_message_and_run() {
     served.sandbox.popfetch(["--quiet", "--log-file"]).run().exits(64);
     let config = fs::read_to_string(served.sandbox.home().join(".config/popfetch/config.toml")).unwrap();
     served.sandbox.config(format!("[defaults]\nlog-file = \"~/log\"\n\n{config}"));
-    served.sandbox.run(["--quiet"]).exits(75);
+    // Times are this machine's, with how far they are from UTC.
+    served.sandbox.popfetch(["--quiet"]).env("TZ", "EAST-10").run().exits(75);
     let text = read();
+    assert!(text.lines().all(|line| line.get(19..26) == Some("+10:00 ")), "{text}");
     let lines: Vec<&str> = text.lines().collect();
     let [first, second, end] = lines.as_slice() else { panic!("{text}") };
     // Whichever is known first.
     let [good, bad] = if first.contains("failed") { [second, first] } else { [first, second] };
-    assert!(good.contains("Z me: delivered good (") && good.contains("/mail/new/"), "{good}");
-    assert!(bad.contains("Z me: message 2 failed: "), "{bad}");
-    assert!(end.contains("Z me: 1 new, ") && end.contains("1 message failed, "), "{end}");
+    assert!(good.contains(" me: delivered good (") && good.contains("/mail/new/"), "{good}");
+    assert!(bad.contains(" me: message 2 failed: "), "{bad}");
+    assert!(end.contains(" me: 1 new, ") && end.contains("1 message failed, "), "{end}");
     assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
     fs::rename(&log, served.sandbox.path("log.1")).unwrap();
     served.fetch().exits(75);

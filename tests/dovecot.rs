@@ -333,3 +333,95 @@ fn looking_changes_nothing_and_deleting_what_was_named() {
     assert_eq!(dovecot.messages("me").len(), 2);
     sandbox.run([""; 0]).succeeds().is_silent();
 }
+
+/// What counts as seen isn't retrieved, until it is forgotten; a message that fails is tried again on demand.
+#[test]
+fn seen_forgotten_and_tried_again() {
+    let Some(dovecot) = Dovecot::start(&[("me", PASSWORD)]) else { return };
+    for number in 1..=3 {
+        dovecot.put("me", &mail::message(number, 700));
+    }
+    let stored =
+        |numbers: &[u64]| numbers.iter().map(|n| mail::stored(&mail::message(*n, 700))).collect::<Vec<_>>();
+    let sandbox = Sandbox::new();
+    sandbox.config(trusted(&dovecot, "implicit", ""));
+    sandbox.run(["mark-seen", "work", "1-2"]).succeeds();
+    sandbox.run(["list"]).succeeds().says("retrieve");
+    sandbox.run([""; 0]).succeeds().complains("1 new");
+    assert_same(Maildir::read(&sandbox.path("in")).messages(), stored(&[3]));
+    sandbox.run(["state", "forget", "work", "--seen", "-y"]).succeeds().says("2 messages forgotten");
+    sandbox.run([""; 0]).succeeds().complains("2 new");
+    assert_same(Maildir::read(&sandbox.path("in")).messages(), stored(&[1, 2, 3]));
+    assert_eq!(dovecot.messages("me").len(), 3);
+    // A destination that refuses, until it doesn't.
+    let pipe = "deliver = { pipe = [\"sh\", \"-c\", \"test -e ~/ok || exit 67; cat >> ~/taken\"] }";
+    let config = trusted(&dovecot, "implicit", pipe).replace("deliver.maildir = \"~/in\"\n", "");
+    let failing = Sandbox::new();
+    failing.config(config);
+    for _ in 0..2 {
+        failing.run([""; 0]).exits(75);
+    }
+    failing.run([""; 0]).exits(75).complains("3 messages failed, next try ");
+    failing.run(["history", "--failed"]).succeeds().says("once");
+    failing.run(["status"]).exits(1).says("3 messages fail: ");
+    failing.write("ok", "");
+    failing.run(["retry"]).succeeds();
+    assert!(fs::read(failing.path("taken")).unwrap().len() > 2000);
+    failing.run(["status"]).succeeds();
+    failing.run(["history", "work", "-n", "2"]).succeeds().says("kept");
+}
+
+/// By hand: what the shell sends, a real server answers; and what `quit` deletes is known afterwards.
+#[test]
+fn a_session_by_hand() {
+    let Some(dovecot) = Dovecot::start(&[("me", PASSWORD)]) else { return };
+    for number in 1..=3 {
+        dovecot.put("me", &mail::message(number, 700));
+    }
+    for tls in MODES {
+        let sandbox = Sandbox::new();
+        sandbox.config(trusted(&dovecot, tls, ""));
+        let lines = "stat\ncapa\nlist\nuidl 2\ntop 1 0\nretr 1\nnoop\ndele 1\nrset\nabort\n";
+        let run = sandbox.popfetch(["shell", "--strict"]).stdin(lines).run();
+        run.succeeds().says("+OK 3 ").says("PIPELINING").says("Subject: ").never_says(PASSWORD);
+        assert_eq!(dovecot.messages("me").len(), 3);
+        let run = sandbox.popfetch(["shell", "--strict"]).stdin("retr 9\nstat\n").run();
+        run.exits(75).says("-ERR ").never_says("+OK 3 ");
+    }
+    let sandbox = Sandbox::new();
+    sandbox.config(trusted(&dovecot, "implicit", ""));
+    sandbox.run([""; 0]).succeeds();
+    sandbox.popfetch(["shell"]).stdin("dele 2\nquit\n").run().succeeds().says("1 message deleted");
+    dovecot.wait_for_log("del=1/3", 1);
+    assert_eq!(dovecot.messages("me").len(), 2);
+    sandbox.run([""; 0]).succeeds().is_silent();
+}
+
+/// What is kept goes to another machine, and to another name of the server; nothing comes twice.
+#[test]
+fn what_is_known_of_a_mailbox_goes_on_elsewhere() {
+    let Some(dovecot) = Dovecot::start(&[("me", PASSWORD)]) else { return };
+    for number in 1..=3 {
+        dovecot.put("me", &mail::message(number, 700));
+    }
+    let sandbox = Sandbox::new();
+    sandbox.config(trusted(&dovecot, "none", ""));
+    sandbox.run([""; 0]).succeeds();
+    sandbox.run(["state", "list"]).succeeds().says("me@localhost");
+    sandbox.run(["state", "verify"]).succeeds().says("work: ok (3 messages)");
+    let exported = sandbox.run(["state", "export"]);
+    exported.succeeds().never_says(PASSWORD);
+    let other = Sandbox::new();
+    other.config(trusted(&dovecot, "none", ""));
+    other.write("kept", &exported.stdout);
+    other.run(["state", "restore", "kept"]).succeeds().says("restored (3 messages)");
+    other.run(["-v"]).succeeds().complains("nothing new");
+    // The same server by another name.
+    let renamed = trusted(&dovecot, "none", "").replace("\"localhost\"", "\"127.0.0.1\"");
+    other.config(renamed);
+    other.run(["state", "move", "localhost", "work"]).succeeds().says("3 messages");
+    other.run(["-v"]).succeeds().complains("nothing new");
+    other.run(["state", "release", "work", "-y"]).succeeds().says("nothing is given up");
+    other.run(["config", "check", "--login"]).succeeds().says("work: ok: login at 127.0.0.1");
+    assert_eq!(dovecot.messages("me").len(), 3);
+}

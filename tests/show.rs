@@ -162,3 +162,32 @@ fn a_terminal_gets_no_octets_that_steer_it() {
     let Some(tmux) = Tmux::start(&served.sandbox, (80, 24), "popfetch show me last --raw") else { return };
     tmux.wait_for("\\x1b[2Jgone");
 }
+
+/// Prose is broken between words; quotations stay quotations, and what can't be broken is left to the terminal.
+#[test]
+fn long_lines_are_broken_at_the_width_of_the_terminal() {
+    let text = "Subject: first\r\n\r\nOne two three four five six seven eight nine ten eleven twelve.\r\n\
+                > Quoted text that goes on for longer than forty columns.\r\n\
+                https://example.org/a/very/long/address/that-must-stay-whole/to-be-copied\r\n";
+    let served = serve(good([Message::new("a", text)]), "");
+    let shown = show(&served, &["1"]).succeeds().out();
+    assert_eq!(shown.lines().count(), 5, "{shown}");
+    for (columns, expected) in [
+        (
+            40,
+            "One two three four five six seven eight\nnine ten eleven twelve.\n> Quoted text that goes on for longer\n> than forty columns.\n",
+        ),
+        (
+            80,
+            "One two three four five six seven eight nine ten eleven twelve.\n> Quoted text that goes on for longer than forty columns.\n",
+        ),
+        (
+            200,
+            "One two three four five six seven eight nine ten eleven twelve.\n> Quoted text that goes on for longer than forty columns.\n",
+        ),
+    ] {
+        let Some(tmux) = Tmux::start(&served.sandbox, (columns, 24), "popfetch show me 1") else { return };
+        let screen = tmux.wait_for("[0]");
+        assert!(screen.contains(expected), "{columns}:\n{screen}");
+    }
+}

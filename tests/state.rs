@@ -8,6 +8,7 @@ use crate::mailbox::{Served, good, serve, small, stored};
 use crate::support::mailboxes::{Maildir, assert_same};
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::Server;
+use crate::support::tmux::Tmux;
 
 /// An account of `me`, at the server on this port under the name `host`.
 fn account(name: &str, host: &str, port: u16) -> String {
@@ -63,6 +64,14 @@ fn kept(sandbox: &Sandbox) -> Vec<PathBuf> {
     ledgers.map(|path| sandbox.path(path).parent().unwrap().to_owned()).collect()
 }
 
+/// The cells of the column of sizes.
+fn sizes(list: &str) -> Vec<String> {
+    let cell = |line: &str| {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).nth(3).unwrap().to_owned()
+    };
+    list.lines().skip(1).map(cell).collect()
+}
+
 // ---- list, verify ----------------------------------------------------------------------------------------------
 
 #[test]
@@ -76,6 +85,17 @@ fn what_is_kept_is_listed_with_what_no_account_names() {
     assert!(list.out().lines().nth(1).unwrap().starts_with("work "), "{}", list.out());
     let json = renamed.sandbox.run(["state", "list", "--json"]);
     json.succeeds().says("\"configured\":false").says("\"messages\":3");
+    // How much the files hold differs with the lengths of what they name.
+    let sizes: Vec<String> = sizes(&list.out());
+    let masks: Vec<(&str, &str)> = sizes.iter().map(|size| (size.as_str(), "SIZE")).collect();
+    list.looks_like_masked("state-list", &masks);
+    let octets: Vec<String> = json
+        .out()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["octets"].to_string())
+        .collect();
+    let masks: Vec<(&str, &str)> = octets.iter().map(|octets| (octets.as_str(), "OCTETS")).collect();
+    json.looks_like_masked("state-list-json", &masks);
 }
 
 #[test]
@@ -84,7 +104,7 @@ fn a_ledger_that_is_whole_is_verified_and_a_damaged_line_is_named() {
     served.fetch().succeeds();
     served.server.add("me", small(5).split_off(4));
     served.fetch().succeeds();
-    served.sandbox.run(["state", "verify"]).succeeds().says("me: ok (5 messages)");
+    served.sandbox.run(["state", "verify"]).succeeds().says("me: ok (5 messages)").looks_like("state-verify");
     let ledger = kept(&served.sandbox)[0].join("ledger");
     let whole = fs::read(&ledger).unwrap();
     let at = whole.windows(5).position(|five| five == b"uid-2").unwrap();
@@ -96,8 +116,10 @@ fn a_ledger_that_is_whole_is_verified_and_a_damaged_line_is_named() {
         .says("me: error: ledger ")
         .says(", line ")
         .says("does not match its checksum")
-        .says("hint: ");
-    served.sandbox.run(["state", "verify", "--json"]).exits(74).says("\"exit\":74");
+        .says("hint: ")
+        .looks_like("state-verify-damaged");
+    let json = served.sandbox.run(["state", "verify", "--json"]);
+    json.exits(74).says("\"exit\":74").looks_like("state-verify-json");
     // Its end is missing: no line is damaged.
     fs::write(&ledger, &whole[..whole.iter().take(600).rposition(|octet| *octet == b'\n').unwrap() + 1])
         .unwrap();
@@ -117,12 +139,17 @@ fn a_forgotten_message_is_delivered_again_and_no_other() {
         served.fetch().succeeds();
     }
     let forget = |words: &[&str]| served.sandbox.run([&["state", "forget", "me"], words].concat());
-    forget(&["uid-2"]).exits(64).complains("without a terminal nobody can be asked").complains("-y");
-    forget(&["2", "-y"]).exits(66).complains("no message is known by the unique-id 2").complains("hint: ");
+    let run = forget(&["uid-2"]);
+    run.exits(64).complains("without a terminal nobody can be asked").complains("-y");
+    run.looks_like("state-forget-unasked");
+    let run = forget(&["2", "-y"]);
+    run.exits(66).complains("no message is known by the unique-id 2").complains("hint: ");
+    run.looks_like("state-forget-unknown");
     served.fetch().succeeds();
     served.holds(stored(1..=3));
     let run = forget(&["uid:uid-2", "-y"]);
     run.succeeds().says("uid-2  delivered").says("a second time").says("1 message forgotten");
+    run.looks_like("state-forget");
     served.fetch().succeeds();
     served.holds(stored([1, 2, 2, 3]));
     served.fetch().succeeds();
@@ -148,6 +175,32 @@ fn what_counts_as_seen_is_new_again_when_it_is_forgotten() {
     served.holds(stored(1..=3));
 }
 
+/// As `delete` and the prompts for passwords do: standard input leads elsewhere, and the user is asked all the same.
+#[test]
+fn the_question_is_asked_at_the_terminal() {
+    let served = serve(good(small(2)), "");
+    served.fetch().succeeds();
+    let command = "popfetch state forget me --all < /dev/null";
+    for (key, code, says) in [
+        ("n", "[0]", "nothing is forgotten"),
+        ("C-c", "[130]", "nothing is forgotten"),
+        ("y", "[0]", "2 messages forgotten"),
+    ] {
+        let Some(tmux) = Tmux::start(&served.sandbox, (80, 24), command) else { return };
+        tmux.wait_for("forget them? [y/N]");
+        tmux.keys(&[key]);
+        if key != "C-c" {
+            tmux.keys(&["Enter"]);
+        }
+        let screen = tmux.wait_for(code);
+        assert!(screen.contains("uid-1  delivered today ") && screen.contains(says), "{screen}");
+    }
+    let Some(tmux) = Tmux::start(&served.sandbox, (80, 24), "popfetch state release me < /dev/null") else {
+        return;
+    };
+    tmux.wait_for("nothing is given up: nothing is unfinished that could be");
+}
+
 // ---- move ------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -161,6 +214,9 @@ fn an_account_goes_on_under_its_new_name() {
             continue;
         }
         run.succeeds().says("goes on with what was kept as me@127.0.0.1:").says("3 messages");
+        if called == "me" {
+            run.looks_like("state-move");
+        }
         renamed.is_settled();
         // It is as any other from now on.
         renamed.server.add("me", small(4).split_off(3));
@@ -177,9 +233,10 @@ fn a_mailbox_that_was_not_moved_is_another() {
     holds(&renamed.sandbox, [1, 1, 2, 2, 3, 3]);
     let run = renamed.moves();
     run.exits(73)
-        .complains("has retrieved mail under its new name: 3 messages known")
+        .complains("mail has been retrieved under the new name: 3 messages known")
         .complains("hint: ")
         .complains(".old'");
+    run.looks_like("state-move-refused");
     assert_eq!(kept(&renamed.sandbox).len(), 2, "nothing was changed");
 }
 
@@ -274,15 +331,19 @@ fn what_is_kept_goes_to_another_machine() {
     let file = exported(&served);
     let other = other_machine(&served, &file);
     let restore = || other.run(["state", "restore", "state.txt"]);
-    restore().succeeds().says("restored (3 messages)");
-    restore().succeeds().says("is there already");
+    restore().succeeds().says("restored (3 messages)").looks_like("state-restore");
+    restore().succeeds().says("is there already").looks_like("state-restore-again");
     other.run(["status"]).says("(3)");
     other.run(["-v"]).succeeds().complains("nothing new");
     holds(&other, 1..=3);
     // It has gone on since.
     served.server.add("me", small(4).split_off(3));
     other.run([""; 0]).succeeds();
-    restore().exits(73).complains("what is kept here is newer").complains("hint: ");
+    let run = restore();
+    run.exits(73)
+        .complains("what is kept here is newer")
+        .complains("hint: ")
+        .looks_like("state-restore-newer");
     other.run(["-v"]).succeeds().complains("nothing new");
     holds(&other, 1..=4);
 }

@@ -15,6 +15,8 @@ use crate::mailbox::{DELETE, IN_CLEAR, KEEP, change_memory, good, move_back, sec
 use crate::support::installed;
 use crate::support::sandbox::{Run, Sandbox};
 use crate::support::server::{Message, Options, Server};
+use crate::support::snapshot;
+use crate::support::tmux::Tmux;
 
 /// Accounts, each with a server of its own.
 #[derive(Default)]
@@ -116,6 +118,19 @@ fn row(table: &str, account: &str) -> String {
         .to_owned()
 }
 
+/// A line whose columns are two blanks apart.
+fn with_two_blanks(line: &str) -> String {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let cells = line.trim_start().split("  ").map(str::trim_start).filter(|cell| !cell.is_empty());
+    format!("{}{}", &line[..indent], cells.collect::<Vec<_>>().join("  "))
+}
+
+/// What `status -v` gives as the size of an account's state.
+fn size_in(details: &str) -> String {
+    let line = details.lines().find(|line| line.contains("kept in")).unwrap();
+    line.rsplit_once('(').unwrap().1.trim_end_matches(')').to_owned()
+}
+
 #[test]
 fn every_state_has_its_row() {
     let mut world = World::new();
@@ -182,10 +197,20 @@ fn every_state_has_its_row() {
     let table = sandbox.run(["status"]);
     table.exits(1);
     let table = table.out();
+    // Not how wide the columns are: with the machine's load "just now" becomes "1 min ago".
+    let one_blank = |text: &str| text.split_inclusive('\n').map(with_two_blanks).collect::<String>();
+    let home = sandbox.home();
+    let masked = |text: &str| text.replace("1 min ago", "just now").replace(home.to_str().unwrap(), "~");
+    snapshot::assert("status", &one_blank(&masked(&table)));
+    let details = masked(&sandbox.run(["status", "-v", "fails"]).out());
+    let details = details.replace(&world.servers["fails"].port().to_string(), "PORT");
+    snapshot::assert("status-details", &one_blank(&details.replace(&size_in(&details), "SIZE")));
+    let json = sandbox.run(["status", "--json", "fails", "never", "password"]);
+    snapshot::assert("status-json", &json.out());
     let objects = world.objects();
     for (name, state, needs_you, in_row) in [
         ("fine", "ok", false, "  just now  today "),
-        ("never", "never-run", true, "-         -                         ?  never run"),
+        ("never", "never-run", true, "-         -                     ?  never run"),
         ("fails", "messages-failed", true, "3  1 message fails: "),
         ("password", "login-refused", true, "refused the login (USER)"),
         ("brief", "passing", false, "?  cannot connect to 127.0.0.1"),
@@ -332,6 +357,12 @@ fn metrics_are_of_the_textfile_collectors_form() {
         .says("popfetch_server_messages{account=\"fine\"} 2\n")
         .says("popfetch_running{account=\"never\"} 0\n");
     let out = run.out();
+    let is_time = |line: &str| line.contains("_timestamp_seconds{");
+    let masked = |line: &str| match line.rsplit_once(' ').filter(|_| is_time(line)) {
+        Some((name, _)) => format!("{name} TIME\n"),
+        None => format!("{line}\n"),
+    };
+    snapshot::assert("status-prometheus", &out.lines().map(masked).collect::<String>());
     assert!(!out.contains("last_run_timestamp_seconds{account=\"never\"}"), "{out}");
     for line in out.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
@@ -339,5 +370,29 @@ fn metrics_are_of_the_textfile_collectors_form() {
         let name = name.split('{').next().unwrap();
         assert_eq!(out.matches(&format!("# TYPE {name} gauge\n")).count(), 1, "{line}");
         assert_eq!(out.matches(&format!("# HELP {name} ")).count(), 1, "{line}");
+    }
+}
+
+/// A row is a line, however narrow the terminal; what doesn't fit is cut at the end of the row.
+#[test]
+fn the_table_fits_the_terminal() {
+    let mut world = World::new();
+    world.add("fine", good(small(2)), KEEP);
+    world.add("fails", good(refusing_second()), KEEP);
+    world.add("password", Options::with("me", "another", small(1)), KEEP);
+    world.fetch("fine").succeeds();
+    world.fetch("fails").exits(75);
+    world.fetch("password").exits(77);
+    for columns in [40_u16, 80, 200] {
+        let Some(tmux) = Tmux::start(world.sandbox(), (columns, 24), "popfetch status --no-pager") else {
+            return;
+        };
+        let screen = tmux.wait_for("[1]");
+        let lines: Vec<&str> = screen.lines().filter(|line| !line.is_empty()).collect();
+        assert!(lines[0].starts_with("ACCOUNT") && lines[0].contains("STATE"), "{screen}");
+        assert_eq!(lines.len(), 5, "{columns}: {screen}");
+        let refused = row(&screen, "password");
+        assert_eq!(refused.contains("refused the login (USER)"), columns == 200, "{refused}");
+        assert_eq!(refused.ends_with('\u{2026}'), columns < 200, "{refused}");
     }
 }

@@ -181,9 +181,31 @@ fn the_first_ctrl_c_is_answered_at_once() {
     go.go();
     let screen = tmux.wait_for("[130]");
     assert_eq!(screen.matches("stopping").count(), 1, "{screen}");
+    assert!(!screen.contains("  ["), "no bar is left behind: {screen}");
     // What was on its way has come.
     let delivered = std::fs::read_dir(sandbox.path("work/new")).unwrap().count();
     assert!(delivered >= 3 && delivered == servers[0].count("RETR"), "{delivered}: {screen}");
+}
+
+/// One line for all accounts at the end, however many were stopped.
+#[test]
+fn ctrl_c_ends_several_accounts_with_one_line() {
+    let (sandbox, servers, go) = held_back(&["home", "work", "mum"], "pipelining = \"on\"\n");
+    let Some(tmux) = Tmux::start(&sandbox, (120, 24), "popfetch") else { return };
+    tmux.wait_until("three bars", |screen| screen.matches("/5  ").count() == 3);
+    tmux.keys(&["C-c"]);
+    tmux.wait_for("again stops now");
+    go.go();
+    let screen = tmux.wait_for("[130]");
+    assert!(!screen.contains("  ["), "no bar is left behind: {screen}");
+    let sums = screen.lines().filter(|line| line.starts_with("3 accounts: ")).count();
+    assert_eq!(sums, 1, "{screen}");
+    assert_eq!(screen.matches("stopping").count(), 1, "{screen}");
+    assert!(screen.matches("stopped by a signal").count() <= 1, "{screen}");
+    let delivered = |name: &str| std::fs::read_dir(sandbox.path(name).join("new")).unwrap().count();
+    for (name, server) in ["home", "work", "mum"].iter().zip(&servers) {
+        assert_eq!(delivered(name), server.count("RETR"), "{screen}");
+    }
 }
 
 #[test]

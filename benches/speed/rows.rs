@@ -36,6 +36,7 @@ pub const ROWS: &[(&str, fn(&Bench), &str)] = &[
     ("pipe", |b| b.pipe(1), "500 x 10 KB through procmail, into a Maildir"),
     ("pipe-4", |b| b.pipe(4), "the same, four at once"),
     ("start", Bench::start, "start-up: --version, and a refused connection"),
+    ("look", Bench::look, "status, and check --max-age, beside --version; 50,000 known"),
     ("listing", Bench::listing, "a listing of a million messages, unique-ids of 20 octets, one retrieved"),
     ("due", Bench::due, "1,000 known messages of 2 KB that fall due for deletion, at 50 ms round trip"),
     (
@@ -528,6 +529,46 @@ impl Bench {
                 lines.push(Figures { runs, remark, ..Figures::new(program, what) });
                 let _ = std::fs::remove_dir_all(&home);
             }
+        }
+        print(&lines);
+    }
+
+    /// What asks no server, and doesn't open the ledger.
+    fn look(&self) {
+        let octets = b"From: a@example.net\r\n\r\nx\r\n";
+        let message = Message::new("", octets);
+        let messages: Vec<Message> =
+            (0..50_000).map(|number| message.named(format!("{number:020}"))).collect();
+        let server = Server::start(Options::with("me", PASSWORD, messages));
+        let job = Job { keep: true, into: Destination::Mbox, port: server.port(), ..self.job(false) };
+        let mut lines = Vec::new();
+        for program in [Program::Popfetch, Program::Earlier] {
+            if !self.programs.contains(&program) {
+                continue;
+            }
+            let home = self.folder.path().join("home");
+            let mut invocation = program.prepare(&home, &job);
+            // It is as it stands that is asked for: all is retrieved once.
+            invocation.measure().unwrap();
+            let sessions = server.sessions();
+            let words = invocation.words.clone();
+            for (what, more) in [
+                (" --version", &["--version"][..]),
+                (" status", &["status"]),
+                (" status -v", &["status", "-v"]),
+                (" check --max-age", &["check", "--max-age", "1h", "--count"]),
+            ] {
+                let (first, rest) = words.split_first().unwrap();
+                let config = if what == " --version" { &[] } else { rest };
+                let more = more.iter().map(OsString::from).chain(config.iter().cloned());
+                invocation.words = [first.clone()].into_iter().chain(more).collect();
+                invocation.idle = 1;
+                settle(self.folder.path());
+                let runs = (0..self.runs * 4).map(|_| invocation.measure().unwrap()).collect();
+                lines.push(Figures { runs, ..Figures::new(program, what) });
+            }
+            assert_eq!(server.sessions(), sessions, "a server was asked");
+            let _ = std::fs::remove_dir_all(&home);
         }
         print(&lines);
     }

@@ -5,8 +5,9 @@
 
 use std::ffi::OsString;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand as _};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand as _};
 
 use super::commands::Command;
 use super::commands::fetch::FetchArgs;
@@ -51,7 +52,12 @@ See popfetch(1) for exit codes, popfetch.toml(5) for all settings.";
 /// # Errors
 /// What cannot be understood; and the answers to `--help` and `--version`, which clap hands over as errors too.
 pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let Arguments { command, mut fetch } = Arguments::try_parse_from(args).map_err(nearby::answered)?;
+    let args: Vec<OsString> = args.into_iter().collect();
+    let command = Arguments::command();
+    // Where it is no request for help, it makes no difference.
+    let command = if args.iter().any(|arg| arg == "-h") { in_short(command) } else { command };
+    let matches = command.try_get_matches_from(args).map_err(nearby::answered)?;
+    let Arguments { command, mut fetch } = Arguments::from_arg_matches(&matches)?;
     fetch.is_bare = true;
     // No account has such a name.
     match fetch.accounts.iter().find(|account| Command::has_subcommand(account)) {
@@ -62,6 +68,27 @@ pub(super) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         )),
         None => Ok(command.unwrap_or(Command::Fetch(fetch))),
     }
+}
+
+/// The commands that `-h` explains; it names the others.
+const FIRST: [&str; 11] =
+    ["init", "fetch", "check", "list", "show", "delete", "history", "status", "retry", "config", "state"];
+
+/// The command as `-h` describes it: what a newcomer needs, on one screen.
+fn in_short(mut command: clap::Command) -> clap::Command {
+    let others: Vec<String> = command
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .filter(|name| !FIRST.contains(&name.as_str()))
+        .collect();
+    for name in &others {
+        command = command.mut_subcommand(name, |command| command.hide(true));
+    }
+    command
+        .mut_args(|arg| {
+            if arg.is_positional() { arg.hide_short_help(true) } else { arg.help_heading(Resettable::Reset) }
+        })
+        .after_help(format!("More commands: {}\n\n{EXAMPLES}", others.join(", ")))
 }
 
 /// The clap command with all that is deferred, for the generators of manual and completions.

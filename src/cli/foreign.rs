@@ -53,8 +53,10 @@ pub(super) fn meaning(flag: &str) -> Option<&'static str> {
         // What is printed.
         "-s" | "--silent" | "--half-quiet" | "-Q" => "here it is --quiet",
         "--debug" | "--trace" => "here it is -vv: the dialogue with the server",
-        "-L" | "--logfile" | "--syslog" => "popfetch prints on standard error: popfetch --quiet 2>>FILE",
+        "-L" | "--logfile" => "here it is --log-file FILE",
+        "--syslog" => "here systemd's journal gets what is printed, or --log-file FILE",
         "--pretend" => "here it is --dry-run",
+        "--dump" | "--configdump" => "here it is a command: popfetch config show",
         _ => return None,
     })
 }
@@ -64,7 +66,7 @@ mod tests {
     use super::meaning;
     use crate::cli::args::command;
 
-    const FLAGS: [&str; 85] = [
+    const FLAGS: [&str; 89] = [
         "-c",
         "--check",
         "--status-only",
@@ -150,6 +152,10 @@ mod tests {
         "--debug",
         "--logfile",
         "--pretend",
+        "--dump",
+        "--configdump",
+        "-L",
+        "--syslog",
     ];
 
     /// The flags and commands that a hint names.

@@ -3,8 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-
-use rustix::event::{PollFd, PollFlags};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use crate::config::locate::{Environment, TERMINAL};
 use crate::exit::ExitCode;
@@ -26,11 +25,7 @@ pub(super) struct Questions {
 impl Questions {
     /// `None` where the process has no terminal.
     pub(super) fn open(environment: &Environment, stop: &Stop) -> Option<Self> {
-        if !environment.may_ask {
-            return None;
-        }
-        let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).ok()?;
-        Some(Self { terminal, stop: stop.clone() })
+        Some(Self { terminal: terminal(environment)?, stop: stop.clone() })
     }
 
     /// Asks; the answer is a line without the blanks around it, and may be empty.
@@ -38,37 +33,7 @@ impl Questions {
     /// # Errors
     /// A signal; the end of input.
     pub(super) fn ask(&self, question: &str) -> Result<String, Trouble> {
-        // Where it can't be shown nothing will be typed.
-        let _ = (&self.terminal).write_all(format!("{question} ").as_bytes());
-        let mut line = Vec::new();
-        let mut octet = [0];
-        loop {
-            let mut descriptors = [
-                PollFd::new(&self.terminal, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN),
-            ];
-            match rustix::event::poll(&mut descriptors, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return Err(no_answer()),
-            }
-            if self.stop.raised() {
-                return Err(stopped());
-            }
-            if descriptors.first().is_none_or(|terminal| terminal.revents().is_empty()) {
-                continue;
-            }
-            match (&self.terminal).read(&mut octet) {
-                Ok(1) if octet == [b'\n'] => break,
-                Ok(1) if line.len() < LONGEST => line.extend_from_slice(&octet),
-                Ok(1) => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => {
-                    let _ = (&self.terminal).write_all(b"\n");
-                    return Err(no_answer());
-                }
-            }
-        }
-        Ok(String::from_utf8_lossy(&line).trim().to_owned())
+        answer(&self.terminal, question, &mut |input| self.stop.wait_for(input))
     }
 
     /// Asks for one of several words, which may be cut short; the first one is what an empty answer means.
@@ -96,8 +61,61 @@ impl Questions {
     /// # Errors
     /// As of [`Questions::ask`].
     pub(super) fn agrees(&self, question: &str) -> Result<bool, Trouble> {
-        Ok(matches!(self.ask(&format!("{question} [y/N]"))?.to_lowercase().as_str(), "y" | "yes"))
+        Ok(is_yes(&self.ask(&yes_or_no(question))?))
     }
+}
+
+/// Whether the user agrees.  Anything but a yes is a no: another answer, none, no terminal.  `wait` waits until there is
+/// something to read, and is `false` where the question is given up.
+pub(super) fn agrees_while(
+    environment: &Environment,
+    question: &str,
+    wait: &mut dyn FnMut(BorrowedFd<'_>) -> bool,
+) -> bool {
+    let answer = terminal(environment).map(|terminal| answer(&terminal, &yes_or_no(question), wait));
+    answer.and_then(Result::ok).is_some_and(|answer| is_yes(&answer))
+}
+
+fn yes_or_no(question: &str) -> String {
+    format!("{question} [y/N]")
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.to_lowercase().as_str(), "y" | "yes")
+}
+
+fn terminal(environment: &Environment) -> Option<File> {
+    if !environment.may_ask {
+        return None;
+    }
+    OpenOptions::new().read(true).write(true).open(TERMINAL).ok()
+}
+
+/// Shows the question, and reads a line.
+fn answer(
+    mut terminal: &File,
+    question: &str,
+    wait: &mut dyn FnMut(BorrowedFd<'_>) -> bool,
+) -> Result<String, Trouble> {
+    // Where it can't be shown nothing will be typed.
+    let _ = terminal.write_all(format!("{question} ").as_bytes());
+    let mut line = Vec::new();
+    let mut octet = [0];
+    let unanswered = loop {
+        if !wait(terminal.as_fd()) {
+            break stopped();
+        }
+        match terminal.read(&mut octet) {
+            Ok(1) if octet == [b'\n'] => return Ok(String::from_utf8_lossy(&line).trim().to_owned()),
+            Ok(1) if line.len() < LONGEST => line.extend_from_slice(&octet),
+            Ok(1) => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => break no_answer(),
+        }
+    };
+    // What is printed next begins a line.
+    let _ = terminal.write_all(b"\n");
+    Err(unanswered)
 }
 
 fn stopped() -> Trouble {

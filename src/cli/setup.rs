@@ -2,7 +2,7 @@
 //! choose them.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::pager;
+use super::questions::agrees_while;
 use crate::account::{Account, Deliver};
 use crate::clock;
 use crate::config::locate::Environment;
@@ -220,18 +221,19 @@ impl Cli {
         Ok(code)
     }
 
-    /// Whether a question on the terminal would be seen and could be answered.
-    pub(super) fn can_ask(&self) -> bool {
-        self.environment.stdin_is_terminal && io::stderr().is_terminal()
+    /// Whether the user agrees, asked at the terminal.  Anything but a yes is a no: another answer, none, a signal.
+    pub(super) fn agrees(&self, question: &str, stop: &Stop) -> bool {
+        agrees_while(&self.environment, question, &mut |input| stop.wait_for(input))
     }
-}
 
-/// Asks on the terminal; anything but a yes is a no.
-pub(super) fn agrees(question: &str) -> bool {
-    // There is nowhere to report that this failed.
-    let _ = write!(io::stderr(), "{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    /// Whether a question can be asked, or needs none (`yes`).  Reports that it cannot, `hint` naming what does without.
+    pub(super) fn can_ask(&self, yes: bool, hint: &str) -> bool {
+        let can_ask = yes || self.environment.may_ask;
+        if !can_ask {
+            self.printer.complain("without a terminal nobody can be asked", Some(hint));
+        }
+        can_ask
+    }
 }
 
 /// Whether messages are written to the terminal while bars would be there.

@@ -25,6 +25,7 @@ pub use url::{NotAUrl, Url};
 
 use crate::account::{self, DIRECT, Route, Tls, Trust};
 use crate::connection::{Connection, Connectors, Target, Wake};
+use crate::protocol::redact::Redactor;
 use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::text::printable;
@@ -131,7 +132,10 @@ fn ask(way: &Way<'_>, url: &Url, head: &str, body: &[u8]) -> Result<Answer, Erro
         timeout: way.limit / parts,
         without: &[],
     };
-    let connection = Connection::open(&target, way.connectors, way.stop)?;
+    let mut redactor = Redactor::default();
+    route.secret().into_iter().for_each(|password| redactor.also(password));
+    let connection = Connection::open(&target, way.connectors, way.stop)
+        .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
     let server = connection.server().to_owned();
     if connection.channel() == Channel::Clear {
         return Err(Error::Clear { server });

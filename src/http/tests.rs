@@ -11,8 +11,10 @@ use native_tls::{Identity, TlsAcceptor};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::{Ends, Error, Fault, Url, Way, get, post_form};
+use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route};
 use crate::connection::{self, Connectors};
 use crate::problem::Problem as _;
+use crate::secret::Secret;
 use crate::signals::Stop;
 
 /// Serves one connection in clear text: gives the request, to the end of its head and `body` octets more, and sends the
@@ -194,4 +196,43 @@ fn the_shapes_that_errors_have() {
         clear.shown(),
         "the way to 127.0.0.1:80 is not protected, and nothing was sent\n\nhint: use an address that begins with https://"
     );
+}
+
+#[test]
+fn of_the_way_to_the_mail_server_only_the_proxy_is_gone() {
+    let by = |route| crate::account::Way { route, ..crate::account::Way::default() };
+    // What connects to the mail server doesn't connect to others.
+    let nowhere = Endpoint { host: "127.0.0.1".to_owned(), port: 1 };
+    for route in [
+        Route::Command(ConnectCommand::Shell("exit 1".to_owned())),
+        Route::Socket("/nowhere/pop3".into()),
+        Route::ConnectTo(nowhere),
+    ] {
+        let (url, server) = serve(OK, 0);
+        let route = by(route);
+        asked(|way| get(&Way { route: &route, ..*way }, &url, "*/*")).unwrap();
+        server.join().unwrap();
+    }
+    // A proxy does, and is asked for the name; nothing follows in clear text.
+    let by_proxy = |answer: &'static [u8]| {
+        let (at, proxy) = serve(answer, 0);
+        let login = Some(ProxyLogin { user: "anna".to_owned(), password: Secret::new("hunter2") });
+        let address = ProxyAddress::Tcp(Endpoint { host: at.host().to_owned(), port: at.port() });
+        let route = by(Route::Proxy(Proxy { kind: ProxyKind::Http, address, login }));
+        let url = Url::parse("http://127.0.0.1:2/token").unwrap();
+        let error = asked(|way| get(&Way { route: &route, ..*way }, &url, "*/*")).unwrap_err();
+        let request = proxy.join().unwrap();
+        assert!(
+            request.starts_with("CONNECT 127.0.0.1:2 HTTP/1.1\r\n")
+                && request.ends_with("YW5uYTpodW50ZXIy\r\n\r\n"),
+            "{request}"
+        );
+        error
+    };
+    let error = by_proxy(b"HTTP/1.1 200 OK\r\n\r\n");
+    assert!(matches!(error, Error::Clear { .. }), "{error}");
+    let error = by_proxy(b"HTTP/1.1 403 not you, anna:hunter2 YW5uYTpodW50ZXIy\r\n\r\n");
+    let text = format!("{error} {error:?}");
+    assert!(error.exit_code().number() == 78 && text.contains("403 not you"), "{text}");
+    assert!(!text.contains("hunter2") && !text.contains("YW5uYTpodW50ZXIy"), "{text}");
 }

@@ -38,26 +38,6 @@ pub fn rfc3339(time: Time) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// `14:05 UTC`.
-#[must_use]
-pub fn time_of_day(time: Time) -> String {
-    let t = Civil::of(time);
-    format!("{:02}:{:02} UTC", t.date.hour, t.date.minute)
-}
-
-/// `27 Nov`.
-#[must_use]
-pub fn day_of_month(time: Time) -> String {
-    let t = Civil::of(time);
-    format!("{} {}", t.date.day, t.month)
-}
-
-/// `2026`.
-#[must_use]
-pub fn year(time: Time) -> u16 {
-    Civil::of(time).date.year
-}
-
 /// The calendar's words for a time, in UTC.
 struct Civil {
     date: DateTime,
@@ -83,7 +63,7 @@ fn name(names: &[&'static str], index: i64) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{asctime, day_of_month, rfc3339, rfc5322, time_of_day};
+    use super::{asctime, rfc3339, rfc5322};
     use crate::types::Time;
 
     #[test]
@@ -112,9 +92,5 @@ mod tests {
         ] {
             assert_eq!(rfc3339(Time(seconds)), expected);
         }
-        assert_eq!(
-            (time_of_day(Time(951_868_740)), day_of_month(Time(951_868_740))),
-            ("23:59 UTC".into(), "29 Feb".into())
-        );
     }
 }

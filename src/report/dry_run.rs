@@ -1,6 +1,6 @@
 //! The plan that `--dry-run` prints, as a table: a line for each message, and the sums.
 
-use super::table::{Side, Table};
+use super::table::{Blocks, Column};
 use super::{Action, Cause};
 use crate::text::{count, shortened, size};
 use crate::types::{MessageNumber, Octets};
@@ -11,7 +11,7 @@ const UNIQUE_ID: usize = 40;
 /// One account's plan: number, unique-id, size, action and cause of each message.
 #[derive(Debug)]
 pub(super) struct Plan {
-    table: Table<5>,
+    table: Blocks<5>,
     retrieve: Sum,
     compare: u64,
     delete: Sum,
@@ -48,9 +48,10 @@ impl Sum {
 impl Plan {
     /// A plan whose lines begin with `prefix`.
     pub(super) fn new(prefix: String) -> Self {
-        let action = (Side::Left, Action::Retrieve.verb().len());
-        let columns = [(Side::Right, 0), (Side::Left, 0), (Side::Right, 0), action, (Side::Left, 0)];
-        let table = Table::new(prefix, columns);
+        let columns =
+            [Column::number(""), Column::text(""), Column::number(""), Column::text(""), Column::text("")];
+        let widths = [0, 0, 0, Action::Retrieve.verb().len(), 0];
+        let table = Blocks::new(prefix, columns, widths);
         Self { table, retrieve: Sum::default(), compare: 0, delete: Sum::default(), leave: 0 }
     }
 

@@ -93,13 +93,6 @@
 //! - `server`: what has become of the message there: `kept`, `deleted` (by popfetch), `gone` (otherwise); or null where that
 //!   isn't known.
 //!
-//! `failing`: a message that has failed and waits on the server, which `popfetch history --failed` prints.
-//!
-//! - `unique_id`: its unique-id, or null.
-//! - `octets`: its size as listed, or null.
-//! - `failures`: how often it has failed.
-//! - `next_try`: when it is tried again, as RFC 3339 has it, in UTC; null at the next run.
-//!
 //! What prevents every account from being tried, a wrong argument for example, is reported on standard error only.
 //!
 //! Text is printable.  Anything else, octets or characters, is escaped as `\xNN` or `\u{…}` before JSON escapes it again;
@@ -209,18 +202,6 @@ pub fn history_line(account: &str, delivery: &Delivery, server: Option<&str>) ->
     line(account, &object)
 }
 
-/// The line of a message that has failed, as `popfetch history --failed --json` prints it.
-#[must_use]
-pub fn failing_line(
-    account: &str,
-    unique_id: Option<&str>,
-    octets: Option<u64>,
-    failures: u16,
-    next_try: Option<&str>,
-) -> String {
-    line(account, &Object::Failing { unique_id, octets, failures, next_try })
-}
-
 #[derive(Serialize)]
 struct Line<'a, O> {
     v: u8,
@@ -262,12 +243,6 @@ enum Object<'a> {
         destination: Vec<At<'a>>,
         server: Option<&'a str>,
         time: &'a str,
-    },
-    Failing {
-        unique_id: Option<&'a str>,
-        octets: Option<u64>,
-        failures: u16,
-        next_try: Option<&'a str>,
     },
     MessageFailed {
         number: u32,

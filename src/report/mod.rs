@@ -3,14 +3,14 @@
 //!
 //! Every text in an event is printable: the code that makes the event escapes what a server sent and hides secrets.
 
-pub mod columns;
 mod dry_run;
 pub mod json;
 pub mod log;
 pub mod plain;
 pub mod progress;
+pub mod prose;
 pub mod reasons;
-mod table;
+pub mod table;
 pub mod terminal;
 
 use std::borrow::Cow;

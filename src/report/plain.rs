@@ -15,9 +15,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::columns::{padded, width};
 use super::dry_run::Plan;
 use super::reasons;
+use super::table::{padded, width};
 use super::{Delivery, Elsewhere, Event, Kind, Place, Reporter, Summary};
 use crate::text::{self, count, in_home, printable, shortened, size};
 use held::Held;
@@ -316,6 +316,34 @@ impl Plain {
     }
 }
 
+/// A step of a run in words, which `-v` shows; `None` for what is shown otherwise, or not at all.
+fn step(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Connecting { server } => format!("connecting to {server}"),
+        Event::TokenRefreshed { host, .. } => format!("token refreshed at {host}"),
+        Event::LoggedIn { mechanism, protection } => {
+            let over = protection.map_or("in clear text".to_owned(), |tls| format!("over {tls}"));
+            format!("logged in with {mechanism} {over}")
+        }
+        Event::Listed { messages } => format!("{} on the server", count(*messages, "message")),
+        Event::Planned { messages, octets } => {
+            let octets = octets.map_or(String::new(), |octets| format!(" ({})", size(octets.0)));
+            format!("{}{octets} to retrieve", count(*messages, "message"))
+        }
+        Event::Recovered { delivered, dropped } => {
+            let dropped = match dropped {
+                0 => String::new(),
+                1 => ", 1 comes again".to_owned(),
+                n => format!(", {n} come again"),
+            };
+            let delivered = count(*delivered, "message");
+            format!("the last run was interrupted: {delivered} delivered now{dropped}")
+        }
+        Event::Detail(text) => text.clone(),
+        _ => return None,
+    })
+}
+
 impl Reporter for Plain {
     fn stopping(&self, messages: u64) {
         let first = match messages {
@@ -329,36 +357,11 @@ impl Reporter for Plain {
     fn report(&self, account: &str, event: &Event) {
         match event {
             Event::Waiting { destinations } => self.expect(account, destinations),
-            Event::Connecting { server } => self.detail(account, &format!("connecting to {server}")),
-            Event::TokenRefreshed { host, .. } => self.detail(account, &format!("token refreshed at {host}")),
-            Event::LoggedIn { mechanism, protection } => {
-                let over = protection.map_or("in clear text".to_owned(), |tls| format!("over {tls}"));
-                self.detail(account, &format!("logged in with {mechanism} {over}"));
-            }
-            Event::Listed { messages } => {
-                self.detail(account, &format!("{} on the server", count(*messages, "message")));
-            }
-            Event::Planned { messages, octets } => {
-                let octets = octets.map_or(String::new(), |octets| format!(" ({})", size(octets.0)));
-                self.detail(account, &format!("{}{octets} to retrieve", count(*messages, "message")));
-            }
             Event::Doing(_) | Event::Received { .. } | Event::Arrived => {}
             Event::Intended { number, unique_id, octets, action, why } => {
                 self.intended(account, |plan| {
                     plan.push(*number, unique_id.as_deref(), *octets, *action, *why)
                 });
-            }
-            Event::Recovered { delivered, dropped } => {
-                let dropped = match dropped {
-                    0 => String::new(),
-                    1 => ", 1 comes again".to_owned(),
-                    n => format!(", {n} come again"),
-                };
-                let delivered = count(*delivered, "message");
-                self.detail(
-                    account,
-                    &format!("the last run was interrupted: {delivered} delivered now{dropped}"),
-                );
             }
             Event::Delivered(delivery) => {
                 if self.wants_detail() {
@@ -397,7 +400,6 @@ impl Reporter for Plain {
             Event::Notice(text) => {
                 self.printer.note(&format!("{}: {}", name(account), shortened(text, LONGEST)));
             }
-            Event::Detail(text) => self.detail(account, text),
             Event::Dialogue(text) => {
                 if self.wants_dialogue() {
                     // Seconds since the run began.
@@ -406,6 +408,13 @@ impl Reporter for Plain {
                 }
             }
             Event::Finished(summary) => self.finished(account, summary),
+            other => {
+                if self.wants_detail()
+                    && let Some(what) = step(other)
+                {
+                    self.detail(account, &what);
+                }
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 //! The width of the terminal is asked at each draw: windows change their size.  Octets are reported once for each chunk that
 //! is read, which costs two atomic additions and, as often as indicatif's own limit allows, a redraw.
 
+mod screen;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,8 +17,9 @@ use indicatif::{
 };
 
 use super::plain::{Plain, name};
-use super::{Event, Reporter, terminal};
+use super::{Event, Reporter};
 use crate::text::{count, part, size};
+use screen::Screen;
 
 /// The longest bar.
 const LONGEST_BAR: usize = 40;
@@ -24,8 +27,8 @@ const LONGEST_BAR: usize = 40;
 const SHORTEST_BAR: usize = 10;
 /// How often bars are drawn though nothing happens.
 const BETWEEN_DRAWS: Duration = Duration::from_millis(250);
-/// The width of a terminal that doesn't know it.
-const USUAL_COLUMNS: usize = 80;
+/// How often bars are drawn at most.
+const DRAWS_PER_SECOND: u8 = 20;
 
 /// How wide the terminal is now.
 type Columns = Arc<dyn Fn() -> usize + Send + Sync>;
@@ -80,8 +83,8 @@ impl Progress {
     /// Bars for these accounts on standard error, which has to be a terminal; lines as `plain` has them.
     #[must_use]
     pub fn new(plain: Plain, accounts: &[&str]) -> Self {
-        let columns = || terminal::error_columns().unwrap_or(USUAL_COLUMNS);
-        let progress = Self::onto(plain, accounts, ProgressDrawTarget::stderr(), Arc::new(columns));
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(Screen::default()), DRAWS_PER_SECOND);
+        let progress = Self::onto(plain, accounts, target, Arc::new(screen::columns));
         progress.keep_drawing();
         progress
     }

@@ -11,10 +11,10 @@ pub fn output_size() -> Option<(usize, usize)> {
     size(io::stdout())
 }
 
-/// Columns of the terminal that standard error goes to.
+/// The same of the terminal that standard error goes to.
 #[must_use]
-pub fn error_columns() -> Option<usize> {
-    size(io::stderr()).map(|(columns, _)| columns)
+pub fn error_size() -> Option<(usize, usize)> {
+    size(io::stderr())
 }
 
 /// Whether standard error is the journal's: systemd names its device and inode in `$JOURNAL_STREAM` (systemd.exec(5)), which

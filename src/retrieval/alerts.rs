@@ -2,7 +2,7 @@
 //! if it still lasts after `remind-after`; and again when it is over.  And the pause that keeps a refused account from
 //! being hammered.
 //!
-//! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  CommitterEnd codes are
+//! What ended a run and the conditions that it met are judged in the same way; only how soon differs.  Exit codes are
 //! not softened by any of this; only what `--quiet` prints is.
 
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use super::conditions;
 use super::error::Error;
 use super::run::Run;
 use crate::client;
+use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Alert, LOCKED, LOGIN, Last, Lasting, Memory, PASSING, Pause, Said};
-use crate::message::date;
 use crate::problem::Problem as _;
 use crate::report::{Event, Kind, Summary};
 use crate::text::shortened;
@@ -64,7 +64,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         // A clock that was set back must not make the pause last for ever.
         let holds = self.now >= pause.refused && self.now < pause.until;
         if holds && !self.run.options.insist && pause.configuration == self.run.fingerprint() {
-            return Err(Error::Paused { until: date::rfc5322(pause.until) });
+            return Err(Error::Paused { until: clock::due(pause.until, self.now) });
         }
         Ok(())
     }
@@ -248,7 +248,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         memory.alerts = met;
         let reported = || over.values().filter(|alert| alert.reported.is_some());
         for alert in reported() {
-            let since = date::rfc5322(alert.since);
+            let since = clock::since(alert.since, self.now);
             let what = alert.lasting.as_ref().map_or_else(String::new, |what| format!(": {}", what.message));
             self.run.report(&Event::Notice(format!("the failure since {since} is over{what}")));
         }

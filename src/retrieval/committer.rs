@@ -5,13 +5,16 @@
 //! and name were on disk, and because a `DELE` may go out only for what is delivered: the network thread gets the
 //! [`Delivered`] that it needs for that from here, and from nowhere else.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
-use super::deliveries::{Deliveries, Put};
+use super::deliveries::Put;
 use crate::clock;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::durable;
@@ -109,6 +112,16 @@ pub(super) struct Inbox {
     wake: UnixStream,
 }
 
+/// Hears of messages once the ledger knows what became of them.
+pub(super) trait Witness {
+    /// All of its destinations have it.
+    fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time);
+    /// Some of them have refused it.
+    fn partly(&mut self, message: &Arrival, puts: Vec<Put>, time: Time);
+    /// The batch is over.
+    fn keep(&mut self);
+}
+
 /// Both sides.
 pub(super) fn reports() -> std::io::Result<(Reports, Inbox)> {
     let (near, far) = UnixStream::pair()?;
@@ -162,15 +175,14 @@ pub(super) fn run(
     committer_ends: &mut [CommitterEnd],
     work: &Receiver<Work>,
     reports: &Reports,
-    mut deliveries: Deliveries<'_>,
+    witness: &mut dyn Witness,
 ) -> Result<(), Error> {
     let mut result = Ok(());
     for work in work {
         result = match work {
             Work::Batch(parcels) => {
-                let committed =
-                    commit(ledger, committer_ends, parcels, &mut Tally::new(reports, &mut deliveries));
-                deliveries.keep();
+                let committed = commit(ledger, committer_ends, parcels, &mut Tally::new(reports, witness));
+                witness.keep();
                 committed
             }
             Work::Same { number, key, listed, same_as } => {
@@ -234,7 +246,7 @@ fn commit(
     ledger: &mut Ledger,
     committer_ends: &mut [CommitterEnd],
     parcels: Vec<Parcel>,
-    tally: &mut Tally<'_, '_>,
+    tally: &mut Tally<'_>,
 ) -> Result<(), Error> {
     tally.expect(&parcels);
     let mut pieces: Vec<Vec<Piece>> = committer_ends.iter().map(|_| Vec::new()).collect();
@@ -328,16 +340,16 @@ fn failures(ledger: &Ledger, key: &Key) -> u16 {
     ledger.find_key(key).map_or(0, |id| ledger.entry(id).failures)
 }
 
-struct Outcomes<'a, 'b, 'c> {
+struct Outcomes<'a, 'b> {
     ledger: &'a mut Ledger,
-    tally: &'a mut Tally<'b, 'c>,
+    tally: &'a mut Tally<'b>,
     /// Whether each outcome is written at once,
     at_once: bool,
     /// and reported at once.
     release: bool,
 }
 
-impl Recorder for Outcomes<'_, '_, '_> {
+impl Recorder for Outcomes<'_, '_> {
     fn published(&mut self, piece: Published) -> Result<(), delivery::Error> {
         let message = Arc::clone(&piece.piece().message);
         let put = Put::of(piece.piece());
@@ -372,12 +384,12 @@ pub(super) fn ledger_error(e: ledger::Error) -> delivery::Error {
 }
 
 /// What is still open of each message of a batch: one report goes out for each when all of its pieces are settled.
-struct Tally<'a, 'b> {
+struct Tally<'a> {
     open: HashMap<MessageNumber, Open>,
     ready: Vec<Settled>,
     done: Vec<Open>,
     reports: &'a Reports,
-    deliveries: &'a mut Deliveries<'b>,
+    witness: &'a mut dyn Witness,
 }
 
 struct Open {
@@ -388,9 +400,9 @@ struct Open {
     failure: Option<Failure>,
 }
 
-impl<'a, 'b> Tally<'a, 'b> {
-    fn new(reports: &'a Reports, deliveries: &'a mut Deliveries<'b>) -> Self {
-        Self { open: HashMap::new(), ready: Vec::new(), done: Vec::new(), reports, deliveries }
+impl<'a> Tally<'a> {
+    fn new(reports: &'a Reports, witness: &'a mut dyn Witness) -> Self {
+        Self { open: HashMap::new(), ready: Vec::new(), done: Vec::new(), reports, witness }
     }
 
     /// These are to be settled.
@@ -448,8 +460,8 @@ impl<'a, 'b> Tally<'a, 'b> {
         let time = clock::now();
         for Open { message, puts, failure, .. } in self.done.drain(..) {
             match failure {
-                Some(_) => self.deliveries.partly(&message, puts, time),
-                None => self.deliveries.whole(&message, puts, time),
+                Some(_) => self.witness.partly(&message, puts, time),
+                None => self.witness.whole(&message, puts, time),
             }
         }
     }

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use super::deliveries;
 use super::fetch::Tally;
 use crate::account::Retention;
+use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger::memory::{Alert, Lasting, Memory};
 use crate::ledger::{EntryState, Ledger};
-use crate::message::date;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId};
 use crate::report::{Condition, Elsewhere, Kind, Postponed, Summary};
@@ -181,7 +181,7 @@ pub(super) fn failed(
     });
     let next = next_try(entries, ledger);
     let when = match next {
-        Some(at) if at > policy.now => format!("next try {}", brief(at, policy.now)),
+        Some(at) if at > policy.now => format!("next try {}", clock::due(at, policy.now)),
         _ => "tried again at the next run".to_owned(),
     };
     let mut failed = condition(
@@ -219,12 +219,6 @@ fn next_try(entries: impl Iterator<Item = EntryId>, ledger: &Ledger) -> Option<T
         .map(|entry| entry.retry_after)
         .min()
         .flatten()
-}
-
-/// `14:05 UTC`, or `14:05 UTC on 27 Nov` where that's another day.
-fn brief(time: Time, now: Time) -> String {
-    let clock = date::time_of_day(time);
-    if time.day() == now.day() { clock } else { format!("{clock} on {}", date::day_of_month(time)) }
 }
 
 /// Deletions that the server refused.

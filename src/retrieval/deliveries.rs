@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::committer::Witness;
 use super::configured::Configured;
 use super::context::Context;
 use super::recovery::shown;
@@ -55,23 +56,6 @@ impl<'a> Deliveries<'a> {
         Self { run, directory, destinations: ledger.destinations().to_vec(), kept: Vec::new() }
     }
 
-    /// A message was delivered to all of its set, some of it perhaps by an earlier run.
-    pub(super) fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
-        let past = self.past(message, puts, time);
-        if self.run.context.reporter.wants_deliveries() {
-            let summary = Summary::of_headline(&message.headline);
-            self.run.report(&Event::Delivered(delivery(&past, Some(message.number), summary)));
-        }
-        self.kept.push(past);
-    }
-
-    /// Some of its destinations have it, and others have refused it.
-    pub(super) fn partly(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
-        if !puts.is_empty() {
-            self.kept.push(self.past(message, puts, time));
-        }
-    }
-
     /// What a run that died had retrieved proved to be delivered.
     pub(super) fn settled(&mut self, intents: &[Intent]) {
         let time = clock::now();
@@ -87,17 +71,6 @@ impl<'a> Deliveries<'a> {
         self.keep();
     }
 
-    /// Writes the history.
-    pub(super) fn keep(&mut self) {
-        let kept = std::mem::take(&mut self.kept);
-        if kept.is_empty() {
-            return;
-        }
-        if let Err(e) = history::append(&self.directory, &kept) {
-            self.run.detail(|| format!("the history is not complete: {e}"));
-        }
-    }
-
     fn past(&self, message: &Arrival, puts: Vec<Put>, time: Time) -> Past {
         Past::new(message, time, self.spots(puts))
     }
@@ -108,6 +81,35 @@ impl<'a> Deliveries<'a> {
             Some(Spot { destination: record.name.clone(), name })
         };
         puts.into_iter().filter_map(spot).collect()
+    }
+}
+
+impl Witness for Deliveries<'_> {
+    /// To all of its set, to some of it perhaps by an earlier run.
+    fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
+        let past = self.past(message, puts, time);
+        if self.run.context.reporter.wants_deliveries() {
+            let summary = Summary::of_headline(&message.headline);
+            self.run.report(&Event::Delivered(delivery(&past, Some(message.number), summary)));
+        }
+        self.kept.push(past);
+    }
+
+    fn partly(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
+        if !puts.is_empty() {
+            self.kept.push(self.past(message, puts, time));
+        }
+    }
+
+    /// Writes the history.
+    fn keep(&mut self) {
+        let kept = std::mem::take(&mut self.kept);
+        if kept.is_empty() {
+            return;
+        }
+        if let Err(e) = history::append(&self.directory, &kept) {
+            self.run.detail(|| format!("the history is not complete: {e}"));
+        }
     }
 }
 

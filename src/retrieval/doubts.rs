@@ -326,15 +326,20 @@ pub(super) fn settle(
         return Ok(());
     }
     let unknown = maildrop.iter().any(|listed| matches!(listed.who, Who::New(_)));
-    // What has failed may be a message that we have as well, under another key: that shows when it comes.
-    let failed = |listed: Listed<'_>| match listed.who {
+    // What wasn't compared, or has failed, may be a message that we have under another key: that shows when it is.
+    let unsettled = |listed: Listed<'_>| match listed.who {
+        Who::New(_) => true,
         Who::Known(id) => {
             let entry = ledger.entry(id);
-            entry.state == EntryState::Open && entry.failures > 0
+            match entry.state {
+                EntryState::Open => entry.failures > 0,
+                EntryState::Deleted => true,
+                EntryState::Seen | EntryState::Recorded | EntryState::Delivered => entry.doubtful,
+            }
         }
-        Who::New(_) | Who::Nameless => false,
+        Who::Nameless => false,
     };
-    if ledger.is_renumbering() && !unknown && !maildrop.iter().any(failed) {
+    if ledger.is_renumbering() && !maildrop.iter().any(unsettled) {
         ledger.settle_renumbering()?;
     }
     for compared in tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched) {

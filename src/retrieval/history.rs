@@ -6,11 +6,11 @@ use super::deliveries::delivery;
 use super::error::Error;
 use crate::account::Account;
 use crate::ledger::history::{self, Past};
+use crate::ledger::memory::Memory;
 use crate::ledger::{self, EntryState, Ledger};
-use crate::message::date;
 use crate::message::summary::Summary;
 use crate::proof::{EntryId, Key};
-use crate::report::Delivery;
+use crate::report::{Delivery, Kind};
 use crate::text;
 use crate::types::{Octets, Time};
 
@@ -19,6 +19,8 @@ use crate::types::{Octets, Time};
 pub struct Remembered {
     /// What was delivered, and where.
     pub delivery: Delivery,
+    /// When.
+    pub time: Time,
     /// What has become of it on the server; `None` where that isn't known.
     pub on_server: Option<OnServer>,
 }
@@ -46,17 +48,21 @@ impl OnServer {
     }
 }
 
-/// A message that has failed, and waits on the server.
+/// A message that has failed, and waits on the server; or several of which no more is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failing {
+    /// How many messages it stands for.
+    pub messages: u64,
     /// Its unique-id, fit to print, if it has one.
     pub unique_id: Option<String>,
     /// Its size as listed.
     pub octets: Option<Octets>,
-    /// How often it has failed.
+    /// How often it has failed; 0 where it isn't known to be its own failure: the server refused it, and others as well.
     pub failures: u16,
-    /// When it is tried again: RFC 3339, in UTC; `None` at the next run.
-    pub next_try: Option<String>,
+    /// When it is tried again; `None` at the next run.
+    pub next_try: Option<Time>,
+    /// Why, where that is known for all that this stands for.
+    pub reason: Option<String>,
 }
 
 /// The last deliveries of an account's mailbox, the oldest first.
@@ -73,6 +79,7 @@ pub fn remembered(account: &Account, state: &Path, now: Time) -> Result<Vec<Reme
     let ledger = Ledger::read(&directory, &mailbox, now)?;
     let remembered = |past: Past| Remembered {
         delivery: delivery(&past, None, Summary::of_headline(&past.headline)),
+        time: past.time,
         on_server: on_server(&ledger, &past),
     };
     Ok(past.into_iter().map(remembered).collect())
@@ -87,13 +94,15 @@ fn on_server(ledger: &Ledger, past: &Past) -> Option<OnServer> {
     })
 }
 
-/// The messages of an account's mailbox that have failed, the oldest first.
+/// The messages of an account's mailbox that have failed, the oldest first; at the end, as one, those which the last run
+/// counts as failed and the ledger doesn't, because it isn't known whether each failed by itself.
 ///
 /// # Errors
 /// A ledger that cannot be read.
 pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing>, Error> {
     let mailbox = account.mailbox();
-    let ledger = Ledger::read(&ledger::directory(state, &mailbox), &mailbox, now)?;
+    let directory = ledger::directory(state, &mailbox);
+    let ledger = Ledger::read(&directory, &mailbox, now)?;
     let mut found = Vec::new();
     for id in (0..ledger.len()).map(EntryId) {
         let entry = ledger.entry(id);
@@ -105,8 +114,20 @@ pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing
             Key::UniqueId(unique_id) => Some(text::printable(unique_id.borrow().as_bytes())),
             Key::Header(_) => None,
         };
-        let next_try = entry.retry_after.filter(|at| *at > now).map(date::rfc3339);
-        found.push(Failing { unique_id, octets: entry.listed, failures: entry.failures, next_try });
+        let next_try = entry.retry_after.filter(|at| *at > now);
+        let (octets, failures) = (entry.listed, entry.failures);
+        found.push(Failing { messages: 1, unique_id, octets, failures, next_try, reason: None });
     }
+    let known = u64::try_from(found.len()).unwrap_or(u64::MAX);
+    found.extend(not_blamed(&Memory::load(&directory), known));
     Ok(found)
+}
+
+/// Messages that the last run counts as failed, beyond those which the ledger has recorded.
+fn not_blamed(memory: &Memory, known: u64) -> Option<Failing> {
+    let lasting = memory.alerts.get(Kind::MessagesFailed.word())?.lasting.as_ref()?;
+    let messages = lasting.messages.checked_sub(known).filter(|messages| *messages > 0)?;
+    // With others the reason may be that of theirs.
+    let reason = lasting.reason.clone().filter(|_| known == 0);
+    Some(Failing { messages, unique_id: None, octets: None, failures: 0, next_try: None, reason })
 }

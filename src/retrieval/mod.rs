@@ -62,7 +62,6 @@ use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
-use crate::message::date;
 use crate::oauth::Holder;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
@@ -193,10 +192,10 @@ pub fn with_holder<T>(
     credentials::with_holder(account, oauth, &run.means(), work)
 }
 
-/// The time now, as RFC 3339 has it, in UTC.
+/// The time now, as RFC 3339 has it, by this machine's time zone.
 #[must_use]
 pub fn timestamp() -> String {
-    date::rfc3339(clock::now())
+    clock::stamp(clock::now())
 }
 
 /// All sessions, the first of which may have begun, and the end of the ledger.

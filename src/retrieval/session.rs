@@ -449,7 +449,7 @@ impl Session<'_, '_> {
         let queue = Queue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
         let (work, orders) = std::sync::mpsc::channel::<Work>();
-        let deliveries = Deliveries::new(self.run, ledger);
+        let mut deliveries = Deliveries::new(self.run, ledger);
         let Destinations { network_ends, committer_ends } = destinations;
         let mut fetch = Fetch {
             run: self.run,
@@ -472,7 +472,7 @@ impl Session<'_, '_> {
                 .name("committer".to_owned())
                 // It owns the reports, which end with it, however it ends.
                 .spawn_scoped(scope, move || {
-                    committer::run(ledger, committer_ends, &orders, &reports, deliveries)
+                    committer::run(ledger, committer_ends, &orders, &reports, &mut deliveries)
                 })
                 .map_err(Error::NoThread)?;
             let fetched = fetch.run();

@@ -9,7 +9,6 @@ pub mod forget;
 pub mod inventory;
 pub mod status;
 pub mod transfer;
-pub mod when;
 
 pub use error::Error;
 

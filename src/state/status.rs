@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::when;
 use crate::access;
 use crate::account::{Account, PasswordSource};
+use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger::lock::{Lock, Seen, Stage};
 use crate::ledger::memory::{LOCKED, LOGIN, Last, Lasting, Memory, PASSING};
@@ -67,12 +67,12 @@ impl Finding {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The sentence with its times: `… (since 23 Nov; next try 14:05 UTC)`.
+    /// The sentence with its times: `… (since 23 Nov; next try 14:05)`.
     #[must_use]
     pub fn line(&self, now: Time) -> String {
-        let since = self.since.map(|since| format!("since {}", when::since(since, now)));
+        let since = self.since.map(|since| format!("since {}", clock::since(since, now)));
         let next =
-            self.next.filter(|next| *next > now).map(|next| format!("next try {}", when::due(next, now)));
+            self.next.filter(|next| *next > now).map(|next| format!("next try {}", clock::due(next, now)));
         let times: Vec<String> = since.into_iter().chain(next).collect();
         if times.is_empty() {
             return self.message.clone();
@@ -199,7 +199,7 @@ impl Judge<'_> {
         (left < WARNED_BEFORE).then(|| {
             let message = match left {
                 ..=0 => "the login has ended".to_owned(),
-                _ => format!("the login ends {}", when::due(ends, self.now)),
+                _ => format!("the login ends {}", clock::due(ends, self.now)),
             };
             Finding::new("login-ends", message, true)
                 .hint(format!("log in again: popfetch auth login {}", self.account.name))

@@ -67,8 +67,7 @@ pub fn adopt(account: &Account, state: &Path, from: &Mailbox, stop: &Stop) -> Re
             let directory = text::path(&new);
             return Err(Error::InTheWay {
                 what: format!(
-                    "account \"{}\" has retrieved mail under its new name: {} known",
-                    account.name,
+                    "mail has been retrieved under the new name: {} known",
                     text::count(u64::from(outline.messages), "message")
                 ),
                 hint: format!(

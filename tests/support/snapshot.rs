@@ -20,6 +20,8 @@ const MASKS: &[(&str, &str)] = &[
     // RFC 3339, and clocks.
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?", "DATE-TIME"),
     (r"\b[0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?\b", "CLOCK"),
+    // A little before midnight what is due is due on another day.
+    (r"CLOCK on \d{1,2} [A-Z][a-z]{2}\b", "CLOCK"),
     // Processes, and ports on loopback that a sentence names.
     (r"\bprocess \d+", "process PID"),
     // What is kept of a mailbox, whose port is part of its name.

@@ -1,18 +1,16 @@
 //! `popfetch delete`: deletes the messages that are named from the server, after having shown them.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use clap::Args;
 
 use crate::account::Account;
+use crate::cli::questions::agrees_while;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::exit::ExitCode;
-use crate::report::columns::{Column, table};
 use crate::report::plain::{Level, Plain};
+use crate::report::table::{Column, table};
 use crate::report::terminal;
 use crate::retrieval::{Deleted, Doomed, KeepAlive, Options, delete};
 use crate::text::{count, readable, size};
@@ -55,10 +53,7 @@ pub(super) fn run(args: &DeleteArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         cli.printer.complain("no message is named", None);
         return Ok(ExitCode::Usage);
     };
-    let terminal = if args.yes || args.dry_run { None } else { terminal() };
-    if terminal.is_none() && !args.yes && !args.dry_run {
-        cli.printer
-            .complain("without a terminal nobody can be asked", Some("with -y they are deleted unasked"));
+    if !cli.can_ask(args.yes || args.dry_run, "with -y they are deleted unasked") {
         return Ok(ExitCode::Usage);
     }
     let account = cli.account(&args.config, Some(&args.account))?;
@@ -73,7 +68,7 @@ pub(super) fn run(args: &DeleteArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             }
             withheld == 0
                 && !args.dry_run
-                && (args.yes || agrees(doomed.len(), terminal.as_ref(), keep_alive))
+                && (args.yes || agrees_while(&cli.environment, &question(doomed.len()), keep_alive))
         };
         // The account was named.
         let options = Options { insist: true, ..Options::default() };
@@ -121,21 +116,9 @@ fn outcome(cli: &Cli, account: &Account, deleted: &Deleted) -> ExitCode {
     if refused.is_empty() { ExitCode::Done } else { ExitCode::Later }
 }
 
-/// The terminal, even where the standard streams lead elsewhere.
-fn terminal() -> Option<File> {
-    OpenOptions::new().read(true).write(true).open("/dev/tty").ok()
-}
-
-fn agrees(messages: usize, terminal: Option<&File>, keep_alive: KeepAlive<'_>) -> bool {
-    let Some(mut terminal) = terminal else { return false };
+fn question(messages: usize) -> String {
     let what = if messages == 1 { "it".to_owned() } else { format!("these {messages} messages") };
-    let asked = write!(terminal, "delete {what} from the server? [y/N] ").is_ok();
-    if !asked || !keep_alive(terminal.as_fd()) {
-        let _ = writeln!(terminal);
-        return false;
-    }
-    let mut answer = String::new();
-    BufReader::new(terminal).read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    format!("delete {what} from the server?")
 }
 
 fn rows(doomed: &[Doomed], now: Time) -> String {

@@ -46,7 +46,7 @@ pub(in crate::cli) struct FetchArgs {
     pub(in crate::cli) output: OutputArgs,
 
     /// Append a line to this file for each message that was delivered or has failed, and for each run.
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
     pub(in crate::cli) log_file: Option<PathBuf>,
 
     /// Leave everything on the server in this run.

@@ -1,15 +1,31 @@
 //! `popfetch history`: the last deliveries, from whom and about what, where they went and what became of them on the server:
 //! where is that mail?  It asks no server, and waits for no run.
+//!
+//! # With `--json`
+//!
+//! `history`, as `report::json` has it, for each delivery.  With `--failed`:
+//!
+//! `failing`: a message that has failed and waits on the server; or several that the last run counts as failed, of which
+//! it isn't known whether each failed by itself.
+//!
+//! - `messages`: how many it stands for.
+//! - `unique_id`: its unique-id, or null.
+//! - `octets`: its size as listed, or null.
+//! - `failures`: how often it has failed; 0 where it isn't known to be its own failure.
+//! - `next_try`: when it is tried again, as RFC 3339 has it, in UTC; null at the next run.
+//! - `reason`: why; null where that isn't kept.
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
+use crate::message::date;
 use crate::problem::Problem as _;
-use crate::report::columns::{Column, table};
 use crate::report::json;
+use crate::report::table::{Column, table};
 use crate::report::terminal;
 use crate::retrieval::history::{Failing, Remembered, failing, remembered};
 use crate::text::{self, in_home, size};
@@ -60,8 +76,8 @@ pub(super) fn run(args: &HistoryArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             code = code.merge(e.exit_code());
         }
     }
-    // RFC 3339 in UTC sorts as it passes; what came in one second stays in its order.
-    past.sort_by(|(_, one), (_, other)| one.delivery.time.cmp(&other.delivery.time));
+    // What came in one second stays in its order.
+    past.sort_by_key(|(_, message)| message.time);
     let past = past.split_off(past.len().saturating_sub(args.number));
     let names_accounts = accounts.len() > 1;
     let shown = match (args.output.json, args.failed) {
@@ -84,14 +100,29 @@ fn remembered_line(account: &str, message: &Remembered) -> String {
 }
 
 fn failing_line(account: &str, message: &Failing) -> String {
-    let Failing { unique_id, octets, failures, next_try } = message;
-    json::failing_line(
+    let Failing { messages, unique_id, octets, failures, next_try, reason } = message;
+    json::line(
         account,
-        unique_id.as_deref(),
-        octets.map(|octets| octets.0),
-        *failures,
-        next_try.as_deref(),
+        &FailingObject {
+            messages: *messages,
+            unique_id: unique_id.as_deref(),
+            octets: octets.map(|octets| octets.0),
+            failures: *failures,
+            next_try: next_try.map(date::rfc3339),
+            reason: reason.as_deref(),
+        },
     )
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "failing")]
+struct FailingObject<'a> {
+    messages: u64,
+    unique_id: Option<&'a str>,
+    octets: Option<u64>,
+    failures: u16,
+    next_try: Option<String>,
+    reason: Option<&'a str>,
 }
 
 /// Of a unique-id this much tells it from others.
@@ -100,7 +131,7 @@ const UNIQUE_ID: usize = 24;
 fn past_table(past: &[(String, Remembered)], names_accounts: bool, home: Option<&str>) -> String {
     let width = terminal::output_size().map(|(columns, _)| columns);
     let mut columns = vec![
-        Column::text("TIME (UTC)"),
+        Column::text("TIME"),
         Column::text("ACCOUNT"),
         Column::number("SIZE"),
         Column::text("SERVER"),
@@ -111,7 +142,7 @@ fn past_table(past: &[(String, Remembered)], names_accounts: bool, home: Option<
     ];
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let row = |(account, message): &(String, Remembered)| {
-        let Remembered { delivery, on_server } = message;
+        let Remembered { delivery, on_server, .. } = message;
         let places = delivery.destinations.iter().map(|place| match place.kind {
             "stdout" => "standard output".into(),
             _ => in_home(&place.path, home),
@@ -119,7 +150,7 @@ fn past_table(past: &[(String, Remembered)], names_accounts: bool, home: Option<
         let id = or_dash(&delivery.unique_id);
         let id = if width.is_some() { text::shortened(&id, UNIQUE_ID).into_owned() } else { id };
         vec![
-            minute(&delivery.time),
+            clock::minute(message.time),
             account.clone(),
             size(delivery.octets),
             on_server.map_or("?", |server| server.word()).to_owned(),
@@ -137,22 +168,32 @@ fn past_table(past: &[(String, Remembered)], names_accounts: bool, home: Option<
 fn failed_table(failed: &[(String, Failing)], names_accounts: bool) -> String {
     let width = terminal::output_size().map(|(columns, _)| columns);
     let mut columns = vec![
-        Column::text("NEXT TRY (UTC)"),
+        Column::text("NEXT TRY"),
         Column::text("ACCOUNT"),
         Column::number("SIZE"),
         Column::number("FAILED"),
         Column::text("UNIQUE-ID").cut(),
     ];
     let row = |(account, message): &(String, Failing)| {
+        let Failing { messages, unique_id, octets, failures, next_try, reason } = message;
+        let which = match (unique_id, failures) {
+            (Some(unique_id), _) => unique_id.clone(),
+            (None, 0) => {
+                let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+                format!("({}, not known to fail alone{reason})", text::count(*messages, "message"))
+            }
+            (None, _) => "-".to_owned(),
+        };
         vec![
-            message.next_try.as_deref().map_or_else(|| "at the next run".to_owned(), minute),
+            next_try.map_or_else(|| "at the next run".to_owned(), clock::minute),
             account.clone(),
-            message.octets.map_or_else(|| "?".to_owned(), |octets| size(octets.0)),
-            match message.failures {
+            octets.map_or_else(|| "?".to_owned(), |octets| size(octets.0)),
+            match failures {
+                0 => "?".to_owned(),
                 1 => "once".to_owned(),
                 n => format!("{n} times"),
             },
-            message.unique_id.clone().unwrap_or_else(|| "-".to_owned()),
+            which,
         ]
     };
     let mut rows: Vec<Vec<String>> = failed.iter().map(row).collect();
@@ -172,9 +213,4 @@ fn without_accounts(names_accounts: bool, columns: &mut Vec<Column>, rows: &mut 
     for row in rows {
         *row = row.drain(..).enumerate().filter(|(at, _)| *at != ACCOUNT).map(|(_, cell)| cell).collect();
     }
-}
-
-/// `2026-11-27 09:12` of a time in RFC 3339.
-fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
 }

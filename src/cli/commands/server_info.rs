@@ -14,7 +14,9 @@ use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::config::{self, ConfigError};
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
-use crate::report::{Trouble, columns, json};
+use crate::report::prose::wrapped;
+use crate::report::table::{padded, width};
+use crate::report::{Trouble, json};
 use crate::retrieval::{
     Better, Capabilities, CertificateInfo, Expire, LoginInfo, Options, Server, ServerInfo, find_server,
     server_info,
@@ -208,26 +210,12 @@ fn limits(after: Option<&Capabilities>, before: Option<&Capabilities>, row: &mut
 
 /// Rows of two columns; a long value goes on below its beginning.
 fn table(rows: &[(String, String)]) -> String {
-    let widest = rows.iter().map(|(name, _)| columns::width(name)).max().unwrap_or(0);
-    let mut text = String::new();
-    for (name, value) in rows {
-        let mut line = format!("{name:widest$}  ");
-        let (indent, mut used) = (columns::width(&line), 0_usize);
-        for word in value.split(' ') {
-            let width = columns::width(word);
-            if used > 0 && used.saturating_add(width) >= WIDTH {
-                line.truncate(line.trim_end().len());
-                let _ = write!(line, "\n{:indent$}", "");
-                used = 0;
-            }
-            line.push_str(word);
-            line.push(' ');
-            used = used.saturating_add(width).saturating_add(1);
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    let widest = rows.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+    let indent = format!("{:widest$}  ", "");
+    let row = |(name, value): &(String, String)| {
+        wrapped(&format!("{}  {value}\n", padded(name, widest)), Some(WIDTH), &indent)
+    };
+    rows.iter().map(row).collect()
 }
 
 fn same_or_words(list: Option<&Capabilities>, other: Option<&Capabilities>, at: &str) -> String {

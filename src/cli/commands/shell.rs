@@ -5,13 +5,15 @@ mod lines;
 
 use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::show;
 use crate::account::Account;
-use crate::cli::setup::{Cli, ConfigArgs, agrees};
+use crate::cli::questions::agrees_while;
+use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 use crate::message::date;
 use crate::report::Trouble;
@@ -186,7 +188,7 @@ impl Shell<'_> {
     }
 
     /// Whether what is marked may be deleted: what was never delivered is gone for good.
-    fn may_delete(&self) -> bool {
+    fn may_delete(&mut self) -> bool {
         let undelivered = self.hand.undelivered();
         if undelivered.is_empty() || self.args.yes {
             return true;
@@ -197,7 +199,8 @@ impl Shell<'_> {
             format!("{messages} would be deleted that popfetch never delivered: {}", numbers.join(", "));
         if self.is_typed {
             self.say(&what);
-            return agrees("delete them?");
+            let mut wait = |input: BorrowedFd<'_>| matches!(self.hand.wait(input), Ok(Waited::Woken));
+            return agrees_while(&self.cli.environment, "delete them?", &mut wait);
         }
         self.cli.printer.complain(&what, Some("with -y they are deleted; nothing is deleted now"));
         false

@@ -20,8 +20,9 @@ use crate::account::Account;
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::exit::ExitCode;
 use crate::message::reading::{self, Part, Reading};
-use crate::report::json;
 use crate::report::plain::{Level, Plain};
+use crate::report::prose::wrapped;
+use crate::report::{json, terminal};
 use crate::retrieval::{Chosen, Context, Extent, Options, Taker, show};
 use crate::text::{printable, readable, size};
 use crate::types::Selection;
@@ -227,13 +228,23 @@ pub(super) fn decoded(message: &[u8]) -> String {
 }
 
 fn header<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    fields.map(|(name, value)| format!("{}: {}\n", readable(name), readable(value))).collect()
+    let field = |(name, value): (&str, &str)| {
+        let line = format!("{}: {}\n", readable(name), readable(value));
+        wrapped(&line, columns(), "    ")
+    };
+    fields.map(field).collect()
 }
 
 /// The blank line, the text, and what else there is.
 fn body(reading: &Reading) -> String {
     let attachments: String = reading.parts.iter().filter(|part| !part.is_text).map(attachment).collect();
-    format!("\n{}{attachments}", for_terminal(reading.text.as_bytes()))
+    let text = wrapped(&for_terminal(reading.text.as_bytes()), columns(), "");
+    format!("\n{text}{attachments}")
+}
+
+/// The terminal's width; elsewhere lines stay as they are.
+fn columns() -> Option<usize> {
+    terminal::output_size().map(|(columns, _)| columns)
 }
 
 /// A longer line is printed in pieces.

@@ -29,11 +29,11 @@ use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
-use crate::report::columns::{Column, table};
+use crate::message::date;
+use crate::report::table::{Column, table};
 use crate::report::{json, terminal};
 use crate::state::inventory::{self, Known};
 use crate::state::status::{Finding, Status};
-use crate::state::when;
 use crate::text;
 use crate::types::Time;
 
@@ -99,8 +99,8 @@ fn rows(statuses: &[(&Account, Status)], now: Time) -> String {
         Column::text("STATE").cut(),
     ];
     let row = |(account, status): &(&Account, Status)| {
-        let last_run = status.last_run.map_or_else(|| "-".to_owned(), |time| when::ago(time, now));
-        let mail = |(time, messages)| format!("{} ({})", when::day(time, now), text::grouped(messages));
+        let last_run = status.last_run.map_or_else(|| "-".to_owned(), |time| clock::ago(time, now));
+        let mail = |(time, messages)| format!("{} ({})", clock::day(time, now), text::grouped(messages));
         let last_mail = status.mail.map_or_else(|| "-".to_owned(), mail);
         let server = status.server.map_or_else(|| "?".to_owned(), text::grouped);
         vec![text::printable(account.name.as_bytes()), last_run, last_mail, server, state(status, now)]
@@ -202,9 +202,9 @@ fn object(status: &Status) -> Object<'_> {
         state: status.word(),
         needs_you: status.needs_you(),
         running: status.is_running,
-        last_run: status.last_run.map(when::exactly),
+        last_run: status.last_run.map(date::rfc3339),
         exit: status.exit.map(ExitCode::number),
-        last_mail: status.mail.map(|(time, _)| when::exactly(time)),
+        last_mail: status.mail.map(|(time, _)| date::rfc3339(time)),
         last_mail_messages: status.mail.map(|(_, messages)| messages),
         server_messages: status.server,
         failed: status.failed,
@@ -220,8 +220,8 @@ fn found(finding: &Finding) -> Found<'_> {
         messages: finding.messages,
         message: &finding.message,
         hint: finding.hint.as_deref(),
-        since: finding.since.map(when::exactly),
-        next_try: finding.next.map(when::exactly),
+        since: finding.since.map(date::rfc3339),
+        next_try: finding.next.map(date::rfc3339),
     }
 }
 

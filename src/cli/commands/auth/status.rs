@@ -22,12 +22,12 @@ use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
+use crate::message::date;
 use crate::oauth::Standing;
 use crate::problem::Problem as _;
-use crate::report::columns::{Column, table};
+use crate::report::table::{Column, table};
 use crate::report::{json, terminal};
 use crate::retrieval::with_holder;
-use crate::state::when;
 use crate::text::printable;
 use crate::types::Time;
 
@@ -129,14 +129,14 @@ fn row(login: &Login<'_>, now: Time) -> Vec<String> {
         Ok(Some(standing)) => {
             let token = match standing.ends.seconds_since(now) {
                 ..=0 => "to be renewed".to_owned(),
-                _ => format!("until {}", when::due(standing.ends, now)),
+                _ => format!("until {}", clock::due(standing.ends, now)),
             };
             let state = match standing.login_ends {
                 _ if standing.is_due(now) => format!("due: popfetch auth login {name}"),
-                Some(ends) => format!("until {}, longer when used", when::day(ends, now)),
+                Some(ends) => format!("until {}, longer when used", clock::day(ends, now)),
                 None => "ok".to_owned(),
             };
-            (when::day(standing.login, now), token, state)
+            (clock::day(standing.login, now), token, state)
         }
         Ok(None) => ("-".to_owned(), "-".to_owned(), format!("due: popfetch auth login {name}")),
         Err(e) => ("?".to_owned(), "?".to_owned(), e.clone()),
@@ -146,7 +146,7 @@ fn row(login: &Login<'_>, now: Time) -> Vec<String> {
 
 fn object<'a>(login: &'a Login<'_>, now: Time) -> Object<'a> {
     let standing = login.standing.as_ref().ok().copied().flatten();
-    let at = |time: Time| when::exactly(time);
+    let at = |time: Time| date::rfc3339(time);
     Object {
         provider: &login.provider,
         due: login.is_due(now),

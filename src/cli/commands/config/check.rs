@@ -103,7 +103,9 @@ fn line(account: &str, what: &str, trouble: Option<&Trouble>) -> String {
         None => format!("{account}ok: {what}\n"),
         Some(Trouble { message, hint, .. }) => {
             let hint = hint.as_ref().map_or_else(String::new, |hint| format!("  hint: {hint}\n"));
-            format!("{account}error: {what}: {message}\n{hint}")
+            // What is wrong names it already, in most cases.
+            let what = if message.contains(what) { String::new() } else { format!("{what}: ") };
+            format!("{account}error: {what}{message}\n{hint}")
         }
     }
 }

@@ -9,11 +9,13 @@ use std::process::Command;
 use clap::Args;
 
 use super::file;
+use crate::cli::questions::Questions;
 use crate::cli::rewrite::Copy;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config;
 use crate::exit::ExitCode;
 use crate::problem::Problem as _;
+use crate::signals::Stop;
 use crate::text;
 
 /// Change the configuration in an editor; it is checked before it counts.
@@ -37,12 +39,6 @@ password-command = \"pass show mail/home\"    # or password-file = \"FILE\", net
 deliver = { maildir = \"~/Mail\" }            # or { mbox = \"FILE\" }, { pipe = [\"procmail\"] }
 ";
 
-/// What the user answers to a copy that is wrong.
-enum Answer {
-    Again,
-    Quit,
-}
-
 /// Runs the editor, checks what it has left, and puts it in the file's place.
 ///
 /// # Errors
@@ -60,6 +56,8 @@ pub(super) fn run(args: &EditArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         Err(e) => return Ok(fail(&format!("make a copy of {}", text::path(&path)), &e)),
     };
     loop {
+        // Ctrl-C is the editor's: many use it there.
+        let _meanwhile = Stop::beside_a_program()?;
         if let Err(e) = edit(copy.path(), cli) {
             return Ok(fail("run the editor", &e));
         }
@@ -76,8 +74,11 @@ pub(super) fn run(args: &EditArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             let hint = problem.hint().map(|hint| named(&hint));
             cli.printer.complain(&named(&problem.to_string()), hint.as_deref());
         }
-        if matches!(ask(cli), Answer::Quit) {
+        let stop = Stop::beside_a_program()?;
+        if !wants_to_edit_again(cli, &stop) {
             cli.printer.err("the configuration is as it was\n");
+            drop(copy);
+            stop.die();
             return Ok(ExitCode::Configuration);
         }
     }
@@ -94,24 +95,22 @@ fn edit(path: &Path, cli: &Cli) -> io::Result<()> {
     let variable = |name: &str| {
         cli.environment.variables.get(OsStr::new(name)).filter(|value| !value.is_empty()).cloned()
     };
-    let mut line: OsString = variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".into());
+    // Ctrl-C goes to the shell as well, and must not end it before the editor has ended.
+    let mut line = OsString::from("trap : INT; ");
+    line.push(variable("VISUAL").or_else(|| variable("EDITOR")).unwrap_or_else(|| "vi".into()));
     line.push(" \"$@\"");
     let status = Command::new("/bin/sh").arg("-c").arg(line).arg("sh").arg(path).status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("it ended with {status}"))) }
 }
 
-/// What now?  Without an answer: quit.
-fn ask(cli: &Cli) -> Answer {
+/// Asks what is to be done with a copy that is wrong.  Without an answer it is given up.
+fn wants_to_edit_again(cli: &Cli, stop: &Stop) -> bool {
+    let Some(questions) = Questions::open(&cli.environment, stop) else { return false };
     loop {
-        cli.printer.err("What now? e: edit again, q: quit without change ");
-        let mut answer = String::new();
-        match io::stdin().read_line(&mut answer) {
-            Ok(read) if read > 0 => match answer.trim() {
-                "e" | "E" => return Answer::Again,
-                "q" | "Q" => return Answer::Quit,
-                _ => {}
-            },
-            _ => return Answer::Quit,
+        match questions.ask("What now? e: edit again, q: quit without change").as_deref() {
+            Ok("e" | "E") => return true,
+            Ok("q" | "Q") | Err(_) => return false,
+            Ok(_) => {}
         }
     }
 }

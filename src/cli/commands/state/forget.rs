@@ -2,18 +2,20 @@
 
 use clap::{ArgGroup, Args};
 
-use super::{can_ask, complain};
-use crate::cli::setup::{Cli, ConfigArgs, agrees};
+use super::complain;
+use crate::cli::setup::{Cli, ConfigArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::state::forget::{Forgotten, Which, forget};
-use crate::state::when;
 use crate::text;
 use crate::types::Time;
 
 /// Forget messages, so that those which are still on the server are retrieved again.
 #[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "popfetch state forget [OPTIONS] ACCOUNT <UNIQUE-ID...|--before DATE|--seen|--all>"
+)]
 #[command(group(ArgGroup::new("which").required(true).args(["messages", "before", "seen", "all"])))]
 pub(in crate::cli) struct ForgetArgs {
     /// The account whose messages are forgotten.
@@ -56,7 +58,7 @@ fn date(text: &str) -> Result<Time, String> {
 /// # Errors
 /// The arguments, the configuration, the system.
 pub(super) fn run(args: &ForgetArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    if !can_ask(args.yes, cli, "with -y, they are forgotten unasked") {
+    if !cli.can_ask(args.yes, "with -y they are forgotten unasked") {
         return Ok(ExitCode::Usage);
     }
     let which = match args.before {
@@ -73,7 +75,7 @@ pub(super) fn run(args: &ForgetArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         for account in &accounts {
             let mut asked = |messages: &[Forgotten]| {
                 cli.printer.out(&offer(messages));
-                args.yes || agrees("forget them?")
+                args.yes || cli.agrees("forget them?", stop)
             };
             match forget(account, &state, &which, stop, &mut asked) {
                 Ok(0) => cli.printer.out("nothing is forgotten\n"),
@@ -95,7 +97,7 @@ fn offer(messages: &[Forgotten]) -> String {
     for Forgotten { unique_id, when, delivered } in messages.iter().take(SHOWN) {
         let unique_id = unique_id.as_deref().unwrap_or("(without a unique-id)");
         let what = if *delivered { "delivered" } else { "not delivered" };
-        let when = when.map_or_else(String::new, |time| format!(" {}", when::day(time, now)));
+        let when = when.map_or_else(String::new, |time| format!(" {}", clock::day(time, now)));
         text.push_str(&format!("{unique_id}  {what}{when}\n"));
     }
     if let Some(more) = messages.len().checked_sub(SHOWN).filter(|more| *more > 0) {

@@ -19,10 +19,10 @@ use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
-use crate::report::columns::{Column, table};
+use crate::message::date;
+use crate::report::table::{Column, table};
 use crate::report::{json, terminal};
 use crate::state::inventory::{self, Kept};
-use crate::state::when;
 use crate::text;
 
 /// Show what is kept of each mailbox, and where.
@@ -85,7 +85,7 @@ fn row(kept: &Kept, now: crate::types::Time) -> Vec<String> {
         Ok(known) => text::grouped(known.messages()),
         Err(_) => "unreadable".to_owned(),
     };
-    let last_run = kept.last_run.map_or_else(|| "-".to_owned(), |time| when::ago(time, now));
+    let last_run = kept.last_run.map_or_else(|| "-".to_owned(), |time| clock::ago(time, now));
     vec![account, mailbox, messages, text::size(kept.octets), last_run, text::path(&kept.directory)]
 }
 
@@ -96,7 +96,7 @@ fn object(kept: &Kept) -> Object {
         mailbox: kept.mailbox.as_ref().map(ToString::to_string),
         directory: text::path(&kept.directory),
         octets: kept.octets,
-        last_run: kept.last_run.map(when::exactly),
+        last_run: kept.last_run.map(date::rfc3339),
         messages: known.map(|known| known.messages()),
         unfinished: known.map(|known| known.unfinished),
     }

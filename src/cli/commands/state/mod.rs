@@ -69,15 +69,6 @@ impl StateCommand {
     }
 }
 
-/// Refuses to begin where the user would have to be asked and cannot be.
-fn can_ask(yes: bool, cli: &Cli, hint: &str) -> bool {
-    if yes || cli.can_ask() {
-        return true;
-    }
-    cli.printer.complain("without a terminal nobody can be asked", Some(hint));
-    false
-}
-
 /// Prints an error, and gives its exit code.
 fn complain(cli: &Cli, account: &str, e: &dyn Problem) -> ExitCode {
     cli.printer.complain(&format!("account \"{account}\": {e}"), e.hint().as_deref());

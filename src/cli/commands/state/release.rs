@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{can_ask, complain};
-use crate::cli::setup::{Cli, ConfigArgs, agrees};
+use super::complain;
+use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::report::plain::{Level, Plain};
@@ -35,7 +35,7 @@ pub(in crate::cli) struct ReleaseArgs {
 /// # Errors
 /// The arguments, the configuration, the system.
 pub(super) fn run(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    if !can_ask(args.yes, cli, "with -y, what is unfinished is given up unasked") {
+    if !cli.can_ask(args.yes, "with -y what is unfinished is given up unasked") {
         return Ok(ExitCode::Usage);
     }
     let names = [args.account.clone()];
@@ -46,7 +46,7 @@ pub(super) fn run(args: &ReleaseArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         for account in &configuration.accounts {
             let mut asked = |offer: &Offer| {
                 offer.consequences.iter().for_each(|line| cli.printer.out(&format!("{line}\n")));
-                args.yes || agrees("give it up?")
+                args.yes || cli.agrees("give it up?", &context.stop)
             };
             match retrieval::release(account, context, args.destination.as_deref(), &mut asked) {
                 Ok((offer, agreed)) => {
