@@ -77,18 +77,7 @@ fn put_in_doubt(
         return Ok(Raised::default());
     }
     // What this listing lacks may come back as other mail.
-    let held = |id: &EntryId| {
-        let entry = ledger.entry(*id);
-        entry.copies > 0 && entry.state != EntryState::Deleted && !entry.doubtful
-    };
-    let mut gone: Vec<EntryId> =
-        ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
-    if ledger.knows_nameless() {
-        // No listing shows whether these are there.
-        let keys: Vec<Key> = gone.iter().map(|id| ledger.key(*id)).collect::<Result<_, _>>()?;
-        let mut keys = keys.iter();
-        gone.retain(|_| matches!(keys.next(), Some(Key::UniqueId(_))));
-    }
+    let gone = gone(ledger, maildrop)?;
     ledger.doubt(Some(&gone))?;
     let unknown = maildrop.iter().any(|listed| match listed.who {
         Who::New(_) => true,
@@ -126,6 +115,23 @@ fn put_in_doubt(
     look(ledger, maildrop, policy, spot_checks)?;
     ledger.flush()?;
     Ok(Raised { renumbered, suspicion })
+}
+
+/// The messages that were delivered, and that this listing lacks.
+fn gone(ledger: &Ledger, maildrop: &Maildrop) -> Result<Vec<EntryId>, ledger::Error> {
+    let held = |id: &EntryId| {
+        let entry = ledger.entry(*id);
+        entry.copies > 0 && entry.state != EntryState::Deleted && !entry.doubtful
+    };
+    let mut gone: Vec<EntryId> =
+        ledger.present().filter(|id| maildrop.times_listed(*id) == 0).filter(held).collect();
+    if ledger.knows_nameless() {
+        // No listing shows whether these are there.
+        let keys: Vec<Key> = gone.iter().map(|id| ledger.key(*id)).collect::<Result<_, _>>()?;
+        let mut keys = keys.iter();
+        gone.retain(|_| matches!(keys.next(), Some(Key::UniqueId(_))));
+    }
+    Ok(gone)
 }
 
 /// Records what spot checks put in doubt; whether they do.

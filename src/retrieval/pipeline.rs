@@ -12,8 +12,7 @@
 //!
 //! **What it promises**, whatever the answers are and in whatever order the committer reports:
 //! - what was asked for is released only when an answer that names a message has come behind it ([`naming`]);
-//! - a `DELE` is sent only for a message that was handed to [`Pipeline::delete`], once, and behind the last question where the
-//!   server may count otherwise from then on;
+//! - a `DELE` is sent once, for what was handed to [`Pipeline::delete`], and behind every question that it could confuse;
 //! - an answer belongs to exactly one command, the oldest of its sort;
 //! - what has failed before, or had the line die on it, is asked for only when nothing else is in doubt;
 //! - each call either makes progress or says that there's nothing to do: every order of answers comes to an end.

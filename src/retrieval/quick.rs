@@ -166,15 +166,13 @@ fn settled(
     let Some((messages, mut octets)) = drop_listing else { return Ok(None) };
     // By the clock: after a leap that was corrected, the ledger's time is ahead of it.
     let Some(listed) = ledger.trusted_now() else { return Ok(None) };
-    let all = usize::try_from(messages) == Ok(maildrop.len())
-        && maildrop.has_unique_ids()
-        && ledger.intents().is_empty();
     let days = match policy.retention {
         Retention::Limits(limits) => limits.days,
         Retention::Keep | Retention::Delete => None,
     };
     let settled = left_nothing_undone(tally) && !plan::has_changed_size(maildrop, ledger, policy.utf8);
-    if !settled || !all || policy.window {
+    let is_whole = usize::try_from(messages) == Ok(maildrop.len()) && maildrop.has_unique_ids();
+    if !settled || !is_whole || !ledger.intents().is_empty() || policy.window {
         return Ok(None);
     }
     let deleted: HashSet<EntryId> = tally.accepted.iter().copied().collect();

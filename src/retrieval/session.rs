@@ -11,6 +11,7 @@
 //! | [`Fetch`], [`State`], `Pipeline` | a round | commands on their way, answers that aren't believed yet |
 
 mod deletions;
+mod known;
 mod left_out;
 
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ use crate::protocol::capability::Capabilities;
 use crate::report::{Event, Summary};
 use crate::text::count;
 use crate::types::{Octets, UniqueIdBuf};
+use known::Known;
 
 /// After this many sessions in a row that brought nothing there is no other one.
 const MOST_IDLE: u32 = 2;
@@ -654,29 +656,4 @@ impl Session<'_, '_> {
 /// Whether it failed, and has waited long enough.
 fn is_due(entry: &ledger::Entry, policy: &Policy) -> bool {
     entry.failures > 0 && !plan::backs_off(entry, policy)
-}
-
-/// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
-#[derive(Default)]
-struct Known {
-    keys: HashMap<EntryId, Key>,
-    failed_before: HashMap<EntryId, u16>,
-}
-
-impl Known {
-    fn read(maildrop: &Maildrop, decisions: &[Decision], ledger: &Ledger) -> Result<Self, ledger::Error> {
-        let mut known = Self::default();
-        for (listed, decision) in maildrop.iter().zip(decisions) {
-            let Who::Known(id) = listed.who else { continue };
-            if matches!(decision, Decision::Leave(_)) {
-                continue;
-            }
-            known.keys.insert(id, ledger.key(id)?);
-            let failures = ledger.entry(id).failures;
-            if failures > 0 {
-                known.failed_before.insert(id, failures);
-            }
-        }
-        Ok(known)
-    }
 }

@@ -1,0 +1,37 @@
+//! What a round needs of the ledger while the committer has it.
+
+use std::collections::HashMap;
+
+use crate::ledger::{self, Ledger};
+use crate::plan::{Decision, Maildrop, Who};
+use crate::proof::{EntryId, Key};
+
+/// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) keys: HashMap<EntryId, Key>,
+    /// How often those have failed that have.
+    pub(super) failed_before: HashMap<EntryId, u16>,
+}
+
+impl Known {
+    pub(super) fn read(
+        maildrop: &Maildrop,
+        decisions: &[Decision],
+        ledger: &Ledger,
+    ) -> Result<Self, ledger::Error> {
+        let mut known = Self::default();
+        for (listed, decision) in maildrop.iter().zip(decisions) {
+            let Who::Known(id) = listed.who else { continue };
+            if matches!(decision, Decision::Leave(_)) {
+                continue;
+            }
+            known.keys.insert(id, ledger.key(id)?);
+            let failures = ledger.entry(id).failures;
+            if failures > 0 {
+                known.failed_before.insert(id, failures);
+            }
+        }
+        Ok(known)
+    }
+}
