@@ -1,5 +1,9 @@
 //! A value that is never shown: no `Display`, no `Serialize`, `Debug` prints `[redacted]` in every build, and its
-//! memory is wiped when the last copy goes.  Copies share it: a password stands in memory once.
+//! memory is wiped when the last clone goes.  Clones share it.  What is made of it, a command's line, its base64, what the
+//! redactor looks for, is a `Secret` of its own, wiped too.
+//!
+//! Not covered: what a parser copies before the value is a `Secret` (a TOML string with escapes, an argument of the command
+//! line), and what the kernel and the TLS library hold on the way out.
 
 use std::sync::Arc;
 

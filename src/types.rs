@@ -1,4 +1,5 @@
-//! The words of the protocol as types: made only by parsing, so that a value is proof of its form.
+//! The words of the protocol as types.  Unique-ids and message-numbers are made only by checking, so that a value is proof
+//! of its form.
 
 mod selection;
 

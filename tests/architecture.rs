@@ -77,7 +77,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Looks at what runs have left, and takes care of it.
-    ("state", &["access", "account", "clock", "durable", "ledger", "message", "proof", "signals"]),
+    ("state", &["access", "account", "clock", "durable", "ledger", "message", "oauth", "proof", "signals"]),
     (
         "cli",
         &[

@@ -336,7 +336,7 @@ impl Attempts<'_> {
         let Some(challenge) = self.apop else { return Err(self.no_method(AuthError::NoTimestamp)) };
         let PreparedLogin { user, secret } = self.prepared()?;
         let digest = challenge.digest(&secret);
-        self.line.redactor.hide_hex(&digest);
+        self.line.redactor.hide(&digest);
         self.line.send(Command::Apop { user, digest })?;
         self.settle_utf8()?;
         let answer = self.line.answer(Sent::Apop)?;

@@ -11,7 +11,7 @@ use super::prefetch::Prefetch;
 use super::server_facts::LoginFacts;
 use crate::proof::{Delivered, Dismissed, Recognised, SessionId};
 use crate::protocol::auth;
-use crate::protocol::capability::Capabilities;
+use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::command::Command;
 use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
 use crate::protocol::session::{Event, ResponseCode, Sent};
@@ -94,6 +94,26 @@ impl Client<Transaction> {
     /// Sets how commands are sent from here on.
     pub fn set_pipelining(&mut self, pipelining: Pipelining) {
         self.state.pipelining = pipelining;
+    }
+
+    /// Whether the server announced something in this session, before or after the login.
+    fn announced(&self, what: impl Fn(&Capabilities) -> bool) -> bool {
+        let before = self.facts.capabilities.as_ref();
+        [before, self.state.capabilities.as_ref()].into_iter().flatten().any(what)
+    }
+
+    /// Whether the server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), announced in this very session.
+    #[must_use]
+    pub fn drops_at_quit(&self) -> bool {
+        self.announced(|capabilities| {
+            capabilities.expire() == Some(Expire::Days(0)) || capabilities.google_rico()
+        })
+    }
+
+    /// Whether the server lists a window of its mail, as Gmail does: what was retrieved leaves it, and older mail follows.
+    #[must_use]
+    pub fn lists_a_window(&self) -> bool {
+        self.announced(Capabilities::google_rico)
     }
 
     /// Whether the server lists `UIDL`: then a refusal of it doesn't mean that the messages have no unique-ids.

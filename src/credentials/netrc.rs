@@ -102,7 +102,8 @@ impl<'a> Tokens<'a> {
 
     /// Up to the closing quote, or to the end where it is missing; a backslash takes the next octet as it is.
     fn quoted(&mut self, mut rest: &'a [u8]) -> Vec<u8> {
-        let mut word = Vec::new();
+        // As much as it can need: a vector that grows leaves its beginning behind in memory.
+        let mut word = Vec::with_capacity(rest.len());
         while let Some((&octet, after)) = rest.split_first() {
             rest = after;
             match (octet, after.split_first()) {

@@ -4,6 +4,18 @@
 //! A destination has two ends.  The [`Inlet`] is the network thread's: it takes a message in while it arrives.  The
 //! [`Outlet`] is the committer thread's: it syncs, waits for the ledger's note, and publishes.  Neither knows servers,
 //! ledgers or policies; text form (LF line ends) is all they see.
+//!
+//! The forms of one message, each made of the one before:
+//!
+//! | | what it is |
+//! |---|---|
+//! | [`Intake`] | it arrives at one destination; [`routing::Copies`] has those of all |
+//! | [`Waiting`] | it is whole at one destination, in a [`Place`]; nothing is synced |
+//! | [`Piece`] | the same, with what is known of the message and the destination's number |
+//! | [`Staged`] | it is on the disk |
+//! | [`Noted`] | the ledger has recorded where, on the disk |
+//! | [`Published`] | it is where the user looks for it |
+//! | [`Delivered`](crate::proof::Delivered) | the ledger has recorded that: it may be deleted from the server |
 
 mod destination;
 pub mod maildir;

@@ -2,8 +2,9 @@
 //!
 //! Where rules ask for it, a message's header is complete before a destination is chosen: it is held, at most
 //! [`HEADER_HELD`] octets of it, the rules choose by it, and only the destinations chosen are opened and get what was held.
-//! An account without rules has none of this: all its destinations are opened with the message's first octet, and nothing
-//! is held.
+//!
+//! No setting makes rules yet, and so every run is one without: all destinations of the account are opened with the
+//! message's first octet, and nothing is held.
 
 use super::{Error, Inlet, Intake};
 use crate::message::header_lines::header_end;
@@ -14,7 +15,7 @@ use crate::proof::DestinationId;
 pub const HEADER_HELD: usize = 64 * 1024;
 
 /// Chooses destinations by a message's header.
-pub trait Rules: Send {
+pub trait DestinationRules: Send {
     /// The places, in the order in which the account's destinations are opened, of those that a message with this header
     /// goes to.  `header`: to its empty line, or as much of it as is held, or all of a message that has no more.
     fn choose(&self, header: &[u8]) -> Vec<usize>;
@@ -32,7 +33,7 @@ pub struct NetworkEnd {
 #[derive(Default)]
 pub struct NetworkEnds {
     ends: Vec<NetworkEnd>,
-    rules: Option<Box<dyn Rules>>,
+    rules: Option<Box<dyn DestinationRules>>,
 }
 
 impl std::fmt::Debug for NetworkEnd {
@@ -50,7 +51,7 @@ impl std::fmt::Debug for NetworkEnds {
 impl NetworkEnds {
     /// Without rules every message goes to all destinations.
     #[must_use]
-    pub fn new(rules: Option<Box<dyn Rules>>) -> Self {
+    pub fn new(rules: Option<Box<dyn DestinationRules>>) -> Self {
         Self { ends: Vec::new(), rules }
     }
 
@@ -174,7 +175,7 @@ impl Copies {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADER_HELD, NetworkEnd, NetworkEnds, Rules};
+    use super::{DestinationRules, HEADER_HELD, NetworkEnd, NetworkEnds};
     use crate::delivery::trial::broken_ledger;
     use crate::delivery::{Error, Inlet, Intake, Waiting};
     use crate::message::Facts;
@@ -219,7 +220,7 @@ mod tests {
     /// To the place that the first octet says; the headers seen are kept.
     struct ByFirst(Arc<Mutex<Vec<Vec<u8>>>>);
 
-    impl Rules for ByFirst {
+    impl DestinationRules for ByFirst {
         fn choose(&self, header: &[u8]) -> Vec<usize> {
             self.0.lock().unwrap().push(header.to_vec());
             match header.first() {
@@ -230,7 +231,7 @@ mod tests {
         }
     }
 
-    fn ends(rules: Option<Box<dyn Rules>>) -> (NetworkEnds, [Got; 2]) {
+    fn ends(rules: Option<Box<dyn DestinationRules>>) -> (NetworkEnds, [Got; 2]) {
         let got = [Got::default(), Got::default()];
         let mut ends = NetworkEnds::new(rules);
         for (number, got) in (1..).zip(&got) {

@@ -15,7 +15,7 @@ use super::codec::{DigestsField, KeyField, Notes, Use};
 use super::error::Error;
 use super::journal::NotNoted;
 use super::lines::{
-    CopyDelivered, CopyRefused, CopyStaged, Fact, LONGEST_HEADER, LONGEST_OUTCOME, MessageBegun,
+    CopyDelivered, CopyRefused, CopyStaged, Fact, LONGEST_GROUP, LONGEST_OUTCOME, MessageBegun,
     NumberedDestination,
 };
 use super::open::{Arrivals, Ledger};
@@ -84,7 +84,7 @@ impl Ledger {
         // Those of earlier batches that are open still must find room as well; and a group and an `end`.
         let copies =
             self.index.messages.intents_len().saturating_add(u64::try_from(staged).unwrap_or(u64::MAX));
-        let outcomes = copies.saturating_mul(LONGEST_OUTCOME).saturating_add(2 * LONGEST_HEADER);
+        let outcomes = copies.saturating_mul(LONGEST_OUTCOME).saturating_add(2 * LONGEST_GROUP);
         let header = journal.header(self.clock.max(self.index.time), self.clock).map(Fact::from);
         let facts: Vec<&Fact<'_>> = header.iter().chain(facts).collect();
         let offsets = journal.commit(&facts, outcomes)?;

@@ -30,7 +30,7 @@ pub(super) const PLAIN_VERSION: u64 = 2;
 /// The longest outcome line (`delivered`, `refused`, `dropped`) with its LF: what is reserved for each copy.
 pub(super) const LONGEST_OUTCOME: u64 = 80;
 /// The longest `group` or `end` line with its LF.
-pub(super) const LONGEST_HEADER: u64 = 112;
+pub(super) const LONGEST_GROUP: u64 = 112;
 
 /// Why a line cannot be true.
 pub(super) type Contradiction = &'static str;
@@ -345,7 +345,7 @@ fn checksum(content: &[u8]) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{CopyDelivered, CopyRefused, End, Fact, Group, LONGEST_HEADER, LONGEST_OUTCOME, checked};
+    use super::{CopyDelivered, CopyRefused, End, Fact, Group, LONGEST_GROUP, LONGEST_OUTCOME, checked};
     use crate::types::Time;
 
     const SUM: &str = "-2-M0kXyWq_8-4nDbxJ3VYhR";
@@ -452,8 +452,8 @@ mod tests {
         let cases = [
             (CopyRefused { intent: u32::MAX, time: far, retry_after: Some(far) }.into(), LONGEST_OUTCOME),
             (CopyDelivered { intent: u32::MAX, time: far }.into(), LONGEST_OUTCOME),
-            (Group { number: u64::MAX, time: far, clock: far, count: u64::MAX }.into(), LONGEST_HEADER),
-            (End {}.into(), LONGEST_HEADER),
+            (Group { number: u64::MAX, time: far, clock: far, count: u64::MAX }.into(), LONGEST_GROUP),
+            (End {}.into(), LONGEST_GROUP),
         ];
         for (fact, room) in cases {
             let fact: Fact<'_> = fact;

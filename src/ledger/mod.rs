@@ -2,15 +2,16 @@
 //!
 //! One directory for each mailbox, named by a digest of its identity, with these files:
 //!
-//! - `ledger`, an append-only text file, a line a fact: `lines` is the table of what they record, `codec` how their fields
-//!   are written; `source` and `replay` read it, and say what is torn and what is damaged; `journal` appends to it;
+//! - `ledger`, an append-only text file, a line a fact: `lines` is the table of what they record, the words on disk beside
+//!   the names here, which are not always the same; `codec` is how their fields are written; `source` and `replay` read it, and say what is torn and what is damaged; `journal` appends to it;
 //!   `compaction` rewrites it shorter; `index` holds what its lines come to;
 //! - `lock`, which a running popfetch holds ([`lock`]);
 //! - `memory`, what may be lost without harm ([`memory`]);
 //! - `history`, the last deliveries, for people ([`history`]).
 //!
 //! The ledger makes two proofs: [`Noted`], after the `staged` lines are on disk, and [`Delivered`].  It must not know
-//! servers, destinations or policies: facts are reported to it, and it is asked for them.  A [`Ledger`] is opened and closed
+//! servers, destinations or policies: facts are reported to it, and it is asked for them.  [`memory`] is the exception: it is
+//! about the server, and is here because its file is.  A [`Ledger`] is opened and closed
 //! in `open`, asked in `read`, written to in `batch` (deliveries) and `maildrop` (everything else); `recover` is for what a
 //! run that died has left, `transfer` for a ledger as a whole.
 //!

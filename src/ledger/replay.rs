@@ -18,7 +18,7 @@ use super::codec::MAY_BE_PASSED_OVER;
 use super::error::Error;
 use super::index::Index;
 use super::journal::Tail;
-use super::lines::{Fact, Group, LONGEST_HEADER, Leaves, MAGIC, PLAIN_VERSION, Title, VERSION, checked};
+use super::lines::{Fact, Group, LONGEST_GROUP, Leaves, MAGIC, PLAIN_VERSION, Title, VERSION, checked};
 use super::source::{CHUNK, FileLines, NextLine, Source};
 
 /// As much of a ledger's end as can be looked at in passing.
@@ -187,7 +187,7 @@ pub(super) fn ends_in_order<S: Source + ?Sized>(source: &S, octets: u64) -> io::
 /// too: the damage may have taken the line end before it.
 fn later_group<S: Source + ?Sized>(source: &S, from: u64, group: u64) -> io::Result<Option<u64>> {
     const WORD: &[u8] = b"group ";
-    let longest = usize::try_from(LONGEST_HEADER).unwrap_or(0);
+    let longest = usize::try_from(LONGEST_GROUP).unwrap_or(0);
     let mut octets = vec![0; CHUNK + longest];
     let mut at = from;
     loop {

@@ -39,12 +39,9 @@ const SHORTEST_IN_UNIQUE_ID: usize = 6;
 #[derive(Clone, Default)]
 pub struct Redactor {
     needles: Vec<Needle>,
-    /// The same, as they were sent.
-    exact: Vec<Exact>,
+    /// The same in the case in which they were sent, for [`Searcher`], which compares in it.
+    as_sent: Vec<Secret>,
 }
-
-#[derive(Clone)]
-struct Exact(Secret);
 
 #[derive(Clone)]
 struct Needle {
@@ -60,8 +57,8 @@ pub struct Searcher<'a>(Vec<Finder<'a>>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// As it was sent.
-    Exact,
+    /// All that was sent, or a whole line of it.
+    Whole,
     /// Base64 characters from the midst of a line: those beside them hold some bits of the secret too.
     Fragment,
 }
@@ -77,22 +74,17 @@ impl Redactor {
 
     /// Also hides another secret in the same forms: that of a proxy, for example.
     pub fn also(&mut self, secret: &Secret) {
-        self.add(secret.expose(), Form::Exact);
+        self.add(secret.expose(), Form::Whole);
         for before in 0..3 {
             self.add(aligned(secret.expose(), before).expose(), Form::Fragment);
         }
         // The whole form too: its last characters depend on the padding, and a short secret has no other.
-        self.add(base64(secret.expose()).expose(), Form::Exact);
+        self.add(base64(secret.expose()).expose(), Form::Whole);
     }
 
-    /// Also hides something that was sent: a line, or a part of one.
+    /// Also hides something that was sent, in either case: a line, a part of one, or a digest.
     pub fn hide(&mut self, sent: &Secret) {
-        self.add(sent.expose(), Form::Exact);
-    }
-
-    /// Also hides a digest that was sent in hexadecimal digits, in either case.
-    pub fn hide_hex(&mut self, digest: &Secret) {
-        self.add(digest.expose(), Form::Exact);
+        self.add(sent.expose(), Form::Whole);
     }
 
     /// `text` without the secret; borrowed when it holds none.
@@ -141,16 +133,16 @@ impl Redactor {
     /// For texts that must not be stored with the secret in them: as it is, or in base64.
     #[must_use]
     pub fn searcher(&self) -> Searcher<'_> {
-        let long = |needle: &&Exact| needle.0.expose().len() >= SHORTEST_IN_UNIQUE_ID;
-        Searcher(self.exact.iter().filter(long).map(|needle| Finder::new(needle.0.expose())).collect())
+        let long = |sent: &&Secret| sent.expose().len() >= SHORTEST_IN_UNIQUE_ID;
+        Searcher(self.as_sent.iter().filter(long).map(|sent| Finder::new(sent.expose())).collect())
     }
 
     fn add(&mut self, octets: &[u8], form: Form) {
         if octets.is_empty() {
             return;
         }
-        if !self.exact.iter().any(|known| known.0.expose() == octets) {
-            self.exact.push(Exact(Secret::new(octets)));
+        if !self.as_sent.iter().any(|known| known.expose() == octets) {
+            self.as_sent.push(Secret::new(octets));
         }
         let lower = Secret::new(octets.to_ascii_lowercase());
         if !self.needles.iter().any(|needle| needle.form == form && needle.octets == lower) {
@@ -276,7 +268,7 @@ mod tests {
     #[test]
     fn a_server_that_quotes_what_it_was_sent() {
         let mut redactor = Redactor::new(&Secret::new("pencil"));
-        redactor.hide_hex(&Secret::new("c4c9334bac560ecc979e58001b3e22fb"));
+        redactor.hide(&Secret::new("c4c9334bac560ecc979e58001b3e22fb"));
         redactor.hide(&Secret::new("AHVzZXIAcGVuY2ls"));
         let cases = [
             ("nothing here", "nothing here"),

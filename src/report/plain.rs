@@ -195,6 +195,14 @@ impl Plain {
         is_wanted.then(|| format!("{}\n", all.total.line(all.started.elapsed())))
     }
 
+    /// Counts a warning: whether it is one of the first.
+    fn is_among_first_warnings(&self, account: &str) -> bool {
+        self.hold(account, |held| {
+            held.warnings = held.warnings.saturating_add(1);
+            held.warnings <= MOST_WARNINGS
+        })
+    }
+
     /// Where an account's mail will go.
     fn expect(&self, account: &str, destinations: &[Place]) {
         let places: Vec<_> = destinations.iter().map(|place| self.place(place)).collect();
@@ -387,13 +395,8 @@ impl Reporter for Plain {
             }),
             // Most come back at each run; what needs the user ends the run, or is a notice.
             Event::Warning(text) => {
-                let warned = || {
-                    self.hold(account, |held| {
-                        held.warnings = held.warnings.saturating_add(1);
-                        held.warnings
-                    })
-                };
-                if self.wants_detail() || (self.level > Level::Quiet && warned() <= MOST_WARNINGS) {
+                if self.wants_detail() || (self.level > Level::Quiet && self.is_among_first_warnings(account))
+                {
                     self.warn(account, text);
                 }
             }

@@ -7,16 +7,13 @@ use super::error::Error;
 use super::run::Run;
 use crate::account::{Account, Auth, PasswordSource, Switch, Utf8Mode};
 use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
-use crate::ledger::memory::{Flight, Memory, Offer, Pipelining as KnownPipelining, Stage, Utf8};
+use crate::ledger::memory::{Flight, LASTS, Memory, Offer, Pipelining as KnownPipelining, Stage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::sasl::Credentials;
 use crate::report::Event;
 use crate::secret::Secret;
 use crate::types::Time;
-
-/// What a server offers is asked again after a week.
-const OFFERS_LAST: i64 = 7 * 86_400;
 
 /// A maildrop that a session of this run has held is asked for again after these pauses, in seconds.
 const WAITS_FOR_LOCK: [u64; 3] = [1, 2, 5];
@@ -35,7 +32,7 @@ pub(super) fn way(account: &Account) -> String {
 fn remembered(memory: &Memory, account: &Account, now: Time) -> Option<Capabilities> {
     let offer = memory.offer(&way(account), Stage::BeforeLogin)?;
     let age = now.seconds_since(offer.when);
-    if !(0..OFFERS_LAST).contains(&age) {
+    if !(0..LASTS).contains(&age) {
         return None;
     }
     let lines: Vec<_> = offer.capabilities.iter().map(|line| String::from_utf8_lossy(line)).collect();
@@ -61,7 +58,7 @@ pub(super) fn log_in(
     // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
     let now = run.now;
     run.report(&Event::Connecting { server: format!("{}{}", run.server(), run.account.way) });
-    if matches!(memory.flight, Flight::Two(when) if !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
+    if matches!(memory.flight, Flight::Two(when) if !(0..LASTS).contains(&now.seconds_since(when))) {
         memory.flight = Flight::Unproven;
     }
     let mut attempts = Attempts {
@@ -185,7 +182,7 @@ fn account_wants_utf8(run: &Run<'_>) -> bool {
 
 /// Whether `UTF8` is to be sent where it is listed: not for a week to a server that ended the line at it.
 fn sends_utf8(run: &Run<'_>, memory: &mut Memory, now: Time) -> bool {
-    if matches!(memory.utf8, Utf8::Dropped(when) if !(0..OFFERS_LAST).contains(&now.seconds_since(when))) {
+    if matches!(memory.utf8, Utf8::Dropped(when) if !(0..LASTS).contains(&now.seconds_since(when))) {
         memory.utf8 = Utf8::Unknown;
     }
     account_wants_utf8(run) && !matches!(memory.utf8, Utf8::Dropped(_))

@@ -166,8 +166,6 @@ fn settled(
     let Some((messages, mut octets)) = drop_listing else { return Ok(None) };
     // By the clock: after a leap that was corrected, the ledger's time is ahead of it.
     let Some(listed) = ledger.trusted_now() else { return Ok(None) };
-    let quiet =
-        tally.failed == 0 && tally.refused.is_empty() && tally.uncertain.is_empty() && !tally.not_stored;
     let all = usize::try_from(messages) == Ok(maildrop.len())
         && maildrop.has_unique_ids()
         && ledger.intents().is_empty();
@@ -175,8 +173,8 @@ fn settled(
         Retention::Limits(limits) => limits.days,
         Retention::Keep | Retention::Delete => None,
     };
-    let changed = plan::has_changed_size(maildrop, ledger, policy.utf8);
-    if !quiet || !all || changed || policy.window {
+    let settled = left_nothing_undone(tally) && !plan::has_changed_size(maildrop, ledger, policy.utf8);
+    if !settled || !all || policy.window {
         return Ok(None);
     }
     let deleted: HashSet<EntryId> = tally.accepted.iter().copied().collect();
@@ -218,6 +216,11 @@ fn settled(
     let stays = |listed: &Listed<'_>| !matches!(listed.who, Who::Known(id) if deleted.contains(&id));
     let (first, last) = ends(&mut maildrop.iter().filter(stays), ledger)?;
     Ok(Some(Quick { messages: left, octets, first, last, listed, grows_at_end: true, idle_under: None, due }))
+}
+
+/// Whether a session did all that it had set out to do.
+fn left_nothing_undone(tally: &Tally) -> bool {
+    tally.failed == 0 && tally.refused.is_empty() && tally.uncertain.is_empty() && !tally.not_stored
 }
 
 type Ends = (Option<UniqueIdBuf>, Option<UniqueIdBuf>);

@@ -1,9 +1,20 @@
 //! One session: log in, retrieve what is planned, delete, and end it in the way that loses nothing.
+//!
+//! What lives how long:
+//!
+//! | | lives for | holds |
+//! |---|---|---|
+//! | [`Memory`] | many runs, in a file | what is known of the server, and how the last run went |
+//! | [`Course`] | a run | what one session leaves to the next |
+//! | [`Standing`], [`Tally`] | a session | what the pipeline counts over all rounds; what came of it |
+//! | [`Rounds`] | a session | which rounds are over |
+//! | [`Fetch`], [`State`], `Pipeline` | a round | commands on their way, answers that aren't believed yet |
 
+mod deletions;
 mod left_out;
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 
 use super::alerts;
 use super::committer::{self, Work};
@@ -29,7 +40,7 @@ use crate::ledger::{self, Ledger};
 use crate::message::Digest;
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId, Key};
-use crate::protocol::capability::{Capabilities, Expire};
+use crate::protocol::capability::Capabilities;
 use crate::report::{Event, Summary};
 use crate::text::count;
 use crate::types::{Octets, UniqueIdBuf};
@@ -92,7 +103,8 @@ impl Session<'_, '_> {
             }
         };
         let Prepared { mut listing, decisions, kept, suspected, drop_listing, mut tally } = work;
-        let mut rounds = Rounds::new(suspected, &listing.maildrop);
+        let renumbering = held.ledger.is_renumbering();
+        let mut rounds = Rounds::new(suspected, renumbering, &listing.maildrop);
         let result = self.rounds((&mut rounds, decisions, kept), &mut client, held, &mut listing, &mut tally);
         let Listing { maildrop, policy } = &listing;
         let result = result.and_then(|()| self.settle(held, &listing, &tally));
@@ -109,7 +121,7 @@ impl Session<'_, '_> {
             }
             return Err(e);
         }
-        let drops = drops_at_quit(&client);
+        let drops = client.drops_at_quit();
         let confirmed = self.part(client, &mut held.ledger, &listing, &mut tally)?;
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
         match tally.trouble.take() {
@@ -133,7 +145,7 @@ impl Session<'_, '_> {
         survey::identify_some(&client, &mut decisions);
         let standing = self.standing(&client, &maildrop, None)?;
         let mut tally = Tally { standing, ..Tally::default() };
-        let mut rounds = Rounds::new(false, &maildrop);
+        let mut rounds = Rounds::new(false, false, &maildrop);
         let (habits, has_top) = (&self.memory.habits, true);
         let round = rounds.first(decisions, (&maildrop, &policy), &held.ledger, habits, has_top)?;
         let listing = Listing { maildrop, policy };
@@ -159,7 +171,7 @@ impl Session<'_, '_> {
         self.report_too_large(&maildrop, ledger, &decisions)?;
         self.summary.listed = u64::try_from(maildrop.len()).unwrap_or(u64::MAX);
         let others_wait =
-            self.leave_given_up(&mut decisions, &maildrop, ledger, drops_at_quit(client) && !policy.window);
+            self.leave_given_up(&mut decisions, &maildrop, ledger, client.drops_at_quit() && !policy.window);
         if let Some(only) = &self.run.options.only {
             let only = marking::named(only, &maildrop, ledger)?;
             for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
@@ -527,7 +539,7 @@ impl Session<'_, '_> {
             client.hang_up();
             return Ok(true);
         }
-        if (tally.not_stored || !tally.standing.aside.is_empty()) && drops_at_quit(&client) {
+        if (tally.not_stored || !tally.standing.aside.is_empty()) && client.drops_at_quit() {
             self.run.detail(|| {
                 "closed without QUIT: this server may drop what was retrieved, and not all of it is stored".to_owned()
             });
@@ -536,7 +548,7 @@ impl Session<'_, '_> {
         }
         // Deletions count from QUIT on: by then the ledger must have what they rest on.
         let deleted = tally.accepted.len();
-        let asked = ledger.ask_deletion(&deletions(maildrop, ledger, tally)?)?;
+        let asked = ledger.ask_deletion(&deletions::of(maildrop, ledger, tally)?)?;
         if deleted > 0 {
             ledger.sync()?;
         }
@@ -639,48 +651,9 @@ impl Session<'_, '_> {
     }
 }
 
-/// What the accepted deletions are for the ledger.  Of several messages with one key, of which some stay (they are kept,
-/// or the server has refused to delete them), only those go that were deleted: the others are there still.  Of what has no
-/// unique-id no listing shows whether others are.
-fn deletions(
-    maildrop: &Maildrop,
-    ledger: &Ledger,
-    tally: &mut Tally,
-) -> Result<Vec<(EntryId, Option<Digest>)>, ledger::Error> {
-    let mut copies: HashMap<EntryId, Vec<Digest>> = HashMap::new();
-    for (id, copy) in &tally.accepted_copies {
-        copies.entry(*id).or_default().push(*copy);
-    }
-    let mut accepted: HashMap<EntryId, u32> = HashMap::new();
-    tally.accepted.iter().for_each(|id| *accepted.entry(*id).or_default() += 1);
-    let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
-    let mut deletions = Vec::new();
-    for (id, count) in &accepted {
-        let some_stay = maildrop.times_listed(*id) > *count || matches!(ledger.key(*id)?, Key::Header(_));
-        match copies.remove(id).filter(|_| some_stay) {
-            Some(copies) => deletions.extend(copies.into_iter().map(|copy| (*id, Some(copy)))),
-            None if refused.contains(id) => {}
-            None => deletions.push((*id, None)),
-        }
-    }
-    // In the order of the entries, not of a table.
-    deletions.sort_unstable();
-    tally.accepted.retain(|id| !refused.contains(id));
-    Ok(deletions)
-}
-
 /// Whether it failed, and has waited long enough.
 fn is_due(entry: &ledger::Entry, policy: &Policy) -> bool {
     entry.failures > 0 && !plan::backs_off(entry, policy)
-}
-
-/// Whether this server may delete at `QUIT` what was merely retrieved (RFC 1939 §8), announced in this very session.
-pub(super) fn drops_at_quit(client: &Client<Transaction>) -> bool {
-    let before = client.server_facts().capabilities.as_ref();
-    [before, client.capabilities()]
-        .into_iter()
-        .flatten()
-        .any(|capabilities| capabilities.expire() == Some(Expire::Days(0)) || capabilities.google_rico())
 }
 
 /// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.

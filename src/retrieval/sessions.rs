@@ -241,7 +241,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
     fn open(&mut self, held: &Held) -> Result<Client<Transaction>, Error> {
         let listing = Prefetch::Listing {
             drop_listing: true,
-            headers: match (survey::spot_checks(self.memory), self.memory.limit) {
+            headers: match (survey::draw_spot_checks(self.memory), self.memory.limit) {
                 // Where commands are few, one must do.
                 ([first, _], Some(_)) => [first, None],
                 (headers, None) => headers,

@@ -53,26 +53,27 @@ pub(super) fn survey(
     let mut policy = policy(run, ledger, client);
     policy.taken = taken;
     let drop_listing = client.prefetched_drop_listing()?;
-    let mut spot_checks = Headers::default();
-    spot_checks.take_ahead(client)?;
-    let expected = self::spot_checks(memory);
+    let mut headers = Headers::default();
+    headers.take_ahead(client)?;
+    // A draw of its own: what was asked ahead was drawn when the connection was opened.
+    let drawn = draw_spot_checks(memory);
     let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
     quick::judge(memory, &maildrop, ledger)?;
     if !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()) {
         // One at a time each costs a wait: one a day.
-        if let [Some(number), _] = expected {
-            spot_checks.ask(client, &[number])?;
+        if let [Some(number), _] = drawn {
+            headers.ask(client, &[number])?;
         }
     }
-    let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &spot_checks.known)?;
+    let suspicion = doubts::raise(run, ledger, &mut memory.habits, &maildrop, &policy, &headers.known)?;
     // Until the session has ended well, in which all of them become known.
     memory.habits.complete = false;
     let counted = drop_listing.map(|(messages, _)| messages);
     let mut decisions = decide(client, &mut maildrop, ledger, &policy, memory.sizes, counted)?;
-    let moved = doubts::moved(ledger, &maildrop, &policy, &spot_checks.known)?;
-    if let Some(number) = moved.filter(|_| expected[0].is_some()) {
-        spot_checks.ask(client, &[number])?;
-        if doubts::look(ledger, &maildrop, &policy, &spot_checks.known)? {
+    let moved = doubts::moved(ledger, &maildrop, &policy, &headers.known)?;
+    if let Some(number) = moved.filter(|_| drawn[0].is_some()) {
+        headers.ask(client, &[number])?;
+        if doubts::look(ledger, &maildrop, &policy, &headers.known)? {
             decisions = plan::decide(&maildrop, ledger, &policy);
         }
     }
@@ -99,7 +100,7 @@ pub(super) fn identify_some(client: &Client<Transaction>, decisions: &mut [Decis
 /// Messages of the last listing whose headers are asked for together with the next one: where a unique-id stands for
 /// other mail, and nothing else shows it, this does, sooner or later.  None where the last login failed, or there's no
 /// `TOP`.
-pub(super) fn spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
+pub(super) fn draw_spot_checks(memory: &Memory) -> [Option<MessageNumber>; 2] {
     let Habits { listed, top, .. } = memory.habits;
     if !top || memory.pause.is_some() {
         return [None; 2];
@@ -172,12 +173,7 @@ pub(super) fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction
     let destinations = Configured::of(run.account, run.context, &directory).numbers(ledger);
     let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
     let utf8 = client.login_facts().utf8;
-    Policy { insist: run.options.insist, utf8, window: is_window(client), ..policy }
-}
-
-fn is_window(client: &Client<Transaction>) -> bool {
-    let before = client.server_facts().capabilities.as_ref();
-    [before, client.capabilities()].into_iter().flatten().any(|capabilities| capabilities.google_rico())
+    Policy { insist: run.options.insist, utf8, window: client.lists_a_window(), ..policy }
 }
 
 /// The unique-id listing.

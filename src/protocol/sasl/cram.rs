@@ -19,7 +19,7 @@ impl Cram {
     pub(super) fn answer(&mut self, challenge: &[u8], redactor: &mut Redactor) -> Result<Secret, SaslError> {
         let password = self.password.take().ok_or(SaslError::Unexpected)?;
         let digest = digest::hmac_md5_hex(&password, challenge);
-        redactor.hide_hex(&digest);
+        redactor.hide(&digest);
         Ok(joined(&[self.user.as_bytes(), b" ", digest.expose()]))
     }
 

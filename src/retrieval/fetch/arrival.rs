@@ -17,7 +17,6 @@ use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
 use crate::retrieval::compare::Verdict;
 use crate::retrieval::pipeline::Job;
-use crate::retrieval::session::drops_at_quit;
 use crate::types::Octets;
 
 /// A message may grow to sixteen times its listed size,
@@ -212,7 +211,7 @@ impl Fetch<'_> {
         let deletes = matches!(job.decision, Decision::Delete(_))
             || plan::at_once(self.policy, listed.octets).is_some();
         // Where QUIT takes away what was merely retrieved, what is left as it was delivered would be gone.
-        let goes = deletes || drops_at_quit(self.client);
+        let goes = deletes || self.client.drops_at_quit();
         match verdict {
             Some(Verdict::Same(same_as)) => {
                 let key = self.key_of(listed, facts);

@@ -13,7 +13,6 @@ use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
 use crate::retrieval::compare::Verdict;
 use crate::retrieval::pipeline::{Ask, BATCH_MESSAGES, BATCH_OCTETS, Job};
-use crate::retrieval::session::drops_at_quit;
 use crate::types::Octets;
 
 impl Fetch<'_> {
@@ -158,7 +157,7 @@ impl Fetch<'_> {
 
     /// No answer names a message here: the one that was retrieved is what it seemed if `QUIT` is answered in step.
     pub(super) fn end_alone(&mut self) -> Result<(), Error> {
-        if drops_at_quit(self.client) {
+        if self.client.drops_at_quit() {
             return Err(Error::NotSafe);
         }
         // There may be more, for the next session.

@@ -18,7 +18,6 @@ use crate::proof::Dismissed;
 use crate::report::Trouble;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
-use crate::retrieval::session::drops_at_quit;
 use crate::retrieval::survey::{self, list};
 use crate::retrieval::{Context, Options};
 use crate::types::{MessageNumber, Time, Wait};
@@ -168,7 +167,7 @@ impl ByHand<'_> {
     /// As of [`ByHand::wait`].
     pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
         if let Question::Retr(number) = question
-            && drops_at_quit(&self.client)
+            && self.client.drops_at_quit()
         {
             self.recognise(number)?;
             self.dropped.push(number);

@@ -30,7 +30,6 @@ use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::error::Error;
 use crate::retrieval::login;
 use crate::retrieval::run::Run;
-use crate::retrieval::session::drops_at_quit;
 use crate::retrieval::survey;
 use crate::retrieval::{Context, Options};
 use crate::types::{MessageNumber, Octets, Selection, Time, Wait};
@@ -200,7 +199,7 @@ fn finish(
     refused: Vec<(MessageNumber, String)>,
 ) -> Result<Deleted, Error> {
     let deleted = |messages, unconfirmed, refused| Deleted { messages, agreed: true, refused, unconfirmed };
-    if !refused.is_empty() && drops_at_quit(&client) {
+    if !refused.is_empty() && client.drops_at_quit() {
         // It would drop what it refuses to delete on the user's word: that was looked at.
         client.leave();
         return Ok(deleted(0, Some(String::new()), refused));

@@ -146,7 +146,7 @@ fn row(login: &Login<'_>, now: Time) -> Vec<String> {
 
 fn object<'a>(login: &'a Login<'_>, now: Time) -> Object<'a> {
     let standing = login.standing.as_ref().ok().copied().flatten();
-    let at = |time: Time| date::rfc3339(time);
+    let at = date::rfc3339;
     Object {
         provider: &login.provider,
         due: login.is_due(now),
