@@ -59,6 +59,10 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written: it is as it was, unless the last step failed, the sync of the directory.
     pub fn import_whole(&mut self, messages: &[(UniqueIdBuf, Word)]) -> Result<usize, Error> {
+        // Only the owner of the lock may put a file in the ledger's place.
+        if self.lock.is_none() {
+            return Err(Error::ReadOnly);
+        }
         let (now, mut named) = (self.now(), HashSet::new());
         let news = messages.iter().filter(|(unique_id, word)| {
             self.may_import(unique_id, *word) && named.insert(unique_id.borrow().as_bytes())

@@ -171,6 +171,27 @@ fn what_is_on_its_way_is_not_forgotten() {
 }
 
 #[test]
+fn what_another_program_remembers_is_recorded_whole_and_changes_nothing_that_is_known() {
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = open(home.path());
+    let known = deliver(&mut ledger, "known", "known");
+    import(&mut ledger, "seen", Word::Seen);
+    ledger.fail(&key("failed"), None, Some(NOW)).unwrap();
+    let names = ["known", "seen", "failed", "new", "new"];
+    let words = names.map(|name| (unique_id(name), Word::Delivered(THEN)));
+    assert_eq!(ledger.import_whole(&words).unwrap(), 3);
+    assert_eq!(ledger.import_whole(&words).unwrap(), 0);
+    let ledger = check(home.path(), ledger);
+    assert_ne!(ledger.entry(known).delivered, Some(THEN));
+    for name in ["seen", "failed", "new"] {
+        let id = ledger.find_key(&key(name)).unwrap();
+        assert_eq!((ledger.entry(id).delivered, ledger.entry(id).unidentified), (Some(THEN), true), "{name}");
+    }
+    let mut read = read(home.path()).unwrap();
+    assert!(matches!(read.import_whole(&[(unique_id("x"), Word::Seen)]), Err(Error::ReadOnly)));
+}
+
+#[test]
 fn reading_imports_and_forgets_nothing() {
     let home = tempfile::tempdir().unwrap();
     drop(open(home.path()));
