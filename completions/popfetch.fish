@@ -107,6 +107,7 @@ complete -c popfetch -n "__fish_popfetch_needs_command" -a "check" -d 'Show how 
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "list" -d 'List the messages on the server, and what the next run would do with each'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "show" -d 'Show one message'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "delete" -d 'Delete messages from the server'
+complete -c popfetch -n "__fish_popfetch_needs_command" -a "import" -d 'Take over accounts, and what was retrieved, from fetchmail, getmail, mpop or fdm'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "accounts" -d 'Print the names of the accounts'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "history" -d 'Show the last deliveries: where is that mail?'
 complete -c popfetch -n "__fish_popfetch_needs_command" -a "status" -d 'Show how each account stands: the last run, the last mail, what needs you'
@@ -358,6 +359,10 @@ complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -l undelivered
 complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s y -l yes -d 'Do not ask'
 complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s n -l dry-run -d 'Show what would be deleted, and delete nothing'
 complete -c popfetch -n "__fish_popfetch_using_subcommand delete" -s h -l help -d 'Print help'
+complete -c popfetch -n "__fish_popfetch_using_subcommand import" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
+complete -c popfetch -n "__fish_popfetch_using_subcommand import" -l write -d 'Write the accounts into the configuration, and take over which messages were retrieved, and when'
+complete -c popfetch -n "__fish_popfetch_using_subcommand import" -l no-login -d 'Do not ask the servers which of these messages they still have'
+complete -c popfetch -n "__fish_popfetch_using_subcommand import" -s h -l help -d 'Print help'
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l config -d 'Read this configuration instead of ~/.config/popfetch/config.toml' -r -F
 complete -c popfetch -n "__fish_popfetch_using_subcommand accounts" -l color -d 'Use colours: auto does on a terminal unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
@@ -524,7 +529,7 @@ end
 
 # Whether no word before is a command: what comes is an account then.
 function __fish_popfetch_no_command
-    not __fish_seen_subcommand_from fetch init check list show delete accounts history status mark-seen retry shell auth login logout server-info config state cron completions man help
+    not __fish_seen_subcommand_from fetch init check list show delete import accounts history status mark-seen retry shell auth login logout server-info config state cron completions man help
 end
 
 complete -c popfetch -n "__fish_popfetch_using_subcommand completions" -a "bash zsh fish"

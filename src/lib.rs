@@ -39,6 +39,7 @@ pub mod discovery;
 pub mod durable;
 pub mod exit;
 pub mod http;
+pub mod import;
 pub mod ledger;
 pub mod message;
 pub mod oauth;

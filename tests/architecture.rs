@@ -38,6 +38,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         "credentials",
         &["access", "account", "config", "connection", "durable", "http", "oauth", "process", "signals"],
     ),
+    // What other programs have set up and remember.
+    ("import", &["access", "account", "config"]),
     // From a mail address to servers that may be right.
     ("discovery", &["account", "clock", "config", "connection", "http", "signals"]),
     ("client", &["access", "account", "clock", "connection", "proof", "protocol", "signals"]),
@@ -63,6 +65,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "credentials",
             "delivery",
             "durable",
+            "import",
             "ledger",
             "message",
             "oauth",
@@ -74,7 +77,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Looks at what runs have left, and takes care of it.
-    ("state", &["access", "account", "clock", "durable", "ledger", "message", "proof", "signals"]),
+    ("state", &["access", "account", "clock", "durable", "ledger", "message", "oauth", "proof", "signals"]),
     (
         "cli",
         &[
@@ -87,6 +90,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "delivery",
             "discovery",
             "durable",
+            "import",
             "message",
             "oauth",
             "report",
@@ -182,6 +186,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "delivery",
             "durable",
             "http",
+            "import",
             "ledger",
             "oauth",
             "plan",
@@ -192,7 +197,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("toml", &["config", "discovery::providers"]),
-    ("toml_edit", &["config::addition"]),
+    ("toml_edit", &["config::addition", "import::document"]),
     ("unicode-properties", &["text"]),
     ("unicode-width", &["report::prose", "report::table"]),
     ("x509-parser", &["connection::certificate"]),

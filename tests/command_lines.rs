@@ -46,6 +46,7 @@ const EXCEPTIONS: &[(&str, Here)] = &[
     ),
     ("popfetch --maildir ~/Mail/", Typed(&[("Password for", PASSWORD)])),
     ("popfetch auth login outlook", NotRun("it needs a browser and the provider: tests/oauth")),
+    ("popfetch import", Exits(64, "no other program has fetched mail here: tests/importing.rs")),
     ("popfetch check", Exits(1, "everything was fetched further up")),
     ("popfetch delete home 3", Exits(64, "it asks at a terminal, and there is none")),
 ];

@@ -315,8 +315,19 @@ fn providers_of_the_table() {
     looks_like(init("anna@gmail.com", &[]).succeeds(), "init-gmail");
     init("anna@web.de", &[]).succeeds().complains("https://hilfe.web.de/");
     assert!(world.configuration().contains("[accounts.webde]\nserver = \"pop3.web.de\"\nuser = \"anna\"\n"));
-    let refused = init("anna@hotmail.com", &[]);
-    refused.exits(77).looks_like("init-outlook");
+    // A password is of no use; tokens come by another command.
+    init("anna@hotmail.com", &[]).exits(77).looks_like("init-outlook-password");
+    let run = world.popfetch(&["init", "anna@hotmail.com"]).run();
+    looks_like(run.succeeds(), "init-outlook");
+    assert!(
+        world.configuration().contains(
+            "[accounts.outlook]\nserver = \"outlook.office365.com\"\nuser = \"anna@hotmail.com\"\n\
+             oauth = { provider = \"microsoft\" }\n"
+        ),
+        "{}",
+        world.configuration()
+    );
+    world.popfetch(&["auth", "login", "outlook"]).run().exits(78).says("client id");
     assert_eq!(outlook.count("PASS"), 0);
     init("anna@icloud.com", &[]).exits(69).looks_like("init-icloud");
     // Nobody is asked for what the table knows.
@@ -603,6 +614,25 @@ fn typed_for_a_provider_with_app_passwords_into_a_password_store() {
          deliver = { mbox = \"~/inbox.mbox\" }\n"
     );
     only_here(&world, "secret", &[".password-store/mail/gmail-2.gpg"]);
+}
+
+#[test]
+fn typed_for_a_provider_of_tokens() {
+    if !inside("init::typed_for_a_provider_of_tokens") {
+        return;
+    }
+    let world = World::of(&[("outlook.office365.com", 3)]);
+    let server = world.pop3(3, 995, &["outlook.office365.com"]);
+    let Some(terminal) = terminal(&world, "popfetch init anna@outlook.com") else { return };
+    answer(&terminal, "Retrieve all mail that is there, or only what is new from now on?", "new");
+    answer(&terminal, "Leave mail on the server?", "30 days");
+    answer(&terminal, "Where does mail go?", "~/Mail");
+    let screen = terminal.wait_for("[0]");
+    assert!(screen.contains("popfetch auth login outlook") && !screen.contains("Password"), "{screen}");
+    let settings =
+        "leave-on-server = { days = 30 }\nfirst-run = \"new-only\"\ndeliver = { maildir = \"~/Mail\" }\n";
+    assert!(world.configuration().contains(settings), "{}", world.configuration());
+    assert_eq!(server.count("USER") + server.count("AUTH"), 0);
 }
 
 /// Starts `init` with a server that is named, and answers all but the last question.

@@ -31,6 +31,7 @@ mod framing;
 mod generated;
 mod hooks;
 mod identity;
+mod importing;
 mod init;
 mod installing;
 mod interleaving;

@@ -2,6 +2,7 @@
 //! several processes at once, saves that are cut at every step, refusals, and that no secret is anywhere but in the store.
 
 mod logins;
+mod real;
 mod refusals;
 mod renewal;
 mod saving;

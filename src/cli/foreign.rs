@@ -46,9 +46,11 @@ pub(super) fn meaning(flag: &str) -> Option<&'static str> {
             "popfetch delivers to --maildir, --mbox or --pipe; a program such as sendmail can hand it on: --pipe COMMAND"
         }
         // Files.
-        "-f" | "--fetchmailrc" | "--rcfile" | "-C" | "--file" => "here it is --config FILE",
+        "-f" | "--fetchmailrc" | "--rcfile" | "-C" | "--file" => {
+            "here it is --config FILE; popfetch import takes over what stands in a file of another program"
+        }
         "-i" | "--idfile" | "--uidls-file" | "-g" | "--getmaildir" => {
-            "what is known of each message is kept in ~/.local/state/popfetch: leave it out"
+            "what is known of each message is kept in ~/.local/state/popfetch; popfetch import takes over what another program knows"
         }
         // What is printed.
         "-s" | "--silent" | "--half-quiet" | "-Q" => "here it is --quiet",

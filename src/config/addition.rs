@@ -24,6 +24,7 @@ use crate::secret::Secret;
 pub struct Addition {
     name: String,
     settings: Vec<(String, Value)>,
+    comment: String,
 }
 
 impl fmt::Debug for Addition {
@@ -34,7 +35,7 @@ impl fmt::Debug for Addition {
 }
 
 /// What an account is added to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Existing {
     /// All of it; empty where there is no file yet.
     pub text: Secret,
@@ -48,12 +49,17 @@ impl Addition {
     /// An account without any setting.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), settings: Vec::new() }
+        Self { name: name.to_owned(), settings: Vec::new(), comment: String::new() }
     }
 
     /// Sets a key.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.settings.push((key.to_owned(), value.into()));
+    }
+
+    /// What stands above the section: lines that begin with `#`.
+    pub fn set_comment(&mut self, comment: &str) {
+        comment.clone_into(&mut self.comment);
     }
 
     /// Sets a key to a list of texts.
@@ -114,6 +120,7 @@ impl Addition {
         for (key, value) in &self.settings {
             table.insert(key, Item::Value(value.clone()));
         }
+        table.decor_mut().set_prefix(&self.comment);
         let mut accounts = Table::new();
         accounts.set_implicit(true);
         accounts.insert(&self.name, Item::Table(table));

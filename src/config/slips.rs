@@ -40,8 +40,7 @@ pub(super) fn of_toml(text: &str, span: &Range<usize>, message: &str) -> &'stati
         let first = line.split_whitespace().next().unwrap_or_default();
         return match (FETCHMAIL.contains(&first), line.contains(':')) {
             (true, _) => {
-                "this looks like a configuration of fetchmail; FIRST STEPS in popfetch(1) shows one of popfetch \
-                 (popfetch man)"
+                "this looks like a configuration of fetchmail: popfetch import fetchmail FILE takes its accounts over"
             }
             (false, true) => "write = instead of the colon: key = \"text\"",
             (false, false) => "each line is key = value",
@@ -82,7 +81,7 @@ pub(super) fn of_section(name: &str, value: &DeValue<'_>) -> String {
         return format!("did you mean \"{near}\"?");
     }
     if ["retriever", "destination", "options"].contains(&name) {
-        return "this looks like a configuration of getmail; FIRST STEPS in popfetch(1) shows one of popfetch (popfetch man)"
+        return "this looks like a configuration of getmail: popfetch import getmail FILE takes its account over"
             .to_owned();
     }
     match value {

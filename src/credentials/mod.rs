@@ -159,6 +159,23 @@ pub fn source(account: &Account) -> String {
     }
 }
 
+/// Whether a netrc file has a password for this user at this host, which may be in any form that a configuration takes.
+#[must_use]
+pub fn netrc_has(text: &[u8], host: &str, user: &str) -> bool {
+    config::host(host).is_ok_and(|host| netrc::find(text, user, is_host(&host)).is_some())
+}
+
+/// The user that a netrc file names for this host.
+#[must_use]
+pub fn netrc_user(text: &[u8], host: &str) -> Option<String> {
+    netrc::user(text, is_host(&config::host(host).ok()?))
+}
+
+/// Whether a `machine` is the host, which is in its usual form.
+fn is_host(host: &str) -> impl Fn(&str) -> bool {
+    move |machine| config::host(machine).is_ok_and(|machine| machine == host)
+}
+
 /// The first line, without its end, and without a byte order mark before it, which some editors put there unseen.
 fn first_line(octets: &[u8]) -> Secret {
     let octets = octets.strip_prefix(netrc::BYTE_ORDER_MARK).unwrap_or(octets);
@@ -182,8 +199,7 @@ fn from_netrc(path: &Path, account: &Account) -> Result<Secret, Error> {
     if netrc::holds_password(content.expose()) {
         access::check_private(path, &metadata, owner)?;
     }
-    let same_host = |machine: &str| config::host(machine).is_ok_and(|host| host == account.host);
-    netrc::find(content.expose(), &account.user, same_host).ok_or_else(|| {
+    netrc::find(content.expose(), &account.user, is_host(&account.host)).ok_or_else(|| {
         let what = format!(
             "{} has no password for {} at {}",
             path_text(path),

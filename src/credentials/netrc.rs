@@ -21,6 +21,13 @@ pub(super) fn find(text: &[u8], user: &str, same_host: impl Fn(&str) -> bool) ->
     found.and_then(|entry| entry.password.clone())
 }
 
+/// The user of the first entry for a host that names one; `same_host` as for [`find`].
+pub(super) fn user(text: &[u8], same_host: impl Fn(&str) -> bool) -> Option<String> {
+    let entries = entries(text);
+    let named = |entry: &&Machine| entry.login.is_some() && entry.machine.as_deref().is_some_and(&same_host);
+    entries.iter().find(named).and_then(|entry| entry.login.clone())
+}
+
 /// Whether any entry holds a password: then no other user may read the file.
 pub(super) fn holds_password(text: &[u8]) -> bool {
     entries(text).iter().any(|entry| entry.password.is_some())

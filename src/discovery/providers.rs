@@ -134,9 +134,12 @@ fn provider(entry: &DeValue<'_>) -> Option<Provider> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use super::{TABLE, Wants, of_domain, of_exchanger, read};
-    use crate::config::{self, RESERVED_NAMES};
+    use crate::config::locate::Environment;
+    use crate::config::{self, Addition, Existing, RESERVED_NAMES};
+    use crate::secret::Secret;
 
     #[test]
     fn the_table_is_right() {
@@ -173,6 +176,23 @@ mod tests {
                 );
                 assert!(!what.contains("://") && !page.ends_with('.'), "{name}: {note}");
             }
+        }
+    }
+
+    #[test]
+    fn providers_of_tokens_are_those_of_the_configuration() {
+        let environment = Environment { home: Some("/home/me".into()), ..Environment::default() };
+        for provider in TABLE.iter() {
+            assert!(provider.wants != Wants::OAuth || provider.oauth.is_some(), "{}", provider.name);
+            let Some(oauth) = &provider.oauth else { continue };
+            let mut account = Addition::new("x");
+            account.set("server", "pop.example.org");
+            account.set("user", "anna");
+            account.set_one("oauth", "provider", oauth.as_str());
+            account.set_one("deliver", "maildir", "~/Mail");
+            let existing = Existing { text: Secret::new(""), names: Vec::new(), delivers: false };
+            let path = Path::new("/nowhere/config.toml");
+            config::with_addition(path, &existing, &account, &environment).unwrap();
         }
     }
 

@@ -59,12 +59,14 @@ pub(super) struct Shape<'a> {
     pub(super) order: Option<&'a [EntryId]>,
     /// A first listing that counts as seen from now on: all of it is in the new file, or none.
     pub(super) first_listing: Option<&'a [UniqueIdBuf]>,
+    /// What the user reports of messages, with the times of their delivery: the same.
+    pub(super) imported: &'a [(UniqueIdBuf, Option<Time>)],
 }
 
 impl Shape<'_> {
     /// As it stands, in this version of the grammar or the one that it needs.
     pub(super) fn plain(version: u64) -> Self {
-        Self { forget: false, version, order: None, first_listing: None }
+        Self { forget: false, version, order: None, first_listing: None, imported: &[] }
     }
 }
 
@@ -78,7 +80,7 @@ pub(super) fn rewrite(
     heading: Heading<'_>,
     index: &Index,
     old: &Journal,
-    Shape { forget, version, order, first_listing }: Shape<'_>,
+    Shape { forget, version, order, first_listing, imported }: Shape<'_>,
 ) -> Result<Extent, Error> {
     let today = heading.time.day();
     let (before, recent) = in_order(index, order);
@@ -119,9 +121,11 @@ pub(super) fn rewrite(
                 out.message(number, message)?;
             }
         }
-        for unique_id in first_listing.unwrap_or_default() {
+        let seen = first_listing.unwrap_or_default().iter().map(|unique_id| (unique_id, None));
+        for (unique_id, delivered) in seen.chain(imported.iter().map(|(unique_id, time)| (unique_id, *time)))
+        {
             let key = KeyField::UniqueId(Cow::Borrowed(unique_id.borrow().as_bytes()));
-            out.put(MessageImported { time: heading.time, key, delivered: None })?;
+            out.put(MessageImported { time: heading.time, key, delivered })?;
         }
         if index.begun || first_listing.is_some() {
             out.put(FirstListingSeen { time: heading.time })?;

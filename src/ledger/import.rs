@@ -1,6 +1,8 @@
 //! The user's word about messages that this ledger has not delivered: that another program did, that they count as seen,
 //! that nothing is to be known of them any more.
 
+use std::collections::HashSet;
+
 use crate::message::Digest;
 use crate::proof::{EntryId, Key};
 use crate::types::{Time, UniqueIdBuf};
@@ -48,6 +50,31 @@ impl Ledger {
         }
         self.sync()?;
         Ok(recorded)
+    }
+
+    /// The same, but all of it or nothing: the file is replaced by one that holds what is new as well.  A process that is
+    /// killed on the way has recorded nothing.  For what another program remembers, half of which would make the other
+    /// half come twice.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written: it is as it was, unless the last step failed, the sync of the directory.
+    pub fn import_whole(&mut self, messages: &[(UniqueIdBuf, Word)]) -> Result<usize, Error> {
+        let (now, mut named) = (self.now(), HashSet::new());
+        let news = messages.iter().filter(|(unique_id, word)| {
+            self.may_import(unique_id, *word) && named.insert(unique_id.borrow().as_bytes())
+        });
+        let news: Vec<(UniqueIdBuf, Option<Time>)> = news
+            .map(|(unique_id, word)| match word {
+                Word::Delivered(at) => (unique_id.clone(), Some((*at).min(now))),
+                Word::Seen => (unique_id.clone(), None),
+            })
+            .collect();
+        if !news.is_empty() {
+            self.flush()?;
+            self.rewrite(Shape { imported: &news, ..Shape::plain(VERSION) })?;
+            self.reload(durable::open)?;
+        }
+        Ok(news.len())
     }
 
     /// Whether anything is known of this mailbox, if only that its first listing was empty ([`Ledger::begin_seen`]): what

@@ -31,7 +31,7 @@ use std::path::Path;
 pub use error::Error;
 pub use login::{Desk, Flow, Place};
 pub use refusal::{Kind, Refusal};
-pub use store::last_login;
+pub use store::{end_of_login, last_login};
 
 use crate::account::OAuth;
 use crate::clock;

@@ -280,6 +280,15 @@ pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     Some(Time(Notes::of(&text).login))
 }
 
+/// When a login ends however much it is used, if the server has given it an end and the login is kept in a file.  No lock,
+/// no command.
+#[must_use]
+pub fn end_of_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
+    let path = state.join("oauth").join(format!("{}.json", name(user, settings)));
+    let content = access::read_private(&path, "store of tokens", largest(), None).ok()?;
+    Record::read(content.expose())?.refresh_ends
+}
+
 /// A digest of whose tokens they are, from whom, for which client, and for what: never a raw name in a path.
 fn name(user: &str, settings: &OAuth) -> String {
     let provider = &settings.provider;

@@ -1,1 +1,125 @@
+//! Stores that are changed while others look; and octets that come from anywhere.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::fuzz_oauth;
+use super::record::tests::record;
+use super::store::{Notes, Store};
+use crate::account::{OAuth, OAuthFlow, Provider, StoreCommands};
+use crate::oauth::Error;
+use crate::secret::Secret;
+use crate::signals::Stop;
+
+fn settings() -> OAuth {
+    OAuth {
+        provider: Provider { token: Some("https://a.example/token".to_owned()), ..Provider::default() },
+        client_id: Some("id".to_owned()),
+        client_secret: None,
+        flow: OAuthFlow::Auto,
+        redirect: None,
+        store: None,
+    }
+}
+
+fn with_store(test: impl FnOnce(&Store<'_>, &Path)) {
+    let (home, stop, settings) = (tempfile::tempdir().unwrap(), Stop::new().unwrap(), settings());
+    test(&Store::new("work", "me", &settings, home.path(), &stop), home.path());
+}
+
+#[test]
+fn what_is_saved_is_loaded_and_what_is_removed_is_gone() {
+    with_store(|store, home| {
+        assert!(store.load().unwrap().is_none());
+        let lock = store.lock().unwrap();
+        let room = store.make_room(&lock, None).unwrap();
+        assert!(store.load_locked(&lock).unwrap().is_none(), "room is no record");
+        store.save(&lock, room, &record()).unwrap();
+        assert_eq!(store.load().unwrap(), Some(record()));
+        let mut files: Vec<_> =
+            std::fs::read_dir(home.join("oauth")).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        assert_eq!(files.len(), 2, "{files:?}");
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        store.remove(&lock).unwrap();
+        assert!(store.load().unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_record_that_was_written_whole_gets_its_name_from_the_next_one() {
+    with_store(|store, home| {
+        let lock = store.lock().unwrap();
+        let room = store.make_room(&lock, None).unwrap();
+        store.save(&lock, room, &record()).unwrap();
+        let saved = store.shown();
+        let new = Path::new(&saved).with_extension("new");
+        let mut next = record();
+        next.refresh = Some(Secret::new("next"));
+        std::fs::write(&new, next.line().expose()).unwrap();
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(store.load().unwrap(), Some(record()), "without the lock nothing changes");
+        assert_eq!(store.load_locked(&lock).unwrap(), Some(next.clone()));
+        // Half of one is nothing.
+        std::fs::write(&new, &record().line().expose()[..50]).unwrap();
+        assert_eq!(store.load_locked(&lock).unwrap(), Some(next));
+        assert!(home.join("oauth").is_dir());
+    });
+}
+
+#[test]
+fn the_lock_is_waited_for_and_a_signal_ends_the_wait() {
+    let (home, stop, settings) = (tempfile::tempdir().unwrap(), Stop::new().unwrap(), settings());
+    let store = Store::new("work", "me", &settings, home.path(), &stop);
+    let lock = store.lock().unwrap();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| store.lock().map(drop));
+        stop.raise();
+        assert!(matches!(other.join().unwrap(), Err(Error::Stopped)));
+    });
+    Notes { login: 7, leave_alone_until: -1 }.write(&lock);
+    assert_eq!(Notes::read(&lock), Notes { login: 7, leave_alone_until: -1 });
+    assert_eq!(super::last_login("me", &settings, home.path()).unwrap().0, 7);
+    assert!(super::last_login("you", &settings, home.path()).is_none());
+}
+
+#[test]
+fn a_command_that_hangs_or_fails_is_no_store() {
+    let (home, stop) = (tempfile::tempdir().unwrap(), Stop::new().unwrap());
+    let argv = |line: &str| ["/bin/sh", "-c", line].map(str::to_owned).to_vec();
+    for (load, expected) in [
+        ("exit 0", "nothing"),
+        ("echo; exit 0", "nothing"),
+        ("echo no key >&2; exit 2", "load-command failed with exit status 2: no key"),
+        ("echo '{}'", "what save-command stores holds no login that this popfetch understands"),
+    ] {
+        let settings =
+            OAuth { store: Some(StoreCommands { load: argv(load), save: argv("cat") }), ..settings() };
+        let store = Store::new("work", "me", &settings, home.path(), &stop);
+        let found = store
+            .load()
+            .map_or_else(|e| e.to_string(), |record| record.map_or("nothing".to_owned(), |_| String::new()));
+        assert_eq!(found, expected, "{load}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_octets(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fuzz_oauth(&octets);
+    }
+
+    #[test]
+    fn anything_like_an_answer(text in r#"\{("(access_token|refresh_token|expires_in|error|error_codes|device_code|user_code|verification_uri|interval|client_id|popfetch_oauth)":("[a-zA-Z0-9\\"]{0,9}"|-?[0-9]{1,25}|null|\[\]),?){0,6}\}?"#) {
+        fuzz_oauth(text.as_bytes());
+    }
+
+    #[test]
+    fn anything_like_a_request(text in r"(GET|POST) /(\?[a-z%=&+0-9]{0,40})? HTTP/1.[01]\r?\n(\r?\n)?") {
+        fuzz_oauth(text.as_bytes());
+    }
+}

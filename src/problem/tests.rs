@@ -387,7 +387,7 @@ fn of_client() -> Problems {
 
 fn of_run() -> Problems {
     every!(RunError: Credentials, Access, Client, Ledger, Delivery, Listing, NoSuchMessage, ListingRefused, NoIdentity,
-        NoUniqueIds, NoHeaders, OnlyWindow, UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, Busy,
+        NoUniqueIds, NothingMatches, OnlyNumbers, NoHeaders, OnlyWindow, UniqueIdsLost, OutOfStep, NothingNames, NotSafe, Refuses, NoFurtherSession, Unfinished, Endless, Paused, Busy,
         MessageRefused, SeveralMessages, TooManyMessages, OtherMessage, NoThread, Bug;
         RunError::Credentials(access::Error { what: text("x"), hint: text("y") }.into()) => 78,
         RunError::Access(access::Error { what: text("x"), hint: text("y") }) => 78,
@@ -400,6 +400,8 @@ fn of_run() -> Problems {
         RunError::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true } => 75,
         RunError::NoIdentity { server: server() } => 76,
         RunError::NoUniqueIds { server: server() } => 76,
+        RunError::NothingMatches { server: server(), program: "getmail", seen: 3, listed: 4 } => 76,
+        RunError::OnlyNumbers { program: "mpop" } => 76,
         RunError::NoHeaders { server: server() } => 76,
         RunError::OnlyWindow { server: server() } => 78,
         RunError::UniqueIdsLost { server: server(), directory: text("/x") } => 75,

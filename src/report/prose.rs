@@ -41,7 +41,7 @@ mod tests {
             ("no line end at the end", "no line end\nat the end"),
             // Quotations stay quotations.
             ("> one two three\n", "> one two\n> three\n"),
-            ("| > one two three\n", "| > one\n| > two\n| > three\n"),
+            ("| > one two three\n", "| > one two\n| > three\n"),
             // An address of the web stays whole; so do hyphens.
             ("see https://example.com/a-long-one now\n", "see\nhttps://example.com/a-long-one\nnow\n"),
             // Wide characters take two places.

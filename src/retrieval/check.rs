@@ -63,9 +63,10 @@ pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Check
         all.push(checked("password, asked for in each run".to_owned(), Ok(())));
         return all;
     }
+    let what = if matches!(account.password, PasswordSource::OAuth(_)) { "token" } else { "password" };
     match run.secret() {
         Ok(secret) => {
-            all.push(checked("password".to_owned(), Ok(())));
+            all.push(checked(what.to_owned(), Ok(())));
             if login {
                 // What is learnt of the server here is not kept: it is a look, not a run.
                 let mut memory = Memory::load(&directory);
@@ -74,7 +75,7 @@ pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Check
                 all.push(checked(format!("login at {server}"), tried));
             }
         }
-        Err(e) => all.push(checked("password".to_owned(), Err(e))),
+        Err(e) => all.push(checked(what.to_owned(), Err(e))),
     }
     all
 }

@@ -74,6 +74,25 @@ pub enum Error {
         /// The server, as `HOST:PORT`.
         server: String,
     },
+    /// What another program has retrieved is nowhere in the listing: typically the account or the state file is another
+    /// one, or the server was rebuilt.
+    #[error("none of the {seen} messages that {program} has retrieved is among the {listed} on {server}")]
+    NothingMatches {
+        /// The server, as `HOST:PORT`.
+        server: String,
+        /// The program's name.
+        program: &'static str,
+        /// How many it remembers.
+        seen: usize,
+        /// How many are listed.
+        listed: usize,
+    },
+    /// Unique-ids that are numbers may count anything.
+    #[error("what {program} remembers are message numbers, which prove nothing")]
+    OnlyNumbers {
+        /// The program's name.
+        program: &'static str,
+    },
     /// `UIDL` is refused, though the ledger has unique-ids of this mailbox.
     #[error("{server} refused UIDL, by which its messages are known: its mail is left alone")]
     UniqueIdsLost {
@@ -186,6 +205,8 @@ impl Error {
             | Self::NoSuchMessage(_)
             | Self::NoIdentity { .. }
             | Self::NoUniqueIds { .. }
+            | Self::NothingMatches { .. }
+            | Self::OnlyNumbers { .. }
             | Self::NoHeaders { .. }
             | Self::OnlyWindow { .. }
             | Self::UniqueIdsLost { .. }
@@ -250,6 +271,12 @@ impl Problem for Error {
             Self::NoUniqueIds { .. } => {
                 "such mail is known by its content only: let it be retrieved once (first-run = \"all\")"
             }
+            Self::NothingMatches { .. } => {
+                "is it the same mailbox, and the right state file?  without it, popfetch retrieves everything once"
+            }
+            Self::OnlyNumbers { .. } => {
+                "leave --no-login out: only the server's listing shows whether they are more"
+            }
             Self::NoHeaders { .. } => "name the messages by number instead, as 1-200",
             Self::OnlyWindow { .. } => {
                 "choose in the provider's settings that POP offers only mail that arrives from now on"
@@ -307,6 +334,8 @@ impl Problem for Error {
             Self::ListingRefused { .. }
             | Self::NoIdentity { .. }
             | Self::NoUniqueIds { .. }
+            | Self::NothingMatches { .. }
+            | Self::OnlyNumbers { .. }
             | Self::NoHeaders { .. } => ExitCode::Protocol,
             Self::OnlyWindow { .. } => ExitCode::Configuration,
             Self::OutOfStep | Self::Endless { .. } | Self::NothingNames | Self::NotSafe => ExitCode::Protocol,

@@ -152,7 +152,7 @@ fn with_lock(
     Ok(marked)
 }
 
-fn connect(run: &Run<'_>, memory: &mut Memory) -> Result<Client<Transaction>, Error> {
+pub(super) fn connect(run: &Run<'_>, memory: &mut Memory) -> Result<Client<Transaction>, Error> {
     let secret = run.secret()?;
     log_in(run, memory, &secret, None)
 }
@@ -226,7 +226,7 @@ pub(super) fn named(
 }
 
 /// Whether what is listed can be marked at all; `all` of it.
-fn check(run: &Run<'_>, maildrop: &Maildrop, policy: &Policy, all: bool) -> Result<(), Error> {
+pub(super) fn check(run: &Run<'_>, maildrop: &Maildrop, policy: &Policy, all: bool) -> Result<(), Error> {
     if policy.window && all {
         return Err(Error::OnlyWindow { server: run.server() });
     }
@@ -237,7 +237,7 @@ fn check(run: &Run<'_>, maildrop: &Maildrop, policy: &Policy, all: bool) -> Resu
 }
 
 /// The unique-id of a listed message.
-fn unique_id(listed: &Listed<'_>, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
+pub(super) fn unique_id(listed: &Listed<'_>, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
     Ok(match listed.who {
         Who::New(unique_id) => Some(unique_id.to_buf()),
         Who::Known(id) => match ledger.key(id)? {
@@ -267,7 +267,7 @@ fn dates(
 }
 
 /// Gives messages their entries that have been marked.
-fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
+pub(super) fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
     let marked = maildrop.iter().filter_map(|listed| match listed.who {
         Who::New(unique_id) => Some((listed.number, ledger.find(unique_id)?)),
         Who::Known(_) | Who::Nameless => None,

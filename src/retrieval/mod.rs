@@ -33,6 +33,7 @@ mod run;
 mod session;
 mod sessions;
 mod survey;
+pub mod takeover;
 mod visit;
 
 use std::path::Path;

@@ -74,12 +74,13 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// `decisions` are those of the first round.
-    pub(super) fn new(suspected: bool, maildrop: &Maildrop) -> Self {
+    /// `renumbering`: an earlier session has found that unique-ids stand for other mail, and perhaps ended before it had
+    /// looked for that everywhere.
+    pub(super) fn new(suspected: bool, renumbering: bool, maildrop: &Maildrop) -> Self {
         let nameless = |listed: Listed<'_>| matches!(listed.who, Who::Nameless).then_some(listed.number);
         Self {
             suspected,
-            search: Search::OwnKey,
+            search: if renumbering { Search::EveryKey } else { Search::OwnKey },
             attempted: HashSet::new(),
             used: Used::default(),
             sampled: Vec::new(),

@@ -66,8 +66,10 @@ impl<'a> Run<'a> {
         let secret = match self.options.passwords.take(&self.account.name) {
             Some(typed) => typed?,
             None => {
-                if matches!(self.account.password, PasswordSource::Command(_)) {
-                    self.report(&Event::Doing("waiting for password-command"));
+                match self.account.password {
+                    PasswordSource::Command(_) => self.report(&Event::Doing("waiting for password-command")),
+                    PasswordSource::OAuth(_) => self.report(&Event::Doing("getting a token")),
+                    _ => {}
                 }
                 let obtained = credentials::obtain(self.account, &self.means())?;
                 self.has_kept_token.store(obtained.is_kept_token, Ordering::Relaxed);

@@ -10,11 +10,12 @@
 //! | [`Rounds`] | a session | which rounds are over |
 //! | [`Fetch`], [`State`], `Pipeline` | a round | commands on their way, answers that aren't believed yet |
 
+mod deletions;
 mod known;
 mod left_out;
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 
 use super::alerts;
 use super::committer::{self, Work};
@@ -104,7 +105,8 @@ impl Session<'_, '_> {
             }
         };
         let Prepared { mut listing, decisions, kept, suspected, drop_listing, mut tally } = work;
-        let mut rounds = Rounds::new(suspected, &listing.maildrop);
+        let renumbering = held.ledger.is_renumbering();
+        let mut rounds = Rounds::new(suspected, renumbering, &listing.maildrop);
         let result = self.rounds((&mut rounds, decisions, kept), &mut client, held, &mut listing, &mut tally);
         let Listing { maildrop, policy } = &listing;
         let result = result.and_then(|()| self.settle(held, &listing, &tally));
@@ -145,7 +147,7 @@ impl Session<'_, '_> {
         survey::identify_some(&client, &mut decisions);
         let standing = self.standing(&client, &maildrop, None)?;
         let mut tally = Tally { standing, ..Tally::default() };
-        let mut rounds = Rounds::new(false, &maildrop);
+        let mut rounds = Rounds::new(false, false, &maildrop);
         let (habits, has_top) = (&self.memory.habits, true);
         let round = rounds.first(decisions, (&maildrop, &policy), &held.ledger, habits, has_top)?;
         let listing = Listing { maildrop, policy };
@@ -548,7 +550,7 @@ impl Session<'_, '_> {
         }
         // Deletions count from QUIT on: by then the ledger must have what they rest on.
         let deleted = tally.accepted.len();
-        let asked = ledger.ask_deletion(&deletions(maildrop, ledger, tally)?)?;
+        let asked = ledger.ask_deletion(&deletions::of(maildrop, ledger, tally)?)?;
         if deleted > 0 {
             ledger.sync()?;
         }
@@ -649,36 +651,6 @@ impl Session<'_, '_> {
         };
         Outcome { next: next.map(|scope| (scope, Follows::Window)).or(broken), left: left_over }
     }
-}
-
-/// What the accepted deletions are for the ledger.  Of several messages with one key, of which some stay (they are kept,
-/// or the server has refused to delete them), only those go that were deleted: the others are there still.  Of what has no
-/// unique-id no listing shows whether others are.
-fn deletions(
-    maildrop: &Maildrop,
-    ledger: &Ledger,
-    tally: &mut Tally,
-) -> Result<Vec<(EntryId, Option<Digest>)>, ledger::Error> {
-    let mut copies: HashMap<EntryId, Vec<Digest>> = HashMap::new();
-    for (id, copy) in &tally.accepted_copies {
-        copies.entry(*id).or_default().push(*copy);
-    }
-    let mut accepted: HashMap<EntryId, u32> = HashMap::new();
-    tally.accepted.iter().for_each(|id| *accepted.entry(*id).or_default() += 1);
-    let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
-    let mut deletions = Vec::new();
-    for (id, count) in &accepted {
-        let some_stay = maildrop.times_listed(*id) > *count || matches!(ledger.key(*id)?, Key::Header(_));
-        match copies.remove(id).filter(|_| some_stay) {
-            Some(copies) => deletions.extend(copies.into_iter().map(|copy| (*id, Some(copy)))),
-            None if refused.contains(id) => {}
-            None => deletions.push((*id, None)),
-        }
-    }
-    // In the order of the entries, not of a table.
-    deletions.sort_unstable();
-    tally.accepted.retain(|id| !refused.contains(id));
-    Ok(deletions)
 }
 
 /// Whether it failed, and has waited long enough.

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::access;
-use crate::account::Account;
+use crate::account::{Account, PasswordSource};
 use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger::lock::{Lock, Seen, Stage};
 use crate::ledger::memory::{LOCKED, LOGIN, Last, Lasting, Memory, PASSING};
 use crate::ledger::{self, Ledger};
+use crate::oauth;
 use crate::problem::Problem as _;
 use crate::text::count;
 use crate::types::Time;
@@ -88,7 +89,7 @@ impl Status {
         let memory = Memory::load(&directory);
         let seen = Lock::look(&directory);
         let last = memory.last.as_ref();
-        let judge = Judge { account, directory: &directory, memory: &memory, seen, now };
+        let judge = Judge { account, directory: &directory, memory: &memory, seen, state, now };
         let mut findings = judge.findings();
         // Stable: what was found first stays first.
         findings.sort_by_key(|finding| !finding.needs_you);
@@ -125,8 +126,12 @@ struct Judge<'a> {
     directory: &'a Path,
     memory: &'a Memory,
     seen: Option<Seen>,
+    state: &'a Path,
     now: Time,
 }
+
+/// So long before a login ends it needs the user.
+const WARNED_BEFORE: i64 = 3 * 86_400;
 
 impl Judge<'_> {
     fn findings(&self) -> Vec<Finding> {
@@ -134,6 +139,7 @@ impl Judge<'_> {
         findings.extend(self.held());
         findings.extend(self.error());
         findings.extend(self.conditions());
+        findings.extend(self.login());
         let postponed = self.memory.last.as_ref().map_or(0, |last| last.postponed);
         if postponed > 0 {
             let wait = if postponed == 1 { "waits" } else { "wait" };
@@ -182,6 +188,21 @@ impl Judge<'_> {
                 Finding::new("locked", "another popfetch does not end its work on this mailbox", true)
                     .hint("end it, if it hangs: the next run puts right what it leaves");
             Finding { since: Some(alert.since), ..finding }
+        })
+    }
+
+    /// Whether an OAuth login ends soon, however much it is used.
+    fn login(&self) -> Option<Finding> {
+        let PasswordSource::OAuth(settings) = &self.account.password else { return None };
+        let ends = oauth::end_of_login(&self.account.user, settings, self.state)?;
+        let left = ends.seconds_since(self.now);
+        (left < WARNED_BEFORE).then(|| {
+            let message = match left {
+                ..=0 => "the login has ended".to_owned(),
+                _ => format!("the login ends {}", clock::due(ends, self.now)),
+            };
+            Finding::new("login-ends", message, true)
+                .hint(format!("log in again: popfetch auth login {}", self.account.name))
         })
     }
 

@@ -233,3 +233,18 @@ fn the_clients_secret_comes_from_where_it_is_kept() {
     visit(&scene.authorization.agree(&scene.address()));
     running.finish().exits(78).complains("id or secret is wrong");
 }
+
+#[test]
+fn a_login_that_ends_soon_is_part_of_the_status() {
+    let scene = Scene::new();
+    scene.log_in().succeeds();
+    scene.run(&[]).succeeds();
+    scene.run(&["status"]).succeeds().says("ok");
+    let store = &scene.stores()[0];
+    let mut record = scene.stored();
+    record.insert("refresh_ends".to_owned(), (record["obtained"].as_i64().unwrap() + 2 * 86_400).into());
+    std::fs::write(store, serde_json::to_vec(&record).unwrap()).unwrap();
+    scene.run(&["status"]).exits(1).says("the login ends ");
+    scene.run(&["status", "--json"]).exits(1).says("\"login-ends\"");
+    scene.run(&["status", "-v"]).exits(1).says("popfetch auth login work");
+}

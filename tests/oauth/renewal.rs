@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Scene, mail, wait_for};
 use crate::support::authorization::Answer;
+use crate::support::proxy::{Kind, Proxy};
 use crate::support::server::Server;
 
 #[test]
@@ -185,4 +186,38 @@ fn a_token_is_never_sent_in_clear() {
     clear("auth = \"xoauth2\"").exits(78).says("a token is never sent in clear");
     clear("auth = \"plain\"").exits(78);
     clear("password = \"x\"").exits(78).says("two sources of the password");
+}
+
+#[test]
+fn the_authorization_server_is_asked_by_the_proxy_of_the_account_and_by_no_other_way() {
+    let scene = Scene::new();
+    let url = scene.authorization.url("/token");
+    let place = url.strip_prefix("https://").and_then(|url| url.strip_suffix("/token")).unwrap();
+    let port = place.rsplit_once(':').unwrap().1.parse().unwrap();
+    for (kind, refreshes) in [(Kind::Socks, 1), (Kind::Http, 2)] {
+        let proxy = Proxy::start(kind, port);
+        scene.configure("");
+        scene.log_in_for_a_moment();
+        let account = scene.account("work", scene.mail.port(), &scene.oauth(""));
+        scene.sandbox.config(format!("{account}proxy = \"{}\"\n", proxy.url()));
+        scene.run(&["auth", "token", "work"]).succeeds();
+        assert_eq!(proxy.requests(), [place]);
+        assert_eq!(scene.authorization.refreshes(), refreshes);
+    }
+    // A program that connects to the mail server doesn't connect there.
+    scene.configure("");
+    scene.log_in_for_a_moment();
+    let account = scene.account("work", scene.mail.port(), &scene.oauth(""));
+    scene.sandbox.config(format!("{account}connect-command = \"exit 1\"\n"));
+    scene.run(&["auth", "token", "work"]).succeeds();
+    assert_eq!(scene.authorization.refreshes(), 3);
+    // Neither does a token go out in clear text because the proxy stands on loopback.
+    let mail = Proxy::start(Kind::Socks, scene.mail.port());
+    scene.sandbox.config(format!("{account}proxy = \"{}\"\n", mail.url()));
+    let before = scene.mail.sessions();
+    let run = scene.run(&[]);
+    run.exits(77).never_says("Quux-access");
+    let sent: Vec<String> =
+        (before + 1..=scene.mail.sessions()).flat_map(|n| scene.mail.commands(n)).collect();
+    assert!(!sent.iter().any(|line| line.starts_with("AUTH")), "{sent:?}");
 }

@@ -256,6 +256,11 @@ impl State {
                 let iss = self.iss.is_some();
                 json(200, &format!("{text},\"authorization_response_iss_parameter_supported\":{iss}}}"))
             }
+            // What a mail server asks about a token (RFC 7662): whose it is.
+            "/introspect" if request.get("token") == self.access => {
+                json(200, "{\"active\":true,\"sub\":\"me\"}")
+            }
+            "/introspect" => json(200, "{\"active\":false}"),
             _ => http("404 Not Found", "text/plain", "nothing here"),
         }
     }

@@ -15,6 +15,7 @@ pub(super) mod delete;
 pub(super) mod fetch;
 pub(super) mod help;
 pub(super) mod history;
+pub(super) mod import;
 pub(super) mod init;
 pub(super) mod list;
 pub(super) mod man;
@@ -53,6 +54,9 @@ pub(super) enum Command {
 
     /// Delete messages from the server.
     Delete(delete::DeleteArgs),
+
+    /// Take over accounts, and what was retrieved, from fetchmail, getmail, mpop or fdm.
+    Import(import::ImportArgs),
 
     /// Print the names of the accounts.
     Accounts(accounts::AccountsArgs),
@@ -121,6 +125,7 @@ impl Command {
             Self::List(args) => list::run(args, cli),
             Self::Show(args) => show::run(args, cli),
             Self::Delete(args) => delete::run(args, cli),
+            Self::Import(args) => import::run(args, cli),
             Self::Accounts(args) => accounts::run(args, cli),
             Self::History(args) => history::run(args, cli),
             Self::MarkSeen(args) => mark_seen::run(args, cli),

@@ -4,7 +4,7 @@
 //!
 //! One object for each account, of type `status`.  Times are in UTC, as in RFC 3339.
 //!
-//! - `state`: what comes first, in a word: `ok`, `never-run`, `running`, `interrupted`, `login-refused`, `passing` (a
+//! - `state`: what comes first, in a word: `ok`, `never-run`, `running`, `interrupted`, `login-refused`, `login-ends`, `passing` (a
 //!   failure that may pass), `error`, `locked`, `state-exposed`, `state-missing`, `postponed`, or a kind of condition as
 //!   in `account`'s `conditions`.
 //! - `needs_you`: whether anything doesn't pass on its own, or has lasted for longer than `alert-after`.

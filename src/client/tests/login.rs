@@ -208,7 +208,7 @@ fn a_refused_token_is_acknowledged_and_its_reason_reported() {
         };
         assert!(token.is_stale());
         assert_eq!(*method, Method::Sasl(Mechanism::XOAuth2));
-        assert!(e.hint().is_some_and(|hint| hint.contains("the token may have expired")));
+        assert!(e.hint().is_some_and(|hint| hint.contains("was taken back")));
     }
 }
 

@@ -100,7 +100,7 @@ impl Problem for AuthError {
             Self::TokenInClear => "set tls = \"implicit\" or \"starttls\"",
             Self::Nothing(_) => {
                 "POP3 may have to be switched on in the settings of the account at the provider first; \
-                 or the server wants a token: auth = \"xoauth2\" or \"oauthbearer\""
+                 or the server wants a token: oauth (popfetch.toml(5)), and then popfetch auth login"
             }
             Self::Weaker { .. } => {
                 "if the server's operator confirms that this was changed, name the method to use as `auth`"

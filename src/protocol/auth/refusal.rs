@@ -132,8 +132,8 @@ pub fn remedy(text: &[u8]) -> Option<&'static str> {
     // Exchange Online answers so to every password.
     if speaks_of(text, &["logon failure: unknown user name or bad password"]) {
         return Some(
-            "check user name and password; Exchange Online and Outlook.com take no passwords any more: set auth = \
-             \"xoauth2\", with a password-command that prints a token",
+            "check user name and password; Exchange Online and Outlook.com take no passwords any more: set oauth = \
+             { provider = \"microsoft\", client-id = \"…\" } in its place, and log in with popfetch auth login",
         );
     }
     None
@@ -188,7 +188,7 @@ fn speaks_of(text: &[u8], phrases: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ExitCode, Refusal, ResponseCode, refusal, remedy};
+    use super::{ExitCode, Refusal, ResponseCode, TokenFailure, refusal, remedy, remedy_for_token};
 
     #[test]
     fn words_of_large_providers_have_a_remedy() {
@@ -201,7 +201,7 @@ mod tests {
             ("[SYS/PERM] Your account is not enabled for POP access.", Some("switch POP3 on")),
             ("[AUTH] login failure or POP3 disabled, try later. sc=x", Some("switch POP3 on")),
             ("[AUTH] Web login required: https://support.google.com/…", Some("web pages")),
-            ("Logon failure: unknown user name or bad password.", Some("xoauth2")),
+            ("Logon failure: unknown user name or bad password.", Some("popfetch auth login")),
             ("[AUTH] Username and password not accepted.", None),
             ("popular mailboxes are disabled", None),
             ("POP3 server: wrong password", None),
@@ -209,6 +209,20 @@ mod tests {
             let found = remedy(text.as_bytes());
             assert_eq!(found.is_some(), part.is_some(), "{text}: {found:?}");
             assert!(found.unwrap_or_default().contains(part.unwrap_or_default()), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_token_says_what_may_be_wrong() {
+        let token = |status: &str| TokenFailure { status: Some(status.to_owned()), scope: None };
+        for (text, failure, part) in [
+            ("Authentication failure: unknown user name or bad password.", None, "POP may be switched off"),
+            ("nope", Some(token("400")), "another scope"),
+            ("nope", Some(token("invalid_token")), "another scope"),
+            ("Your account is not enabled for POP access.", None, "switch POP3 on"),
+            ("nope", None, "popfetch auth login"),
+        ] {
+            assert!(remedy_for_token(text.as_bytes(), failure.as_ref()).contains(part), "{text}");
         }
     }
 

@@ -75,8 +75,9 @@ impl Init<'_> {
         let mut choices = Choices::default();
         let messages = entered.mail.map_or(0, |(messages, _)| messages);
         if let Some(questions) = &self.questions {
-            if messages > 0 && !self.is_set(&["first-run"]) {
-                let question = "Retrieve all of them, or only what is new from now on?";
+            if (messages > 0 || !entered.tried) && !self.is_set(&["first-run"]) {
+                let them = if entered.tried { "all of them" } else { "all mail that is there" };
+                let question = &format!("Retrieve {them}, or only what is new from now on?");
                 let answer = questions.choose(question, &["all", "new"])?;
                 choices.first_run = Some(if answer == "new" { FirstRun::NewOnly } else { FirstRun::All });
             }
@@ -217,8 +218,10 @@ impl Init<'_> {
     }
 
     /// Whether an account asks for its password in each run.
-    pub(super) fn asks_each_time(&self, choices: &Choices, entered: &Entered) -> bool {
-        let named = self.is_set(&SOURCES) || self.args.settings.text("auth") == Some("external");
+    pub(super) fn asks_each_time(&self, chosen: &Chosen, choices: &Choices, entered: &Entered) -> bool {
+        let named = self.is_set(&SOURCES)
+            || self.args.settings.text("auth") == Some("external")
+            || self.by_oauth(&chosen.candidate).is_some();
         choices.kept.is_none() && (entered.typed.is_some() || !entered.tried) && !named
     }
 

@@ -210,27 +210,27 @@ impl Init<'_> {
 
     /// What the provider wants, with the pages where it is done.
     fn explain(&self, candidate: &Candidate) -> Result<(), Trouble> {
-        let notes = candidate.provider.map_or(&[][..], |provider| provider.notes.as_slice());
-        let takes_tokens = self.is_set(&["auth"]);
-        if candidate.oauth_only && !takes_tokens && !self.args.no_login {
-            let title = candidate.provider.map_or("that server", |provider| provider.title.as_str());
-            for note in notes {
-                self.say(note);
-            }
-            return Err(Trouble {
-                exit: ExitCode::Refused,
-                message: format!("{title} takes no password, only a token of OAuth"),
-                hint: Some(
-                    "a program that prints a token can be used: --auth xoauth2 --password-command COMMAND"
-                        .to_owned(),
-                ),
-                news: true,
-            });
-        }
-        for note in notes {
+        for note in candidate.provider.map_or(&[][..], |provider| provider.notes.as_slice()) {
             self.say(note);
         }
-        Ok(())
+        let can_log_in = self.by_oauth(candidate).is_some() || self.is_set(&["auth"]) || self.args.no_login;
+        if !candidate.oauth_only || can_log_in {
+            return Ok(());
+        }
+        let title = candidate.provider.map_or("that server", |provider| provider.title.as_str());
+        let (what, hint) = match candidate.provider {
+            Some(_) => ("a password", "leave the password out: tokens come from popfetch auth login"),
+            None => (
+                "a password, only a token of OAuth",
+                "--no-login writes the account without trying it: popfetch.toml(5) has oauth with issuer",
+            ),
+        };
+        Err(Trouble {
+            exit: ExitCode::Refused,
+            message: format!("{title} does not take {what}"),
+            hint: Some(hint.to_owned()),
+            news: true,
+        })
     }
 
     /// What the account is called: as the user says, else by its provider or its domain.

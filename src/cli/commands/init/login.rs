@@ -33,7 +33,7 @@ impl Init<'_> {
     /// # Errors
     /// The login is refused; there is nobody to ask.
     pub(super) fn log_in(&self, chosen: &mut Chosen) -> Result<Entered, Trouble> {
-        if self.args.no_login {
+        if self.args.no_login || self.by_oauth(&chosen.candidate).is_some() {
             return Ok(Entered::default());
         }
         if self.is_set(&SOURCES) || self.args.settings.text("auth") == Some("external") {

@@ -60,7 +60,7 @@ pub(in crate::cli) struct InitArgs {
     config: ConfigArgs,
 }
 
-/// Sets an account up.  Nothing is written unless all of it worked.
+/// Sets an account up, to be logged in by `auth login` where its provider takes tokens only.  Nothing is written unless all of it worked.
 ///
 /// # Errors
 /// There is no home directory; the system.
@@ -143,6 +143,12 @@ impl<'a> Init<'a> {
         keys.iter().any(|key| self.args.settings.text(key).is_some())
     }
 
+    /// The provider that gives tokens, where it takes nothing else: the login is then another command's.
+    fn by_oauth(&self, candidate: &Candidate) -> Option<&'static str> {
+        let is_given = self.is_set(&login::SOURCES) || self.is_set(&["auth"]);
+        candidate.provider.filter(|_| candidate.oauth_only && !is_given)?.oauth.as_deref()
+    }
+
     /// The address that was given, or is asked for where nothing else tells the server.
     fn address(&self) -> Result<Option<Address>, Trouble> {
         let text = match (&self.args.address, &self.questions) {
@@ -194,6 +200,9 @@ impl<'a> Init<'a> {
         }
         addition.set("user", user.as_str());
         addition.set_flags(&self.args.settings, &self.cli.environment.current_directory);
+        if let Some(provider) = self.by_oauth(&chosen.candidate) {
+            addition.set_one("oauth", "provider", provider);
+        }
         choices::set(choices, &mut addition);
         if !addition.has("deliver") && !self.existing.delivers {
             addition.set_one("deliver", "maildir", format!("~/Mail/{}", dollars(&chosen.name)));

@@ -41,7 +41,7 @@ impl Init<'_> {
         let folder = self.path.parent().unwrap_or(Path::new("/")).to_owned();
         let failed = |e: durable::Error| Trouble::of(&e, true);
         durable::make_directories(&folder).map_err(failed)?;
-        let asks = self.asks_each_time(&choices, &entered);
+        let asks = self.asks_each_time(chosen, &choices, &entered);
         if let (Some(Kept::By(keeper)), Some(password)) = (&choices.kept, &entered.typed) {
             let (environment, stop) = (&self.cli.environment, &self.context.stop);
             let kept = keeper.keep(&chosen.name, &folder, password, environment, stop);
@@ -120,8 +120,14 @@ impl Init<'_> {
             Some(file) => format!(" --config {}", crate::access::shell_word(file)),
             None => String::new(),
         };
+        let login = match self.by_oauth(&chosen.candidate) {
+            Some(_) => format!(
+                "  popfetch auth login{config} {word}\n      logs in at the provider, or shows what that needs\n"
+            ),
+            None => String::new(),
+        };
         let mut next = format!(
-            "Next:\n  popfetch{config} --dry-run {word}\n      shows what the first run would do\n  \
+            "Next:\n{login}  popfetch{config} --dry-run {word}\n      shows what the first run would do\n  \
              popfetch{config} {word}\n      fetches the mail; {}\n",
             self.stays(choices)
         );

@@ -1,0 +1,111 @@
+//! `popfetch import`: what fetchmail, getmail, mpop and fdm have set up and remember, taken over.
+//!
+//! The order under `--write` is that of what can be lost: first what was retrieved goes into the ledger, then passwords
+//! into files of their own, then the accounts into the configuration, in one step.  Until the last of these nothing uses
+//! what was written before, so that a run that begins meanwhile retrieves nothing twice, and the same command finishes
+//! what was interrupted.
+
+mod accounts;
+mod find;
+mod running;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{ArgAction, Args};
+
+use crate::cli::setup::{Cli, ConfigArgs};
+use crate::config;
+use crate::exit::ExitCode;
+use crate::import::Program;
+use crate::import::document::remark_text;
+use crate::problem::Problem;
+use crate::report::plain::{Level, Plain};
+use crate::text;
+use accounts::{Account, File};
+use find::Found;
+
+/// Take over accounts, and what was retrieved, from fetchmail, getmail, mpop or fdm.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct ImportArgs {
+    /// fetchmail, getmail, mpop or fdm, and files of its configuration; without any, all four are looked for at their
+    /// usual places.
+    #[arg(value_name = "PROGRAM|FILE", value_hint = clap::ValueHint::FilePath)]
+    words: Vec<PathBuf>,
+
+    /// Write the accounts into the configuration, and take over which messages were retrieved, and when.
+    #[arg(long, action = ArgAction::SetTrue)]
+    write: bool,
+
+    /// Do not ask the servers which of these messages they still have.
+    #[arg(long, action = ArgAction::SetTrue)]
+    no_login: bool,
+
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Reads, compares, and writes if that is asked for.  The exit code is that of all accounts together: 76 where a server has
+/// none of the messages.
+///
+/// # Errors
+/// popfetch's own configuration, the system.
+pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
+    let found = match find::all(&args.words, cli) {
+        Ok(found) => found,
+        Err(code) => return Ok(code),
+    };
+    let path = match &args.config.file {
+        Some(path) => cli.environment.current_directory.join(path),
+        None => cli.environment.configuration_file()?,
+    };
+    let home = cli.environment.home.clone();
+    let programs = programs(&found);
+    for Found { program, path, reading, .. } in &found {
+        let number = u64::try_from(reading.accounts.len()).unwrap_or(u64::MAX);
+        let shown = find::shown(path, home.as_deref());
+        cli.printer.err(&format!("{}: {shown} has {}\n", program.name(), text::count(number, "account")));
+        for remark in &reading.remarks {
+            cli.printer.err(&format!("{}\n", remark_text(remark, home.as_deref())));
+        }
+    }
+    let existing = config::existing(&path, &cli.environment)?;
+    let file = File { args: &args.config, path: &path, existing: &existing };
+    let mut accounts = accounts::resolve(found, &file, cli)?;
+    let names: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &names);
+    cli.run(Arc::new(reporter), |context| {
+        let mut code = ExitCode::Done;
+        for account in &mut accounts {
+            code = code.merge(account.take(args.write, !args.no_login, context, cli));
+        }
+        if args.write {
+            code = code.merge(accounts::write(&accounts, &file, cli));
+        } else {
+            cli.printer.out(&accounts::shown(&accounts, home.as_deref()));
+        }
+        running::report(&programs, args.write, cli);
+        code
+    })
+}
+
+fn programs(found: &[Found]) -> Vec<Program> {
+    let mut programs: Vec<Program> = found.iter().map(|found| found.program).collect();
+    programs.dedup();
+    programs
+}
+
+/// Reports an error, and gives its exit code.
+fn complain(cli: &Cli, what: &str, e: &dyn Problem) -> ExitCode {
+    let what = if what.is_empty() { e.to_string() } else { format!("{what}: {e}") };
+    cli.printer.complain(&what, e.hint().as_deref());
+    e.exit_code()
+}
+
+impl Account {
+    /// `account "NAME"`.
+    fn label(&self) -> String {
+        format!("account \"{}\"", text::printable(self.name.as_bytes()))
+    }
+}

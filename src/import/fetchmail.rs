@@ -1,0 +1,681 @@
+//! fetchmailrc: a stream of words, in which entries (`poll`, `skip`, `defaults`) hold server options and users, and users
+//! hold options of their own; "noise words" and punctuation count for nothing (fetchmail(1), THE RUN CONTROL FILE).
+//!
+//! fetchmail refuses a server option behind a user's; here each option goes where it belongs, wherever it stands.
+
+mod words;
+
+use std::collections::BTreeMap;
+
+use super::foreign::{Lines, Password, Protection, Stays, Target};
+use super::{Error, Foreign, Place, Program, Reading, Remark, Source, State, Surroundings, shell};
+use crate::account::Auth;
+use words::{Word, Words};
+
+/// What follows an option's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Nothing; `no` in front of it turns it off.
+    Flag,
+    /// One word.
+    Text,
+    /// A number, or a name of a service.
+    Service,
+    /// A number.
+    Number,
+    /// Words up to the next option.
+    List,
+    /// Numbers up to the next option.
+    Numbers,
+    /// A number, if there is one, and a word.
+    Envelope,
+}
+
+/// Every option: its name (of several, the one that is used below), whether it belongs to the server, and what follows.
+const OPTIONS: &[(&[&str], bool, Shape)] = &[
+    (&["aka"], true, Shape::List),
+    (&["via"], true, Shape::Text),
+    (&["localdomains", "local"], true, Shape::List),
+    (&["proto", "protocol"], true, Shape::Text),
+    (&["principal"], true, Shape::Text),
+    (&["esmtpname"], true, Shape::Text),
+    (&["esmtppassword"], true, Shape::Text),
+    (&["uidl"], true, Shape::Flag),
+    (&["checkalias"], true, Shape::Flag),
+    (&["service", "port"], true, Shape::Service),
+    (&["interval"], true, Shape::Number),
+    (&["auth", "authenticate", "preauth", "preauthenticate"], true, Shape::Text),
+    (&["timeout"], true, Shape::Number),
+    (&["idletimeout"], true, Shape::Number),
+    (&["envelope"], true, Shape::Envelope),
+    (&["qvirtual"], true, Shape::Text),
+    (&["interface"], true, Shape::Text),
+    (&["monitor"], true, Shape::Text),
+    (&["plugin"], true, Shape::Text),
+    (&["plugout"], true, Shape::Text),
+    (&["dns"], true, Shape::Flag),
+    (&["tracepolls"], true, Shape::Flag),
+    (&["bad-header"], true, Shape::Text),
+    (&["password", "pass"], false, Shape::Text),
+    (&["passwordfile"], false, Shape::Text),
+    (&["passwordfd"], false, Shape::Number),
+    (&["folder", "folders"], false, Shape::List),
+    (&["smtphost", "smtp"], false, Shape::List),
+    (&["fetchdomains"], false, Shape::List),
+    (&["smtpaddress"], false, Shape::Text),
+    (&["smtpname"], false, Shape::Text),
+    (&["antispam"], false, Shape::Numbers),
+    (&["mda"], false, Shape::Text),
+    (&["bsmtp"], false, Shape::Text),
+    (&["lmtp"], false, Shape::Flag),
+    (&["preconnect", "pre"], false, Shape::Text),
+    (&["postconnect", "post"], false, Shape::Text),
+    (&["keep"], false, Shape::Flag),
+    (&["flush"], false, Shape::Flag),
+    (&["limitflush"], false, Shape::Flag),
+    (&["fetchall"], false, Shape::Flag),
+    (&["rewrite"], false, Shape::Flag),
+    (&["forcecr"], false, Shape::Flag),
+    (&["stripcr"], false, Shape::Flag),
+    (&["pass8bits", "pass8"], false, Shape::Flag),
+    (&["dropstatus"], false, Shape::Flag),
+    (&["dropdelivered"], false, Shape::Flag),
+    (&["mimedecode", "mimedec"], false, Shape::Flag),
+    (&["idle"], false, Shape::Flag),
+    (&["forceidle"], false, Shape::Flag),
+    (&["ssl"], false, Shape::Flag),
+    (&["sslkey"], false, Shape::Text),
+    (&["sslcert"], false, Shape::Text),
+    (&["sslproto"], false, Shape::Text),
+    (&["sslcertck"], false, Shape::Flag),
+    (&["sslcertfile"], false, Shape::Text),
+    (&["sslcertpath"], false, Shape::Text),
+    (&["sslcommonname"], false, Shape::Text),
+    (&["sslfingerprint"], false, Shape::Text),
+    (&["limit"], false, Shape::Number),
+    (&["warnings"], false, Shape::Number),
+    (&["fetchlimit"], false, Shape::Number),
+    (&["fetchsizelimit"], false, Shape::Number),
+    (&["fastuidl"], false, Shape::Number),
+    (&["batchlimit"], false, Shape::Number),
+    (&["expunge"], false, Shape::Number),
+    (&["properties"], false, Shape::Text),
+];
+
+/// Options that change what becomes of mail, and that popfetch has not; a flag only counts where it is on.
+const NO_COUNTERPART: &[(&str, &str)] = &[
+    (
+        "interval",
+        "popfetch has one interval for all accounts: that of cron or the timer; popfetch cron prints them",
+    ),
+    ("plugin", "popfetch connects on its own, and by no program"),
+    ("interface", "popfetch does not look at network interfaces"),
+    ("monitor", "popfetch does not look at network interfaces"),
+    ("principal", "popfetch has no Kerberos"),
+    ("bad-header", "popfetch delivers a message as it is, whatever its header looks like"),
+    ("tracepolls", "popfetch adds no such line; received-header = true adds a Received line"),
+    ("folder", "POP3 has one mailbox and no folders"),
+    ("fetchdomains", "that is ETRN, not POP3"),
+    ("postconnect", "nothing is run after a connection; on-new-mail runs after a run with new mail"),
+    ("flush", "popfetch never deletes what it has not delivered"),
+    ("limitflush", "popfetch never deletes what it has not delivered"),
+    ("fetchall", "popfetch retrieves each message once; popfetch --all retrieves all of them again"),
+    ("rewrite", "popfetch does not change addresses in headers"),
+    ("forcecr", "popfetch stores lines with LF"),
+    ("pass8bits", "popfetch does not deliver by SMTP"),
+    ("dropstatus", "popfetch delivers the header as it is"),
+    ("dropdelivered", "popfetch delivers the header as it is"),
+    ("mimedecode", "popfetch delivers the message as it is"),
+    ("sslcertpath", "name a file of certificate authorities: ca-file = \"FILE\""),
+    (
+        "sslcommonname",
+        "the certificate must be for the server's name; tls-fingerprint trusts one certificate",
+    ),
+    ("sslfingerprint", "that is an MD5; tls-fingerprint needs a SHA-256"),
+    ("warnings", "popfetch reports a message that is too large once"),
+    (
+        "antispam",
+        "popfetch does not deliver by SMTP; a program that refuses a message keeps it on the server",
+    ),
+];
+
+/// What an option is set to.
+#[derive(Clone)]
+enum Given {
+    Flag(bool),
+    Number(i64),
+    Text(String),
+    List(Vec<String>),
+}
+
+/// Options by their names, each with its line.
+type Options = BTreeMap<&'static str, (Given, usize)>;
+
+/// A user of an entry.
+#[derive(Clone, Default)]
+struct User {
+    line: usize,
+    remote: Option<String>,
+    /// Local names; a mapping counts as two.
+    local: Vec<String>,
+    options: Options,
+}
+
+/// `poll`, `skip` or `defaults`.
+#[derive(Default)]
+struct Entry {
+    line: usize,
+    /// Empty for `defaults`.
+    name: String,
+    skip: bool,
+    server: Options,
+    users: Vec<User>,
+}
+
+/// Reads a fetchmailrc.
+///
+/// # Errors
+/// [`Error::Syntax`].
+pub(super) fn read(source: Source<'_>, around: Surroundings<'_>) -> Result<Reading, Error> {
+    let text = source.text();
+    let mut parser =
+        Parser { words: Words::of(&text), source, entries: Vec::new(), globals: BTreeMap::new() };
+    parser.file()?;
+    let Parser { entries, globals, .. } = parser;
+    let mut reading = Reading { accounts: Vec::new(), remarks: of_globals(&globals, source) };
+    let idfile = match globals.get("idfile") {
+        Some((Given::Text(path), _)) => Some(around.file(path, folder(source))),
+        _ => None,
+    };
+    let mut defaults: Option<&Entry> = None;
+    for entry in &entries {
+        if entry.name.is_empty() {
+            defaults = Some(entry);
+            continue;
+        }
+        let nobody = [User { line: entry.line, ..User::default() }];
+        let users = if entry.users.is_empty() { nobody.as_slice() } else { &entry.users };
+        for user in users {
+            let account = Merged::of(entry, user, defaults);
+            reading.accounts.push(account.foreign(source, around, idfile.as_deref()));
+        }
+    }
+    Ok(reading)
+}
+
+fn folder<'a>(source: Source<'a>) -> &'a std::path::Path {
+    source.path.parent().unwrap_or(source.path)
+}
+
+fn of_globals(globals: &Options, source: Source<'_>) -> Vec<Remark> {
+    let texts = [
+        (
+            "daemon",
+            "popfetch does not run in the background: popfetch cron prints what cron or systemd needs",
+        ),
+        ("logfile", "log-file = \"FILE\" in [defaults] keeps a log"),
+        ("syslog", "under systemd the journal keeps what is printed; log-file = \"FILE\" keeps a log"),
+        ("postmaster", "popfetch has no postmaster: what cannot be delivered stays on the server"),
+    ];
+    let found = |(name, text): (&str, &str)| {
+        let (given, line) = globals.get(name)?;
+        let what = format!("set {name}: {text}");
+        (!matches!(given, Given::Flag(false) | Given::Number(0)))
+            .then(|| Remark { place: source.place(*line), what })
+    };
+    texts.into_iter().filter_map(found).collect()
+}
+
+struct Parser<'a> {
+    words: Words<'a>,
+    source: Source<'a>,
+    entries: Vec<Entry>,
+    globals: Options,
+}
+
+impl Parser<'_> {
+    fn wrong(&self, what: impl Into<String>) -> Error {
+        Error::Syntax { place: self.source.place(self.words.line), what: what.into() }
+    }
+
+    fn file(&mut self) -> Result<(), Error> {
+        while let Some(word) = self.words.next().map_err(|what| self.wrong(what))? {
+            let line = self.words.line;
+            let Word::Bare(word) = word else {
+                return Err(self.wrong("a text stands where an option is expected"));
+            };
+            match word.as_str() {
+                "set" => self.global()?,
+                "poll" | "server" | "skip" => {
+                    let name = self.text("poll")?;
+                    if name.is_empty() {
+                        return Err(self.wrong("poll needs a name"));
+                    }
+                    self.entries.push(Entry { line, name, skip: word == "skip", ..Entry::default() });
+                }
+                "defaults" => self.entries.push(Entry { line, ..Entry::default() }),
+                _ if self.entries.is_empty() => {
+                    return Err(self.wrong("poll, skip, defaults or set is expected"));
+                }
+                "user" | "username" => self.user(line)?,
+                "is" | "to" => self.names()?,
+                word => self.option(word, line)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `set NAME`, perhaps with a value; the names are few.
+    fn global(&mut self) -> Result<(), Error> {
+        let line = self.words.line;
+        let Some(Word::Bare(mut name)) = self.word()? else { return Err(self.wrong("set needs a name")) };
+        let on = name != "no";
+        if let Some(rest) = name.strip_prefix("no").filter(|rest| flags_of_set(rest).is_some()) {
+            name = rest.to_owned();
+            self.globals.insert(flags_of_set(&name).unwrap_or_default(), (Given::Flag(false), line));
+            return Ok(());
+        }
+        if !on {
+            let Some(Word::Bare(next)) = self.word()? else { return Err(self.wrong("set no needs a name")) };
+            name = next;
+        }
+        if let Some(name) = flags_of_set(&name) {
+            self.globals.insert(name, (Given::Flag(on), line));
+            return Ok(());
+        }
+        let valued = ["logfile", "idfile", "pidfile", "daemon", "postmaster", "properties"];
+        let Some(name) = valued.into_iter().find(|known| *known == name) else {
+            return Err(self.wrong("set with a name that fetchmail does not know"));
+        };
+        if self.words.peek_is("=") {
+            self.word()?;
+        }
+        let given = match (name, self.word()?) {
+            ("daemon", Some(Word::Number(number, _))) => Given::Number(number),
+            (_, Some(Word::Bare(text) | Word::Quoted(text) | Word::Number(_, text))) => Given::Text(text),
+            (_, None) => return Err(self.wrong(format!("set {name} needs a value"))),
+        };
+        self.globals.insert(name, (given, line));
+        Ok(())
+    }
+
+    /// `user NAME`, `user NAME there`, or `user NAMES here`.
+    fn user(&mut self, line: usize) -> Result<(), Error> {
+        let names = self.mapping()?;
+        let mut user = User { line, ..User::default() };
+        if self.words.peek_is("here") {
+            self.word()?;
+            user.local = names;
+        } else {
+            if names.len() > 1 {
+                return Err(self.wrong("after the user an option is expected, and this is none of fetchmail"));
+            }
+            if self.words.peek_is("there") {
+                self.word()?;
+            }
+            user.remote = names.into_iter().next();
+        }
+        if let Some(entry) = self.entries.last_mut() {
+            entry.users.push(user);
+        }
+        Ok(())
+    }
+
+    /// `is NAMES`, `is NAMES here`, `is NAME there`.
+    fn names(&mut self) -> Result<(), Error> {
+        let names = self.mapping()?;
+        let there = self.words.peek_is("there");
+        if there || self.words.peek_is("here") {
+            self.word()?;
+        }
+        let line = self.words.line;
+        let Some(user) = self.last_user(line) else { return Ok(()) };
+        if there {
+            user.remote = names.into_iter().next();
+        } else {
+            user.local.extend(names);
+        }
+        Ok(())
+    }
+
+    /// `NAME`, `NAME=NAME`, and more of them.  The first is a name whatever it looks like.
+    fn mapping(&mut self) -> Result<Vec<String>, Error> {
+        let mut names = vec![self.text("user")?];
+        loop {
+            if self.words.peek_is("=") {
+                self.word()?;
+                names.push(self.text("=")?);
+            } else if self.words.peek_is_text(is_known) {
+                names.push(self.text("is")?);
+            } else {
+                return Ok(names);
+            }
+        }
+    }
+
+    fn last_user(&mut self, line: usize) -> Option<&mut User> {
+        let entry = self.entries.last_mut()?;
+        if entry.users.is_empty() {
+            entry.users.push(User { line, ..User::default() });
+        }
+        entry.users.last_mut()
+    }
+
+    fn option(&mut self, word: &str, line: usize) -> Result<(), Error> {
+        let (mut word, mut on) = (word.to_owned(), true);
+        if known(&word).is_none() {
+            let glued = word.strip_prefix("no").filter(|rest| known(rest).is_some()).map(str::to_owned);
+            word = match (word.as_str(), glued) {
+                (_, Some(rest)) => rest,
+                ("no", None) => match self.word()? {
+                    Some(Word::Bare(next)) => next,
+                    _ => return Err(self.wrong("no needs an option")),
+                },
+                _ => return Err(self.wrong("this is not an option of fetchmail")),
+            };
+            on = false;
+        }
+        let Some((name, of_server, shape)) = known(&word) else {
+            return Err(self.wrong("this is not an option of fetchmail"));
+        };
+        let given = if on { self.value(name, shape)? } else { Given::Flag(false) };
+        if of_server {
+            if let Some(entry) = self.entries.last_mut() {
+                entry.server.insert(name, (given, line));
+            }
+        } else if let Some(user) = self.last_user(line) {
+            user.options.insert(name, (given, line));
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, name: &str, shape: Shape) -> Result<Given, Error> {
+        Ok(match shape {
+            Shape::Flag => Given::Flag(true),
+            Shape::Text => Given::Text(self.text(name)?),
+            Shape::Service => match self.word()? {
+                Some(Word::Number(number, _)) => Given::Number(number),
+                Some(Word::Bare(text) | Word::Quoted(text)) => Given::Text(text),
+                None => return Err(self.wrong(format!("{name} needs a value"))),
+            },
+            Shape::Number => match self.word()? {
+                Some(Word::Number(number, _)) => Given::Number(number),
+                _ => return Err(self.wrong(format!("{name} needs a number"))),
+            },
+            Shape::List => {
+                let mut list = vec![self.text(name)?];
+                while self.words.peek_is_text(is_known) {
+                    list.push(self.text(name)?);
+                }
+                Given::List(list)
+            }
+            Shape::Numbers => {
+                while self.words.peek_is_number() {
+                    self.word()?;
+                }
+                Given::List(Vec::new())
+            }
+            Shape::Envelope => {
+                if self.words.peek_is_number() {
+                    self.word()?;
+                }
+                Given::Text(self.text(name)?)
+            }
+        })
+    }
+
+    fn word(&mut self) -> Result<Option<Word>, Error> {
+        self.words.next().map_err(|what| self.wrong(what))
+    }
+
+    fn text(&mut self, name: &str) -> Result<String, Error> {
+        match self.word()? {
+            Some(Word::Bare(text) | Word::Quoted(text) | Word::Number(_, text)) => Ok(text),
+            None => Err(self.wrong(format!("{name} needs a value"))),
+        }
+    }
+}
+
+fn flags_of_set(name: &str) -> Option<&'static str> {
+    let names = ["bouncemail", "spambounce", "softbounce", "syslog", "invisible", "showdots"];
+    names.into_iter().find(|known| *known == name)
+}
+
+fn known(word: &str) -> Option<(&'static str, bool, Shape)> {
+    let (names, of_server, shape) = OPTIONS.iter().find(|(names, ..)| names.contains(&word))?;
+    Some((names.first()?, *of_server, *shape))
+}
+
+/// Whether a list of names ends before this word.
+fn is_known(word: &str) -> bool {
+    let others =
+        ["set", "poll", "server", "skip", "defaults", "user", "username", "is", "to", "here", "there", "no"];
+    others.contains(&word)
+        || known(word).is_some()
+        || word.strip_prefix("no").is_some_and(|rest| known(rest).is_some())
+}
+
+/// An entry and one of its users over the defaults.
+struct Merged<'a> {
+    entry: &'a Entry,
+    user: User,
+    server: Options,
+}
+
+impl<'a> Merged<'a> {
+    fn of(entry: &'a Entry, user: &User, defaults: Option<&Entry>) -> Self {
+        let (mut server, mut user) = (entry.server.clone(), user.clone());
+        if let Some(defaults) = defaults {
+            for (name, given) in &defaults.server {
+                server.entry(name).or_insert_with(|| given.clone());
+            }
+            if let Some(below) = defaults.users.first() {
+                for (name, given) in &below.options {
+                    user.options.entry(name).or_insert_with(|| given.clone());
+                }
+                user.remote = user.remote.or_else(|| below.remote.clone());
+                if user.local.is_empty() {
+                    user.local.clone_from(&below.local);
+                }
+            }
+        }
+        Self { entry, user, server }
+    }
+
+    fn given(&self, name: &str) -> Option<&(Given, usize)> {
+        self.user.options.get(name).or_else(|| self.server.get(name))
+    }
+
+    fn is_on(&self, name: &str) -> bool {
+        matches!(self.given(name), Some((Given::Flag(true), _)))
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        match self.given(name) {
+            Some((Given::Text(text), _)) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        match self.given(name) {
+            Some((Given::Number(number), _)) => u64::try_from(*number).ok().filter(|number| *number > 0),
+            _ => None,
+        }
+    }
+
+    fn line(&self, name: &str) -> usize {
+        self.given(name).map_or(self.user.line, |(_, line)| *line)
+    }
+
+    fn foreign(
+        &self,
+        source: Source<'_>,
+        around: Surroundings<'_>,
+        idfile: Option<&std::path::Path>,
+    ) -> Foreign {
+        let mut account = Foreign::new(Program::Fetchmail, source.place(self.user.line));
+        let via = self.text("via");
+        // Only then is the entry's name one of the user's choice.
+        account.name = via.map(|_| self.entry.name.clone()).unwrap_or_default();
+        account.server = via.unwrap_or(&self.entry.name).to_owned();
+        account.user = self.user.remote.clone().or_else(|| around.user().map(str::to_owned));
+        if self.entry.skip {
+            account.leave_out("it is polled only when it is named (skip)");
+        }
+        self.protocol(&mut account);
+        self.connection(&mut account, source, around);
+        self.login(&mut account, source);
+        self.delivery(&mut account, around);
+        account.max_message_size = self.number("limit");
+        account.max_messages = self.number("fetchlimit");
+        account.stays = if self.is_on("keep") { Stays::All } else { Stays::Nothing };
+        // Without keep and flush, fetchmail leaves what it has seen before where it is.
+        account.delivered = self.is_on("keep") || self.is_on("flush");
+        for (name, text) in NO_COUNTERPART {
+            if let Some((given, line)) = self.given(name)
+                && !matches!(given, Given::Flag(false))
+                // Every message is deleted when it has been retrieved: there is nothing to fetch again.
+                && (*name != "fetchall" || self.is_on("keep"))
+            {
+                account.remark(*line, format!("{name}: {text}"));
+            }
+        }
+        if let Some(user) = &account.user {
+            let hosts =
+                [Some(self.entry.name.as_str()), via].into_iter().flatten().map(str::to_owned).collect();
+            let lines = Lines::Fetchmail { user: user.clone(), hosts };
+            let usual = super::places::fetchids(around, source.path);
+            let paths = idfile.map_or(usual, |path| vec![path.to_owned()]);
+            account.state = paths.into_iter().map(|path| State { path, lines: lines.clone() }).collect();
+        }
+        account.check();
+        account
+    }
+
+    fn protocol(&self, account: &mut Foreign) {
+        let line = self.line("proto");
+        match self.text("proto").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("auto") => account.remark(line, "the protocol is left to fetchmail: POP3 is taken"),
+            Some("pop3") => {}
+            Some("apop") => account.auth = Some(Auth::Apop),
+            Some(_) => account.is_not_pop3(),
+        }
+        // More than one name, or one that stands for all, is a mailbox of many.
+        if self.user.local.len() > 1 || self.user.local.iter().any(|name| name == "*") {
+            account.leave_out("one mailbox for several users (multidrop) is not supported");
+        }
+    }
+
+    fn connection(&self, account: &mut Foreign, source: Source<'_>, around: Surroundings<'_>) {
+        let line = self.line("service");
+        match self.given("service") {
+            Some((Given::Number(port), _)) => {
+                account.port = u16::try_from(*port).ok().filter(|port| *port > 0)
+            }
+            Some((Given::Text(name), _)) if name == "pop3s" => account.port = Some(995),
+            Some((Given::Text(name), _)) if name == "pop3" => account.port = Some(110),
+            Some((Given::Text(_), _)) => account.remark(line, "service: write the number as port"),
+            _ => {}
+        }
+        account.protection = if self.is_on("ssl") { Protection::Implicit } else { Protection::Perhaps };
+        let path = |name: &str| self.text(name).map(|path| around.setting(path, folder(source)));
+        account.ca_file = path("sslcertfile");
+        account.client_certificate = path("sslcert");
+        account.client_key = path("sslkey").or_else(|| account.client_certificate.clone());
+        if matches!(self.given("sslcertck"), Some((Given::Flag(false), _))) {
+            let what = "no sslcertck: popfetch checks every certificate; tls-fingerprint trusts one";
+            account.remark(self.line("sslcertck"), what);
+        }
+        account.timeout = self.number("timeout");
+        account.before_run = self.text("preconnect").map(str::to_owned);
+        if account.before_run.is_some() {
+            let what = "preconnect is before-run here: it gets 30 seconds, and the run goes on if it fails";
+            account.remark(self.line("preconnect"), what);
+        }
+    }
+
+    fn login(&self, account: &mut Foreign, source: Source<'_>) {
+        let line = self.line("auth");
+        match self.text("auth").map(str::to_ascii_lowercase).as_deref() {
+            None | Some("any" | "password") => {}
+            Some("cram" | "cram-md5") => account.auth = Some(Auth::CramMd5),
+            Some("external") => {
+                account.auth = Some(Auth::External);
+                account.password = Password::NotNeeded;
+                return;
+            }
+            Some("oauthbearer") => account.auth = Some(Auth::OAuthBearer),
+            Some("xoauth2") => account.auth = Some(Auth::XOAuth2),
+            Some(_) => account
+                .remark(line, "auth: popfetch has no such login; auth = \"auto\" takes the best one offered"),
+        }
+        if let Some((Given::Text(password), line)) = self.given("password") {
+            account.take_password(password, source.place(*line));
+        }
+    }
+
+    fn delivery(&self, account: &mut Foreign, around: Surroundings<'_>) {
+        let local = self.user.local.first().map(String::as_str);
+        let local = local.or(account.user.as_deref()).unwrap_or_default().to_owned();
+        if let Some(line) = self.text("mda") {
+            let meaning = |letter| match letter {
+                'F' => Some("\"$SENDER\"".to_owned()),
+                'T' => Some(shell::word(&local)),
+                _ => None,
+            };
+            let (line, unknown) = shell::rewritten(line, meaning);
+            if !unknown.is_empty() {
+                account.remark(self.line("mda"), "mda: a % that popfetch does not replace");
+            }
+            account.deliver.push(Target::Shell(line));
+            return;
+        }
+        for (name, what) in [("bsmtp", "a file for BSMTP"), ("lmtp", "LMTP")] {
+            if self.text(name).is_some() || self.is_on(name) {
+                account.remark(self.line(name), format!("{name}: popfetch does not deliver to {what}"));
+                return;
+            }
+        }
+        let this_machine = [Some("localhost"), Some("127.0.0.1"), Some("::1"), around.variable("HOSTNAME")];
+        if let Some((Given::List(hosts), line)) = self.given("smtphost")
+            && !hosts.iter().any(|host| this_machine.contains(&Some(host.as_str())))
+        {
+            account.remark(*line, "smtphost: popfetch does not deliver to a mail server of another machine");
+            return;
+        }
+        let what =
+            "mail went to the mail server of this machine by SMTP: here /usr/sbin/sendmail hands it on";
+        account.remark(self.user.line, what);
+        let words = ["/usr/sbin/sendmail", "-i", "-f", "{sender}", "--", &local];
+        account.deliver.push(Target::Argv(words.map(str::to_owned).to_vec()));
+    }
+}
+
+impl Words<'_> {
+    /// Whether the next word is this one.
+    fn peek_is(&self, word: &str) -> bool {
+        matches!(self.peek(), Some(Word::Bare(next)) if next == word)
+    }
+
+    /// Whether the next word is a number.
+    fn peek_is_number(&self) -> bool {
+        matches!(self.peek(), Some(Word::Number(..)))
+    }
+
+    /// Whether the next word is a text, and not what `ends` a list.
+    fn peek_is_text(&self, ends: impl Fn(&str) -> bool) -> bool {
+        match self.peek() {
+            Some(Word::Quoted(_)) => true,
+            Some(Word::Bare(word)) => word != "=" && !ends(&word),
+            Some(Word::Number(..)) | None => false,
+        }
+    }
+}
+
+impl Place {
+    /// The file as a whole.
+    pub(super) fn whole(file: &std::path::Path) -> Self {
+        Self { file: file.to_owned(), line: 0 }
+    }
+}
