@@ -87,9 +87,8 @@ impl Redactor {
         self.add(sent.expose(), Form::Whole);
     }
 
-    /// `text` without the secret; borrowed when it holds none.
-    #[must_use]
-    pub fn redact<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+    /// Which octets of `text` may be of the secret.
+    fn hidden(&self, text: &[u8]) -> Vec<bool> {
         let mut hidden = vec![false; text.len()];
         let lower = Zeroizing::new(text.to_ascii_lowercase());
         for needle in &self.needles {
@@ -100,13 +99,20 @@ impl Redactor {
                     continue;
                 }
                 if octets.len() < SHORTEST_MASKED_ALONE {
-                    return Cow::Borrowed(MASK);
+                    return vec![true; text.len()];
                 }
                 let (before, after) = needle.margins(text, start, start + length);
                 let found = hidden.iter_mut().skip(start - before).take(before + length + after);
                 found.for_each(|octet| *octet = true);
             }
         }
+        hidden
+    }
+
+    /// `text` without the secret; borrowed when it holds none.
+    #[must_use]
+    pub fn redact<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let hidden = self.hidden(text);
         if !hidden.contains(&true) {
             return Cow::Borrowed(text);
         }
@@ -340,13 +346,10 @@ mod tests {
                                    secret in "[!-~]{4,30}",
                                    after in prop::collection::vec(any::<u8>(), 0..5)) {
             let line = STANDARD.encode([&before[..], secret.as_bytes(), &after[..]].concat());
-            let shown = Redactor::new(&Secret::new(secret.as_str())).redact(line.as_bytes()).into_owned();
-            let shown = String::from_utf8(shown).unwrap();
-            let (head, tail) = (shown.find("***").unwrap(), shown.rfind("***").unwrap() + 3);
-            prop_assert!(head <= before.len() * 8 / 6, "{line} {shown}");
-            let last = ((before.len() + secret.len()) * 8).div_ceil(6);
-            prop_assert!(shown.len() - tail <= line.len() - last, "{line} {shown}");
-            prop_assert_eq!(shown.matches("***").count(), 1);
+            let hidden = Redactor::new(&Secret::new(secret.as_str())).hidden(line.as_bytes());
+            let (first, last) = (before.len() * 8 / 6, ((before.len() + secret.len()) * 8).div_ceil(6));
+            // What stands around it may look like a part of it by chance, and is hidden as well.
+            prop_assert!(hidden[first..last].iter().all(|hidden| *hidden), "{line} {hidden:?}");
         }
 
         #[test]
