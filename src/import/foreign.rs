@@ -66,7 +66,7 @@ pub struct Foreign {
     pub max_bytes: Option<u64>,
     /// Seconds of silence.
     pub timeout: Option<u64>,
-    /// Whether a Received line is asked for in so many words.
+    /// Whether a Received line is asked for explicitly.
     pub received_header: bool,
     /// Whether commands are pipelined, if that is written.
     pub pipelining: Option<Switch>,

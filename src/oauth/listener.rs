@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use zeroize::Zeroizing;
 
+use super::desk::Desk;
 use super::error::Error;
-use super::login::Desk;
 use super::request::Came;
 use crate::signals::Stop;
 

@@ -1,11 +1,11 @@
 //! Logins: in a browser that comes back to a port of this machine, by a code on another device (RFC 8628), or by hand, with
 //! the last address pasted.  Which one fits is decided by where the user sits.
 
-use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Device, Tokens};
 use super::ask::{Asker, Outcome};
+use super::desk::Desk;
 use super::endpoints::{self, Client, Endpoints};
 use super::error::Error;
 use super::listener::Listener;
@@ -30,18 +30,6 @@ const SLOWER: u64 = 5;
 
 /// The longest time between two questions of a device flow.
 const SLOWEST: u64 = 60;
-
-/// Where the user reads and types.
-pub trait Desk {
-    /// Shows a text.
-    fn say(&self, text: &str);
-    /// Opens an address in the browser; whether one was started.
-    fn open(&self, address: &str) -> bool;
-    /// Where an address can be pasted: a descriptor that is readable when a line has been typed.
-    fn input(&self) -> Option<BorrowedFd<'_>>;
-    /// The line that has been typed; `None` at the end.
-    fn typed(&self) -> Option<String>;
-}
 
 /// Where the user sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

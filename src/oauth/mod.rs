@@ -15,6 +15,7 @@
 
 mod answer;
 mod ask;
+mod desk;
 mod endpoints;
 mod error;
 mod listener;
@@ -28,8 +29,9 @@ mod tests;
 
 use std::path::Path;
 
+pub use desk::Desk;
 pub use error::Error;
-pub use login::{Desk, Flow, Place};
+pub use login::{Flow, Place};
 pub use refusal::{Kind, Refusal};
 pub use store::{end_of_login, last_login};
 
@@ -53,7 +55,7 @@ pub trait Watch {
     fn wants_dialogue(&self) -> bool;
     /// A line of the dialogue, with secrets hidden.
     fn dialogue(&self, line: String);
-    /// A token was renewed at `host`, and lasts so many seconds.
+    /// A token was renewed at `host`, and lasts this many seconds.
     fn refreshed(&self, host: &str, expires_in: u64);
 }
 
@@ -257,7 +259,7 @@ impl Holder<'_> {
             }
             Err(e) => {
                 store.give_back(room);
-                // Somebody without our lock, on another machine perhaps, may have put another login there.
+                // A process without our lock, on another machine perhaps, may have put another login there.
                 let now = store
                     .load()
                     .ok()

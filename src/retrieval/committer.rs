@@ -14,7 +14,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
-use super::deliveries::Put;
 use crate::clock;
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::durable;
@@ -381,6 +380,21 @@ impl Recorder for Outcomes<'_, '_> {
 
 pub(super) fn ledger_error(e: ledger::Error) -> delivery::Error {
     delivery::Error::Ledger(Box::new(e))
+}
+
+/// Where a message was put.
+#[derive(Debug, Clone)]
+pub(super) struct Put {
+    pub(super) destination: DestinationId,
+    /// The name of its file in a Maildir.
+    pub(super) name: Option<String>,
+}
+
+impl Put {
+    fn of(piece: &Piece) -> Self {
+        let name = piece.place.file_name().map(str::to_owned);
+        Self { destination: piece.destination, name }
+    }
 }
 
 /// What is still open of each message of a batch: one report goes out for each when all of its pieces are settled.

@@ -9,6 +9,7 @@ use crate::account::Account;
 use crate::delivery::{Destination, Surroundings, destination};
 use crate::ledger::Ledger;
 use crate::proof::{DestinationId, DestinationName};
+use crate::text;
 
 /// The destinations that an account's configuration names, in its order.
 pub(super) struct Configured<'a>(pub(super) Vec<Box<dyn Destination + 'a>>);
@@ -63,4 +64,10 @@ pub(super) fn surroundings<'a>(
         search: context.environment.variables.get(OsStr::new("PATH")).map(OsString::as_os_str),
         stdout_is_regular_file: context.stdout_is_regular_file,
     }
+}
+
+/// A destination, for people.
+pub(super) fn shown(name: &DestinationName) -> String {
+    let words: Vec<String> = name.address.split(|octet| *octet == 0).map(text::printable).collect();
+    words.join(" ")
 }

@@ -1,14 +1,16 @@
 //! What a run was asked for, and what surrounds it: the same for every account.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::passwords::Passwords;
 use crate::account::Retention;
 use crate::config::locate::Environment;
 use crate::connection::Connectors;
+use crate::credentials;
 use crate::report::Reporter;
+use crate::secret::Secret;
 use crate::signals::Stop;
 use crate::types::{Selection, Wait};
 
@@ -77,5 +79,26 @@ pub struct Context<'a> {
 impl std::fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What was typed, by account, or why nothing was; each to be taken once.
+#[derive(Debug, Clone, Default)]
+pub struct Passwords(Arc<Mutex<HashMap<String, Result<Secret, credentials::Error>>>>);
+
+impl Passwords {
+    /// What the user has typed for one account.
+    #[must_use]
+    pub fn typed(account: &str, secret: Secret) -> Self {
+        Self::all([(account.to_owned(), Ok(secret))].into())
+    }
+
+    /// What was typed for each account.
+    pub(super) fn all(typed: HashMap<String, Result<Secret, credentials::Error>>) -> Self {
+        Self(Arc::new(Mutex::new(typed)))
+    }
+
+    pub(super) fn take(&self, account: &str) -> Option<Result<Secret, credentials::Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(account)
     }
 }

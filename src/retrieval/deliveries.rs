@@ -7,10 +7,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::committer::Witness;
-use super::configured::Configured;
+use super::committer::{Put, Witness};
+use super::configured::{Configured, shown};
 use super::context::Context;
-use super::recovery::shown;
 use super::run::Run;
 use crate::account::Account;
 use crate::clock;
@@ -18,9 +17,7 @@ use crate::ledger::history::{self, Past, Spot};
 use crate::ledger::{self, Ledger};
 use crate::message::date;
 use crate::message::summary::Summary;
-use crate::proof::{
-    Arrival, DestinationId, DestinationKind, DestinationName, DestinationRecord, Intent, Piece,
-};
+use crate::proof::{Arrival, DestinationKind, DestinationName, DestinationRecord, Intent};
 use crate::report::{self, Delivery, Event};
 use crate::text;
 use crate::types::{MessageNumber, Time};
@@ -32,21 +29,6 @@ pub(super) struct Deliveries<'a> {
     destinations: Vec<DestinationRecord>,
     /// Those that the history lacks still.
     kept: Vec<Past>,
-}
-
-/// Where a message was put.
-#[derive(Debug, Clone)]
-pub(super) struct Put {
-    destination: DestinationId,
-    /// The name of its file in a Maildir.
-    name: Option<String>,
-}
-
-impl Put {
-    pub(super) fn of(piece: &Piece) -> Self {
-        let name = piece.place.file_name().map(str::to_owned);
-        Self { destination: piece.destination, name }
-    }
 }
 
 impl<'a> Deliveries<'a> {

@@ -1,5 +1,5 @@
-//! What counts as seen by the user's word: messages that `mark-seen` names, and the first listing of an account with
-//! `first-run = "new-only"`.  Nothing is retrieved for it, and nothing deleted.
+//! What counts as seen by the user's word: messages that `mark-seen` names.  Nothing is retrieved for it, and nothing
+//! deleted.
 //!
 //! Such messages are known by their unique-ids alone, which proves nothing ("Identity is content"): their headers are
 //! asked for by `TOP n 0` in the same session, as many as one session may ask for, and by the next ones.
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::alerts::Alerts;
+use super::by_word::{adopt, check, named, unique_id};
 use super::context::{Context, Options};
 use super::course::{Course, Scope};
 use super::destinations::Destinations;
@@ -18,15 +19,14 @@ use super::run::Run;
 use super::session::{Held, Session};
 use super::{quick, survey};
 use crate::access;
-use crate::account::{Account, FirstRun};
+use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger, Word};
 use crate::message::summary;
-use crate::plan::{Listed, Maildrop, Policy, Who};
-use crate::proof::Key;
+use crate::plan::{Maildrop, Policy};
 use crate::protocol::capability::Capabilities;
 use crate::report::{Summary, Trouble};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
@@ -208,46 +208,6 @@ fn choose(
     Ok((marked, unique_ids, maildrop, policy))
 }
 
-/// The messages that are meant, ascending by number.
-///
-/// # Errors
-/// [`Error::NoSuchMessage`]; when the ledger cannot be read.
-pub(super) fn named(
-    selection: &Selection,
-    maildrop: &Maildrop,
-    ledger: &Ledger,
-) -> Result<Vec<MessageNumber>, Error> {
-    let needed = selection.needs_unique_ids();
-    let named = |listed: Listed<'_>| {
-        let unique_id = if needed { unique_id(&listed, ledger)? } else { None };
-        Ok((listed.number, unique_id))
-    };
-    Ok(selection.resolve(maildrop.iter().map(named).collect::<Result<Vec<_>, Error>>()?)?)
-}
-
-/// Whether what is listed can be marked at all; `all` of it.
-pub(super) fn check(run: &Run<'_>, maildrop: &Maildrop, policy: &Policy, all: bool) -> Result<(), Error> {
-    if policy.window && all {
-        return Err(Error::OnlyWindow { server: run.server() });
-    }
-    if !maildrop.is_empty() && !maildrop.has_unique_ids() {
-        return Err(Error::NoUniqueIds { server: run.server() });
-    }
-    Ok(())
-}
-
-/// The unique-id of a listed message.
-pub(super) fn unique_id(listed: &Listed<'_>, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
-    Ok(match listed.who {
-        Who::New(unique_id) => Some(unique_id.to_buf()),
-        Who::Known(id) => match ledger.key(id)? {
-            Key::UniqueId(unique_id) => Some(unique_id),
-            Key::Header(_) => None,
-        },
-        Who::Nameless => None,
-    })
-}
-
 /// When their authors say that they were sent; in the order of `numbers`.
 fn dates(
     run: &Run<'_>,
@@ -264,46 +224,4 @@ fn dates(
         dates.push(if given { summary::Summary::of(&header).date } else { None });
     })?;
     Ok(dates)
-}
-
-/// Gives messages their entries that have been marked.
-pub(super) fn adopt(maildrop: &mut Maildrop, ledger: &Ledger) {
-    let marked = maildrop.iter().filter_map(|listed| match listed.who {
-        Who::New(unique_id) => Some((listed.number, ledger.find(unique_id)?)),
-        Who::Known(_) | Who::Nameless => None,
-    });
-    for (number, id) in marked.collect::<Vec<_>>() {
-        maildrop.assign(number, id);
-    }
-}
-
-/// Whether this listing is the first, and counts as seen.
-pub(super) fn is_first(run: &Run<'_>, ledger: &Ledger) -> bool {
-    run.account.first_run == FirstRun::NewOnly
-        && !run.options.all
-        && !run.options.retry
-        && !ledger.has_begun()
-}
-
-/// Records the first listing, all of which counts as seen.
-///
-/// # Errors
-/// [`Error::OnlyWindow`], [`Error::NoUniqueIds`]; when the ledger cannot be written.
-pub(super) fn begin(
-    run: &Run<'_>,
-    maildrop: &mut Maildrop,
-    ledger: &mut Ledger,
-    policy: &Policy,
-) -> Result<(), Error> {
-    check(run, maildrop, policy, true)?;
-    let named = |listed: Listed<'_>| unique_id(&listed, ledger).transpose();
-    let unique_ids = maildrop.iter().filter_map(named).collect::<Result<Vec<_>, _>>()?;
-    ledger.begin_seen(&unique_ids)?;
-    adopt(maildrop, ledger);
-    if !unique_ids.is_empty() {
-        let messages = u64::try_from(unique_ids.len()).unwrap_or(u64::MAX);
-        let messages = crate::text::count(messages, "message");
-        run.warn(format!("{messages} that were there before count as seen (first-run = \"new-only\")"));
-    }
-    Ok(())
 }

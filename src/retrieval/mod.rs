@@ -5,6 +5,7 @@
 //! maildrop, several); the ledger is the committer's while messages arrive, and comes back for the end of the session.
 
 mod alerts;
+mod by_word;
 pub mod check;
 mod committer;
 mod compare;
@@ -40,10 +41,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use context::{Context, Options};
+pub use context::{Context, Options, Passwords};
 pub use error::Error;
 pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
-pub use passwords::Passwords;
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
 pub use release::{Offer, release};

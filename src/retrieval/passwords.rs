@@ -2,34 +2,16 @@
 //! shown there; and only those of accounts whose login will be tried.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::alerts::Alerts;
-use super::context::{Context, Options};
+use super::context::{Context, Options, Passwords};
 use super::run::Run;
 use crate::account::{Account, Auth, PasswordSource};
 use crate::clock;
-use crate::credentials::{self, Error};
+use crate::credentials;
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, memory::Memory};
-use crate::secret::Secret;
 use crate::types::Wait;
-
-/// What was typed, by account, or why nothing was; each to be taken once.
-#[derive(Debug, Clone, Default)]
-pub struct Passwords(Arc<Mutex<HashMap<String, Result<Secret, Error>>>>);
-
-impl Passwords {
-    /// What the user has typed for one account.
-    #[must_use]
-    pub fn typed(account: &str, secret: Secret) -> Self {
-        Self(Arc::new(Mutex::new([(account.to_owned(), Ok(secret))].into())))
-    }
-
-    pub(super) fn take(&self, account: &str) -> Option<Result<Secret, Error>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(account)
-    }
-}
 
 /// Asks for the passwords of these accounts that have no other source.
 pub(super) fn ask(accounts: &[Account], options: &Options, context: &Context<'_>) -> Passwords {
@@ -46,7 +28,7 @@ pub(super) fn ask(accounts: &[Account], options: &Options, context: &Context<'_>
             break;
         }
     }
-    Passwords(Arc::new(Mutex::new(typed)))
+    Passwords::all(typed)
 }
 
 /// Whether a login will be tried, as far as can be seen: it isn't paused, and no other popfetch has the mailbox.

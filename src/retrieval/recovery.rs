@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::committer::ledger_error;
-use super::configured::{Configured, surroundings};
+use super::configured::{Configured, shown, surroundings};
 use super::deliveries::Deliveries;
 use super::error::Error;
 use super::run::Run;
@@ -22,7 +22,6 @@ use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationKind, DestinationName, DestinationRecord, Intent, IntentId};
 use crate::report::{Event, Summary};
 use crate::signals::Stop;
-use crate::text;
 use crate::types::Wait;
 
 /// Settles every open line of this ledger.
@@ -60,12 +59,6 @@ fn release_hint(
         false => format!("popfetch state release {account}"),
     };
     delivery::Error::later(what, format!("{hint}; or give up what is unfinished there: {command}"))
-}
-
-/// A destination, for people.
-pub(super) fn shown(name: &DestinationName) -> String {
-    let words: Vec<String> = name.address.split(|octet| *octet == 0).map(text::printable).collect();
-    words.join(" ")
 }
 
 /// What settling came to.

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::configured::{Configured, surroundings};
+use super::configured::{Configured, shown, surroundings};
 use super::context::Context;
 use super::error::Error;
-use super::recovery::{settle, shown};
+use super::recovery::settle;
 use crate::access;
 use crate::account::Account;
 use crate::clock;

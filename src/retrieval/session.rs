@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::alerts;
+use super::by_word;
 use super::committer::{self, Work};
 use super::compare::Comparison;
 use super::conditions;
@@ -27,7 +28,6 @@ use super::destinations::Destinations;
 use super::doubts;
 use super::error::Error;
 use super::fetch::{CompareResult, Fetch, Queue, State, Tally};
-use super::marking;
 use super::pipeline::naming::Naming;
 use super::pipeline::standing::{self, Header, Pace, Standing};
 use super::quick;
@@ -164,8 +164,8 @@ impl Session<'_, '_> {
     fn prepare(&mut self, client: &mut Client<Transaction>, ledger: &mut Ledger) -> Result<Prepared, Error> {
         let Survey { mut maildrop, mut decisions, policy, suspicion, drop_listing } =
             survey::survey(self.run, client, ledger, self.memory, *self.taken)?;
-        if marking::is_first(self.run, ledger) {
-            marking::begin(self.run, &mut maildrop, ledger, &policy)?;
+        if by_word::is_first(self.run, ledger) {
+            by_word::begin(self.run, &mut maildrop, ledger, &policy)?;
             decisions = plan::decide(&maildrop, ledger, &policy);
             survey::identify_some(client, &mut decisions);
         }
@@ -175,7 +175,7 @@ impl Session<'_, '_> {
         let others_wait =
             self.leave_given_up(&mut decisions, &maildrop, ledger, client.drops_at_quit() && !policy.window);
         if let Some(only) = &self.run.options.only {
-            let only = marking::named(only, &maildrop, ledger)?;
+            let only = by_word::named(only, &maildrop, ledger)?;
             for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
                 if only.binary_search(&listed.number).is_err() {
                     *decision = Decision::Leave(Why::Known);

@@ -16,9 +16,9 @@ use super::context::{Context, Options};
 use super::course::{Course, Scope};
 use super::destinations::Destinations;
 use super::error::Error;
-use super::marking;
 use super::run::Run;
 use super::session::{Held, Session};
+use super::{by_word, marking};
 use super::{quick, survey};
 use crate::access;
 use crate::account::Account;
@@ -166,7 +166,7 @@ fn with_lock(
     let (taken, matched, mut maildrop) = look(run, memories, &mut client, &held.ledger, memory)?;
     let all = [matched.listed, matched.unlisted].concat();
     let recorded = held.ledger.import_whole(&words(run, memories, &all))?;
-    marking::adopt(&mut maildrop, &held.ledger);
+    by_word::adopt(&mut maildrop, &held.ledger);
     let policy = survey::policy(run, &held.ledger, &client);
     let (mut summary, mut course, mut octets) = (Summary::default(), Course::default(), (0, Octets(0)));
     let session = Session {
@@ -201,7 +201,7 @@ fn look(
     if !memories.seen.is_empty() && !maildrop.is_empty() && !maildrop.has_unique_ids() {
         return Err(Error::NoUniqueIds { server: run.server() });
     }
-    let named = |listed: Listed<'_>| marking::unique_id(&listed, ledger).transpose();
+    let named = |listed: Listed<'_>| by_word::unique_id(&listed, ledger).transpose();
     let listing = maildrop.iter().filter_map(named).collect::<Result<Vec<UniqueIdBuf>, Error>>()?;
     let matched = matching::compare(memories.program, memories.seen, &listing);
     // An empty maildrop contradicts nothing.

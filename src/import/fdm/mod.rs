@@ -4,6 +4,7 @@
 
 mod parser;
 mod rules;
+mod tags;
 mod words;
 
 use super::foreign::{Lines, Password, Protection, Stays};

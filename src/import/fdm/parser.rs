@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Error, Include, Place, Remark, Source, Surroundings};
+use super::tags::tagged;
 use super::words::{Macro, Word, Words};
 
 /// Files that include one another, at most.
@@ -234,7 +235,7 @@ impl Parser<'_> {
                     if self.words.nesting() >= DEEPEST {
                         return Err("too many files include one another".to_owned());
                     }
-                    // One text: what follows it stands behind all that the file holds.
+                    // One text: what follows it comes after all that the file holds.
                     let value = self.piece()?;
                     return Ok(Step::Include(self.tags(&value.text)));
                 }
@@ -661,6 +662,6 @@ impl Parser<'_> {
 
     /// The tags that are known when the file is read: the user's home and name.
     fn tags(&self, text: &str) -> String {
-        super::rules::tagged(text, self.around, |_| None).0
+        tagged(text, self.around, |_| None).0
     }
 }

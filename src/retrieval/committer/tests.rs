@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{
-    CommitterEnd, Error, Outcome, Parcel, Settled, Tally, Witness, Work, back_off, commit, reports, run,
+    CommitterEnd, Error, Outcome, Parcel, Put, Settled, Tally, Witness, Work, back_off, commit, reports, run,
 };
 use crate::delivery::{self, Failure, Outlet, Recorder, Waiting};
 use crate::exit::ExitCode;
@@ -12,7 +12,6 @@ use crate::message::{Digest, Headline};
 use crate::place::{Place, Spooled};
 use crate::plan::trial::{NOW, World, facts, key, number};
 use crate::proof::{Arrival, ArrivalId, DestinationId, Noted, Piece, Published, Staged};
-use crate::retrieval::deliveries::Put;
 use crate::types::{Octets, Time};
 
 /// What happened, in its order.

@@ -9,10 +9,10 @@ use crate::ledger::Ledger;
 use crate::message::Facts;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::report::{Action, Cause};
+use crate::retrieval::by_word;
 use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::doubts;
 use crate::retrieval::error::Error;
-use crate::retrieval::marking;
 use crate::retrieval::survey::{decide, headers, list, policy};
 use crate::types::{MessageNumber, UniqueIdBuf};
 
@@ -43,7 +43,7 @@ impl Outlook {
         let mut maildrop = list(run, client, &ledger, &mut memory.habits)?;
         doubts::raise(run, &mut ledger, &mut memory.habits, &maildrop, &policy, &[])?;
         let mut decisions = decide(client, &mut maildrop, &ledger, &policy, memory.sizes, counted)?;
-        if marking::is_first(run, &ledger) {
+        if by_word::is_first(run, &ledger) {
             for (decision, listed) in decisions.iter_mut().zip(maildrop.iter()) {
                 if matches!(listed.who, Who::New(_)) {
                     *decision = Decision::Leave(Why::Seen);
