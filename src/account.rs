@@ -297,7 +297,7 @@ pub struct Provider {
     pub tenant: Option<String>,
     /// More parameters of the address where the user agrees, as a query has them.
     pub parameters: Option<String>,
-    /// A login that isn't used for so many days ends.
+    /// A login ends when it hasn't been used for this many days.
     pub unused_days: Option<u32>,
     /// Where an app password is made, which is the shorter way.
     pub app_password_page: Option<String>,

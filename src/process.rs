@@ -73,7 +73,7 @@ pub struct Program<'a> {
     pub input: Option<&'a Secret>,
     /// How long it may take.
     pub limit: Duration,
-    /// Of its output so many octets are taken, up to the first line end.
+    /// At most this many octets of its output are taken, up to the first line end.
     pub longest: usize,
 }
 

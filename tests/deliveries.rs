@@ -285,7 +285,7 @@ fn history_shows_what_fails() {
     run.looks_like("history-failed-json");
 }
 
-/// The server refuses all that is asked for: none of them is known to have failed by itself, and none backs off; and yet
+/// The server refuses all that is asked for: none of them is known to have failed on its own, and none backs off; and yet
 /// they fail, as `status` has it.
 #[test]
 fn history_shows_what_fails_for_a_reason_that_is_not_its_own() {

@@ -560,7 +560,7 @@ settings! {
         /// More parameters of authorize-url, as a query has them.
         parameters: Text = key("parameters");
 
-        /// A login that isn't used for so many days ends.
+        /// A login ends when it hasn't been used for this many days.
         unused_days: Number<u32, MOST_DAYS> = key("unused-days");
 
         /// Where an app password is made, where that is the shorter way.

@@ -25,7 +25,7 @@ const PORT: u16 = 53;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long all of it takes at most.
 const LIMIT: Duration = Duration::from_secs(8);
-/// Each server is asked so often.
+/// How often each server is asked.
 const ROUNDS: u32 = 2;
 /// Datagrams that answer another question, and are read nevertheless for each that is sent.
 const MOST_FOREIGN: u32 = 32;

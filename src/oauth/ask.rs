@@ -61,7 +61,7 @@ pub(super) enum Outcome {
     Good(Secret),
     /// A refusal in the form of RFC 6749 §5.2.
     Refused(Refused),
-    /// To be asked again later; after so many seconds, if the server says so.
+    /// To be asked again later; after this many seconds, if the server sets a time.
     Later { status: u16, after: Option<u64> },
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Record {
     /// When the user logged in.
     pub(super) login: Time,
     pub(super) refresh: Option<Secret>,
-    /// When that ends by itself, where the server gives it an end.
+    /// When that ends without being used, where the server sets an end.
     pub(super) refresh_ends: Option<Time>,
     pub(super) access: Secret,
     /// When the access token was given, and when it ends.

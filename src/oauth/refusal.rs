@@ -101,9 +101,12 @@ pub(super) fn explain(refused: &Refused, description: &str, asked: Asked<'_>) ->
         "interaction_required" | "login_required" => {
             make(format!("it wants to see you again ({said})"), again(), ExitCode::Refused, Kind::Login)
         }
-        "consent_required" => {
-            make(format!("somebody has to agree ({said})"), again(), ExitCode::Refused, Kind::Consent)
-        }
+        "consent_required" => make(
+            format!("you or an administrator must agree ({said})"),
+            again(),
+            ExitCode::Refused,
+            Kind::Consent,
+        ),
         "access_denied" => make(
             format!("the access was refused in the browser ({said})"),
             Some(format!("start again: {}", asked.login())),

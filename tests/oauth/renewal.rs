@@ -94,7 +94,7 @@ fn a_token_that_the_mail_server_has_given_up_is_renewed_once() {
         .complains("status \"401\", scope \"https://mail.example/\"")
         .complains("popfetch auth login");
     assert_eq!((scene.authorization.refreshes(), scene.mail.sessions()), (2, sessions + 2));
-    // And is paused like a wrong password, until somebody insists or logs in.
+    // And is paused like a wrong password, until the user insists or logs in.
     scene.run(&["-q"]).exits(77).is_silent();
     assert_eq!((scene.authorization.refreshes(), scene.mail.sessions()), (2, sessions + 2));
 }

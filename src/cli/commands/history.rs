@@ -6,7 +6,7 @@
 //! `history`, as `report::json` has it, for each delivery.  With `--failed`:
 //!
 //! `failing`: a message that has failed and waits on the server; or several that the last run counts as failed, of which
-//! it isn't known whether each failed by itself.
+//! it isn't known whether each failed on its own.
 //!
 //! - `messages`: how many it stands for.
 //! - `unique_id`: its unique-id, or null.

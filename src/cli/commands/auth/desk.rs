@@ -11,7 +11,7 @@ use crate::cli::setup::Cli;
 use crate::config::locate::{Environment, TERMINAL};
 use crate::oauth::{Desk, Place};
 
-/// What is pasted has so many octets at most.
+/// What is pasted has at most this many octets.
 const LONGEST: usize = 64 * 1024;
 
 /// The user's desk.
