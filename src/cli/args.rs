@@ -91,6 +91,11 @@ fn in_short(mut command: clap::Command) -> clap::Command {
         .after_help(format!("More commands: {}\n\n{EXAMPLES}", others.join(", ")))
 }
 
+/// The names of all commands.
+pub(super) fn names() -> Vec<String> {
+    command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
 /// The clap command with all that is deferred, for the generators of manual and completions.
 #[must_use]
 pub fn command() -> clap::Command {

@@ -55,7 +55,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run_command(command: &Command, cli: &Cli) -> exit::ExitCode {
-    match catch_unwind(AssertUnwindSafe(|| command.run(cli))) {
+    let run = || {
+        command.run(cli).map_err(|error| match command {
+            Command::Fetch(fetch) if fetch.is_bare => {
+                nearby::or_command(error, &fetch.accounts, &args::names())
+            }
+            _ => error,
+        })
+    };
+    match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             let config = error.downcast_ref::<ConfigError>();

@@ -3,7 +3,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{args, flags, foreign};
+use super::{flags, foreign};
 use crate::config::{ConfigError, nearest};
 use crate::text::printable;
 
@@ -44,17 +44,16 @@ pub(super) fn answered(error: clap::Error) -> clap::Error {
     flags::error(error.kind(), what, Some(hint))
 }
 
-/// The error of a command line without a command, whose first words are accounts: one that is not may be a command.
-pub(super) fn or_command(error: anyhow::Error, accounts: &[String]) -> anyhow::Error {
+/// The error of a command line without a command, whose first words are accounts: one that is not may be one of the
+/// commands.
+pub(super) fn or_command(error: anyhow::Error, accounts: &[String], commands: &[String]) -> anyhow::Error {
     match error.downcast() {
-        Ok(error) => commands_too(error, accounts).into(),
+        Ok(error) => commands_too(error, accounts, commands).into(),
         Err(other) => other,
     }
 }
 
-fn commands_too(error: ConfigError, accounts: &[String]) -> ConfigError {
-    let commands: Vec<String> =
-        args::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+fn commands_too(error: ConfigError, accounts: &[String], commands: &[String]) -> ConfigError {
     let commands = || commands.iter().map(String::as_str);
     let what =
         |name: &str| format!("there is neither a command nor an account \"{}\"", printable(name.as_bytes()));

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
+use super::context::Context;
 use super::error::ConfigError;
 use super::file;
 use super::flags::Flags;
 use super::locate::Environment;
 use super::mistake::{Fault, Mistake};
-use super::resolve::{self, Context};
+use super::resolve;
 use super::settings::{DestinationTable, Key, Table as _};
 use super::{
     argument, check_defaults, check_name, check_private, folder_of, one_source, quoted, read_file, utf8,

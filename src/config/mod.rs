@@ -14,6 +14,7 @@
 //! Nothing here speaks to a server, and only `locate.rs` reads the environment.
 
 mod addition;
+mod context;
 mod error;
 mod file;
 mod flags;
@@ -21,8 +22,10 @@ pub mod locate;
 mod mistake;
 mod names;
 mod oauth;
+mod percent;
 mod resolve;
 mod review;
+mod route;
 pub mod settings;
 mod slips;
 #[cfg(test)]
@@ -37,6 +40,7 @@ use std::path::{Path, PathBuf};
 
 use crate::account::{Account, Deliver, Retention};
 pub use addition::{Addition, Existing, existing, with_addition};
+use context::Context;
 use error::shown_path;
 pub use error::{ConfigError, Location};
 pub use flags::Flags;
@@ -45,7 +49,6 @@ use mistake::quoted;
 pub use mistake::{Fault, Mistake, Place, nearest};
 pub use names::host;
 use names::{Host, User};
-use resolve::Context;
 pub use review::{Explained, Origin, Review, explain, review};
 use settings::{AccountTable, DestinationTable, Setting, SharedTable, Table as _};
 pub use units::duration;

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::context::Context;
 use super::file::{self, Providers};
 use super::mistake::{Fault, Mistake, Place, nearest, quoted};
-use super::resolve::Context;
 use super::settings::{OAuthTable, ProviderTable, Setting, Table as _};
 use super::value::{Address, Command, Text};
 use crate::access;

@@ -1,25 +1,17 @@
 //! From settings as written to an [`Account`]: paths, users of this machine, defaults, and what does not go together.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::context::Context;
 use super::locate::Environment;
 use super::mistake::{Fault, Mistake, Place, quoted};
 use super::oauth;
+use super::route::way;
 use super::settings::{AccountTable, DestinationTable, Destinations, Setting, Table as _};
 use super::value::{Command, FileName, Netrc, UserId};
-use super::way::way;
 use crate::access::{self, Owner};
 use crate::account::{Account, Auth, Deliver, Hooks, PasswordSource, Pipe, PipeCommand, Tls, Trust};
-
-/// What an account is resolved against.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Context<'a> {
-    /// Home, variables, where the command line's relative paths start.
-    pub(super) environment: &'a Environment,
-    /// Where the file's relative paths start.
-    pub(super) folder: &'a Path,
-}
 
 /// Resolves one account.  `place` is where its name stands.
 ///
@@ -181,21 +173,6 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), Fault> {
             Err(auth.fault(Mistake::new("external is a login by certificate, and there is none").hint(hint)))
         }
         _ => Ok(()),
-    }
-}
-
-impl Context<'_> {
-    pub(super) fn file(&self, setting: &Setting<FileName>) -> Result<PathBuf, Fault> {
-        self.path(setting, &setting.value.0)
-    }
-
-    /// The path that a setting means.
-    fn path<T>(&self, setting: &Setting<T>, text: &str) -> Result<PathBuf, Fault> {
-        let folder = match setting.place {
-            Place::File(_) => self.folder,
-            Place::Flag | Place::Url => &self.environment.current_directory,
-        };
-        self.environment.expand(text, folder).map_err(|mistake| setting.fault(mistake))
     }
 }
 

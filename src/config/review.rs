@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use super::context::Context;
 use super::error::ConfigError;
 use super::locate::Environment;
 use super::mistake::{Fault, Mistake, Place};
-use super::resolve::{self, Context};
+use super::resolve;
 use super::settings::{AccountTable, Preset, Table as _};
 use super::{Configuration, Loaded, file, same_mailbox, same_mailbox_text};
 use crate::account::{Account, Deliver, Pipe, PipeCommand, Retention};

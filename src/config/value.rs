@@ -14,7 +14,6 @@ use toml::de::DeValue;
 
 use super::mistake::{Fault, Mistake, Place, nearest, quoted};
 use super::names;
-use super::settings;
 use super::units;
 use crate::account::{Word, one_line};
 use crate::secret::Secret;
@@ -102,7 +101,8 @@ impl<'a> Value<'a> {
         match value {
             DeValue::String(text) if expected.contains("number") => {
                 let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-                Some(if digits && settings::is_public(key) {
+                // What has to be a number is no secret.
+                Some(if digits {
                     format!("without quotes: {key} = {text}")
                 } else {
                     format!("a number stands without quotes, and without a unit: {key} = 3")

@@ -1,21 +1,16 @@
-//! The settings of the way to a server: what their values may look like, and what an account's way comes to.
+//! The settings of the way to a server: what their values may look like.
 //!
 //! A proxy's URL is taken apart by hand, like a POP URL: nothing of it is quoted in an error, because a password may
 //! stand anywhere in one that is wrong.
 
-use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::mistake::{Fault, Mistake, quoted};
 use super::names::Host;
-use super::resolve::Context;
-use super::settings::{AccountTable, Setting};
-use super::url::{decoded, split_port};
+use super::percent::{decoded, split_port};
 use super::value::{Command, Read, Value};
-use crate::account::{
-    ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way, one_line,
-};
+use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, one_line};
 use crate::secret::Secret;
 
 /// Octets of a Unix socket's path at most (unix(7): 108 with a NUL at the end).
@@ -68,7 +63,7 @@ impl Read for ProxySetting {
     }
 }
 
-fn proxy(text: &str) -> Result<Proxy, Mistake> {
+pub(super) fn proxy(text: &str) -> Result<Proxy, Mistake> {
     let wrong = |what: &str| Mistake::new(what).hint(SHAPE);
     let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong("this is not a proxy's URL"))?;
     let scheme = scheme.to_ascii_lowercase();
@@ -138,7 +133,7 @@ fn proxy_login(text: &str, kind: ProxyKind) -> Result<ProxyLogin, Mistake> {
 }
 
 /// A socket's path, if it isn't too long for one.
-fn socket(path: impl Into<Vec<u8>>) -> Result<PathBuf, Mistake> {
+pub(super) fn socket(path: impl Into<Vec<u8>>) -> Result<PathBuf, Mistake> {
     use std::os::unix::ffi::OsStringExt as _;
     let path = path.into();
     if path.len() > LONGEST_SOCKET || path.contains(&0) {
@@ -200,7 +195,7 @@ impl Read for SourceAddresses {
 
 /// A connect-command.  In a line for the shell the server's name and port are variables, as everywhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Connect(ConnectCommand);
+pub(super) struct Connect(pub(super) ConnectCommand);
 
 impl Read for Connect {
     const VALUES: &'static str = Command::VALUES;
@@ -219,53 +214,6 @@ impl Read for Connect {
                 Ok(Self(ConnectCommand::Shell(line)))
             }
             Command::Argv(argv) => Ok(Self(ConnectCommand::Argv(argv))),
-        }
-    }
-}
-
-/// What an account's way comes to.
-///
-/// # Errors
-/// What doesn't go together, or has no meaning on this machine.
-pub(super) fn way(table: &AccountTable, context: Context<'_>) -> Result<Way, Fault> {
-    let route = match (&table.proxy, &table.connect_command, &table.socket, &table.connect_to) {
-        (Some(proxy), ..) => by_proxy(proxy, context)?,
-        (_, Some(command), ..) => Route::Command(command.value.0.clone()),
-        (_, _, Some(path), _) => {
-            use std::os::unix::ffi::OsStringExt as _;
-            let octets = context.file(path)?.into_os_string().into_vec();
-            Route::Socket(socket(octets).map_err(|mistake| path.fault(mistake))?)
-        }
-        (_, _, _, Some(place)) => Route::ConnectTo(place.value.clone()),
-        (None, None, None, None) => Route::Direct,
-    };
-    let source_addresses = match (&table.source_address, &route) {
-        (Some(setting), Route::Command(_) | Route::Socket(_)) => {
-            let key = if matches!(route, Route::Socket(_)) { "socket" } else { "connect-command" };
-            let mistake = Mistake::new(format!("it means nothing with {key}"));
-            return Err(setting.fault(mistake.hint(format!("remove it, or {key}"))));
-        }
-        (setting, _) => setting.as_ref().map(|setting| setting.value.0.clone()).unwrap_or_default(),
-    };
-    Ok(Way { route, source_addresses })
-}
-
-fn by_proxy(setting: &Setting<ProxySetting>, context: Context<'_>) -> Result<Route, Fault> {
-    match &setting.value {
-        ProxySetting::Direct => Ok(Route::Direct),
-        ProxySetting::Proxy(proxy) => Ok(Route::Proxy(proxy.clone())),
-        ProxySetting::Variable(name) => {
-            let value = context.environment.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
-            let Some(value) = value else {
-                let hint = "set it, write the URL, or proxy = \"none\" for no proxy";
-                return Err(setting.fault(Mistake::new(format!("${name} is not set")).hint(hint)));
-            };
-            // In the environment it may stand with a slash at its end, as URLs of HTTP do.
-            let proxy = proxy(value.to_str().unwrap_or_default());
-            proxy.map(Route::Proxy).map_err(|mistake| {
-                let what = format!("${name}: {}", mistake.what);
-                setting.fault(Mistake { what, ..mistake })
-            })
         }
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::account::{Account, Retention};
-use crate::cli::nearby;
 use crate::cli::setup::{Cli, ConfigArgs, OutputArgs};
 use crate::config::locate::Environment;
 use crate::config::settings::MOST_CONNECTIONS;
@@ -97,10 +96,7 @@ fn wait(text: &str) -> Result<Wait, String> {
 /// # Errors
 /// What keeps every account from being tried: the arguments, the configuration, the system.
 pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let configuration = match cli.configuration(&args.config, &args.accounts, &args.settings) {
-        Err(error) if args.is_bare => return Err(nearby::or_command(error, &args.accounts)),
-        other => other?,
-    };
+    let configuration = cli.configuration(&args.config, &args.accounts, &args.settings)?;
     let options = Options {
         retention: args.retention(),
         all: args.all,

@@ -25,9 +25,7 @@ pub(super) fn report(programs: &[Program], written: bool, cli: &Cli) {
         let found = starters(*program, crontab.as_deref(), cli);
         let when = if written { "now" } else { "popfetch import --write takes this over; then" };
         cli.printer.err(&if found.is_empty() {
-            format!(
-                "{when} start {name} no more, or both fetch; no crontab and no unit of systemd starts it\n"
-            )
+            format!("{when} stop using {name}, or both fetch; no crontab and no unit of systemd starts it\n")
         } else {
             format!("{when} remove {name} from {}, or both fetch\n", found.join(" and from "))
         });

@@ -1,0 +1,56 @@
+//! Which way an account takes to its server, from its settings.
+
+use std::ffi::OsStr;
+
+use super::context::Context;
+use super::mistake::{Fault, Mistake};
+use super::settings::{AccountTable, Setting};
+use super::way::{ProxySetting, proxy, socket};
+use crate::account::{Route, Way};
+
+/// What an account's way comes to.
+///
+/// # Errors
+/// What doesn't go together, or has no meaning on this machine.
+pub(super) fn way(table: &AccountTable, context: Context<'_>) -> Result<Way, Fault> {
+    let route = match (&table.proxy, &table.connect_command, &table.socket, &table.connect_to) {
+        (Some(proxy), ..) => by_proxy(proxy, context)?,
+        (_, Some(command), ..) => Route::Command(command.value.0.clone()),
+        (_, _, Some(path), _) => {
+            use std::os::unix::ffi::OsStringExt as _;
+            let octets = context.file(path)?.into_os_string().into_vec();
+            Route::Socket(socket(octets).map_err(|mistake| path.fault(mistake))?)
+        }
+        (_, _, _, Some(place)) => Route::ConnectTo(place.value.clone()),
+        (None, None, None, None) => Route::Direct,
+    };
+    let source_addresses = match (&table.source_address, &route) {
+        (Some(setting), Route::Command(_) | Route::Socket(_)) => {
+            let key = if matches!(route, Route::Socket(_)) { "socket" } else { "connect-command" };
+            let mistake = Mistake::new(format!("it means nothing with {key}"));
+            return Err(setting.fault(mistake.hint(format!("remove it, or {key}"))));
+        }
+        (setting, _) => setting.as_ref().map(|setting| setting.value.0.clone()).unwrap_or_default(),
+    };
+    Ok(Way { route, source_addresses })
+}
+
+fn by_proxy(setting: &Setting<ProxySetting>, context: Context<'_>) -> Result<Route, Fault> {
+    match &setting.value {
+        ProxySetting::Direct => Ok(Route::Direct),
+        ProxySetting::Proxy(proxy) => Ok(Route::Proxy(proxy.clone())),
+        ProxySetting::Variable(name) => {
+            let value = context.environment.variables.get(OsStr::new(name)).filter(|value| !value.is_empty());
+            let Some(value) = value else {
+                let hint = "set it, write the URL, or proxy = \"none\" for no proxy";
+                return Err(setting.fault(Mistake::new(format!("${name} is not set")).hint(hint)));
+            };
+            // In the environment it may stand with a slash at its end, as URLs of HTTP do.
+            let proxy = proxy(value.to_str().unwrap_or_default());
+            proxy.map(Route::Proxy).map_err(|mistake| {
+                let what = format!("${name}: {}", mistake.what);
+                setting.fault(Mistake { what, ..mistake })
+            })
+        }
+    }
+}
