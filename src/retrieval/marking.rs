@@ -77,7 +77,11 @@ pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Resul
     let options =
         Options { insist: true, dry_run: mark.dry_run, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
-    let marked = if mark.dry_run { look(&run, mark) } else { locked(&mut run, mark) };
+    let marked = if mark.dry_run {
+        look(&run, mark)
+    } else {
+        locked(&mut run, |run, lock, memory| with_lock(run, mark, lock, memory))
+    };
     marked.map_err(|e| Trouble::of(&e.at(&run.server()), true))
 }
 
@@ -93,7 +97,11 @@ fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
     Ok(marked)
 }
 
-fn locked(run: &mut Run<'_>, mark: &Mark) -> Result<Marked, Error> {
+/// Does `work` while no other popfetch has the mailbox, and keeps what was learnt of the server.
+pub(super) fn locked<T>(
+    run: &mut Run<'_>,
+    work: impl FnOnce(&Run<'_>, (&Path, Lock), &mut Memory) -> Result<T, Error>,
+) -> Result<T, Error> {
     let directory = ledger::directory(&run.context.state, &run.account.mailbox());
     access::check_path(&directory)?;
     let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop)?;
@@ -101,36 +109,52 @@ fn locked(run: &mut Run<'_>, mark: &Mark) -> Result<Marked, Error> {
     run.now = clock::now();
     let run = &*run;
     let mut memory = Memory::load(&directory);
-    let marked = with_lock(run, mark, &directory, lock, &mut memory);
-    Alerts::new(run).note_login(&mut memory, marked.as_ref().err());
+    let done = work(run, (&directory, lock), &mut memory);
+    Alerts::new(run).note_login(&mut memory, done.as_ref().err());
     // What was known of an idle maildrop no longer holds.
     quick::forget(&mut memory);
     if let Err(e) = memory.save(&directory) {
         run.detail(|| format!("what was learnt of the server was not kept: {e}"));
     }
-    marked
+    done
 }
 
-fn with_lock(
-    run: &Run<'_>,
-    mark: &Mark,
-    directory: &Path,
-    lock: Lock,
-    memory: &mut Memory,
-) -> Result<Marked, Error> {
+pub(super) fn open(run: &Run<'_>, directory: &Path, lock: Lock, memory: &Memory) -> Result<Ledger, Error> {
     Ledger::check_extent(directory, memory.extent)?;
     // What an interrupted run has left is for the next run to settle: no destination is needed here.
     let ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
     for warning in ledger.warnings() {
         run.warn(warning.clone());
     }
-    let mut held = Held { ledger, destinations: Destinations::none() };
+    Ok(ledger)
+}
+
+fn with_lock(
+    run: &Run<'_>,
+    mark: &Mark,
+    (directory, lock): (&Path, Lock),
+    memory: &mut Memory,
+) -> Result<Marked, Error> {
+    let mut ledger = open(run, directory, lock, memory)?;
     let mut client = connect(run, memory)?;
-    let (marked, chosen, mut maildrop, policy) = choose(run, mark, &mut client, &held.ledger, memory)?;
+    let (marked, chosen, maildrop, policy) = choose(run, mark, &mut client, &ledger, memory)?;
     let word = mark.delivered.map_or(Word::Seen, Word::Delivered);
     let words: Vec<(UniqueIdBuf, Word)> = chosen.into_iter().map(|unique_id| (unique_id, word)).collect();
-    held.ledger.import(&words)?;
-    adopt(&mut maildrop, &held.ledger);
+    ledger.import(&words)?;
+    identify(run, client, ledger, (maildrop, policy), memory)?;
+    Ok(marked)
+}
+
+/// Asks for the headers of what was recorded by word alone, ends the session, and closes the ledger.
+pub(super) fn identify(
+    run: &Run<'_>,
+    client: Client<Transaction>,
+    ledger: Ledger,
+    (mut maildrop, policy): (Maildrop, Policy),
+    memory: &mut Memory,
+) -> Result<(), Error> {
+    adopt(&mut maildrop, &ledger);
+    let mut held = Held { ledger, destinations: Destinations::none() };
     let (mut summary, mut course, mut taken) = (Summary::default(), Course::default(), (0, Octets(0)));
     let session = Session {
         run,
@@ -142,14 +166,12 @@ fn with_lock(
     };
     match session.identify(client, &mut held, maildrop, policy) {
         Err(Error::Bug) => return Err(Error::Bug),
-        // They are marked; how the server shows them is asked again.
+        // They are recorded; how the server shows them is asked again.
         Err(e) => run.warn(format!("{e}: the next run asks for the rest of the headers")),
         Ok(()) => {}
     }
-    if let Some(extent) = held.ledger.close()? {
-        memory.extent = Some(extent);
-    }
-    Ok(marked)
+    memory.extent = held.ledger.close()?.or(memory.extent);
+    Ok(())
 }
 
 pub(super) fn connect(run: &Run<'_>, memory: &mut Memory) -> Result<Client<Transaction>, Error> {

@@ -11,16 +11,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::alerts::Alerts;
+use super::by_word;
 use super::context::{Context, Options};
-use super::course::{Course, Scope};
-use super::destinations::Destinations;
 use super::error::Error;
+use super::marking::{self, locked, open};
 use super::run::Run;
-use super::session::{Held, Session};
-use super::{by_word, marking};
-use super::{quick, survey};
-use crate::access;
+use super::survey;
 use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
@@ -30,8 +26,8 @@ use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger, Word};
 use crate::plan::{Listed, Maildrop};
-use crate::report::{Summary, Trouble};
-use crate::types::{Octets, Time, UniqueIdBuf, Wait};
+use crate::report::Trouble;
+use crate::types::{Time, UniqueIdBuf, Wait};
 
 /// So long a run is waited for that holds the mailbox.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -122,70 +118,19 @@ fn act<'a>(
     work(&mut run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
 }
 
-/// Does `work` while no other popfetch has the mailbox, and keeps what was learnt of the server.
-fn locked(
-    run: &mut Run<'_>,
-    work: impl FnOnce(&Run<'_>, (&Path, Lock), &mut Memory) -> Result<Taken, Error>,
-) -> Result<Taken, Error> {
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    access::check_path(&directory)?;
-    let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop)?;
-    // It may have been waited for.
-    run.now = clock::now();
-    let run = &*run;
-    let mut memory = Memory::load(&directory);
-    let taken = work(run, (&directory, lock), &mut memory);
-    Alerts::new(run).note_login(&mut memory, taken.as_ref().err());
-    // What was known of an idle maildrop no longer holds.
-    quick::forget(&mut memory);
-    if let Err(e) = memory.save(&directory) {
-        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
-    }
-    taken
-}
-
-fn open(run: &Run<'_>, directory: &Path, lock: Lock, memory: &Memory) -> Result<Ledger, Error> {
-    Ledger::check_extent(directory, memory.extent)?;
-    // What an interrupted run has left is for the next run to settle: no destination is needed here.
-    let ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
-    for warning in ledger.warnings() {
-        run.warn(warning.clone());
-    }
-    Ok(ledger)
-}
-
 fn with_lock(
     run: &Run<'_>,
     (directory, lock): (&Path, Lock),
     memory: &mut Memory,
     memories: Memories<'_>,
 ) -> Result<Taken, Error> {
-    let ledger = open(run, directory, lock, memory)?;
-    let mut held = Held { ledger, destinations: Destinations::none() };
+    let mut ledger = open(run, directory, lock, memory)?;
     let mut client = marking::connect(run, memory)?;
-    let (taken, matched, mut maildrop) = look(run, memories, &mut client, &held.ledger, memory)?;
+    let (taken, matched, maildrop) = look(run, memories, &mut client, &ledger, memory)?;
     let all = [matched.listed, matched.unlisted].concat();
-    let recorded = held.ledger.import_whole(&words(run, memories, &all))?;
-    by_word::adopt(&mut maildrop, &held.ledger);
-    let policy = survey::policy(run, &held.ledger, &client);
-    let (mut summary, mut course, mut octets) = (Summary::default(), Course::default(), (0, Octets(0)));
-    let session = Session {
-        run,
-        summary: &mut summary,
-        memory,
-        scope: &Scope::Everything,
-        taken: &mut octets,
-        course: &mut course,
-    };
-    match session.identify(client, &mut held, maildrop, policy) {
-        Err(Error::Bug) => return Err(Error::Bug),
-        // They are recorded; how the server shows them is asked again.
-        Err(e) => run.warn(format!("{e}: the next run asks for the rest of the headers")),
-        Ok(()) => {}
-    }
-    if let Some(extent) = held.ledger.close()? {
-        memory.extent = Some(extent);
-    }
+    let recorded = ledger.import_whole(&words(run, memories, &all))?;
+    let policy = survey::policy(run, &ledger, &client);
+    marking::identify(run, client, ledger, (maildrop, policy), memory)?;
     Ok(Taken { recorded, ..taken })
 }
 
