@@ -186,3 +186,15 @@ fn the_user_is_asked_at_the_terminal() {
         assert!(out.contains(if left == 3 { "nothing is deleted" } else { "1 message deleted" }), "{out}");
     }
 }
+
+/// Two reports with the same header and without unique-ids: the other one is known as before.
+#[test]
+fn of_several_messages_without_unique_ids_only_the_named_one_is_forgotten() {
+    let report = |number: u32| Message::new("", format!("Subject: report\r\n\r\nreport {number}\r\n"));
+    let served = serve(good([report(1), report(2)]).without("UIDL"), "leave-on-server = true");
+    served.fetch().succeeds();
+    assert_eq!(served.messages().len(), 2);
+    delete(&served, &["-y", "1"]).succeeds().says("1 message deleted");
+    served.fetch().succeeds();
+    assert_eq!(served.messages().len(), 2, "the other one came again");
+}

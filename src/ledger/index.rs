@@ -331,6 +331,11 @@ impl Index {
         self.nameless > 0
     }
 
+    /// Whether any key was delivered again after a failed comparison, or any message recognised under another one.
+    pub(super) fn has_unsteady_ids(&self) -> bool {
+        self.slots.iter().any(|record| record.again || record.state == EntryState::Recorded)
+    }
+
     /// The other headers that the server showed it by.
     pub(super) fn headers(&self, id: EntryId) -> &[Digest] {
         &self.slots.details(id).headers

@@ -88,6 +88,13 @@ impl Ledger {
         self.index.has_nameless()
     }
 
+    /// Whether this server has shown that its unique-ids don't keep to RFC 1939 §7: one has stood for two messages, or a
+    /// message was listed under two.
+    #[must_use]
+    pub fn has_unsteady_ids(&self) -> bool {
+        self.index.has_unsteady_ids()
+    }
+
     /// The headers by which the server showed the entry's message besides the one that it was delivered with.
     #[must_use]
     pub fn headers(&self, id: EntryId) -> &[Digest] {

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 
 use crate::ledger::{Begun, Entry, EntryState, Error, Ledger, Match, Record};
-use crate::message::{Digest, Facts};
+use crate::message::{Digest, Digests, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::types::Octets;
@@ -27,9 +27,9 @@ pub(super) struct Comparison {
     /// Of the entries that may be listed under other keys, by header; `None` where that was not asked for: then a
     /// comparison that fails concludes nothing.
     others: Option<HashMap<Digest, Vec<Other>>>,
-    /// The headers of messages that we have and that were listed last, in order: what is new and has one of them is perhaps
-    /// one of them, and the unique-ids have moved.
-    watched: Vec<(Digest, EntryId)>,
+    /// The messages that we have, by header: what is new and has the header of one is perhaps that one, and the unique-ids have
+    /// moved.
+    watched: Vec<Watched>,
     /// What has been matched.
     used: Used,
     /// Whether messages have failed, perhaps some without a unique-id: these can't be told from others with their header.
@@ -48,6 +48,18 @@ pub(super) struct Comparison {
     pub(super) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
     pub(super) failed: Vec<EntryId>,
+    /// Entries that are to be compared before it shows whether what was set aside is their message, listed under another key.
+    pub(super) questioned: Vec<EntryId>,
+}
+
+/// A message that we have.
+#[derive(Debug, Clone, Copy)]
+struct Watched {
+    header: Digest,
+    message: Digest,
+    entry: EntryId,
+    /// As [`Other::expected`].
+    expected: bool,
 }
 
 /// What has been matched: how often each delivery of an entry, by the digest of its message.  (By its place it can't be
@@ -95,6 +107,11 @@ struct Other {
     size: Option<Octets>,
     /// Whether its key is its header, since it had no unique-id.
     nameless: bool,
+    /// Whether its own key is listed and not in question, so that it is expected there: what has its header isn't taken
+    /// for it before that was compared.
+    expected: bool,
+    /// Whether the last listing lacked it, and this one does.
+    stray: bool,
 }
 
 /// What is known of an entry whose key is listed.
@@ -176,26 +193,37 @@ impl Comparison {
         Ok(comparison)
     }
 
-    /// Reads what is needed for [`Comparison::has_moved`].
-    pub(super) fn watching(mut self, ledger: &Ledger) -> Result<Self, Error> {
-        let was_listed = |_, entry: &Entry| {
-            matches!(entry.state, EntryState::Delivered | EntryState::Recorded) && !entry.absent
+    /// Reads what is needed for [`Comparison::seems_moved`].
+    pub(super) fn watching(mut self, ledger: &Ledger, maildrop: &Maildrop) -> Result<Self, Error> {
+        let may = |_, entry: &Entry| {
+            matches!(entry.state, EntryState::Delivered | EntryState::Recorded) && !entry.only_seen
         };
-        let deliveries = ledger.deliveries(was_listed)?;
-        self.watched = deliveries.into_iter().map(|(id, _, record)| (record.digests.header, id)).collect();
-        self.watched.sort_unstable();
+        let watched = |(id, copy, record): (EntryId, usize, Record)| {
+            let Record { digests: Digests { header, message, .. }, .. } = record;
+            Watched { header, message, entry: id, expected: copy >= elsewhere(id, ledger, maildrop) }
+        };
+        self.watched = ledger.deliveries(may)?.into_iter().map(watched).collect();
+        self.watched.sort_by_key(|watched| watched.header);
         Ok(self)
     }
 
-    /// Whether a message that seemed new has the header, with trace fields, of one that we have.  Then it isn't delivered
-    /// before all that is known has been compared.
-    pub(super) fn has_moved(&mut self, facts: &Facts) -> bool {
-        let place = self.watched.partition_point(|(header, _)| *header < facts.digests.header);
+    /// Whether a message that seemed new has the header, with trace fields, of one that we have, and that no other was found
+    /// to be.  Then it isn't delivered before that one has been compared, and all the others too if that one isn't listed.
+    pub(super) fn seems_moved(&mut self, facts: &Facts) -> bool {
+        let header = facts.digests.header;
+        let place = self.watched.partition_point(|watched| watched.header < header);
+        let alike = self.watched.get(place..).unwrap_or_default();
+        let alike = alike.iter().take_while(|watched| watched.header == header && facts.traced);
+        let mut free = alike.filter(|watched| self.used.of(watched.entry, watched.message).all() == 0);
+        let Some(first) = free.next() else { return false };
         let found =
-            self.watched.get(place).filter(|(header, _)| facts.traced && *header == facts.digests.header);
-        let found = found.map(|(_, entry)| *entry);
-        self.failed.extend(found);
-        found.is_some()
+            if first.expected { free.find(|watched| !watched.expected).unwrap_or(first) } else { first };
+        if found.expected {
+            self.questioned.push(found.entry)
+        } else {
+            self.failed.push(found.entry)
+        }
+        true
     }
 
     fn read_begun(&mut self, ledger: &Ledger) {
@@ -338,6 +366,12 @@ impl Comparison {
             && !self.failed.contains(&id)
     }
 
+    /// Compares a message that seemed new, and has arrived whole, with what may be listed under other keys, where that was
+    /// read.
+    pub(super) fn elsewhere(&mut self, facts: &Facts) -> Option<Verdict> {
+        self.others.is_some().then(|| self.traced(facts)).flatten()
+    }
+
     /// Whether an earlier session has found that the server's copies of this message differ each time.
     pub(super) fn is_known_to_vary(&self, id: EntryId) -> bool {
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies)
@@ -392,9 +426,18 @@ impl Comparison {
         }))
     }
 
-    /// A message that is listed under another key than the one it was delivered under: its header proves it.
+    /// A message that is listed under another key than the one it was delivered under: its header proves it.  Where the
+    /// message with that header is expected under its own key, that key is compared first: perhaps both are listed.
     fn traced(&mut self, facts: &Facts) -> Option<Verdict> {
-        facts.traced.then(|| self.other(facts.digests.header, |_| true)).flatten()
+        if !facts.traced {
+            return None;
+        }
+        let header = facts.digests.header;
+        self.other(header, |_| true).or_else(|| {
+            let expected = self.free(header).find(|other| other.expected)?.entry;
+            self.questioned.push(expected);
+            Some(Verdict::SetAside)
+        })
     }
 
     /// A message without a unique-id, by its header.  Where that has no trace fields, another message may have an equal
@@ -408,7 +451,7 @@ impl Comparison {
         let own = self
             .traced(facts)
             .or_else(|| self.other(header, |other| other.nameless && !some_failed && has_its_size(other)));
-        own.unwrap_or_else(|| match self.free(header).next() {
+        own.unwrap_or_else(|| match self.free(header).find(|other| !other.expected) {
             Some(_) => Verdict::NeedsBody,
             None => Verdict::Another,
         })
@@ -424,7 +467,8 @@ impl Comparison {
     }
 
     fn other(&mut self, header: Digest, same: impl Fn(&Other) -> bool) -> Option<Verdict> {
-        let &Other { entry, ref record, .. } = self.free(header).find(|other| same(other))?;
+        let &Other { entry, ref record, .. } =
+            self.free(header).find(|other| !other.expected && same(other))?;
         let message = record.digests.message;
         self.used.at(entry, message).other += 1;
         Some(Verdict::Same(Match { entry, message: Some(message), header: None }))
@@ -457,50 +501,66 @@ impl Comparison {
 }
 
 /// What may be listed under another key, by header: what the last complete listing held, and what has come since; while a
-/// renumbering is being sorted out, what was listed before it, too.  Not what is listed under its own key, unless that is
-/// in question: of several deliveries under one key, the last ones are.  A nameless message whose deletion was confirmed is gone: an equal one is new mail.  What was only printed
-/// is not as good as delivered: under another name it's printed again.
+/// renumbering is being sorted out, what was listed before it, too; and all that was ever delivered, where this server has
+/// given a unique-id to two messages, or a message two of them.  Of several deliveries under one key that is listed the last
+/// ones are expected there.  A nameless message whose deletion was confirmed is gone: an equal one is new mail.  What was
+/// only printed is not as good as delivered: under another name it's printed again.
 fn others(
     ledger: &Ledger,
     maildrop: &Maildrop,
     ours: &HashMap<EntryId, Ours>,
 ) -> Result<HashMap<Digest, Vec<Other>>, Error> {
-    // How many of its deliveries may be listed under another key.
-    let elsewhere = |id: EntryId, entry: &Entry| {
-        let under_own = if entry.doubtful || ours.contains_key(&id) { 0 } else { maildrop.times_listed(id) };
-        usize::from(entry.copies).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
-    };
-    let may = |id: EntryId, entry: &Entry| {
+    let all = ledger.has_unsteady_ids();
+    let may = |_, entry: &Entry| {
         // One that is open may have been delivered before: another message of its key is on its way.
         matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Open)
             && !entry.only_seen
-            && (entry.candidate || !entry.absent)
-            && elsewhere(id, entry) > 0
+            && (entry.candidate || !entry.absent || all)
     };
     let mut others: HashMap<Digest, Vec<Other>> = HashMap::new();
     let deliveries = ledger.deliveries(may)?;
     for records in deliveries.chunk_by(|(one, ..), (other, ..)| one == other) {
         let digest = |(_, _, record): &(EntryId, usize, Record)| record.digests.message;
         for (place, delivery) in records.iter().enumerate() {
-            let (entry, copy, record) = delivery;
-            if *copy >= elsewhere(*entry, &ledger.entry(*entry)) {
-                continue;
-            }
+            let (id, copy, record) = delivery;
+            let entry = ledger.entry(*id);
             let equal =
                 |records: &[_]| records.iter().filter(|other| digest(other) == digest(delivery)).count();
             let header = record.digests.header;
             others.entry(header).or_default().push(Other {
-                entry: *entry,
+                entry: *id,
                 record: record.clone(),
                 place: equal(records.get(..place).unwrap_or_default()),
                 equal: equal(records),
                 only: records.len() == 1,
-                size: ledger.entry(*entry).listed.filter(|_| records.len() == 1),
-                nameless: ledger.find_key(&Key::Header(header)) == Some(*entry),
+                size: entry.listed.filter(|_| records.len() == 1),
+                nameless: ledger.find_key(&Key::Header(header)) == Some(*id),
+                expected: !ours.contains_key(id) && *copy >= elsewhere(*id, ledger, maildrop),
+                stray: entry.absent && !entry.candidate && maildrop.times_listed(*id) == 0,
             });
         }
     }
+    others.values_mut().for_each(without_second_names);
     Ok(others)
+}
+
+/// How many of an entry's deliveries may be listed under another key: all but the last ones, as many as are listed under its
+/// own, unless that is in question.
+fn elsewhere(id: EntryId, ledger: &Ledger, maildrop: &Maildrop) -> usize {
+    let entry = ledger.entry(id);
+    let under_own = if entry.doubtful || entry.varies { 0 } else { maildrop.times_listed(id) };
+    usize::from(entry.copies).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
+}
+
+/// A message that was listed under several keys in turn is one message: none of its former keys counts beside the one that
+/// it has, nor beside another of them.
+fn without_second_names(others: &mut Vec<Other>) {
+    if others.len() < 2 {
+        return;
+    }
+    others.sort_by_key(|other| other.stray);
+    let mut named: HashSet<Digest> = HashSet::new();
+    others.retain(|other| named.insert(other.record.digests.message) || !other.stray);
 }
 
 /// Equal, non-empty Message-ID, Date and From.

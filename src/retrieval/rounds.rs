@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::Error;
 use super::compare::{Comparison, Search, Used};
 use super::doubts;
-use super::fetch::{CompareResult, Tally};
+use super::fetch::{CompareResult, Compared, Tally};
 use super::pipeline::MOST_DELETIONS;
 use super::run::Run;
 use crate::ledger::memory::Habits;
@@ -19,7 +19,7 @@ use crate::types::{MessageNumber, Octets};
 /// More rounds than these bring nothing: what is left is left for the next run.
 const MOST: u32 = 5;
 
-/// Of more entries than these the headers aren't read to find what has moved: they take 24 octets each, and more while
+/// Of more entries than these the headers aren't read to find what has moved: they take 56 octets each, and more while
 /// they are read.
 const MOST_WATCHED: u32 = 200_000;
 
@@ -31,6 +31,8 @@ pub(super) struct Round {
     pub(super) comparison: Comparison,
     /// Deletions that need nothing more than their `DELE`.
     pub(super) ready: Vec<Delivered>,
+    /// Whether it only compares what something that was set aside waits for.
+    pub(super) questions: bool,
 }
 
 impl Round {
@@ -68,6 +70,8 @@ pub(super) struct Rounds {
     /// Messages without unique-ids.
     nameless: HashSet<MessageNumber>,
     count: u32,
+    /// Whether the last round compared only what something that was set aside waits for.
+    questioning: bool,
     /// Whether the first round asked for nothing: then what was decided stands.
     idle: bool,
     retired: bool,
@@ -87,6 +91,7 @@ impl Rounds {
             many: false,
             nameless: maildrop.iter().filter_map(nameless).collect(),
             count: 0,
+            questioning: false,
             idle: false,
             retired: false,
         }
@@ -135,14 +140,17 @@ impl Rounds {
     ) -> Result<Option<Round>, Error> {
         adopt(maildrop, ledger, tally);
         let failed: HashSet<EntryId> = ended.failed.iter().copied().collect();
+        let questioned: HashSet<EntryId> = ended.questioned.iter().copied().collect();
         self.used = ended.used();
+        let questions = !questioned.is_empty() && (failed.is_empty() || self.suspected);
+        let is_over = std::mem::replace(&mut self.questioning, questions);
+        if questions || !failed.is_empty() && !(self.suspected && self.search == Search::EveryKey) {
+            // What was set aside is looked for again, among everything.  What was matched isn't compared again: its delivery is
+            // used, so that it would be taken for one more.
+            self.attempted.retain(|number| !tally.standing.aside.contains(number));
+        }
         if !failed.is_empty() {
-            if self.search == Search::OwnKey {
-                // What was set aside is looked for among everything.  What was matched isn't compared again: its delivery
-                // is used, so that it would be taken for one more.
-                self.attempted.retain(|number| !tally.standing.aside.contains(number));
-            }
-            let recognised: Vec<EntryId> = recognised(tally);
+            let recognised: Vec<EntryId> = recognised(maildrop, tally);
             doubts::mismatch(run, ledger, habits, self.suspected, &recognised)?;
             (self.suspected, self.search) = (true, Search::EveryKey);
             (self.sampled, self.many) = (Vec::new(), false);
@@ -154,6 +162,9 @@ impl Rounds {
         }
         if self.count >= MOST || run.context.stop.raised() {
             return Ok(None);
+        }
+        if questions {
+            return self.question(&questioned, (maildrop, policy), ledger).map(Some);
         }
         let (messages, octets) = policy.taken;
         let taken = (messages.saturating_add(tally.delivered), octets.plus(Octets(tally.octets)));
@@ -168,7 +179,7 @@ impl Rounds {
             if decisions.iter().any(|decision| !matches!(decision, Decision::Leave(_))) {
                 return self.begin(decisions, (maildrop, policy), ledger).map(Some);
             }
-        } else if !failed.is_empty() {
+        } else if is_over || !failed.is_empty() {
             let decisions = self.left(maildrop, ledger, policy);
             return self.begin(decisions, (maildrop, policy), ledger).map(Some);
         }
@@ -176,6 +187,23 @@ impl Rounds {
             return Ok(None);
         }
         self.retire(run, (maildrop, policy), ledger, tally).map(Some)
+    }
+
+    /// Compares these, and nothing else: what was set aside is theirs, or isn't, when that is over.
+    fn question(
+        &mut self,
+        questioned: &HashSet<EntryId>,
+        listing: (&Maildrop, &Policy),
+        ledger: &mut Ledger,
+    ) -> Result<Round, Error> {
+        ledger.doubt(Some(&questioned.iter().copied().collect::<Vec<_>>()))?;
+        ledger.flush()?;
+        let compared = |listed: Listed<'_>| match listed.who {
+            Who::Known(id) if questioned.contains(&id) => Decision::Compare(Why::Doubtful),
+            Who::Known(_) | Who::New(_) | Who::Nameless => Decision::Leave(Why::Known),
+        };
+        let decisions = listing.0.iter().map(compared).collect();
+        Ok(Round { questions: true, ..self.begin(decisions, listing, ledger)? })
     }
 
     /// What is to do now, without what has been asked for.
@@ -213,24 +241,24 @@ impl Rounds {
         let asked =
             maildrop.iter().zip(&decisions).filter(|(_, decision)| !matches!(decision, Decision::Leave(_)));
         self.attempted.extend(asked.map(|(listed, _)| listed.number));
-        // No complete listing is ever taken of a window, so that it never shows that the server has renumbered.
-        let search = match policy.window && decisions.contains(&Decision::Retrieve(Why::New)) {
-            true => Search::EveryKey,
-            false => self.search,
+        let comes = |decision: &Decision| matches!(decision, Decision::Retrieve(Why::New | Why::Again));
+        // No complete listing is ever taken of a window, so that it never shows that the server has renumbered; and where
+        // unique-ids have moved once, they move again.
+        let moves = match policy.window {
+            true => decisions.contains(&Decision::Retrieve(Why::New)),
+            false => decisions.iter().any(comes) && ledger.has_unsteady_ids(),
         };
+        let search = if moves { Search::EveryKey } else { self.search };
         let mut comparison = Comparison::new(maildrop, &decisions, ledger, search, policy.utf8)?
             .after(std::mem::take(&mut self.used));
-        // Where messages are gone that we have, and others have come, these may be those; and where what was delivered last
-        // has been in no listing that counts, no one can tell what its unique-ids stand for.
-        let comes = |decision: &Decision| matches!(decision, Decision::Retrieve(Why::New | Why::Again));
-        let recent = |listed: Listed<'_>| matches!(listed.who, Who::Known(id) if ledger.is_recent(id));
-        let gone =
-            || ledger.present().any(|id| maildrop.times_listed(id) == 0) || maildrop.iter().any(recent);
-        let is_bounded = ledger.len() <= MOST_WATCHED;
-        if search == Search::OwnKey && is_bounded && !policy.window && decisions.iter().any(comes) && gone() {
-            comparison = comparison.watching(ledger)?;
+        if search == Search::OwnKey
+            && ledger.len() <= MOST_WATCHED
+            && !policy.window
+            && decisions.iter().any(comes)
+        {
+            comparison = comparison.watching(ledger, maildrop)?;
         }
-        Ok(Round { decisions, comparison, ready: Vec::new() })
+        Ok(Round { decisions, comparison, ..Round::default() })
     }
 
     /// The round that deletes what the policy retires: at once what was recognised in this session, the rest when it has
@@ -280,10 +308,14 @@ impl Rounds {
     }
 }
 
-/// What was recognised in this session.
-fn recognised(tally: &Tally) -> Vec<EntryId> {
+/// The entries of the keys whose messages were recognised in this session.
+fn recognised(maildrop: &Maildrop, tally: &Tally) -> Vec<EntryId> {
     let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
-    matched.filter_map(|compared| compared.entry).collect()
+    let entry = |compared: &Compared| match maildrop.find(compared.number)?.who {
+        Who::Known(id) => Some(id),
+        Who::New(_) | Who::Nameless => None,
+    };
+    matched.filter_map(entry).collect()
 }
 
 /// Gives messages that this session delivered or recognised their entries, so that they count among the newest.

@@ -10,12 +10,12 @@
 //! | [`Rounds`] | a session | which rounds are over |
 //! | [`Fetch`], [`State`], `Pipeline` | a round | commands on their way, answers that aren't believed yet |
 
-mod deletions;
+pub(super) mod deletions;
 mod known;
 mod left_out;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::alerts;
 use super::by_word;
@@ -226,7 +226,7 @@ impl Session<'_, '_> {
             let habits = &mut self.memory.habits;
             let Listing { maildrop, policy } = &mut *listing;
             next = rounds.next(self.run, comparison, (maildrop, policy), &mut held.ledger, habits, tally)?;
-            if let (true, Some(round)) = (only_aside, &mut next) {
+            if let (true, Some(round)) = (only_aside, next.as_mut().filter(|round| !round.questions)) {
                 round.keep_only(&tally.standing.aside, maildrop);
             }
             if next.is_none() && !kept.is_empty() && !self.run.context.stop.raised() {
@@ -445,7 +445,7 @@ impl Session<'_, '_> {
         }
         let Listing { maildrop, policy } = listing;
         let Held { ledger, destinations } = held;
-        let Round { decisions, mut comparison, ready } = round;
+        let Round { decisions, mut comparison, ready, .. } = round;
         let entry =
             |(unique_id, digest): &(UniqueIdBuf, Digest)| Some((ledger.find(unique_id.borrow())?, *digest));
         comparison.withheld = self.memory.withheld.iter().filter_map(entry).collect();
@@ -550,7 +550,10 @@ impl Session<'_, '_> {
         }
         // Deletions count from QUIT on: by then the ledger must have what they rest on.
         let deleted = tally.accepted.len();
-        let asked = ledger.ask_deletion(&deletions::of(maildrop, ledger, tally)?)?;
+        let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+        let deletions = deletions::of(maildrop, ledger, &tally.accepted, &tally.accepted_copies, &refused)?;
+        tally.accepted.retain(|id| !refused.contains(id));
+        let asked = ledger.ask_deletion(&deletions)?;
         if deleted > 0 {
             ledger.sync()?;
         }

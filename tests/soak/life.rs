@@ -92,6 +92,9 @@ impl Life {
             Step::OtherClientDeletes { percent, seed } => {
                 world.other_client_deletes(*percent, &mut Random::new(*seed, "other client", 0));
             }
+            Step::OtherClientMoves { percent, seed } => {
+                world.other_client_moves(*percent, &mut Random::new(*seed, "other client moves", 0));
+            }
             Step::Restore { seed } => world.restore(&mut Random::new(*seed, "restore", 0)),
             Step::Pass { seconds } => world.now += seconds,
             Step::ReaderLooks => {

@@ -169,6 +169,10 @@ struct Session<'a> {
     retrieved: BTreeSet<MailId>,
     commands: u64,
     retrievals: u64,
+    /// Octets of the messages that were sent.
+    sent: u64,
+    /// Another client has deleted these since the login.
+    vanished: BTreeSet<MailId>,
     /// The connection is cut after this many more octets.
     cut: Option<u64>,
     /// RETR is refused once this many were answered.
@@ -189,6 +193,8 @@ impl<'a> Session<'a> {
             retrieved: BTreeSet::new(),
             commands: 0,
             retrievals: 0,
+            sent: 0,
+            vanished: BTreeSet::new(),
             cut: None,
             throttled_from: u64::MAX,
             dribbles: false,
@@ -217,6 +223,7 @@ impl<'a> Session<'a> {
         loop {
             let command = self.command()?;
             self.commands += 1;
+            self.lose_one(&command);
             if self.is_over_the_limit(&command) {
                 if self.random.coin() {
                     self.answer(&Answer::line("-ERR limit of this session reached"))?;
@@ -242,10 +249,29 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Where another client deletes during sessions: now and then the message that is asked for.
+    fn lose_one(&mut self, command: &str) {
+        let asked = ["RETR ", "TOP ", "DELE "].into_iter().find_map(|verb| command.strip_prefix(verb));
+        let asked = asked.and_then(|rest| rest.split(' ').next()?.parse().ok());
+        let Some(id) = self.message(asked).map(|shown| shown.id) else { return };
+        let mut state = lock(self.shared);
+        if state.world.has(Trait::VanishesDuringSessions) && self.random.once_in(8) {
+            state.world.vanish(id);
+            state.dialogue.push("(another client deletes it)".to_owned());
+            self.vanished.insert(id);
+        }
+    }
+
     fn is_over_the_limit(&self, command: &str) -> bool {
+        let retrieved = command.strip_prefix("RETR ").and_then(|number| number.parse().ok());
+        let octets = self.message(retrieved).map_or(0, |shown| shown.octets.len() as u64);
         let state = lock(self.shared);
         let traits = &state.world.traits;
         let is_retrieval = command.starts_with("RETR");
+        let most = traits.number(Trait::OctetLimit, 3000, 20_000);
+        if traits.has(Trait::OctetLimit) && self.sent > 0 && octets > 0 && self.sent + octets > most {
+            return true;
+        }
         (traits.has(Trait::CommandLimit) && self.commands > traits.number(Trait::CommandLimit, 14, 40))
             || (traits.has(Trait::MessageLimit)
                 && is_retrieval
@@ -453,7 +479,7 @@ impl<'a> Session<'a> {
     /// The message of this number, unless it's marked as deleted.
     fn message(&self, number: Option<usize>) -> Option<&Shown> {
         let shown = self.shown.get(number?.checked_sub(1)?)?;
-        (!self.deleted.contains(&shown.id)).then_some(shown)
+        (!self.deleted.contains(&shown.id) && !self.vanished.contains(&shown.id)).then_some(shown)
     }
 
     /// Those not marked as deleted, with their numbers.
@@ -568,7 +594,9 @@ impl<'a> Session<'a> {
             .flatten()
             .copied()
             .collect();
-        Answer::text(format!("+OK {} octets", shown.octets.len()), text)
+        let octets = shown.octets.len();
+        self.sent += octets as u64;
+        Answer::text(format!("+OK {octets} octets"), text)
     }
 
     fn quit(&mut self) -> Result<(), Ended> {

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::random::Random;
 use crate::stores::Store;
-use crate::traits::{Trait, Traits};
+use crate::traits::{LATER, Trait, Traits};
 
 /// A life.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub enum Step {
     Arrive(u64),
     /// Another client deletes mail, each with this chance in 100.
     OtherClientDeletes { percent: u64, seed: u64 },
+    /// Another client moves mail to a folder and back, each with this chance in 100.
+    OtherClientMoves { percent: u64, seed: u64 },
     /// The server's operator restores a backup.
     Restore { seed: u64 },
     /// Time passes.
@@ -43,6 +45,8 @@ pub enum Policy {
     Newest(u64),
     /// In octets.
     TotalSize(u64),
+    /// In octets.
+    LargerThan(u64),
 }
 
 impl fmt::Display for Policy {
@@ -53,6 +57,7 @@ impl fmt::Display for Policy {
             Self::Days(days) => write!(f, "{{ days = {days} }}"),
             Self::Newest(count) => write!(f, "{{ newest = {count} }}"),
             Self::TotalSize(octets) => write!(f, "{{ total-size = {octets} }}"),
+            Self::LargerThan(octets) => write!(f, "{{ larger-than = {octets} }}"),
         }
     }
 }
@@ -206,6 +211,8 @@ impl Story {
         // A server that deletes what was retrieved has no other client's mail to speak of.
         let others = random.coin() || traits.has(Trait::ReusesIds) || traits.has(Trait::CountsAgain);
         let restores = random.once_in(4);
+        let mut more = Random::new(seed, "more", 0);
+        let moves = seed >= LATER && more.once_in(3);
         for _ in 0..random.between(2, 8) {
             if random.once_in(3) {
                 steps.push(Step::Arrive(random.between(1, 5)));
@@ -220,13 +227,21 @@ impl Story {
             if restores && random.once_in(3) {
                 steps.push(Step::Restore { seed: random.next() });
             }
+            if moves && more.once_in(2) {
+                let percent = *more.pick(&[10, 30, 60]);
+                steps.push(Step::OtherClientMoves { percent, seed: more.next() });
+            }
             if random.once_in(6) {
                 steps.push(Step::ReaderLooks);
             }
             let seconds =
                 *random.pick(&[1, 60, 60, 4000, 4000, 86_400, 3 * 86_400, 15 * 86_400, 101 * 86_400]);
             steps.push(Step::Pass { seconds });
-            steps.push(Step::Run(Box::new(Options::made_up(&mut random, &habits))));
+            let mut options = Options::made_up(&mut random, &habits);
+            if seed >= LATER && more.once_in(12) {
+                options.policy = Policy::LargerThan(more.between(300, 3000));
+            }
+            steps.push(Step::Run(Box::new(options)));
         }
         Self { seed, traits, steps }
     }

@@ -89,11 +89,20 @@ pub enum Trait {
     LosesQuit,
     /// After a session that ended without QUIT, the mailbox stays `[IN-USE]` for one login.
     StaysInUse,
+
+    // ---- those that lives have from [`LATER`] on ------------------------------------------------------------------
+    /// A session is ended where a message would take it beyond this many octets; the first one always comes.
+    OctetLimit,
+    /// Another client deletes messages while a session is open: RETR, TOP and DELE of them are refused from then on.
+    VanishesDuringSessions,
 }
+
+/// Seeds below this one mean the lives that they meant before the generator learnt more.
+pub const LATER: u64 = 10_620;
 
 impl Trait {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::ReusesIds,
         Self::Renumbers,
         Self::TwoNodes,
@@ -131,6 +140,8 @@ impl Trait {
         Self::Cuts,
         Self::LosesQuit,
         Self::StaysInUse,
+        Self::OctetLimit,
+        Self::VanishesDuringSessions,
     ];
 
     /// Whether it concerns unique-ids.  Two of these together mean little, so a server has one at most.
@@ -165,11 +176,14 @@ pub struct Traits {
 impl Traits {
     /// A server with some of these traits: one in eight is plain, the others have up to five.
     pub fn made_up(seed: u64, choice: &[Trait]) -> Self {
+        let known =
+            |one: &&Trait| seed >= LATER || !matches!(one, Trait::OctetLimit | Trait::VanishesDuringSessions);
+        let choice: Vec<Trait> = choice.iter().filter(known).copied().collect();
         let mut random = Random::new(seed, "traits", 0);
         let mut set = BTreeSet::new();
         let draws = if random.once_in(8) || choice.is_empty() { 0 } else { random.between(1, 5) };
         for _ in 0..draws {
-            let candidate = *random.pick(choice);
+            let candidate = *random.pick(&choice);
             let second_id = candidate.concerns_ids() && set.iter().any(|other: &Trait| other.concerns_ids());
             if !(second_id || candidate.is_slow() && !random.once_in(6)) {
                 set.insert(candidate);

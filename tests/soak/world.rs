@@ -113,6 +113,7 @@ impl World {
                 | Trait::LosesQuit
                 | Trait::StaysInUse
                 | Trait::ReceivesDuringSessions
+                | Trait::VanishesDuringSessions
                 | Trait::Renumbers
         );
         self.traits.has(one) && !(self.well && passes)
@@ -207,6 +208,30 @@ impl World {
             }
             stays
         });
+    }
+
+    /// Another client deletes one mail, while a session is open.
+    pub fn vanish(&mut self, id: MailId) {
+        let here = self.held.iter().position(|held| held.id == id && !held.popped);
+        if let Some(here) = here {
+            self.freed.push(self.held.remove(here).unique_id);
+            self.fates.get_mut(&id).unwrap().deleted_by_other = Some(self.clock);
+        }
+    }
+
+    /// Another client has moved mails to a folder and back, each with this chance in 100: they are the last ones now, under
+    /// new unique-ids.
+    pub fn other_client_moves(&mut self, percent: u64, random: &mut Random) {
+        let moves = |held: &Held, random: &mut Random| !held.popped && random.between(1, 100) <= percent;
+        let (moved, rest): (Vec<Held>, Vec<Held>) =
+            std::mem::take(&mut self.held).into_iter().partition(|held| moves(held, random));
+        self.held = rest;
+        for Held { id, unique_id, .. } in moved {
+            self.freed.push(unique_id);
+            let unique_id = self.new_unique_id(id);
+            let place = if self.has(Trait::NewestFirst) { 0 } else { self.held.len() };
+            self.held.insert(place, Held { id, unique_id, popped: false });
+        }
     }
 
     /// Keeps a copy of the maildrop, to be restored one day.

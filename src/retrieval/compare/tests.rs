@@ -518,3 +518,87 @@ fn a_unique_id_given_twice_in_a_renumbering_is_looked_for_everywhere() {
         assert_eq!(found, if renumbering { Same(other) } else { Another });
     }
 }
+
+/// A listing of these unique-ids, of which the last seems new, as `search` reads it.
+fn arriving(world: &World, names: &[&str], search: Search) -> Comparison {
+    let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
+    let mut decisions = vec![Decision::Leave(Why::Known); names.len()];
+    *decisions.last_mut().unwrap() = Decision::Retrieve(Why::New);
+    Comparison::new(&world.maildrop(&listed), &decisions, &world.ledger, search, false).unwrap()
+}
+
+fn elsewhere(comparison: &mut Comparison, content: &str) -> Option<Found> {
+    comparison.elsewhere(&facts(content)).map(Found::from)
+}
+
+/// Where the key of a known message is listed, only that shows whether what has its header is that one or a second copy.
+#[test]
+fn what_seems_new_waits_for_the_message_whose_header_it_has() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("a"), "a/x");
+    world.listed(&["a"]);
+    let mut expected = arriving(&world, &["a", "new"], Search::EveryKey);
+    assert_eq!(elsewhere(&mut expected, "a/x"), Some(SetAside));
+    assert_eq!((&expected.questioned[..], &expected.failed[..]), (&[id][..], &[][..]));
+    assert_eq!(elsewhere(&mut expected, "b/x"), None);
+    // In question, it may be either.
+    world.ledger.doubt(Some(&[id])).unwrap();
+    let mut questioned = arriving(&world, &["a", "new"], Search::EveryKey);
+    assert_eq!(elsewhere(&mut questioned, "a/x"), Some(Same(id)));
+    assert_eq!(elsewhere(&mut questioned, "a/x"), None, "one for one");
+    assert_eq!(elsewhere(&mut arriving(&world, &["new"], Search::EveryKey), "a/x"), Some(Same(id)));
+    assert_eq!(elsewhere(&mut arriving(&world, &["new"], Search::OwnKey), "a/x"), None, "nothing was read");
+}
+
+/// Where nothing has moved yet, a header that we have is enough to look closer, and no more.
+#[test]
+fn what_seems_new_and_has_a_header_that_we_have_is_looked_at_closer() {
+    let mut world = World::new();
+    let id = world.deliver_content(key("a"), "a/x");
+    world.listed(&["a"]);
+    let watching = |world: &World, names: &[&str]| {
+        let listed: Vec<(&str, Option<u64>)> = names.iter().map(|name| (*name, None)).collect();
+        let comparison = arriving(world, names, Search::OwnKey);
+        comparison.watching(&world.ledger, &world.maildrop(&listed)).unwrap()
+    };
+    let mut listed = watching(&world, &["a", "new"]);
+    assert!(!listed.seems_moved(&facts("b/x")));
+    assert!(!listed.seems_moved(&Facts { traced: false, ..facts("a/x") }));
+    assert!(listed.seems_moved(&facts("a/x")));
+    assert_eq!((&listed.questioned[..], &listed.failed[..]), (&[id][..], &[][..]));
+    let mut gone = watching(&world, &["new"]);
+    assert!(gone.seems_moved(&facts("a/x")));
+    assert_eq!((&gone.questioned[..], &gone.failed[..]), (&[][..], &[id][..]));
+    // Recognised under its own key, it's no other one.
+    let mut comparison = watching(&world, &["a", "new"]);
+    comparison.used.at(id, facts("a/x").digests.message).own += 1;
+    assert!(!comparison.seems_moved(&facts("a/x")));
+    // Another client put it back after some listings without it.
+    world.deliver("b");
+    world.listed(&["b"]);
+    assert!(watching(&world, &["b", "new"]).seems_moved(&facts("a/x")));
+}
+
+/// Where unique-ids have moved once, all that was ever delivered is known again by its header; but a former key of a message
+/// isn't one more of it.
+#[test]
+fn where_unique_ids_move_a_message_is_known_under_any_name_it_ever_had() {
+    let mut world = World::new();
+    let gone = world.deliver_content(key("gone"), "a/x");
+    let other = world.deliver_content(key("other"), "b/x");
+    world.listed(&["other"]);
+    assert_eq!(elsewhere(&mut arriving(&world, &["other", "new"], Search::EveryKey), "a/x"), None);
+    assert!(!world.ledger.has_unsteady_ids());
+    let renamed = world.recognise("renamed", other);
+    assert!(world.ledger.has_unsteady_ids());
+    world.listed(&["renamed"]);
+    assert_eq!(
+        elsewhere(&mut arriving(&world, &["renamed", "new"], Search::EveryKey), "a/x"),
+        Some(Same(gone))
+    );
+    let mut second = arriving(&world, &["renamed", "new"], Search::EveryKey);
+    assert_eq!(elsewhere(&mut second, "b/x"), Some(SetAside));
+    assert_eq!(second.questioned, [renamed]);
+    second.used.at(renamed, facts("b/x").digests.message).own += 1;
+    assert_eq!(elsewhere(&mut second, "b/x"), None, "a second copy");
+}

@@ -175,17 +175,21 @@ impl Fetch<'_> {
         let new_in_window =
             (self.policy.window && job.decision == Decision::Retrieve(Why::New)).then_some(Why::New);
         let compares = job.decision.compares().or(new_in_window);
-        let verdict = compares.map(|why| self.comparison.whole(&listed, why, &facts));
+        let seems_new = matches!(job.decision, Decision::Retrieve(Why::New | Why::Again));
+        let verdict = match compares {
+            Some(why) => Some(self.comparison.whole(&listed, why, &facts)),
+            None if seems_new && !self.policy.window => self.comparison.elsewhere(&facts),
+            None => None,
+        };
         if let Some(whole) = self.known(&job, &listed, &facts, verdict) {
             self.give_up(&job, intakes);
             return self.state.pipeline.hold(Held::Whole(job, whole));
         }
-        let seems_new = matches!(job.decision, Decision::Retrieve(Why::New | Why::Again));
-        if seems_new && self.comparison.has_moved(&facts) {
+        if seems_new && self.comparison.seems_moved(&facts) {
             self.give_up(&job, intakes);
             return self.state.pipeline.hold(Held::Whole(job, Whole::Aside));
         }
-        let route = self.route(&job, &listed, &facts, verdict.is_some(), &intakes);
+        let route = self.route(&job, &listed, &facts, compares.is_some(), &intakes);
         if let (true, Some((_, entry))) = (route.slots.is_empty(), route.continues) {
             self.give_up(&job, intakes);
             self.not_stored(job.number);

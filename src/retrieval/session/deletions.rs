@@ -6,27 +6,29 @@ use crate::ledger::{self, Ledger};
 use crate::message::Digest;
 use crate::plan::Maildrop;
 use crate::proof::{EntryId, Key};
-use crate::retrieval::fetch::Tally;
 
 /// What the accepted deletions are for the ledger.  Of several messages with one key, of which some stay (they are kept,
 /// or the server has refused to delete them), only those go that were deleted: the others are there still.  Of what has no
-/// unique-id no listing shows whether others are; nor, while a renumbering is sorted out, of what stood under a key before.
-pub(super) fn of(
+/// unique-id no listing shows whether others are; nor, where unique-ids move, of what stood under a key before.
+pub(in crate::retrieval) fn of(
     maildrop: &Maildrop,
     ledger: &Ledger,
-    tally: &mut Tally,
+    accepted: &[EntryId],
+    accepted_copies: &[(EntryId, Digest)],
+    refused: &HashSet<EntryId>,
 ) -> Result<Vec<(EntryId, Option<Digest>)>, ledger::Error> {
     let mut copies: HashMap<EntryId, Vec<Digest>> = HashMap::new();
-    for (id, copy) in &tally.accepted_copies {
+    for (id, copy) in accepted_copies {
         copies.entry(*id).or_default().push(*copy);
     }
-    let mut accepted: HashMap<EntryId, u32> = HashMap::new();
-    tally.accepted.iter().for_each(|id| *accepted.entry(*id).or_default() += 1);
-    let refused: HashSet<EntryId> = tally.refused.iter().copied().collect();
+    let mut counts: HashMap<EntryId, u32> = HashMap::new();
+    accepted.iter().for_each(|id| *counts.entry(*id).or_default() += 1);
+    let unsteady = ledger.has_unsteady_ids();
     let mut deletions = Vec::new();
-    for (id, count) in &accepted {
+    for (id, count) in &counts {
         let some_stay = maildrop.times_listed(*id) > *count
             || ledger.is_renumbering()
+            || unsteady
             || matches!(ledger.key(*id)?, Key::Header(_));
         match copies.remove(id).filter(|_| some_stay) {
             Some(copies) => deletions.extend(copies.into_iter().map(|copy| (*id, Some(copy)))),
@@ -36,7 +38,6 @@ pub(super) fn of(
     }
     // In the order of the entries, not of a table.
     deletions.sort_unstable();
-    tally.accepted.retain(|id| !refused.contains(id));
     Ok(deletions)
 }
 
@@ -46,7 +47,7 @@ mod tests {
     use crate::ledger::EntryState;
     use crate::plan::trial::{World, facts, key};
     use crate::proof::Key;
-    use crate::retrieval::fetch::Tally;
+    use std::collections::HashSet;
 
     /// Of two messages of one key: what is left of the entry when these were deleted, and these refused.
     fn left(
@@ -55,23 +56,19 @@ mod tests {
         listed: usize,
         deleted: &[&str],
         refused: usize,
-        renumbering: bool,
+        moves: fn(&mut World),
     ) -> Vec<String> {
         let mut world = World::new();
         let contents = ["h/one@i", "h/two@i"];
         let id = world.deliver_content(key.clone(), contents[0]);
         world.deliver_content(key, contents[1]);
-        if renumbering {
-            world.ledger.begin_renumbering().unwrap();
-        }
+        moves(&mut world);
         let names: Vec<(&str, Option<u64>)> = vec![(name, None); listed];
-        let mut tally = Tally::default();
-        for content in deleted {
-            tally.accepted.push(id);
-            tally.accepted_copies.push((id, facts(content).digests.message));
-        }
-        tally.refused = vec![id; refused];
-        let deletions = of(&world.maildrop(&names), &world.ledger, &mut tally).unwrap();
+        let accepted = vec![id; deleted.len()];
+        let copies: Vec<_> = deleted.iter().map(|content| (id, facts(content).digests.message)).collect();
+        let refused = HashSet::from_iter(vec![id; refused]);
+        let maildrop = world.maildrop(&names);
+        let deletions = of(&maildrop, &world.ledger, &accepted, &copies, &refused).unwrap();
         let asked = world.ledger.ask_deletion(&deletions).unwrap();
         world.ledger.confirm_deletion(asked).unwrap();
         if world.ledger.entry(id).state == EntryState::Deleted {
@@ -96,11 +93,17 @@ mod tests {
             (&[two], 1, &[one]),
             (&[], 2, &[one, two]),
         ] {
-            assert_eq!(left(key("x"), "x", 2, deleted, refused, false), expected, "{deleted:?}");
-            assert_eq!(left(header(), "-", 2, deleted, refused, false), expected, "without: {deleted:?}");
+            assert_eq!(left(key("x"), "x", 2, deleted, refused, |_| ()), expected, "{deleted:?}");
+            assert_eq!(left(header(), "-", 2, deleted, refused, |_| ()), expected, "without: {deleted:?}");
         }
         // What the key stood for before has gone long ago, unless the messages have moved.
-        assert_eq!(left(key("x"), "x", 1, &[two], 0, false), [""; 0]);
-        assert_eq!(left(key("x"), "x", 1, &[two], 0, true), [one]);
+        assert_eq!(left(key("x"), "x", 1, &[two], 0, |_| ()), [""; 0]);
+        let renumbering = |world: &mut World| world.ledger.begin_renumbering().unwrap();
+        assert_eq!(left(key("x"), "x", 1, &[two], 0, renumbering), [one]);
+        let unsteady = |world: &mut World| {
+            let other = world.deliver("other");
+            world.recognise("its new name", other);
+        };
+        assert_eq!(left(key("x"), "x", 1, &[two], 0, unsteady), [one]);
     }
 }

@@ -5,7 +5,7 @@
 //! run (header, or else the whole message), since a unique-id alone may stand for other mail: what isn't recognised counts as
 //! never delivered, and goes only where the user has said so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,9 +19,9 @@ use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::shown::Shown;
-use crate::ledger::{self, EntryState, Ledger};
+use crate::ledger::{self, EntryState, Ledger, Match};
 use crate::message::summary::Summary;
-use crate::message::{Examiner, Facts};
+use crate::message::{Digest, Examiner, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{Dismissed, EntryId};
 use crate::report::Trouble;
@@ -30,6 +30,7 @@ use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::error::Error;
 use crate::retrieval::login;
 use crate::retrieval::run::Run;
+use crate::retrieval::session::deletions;
 use crate::retrieval::survey;
 use crate::retrieval::{Context, Options};
 use crate::types::{MessageNumber, Octets, Selection, Time, Wait};
@@ -99,7 +100,7 @@ fn looking(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(true))?;
     let ledger = visit.ledger()?;
-    let chosen = choose(run, &mut client, &ledger, &mut visit.memory, &visit.directory, selection)?;
+    let (_, chosen) = choose(run, &mut client, &ledger, &mut visit.memory, &visit.directory, selection)?;
     let doomed: Vec<Doomed> = chosen.into_iter().map(|chosen| chosen.doomed).collect();
     let _ = ask(&doomed, &mut |_| false);
     client.leave();
@@ -148,7 +149,7 @@ fn in_session(
     let client = login::log_in(run, memory, &secret, Some(listing));
     Alerts::new(run).note_login(memory, client.as_ref().err());
     let mut client = client?;
-    let chosen = choose(run, &mut client, ledger, memory, directory, selection)?;
+    let (maildrop, chosen) = choose(run, &mut client, ledger, memory, directory, selection)?;
     let doomed: Vec<Doomed> = chosen.iter().map(|chosen| chosen.doomed.clone()).collect();
     let mut broken = None;
     let agreed = ask(&doomed, &mut |input| {
@@ -164,16 +165,23 @@ fn in_session(
         client.leave();
         return Ok(Deleted { messages: 0, agreed: false, refused: Vec::new(), unconfirmed: None });
     }
-    let entries: HashMap<MessageNumber, EntryId> =
-        chosen.iter().filter_map(|chosen| Some((chosen.doomed.number, chosen.entry?))).collect();
+    let known: HashMap<MessageNumber, Match> =
+        chosen.iter().filter_map(|chosen| Some((chosen.doomed.number, chosen.known?))).collect();
     let (accepted, refused, sent) = send(&mut client, &doomed);
-    let ids: Vec<EntryId> = accepted.iter().filter_map(|number| entries.get(number)).copied().collect();
+    let entry_of = |number: &MessageNumber| known.get(number).map(|known| known.entry);
+    let ids: Vec<EntryId> = accepted.iter().filter_map(entry_of).collect();
     if sent.is_err() {
         // The server accepted these deletions, and it isn't known whether it carries them out.
         ledger.doubt(Some(&ids))?;
     }
     sent?;
-    finish(client, ledger, &ids, accepted.len(), refused)
+    let copies: Vec<(EntryId, Digest)> = accepted
+        .iter()
+        .filter_map(|number| known.get(number).and_then(|known| Some((known.entry, known.message?))))
+        .collect();
+    let stay: HashSet<EntryId> = refused.iter().filter_map(|(number, _)| entry_of(number)).collect();
+    let deletions = deletions::of(&maildrop, ledger, &ids, &copies, &stay)?;
+    finish(client, ledger, &deletions, accepted.len(), refused)
 }
 
 /// Waits until there is something to read, while the session is kept alive by a `NOOP` now and then.  `false` when the user
@@ -194,7 +202,7 @@ fn keep_alive(client: &mut Client<Transaction>, input: BorrowedFd<'_>) -> Result
 fn finish(
     client: Client<Transaction>,
     ledger: &mut Ledger,
-    ids: &[EntryId],
+    deletions: &[(EntryId, Option<Digest>)],
     accepted: usize,
     refused: Vec<(MessageNumber, String)>,
 ) -> Result<Deleted, Error> {
@@ -204,8 +212,7 @@ fn finish(
         client.leave();
         return Ok(deleted(0, Some(String::new()), refused));
     }
-    let ids: Vec<_> = ids.iter().map(|id| (*id, None)).collect();
-    let asked = ledger.ask_deletion(&ids)?;
+    let asked = ledger.ask_deletion(deletions)?;
     ledger.sync()?;
     Ok(match client.quit()? {
         Farewell::Confirmed => {
@@ -234,10 +241,10 @@ fn send(
     (accepted, refused, result.map_err(Error::from))
 }
 
-/// A message that was chosen, and its entry where it was delivered, and its deletion is to be recorded.
+/// A message that was chosen, and which of our messages it is.
 struct Chosen {
     doomed: Doomed,
-    entry: Option<EntryId>,
+    known: Option<Match>,
 }
 
 /// Finds the messages that are named, and what is known of them.
@@ -248,7 +255,7 @@ fn choose(
     memory: &mut Memory,
     directory: &Path,
     selection: &Selection,
-) -> Result<Vec<Chosen>, Error> {
+) -> Result<(Maildrop, Vec<Chosen>), Error> {
     let _ = client.prefetched_drop_listing()?;
     let mut maildrop = survey::list(run, client, ledger, &mut memory.habits)?;
     let _ = client.sizes(|number, octets| maildrop.size(number, octets))?;
@@ -273,25 +280,20 @@ fn choose(
     let chosen = numbers.iter().filter_map(|number| {
         let listed = maildrop.find(*number)?;
         let known = delivered.get(number).copied();
-        let entry = known.map(|id| (id, ledger.entry(id)));
-        // Of several messages with one unique-id only all of them together are gone.
-        let is_whole = |id: &EntryId| {
-            let same = delivered.values().filter(|other| *other == id).count();
-            u32::try_from(same).is_ok_and(|same| same >= maildrop.times_listed(*id).max(1))
-        };
         Some(Chosen {
             doomed: Doomed {
                 number: *number,
                 unique_id: names.get(number).map(|unique_id| client.shown(unique_id.borrow())),
                 octets: listed.octets,
                 summary: headers.get(number).map(|facts| Summary::of_headline(&facts.headline)),
-                delivered: entry.and_then(|(_, entry)| entry.delivered),
+                delivered: known.and_then(|known| ledger.entry(known.entry).delivered),
                 undelivered: known.is_none().then(|| reason(&listed, ledger)),
             },
-            entry: known.filter(is_whole),
+            known,
         })
     });
-    Ok(chosen.collect())
+    let chosen = chosen.collect();
+    Ok((maildrop, chosen))
 }
 
 fn reason(listed: &Listed<'_>, ledger: &Ledger) -> &'static str {
@@ -313,7 +315,7 @@ pub(super) fn delivered(
     maildrop: &Maildrop,
     headers: &HashMap<MessageNumber, Facts>,
     numbers: &[MessageNumber],
-) -> Result<HashMap<MessageNumber, EntryId>, Error> {
+) -> Result<HashMap<MessageNumber, Match>, Error> {
     let decision = |listed: Listed<'_>| match listed.who {
         _ if !numbers.contains(&listed.number) => Decision::Leave(Why::Known),
         Who::Known(id) => match ledger.entry(id).state {
@@ -352,7 +354,7 @@ pub(super) fn delivered(
             settled => settled,
         };
         if let Verdict::Same(same_as) = verdict {
-            found.insert(listed.number, same_as.entry);
+            found.insert(listed.number, same_as);
         }
     }
     Ok(found)
