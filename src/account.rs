@@ -38,7 +38,7 @@ pub fn one_line(text: &[u8]) -> Result<(), NotOneLine> {
 }
 
 /// A setting whose values are words.  The configuration, the flags and the manual take the words from here.
-pub trait Word: Copy + 'static {
+pub trait SettingWord: Copy + 'static {
     /// Each value and its word, in the order of the manual.
     const WORDS: &'static [(&'static str, Self)];
     /// The words, separated by `|`.
@@ -47,7 +47,7 @@ pub trait Word: Copy + 'static {
 
 macro_rules! words {
     ($name:ident { $first:ident = $word:literal $(, $other:ident = $more:literal)* $(,)? }) => {
-        impl Word for $name {
+        impl SettingWord for $name {
             const WORDS: &'static [(&'static str, Self)] = &[($word, Self::$first) $(, ($more, Self::$other))*];
             const VALUES: &'static str = concat!($word $(, "|", $more)*);
         }

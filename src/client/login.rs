@@ -8,19 +8,19 @@
 
 use super::Client;
 use super::error::Error;
-use super::line::{Answer, Line};
+use super::line::{Answer, Link};
 use super::open::Authorization;
 use super::prefetch::Prefetch;
 use super::server_facts::{LoginFacts, ServerFacts, capabilities, read_capabilities};
-use super::transaction::{Pipelining, Transaction, next_session};
+use super::transaction::{Sending, Transaction, next_session};
 use crate::account::Auth;
 use crate::clock;
 use crate::protocol::auth::{self, ApopChallenge, AuthError, Circumstances, LoginOffer, Method};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::command::Command;
 use crate::protocol::response::ResponseCode;
-use crate::protocol::sasl::{self, Binding, Credentials, Exchange, Mechanism, Nonce, Text, TokenFailure};
-use crate::protocol::session::{Event, Sent};
+use crate::protocol::sasl::{self, Binding, Credentials, Exchange, Mechanism, Nonce, SaslText, TokenFailure};
+use crate::protocol::session::{Sent, ServerEvent};
 use crate::secret::Secret;
 use crate::types::Channel;
 
@@ -38,12 +38,12 @@ pub struct Login<'a> {
     /// What is asked together with the login, where commands are pipelined; else nothing is.
     pub prefetch: Option<Prefetch>,
     /// How it goes out.
-    pub flight: Flight,
+    pub flight: PrefetchFlight,
 }
 
 /// How a [`Prefetch`] is sent to a server that pipelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flight {
+pub enum PrefetchFlight {
     /// In one flight with USER and PASS.
     One,
     /// The same, but the server has yet to show that it reads on after PASS: if nothing comes soon after the login was
@@ -66,7 +66,7 @@ impl Client<Authorization> {
         let offer = facts.capabilities.as_ref().map(|capabilities| offered(capabilities, login));
         let pipelining = offer.as_ref().is_some_and(|offer| offer.pipelining);
         let prefetch = login.prefetch.filter(|_| pipelining);
-        let mut attempts = Attempts {
+        let mut attempts = LoginAttempt {
             circumstances: Circumstances {
                 wanted: login.auth,
                 channel: line.connection.channel(),
@@ -82,7 +82,7 @@ impl Client<Authorization> {
             apop: apop.as_ref(),
             binding: binding.as_deref(),
             pipelining,
-            prefetch: prefetch.filter(|_| login.flight != Flight::Two),
+            prefetch: prefetch.filter(|_| login.flight != PrefetchFlight::Two),
             utf8: Utf8Answer::NotSent,
         };
         let method = attempts.run(utf8)?;
@@ -103,20 +103,20 @@ fn offered<'a>(capabilities: &'a Capabilities, login: &Login<'_>) -> LoginOffer<
 
 /// The login was accepted: sends and takes what belongs to it.
 fn accepted(
-    mut line: Line,
+    mut line: Link,
     facts: ServerFacts,
     login: &Login<'_>,
     prefetch: Option<Prefetch>,
     method: Method,
     utf8: bool,
 ) -> Result<Client<Transaction>, Error> {
-    let one_flight = method == Method::UserPass && login.flight != Flight::Two;
+    let one_flight = method == Method::UserPass && login.flight != PrefetchFlight::Two;
     if let (Some(prefetch), false) = (prefetch, one_flight) {
         prefetch.send(&mut line)?;
     }
     let capabilities = match prefetch {
         Some(Prefetch::Listing { .. }) if one_flight => {
-            if login.flight == Flight::Unproven {
+            if login.flight == PrefetchFlight::Unproven {
                 line.be_brief();
             }
             read_capabilities(&mut line).map_err(cut_flight)?
@@ -135,7 +135,7 @@ fn accepted(
     };
     let state = Transaction {
         capabilities,
-        pipelining: Pipelining::Off,
+        pipelining: Sending::Off,
         facts: facts_of_login,
         prefetched: prefetch,
         session: next_session(),
@@ -183,8 +183,8 @@ struct PreparedLogin {
 }
 
 /// One login's attempts.
-struct Attempts<'a> {
-    line: &'a mut Line,
+struct LoginAttempt<'a> {
+    line: &'a mut Link,
     facts: &'a ServerFacts,
     login: &'a Login<'a>,
     circumstances: Circumstances<'a>,
@@ -198,7 +198,7 @@ struct Attempts<'a> {
     utf8: Utf8Answer,
 }
 
-impl Attempts<'_> {
+impl LoginAttempt<'_> {
     /// Tries one method after the other: the one that was accepted.
     fn run(&mut self, wants_utf8: bool) -> Result<Method, Error> {
         let methods = auth::methods(&self.circumstances).map_err(|source| self.no_method(source))?;
@@ -250,8 +250,8 @@ impl Attempts<'_> {
             text: self.line.quote(&answer.text),
             token,
             secret_sent: responded,
-            locked: meaning == auth::Refusal::InUse
-                || (meaning == auth::Refusal::Busy && auth::speaks_of_a_lock(&answer.text)),
+            locked: meaning == auth::RefusalReason::InUse
+                || (meaning == auth::RefusalReason::Busy && auth::speaks_of_a_lock(&answer.text)),
         }
     }
 
@@ -297,8 +297,9 @@ impl Attempts<'_> {
         if !self.circumstances.offer.as_ref().is_some_and(|offer| offer.utf8_user) {
             return Ok(PreparedLogin { user: user.to_owned(), secret: secret.clone() });
         }
-        let user = sasl::prepared(Text::User, user.as_bytes()).map_err(|e| self.no_method(e.into()))?;
-        let secret = sasl::prepared(Text::Secret, secret.expose()).map_err(|e| self.no_method(e.into()))?;
+        let user = sasl::prepared(SaslText::User, user.as_bytes()).map_err(|e| self.no_method(e.into()))?;
+        let secret =
+            sasl::prepared(SaslText::Secret, secret.expose()).map_err(|e| self.no_method(e.into()))?;
         self.line.redactor.hide(&secret);
         Ok(PreparedLogin { user: String::from_utf8_lossy(user.expose()).into_owned(), secret })
     }
@@ -364,14 +365,16 @@ impl Attempts<'_> {
                 event => event?,
             }
             let challenge = match self.line.session.event() {
-                Event::Challenge(challenge) => challenge.to_vec(),
-                Event::Reply { reply, .. } if reply.ok => {
+                ServerEvent::Challenge(challenge) => challenge.to_vec(),
+                ServerEvent::Reply { reply, .. } if reply.ok => {
                     // Believed only if the mechanism has come to its end: a server must prove itself too.
                     exchange.on_ok().map_err(failed)?;
                     return Ok(Attempted::Accepted);
                 }
-                Event::Reply { reply, .. } => return Ok(Attempted::refused_in(&exchange, Answer::of(reply))),
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Reply { reply, .. } => {
+                    return Ok(Attempted::refused_in(&exchange, Answer::of(reply)));
+                }
+                ServerEvent::Farewell(reply) => return Err(self.line.farewell(reply.text)),
                 _ => continue,
             };
             match exchange.step(&challenge) {

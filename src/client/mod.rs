@@ -28,22 +28,22 @@ mod server_facts;
 mod tests;
 mod transaction;
 
-pub use by_hand::{Piece, Question};
+pub use by_hand::{AnswerPiece, ReadCommand};
 pub use error::Error;
 pub use fuzz::fuzz_client;
 pub use line::{Dialogue, Next};
-pub use login::{Flight, Login};
+pub use login::{Login, PrefetchFlight};
 pub use open::{Authorization, Call};
 pub use prefetch::{Prefetch, QuickPoll};
 pub use server_facts::{LoginFacts, ServerFacts};
-pub use transaction::{Farewell, Listing, Pipelining, Refused, Transaction};
+pub use transaction::{Farewell, ListingAnswer, Refused, Sending, Transaction};
 
-use line::Line;
+use line::Link;
 
 /// A session in the state `S`.
 #[derive(Debug)]
 pub struct Client<S> {
-    line: Line,
+    line: Link,
     facts: ServerFacts,
     state: S,
 }

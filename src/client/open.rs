@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Client;
 use super::error::Error;
-use super::line::{Dialogue, Line};
+use super::line::{Dialogue, Link};
 use super::server_facts::{Greeting, ServerFacts, capabilities, greeting};
 use crate::access::Owner;
 use crate::account::{Tls, Trust, Way};
@@ -137,7 +137,7 @@ fn target<'a>(call: &Call<'a>, tls: Tls, trust: &'a Trust, without: &'a [SocketA
     Target { host, port, way: call.way, owner: call.owner, tls, trust, timeout: call.timeout, without }
 }
 
-fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Line, Error> {
+fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Link, Error> {
     let mut redactor = Redactor::new(call.credentials.secret);
     if let Some(password) = call.way.secret() {
         redactor.also(password);
@@ -145,11 +145,11 @@ fn dial(call: &Call<'_>, target: &Target<'_>) -> Result<Line, Error> {
     let connection = Connection::open(target, call.connectors, call.stop)
         .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
     let server = connection.server().to_owned();
-    Ok(Line::new(connection, server, call.timeout, redactor, call.dialogue.clone()))
+    Ok(Link::new(connection, server, call.timeout, redactor, call.dialogue.clone()))
 }
 
 /// The greeting; where none comes, why that may be.
-fn greeted(line: &mut Line, call: &Call<'_>) -> Result<Greeting, Error> {
+fn greeted(line: &mut Link, call: &Call<'_>) -> Result<Greeting, Error> {
     match greeting(line) {
         Err(e) if e.is_closed() => match line.connection.peer() {
             Some(peer) => Err(Error::HungUpBeforeGreeting { peer, source: Box::new(e) }),
@@ -165,11 +165,11 @@ fn greeted(line: &mut Line, call: &Call<'_>) -> Result<Greeting, Error> {
 }
 
 /// Whether what is remembered of a server's offer saves asking.
-fn is_enough(remembered: &Capabilities, line: &Line, call: &Call<'_>) -> bool {
+fn is_enough(remembered: &Capabilities, line: &Link, call: &Call<'_>) -> bool {
     line.connection.channel() != Channel::Clear && !(call.utf8 && remembered.utf8())
 }
 
-fn offered(line: &mut Line, call: &Call<'_>) -> Result<Option<Capabilities>, Error> {
+fn offered(line: &mut Link, call: &Call<'_>) -> Result<Option<Capabilities>, Error> {
     match capabilities(line) {
         Err(e) if e.is_closed() && call.tls != Tls::StartTls => Err(Error::HungUpOnCapa(Box::new(e))),
         offered => offered,
@@ -185,18 +185,18 @@ fn answers_to_tls(peer: Option<SocketAddr>, call: &Call<'_>) -> bool {
 }
 
 /// `STLS`, required: sent whatever CAPA lists: an attacker on the way could take it off the list.
-fn start_tls(mut line: Line, target: &Target<'_>, call: &Call<'_>) -> Result<Line, Error> {
+fn start_tls(mut line: Link, target: &Target<'_>, call: &Call<'_>) -> Result<Link, Error> {
     line.send(Command::Stls)?;
     let answer = line.answer(Sent::Stls)?;
     if !answer.ok {
         return Err(Error::StlsRefused { server: line.server.clone(), text: line.quote(&answer.text) });
     }
     line.session.starttls_done().map_err(|e| line.protocol(e))?;
-    let Line { connection, server, session, redactor, .. } = line;
+    let Link { connection, server, session, redactor, .. } = line;
     let connection = connection
         .starttls(target, call.connectors)
         .map_err(|e| e.redacted(|words| redactor.redact(words).into_owned()))?;
-    let mut secured = Line::new(connection, server, call.timeout, redactor, call.dialogue.clone());
+    let mut secured = Link::new(connection, server, call.timeout, redactor, call.dialogue.clone());
     secured.session = session;
     Ok(secured)
 }

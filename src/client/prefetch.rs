@@ -4,7 +4,7 @@
 //! The answers come in the order of the commands, so each is taken by the call that would otherwise have sent it.
 
 use super::error::Error;
-use super::line::Line;
+use super::line::Link;
 use super::server_facts::read_capabilities;
 use super::{Client, Transaction};
 use crate::protocol::command::Command;
@@ -46,7 +46,7 @@ pub struct QuickPoll {
 }
 
 impl Prefetch {
-    pub(super) fn send(self, line: &mut Line) -> Result<(), Error> {
+    pub(super) fn send(self, line: &mut Link) -> Result<(), Error> {
         match self {
             Self::Listing { drop_listing, headers, sizes } => {
                 line.send(Command::Capa)?;

@@ -14,7 +14,7 @@ use crate::protocol::auth;
 use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::command::Command;
 use crate::protocol::limits::{FLIGHT_OCTETS, LONGEST_HEADER};
-use crate::protocol::session::{Event, ResponseCode, Sent};
+use crate::protocol::session::{ResponseCode, Sent, ServerEvent};
 use crate::protocol::{self, listing};
 use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
@@ -26,7 +26,7 @@ const AFTER_QUIT: Duration = Duration::from_secs(1);
 pub struct Transaction {
     /// What the server offers now; `None` where that isn't known.
     pub(super) capabilities: Option<Capabilities>,
-    pub(super) pipelining: Pipelining,
+    pub(super) pipelining: Sending,
     pub(super) facts: LoginFacts,
     /// What was asked ahead, and has not been taken.
     pub(super) prefetched: Option<Prefetch>,
@@ -41,7 +41,7 @@ pub(super) fn next_session() -> SessionId {
 
 /// Whether commands may be sent before the answers to those before them have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pipelining {
+pub enum Sending {
     /// One at a time.
     Off,
     /// Yes.
@@ -51,7 +51,7 @@ pub enum Pipelining {
 /// Whether a listing was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub enum Listing {
+pub enum ListingAnswer {
     /// All of it.
     Taken,
     /// Nothing: the server answered `-ERR`.
@@ -92,7 +92,7 @@ impl Client<Transaction> {
     }
 
     /// Sets how commands are sent from here on.
-    pub fn set_pipelining(&mut self, pipelining: Pipelining) {
+    pub fn set_pipelining(&mut self, pipelining: Sending) {
         self.state.pipelining = pipelining;
     }
 
@@ -133,7 +133,7 @@ impl Client<Transaction> {
         &mut self,
         mut known: impl FnMut(UniqueId<'_>) -> Option<K>,
         mut each: impl FnMut(MessageNumber, Option<UniqueId<'_>>, Option<K>) -> Result<(), E>,
-    ) -> Result<Listing, E> {
+    ) -> Result<ListingAnswer, E> {
         if !self.takes_prefetched_unique_ids() {
             self.line.send(Command::Uidl(None))?;
         }
@@ -152,7 +152,10 @@ impl Client<Transaction> {
     ///
     /// # Errors
     /// A broken connection or listing.
-    pub fn sizes(&mut self, mut each: impl FnMut(MessageNumber, Option<Octets>)) -> Result<Listing, Error> {
+    pub fn sizes(
+        &mut self,
+        mut each: impl FnMut(MessageNumber, Option<Octets>),
+    ) -> Result<ListingAnswer, Error> {
         if self.has_prefetched_sizes() {
             self.state.prefetched = None;
         } else {
@@ -168,18 +171,18 @@ impl Client<Transaction> {
     fn lines<E: From<Error>>(
         &mut self,
         mut each: impl FnMut(&[u8], &dyn Fn(protocol::error::Error) -> Error) -> Result<(), E>,
-    ) -> Result<Listing, E> {
+    ) -> Result<ListingAnswer, E> {
         loop {
             self.line.event()?;
             match self.line.session.event() {
-                Event::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
-                Event::Reply { reply, .. } if !reply.ok => {
+                ServerEvent::Line { line, .. } => each(line, &|e| self.line.protocol(e))?,
+                ServerEvent::Reply { reply, .. } if !reply.ok => {
                     let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
-                    return Ok(Listing::Refused(Refused { text, passes }));
+                    return Ok(ListingAnswer::Refused(Refused { text, passes }));
                 }
-                Event::Reply { .. } => {}
-                Event::End { .. } => return Ok(Listing::Taken),
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text).into()),
+                ServerEvent::Reply { .. } => {}
+                ServerEvent::End { .. } => return Ok(ListingAnswer::Taken),
+                ServerEvent::Farewell(reply) => return Err(self.line.farewell(reply.text).into()),
                 _ => {}
             }
         }
@@ -220,23 +223,23 @@ impl Client<Transaction> {
             }
             self.line.event()?;
             match self.line.session.event() {
-                Event::Text { number, text: piece, .. } => {
+                ServerEvent::Text { number, text: piece, .. } => {
                     octets = octets.saturating_add(piece.len());
                     if octets > LONGEST_HEADER {
                         return Err(Error::HeaderTooLong { server: self.line.server.clone(), number });
                     }
                     text(number, piece);
                 }
-                Event::Reply { to: Sent::Top(number), reply } if !reply.ok => {
+                ServerEvent::Reply { to: Sent::Top(number), reply } if !reply.ok => {
                     done(number, false);
                     open = open.saturating_sub(1);
                 }
-                Event::End { to: Sent::Top(number), .. } => {
+                ServerEvent::End { to: Sent::Top(number), .. } => {
                     octets = 0;
                     done(number, true);
                     open = open.saturating_sub(1);
                 }
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Farewell(reply) => return Err(self.line.farewell(reply.text)),
                 _ => {}
             }
         }
@@ -251,7 +254,7 @@ impl Client<Transaction> {
         &mut self,
         number: MessageNumber,
         each: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Listing, Error> {
+    ) -> Result<ListingAnswer, Error> {
         self.top(number)?;
         self.pieces(each)
     }
@@ -264,22 +267,22 @@ impl Client<Transaction> {
         &mut self,
         number: MessageNumber,
         each: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Listing, Error> {
+    ) -> Result<ListingAnswer, Error> {
         self.retrieve(number)?;
         self.pieces(each)
     }
 
-    fn pieces(&mut self, mut each: impl FnMut(&[u8]) -> bool) -> Result<Listing, Error> {
+    fn pieces(&mut self, mut each: impl FnMut(&[u8]) -> bool) -> Result<ListingAnswer, Error> {
         loop {
             self.line.event()?;
             match self.line.session.event() {
-                Event::Text { text, .. } if each(text) => {}
-                Event::Text { .. } | Event::End { .. } => return Ok(Listing::Taken),
-                Event::Reply { reply, .. } if !reply.ok => {
+                ServerEvent::Text { text, .. } if each(text) => {}
+                ServerEvent::Text { .. } | ServerEvent::End { .. } => return Ok(ListingAnswer::Taken),
+                ServerEvent::Reply { reply, .. } if !reply.ok => {
                     let (text, passes) = (self.line.quote(reply.text), auth::passes(reply.text));
-                    return Ok(Listing::Refused(Refused { text, passes }));
+                    return Ok(ListingAnswer::Refused(Refused { text, passes }));
                 }
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Farewell(reply) => return Err(self.line.farewell(reply.text)),
                 _ => {}
             }
         }
@@ -331,11 +334,11 @@ impl Client<Transaction> {
             }
             self.line.event()?;
             match self.line.session.event() {
-                Event::Reply { to: Sent::Dele(number), reply } => {
+                ServerEvent::Reply { to: Sent::Dele(number), reply } => {
                     done(number, (!reply.ok).then(|| self.line.quote(reply.text)));
                     open = open.saturating_sub(1);
                 }
-                Event::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Farewell(reply) => return Err(self.line.farewell(reply.text)),
                 _ => {}
             }
         }
@@ -404,8 +407,8 @@ impl Client<Transaction> {
     #[must_use]
     pub fn has_window(&self) -> bool {
         match self.state.pipelining {
-            Pipelining::Off => self.line.session.outstanding() == 0,
-            Pipelining::On => self.line.session.outstanding_octets() < FLIGHT_OCTETS,
+            Sending::Off => self.line.session.outstanding() == 0,
+            Sending::On => self.line.session.outstanding_octets() < FLIGHT_OCTETS,
         }
     }
 
@@ -419,7 +422,7 @@ impl Client<Transaction> {
     /// Whether commands are pipelined.
     #[must_use]
     pub fn pipelines(&self) -> bool {
-        self.state.pipelining != Pipelining::Off
+        self.state.pipelining != Sending::Off
     }
 
     /// Commands that have not been answered.
@@ -440,7 +443,7 @@ impl Client<Transaction> {
 
     /// The event that [`Client::next`] found.
     #[must_use]
-    pub fn event(&self) -> Event<'_> {
+    pub fn event(&self) -> ServerEvent<'_> {
         self.line.session.event()
     }
 
@@ -488,7 +491,7 @@ impl Client<Transaction> {
         self.line.send(Command::Quit)?;
         // What was deleted is deleted or not: the next listing shows it.
         while self.line.event().is_ok() {
-            if let Event::Reply { to: Sent::Quit, reply } = self.line.session.event() {
+            if let ServerEvent::Reply { to: Sent::Quit, reply } = self.line.session.event() {
                 let farewell = if reply.ok {
                     Farewell::Confirmed
                 } else {
@@ -536,8 +539,8 @@ impl Client<Transaction> {
         loop {
             self.line.event()?;
             match self.line.session.event() {
-                Event::Reply { to: Sent::Quit, reply } if reply.ok => break,
-                Event::Reply { to: Sent::Quit, reply } => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Reply { to: Sent::Quit, reply } if reply.ok => break,
+                ServerEvent::Reply { to: Sent::Quit, reply } => return Err(self.line.farewell(reply.text)),
                 _ => {}
             }
         }

@@ -6,10 +6,10 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::mistake::{Fault, Mistake, quoted};
+use super::mistake::{LocatedMistake, Mistake, quoted};
 use super::names::Host;
 use super::percent::{decoded, split_port};
-use super::value::{Command, Read, Value};
+use super::value::{ProgramValue, Read, Value};
 use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, one_line};
 use crate::secret::Secret;
 
@@ -58,7 +58,7 @@ impl ProxySetting {
 impl Read for ProxySetting {
     const VALUES: &'static str = "none|URL";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(Self::parse)
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn socket(path: impl Into<Vec<u8>>) -> Result<PathBuf, Mistake> {
 impl Read for Endpoint {
     const VALUES: &'static str = "HOST:PORT";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| {
             let hint = "\"127.0.0.1:1995\", \"[::1]:1995\" or \"gate.example.com:995\"";
             match split_port(text)? {
@@ -169,7 +169,7 @@ pub(super) struct SourceAddresses(pub(super) Vec<IpAddr>);
 impl Read for SourceAddresses {
     const VALUES: &'static str = "ADDRESS|LIST";
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         let words = value.words()?;
         let mut addresses: Vec<IpAddr> = Vec::new();
         for word in &words {
@@ -198,11 +198,11 @@ impl Read for SourceAddresses {
 pub(super) struct Connect(pub(super) ConnectCommand);
 
 impl Read for Connect {
-    const VALUES: &'static str = Command::VALUES;
+    const VALUES: &'static str = ProgramValue::VALUES;
 
-    fn read(value: &Value<'_>) -> Result<Self, Fault> {
-        match Command::read(value)? {
-            Command::Line(line) => {
+    fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
+        match ProgramValue::read(value)? {
+            ProgramValue::Line(line) => {
                 let is_there = |name: &str| {
                     line.match_indices(name).any(|(at, _)| !line.get(..at).is_some_and(|l| l.ends_with('$')))
                 };
@@ -213,7 +213,7 @@ impl Read for Connect {
                 }
                 Ok(Self(ConnectCommand::Shell(line)))
             }
-            Command::Argv(argv) => Ok(Self(ConnectCommand::Argv(argv))),
+            ProgramValue::Argv(argv) => Ok(Self(ConnectCommand::Argv(argv))),
         }
     }
 }

@@ -24,8 +24,8 @@ use crate::access::{self, Owner};
 use crate::account::{Account, Auth, OAuth, PasswordSource, one_line};
 use crate::config::{self, locate::Environment};
 use crate::connection::Connectors;
-use crate::http::Way;
-use crate::oauth::{Holder, Watch};
+use crate::http::HttpWay;
+use crate::oauth::{TokenHolder, Watch};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -99,7 +99,7 @@ pub fn with_holder<T>(
     account: &Account,
     oauth: &OAuth,
     means: &Means<'_>,
-    work: impl FnOnce(&Holder<'_>) -> T,
+    work: impl FnOnce(&TokenHolder<'_>) -> T,
 ) -> T {
     let client_secret = || match &oauth.client_secret {
         None => Ok(None),
@@ -111,16 +111,16 @@ pub fn with_holder<T>(
             }
         },
     };
-    work(&Holder {
+    work(&TokenHolder {
         account: &account.name,
         user: &account.user,
         settings: oauth,
         client_secret: &client_secret,
         state: means.state,
-        way: Way {
+        way: HttpWay {
             route: &account.way,
             ca_file: account.trust.ca_file.as_deref(),
-            ..Way::direct(means.connectors, means.stop)
+            ..HttpWay::direct(means.connectors, means.stop)
         },
         watch: means.watch,
     })

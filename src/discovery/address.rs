@@ -5,13 +5,13 @@ use crate::text::{one_line, printable};
 
 /// A mail address: something, `@`, and a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub struct MailAddress {
     whole: String,
     local: String,
     domain: String,
 }
 
-impl Address {
+impl MailAddress {
     /// Reads one, as a user types it.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Address {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::MailAddress;
 
     #[test]
     fn addresses() {
@@ -75,10 +75,10 @@ mod tests {
             ("anna@exa mple.com", None),
             ("", None),
         ] {
-            let address = Address::parse(text).ok();
+            let address = MailAddress::parse(text).ok();
             let parts = address.as_ref().map(|address| (address.local(), address.domain()));
             assert_eq!(parts, expected, "{text:?}");
         }
-        assert_eq!(Address::parse(" anna@Example.com ").unwrap().whole(), "anna@Example.com");
+        assert_eq!(MailAddress::parse(" anna@Example.com ").unwrap().whole(), "anna@Example.com");
     }
 }

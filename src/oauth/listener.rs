@@ -29,7 +29,7 @@ const GUEST_LIMIT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 10;
 
 /// The two sockets.
-pub(super) struct Listener {
+pub(super) struct RedirectListener {
     sockets: Vec<TcpListener>,
     pub(super) port: u16,
 }
@@ -69,7 +69,7 @@ pub(super) fn asked_for(head: &[u8]) -> Asks<'_> {
     }
 }
 
-impl Listener {
+impl RedirectListener {
     pub(super) fn bind() -> Result<Self, Error> {
         let failed = |source| Error::Local { action: "listen for the browser", source };
         for _ in 0..ATTEMPTS {

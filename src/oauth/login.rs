@@ -4,19 +4,19 @@
 use std::time::{Duration, Instant};
 
 use super::answer::{self, Device, Tokens};
-use super::ask::{Asker, Outcome};
+use super::ask::{AskOutcome, Asker};
 use super::desk::Desk;
-use super::endpoints::{self, Client, Endpoints};
+use super::endpoints::{self, Endpoints, OAuthClient};
 use super::error::Error;
-use super::listener::Listener;
-use super::record::Record;
-use super::refusal::Kind;
+use super::listener::RedirectListener;
+use super::record::LoginRecord;
+use super::refusal::RefusalKind;
 use super::request::{self, Came, Consent, Proof};
 use super::store::Notes;
-use super::{Holder, Token, lasting};
+use super::{Token, TokenHolder, lasting};
 use crate::account::OAuthFlow;
 use crate::clock;
-use crate::http::{Ends, Url};
+use crate::http::{SignalEnds, Url};
 use crate::problem::Problem as _;
 use crate::secret::Secret;
 use crate::text::printable;
@@ -33,7 +33,7 @@ const SLOWEST: u64 = 60;
 
 /// Where the user sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct UserPlace {
     /// There is a screen, or `$BROWSER`.
     pub has_browser: bool,
     /// The terminal is that of another machine.
@@ -53,7 +53,7 @@ pub enum Flow {
 
 impl Flow {
     /// The one that was asked for, else the one that fits.
-    fn choose(wanted: OAuthFlow, place: Place, endpoints: &Endpoints) -> Self {
+    fn choose(wanted: OAuthFlow, place: UserPlace, endpoints: &Endpoints) -> Self {
         let by_browser = if place.has_browser && !place.is_remote { Self::Browser } else { Self::ByHand };
         match wanted {
             OAuthFlow::Device => Self::Device,
@@ -68,17 +68,17 @@ impl Flow {
 /// What a flow has brought.
 struct Won {
     tokens: Tokens,
-    client: Client,
+    client: OAuthClient,
 }
 
-impl Holder<'_> {
+impl TokenHolder<'_> {
     /// Logs in, keeps what that has brought, and gives the token.
     ///
     /// # Errors
     /// What keeps a flow from its end; a store that can't be written.
-    pub fn log_in(&self, wanted: OAuthFlow, place: Place, desk: &dyn Desk) -> Result<Token, Error> {
+    pub fn log_in(&self, wanted: OAuthFlow, place: UserPlace, desk: &dyn Desk) -> Result<Token, Error> {
         self.check_room()?;
-        let asker = self.asker(Ends::Always);
+        let asker = self.asker(SignalEnds::Always);
         let endpoints = endpoints::find(self.settings, &asker)?;
         self.show_hosts(&endpoints, desk);
         let flow = Flow::choose(wanted, place, &endpoints);
@@ -122,10 +122,10 @@ impl Holder<'_> {
         endpoints: &Endpoints,
         redirects: &[String],
         device: bool,
-    ) -> Result<Client, Error> {
+    ) -> Result<OAuthClient, Error> {
         if let Some(id) = &self.settings.client_id {
             let secret = (self.client_secret)().map_err(Error::ClientSecret)?;
-            return Ok(Client { id: id.clone(), secret, is_registered: false });
+            return Ok(OAuthClient { id: id.clone(), secret, is_registered: false });
         }
         let Some(at) = &endpoints.register else {
             return Err(Error::Settings {
@@ -136,7 +136,7 @@ impl Holder<'_> {
                 hint: "register an application there, and set client-id in the oauth table".to_owned(),
             });
         };
-        let nobody = Client { id: String::new(), secret: None, is_registered: false };
+        let nobody = OAuthClient { id: String::new(), secret: None, is_registered: false };
         endpoints::register(at, redirects, &endpoints.scope, asker, self.asked(&nobody, device))
     }
 
@@ -148,7 +148,7 @@ impl Holder<'_> {
         desk: &dyn Desk,
     ) -> Result<Won, Error> {
         let Some(authorize) = &endpoints.authorize else { return Err(lacks(endpoints, "browser", "device")) };
-        let listener = Listener::bind()?;
+        let listener = RedirectListener::bind()?;
         let redirect = match &self.settings.redirect {
             Some(redirect) => redirect.clone(),
             // Microsoft takes any port of `localhost` for a redirect that was registered without one.
@@ -191,11 +191,13 @@ impl Holder<'_> {
         ];
         let url = &endpoints.token;
         match self.exchange(asker, url, &client, &form, &[&code, &proof.verifier])? {
-            Outcome::Good(body) => {
+            AskOutcome::Good(body) => {
                 Ok(Won { tokens: asker.read(url, &body, "a token", answer::tokens)?, client })
             }
-            Outcome::Refused(refused) => Err(self.refused(asker, url, &refused, self.asked(&client, false))),
-            Outcome::Later { status, .. } => Err(unavailable(url, status)),
+            AskOutcome::Refused(refused) => {
+                Err(self.refused(asker, url, &refused, self.asked(&client, false)))
+            }
+            AskOutcome::Later { status, .. } => Err(unavailable(url, status)),
         }
     }
 
@@ -229,9 +231,9 @@ impl Holder<'_> {
         let asked = self.asked(&client, true);
         let form = [("scope", endpoints.scope.as_bytes())];
         let device = match self.exchange(asker, url, &client, &form, &[])? {
-            Outcome::Good(body) => asker.read(url, &body, "a code", answer::device)?,
-            Outcome::Refused(refused) => return Err(self.refused(asker, url, &refused, asked)),
-            Outcome::Later { status, .. } => return Err(unavailable(url, status)),
+            AskOutcome::Good(body) => asker.read(url, &body, "a code", answer::device)?,
+            AskOutcome::Refused(refused) => return Err(self.refused(asker, url, &refused, asked)),
+            AskOutcome::Later { status, .. } => return Err(unavailable(url, status)),
         };
         asker.hide(&device.code);
         let (address, code) = (printable(device.address.as_bytes()), printable(device.user_code.as_bytes()));
@@ -247,7 +249,13 @@ impl Holder<'_> {
     }
 
     /// Asks whether the user has agreed, no more often than the server wants (RFC 8628 §3.5).
-    fn poll(&self, asker: &Asker<'_>, url: &Url, client: &Client, device: &Device) -> Result<Tokens, Error> {
+    fn poll(
+        &self,
+        asker: &Asker<'_>,
+        url: &Url,
+        client: &OAuthClient,
+        device: &Device,
+    ) -> Result<Tokens, Error> {
         let begun = Instant::now();
         let limit = Duration::from_secs(device.expires_in);
         let mut interval = device.interval;
@@ -260,16 +268,16 @@ impl Holder<'_> {
                 return Err(Error::Stopped);
             }
             match self.exchange(asker, url, client, &form, &[&device.code]) {
-                Ok(Outcome::Good(body)) => return asker.read(url, &body, "a token", answer::tokens),
-                Ok(Outcome::Refused(refused)) => {
+                Ok(AskOutcome::Good(body)) => return asker.read(url, &body, "a token", answer::tokens),
+                Ok(AskOutcome::Refused(refused)) => {
                     let refusal = asker.explain(&refused, self.asked(client, true));
                     match refusal.kind {
-                        Kind::Pending => {}
-                        Kind::SlowDown => interval = interval.saturating_add(SLOWER).min(SLOWEST),
+                        RefusalKind::Pending => {}
+                        RefusalKind::SlowDown => interval = interval.saturating_add(SLOWER).min(SLOWEST),
                         _ => return Err(Error::Refused { host: url.host().to_owned(), refusal }),
                     }
                 }
-                Ok(Outcome::Later { after, .. }) => {
+                Ok(AskOutcome::Later { after, .. }) => {
                     interval = after.unwrap_or(interval.saturating_mul(2)).clamp(1, SLOWEST);
                 }
                 // A time-out, a line that broke: it may pass before the code ends.
@@ -279,14 +287,14 @@ impl Holder<'_> {
                 Err(e) => return Err(e),
             }
         }
-        let ended = answer::Refused::of("expired_token".to_owned(), String::new(), Vec::new());
+        let ended = answer::TokenRefused::of("expired_token".to_owned(), String::new(), Vec::new());
         Err(self.refused(asker, url, &ended, self.asked(client, true)))
     }
 
     fn keep(&self, endpoints: &Endpoints, won: Won) -> Result<Token, Error> {
         let (store, now) = (self.store(), clock::now());
         let Won { tokens, client } = won;
-        let first = Record {
+        let first = LoginRecord {
             user: self.user.to_owned(),
             client_id: client.id,
             client_secret: client.secret.filter(|_| client.is_registered),
@@ -327,7 +335,7 @@ fn unavailable(url: &Url, status: u16) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoints, Flow, Place};
+    use super::{Endpoints, Flow, UserPlace};
     use crate::account::OAuthFlow;
     use crate::http::Url;
 
@@ -343,9 +351,9 @@ mod tests {
             issuer: None,
             scope: String::new(),
         };
-        let here = Place { has_browser: true, is_remote: false };
-        let by_ssh = Place { has_browser: true, is_remote: true };
-        let console = Place::default();
+        let here = UserPlace { has_browser: true, is_remote: false };
+        let by_ssh = UserPlace { has_browser: true, is_remote: true };
+        let console = UserPlace::default();
         use OAuthFlow::{Auto, Browser, Device};
         for (wanted, place, authorize, device, flow) in [
             (Auto, here, true, true, Flow::Browser),

@@ -14,7 +14,7 @@ use crate::account::Account;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::problem::REPORT_BUG;
-use crate::report::{Event, Summary, Trouble};
+use crate::report::{Event, RunSummary, Trouble};
 
 /// How many sessions there may be at once.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +114,7 @@ fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode 
                 hint: Some(REPORT_BUG.to_owned()),
                 news: true,
             };
-            let summary = Summary { trouble: Some(trouble), ..Summary::default() };
+            let summary = RunSummary { trouble: Some(trouble), ..RunSummary::default() };
             context.reporter.report(&account.name, &Event::Finished(summary));
             ExitCode::Bug
         }

@@ -28,7 +28,7 @@ use crate::ledger::{self, Ledger, Word};
 use crate::message::summary;
 use crate::plan::{Maildrop, Policy};
 use crate::protocol::capability::Capabilities;
-use crate::report::{Summary, Trouble};
+use crate::report::{RunSummary, Trouble};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
 
 /// So long a run is waited for that holds the mailbox.
@@ -155,7 +155,7 @@ pub(super) fn identify(
 ) -> Result<(), Error> {
     adopt(&mut maildrop, &ledger);
     let mut held = Held { ledger, destinations: Destinations::none() };
-    let (mut summary, mut course, mut taken) = (Summary::default(), Course::default(), (0, Octets(0)));
+    let (mut summary, mut course, mut taken) = (RunSummary::default(), Course::default(), (0, Octets(0)));
     let session = Session {
         run,
         summary: &mut summary,

@@ -34,7 +34,7 @@ use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
 use super::survey::{self, Survey};
-use crate::client::{self, Client, Farewell, Pipelining, Transaction};
+use crate::client::{self, Client, Farewell, Sending, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Memory, Pipelining as KnownPipelining};
 use crate::ledger::{self, Ledger};
@@ -42,7 +42,7 @@ use crate::message::Digest;
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::Capabilities;
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 use crate::text::count;
 use crate::types::{Octets, UniqueIdBuf};
 use known::Known;
@@ -59,7 +59,7 @@ pub(super) struct Held {
 /// One session.
 pub(super) struct Session<'a, 'b> {
     pub(super) run: &'a Run<'b>,
-    pub(super) summary: &'a mut Summary,
+    pub(super) summary: &'a mut RunSummary,
     pub(super) memory: &'a mut Memory,
     pub(super) scope: &'a Scope,
     /// Messages, and their octets, that the run's sessions have delivered.
@@ -94,7 +94,7 @@ impl Session<'_, '_> {
         held: &mut Held,
     ) -> Result<Outcome, Error> {
         if self.course.unpipelined {
-            client.set_pipelining(Pipelining::Off);
+            client.set_pipelining(Sending::Off);
         }
         self.course.ended.pipelined = client.pipelines();
         let work = match self.prepare(&mut client, &mut held.ledger) {

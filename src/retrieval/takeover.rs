@@ -20,7 +20,7 @@ use super::survey;
 use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::import::Program;
+use crate::import::ForeignProgram;
 use crate::import::matching::{self, Matched};
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub struct Memories<'a> {
     /// Whose they are.
-    pub program: Program,
+    pub program: ForeignProgram,
     /// Unique-ids, and when their messages were retrieved, if the program knows.
     pub seen: &'a [(UniqueIdBuf, Option<Time>)],
     /// Whether they were delivered; else they were only seen, and no policy deletes them.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use crate::account::{Tls, Word as _};
+use crate::account::{SettingWord as _, Tls};
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::config::{self, ConfigError};
 use crate::exit::ExitCode;
@@ -262,7 +262,7 @@ fn mechanisms(list: Option<&Capabilities>) -> String {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "server-info")]
-struct Object<'a> {
+struct ServerInfoObject<'a> {
     host: &'a str,
     port: Option<u16>,
     tls: Option<&'static str>,
@@ -305,7 +305,7 @@ fn object<'a>(
     host: &'a str,
     info: &'a Result<ServerInfo, Trouble>,
     trouble: Option<&'a Trouble>,
-) -> Object<'a> {
+) -> ServerInfoObject<'a> {
     let info = info.as_ref().ok();
     let server: Option<&Server> = info.map(|info| &info.server);
     let before = info.and_then(|info| info.before_login.as_ref());
@@ -324,7 +324,7 @@ fn object<'a>(
         }
     });
     let tls_word = |tls: Tls| Tls::WORDS.iter().find(|(_, known)| *known == tls).map(|(word, _)| *word);
-    Object {
+    ServerInfoObject {
         host,
         port: server.map(|server| server.port),
         tls: server.and_then(|server| tls_word(server.tls)),

@@ -8,8 +8,8 @@ use std::os::fd::BorrowedFd;
 use super::delete::delivered;
 use super::{PATIENCE, Visit};
 use crate::account::Account;
+pub use crate::client::{AnswerPiece, Farewell, ReadCommand};
 use crate::client::{Client, Next, Transaction};
-pub use crate::client::{Farewell, Piece, Question};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::{EntryState, Ledger};
@@ -165,15 +165,15 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
-        if let Question::Retr(number) = question
+    pub fn ask(&mut self, question: ReadCommand, each: impl FnMut(AnswerPiece<'_>)) -> Result<bool, Trouble> {
+        if let ReadCommand::Retr(number) = question
             && self.client.drops_at_quit()
         {
             self.recognise(number)?;
             self.dropped.push(number);
         }
         let ok = self.client.ask(question, each).map_err(|e| self.trouble(e.into()))?;
-        if question == Question::Rset && ok {
+        if question == ReadCommand::Rset && ok {
             self.marked.clear();
         }
         Ok(ok)
@@ -183,7 +183,11 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn mark(&mut self, number: MessageNumber, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
+    pub fn mark(
+        &mut self,
+        number: MessageNumber,
+        each: impl FnMut(AnswerPiece<'_>),
+    ) -> Result<bool, Trouble> {
         self.recognise(number)?;
         let dismissed = Dismissed::attest(self.client.session(), number);
         let ok = self.client.mark(&dismissed, each).map_err(|e| self.trouble(e.into()))?;

@@ -14,7 +14,7 @@ use super::PATIENCE;
 use super::show::{before, resolve, unique_id};
 use crate::access;
 use crate::account::Account;
-use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
+use crate::client::{self, Client, Farewell, ListingAnswer, Next, Prefetch, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
@@ -345,8 +345,8 @@ pub(super) fn delivered(
                     true
                 };
                 match client.read_message(listed.number, text)? {
-                    Listing::Taken => comparison.whole(&listed, why, &examiner.finish()),
-                    Listing::Refused(_) => Verdict::Another,
+                    ListingAnswer::Taken => comparison.whole(&listed, why, &examiner.finish()),
+                    ListingAnswer::Refused(_) => Verdict::Another,
                 }
             }
             settled => settled,

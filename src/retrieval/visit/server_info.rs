@@ -10,7 +10,7 @@ use crate::access::Owner;
 use crate::account::{Account, Route, Tls, Trust, Way};
 use crate::client::{self, Authorization, Call, Client};
 use crate::clock;
-use crate::connection::{self, Seen};
+use crate::connection::{self, CertificateSummary};
 pub use crate::protocol::capability::{Capabilities, Expire};
 use crate::protocol::sasl::Credentials;
 use crate::report::Trouble;
@@ -75,7 +75,7 @@ pub struct ServerInfo {
 #[derive(Debug, Clone)]
 pub struct CertificateInfo {
     /// What it holds.
-    pub seen: Seen,
+    pub seen: CertificateSummary,
     /// Whether it was recognised by its fingerprint.
     pub pinned: bool,
     /// Why it is refused, if it is.
@@ -244,7 +244,7 @@ fn look(server: Server, secret: &Secret, context: &Context<'_>) -> Result<Server
     };
     let pinned = !server.trust.fingerprints.is_empty();
     let certificate = client.certificate().map(|der| {
-        let mut seen = Seen::of(der);
+        let mut seen = CertificateSummary::of(der);
         seen.names.iter_mut().chain(&mut seen.issuer).for_each(|text| *text = client.redacted(text));
         CertificateInfo { seen, pinned, refused }
     });

@@ -2,7 +2,7 @@
 
 use super::Visit;
 use crate::account::Account;
-use crate::client::{Client, Listing, Transaction};
+use crate::client::{Client, ListingAnswer, Transaction};
 use crate::clock;
 use crate::ledger::Ledger;
 use crate::ledger::shown::Shown;
@@ -96,13 +96,13 @@ fn take(
         octets <= FAR_BEYOND_ALL && taker(text)
     };
     let has_top = client.capabilities().is_none_or(Capabilities::top);
-    if extent == Extent::Header && has_top && client.read_header(number, &mut each)? == Listing::Taken {
+    if extent == Extent::Header && has_top && client.read_header(number, &mut each)? == ListingAnswer::Taken {
         return Ok(());
     }
     match client.read_message(number, &mut each)? {
-        Listing::Refused(refused) => Err(Error::MessageRefused { number, text: refused.text }),
-        Listing::Taken if octets > FAR_BEYOND_ALL => Err(Error::Endless { number }),
-        Listing::Taken => Ok(()),
+        ListingAnswer::Refused(refused) => Err(Error::MessageRefused { number, text: refused.text }),
+        ListingAnswer::Taken if octets > FAR_BEYOND_ALL => Err(Error::Endless { number }),
+        ListingAnswer::Taken => Ok(()),
     }
 }
 

@@ -40,7 +40,7 @@ pub(in crate::cli) struct CheckArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "checked")]
-struct Object<'a> {
+struct ConfigCheckObject<'a> {
     what: &'a str,
     exit: u8,
     error: Option<&'a str>,
@@ -60,7 +60,7 @@ pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         code = code.merge(trouble.map_or(ExitCode::Done, |trouble| trouble.exit));
         cli.printer.out(&if args.output.json {
             let (exit, error) = (trouble.map_or(0, |trouble| trouble.exit.number()), trouble);
-            let object = Object {
+            let object = ConfigCheckObject {
                 what,
                 exit,
                 error: error.map(|trouble| trouble.message.as_str()),

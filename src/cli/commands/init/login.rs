@@ -1,9 +1,9 @@
 //! The password, and a login with it: what was typed is right before it is kept anywhere.
 
-use super::{Choices, Chosen, Init, usage};
+use super::{Choices, ChosenServer, Init, usage};
 use crate::account::Account;
 use crate::credentials;
-use crate::discovery::Source;
+use crate::discovery::CandidateSource;
 use crate::exit::ExitCode;
 use crate::report::Trouble;
 use crate::retrieval::{LoginInfo, Options, Passwords, try_login};
@@ -32,7 +32,7 @@ impl Init<'_> {
     ///
     /// # Errors
     /// The login is refused; there is nobody to ask.
-    pub(super) fn log_in(&self, chosen: &mut Chosen) -> Result<Entered, Trouble> {
+    pub(super) fn log_in(&self, chosen: &mut ChosenServer) -> Result<Entered, Trouble> {
         if self.args.no_login || self.by_oauth(&chosen.candidate).is_some() {
             return Ok(Entered::default());
         }
@@ -51,7 +51,7 @@ impl Init<'_> {
     }
 
     /// Asks for the password until the server takes it.
-    fn typed(&self, chosen: &mut Chosen) -> Result<Entered, Trouble> {
+    fn typed(&self, chosen: &mut ChosenServer) -> Result<Entered, Trouble> {
         let mut times = 0;
         loop {
             let account = self.account(chosen, &Choices::default())?;
@@ -89,8 +89,13 @@ impl Init<'_> {
 
     /// Some servers call the user by what stands before the `@` (RFC 6186 §4).  One more login may lock a mailbox, so the
     /// user is asked.
-    fn as_local_user(&self, chosen: &mut Chosen, password: &Secret) -> Result<Option<LoginInfo>, Trouble> {
-        let is_known = matches!(chosen.candidate.source, Source::Provider | Source::Autoconfig(_));
+    fn as_local_user(
+        &self,
+        chosen: &mut ChosenServer,
+        password: &Secret,
+    ) -> Result<Option<LoginInfo>, Trouble> {
+        let is_known =
+            matches!(chosen.candidate.source, CandidateSource::Provider | CandidateSource::Autoconfig(_));
         let local = chosen.candidate.user.split_once('@').map(|(local, _)| local.to_owned());
         let (Some(local), Some(questions)) = (local, &self.questions) else { return Ok(None) };
         if is_known || self.is_set(&["user"]) {

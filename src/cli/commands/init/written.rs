@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::choices::Kept;
+use super::choices::PasswordChoice;
 use super::login::Entered;
-use super::{Choices, Chosen, Init};
+use super::{Choices, ChosenServer, Init};
 use crate::cli::commands::cron;
 use crate::cli::rewrite::Copy;
 use crate::config;
@@ -29,7 +29,7 @@ impl Init<'_> {
     /// The disk, or a program that was to keep the password.
     pub(super) fn write(
         &self,
-        chosen: &Chosen,
+        chosen: &ChosenServer,
         mut choices: Choices,
         entered: Entered,
     ) -> Result<(), Trouble> {
@@ -42,10 +42,10 @@ impl Init<'_> {
         let failed = |e: durable::Error| Trouble::of(&e, true);
         durable::make_directories(&folder).map_err(failed)?;
         let asks = self.asks_each_time(chosen, &choices, &entered);
-        if let (Some(Kept::By(keeper)), Some(password)) = (&choices.kept, &entered.typed) {
+        if let (Some(PasswordChoice::By(keeper)), Some(password)) = (&choices.kept, &entered.typed) {
             let (environment, stop) = (&self.cli.environment, &self.context.stop);
             let kept = keeper.keep(&chosen.name, &folder, password, environment, stop);
-            choices.kept = Some(Kept::There(kept.map_err(|e| Trouble::of(&e, true))?));
+            choices.kept = Some(PasswordChoice::There(kept.map_err(|e| Trouble::of(&e, true))?));
         }
         let replaced = self.added(chosen, &choices).and_then(|(_, whole, account)| {
             for missing in Self::missing_folders(&account.deliver) {
@@ -54,7 +54,7 @@ impl Init<'_> {
             self.replace(&whole)
         });
         if let Err(trouble) = replaced {
-            if let Some(Kept::There(kept)) = &choices.kept {
+            if let Some(PasswordChoice::There(kept)) = &choices.kept {
                 kept.undo(&folder);
             }
             return Err(trouble);
@@ -88,7 +88,7 @@ impl Init<'_> {
     }
 
     /// What is done, and what to type next.
-    fn report(&self, chosen: &Chosen, choices: &Choices, asks: bool) {
+    fn report(&self, chosen: &ChosenServer, choices: &Choices, asks: bool) {
         let name = &chosen.name;
         let home = self.cli.environment.home.as_deref().and_then(Path::to_str);
         let shown = |path: &Path| text::in_home(&text::path(path), home).into_owned();
@@ -96,25 +96,25 @@ impl Init<'_> {
         let mut said =
             format!("the account \"{}\" stands in {}\n", printable(name.as_bytes()), shown(&self.path));
         match &choices.kept {
-            Some(Kept::There(Keep::File(file))) => {
+            Some(PasswordChoice::There(Keep::File(file))) => {
                 said.push_str(&format!(
                     "its password is in {}, which only you can read\n",
                     shown(&folder.join(file))
                 ));
             }
-            Some(Kept::There(Keep::Line(line))) => {
+            Some(PasswordChoice::There(Keep::Line(line))) => {
                 said.push_str(&format!("its password is printed by {}\n", printable(line.as_bytes())));
             }
-            Some(Kept::There(Keep::List(_, path))) => {
+            Some(PasswordChoice::There(Keep::List(_, path))) => {
                 said.push_str(&format!("its password is in {}, encrypted\n", shown(path)));
             }
-            Some(Kept::By(_)) | None => {}
+            Some(PasswordChoice::By(_)) | None => {}
         }
         self.cli.printer.err(&said);
         self.cli.printer.out(&self.next(chosen, choices, asks));
     }
 
-    fn next(&self, chosen: &Chosen, choices: &Choices, asks: bool) -> String {
+    fn next(&self, chosen: &ChosenServer, choices: &Choices, asks: bool) -> String {
         let word = crate::access::shell_word(Path::new(&chosen.name));
         let config = match &self.args.config.file {
             Some(file) => format!(" --config {}", crate::access::shell_word(file)),
