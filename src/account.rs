@@ -27,11 +27,11 @@ pub enum NotOneLine {
 ///
 /// # Errors
 /// [`NotOneLine`], typically for a password file or a user's name that was pasted with its line end.
-pub fn one_line(text: &[u8]) -> Result<(), NotOneLine> {
+pub fn check_one_line(text: &[u8]) -> Result<(), NotOneLine> {
     if text.is_empty() {
         return Err(NotOneLine::Empty);
     }
-    if !crate::text::one_line(text) {
+    if !crate::text::is_one_line(text) {
         return Err(NotOneLine::LineEnd);
     }
     Ok(())
@@ -220,7 +220,7 @@ pub enum PasswordSource {
     /// A netrc file.
     Netrc(PathBuf),
     /// A systemd credential's name.
-    Credential(String),
+    SystemdCredential(String),
     /// Asked for at the terminal.
     Prompt,
     /// An OAuth token, which popfetch gets and renews.
@@ -236,7 +236,7 @@ impl fmt::Debug for PasswordSource {
             Self::File(_) => "File",
             Self::Command(_) => "Command",
             Self::Netrc(_) => "Netrc",
-            Self::Credential(_) => "Credential",
+            Self::SystemdCredential(_) => "SystemdCredential",
             Self::Prompt => "Prompt",
         })
     }

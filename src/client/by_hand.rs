@@ -57,7 +57,7 @@ impl Client<Transaction> {
             ReadCommand::Capa => Command::Capa,
         };
         let asked = command.sent();
-        self.line.send(command)?;
+        self.link.send(command)?;
         self.answer_by_hand(asked, each)
     }
 
@@ -70,22 +70,22 @@ impl Client<Transaction> {
         if dismissed.session() != self.state.session {
             return Err(Error::NotRecognised { number });
         }
-        self.line.send(Command::Dele(number))?;
+        self.link.send(Command::Dele(number))?;
         self.answer_by_hand(Sent::Dele(number), each)
     }
 
     fn answer_by_hand(&mut self, asked: Sent, mut each: impl FnMut(AnswerPiece<'_>)) -> Result<bool, Error> {
         let mut ok = false;
-        while self.line.session.outstanding() > 0 {
-            self.line.event()?;
-            match self.line.session.event() {
+        while self.link.session.outstanding() > 0 {
+            self.link.event()?;
+            match self.link.session.event() {
                 ServerEvent::Reply { to, reply } if to == asked => {
                     ok = reply.ok;
                     each(AnswerPiece::Status(reply.ok, reply.text));
                 }
                 ServerEvent::Line { line, .. } => each(AnswerPiece::Line(line)),
                 ServerEvent::Text { text, .. } => each(AnswerPiece::Text(text)),
-                ServerEvent::Farewell(reply) => return Err(self.line.farewell(reply.text)),
+                ServerEvent::Farewell(reply) => return Err(self.link.farewell(reply.text)),
                 // The answer to a NOOP that has kept the session alive.
                 ServerEvent::Reply { .. } => {}
                 ServerEvent::End { .. } | ServerEvent::Greeting(_) | ServerEvent::Challenge(_) => {}

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 use super::mistake::{Mistake, quoted};
-use crate::account::one_line;
+use crate::account::check_one_line;
 
 /// A server's name in the form of [`host`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct UserName(pub(super) String);
 
 impl UserName {
     pub(super) fn parse(text: &str) -> Result<Self, Mistake> {
-        one_line(text.as_bytes())?;
+        check_one_line(text.as_bytes())?;
         Ok(Self(text.to_owned()))
     }
 }

@@ -192,7 +192,7 @@ fn client_secret(
     Ok(inline
         .or(table.client_secret_command.as_ref().map(command))
         .or(file.map(|path: PathBuf| PasswordSource::File(path)))
-        .or(credential.map(|name| PasswordSource::Credential(name.value.0.clone()))))
+        .or(credential.map(|name| PasswordSource::SystemdCredential(name.value.0.clone()))))
 }
 
 #[cfg(test)]

@@ -218,7 +218,8 @@ fn password(table: &AccountTable, context: ResolveContext<'_>) -> Result<Passwor
         return Ok(PasswordSource::Netrc(context.path(netrc, file)?));
     }
     let credential = table.credential.as_ref();
-    Ok(credential.map_or(PasswordSource::Prompt, |name| PasswordSource::Credential(name.value.0.clone())))
+    Ok(credential
+        .map_or(PasswordSource::Prompt, |name| PasswordSource::SystemdCredential(name.value.0.clone())))
 }
 
 fn destinations(

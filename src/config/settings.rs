@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::mistake::{LocatedMistake, Mistake, SettingPlace, quoted};
 use super::names::{Fingerprints, Host, UserName};
 use super::value::{
-    Credential, DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, OneLine, ProgramValue, Prose,
-    Read, Silence, Stdout, UserId, Value, WebAddress, Written, labelled,
+    DirectoryName, FileName, LimitNumber, LimitSize, Netrc, Number, OneLine, ProgramValue, Prose, Read,
+    Silence, Stdout, SystemdCredential, UserId, Value, WebAddress, Written, labelled,
 };
 use super::way::{Connect, ProxySetting, SourceAddresses};
 use crate::account::{
@@ -332,7 +332,7 @@ settings! {
         netrc: Netrc = key("netrc").flag(Login, "Look the password up in this file, or in ~/.netrc");
 
         /// A file in $CREDENTIALS_DIRECTORY (systemd's LoadCredential) with the password.
-        credential: Credential = key("credential").flag(Login, "The password is in this systemd credential");
+        credential: SystemdCredential = key("credential").flag(Login, "The password is in this systemd credential");
 
         /// Log in by OAuth tokens, which popfetch gets, keeps and renews, in place of a password: the table's keys are below.
         /// popfetch auth login makes the login.  With auth = "auto" the token goes by XOAUTH2, else by OAUTHBEARER.
@@ -532,7 +532,7 @@ settings! {
         client_secret_file: FileName = key("client-secret-file");
 
         /// A systemd credential with the application's secret.
-        client_secret_credential: Credential = key("client-secret-credential");
+        client_secret_credential: SystemdCredential = key("client-secret-credential");
 
         /// Microsoft's directory of users: common, organizations, consumers, or the domain of a firm.
         tenant: OneLine = key("tenant").default("common");

@@ -539,7 +539,7 @@ fn a_fingerprint_changes_with_the_settings_and_holds_no_secret() {
         let changed = std::time::UNIX_EPOCH + Duration::from_secs(u64::from(key));
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
         let account = only(home.run(&[], &[]).unwrap());
-        crate::credentials::fingerprint(&account, &home.environment(), &[key; 32])
+        crate::credentials::configuration_digest(&account, &home.environment(), &[key; 32])
     };
     let fingerprint = |text: &str| with(text, 1);
     let plain = fingerprint(LEAST);

@@ -10,7 +10,7 @@ use super::names::{Host, UserName};
 use super::percent::{decoded, split_port};
 use super::settings::{AccountTable, Located, Table as _};
 use super::value::Number;
-use crate::account::{Auth, SettingWord as _, Tls, one_line};
+use crate::account::{Auth, SettingWord as _, Tls, check_one_line};
 use crate::secret::Secret;
 
 /// An account in a URL.
@@ -77,7 +77,7 @@ impl PopUrl {
             table.auth = mechanism.map(auth).transpose()?.flatten().and_then(|auth| setting("auth", auth));
             if let Some(password) = password {
                 let password = Secret::new(decoded(password)?);
-                one_line(password.expose()).map_err(|e| Mistake::new(format!("password: {e}")))?;
+                check_one_line(password.expose()).map_err(|e| Mistake::new(format!("password: {e}")))?;
                 table.password = setting("password", password);
             }
         }

@@ -15,7 +15,7 @@ use toml::de::DeValue;
 use super::mistake::{LocatedMistake, Mistake, SettingPlace, nearest, quoted};
 use super::names;
 use super::units;
-use crate::account::{SettingWord, one_line};
+use crate::account::{SettingWord, check_one_line};
 use crate::secret::Secret;
 use crate::types::Octets;
 
@@ -219,7 +219,7 @@ impl Read for Secret {
 
     fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| {
-            one_line(text.as_bytes())?;
+            check_one_line(text.as_bytes())?;
             Ok(Self::new(text))
         })
     }
@@ -395,9 +395,9 @@ impl Read for Netrc {
 
 /// The name of a systemd credential: that of a file in one directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Credential(pub(super) String);
+pub(super) struct SystemdCredential(pub(super) String);
 
-impl Read for Credential {
+impl Read for SystemdCredential {
     const VALUES: &'static str = "NAME";
 
     fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
@@ -434,7 +434,7 @@ impl Read for OneLine {
 
     fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| {
-            one_line(text.as_bytes())?;
+            check_one_line(text.as_bytes())?;
             Ok(Self(text.to_owned()))
         })
     }
@@ -461,7 +461,7 @@ impl Read for WebAddress {
 
     fn read(value: &Value<'_>) -> Result<Self, LocatedMistake> {
         value.meaning(|text| {
-            one_line(text.as_bytes())?;
+            check_one_line(text.as_bytes())?;
             let begins = |start: &str| text.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start));
             if begins("https://") || begins("http://127.") || begins("http://[::1]") {
                 return Ok(Self(text.to_owned()));

@@ -10,7 +10,7 @@ use super::mistake::{LocatedMistake, Mistake, quoted};
 use super::names::Host;
 use super::percent::{decoded, split_port};
 use super::value::{ProgramValue, Read, Value};
-use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, one_line};
+use crate::account::{ConnectCommand, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, check_one_line};
 use crate::secret::Secret;
 
 /// Octets of a Unix socket's path at most (unix(7): 108 with a NUL at the end).
@@ -118,8 +118,9 @@ fn proxy_login(text: &str, kind: ProxyKind) -> Result<ProxyLogin, Mistake> {
     let user = String::from_utf8(decoded(user)?)
         .map_err(|_| Mistake::new("the proxy's user is not UTF-8 when %HH is decoded"))?;
     let password = Secret::new(decoded(password)?);
-    one_line(user.as_bytes()).map_err(|e| Mistake::new(format!("the proxy's user: {e}")).hint(hint))?;
-    one_line(password.expose()).map_err(|e| Mistake::new(format!("the proxy's password: {e}")).hint(hint))?;
+    check_one_line(user.as_bytes()).map_err(|e| Mistake::new(format!("the proxy's user: {e}")).hint(hint))?;
+    check_one_line(password.expose())
+        .map_err(|e| Mistake::new(format!("the proxy's password: {e}")).hint(hint))?;
     match kind {
         ProxyKind::Socks5 if user.len().max(password.expose().len()) > LONGEST_LOGIN => {
             Err(Mistake::new("a user or a password of SOCKS has 255 octets at most"))

@@ -1,7 +1,7 @@
 //! A mail address, as far as it leads to a server.
 
 use crate::config;
-use crate::text::{one_line, printable};
+use crate::text::{is_one_line, printable};
 
 /// A mail address: something, `@`, and a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl MailAddress {
             return Err(format!("\"{}\" is not a mail address", shown()));
         };
         let is_visible = |c: char| !c.is_control() && !c.is_whitespace();
-        if !one_line(text.as_bytes()) || !local.chars().all(is_visible) {
+        if !is_one_line(text.as_bytes()) || !local.chars().all(is_visible) {
             return Err(format!("\"{}\" is not a mail address", shown()));
         }
         let host = config::host(domain).ok().filter(|host| host.contains('.') && !host.contains(':'));

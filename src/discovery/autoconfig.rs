@@ -53,7 +53,7 @@ fn usable(server: Node<'_, '_>, address: &MailAddress) -> Option<Offered> {
     let user = filled(value(server, "username").unwrap_or("%EMAILADDRESS%"), address);
     let ways: Vec<String> = values(server, "authentication").map(str::to_ascii_lowercase).collect();
     let oauth_only = !ways.is_empty() && ways.iter().all(|way| way == "oauth2");
-    let user = Some(user).filter(|user| crate::text::one_line(user.as_bytes()) && !user.is_empty())?;
+    let user = Some(user).filter(|user| crate::text::is_one_line(user.as_bytes()) && !user.is_empty())?;
     Some(Offered { host, port, tls, user, oauth_only })
 }
 

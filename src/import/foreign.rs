@@ -228,7 +228,7 @@ impl Foreign {
 
     /// Takes a password over, unless no login could carry it.
     pub(super) fn take_password(&mut self, text: &str, place: SourceLine) {
-        if text.contains('\u{fffd}') || crate::account::one_line(text.as_bytes()).is_err() {
+        if text.contains('\u{fffd}') || crate::account::check_one_line(text.as_bytes()).is_err() {
             self.remarks.push(Remark {
                 place,
                 what: "the password is not UTF-8, or holds a line end: set it by hand".to_owned(),

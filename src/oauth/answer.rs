@@ -215,7 +215,7 @@ pub(super) fn registration(body: &[u8]) -> Result<Registration, Malformed> {
     let wire: RegistrationOnTheWire = json(body)?;
     let secret = wire.client_secret.map(Secret::new).filter(|secret| !secret.expose().is_empty());
     let fits = (1..=LONGEST_TEXT).contains(&wire.client_id.len())
-        && crate::text::one_line(wire.client_id.as_bytes());
+        && crate::text::is_one_line(wire.client_id.as_bytes());
     if fits && secret.as_ref().is_none_or(is_token) {
         Ok(Registration { id: wire.client_id, secret })
     } else {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::answer::{self, Device, Tokens};
 use super::ask::{AskOutcome, Asker};
-use super::desk::Desk;
 use super::endpoints::{self, Endpoints, OAuthClient};
 use super::error::Error;
 use super::listener::RedirectListener;
@@ -13,6 +12,7 @@ use super::record::LoginRecord;
 use super::refusal::RefusalKind;
 use super::request::{self, Came, Consent, Proof};
 use super::store::Notes;
+use super::terminal::LoginTerminal;
 use super::{Token, TokenHolder, lasting};
 use crate::account::OAuthFlow;
 use crate::clock;
@@ -76,16 +76,21 @@ impl TokenHolder<'_> {
     ///
     /// # Errors
     /// What keeps a flow from its end; a store that can't be written.
-    pub fn log_in(&self, wanted: OAuthFlow, place: UserPlace, desk: &dyn Desk) -> Result<Token, Error> {
+    pub fn log_in(
+        &self,
+        wanted: OAuthFlow,
+        place: UserPlace,
+        terminal: &dyn LoginTerminal,
+    ) -> Result<Token, Error> {
         self.check_room()?;
         let asker = self.asker(SignalEnds::Always);
         let endpoints = endpoints::find(self.settings, &asker)?;
-        self.show_hosts(&endpoints, desk);
+        self.show_hosts(&endpoints, terminal);
         let flow = Flow::choose(wanted, place, &endpoints);
         let won = match flow {
-            Flow::Device => self.by_device(&asker, &endpoints, desk)?,
+            Flow::Device => self.by_device(&asker, &endpoints, terminal)?,
             Flow::Browser | Flow::ByHand => {
-                self.by_browser(&asker, &endpoints, flow == Flow::Browser, desk)?
+                self.by_browser(&asker, &endpoints, flow == Flow::Browser, terminal)?
             }
         };
         self.keep(&endpoints, won)
@@ -101,7 +106,7 @@ impl TokenHolder<'_> {
     }
 
     /// A server that describes itself may name others, which get the codes.
-    fn show_hosts(&self, endpoints: &Endpoints, desk: &dyn Desk) {
+    fn show_hosts(&self, endpoints: &Endpoints, terminal: &dyn LoginTerminal) {
         let Some((issuer, _)) = &endpoints.issuer else { return };
         let own = Url::parse(issuer).map(|url| url.host().to_owned()).unwrap_or_default();
         let all = [&endpoints.authorize, &endpoints.device, &endpoints.revoke, &endpoints.register];
@@ -111,7 +116,7 @@ impl TokenHolder<'_> {
         hosts.dedup();
         hosts.retain(|host| *host != own);
         if !hosts.is_empty() {
-            desk.say(&format!("{own} has these servers ask for and give tokens: {}", hosts.join(", ")));
+            terminal.show(&format!("{own} has these servers ask for and give tokens: {}", hosts.join(", ")));
         }
     }
 
@@ -145,7 +150,7 @@ impl TokenHolder<'_> {
         asker: &Asker<'_>,
         endpoints: &Endpoints,
         open: bool,
-        desk: &dyn Desk,
+        terminal: &dyn LoginTerminal,
     ) -> Result<Won, Error> {
         let Some(authorize) = &endpoints.authorize else { return Err(lacks(endpoints, "browser", "device")) };
         let listener = RedirectListener::bind()?;
@@ -168,10 +173,10 @@ impl TokenHolder<'_> {
             parameters: self.settings.provider.parameters.as_deref().unwrap_or_default(),
         };
         let address = request::authorization(authorize, consent, &proof);
-        self.invite(&address, open, listener.port, desk);
+        self.invite(&address, open, listener.port, terminal);
         let issuer = endpoints.issuer.as_ref().map(|(issuer, always)| (issuer.as_str(), *always));
         let judge = |address: &str| request::came(address, &proof, issuer);
-        let came = listener.wait(desk, self.way.stop, LIMIT, &judge)?;
+        let came = listener.wait(terminal, self.way.stop, LIMIT, &judge)?;
         drop(listener);
         let code = match came {
             Some(Came::Code(code)) => code,
@@ -202,30 +207,35 @@ impl TokenHolder<'_> {
     }
 
     /// Shows the address, opens it, and says what to do where that isn't enough.
-    fn invite(&self, address: &Url, open: bool, port: u16, desk: &dyn Desk) {
-        let opened = open && desk.open(&address.to_string());
+    fn invite(&self, address: &Url, open: bool, port: u16, terminal: &dyn LoginTerminal) {
+        let opened = open && terminal.open(&address.to_string());
         let provider = printable(self.settings.provider.called().as_bytes());
-        desk.say(&if opened {
+        terminal.show(&if opened {
             format!("A browser was opened for you to log in at {provider}.  If it shows nothing, open this page:\n\n{address}\n")
         } else {
             format!("To log in at {provider}, open this page in a browser:\n\n{address}\n")
         });
         if self.settings.redirect.is_some() {
-            desk.say(
+            terminal.show(
                 "In the end the browser shows a page that cannot be loaded.  Paste its whole address here:",
             );
         } else if !opened {
-            desk.say(&format!(
+            terminal.show(&format!(
                 "A browser on another machine finds its way back after this, there: ssh -L {port}:127.0.0.1:{port} \
                  {}\nOr paste the address at which it ends (it cannot be loaded) here:",
                 clock::host_name()
             ));
         } else {
-            desk.say("Waiting for the browser; the address at which it ends may also be pasted here.");
+            terminal.show("Waiting for the browser; the address at which it ends may also be pasted here.");
         }
     }
 
-    fn by_device(&self, asker: &Asker<'_>, endpoints: &Endpoints, desk: &dyn Desk) -> Result<Won, Error> {
+    fn by_device(
+        &self,
+        asker: &Asker<'_>,
+        endpoints: &Endpoints,
+        terminal: &dyn LoginTerminal,
+    ) -> Result<Won, Error> {
         let Some(url) = &endpoints.device else { return Err(lacks(endpoints, "device", "browser")) };
         let client = self.client(asker, endpoints, &[], true)?;
         let asked = self.asked(&client, true);
@@ -237,12 +247,12 @@ impl TokenHolder<'_> {
         };
         asker.hide(&device.code);
         let (address, code) = (printable(device.address.as_bytes()), printable(device.user_code.as_bytes()));
-        desk.say(&format!(
+        terminal.show(&format!(
             "On any device, open {address} and type the code  {code}\n(it lasts for {})",
             lasting(i64::try_from(device.expires_in).unwrap_or(0))
         ));
         if let Some(whole) = &device.whole_address {
-            desk.say(&format!("This address has the code in it: {}", printable(whole.as_bytes())));
+            terminal.show(&format!("This address has the code in it: {}", printable(whole.as_bytes())));
         }
         let tokens = self.poll(asker, &endpoints.token, &client, &device)?;
         Ok(Won { tokens, client })

@@ -15,7 +15,6 @@
 
 mod answer;
 mod ask;
-mod desk;
 mod endpoints;
 mod error;
 mod listener;
@@ -24,16 +23,17 @@ mod record;
 mod refusal;
 mod request;
 mod store;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
-pub use desk::Desk;
 pub use error::Error;
 pub use login::{Flow, UserPlace};
 pub use refusal::{OAuthRefusal, RefusalKind};
 pub use store::{end_of_login, last_login};
+pub use terminal::LoginTerminal;
 
 use crate::account::OAuth;
 use crate::clock;

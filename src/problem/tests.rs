@@ -29,7 +29,7 @@ use crate::protocol::sasl::{SaslError, SaslText};
 use crate::report::json::Json;
 use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
-use crate::report::{Event, Reporter as _, RunSummary, Trouble};
+use crate::report::{Event, ReportedError, Reporter as _, RunSummary};
 use crate::retrieval::Error as RunError;
 use crate::types::{MessageNumber, NoSuchMessage};
 use crate::{access, connection};
@@ -449,7 +449,7 @@ fn in_json(problem: &dyn Problem) -> Value {
     let (out, err) = (Sink::default(), Sink::default());
     let printer = Arc::new(Printer::onto(Box::new(out.clone()), Box::new(err), false));
     let json = Json::new(Plain::new(printer, Level::Normal, &["work"]));
-    let summary = RunSummary { trouble: Some(Trouble::of(problem, true)), ..RunSummary::default() };
+    let summary = RunSummary { failure: Some(ReportedError::of(problem, true)), ..RunSummary::default() };
     json.report("work", &Event::Finished(summary));
     serde_json::from_str(&out.text()).unwrap()
 }

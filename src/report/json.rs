@@ -105,7 +105,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::plain::{Plain, name};
-use super::{Condition, Delivery, Event, Reporter, RunSummary, StoredAt, Trouble};
+use super::{Condition, Delivery, Event, ReportedError, Reporter, RunSummary, StoredAt};
 use crate::text::shortened;
 
 /// The version of the format.
@@ -358,7 +358,7 @@ impl<'a> Object<'a> {
 
     fn account(summary: &'a RunSummary) -> Self {
         let RunSummary { listed, delivered, octets, deleted, failed, elapsed, dry_run, .. } = *summary;
-        let RunSummary { postponed, trouble, conditions, .. } = summary;
+        let RunSummary { postponed, failure, conditions, .. } = summary;
         Self::Account {
             dry_run,
             listed,
@@ -369,7 +369,7 @@ impl<'a> Object<'a> {
             postponed: postponed.messages,
             elapsed: elapsed.as_secs_f64(),
             exit: summary.exit().number(),
-            error: trouble.as_ref().map(Failure::of),
+            error: failure.as_ref().map(Failure::of),
             conditions: conditions.iter().map(LastingObject::of).collect(),
         }
     }
@@ -382,8 +382,8 @@ impl<'a> StoredAtObject<'a> {
 }
 
 impl<'a> Failure<'a> {
-    fn of(trouble: &'a Trouble) -> Self {
-        Self { message: &trouble.message, hint: trouble.hint.as_deref(), news: trouble.news }
+    fn of(failure: &'a ReportedError) -> Self {
+        Self { message: &failure.message, hint: failure.hint.as_deref(), news: failure.news }
     }
 }
 

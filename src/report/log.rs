@@ -65,8 +65,8 @@ impl Logged {
         self.write(account, &format!("{}, {} ({seconds:.1} s)", line.news, line.left));
         let conditions = summary.conditions.iter().filter(|condition| condition.messages == 0);
         let problems = conditions.map(|condition| (&condition.message, &condition.hint));
-        let trouble = summary.trouble.iter().map(|trouble| (&trouble.message, &trouble.hint));
-        for (what, hint) in problems.chain(trouble) {
+        let failure = summary.failure.iter().map(|failure| (&failure.message, &failure.hint));
+        for (what, hint) in problems.chain(failure) {
             let hint = hint.as_ref().map_or_else(String::new, |hint| format!(" (hint: {hint})"));
             self.write(account, &format!("error: {what}{hint}"));
         }
@@ -151,7 +151,7 @@ mod tests {
 
     use super::Logged;
     use crate::exit::ExitCode;
-    use crate::report::{Event, Reporter, RunSummary, Trouble};
+    use crate::report::{Event, ReportedError, Reporter, RunSummary};
     use crate::types::MessageNumber;
 
     /// What the other reporter gets.
@@ -202,14 +202,14 @@ mod tests {
         let path = home.path().join("log");
         let others = Arc::new(Others::default());
         let logged = Logged::new(others, path.clone(), || "NOW".to_owned());
-        let trouble = Trouble {
+        let failure = ReportedError {
             exit: ExitCode::Later,
             message: "h:995 is silent".to_owned(),
             hint: Some("wait".to_owned()),
             news: false,
         };
         let summary = RunSummary { listed: 3, delivered: 2, octets: 900, ..RunSummary::default() };
-        logged.report("a", &Event::Finished(RunSummary { trouble: Some(trouble), ..summary.clone() }));
+        logged.report("a", &Event::Finished(RunSummary { failure: Some(failure), ..summary.clone() }));
         logged.report("a", &Event::Finished(RunSummary { dry_run: true, ..summary }));
         assert_eq!(
             fs::read_to_string(&path).unwrap(),

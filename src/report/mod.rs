@@ -219,7 +219,7 @@ pub struct RunSummary {
     /// Whether nothing was changed, by request.
     pub dry_run: bool,
     /// What ended the run, if anything did.
-    pub trouble: Option<Trouble>,
+    pub failure: Option<ReportedError>,
     /// What is wrong although the run went on: at most one of each kind.
     pub conditions: Vec<Condition>,
 }
@@ -228,8 +228,8 @@ impl RunSummary {
     /// The exit code of this account alone.
     #[must_use]
     pub fn exit(&self) -> ExitCode {
-        let trouble = self.trouble.as_ref().map_or(ExitCode::Done, |trouble| trouble.exit);
-        self.conditions.iter().fold(trouble, |exit, condition| exit.merge(condition.exit))
+        let failure = self.failure.as_ref().map_or(ExitCode::Done, |failure| failure.exit);
+        self.conditions.iter().fold(failure, |exit, condition| exit.merge(condition.exit))
     }
 
     /// Records a condition, replacing an earlier one of its kind.
@@ -339,7 +339,7 @@ impl ConditionKind {
 
 /// What ended a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct ReportedError {
     /// The exit code that it alone would cause.
     pub exit: ExitCode,
     /// What happened and where, one sentence.
@@ -350,7 +350,7 @@ pub struct Trouble {
     pub news: bool,
 }
 
-impl Trouble {
+impl ReportedError {
     /// An error as the user sees it.
     #[must_use]
     pub fn of(problem: &dyn Problem, news: bool) -> Self {

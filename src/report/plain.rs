@@ -252,7 +252,7 @@ impl Plain {
     }
 
     fn finished(&self, account: &str, summary: &RunSummary) {
-        let trouble = summary.trouble.as_ref();
+        let failure = summary.failure.as_ref();
         let held =
             self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(account).unwrap_or_default();
         // Where the line has the reason, no other line repeats it.
@@ -264,7 +264,7 @@ impl Plain {
         if summary.dry_run {
             // A plan that was cut off has no sums: they would not be true.
             self.intended(account, |plan| {
-                Some(if trouble.is_none() { plan.finish() } else { plan.lines() })
+                Some(if failure.is_none() { plan.finish() } else { plan.lines() })
                     .filter(|text| !text.is_empty())
             });
         } else if has_line {
@@ -281,17 +281,17 @@ impl Plain {
                 self.complain(account, &condition.message, condition.hint.as_deref());
             }
         }
-        if let Some(trouble) = trouble
-            && (trouble.news || self.level > Level::Quiet)
+        if let Some(failure) = failure
+            && (failure.news || self.level > Level::Quiet)
         {
-            self.complain(account, &trouble.message, trouble.hint.as_deref());
+            self.complain(account, &failure.message, failure.hint.as_deref());
         }
     }
 
     /// Whether an account has a line, at any level but `--quiet`: with "nothing new", only for someone who watches, or asks.
     fn is_worth_a_line(&self, summary: &RunSummary) -> bool {
         let is_eventful = is_eventful(summary);
-        if summary.trouble.is_some() {
+        if summary.failure.is_some() {
             return is_eventful;
         }
         is_eventful

@@ -35,7 +35,7 @@ pub(super) struct Verdict {
     /// What ended the run is to be reported under `--quiet`.
     pub(super) news: bool,
     /// A failure is reported, or was during the run: it's new, or has lasted.
-    pub(super) trouble: bool,
+    pub(super) failure: bool,
     /// A failure that was reported is over.
     pub(super) recovered: bool,
 }
@@ -43,7 +43,7 @@ pub(super) struct Verdict {
 impl Verdict {
     /// Of a failure that is news each time.
     pub(super) fn failed() -> Self {
-        Self { news: true, trouble: true, recovered: false }
+        Self { news: true, failure: true, recovered: false }
     }
 }
 
@@ -99,7 +99,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 }
             }
         };
-        verdict.trouble = verdict.news && result.is_err();
+        verdict.failure = verdict.news && result.is_err();
         for condition in &mut summary.conditions {
             let kind = condition.kind.word();
             met.push(kind);
@@ -111,7 +111,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
             alert.lasting = Some(Lasting { reason: kept.reason.or(reason_before), ..kept });
             let patience = self.patience_for(condition.exit);
             condition.news = self.is_news(alert, patience, condition.said);
-            verdict.trouble |= condition.news || condition.said;
+            verdict.failure |= condition.news || condition.said;
             if is_first && condition.kind.may_be_chance() {
                 condition.exit = ExitCode::Done;
             }

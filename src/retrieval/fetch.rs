@@ -93,7 +93,7 @@ pub(super) struct Tally {
     /// Whether any of them was reported as news.
     pub(super) news: bool,
     /// What ended retrieving early, though the connection works.
-    pub(super) trouble: Option<Error>,
+    pub(super) failure: Option<Error>,
     /// Whether anything was retrieved.
     pub(super) retrieved: bool,
     /// Whether the first message was the server's own internal data, and left alone.

@@ -48,7 +48,7 @@ pub(super) fn after(
     let hooks = &account.hooks;
     for (name, argv, is_due) in [
         ("on-new-mail", &hooks.on_new_mail, summary.delivered > 0),
-        ("on-trouble", &hooks.on_trouble, verdict.trouble),
+        ("on-trouble", &hooks.on_trouble, verdict.failure),
         ("on-recovered", &hooks.on_recovered, verdict.recovered),
     ] {
         if let (Some(argv), true) = (argv, is_due) {
@@ -105,7 +105,7 @@ fn complaint(said: &[u8]) -> String {
 /// What went wrong, on one line without the server's words, which stand in quotation marks.
 fn error_line(summary: &RunSummary) -> String {
     let condition = summary.conditions.iter().map(|condition| &condition.message);
-    let Some(message) = summary.trouble.iter().map(|trouble| &trouble.message).chain(condition).next() else {
+    let Some(message) = summary.failure.iter().map(|failure| &failure.message).chain(condition).next() else {
         return String::new();
     };
     let (first, last) = (message.find('"'), message.rfind('"'));
@@ -195,12 +195,12 @@ impl Reporter for Listener {
 mod tests {
     use super::{RunSummary, complaint, error_line};
     use crate::exit::ExitCode;
-    use crate::report::Trouble;
+    use crate::report::ReportedError;
 
     fn line(message: &str) -> String {
         let (exit, message) = (ExitCode::Later, message.to_owned());
-        let trouble = Some(Trouble { exit, message, hint: None, news: true });
-        error_line(&RunSummary { trouble, ..RunSummary::default() })
+        let failure = Some(ReportedError { exit, message, hint: None, news: true });
+        error_line(&RunSummary { failure, ..RunSummary::default() })
     }
 
     #[test]

@@ -65,7 +65,7 @@ use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::oauth::TokenHolder;
 use crate::problem::Problem as _;
-use crate::report::{Event, RunSummary, Trouble};
+use crate::report::{Event, ReportedError, RunSummary};
 use crate::types::Time;
 use alerts::{Alerts, Verdict};
 use configured::surroundings;
@@ -110,7 +110,7 @@ fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (RunS
             mailbox(&mut run, &mut summary)
         };
     if let Err(e) = result {
-        summary.trouble = Some(Trouble::of(&e.at(&run.server()), verdict.news));
+        summary.failure = Some(ReportedError::of(&e.at(&run.server()), verdict.news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
@@ -126,7 +126,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut RunSummary) -> (Result<(), Error>, V
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
             let news = !e.is_transient() || Alerts::new(run).locked(&directory);
-            return (Err(e), Verdict { news, trouble: news, recovered: false });
+            return (Err(e), Verdict { news, failure: news, recovered: false });
         }
     };
     lock.begin_run();

@@ -126,7 +126,7 @@ impl Session<'_, '_> {
         let drops = client.drops_at_quit();
         let confirmed = self.part(client, &mut held.ledger, &listing, &mut tally)?;
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
-        match tally.trouble.take() {
+        match tally.failure.take() {
             Some(e) => Err(e),
             None => Ok(self.outcome((confirmed, drops), policy, maildrop, &held.ledger, &tally)),
         }
@@ -220,7 +220,7 @@ impl Session<'_, '_> {
             // What later rounds would decide is another run's matter where only what failed is tried; but what was set aside
             // is part of that.
             let only_aside = matches!(self.scope, Scope::Only { .. }) || self.run.options.retry;
-            if tally.trouble.is_some() || (only_aside && tally.standing.aside.is_empty()) {
+            if tally.failure.is_some() || (only_aside && tally.standing.aside.is_empty()) {
                 break;
             }
             let habits = &mut self.memory.habits;
@@ -252,7 +252,7 @@ impl Session<'_, '_> {
 
     /// Overwrites what the decisions rested on, if all was done that they asked for.
     fn settle(&mut self, held: &mut Held, listing: &Listing, tally: &Tally) -> Result<(), Error> {
-        let is_whole = tally.trouble.is_none() && !tally.cut_short && !self.run.context.stop.raised();
+        let is_whole = tally.failure.is_none() && !tally.cut_short && !self.run.context.stop.raised();
         if !is_whole || *self.scope != Scope::Everything {
             return Ok(());
         }
@@ -383,7 +383,7 @@ impl Session<'_, '_> {
         tally: &Tally,
     ) -> Result<(), Error> {
         let well = confirmed
-            && tally.trouble.is_none()
+            && tally.failure.is_none()
             && conditions::show_in_a_quick_poll(self.summary)
             // A quick poll doesn't show it.
             && self.summary.delivered_elsewhere.is_none()

@@ -107,7 +107,7 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             }
             ExitCode::Done
         }
-        Err(trouble) => cli.failed(&account, &trouble),
+        Err(failure) => cli.failed(&account, &failure),
     })
 }
 

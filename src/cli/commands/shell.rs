@@ -16,7 +16,7 @@ use crate::cli::questions::agrees_while;
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::exit::ExitCode;
 use crate::message::date;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::Options;
 use crate::retrieval::by_hand::{AnswerPiece, ByHand, Farewell, Known, ReadCommand, Waited, by_hand};
@@ -73,7 +73,7 @@ pub(super) fn run(args: &ShellArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                 }
             }
         });
-        led.unwrap_or_else(|trouble| cli.failed(&account, &trouble))
+        led.unwrap_or_else(|failure| cli.failed(&account, &failure))
     })
 }
 
@@ -108,9 +108,9 @@ impl ShellSession<'_> {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(end)) => break end,
                 // The connection is gone, and with it the session.
-                Err(trouble) => {
+                Err(failure) => {
                     drop(lines);
-                    return self.cli.failed(self.account, &trouble);
+                    return self.cli.failed(self.account, &failure);
                 }
             }
         };
@@ -125,7 +125,7 @@ impl ShellSession<'_> {
     }
 
     /// Reads a line, and does what it asks for.
-    fn line(&mut self, lines: &mut LineEditor) -> Result<ControlFlow<ShellEnd>, Trouble> {
+    fn line(&mut self, lines: &mut LineEditor) -> Result<ControlFlow<ShellEnd>, ReportedError> {
         lines.ask();
         if self.hand.wait(lines.wake())? == Waited::Stopped {
             return Ok(ControlFlow::Break(ShellEnd::Abort(ExitCode::Done)));
@@ -164,7 +164,7 @@ impl ShellSession<'_> {
         ShellEnd::Abort(ExitCode::Later)
     }
 
-    fn answer(&mut self, input: ShellInput) -> Result<ControlFlow<ShellEnd>, Trouble> {
+    fn answer(&mut self, input: ShellInput) -> Result<ControlFlow<ShellEnd>, ReportedError> {
         let ok = match input {
             ShellInput::Blank => true,
             ShellInput::Ask(question) => self.ask(question)?,
@@ -208,7 +208,7 @@ impl ShellSession<'_> {
         false
     }
 
-    fn ask(&mut self, question: ReadCommand) -> Result<bool, Trouble> {
+    fn ask(&mut self, question: ReadCommand) -> Result<bool, ReportedError> {
         let mut answer = Vec::new();
         let (mut text, mut is_cut) = (Vec::new(), false);
         let ok = self.hand.ask(question, |piece| match piece {
@@ -243,7 +243,7 @@ impl ShellSession<'_> {
         }
     }
 
-    fn mark(&mut self, number: MessageNumber) -> Result<bool, Trouble> {
+    fn mark(&mut self, number: MessageNumber) -> Result<bool, ReportedError> {
         let mut answer = Vec::new();
         let ok = self.hand.mark(number, |piece| {
             if let AnswerPiece::Status(ok, words) = piece {
@@ -296,7 +296,7 @@ impl ShellSession<'_> {
                 cli.printer.complain(&what, Some("the next listing shows it"));
                 ExitCode::Later
             }
-            Err(trouble) => cli.failed(account, &trouble),
+            Err(failure) => cli.failed(account, &failure),
         }
     }
 

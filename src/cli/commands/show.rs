@@ -145,7 +145,7 @@ impl Showing<'_> {
         // The account was named.
         let options = Options { insist: true, ..Options::default() };
         let found = show(self.account, &options, self.context, &self.selection, extent, taker);
-        let chosen = found.map_err(|trouble| self.cli.failed(self.account, &trouble))?;
+        let chosen = found.map_err(|failure| self.cli.failed(self.account, &failure))?;
         if let Some(was) = &chosen.was {
             let now = chosen.unique_id.as_deref().unwrap_or("none");
             self.cli.printer.warn(&format!(

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::account::{NotOneLine, one_line};
+use crate::account::{NotOneLine, check_one_line};
 use crate::exit::ExitCode;
 use crate::problem::Problem;
 use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
@@ -138,7 +138,7 @@ impl Problem for SaslError {
 /// # Errors
 /// [`SaslError::Empty`], [`SaslError::LineEnd`].
 pub(in crate::protocol) fn sendable(what: SaslText, octets: &[u8]) -> Result<(), SaslError> {
-    one_line(octets).map_err(|why| match why {
+    check_one_line(octets).map_err(|why| match why {
         NotOneLine::Empty => SaslError::Empty(what),
         NotOneLine::LineEnd => SaslError::LineEnd(what),
     })

@@ -10,8 +10,8 @@ use crate::plan::Why;
 use crate::report::plain::tests::Sink;
 use crate::report::plain::{Level, Plain, Printer};
 use crate::report::{
-    Action, Cause, Condition, ConditionKind, Delivery, Event, Postponed, Reporter, RunSummary, StoredAt,
-    Trouble,
+    Action, Cause, Condition, ConditionKind, Delivery, Event, Postponed, ReportedError, Reporter, RunSummary,
+    StoredAt,
 };
 use crate::types::{MessageNumber, Octets};
 
@@ -54,9 +54,9 @@ fn number(n: u32) -> MessageNumber {
     MessageNumber::new(n).unwrap()
 }
 
-fn trouble(message: &str, hint: Option<&str>) -> Option<Trouble> {
+fn failure(message: &str, hint: Option<&str>) -> Option<ReportedError> {
     let (message, hint) = (message.to_owned(), hint.map(str::to_owned));
-    Some(Trouble { exit: ExitCode::Later, message, hint, news: true })
+    Some(ReportedError { exit: ExitCode::Later, message, hint, news: true })
 }
 
 fn condition(kind: ConditionKind) -> Condition {
@@ -148,7 +148,7 @@ fn objects() -> Vec<(Event, &'static str)> {
         ),
         (
             Event::Finished(RunSummary {
-                trouble: trouble("h:995 is silent", Some("wait")),
+                failure: failure("h:995 is silent", Some("wait")),
                 ..summary.clone()
             }),
             r#"{"v":1,"account":"work","type":"account","dry_run":false,"listed":9,"delivered":2,"octets":4096,"deleted":1,"failed":3,"postponed":0,"elapsed":1.5,"exit":75,"error":{"message":"h:995 is silent","hint":"wait","news":true},"conditions":[]}"#,

@@ -36,7 +36,7 @@ fn news(summary: &RunSummary, to: &str) -> String {
         let arrow = if to.is_empty() { String::new() } else { format!(" \u{2192} {to}") };
         return format!("{delivered} new, {}{arrow}", size(octets));
     }
-    if failed > 0 || summary.postponed.messages > 0 || summary.trouble.is_some() {
+    if failed > 0 || summary.postponed.messages > 0 || summary.failure.is_some() {
         return "nothing delivered".to_owned();
     }
     match &summary.delivered_elsewhere {
@@ -98,7 +98,7 @@ impl Total {
         self.accounts = self.accounts.saturating_add(1);
         self.delivered = self.delivered.saturating_add(summary.delivered);
         self.failed = self.failed.saturating_add(summary.failed);
-        self.in_error = self.in_error.saturating_add(one_if(summary.trouble.is_some()));
+        self.in_error = self.in_error.saturating_add(one_if(summary.failure.is_some()));
     }
 
     /// `3 accounts: 22 new, 1 failed (4.1 s)`.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Level, OutputForm, Plain, Printer};
 use crate::exit::ExitCode;
 use crate::report::{
-    Action, Cause, Condition, ConditionKind, Delivery, Elsewhere, Event, Postponed, Reporter as _,
-    RunSummary, StoredAt, Trouble,
+    Action, Cause, Condition, ConditionKind, Delivery, Elsewhere, Event, Postponed, ReportedError,
+    Reporter as _, RunSummary, StoredAt,
 };
 use crate::types::{MessageNumber, Octets};
 
@@ -54,8 +54,8 @@ fn finished(summary: RunSummary) -> Event {
     Event::Finished(RunSummary { elapsed: Duration::from_secs(1), ..summary })
 }
 
-fn trouble(message: &str, news: bool) -> Trouble {
-    Trouble { exit: ExitCode::Later, message: message.to_owned(), hint: Some("wait".to_owned()), news }
+fn failure(message: &str, news: bool) -> ReportedError {
+    ReportedError { exit: ExitCode::Later, message: message.to_owned(), hint: Some("wait".to_owned()), news }
 }
 
 fn failing(messages: u64, news: bool) -> Condition {
@@ -282,7 +282,7 @@ dad   nothing new                       20 kept on the server
 
 #[test]
 fn the_same_error_of_several_accounts_is_one() {
-    let failed = |what: &str| RunSummary { trouble: Some(trouble(what, true)), ..RunSummary::default() };
+    let failed = |what: &str| RunSummary { failure: Some(failure(what, true)), ..RunSummary::default() };
     let lost = failed("cannot look up pop.example.com");
     let mut runs = vec![("a", lost.clone()), ("b", failed("h:995 is silent")), ("c", lost.clone())];
     let total = "3 accounts: nothing new, 3 accounts with an error\n";
@@ -317,7 +317,7 @@ fn the_journal_gets_priorities() {
         Event::Warning("beware".to_owned()),
         Event::Notice("it is over".to_owned()),
         finished(RunSummary {
-            trouble: Some(trouble("two\nlines", true)),
+            failure: Some(failure("two\nlines", true)),
             delivered: 1,
             ..RunSummary::default()
         }),
@@ -432,9 +432,9 @@ fn an_error_says_what_and_then_what_to_do() {
         (Level::Normal, true, 2, format!("work  2 new, 7 octets  5 kept on the server\n{error}")),
     ];
     for (level, news, delivered, expected) in cases {
-        let trouble = Some(trouble("h:995 is silent", news));
+        let failure = Some(failure("h:995 is silent", news));
         let octets = if delivered > 0 { 7 } else { 0 };
-        let summary = RunSummary { listed: 5, delivered, octets, trouble, ..RunSummary::default() };
+        let summary = RunSummary { listed: 5, delivered, octets, failure, ..RunSummary::default() };
         assert_eq!(printed(level, &[finished(summary)]).1, expected, "{level:?} {news}");
     }
 }
@@ -457,7 +457,7 @@ fn a_plan_goes_to_standard_output() {
     // Cut off: what there is, without sums that wouldn't be true.
     let broken = finished(RunSummary {
         dry_run: true,
-        trouble: Some(trouble("it broke", true)),
+        failure: Some(failure("it broke", true)),
         ..RunSummary::default()
     });
     let (out, err) = printed(Level::Normal, &[intended, broken]);

@@ -24,7 +24,7 @@ use crate::message::summary::Summary;
 use crate::message::{Examiner, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{Dismissed, EntryId};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::alerts::Alerts;
 use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::error::Error;
@@ -88,10 +88,10 @@ pub fn delete(
     selection: &Selection,
     looks_only: bool,
     ask: Ask<'_>,
-) -> Result<Deleted, Trouble> {
+) -> Result<Deleted, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
-    result.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    result.map_err(|e| ReportedError::of(&e.at(&run.server()), true))
 }
 
 fn looking(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted, Error> {

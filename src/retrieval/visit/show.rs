@@ -9,7 +9,7 @@ use crate::ledger::shown::Shown;
 use crate::plan::{Listed, Maildrop, Who};
 use crate::proof::Key;
 use crate::protocol::capability::Capabilities;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey;
@@ -53,9 +53,9 @@ pub fn show(
     selection: &Selection,
     extent: Extent,
     taker: Taker<'_>,
-) -> Result<Chosen, Trouble> {
+) -> Result<Chosen, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, selection, extent, taker).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    look(&run, selection, extent, taker).map_err(|e| ReportedError::of(&e.at(&run.server()), true))
 }
 
 fn look(run: &Run<'_>, selection: &Selection, extent: Extent, taker: Taker<'_>) -> Result<Chosen, Error> {

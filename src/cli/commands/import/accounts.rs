@@ -177,11 +177,11 @@ impl DraftAccount {
                 cli.printer.err(&self.outcome(taken, write));
                 ExitCode::Done
             }
-            Err(trouble) => {
+            Err(failure) => {
                 if write {
                     cli.printer.err(&format!("{}: nothing is taken over\n", self.name));
                 }
-                cli.failed(ours, &trouble)
+                cli.failed(ours, &failure)
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::account::{Deliver, FirstRun};
 use crate::config::Addition;
 use crate::credentials::{Keep, Keeper, keepers};
 use crate::durable;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::check;
 
 /// What stays on the server.
@@ -71,7 +71,7 @@ impl Init<'_> {
     ///
     /// # Errors
     /// A signal, answers that mean nothing, a destination that can't be used.
-    pub(super) fn choose(&self, chosen: &ChosenServer, entered: &Entered) -> Result<Choices, Trouble> {
+    pub(super) fn choose(&self, chosen: &ChosenServer, entered: &Entered) -> Result<Choices, ReportedError> {
         let mut choices = Choices::default();
         let messages = entered.mail.map_or(0, |(messages, _)| messages);
         if let Some(questions) = &self.questions {
@@ -93,7 +93,7 @@ impl Init<'_> {
     }
 
     /// What stays on the server.
-    fn leave(&self) -> Result<Option<Leave>, Trouble> {
+    fn leave(&self) -> Result<Option<Leave>, ReportedError> {
         let Some(questions) = &self.questions else { return Ok(None) };
         for _ in 0..MOST {
             let answer =
@@ -115,7 +115,11 @@ impl Init<'_> {
     }
 
     /// Where mail goes; `None` where a flag or `[defaults]` says it.
-    fn place(&self, chosen: &ChosenServer, choices: &Choices) -> Result<Option<DestinationChoice>, Trouble> {
+    fn place(
+        &self,
+        chosen: &ChosenServer,
+        choices: &Choices,
+    ) -> Result<Option<DestinationChoice>, ReportedError> {
         let usual = format!("~/Mail/{}", chosen.name.replace('/', "-"));
         let is_given = self.existing.delivers || self.is_set(&["maildir", "mbox", "pipe", "stdout"]);
         let mut place = (!is_given).then(|| self.meant(&usual));
@@ -132,10 +136,10 @@ impl Init<'_> {
             times += 1;
             match tried {
                 Ok(()) => return Ok(place),
-                Err(trouble) if self.questions.is_some() && !is_given && times < MOST => {
-                    self.cli.printer.complain(&trouble.message, trouble.hint.as_deref());
+                Err(failure) if self.questions.is_some() && !is_given && times < MOST => {
+                    self.cli.printer.complain(&failure.message, failure.hint.as_deref());
                 }
-                Err(trouble) => return Err(trouble),
+                Err(failure) => return Err(failure),
             }
         }
     }
@@ -168,7 +172,7 @@ impl Init<'_> {
         chosen: &ChosenServer,
         choices: &Choices,
         place: Option<&DestinationChoice>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ReportedError> {
         let trial = Choices {
             kept: None,
             first_run: choices.first_run,
@@ -179,7 +183,7 @@ impl Init<'_> {
         for missing in Self::missing_folders(&account.deliver) {
             let above = missing.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
             durable::may_write(above).map_err(|e| {
-                Trouble::of(&durable::Error::new(durable::Step::MakeDirectory, missing, e), true)
+                ReportedError::of(&durable::Error::new(durable::Step::MakeDirectory, missing, e), true)
             })?;
         }
         // What will be made with its directory is right.
@@ -188,12 +192,12 @@ impl Init<'_> {
             Deliver::Maildir(_) | Deliver::Pipe(_) | Deliver::Stdout => true,
         });
         let wrong =
-            check::destinations(&account, self.context).into_iter().find_map(|checked| checked.trouble);
+            check::destinations(&account, self.context).into_iter().find_map(|checked| checked.failure);
         wrong.map_or(Ok(()), Err)
     }
 
     /// Where a typed password is kept; `None` for nowhere.
-    fn keeper(&self) -> Result<Option<Keeper>, Trouble> {
+    fn keeper(&self) -> Result<Option<Keeper>, ReportedError> {
         let Some(questions) = &self.questions else { return Ok(None) };
         let offered = keepers(&self.cli.environment);
         let mut words = vec!["file"];

@@ -8,7 +8,7 @@ use crate::account::{Account, SettingWord as _, Tls};
 use crate::config::RESERVED_NAMES;
 use crate::discovery::{self, CandidateSource, Discovered, MailAddress, MailProvider, ServerCandidate};
 use crate::exit::ExitCode;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::probe;
 use crate::text::printable;
 
@@ -20,7 +20,7 @@ impl Init<'_> {
     ///
     /// # Errors
     /// None was found (69), or none that the user takes.
-    pub(super) fn find(&self) -> Result<ChosenServer, Trouble> {
+    pub(super) fn find(&self) -> Result<ChosenServer, ReportedError> {
         let address = self.address()?;
         if let Some(host) = self.args.settings.text("server") {
             return self.named(host, address.as_ref());
@@ -45,7 +45,7 @@ impl Init<'_> {
     }
 
     /// The server that `--server` names: it isn't looked for, and the user has confirmed it.
-    fn named(&self, host: &str, address: Option<&MailAddress>) -> Result<ChosenServer, Trouble> {
+    fn named(&self, host: &str, address: Option<&MailAddress>) -> Result<ChosenServer, ReportedError> {
         let flags = &self.args.settings;
         let host = crate::config::host(host)
             .map_err(|mistake| usage(&mistake.what, "the host alone: pop.example.com"))?;
@@ -79,13 +79,13 @@ impl Init<'_> {
     }
 
     /// Connects: the server is there, and is the one that is named.
-    fn reach(&self, chosen: &ChosenServer) -> Result<(), Trouble> {
+    fn reach(&self, chosen: &ChosenServer) -> Result<(), ReportedError> {
         let account = self.account(chosen, &Choices::default())?;
         probe(&account, self.context)
     }
 
     /// Asks DNS and the domain's web server, then tries the usual names.
-    fn search(&self, address: &MailAddress) -> Result<ServerCandidate, Trouble> {
+    fn search(&self, address: &MailAddress) -> Result<ServerCandidate, ReportedError> {
         self.say(&format!("looking for the POP3 server of {} …", printable(address.domain().as_bytes())));
         let trial = self.trial(address)?;
         let mut found = discovery::ask(
@@ -106,8 +106,8 @@ impl Init<'_> {
             match self.confirm(&candidate, address) {
                 Ok(true) => return Ok(candidate),
                 Ok(false) => {}
-                Err(trouble) if self.questions.is_none() => unconfirmed = Some(trouble),
-                Err(trouble) => return Err(trouble),
+                Err(failure) if self.questions.is_none() => unconfirmed = Some(failure),
+                Err(failure) => return Err(failure),
             }
         }
         if let Some(provider) = found.without_pop {
@@ -124,7 +124,7 @@ impl Init<'_> {
     }
 
     /// An account with the flags, for what holds wherever its server is: the way there, and authorities that are trusted.
-    fn trial(&self, address: &MailAddress) -> Result<Account, Trouble> {
+    fn trial(&self, address: &MailAddress) -> Result<Account, ReportedError> {
         let candidate = self.with_user(discovery::guess(address));
         let chosen = ChosenServer { name: self.name_for(&candidate, Some(address)), candidate };
         self.account(&chosen, &Choices::default())
@@ -134,11 +134,11 @@ impl Init<'_> {
     fn answers(&self, candidate: &ServerCandidate, address: &MailAddress) -> Result<(), String> {
         let name = self.name_for(candidate, Some(address));
         let chosen = ChosenServer { name, candidate: candidate.clone() };
-        self.reach(&chosen).map_err(|trouble| trouble.message)
+        self.reach(&chosen).map_err(|failure| failure.message)
     }
 
     /// Shows where a server was found; what DNS alone names outside of the domain has to be confirmed.
-    fn confirm(&self, candidate: &ServerCandidate, address: &MailAddress) -> Result<bool, Trouble> {
+    fn confirm(&self, candidate: &ServerCandidate, address: &MailAddress) -> Result<bool, ReportedError> {
         let server = described(candidate);
         let domain = printable(address.domain().as_bytes());
         let how = match &candidate.source {
@@ -156,7 +156,7 @@ impl Init<'_> {
         }
         let Some(questions) = &self.questions else {
             let host = printable(candidate.host.as_bytes());
-            return Err(Trouble {
+            return Err(ReportedError {
                 exit: ExitCode::Unavailable,
                 message: format!(
                     "only DNS says that the mail of {domain} is at {host}, which is outside of {domain}"
@@ -187,7 +187,7 @@ impl Init<'_> {
     }
 
     /// Nothing was found: what was tried, and what to do.
-    fn nothing(&self, address: &MailAddress, found: &Discovered) -> Trouble {
+    fn nothing(&self, address: &MailAddress, found: &Discovered) -> ReportedError {
         let domain = printable(address.domain().as_bytes());
         let mut shown: Vec<&String> = Vec::new();
         for failure in found.failures.iter().filter(|failure| !failure.is_empty()) {
@@ -197,7 +197,7 @@ impl Init<'_> {
             }
         }
         let denied = if found.denied { "; its SRV records say that it has none" } else { "" };
-        Trouble {
+        ReportedError {
             exit: ExitCode::Unavailable,
             message: format!("no POP3 server of {domain} was found{denied}"),
             hint: Some(format!(
@@ -209,7 +209,7 @@ impl Init<'_> {
     }
 
     /// What the provider wants, with the pages where it is done.
-    fn explain(&self, candidate: &ServerCandidate) -> Result<(), Trouble> {
+    fn explain(&self, candidate: &ServerCandidate) -> Result<(), ReportedError> {
         for note in candidate.provider.map_or(&[][..], |provider| provider.notes.as_slice()) {
             self.say(note);
         }
@@ -225,7 +225,7 @@ impl Init<'_> {
                 "--no-login writes the account without trying it: popfetch.toml(5) has oauth with issuer",
             ),
         };
-        Err(Trouble {
+        Err(ReportedError {
             exit: ExitCode::Refused,
             message: format!("{title} does not take {what}"),
             hint: Some(hint.to_owned()),
@@ -271,8 +271,8 @@ fn word(text: &str) -> String {
     if word.is_empty() { "mail".to_owned() } else { word.to_owned() }
 }
 
-fn without_pop(provider: &MailProvider) -> Trouble {
-    Trouble {
+fn without_pop(provider: &MailProvider) -> ReportedError {
+    ReportedError {
         exit: ExitCode::Unavailable,
         message: format!("{} has no POP3", provider.title),
         hint: provider.notes.first().cloned(),

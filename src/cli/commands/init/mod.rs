@@ -27,7 +27,7 @@ use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::{self, Addition, Existing, Flags};
 use crate::discovery::{MailAddress, ServerCandidate};
 use crate::exit::ExitCode;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::Context;
 use crate::secret::Secret;
@@ -69,16 +69,16 @@ pub(super) fn run(args: &InitArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[]);
     cli.run(Arc::new(reporter), |context| {
         let set_up = config::existing(&path, &cli.environment)
-            .map_err(|e| Trouble::of(&e, true))
+            .map_err(|e| ReportedError::of(&e, true))
             .and_then(|existing| Init::new(args, cli, context, path, existing).run());
         match set_up {
             Ok(()) => ExitCode::Done,
             // The signal ends the process; nothing needs to be said.
             Err(_) if context.stop.raised() => ExitCode::Later,
-            Err(trouble) => {
-                cli.printer.complain(&trouble.message, trouble.hint.as_deref());
+            Err(failure) => {
+                cli.printer.complain(&failure.message, failure.hint.as_deref());
                 cli.printer.err("nothing was written\n");
-                trouble.exit
+                failure.exit
             }
         }
     })
@@ -124,7 +124,7 @@ impl<'a> Init<'a> {
         Self { args, cli, context, questions, path, existing }
     }
 
-    fn run(self) -> Result<(), Trouble> {
+    fn run(self) -> Result<(), ReportedError> {
         let mut chosen = self.find()?;
         // What is wrong with the flags shows before a password is asked for.
         self.account(&chosen, &Choices::default())?;
@@ -150,7 +150,7 @@ impl<'a> Init<'a> {
     }
 
     /// The address that was given, or is asked for where nothing else tells the server.
-    fn address(&self) -> Result<Option<MailAddress>, Trouble> {
+    fn address(&self) -> Result<Option<MailAddress>, ReportedError> {
         let text = match (&self.args.address, &self.questions) {
             (Some(text), _) => text.clone(),
             (None, _) if self.is_set(&["server"]) && self.is_set(&["user"]) => return Ok(None),
@@ -163,7 +163,7 @@ impl<'a> Init<'a> {
     }
 
     /// The account as it is with these choices.
-    fn account(&self, chosen: &ChosenServer, choices: &Choices) -> Result<Account, Trouble> {
+    fn account(&self, chosen: &ChosenServer, choices: &Choices) -> Result<Account, ReportedError> {
         self.added(chosen, choices).map(|(_, _, account)| account)
     }
 
@@ -172,13 +172,13 @@ impl<'a> Init<'a> {
         &self,
         chosen: &ChosenServer,
         choices: &Choices,
-    ) -> Result<(Addition, Secret, Account), Trouble> {
+    ) -> Result<(Addition, Secret, Account), ReportedError> {
         let ServerCandidate { host, port, tls, .. } = &chosen.candidate;
         let mut explicit = false;
         loop {
             let addition = self.addition(chosen, choices, explicit);
             let added = config::with_addition(&self.path, &self.existing, &addition, &self.cli.environment);
-            let (whole, account) = added.map_err(|e| Trouble::of(&e, true))?;
+            let (whole, account) = added.map_err(|e| ReportedError::of(&e, true))?;
             // [defaults] may set other values: then ours stand in the section.
             if explicit || (&account.host, account.port, account.tls) == (host, *port, *tls) {
                 return Ok((addition, whole, account));
@@ -221,9 +221,9 @@ fn dollars(text: &str) -> String {
 }
 
 /// A mistake on the command line.
-fn usage(what: &str, hint: &str) -> Trouble {
+fn usage(what: &str, hint: &str) -> ReportedError {
     let (message, hint) = (what.to_owned(), Some(hint.to_owned()));
-    Trouble { exit: ExitCode::Usage, message, hint, news: true }
+    ReportedError { exit: ExitCode::Usage, message, hint, news: true }
 }
 
 /// A server for people: `pop.example.com, port 995, TLS from the start`.

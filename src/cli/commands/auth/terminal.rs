@@ -9,12 +9,12 @@ use std::process::{Command, Stdio};
 
 use crate::cli::setup::Cli;
 use crate::config::locate::{Environment, TERMINAL};
-use crate::oauth::{Desk, UserPlace};
+use crate::oauth::{LoginTerminal, UserPlace};
 
 /// What is pasted has at most this many octets.
 const LONGEST: usize = 64 * 1024;
 
-/// The user's desk.
+/// The user's terminal.
 pub(super) struct Terminal<'a> {
     cli: &'a Cli,
     input: Option<File>,
@@ -42,8 +42,8 @@ pub(super) fn place(environment: &Environment, no_browser: bool) -> UserPlace {
     }
 }
 
-impl Desk for Terminal<'_> {
-    fn say(&self, text: &str) {
+impl LoginTerminal for Terminal<'_> {
+    fn show(&self, text: &str) {
         self.cli.printer.err(&format!("{text}\n"));
     }
 

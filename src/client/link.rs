@@ -25,7 +25,7 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 const MOST_WAIT: Duration = Duration::from_secs(8);
 
 /// What is shown of a server's words: more than any sentence needs.
-const QUOTED_CHARACTERS: usize = 400;
+const REPORTED_CHARACTERS: usize = 400;
 
 /// How often a session quotes its server.  One that refuses a hundred thousand messages has made its point by then.
 const QUOTES: u32 = 200;
@@ -408,7 +408,7 @@ impl Link {
         let Some(left) = self.quotes.get().checked_sub(1) else { return "…".to_owned() };
         self.quotes.set(left);
         let mut text = self.shown(octets);
-        if let Some((end, _)) = text.char_indices().nth(QUOTED_CHARACTERS) {
+        if let Some((end, _)) = text.char_indices().nth(REPORTED_CHARACTERS) {
             text.truncate(end);
             text.push('…');
         }
