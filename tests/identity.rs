@@ -273,6 +273,18 @@ fn what_comes_back_under_a_new_unique_id_is_not_delivered_again() {
     }
 }
 
+/// An operator has restored what was deleted, and it has another unique-id.
+#[test]
+fn what_was_deleted_and_comes_back_under_a_new_unique_id_is_not_delivered_again() {
+    let served = serve(good(small(3)), DELETE);
+    served.fetch().succeeds();
+    let restored = renumbered(&small(3));
+    served.server.replace("me", [restored, vec![Message::new("new", body(4))]].concat());
+    served.fetch().succeeds();
+    served.holds(stored(1..=4));
+    assert!(served.server.unique_ids("me").is_empty());
+}
+
 #[test]
 fn a_second_copy_on_the_server_is_delivered_though_another_message_has_gone() {
     let served = serve(good(small(5)), KEEP);

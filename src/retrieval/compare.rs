@@ -60,6 +60,8 @@ struct Watched {
     entry: EntryId,
     /// As [`Other::expected`].
     expected: bool,
+    /// As [`Other::stray`].
+    stray: bool,
 }
 
 /// What has been matched: how often each delivery of an entry, by the digest of its message.  (By its place it can't be
@@ -110,8 +112,10 @@ struct Other {
     /// Whether its own key is listed and not in question, so that it is expected there: what has its header isn't taken
     /// for it before that was compared.
     expected: bool,
-    /// Whether the last listing lacked it, and this one does.
+    /// Whether it is only known from before: the last listing lacked it and this one does, or it was deleted.
     stray: bool,
+    /// Whether its deletion was confirmed.
+    deleted: bool,
 }
 
 /// What is known of an entry whose key is listed.
@@ -196,14 +200,17 @@ impl Comparison {
     /// Reads what is needed for [`Comparison::seems_moved`].
     pub(super) fn watching(mut self, ledger: &Ledger, maildrop: &Maildrop) -> Result<Self, Error> {
         let may = |_, entry: &Entry| {
-            matches!(entry.state, EntryState::Delivered | EntryState::Recorded) && !entry.only_seen
+            matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Deleted)
+                && !entry.only_seen
         };
         let watched = |(id, copy, record): (EntryId, usize, Record)| {
             let Record { digests: Digests { header, message, .. }, .. } = record;
-            Watched { header, message, entry: id, expected: copy >= elsewhere(id, ledger, maildrop) }
+            let (expected, stray) = (is_expected(id, copy, ledger, maildrop), is_stray(id, ledger, maildrop));
+            Watched { header, message, stray, entry: id, expected }
         };
         self.watched = ledger.deliveries(may)?.into_iter().map(watched).collect();
-        self.watched.sort_by_key(|watched| watched.header);
+        self.watched.sort_unstable_by_key(|one| (one.header, one.message, one.stray, one.entry));
+        self.watched.dedup_by(|one, before| one.stray && one.message == before.message);
         Ok(self)
     }
 
@@ -348,7 +355,8 @@ impl Comparison {
                 .or_else(|| self.traced(facts))
                 .unwrap_or_else(|| self.fail(id, facts)),
             (_, Why::Nameless) => {
-                self.other(facts.digests.header, |other| equal(&other.record)).unwrap_or(Verdict::Another)
+                let same = |other: &Other| !other.deleted && equal(&other.record);
+                self.other(facts.digests.header, same).unwrap_or(Verdict::Another)
             }
             // New in a window: whatever was listed before may be meant, so that all of it must be equal.
             (_, Why::New) if facts.traced => {
@@ -429,11 +437,15 @@ impl Comparison {
     /// A message that is listed under another key than the one it was delivered under: its header proves it.  Where the
     /// message with that header is expected under its own key, that key is compared first: perhaps both are listed.
     fn traced(&mut self, facts: &Facts) -> Option<Verdict> {
+        self.traced_among(facts, |_| true)
+    }
+
+    fn traced_among(&mut self, facts: &Facts, may: impl Fn(&Other) -> bool) -> Option<Verdict> {
         if !facts.traced {
             return None;
         }
         let header = facts.digests.header;
-        self.other(header, |_| true).or_else(|| {
+        self.other(header, may).or_else(|| {
             let expected = self.free(header).find(|other| other.expected)?.entry;
             self.questioned.push(expected);
             Some(Verdict::SetAside)
@@ -448,10 +460,12 @@ impl Comparison {
         let some_failed = self.some_failed;
         let has_its_size =
             |other: &Other| other.only && other.size.zip(listed.octets).is_none_or(|(then, now)| then == now);
-        let own = self
-            .traced(facts)
-            .or_else(|| self.other(header, |other| other.nameless && !some_failed && has_its_size(other)));
-        own.unwrap_or_else(|| match self.free(header).find(|other| !other.expected) {
+        let own = self.traced_among(facts, |other| !other.deleted).or_else(|| {
+            self.other(header, |other| {
+                other.nameless && !other.deleted && !some_failed && has_its_size(other)
+            })
+        });
+        own.unwrap_or_else(|| match self.free(header).find(|other| !other.expected && !other.deleted) {
             Some(_) => Verdict::NeedsBody,
             None => Verdict::Another,
         })
@@ -500,23 +514,16 @@ impl Comparison {
     }
 }
 
-/// What may be listed under another key, by header: what the last complete listing held, and what has come since; while a
-/// renumbering is being sorted out, what was listed before it, too; and all that was ever delivered, where this server has
-/// given a unique-id to two messages, or a message two of them.  Of several deliveries under one key that is listed the last
-/// ones are expected there.  A nameless message whose deletion was confirmed is gone: an equal one is new mail.  What was
-/// only printed is not as good as delivered: under another name it's printed again.
+/// What may be listed under another key, by header: all that was ever delivered.  Of several deliveries under one key that is
+/// listed the last ones are expected there.  A nameless message whose deletion was confirmed is gone: an equal one is new
+/// mail.  What was only printed is not as good as delivered: under another name it's printed again.
 fn others(
     ledger: &Ledger,
     maildrop: &Maildrop,
     ours: &HashMap<EntryId, Ours>,
 ) -> Result<HashMap<Digest, Vec<Other>>, Error> {
-    let all = ledger.has_unsteady_ids();
-    let may = |_, entry: &Entry| {
-        // One that is open may have been delivered before: another message of its key is on its way.
-        matches!(entry.state, EntryState::Delivered | EntryState::Recorded | EntryState::Open)
-            && !entry.only_seen
-            && (entry.candidate || !entry.absent || all)
-    };
+    // One that is open may have been delivered before: another message of its key is on its way.
+    let may = |_, entry: &Entry| entry.state != EntryState::Seen && !entry.only_seen;
     let mut others: HashMap<Digest, Vec<Other>> = HashMap::new();
     let deliveries = ledger.deliveries(may)?;
     for records in deliveries.chunk_by(|(one, ..), (other, ..)| one == other) {
@@ -535,8 +542,9 @@ fn others(
                 only: records.len() == 1,
                 size: entry.listed.filter(|_| records.len() == 1),
                 nameless: ledger.find_key(&Key::Header(header)) == Some(*id),
-                expected: !ours.contains_key(id) && *copy >= elsewhere(*id, ledger, maildrop),
-                stray: entry.absent && !entry.candidate && maildrop.times_listed(*id) == 0,
+                expected: !ours.contains_key(id) && is_expected(*id, *copy, ledger, maildrop),
+                stray: is_stray(*id, ledger, maildrop),
+                deleted: entry.state == EntryState::Deleted,
             });
         }
     }
@@ -544,12 +552,20 @@ fn others(
     Ok(others)
 }
 
-/// How many of an entry's deliveries may be listed under another key: all but the last ones, as many as are listed under its
-/// own, unless that is in question.
-fn elsewhere(id: EntryId, ledger: &Ledger, maildrop: &Maildrop) -> usize {
+/// Whether a delivery of an entry is expected under the entry's key: of several the last ones are, as many as are listed
+/// under it, unless that is in question.
+fn is_expected(id: EntryId, copy: usize, ledger: &Ledger, maildrop: &Maildrop) -> bool {
     let entry = ledger.entry(id);
-    let under_own = if entry.doubtful || entry.varies { 0 } else { maildrop.times_listed(id) };
-    usize::from(entry.copies).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
+    let is_questioned = entry.doubtful || entry.varies || entry.state == EntryState::Deleted;
+    let under_own = if is_questioned { 0 } else { maildrop.times_listed(id) };
+    copy >= usize::from(entry.copies).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
+}
+
+/// As [`Other::stray`].
+fn is_stray(id: EntryId, ledger: &Ledger, maildrop: &Maildrop) -> bool {
+    let entry = ledger.entry(id);
+    let is_of_before = entry.absent && !entry.candidate || entry.state == EntryState::Deleted;
+    is_of_before && maildrop.times_listed(id) == 0
 }
 
 /// A message that was listed under several keys in turn is one message: none of its former keys counts beside the one that
