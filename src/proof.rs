@@ -231,7 +231,7 @@ pub struct Arrival {
     /// How the ledger knows it.
     pub key: Key,
     /// Its size as listed, if `LIST` was asked.
-    pub listed: Option<Octets>,
+    pub listed_size: Option<Octets>,
     /// Octets received, line ends counted as LF.
     pub octets: u64,
     /// Its digests as received.
@@ -260,8 +260,8 @@ impl ArrivalId {
     /// One that no arrival has had yet.
     #[must_use]
     pub fn next() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Self(LAST.fetch_add(1, Ordering::Relaxed))
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -37,7 +37,7 @@ use crate::proof::{Noted, Piece, Published, Staged};
 
 /// How a Maildir is used.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct MaildirSettings {
     /// The ledger's random id: part of every name.
     pub ledger: String,
     /// This machine's name.
@@ -55,7 +55,7 @@ pub struct Settings {
 /// # Errors
 /// [`Error::Unfit`] (73) when something else is there, or its parent is missing; [`Error::Later`] when it was delivered to
 /// and isn't there now; [`Error::Disk`].
-pub fn open(path: &Path, settings: &Settings) -> Result<Opened, Error> {
+pub fn open(path: &Path, settings: &MaildirSettings) -> Result<Opened, Error> {
     let folders = Folders::of(path);
     let missing = missing(path, settings.may_create)?;
     if !missing.is_empty() {
@@ -67,7 +67,7 @@ pub fn open(path: &Path, settings: &Settings) -> Result<Opened, Error> {
     let inode = folders.inode().map_err(|e| durable::Error::new(Step::Open, &folders.tmp, e))?;
     let syncs = Syncs::choose(settings.sync, &durable::open_to_read(&folders.tmp)?);
     let folders = Arc::new(folders);
-    let names = name::Names::new(&settings.ledger, &settings.host);
+    let names = name::NameMaker::new(&settings.ledger, &settings.host);
     let inlet = MaildirInlet { folders: Arc::clone(&folders), names, syncs, batch: None, opened: 0 };
     let outlet = MaildirOutlet { folders, syncs, own_names_synced: false };
     Ok(Opened { inlet: Box::new(inlet), outlet: Box::new(outlet), inode: Some(inode) })
@@ -121,7 +121,7 @@ impl Syncs {
 #[derive(Debug)]
 struct MaildirInlet {
     folders: Arc<Folders>,
-    names: name::Names,
+    names: name::NameMaker,
     syncs: Syncs,
     batch: Option<Arc<File>>,
     /// How many have been opened since the last cut.

@@ -76,7 +76,10 @@ impl Inlet for StdoutInlet {
     fn open(&mut self) -> Result<Box<dyn Intake>, Error> {
         Ok(Box::new(StdoutIntake {
             formatter: Formatter::new(asctime((self.clock)())),
-            entry: Entry { spool: Spool::new(&self.state, 16 * 1024), hasher: blake3::Hasher::new() },
+            entry: FormattedEntry {
+                spool: Spool::new(&self.state, 16 * 1024),
+                hasher: blake3::Hasher::new(),
+            },
         }))
     }
 
@@ -85,16 +88,16 @@ impl Inlet for StdoutInlet {
 
 struct StdoutIntake {
     formatter: Formatter,
-    entry: Entry,
+    entry: FormattedEntry,
 }
 
 /// A formatted entry, and its digest.
-struct Entry {
+struct FormattedEntry {
     spool: Spool,
     hasher: blake3::Hasher,
 }
 
-impl Sink for Entry {
+impl Sink for FormattedEntry {
     fn put(&mut self, octets: &[u8]) -> Result<(), Error> {
         self.hasher.update(octets);
         self.spool.write(octets)

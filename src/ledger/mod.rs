@@ -55,13 +55,13 @@ mod source;
 mod tests;
 mod transfer;
 
-pub use entry::{Begun, Entry, EntryState, Extent, Record};
+pub use entry::{Begun, Entry, EntryState, KnownDelivery, LedgerExtent};
 pub use error::Error;
 pub use files::directory;
 #[doc(hidden)]
 pub use fuzz::fuzz_replay;
-pub use import::Word;
-pub use maildrop::{Asked, Match};
+pub use import::UsersWord;
+pub use maildrop::{Match, PendingDeletions};
 pub use open::Ledger;
 pub use recover::Unfinished;
 pub use transfer::Outline;

@@ -20,7 +20,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Whether servers and mail readers change a field of this name while a message lies in a mailbox.
 pub(crate) fn is_changed_by_servers(name: &[u8]) -> bool {
-    header::Field::named(name).is_changeable()
+    header::HeaderField::named(name).is_changeable()
 }
 
 /// A BLAKE3 digest, cut to 144 bits: 24 characters of base64 (URL alphabet) in the ledger.  Two messages chosen by an

@@ -16,7 +16,7 @@ use crate::client;
 use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
-use crate::ledger::memory::{Alert, LOCKED, LOGIN, Last, Lasting, Memory, PASSING, Pause, Said};
+use crate::ledger::memory::{Alert, LOCKED, LOGIN, LastRun, Lasting, Memory, PASSING, Pause, Said};
 use crate::problem::Problem as _;
 use crate::report::{Event, Kind, Summary};
 use crate::text::shortened;
@@ -31,7 +31,7 @@ const LONGEST: usize = 1000;
 
 /// What of a run is news, by the rules of `--quiet`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Verdict {
+pub(super) struct RunNews {
     /// What ended the run is to be reported under `--quiet`.
     pub(super) news: bool,
     /// A failure is reported, or was during the run: it's new, or has lasted.
@@ -40,7 +40,7 @@ pub(super) struct Verdict {
     pub(super) recovered: bool,
 }
 
-impl Verdict {
+impl RunNews {
     /// Of a failure that is news each time.
     pub(super) fn failed() -> Self {
         Self { news: true, trouble: true, recovered: false }
@@ -76,9 +76,9 @@ impl<'a, 'b> Alerts<'a, 'b> {
         memory: &mut Memory,
         result: &Result<(), Error>,
         summary: &mut Summary,
-    ) -> Verdict {
+    ) -> RunNews {
         let mut met: Vec<&str> = Vec::new();
-        let mut verdict = Verdict::default();
+        let mut verdict = RunNews::default();
         verdict.news = match result {
             Ok(()) => {
                 memory.pause = None;
@@ -134,7 +134,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         memory.last = match (result, before) {
             // Neither shows anything new of the mailbox.
             (Err(Error::Paused { .. } | Error::Client(client::Error::Stopped)), Some(before)) => {
-                Some(Last { mail, ..before })
+                Some(LastRun { mail, ..before })
             }
             (result, _) => {
                 let error = result.as_ref().err().map(|e| {
@@ -149,7 +149,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 let exit = error.as_ref().map_or(ExitCode::Done, |error| error.exit).merge(summary.exit());
                 let is_listed = result.is_ok() || summary.listed > 0;
                 let server = is_listed.then(|| summary.listed.saturating_sub(summary.deleted));
-                Some(Last { exit, error, server, postponed: summary.postponed.messages, mail })
+                Some(LastRun { exit, error, server, postponed: summary.postponed.messages, mail })
             }
         };
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::configured::Configured;
+use super::configured::ConfiguredDestinations;
 use super::context::{Context, Options};
 use super::error::Error;
 use super::login::log_in;
@@ -32,7 +32,7 @@ pub fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
     let options = Options::default();
     let run = Run::new(account, &options, context, clock::now());
     let directory = ledger::directory(&context.state, &account.mailbox());
-    let configured = Configured::of(account, context, &directory);
+    let configured = ConfiguredDestinations::of(account, context, &directory);
     let each = account.deliver.iter().zip(&configured.0);
     let tried = each.map(|(deliver, destination)| {
         let trouble = place(account, deliver, destination.as_ref()).err();

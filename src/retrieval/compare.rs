@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ledger::{Begun, Entry, EntryState, Error, Ledger, Match, Record};
+use crate::ledger::{Begun, Entry, EntryState, Error, KnownDelivery, Ledger, Match};
 use crate::message::{Digest, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{EntryId, Key};
@@ -84,7 +84,7 @@ impl Uses {
 #[derive(Debug)]
 struct Other {
     entry: EntryId,
-    record: Record,
+    record: KnownDelivery,
     /// How many deliveries before it have the same digest, of those of its entry that may be listed under another key;
     place: usize,
     /// and how many have it of all.
@@ -100,7 +100,7 @@ struct Other {
 /// What is known of an entry whose key is listed.
 #[derive(Debug)]
 struct Ours {
-    copies: Vec<Record>,
+    deliveries: Vec<KnownDelivery>,
     /// Headers by which the server showed it besides.
     headers: Vec<Digest>,
     entry: Entry,
@@ -147,7 +147,7 @@ impl Comparison {
         comparison.read_begun(ledger);
         let mut search = search;
         for (listed, decision) in maildrop.iter().zip(decisions) {
-            let Some(why) = &decision.compares() else { continue };
+            let Some(why) = &decision.why_compared() else { continue };
             let moved = *why == Why::Duplicate && ledger.is_renumbering();
             if moved || matches!(why, Why::Renumbered | Why::Nameless) {
                 search = Search::EveryKey;
@@ -159,7 +159,7 @@ impl Comparison {
                     // A header is not enough to delete what has no unique-id.
                     let nameless = matches!(ledger.key(id)?, Key::Header(_));
                     let ours = Ours {
-                        copies: ledger.records(id)?,
+                        deliveries: ledger.deliveries_of(id)?,
                         headers: ledger.headers(id).to_vec(),
                         other_mode: entry.utf8 != utf8,
                         several: nameless || *why == Why::Duplicate || maildrop.times_listed(id) > 1,
@@ -308,7 +308,7 @@ impl Comparison {
     /// Compares by the whole message.
     pub(super) fn whole(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts) -> Verdict {
         let message = facts.digests.message;
-        let equal = |record: &Record| record.digests.message == message;
+        let equal = |record: &KnownDelivery| record.digests.message == message;
         match (listed.who, why) {
             (Who::Known(id), _) if self.is_one_of_several(id) => self
                 .own(id, facts, |record, _| equal(record) || is_same(record, facts))
@@ -359,7 +359,7 @@ impl Comparison {
 
     /// Whether anything was delivered under its key.
     pub(super) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
-        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.copies.is_empty()))
+        matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.deliveries.is_empty()))
     }
 
     fn is_one_of_several(&self, id: EntryId) -> bool {
@@ -367,20 +367,26 @@ impl Comparison {
     }
 
     /// One of the entry's own deliveries.  `same` also takes whether the header proves it.
-    fn own(&mut self, id: EntryId, facts: &Facts, same: impl Fn(&Record, bool) -> bool) -> Option<Verdict> {
+    fn own(
+        &mut self,
+        id: EntryId,
+        facts: &Facts,
+        same: impl Fn(&KnownDelivery, bool) -> bool,
+    ) -> Option<Verdict> {
         let ours = self.ours.get(&id)?;
         let header = facts.digests.header;
         let seen = ours.headers.contains(&header);
-        let equal = |digest| ours.copies.iter().filter(|record| record.digests.message == digest).count();
+        let equal = |digest| ours.deliveries.iter().filter(|record| record.digests.message == digest).count();
         // The last one is what the key stood for when it was seen last.
-        let (copy, message) = (0..ours.copies.len()).zip(&ours.copies).rev().find_map(|(copy, record)| {
-            let proves = facts.traced && (seen || record.digests.header == header);
-            let message = record.digests.message;
-            let is_free = self.used.of(id, message).all() < equal(message);
-            (is_free && same(record, proves)).then_some((copy, message))
-        })?;
-        let known = seen || ours.copies.iter().any(|record| record.digests.header == header);
-        if copy + 1 < ours.copies.len() && !ours.several && !ours.other_mode {
+        let (delivery, message) =
+            (0..ours.deliveries.len()).zip(&ours.deliveries).rev().find_map(|(delivery, record)| {
+                let proves = facts.traced && (seen || record.digests.header == header);
+                let message = record.digests.message;
+                let is_free = self.used.of(id, message).all() < equal(message);
+                (is_free && same(record, proves)).then_some((delivery, message))
+            })?;
+        let known = seen || ours.deliveries.iter().any(|record| record.digests.header == header);
+        if delivery + 1 < ours.deliveries.len() && !ours.several && !ours.other_mode {
             // Known, but not what the key stood for last: so others may stand for other mail as well.
             self.failed.push(id);
         }
@@ -432,10 +438,10 @@ impl Comparison {
 
     /// The message under this entry's key is none of those that we have.
     fn fail(&mut self, id: EntryId, facts: &Facts) -> Verdict {
-        let Some(Ours { entry, copies, other_mode, .. }) = self.ours.get(&id) else {
+        let Some(Ours { entry, deliveries, other_mode, .. }) = self.ours.get(&id) else {
             return Verdict::Another;
         };
-        if copies.is_empty() {
+        if deliveries.is_empty() {
             if entry.state == EntryState::Open {
                 // Nothing was delivered under this key yet.
                 return Verdict::Another;
@@ -443,8 +449,8 @@ impl Comparison {
             // What it was is not known: nothing can be concluded.
             return Verdict::SetAside;
         }
-        let has_identity =
-            facts.digests.identity.is_some() || copies.iter().any(|record| record.digests.identity.is_some());
+        let has_identity = facts.digests.identity.is_some()
+            || deliveries.iter().any(|record| record.digests.identity.is_some());
         if entry.varies || (entry.again && !has_identity) {
             return Verdict::Varies(id);
         }
@@ -468,7 +474,7 @@ fn others(
     // How many of its deliveries may be listed under another key.
     let elsewhere = |id: EntryId, entry: &Entry| {
         let under_own = if entry.doubtful || ours.contains_key(&id) { 0 } else { maildrop.times_listed(id) };
-        usize::from(entry.copies).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
+        usize::from(entry.deliveries).saturating_sub(usize::try_from(under_own).unwrap_or(usize::MAX))
     };
     let may = |id: EntryId, entry: &Entry| {
         // One that is open may have been delivered before: another message of its key is on its way.
@@ -480,10 +486,10 @@ fn others(
     let mut others: HashMap<Digest, Vec<Other>> = HashMap::new();
     let deliveries = ledger.deliveries(may)?;
     for records in deliveries.chunk_by(|(one, ..), (other, ..)| one == other) {
-        let digest = |(_, _, record): &(EntryId, usize, Record)| record.digests.message;
+        let digest = |(_, _, record): &(EntryId, usize, KnownDelivery)| record.digests.message;
         for (place, delivery) in records.iter().enumerate() {
-            let (entry, copy, record) = delivery;
-            if *copy >= elsewhere(*entry, &ledger.entry(*entry)) {
+            let (entry, nth, record) = delivery;
+            if *nth >= elsewhere(*entry, &ledger.entry(*entry)) {
                 continue;
             }
             let equal =
@@ -495,7 +501,7 @@ fn others(
                 place: equal(records.get(..place).unwrap_or_default()),
                 equal: equal(records),
                 only: records.len() == 1,
-                size: ledger.entry(*entry).listed.filter(|_| records.len() == 1),
+                size: ledger.entry(*entry).listed_size.filter(|_| records.len() == 1),
                 nameless: ledger.find_key(&Key::Header(header)) == Some(*entry),
             });
         }
@@ -504,6 +510,6 @@ fn others(
 }
 
 /// Equal, non-empty Message-ID, Date and From.
-fn is_same(record: &Record, facts: &Facts) -> bool {
+fn is_same(record: &KnownDelivery, facts: &Facts) -> bool {
     record.digests.identity.is_some() && record.digests.identity == facts.digests.identity
 }

@@ -248,7 +248,7 @@ pub(super) fn quit(
 ) {
     let is_late = |id: &EntryId| {
         let entry = ledger.entry(*id);
-        entry.delivered < Some(policy.now) && plan::at_once(policy, entry.listed).is_some()
+        entry.delivered < Some(policy.now) && plan::at_once(policy, entry.listed_size).is_some()
     };
     let messages = match words {
         Some(_) => tally.accepted.len(),
@@ -287,7 +287,7 @@ pub(super) fn sizes_refused(
     tally: &Tally,
 ) {
     let is_unknown = |listed: Listed<'_>| match listed.who {
-        Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed.is_none(),
+        Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed_size.is_none(),
         Who::New(_) | Who::Nameless => false,
     };
     if maildrop.has_sizes() {

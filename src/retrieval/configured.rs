@@ -12,9 +12,9 @@ use crate::proof::{DestinationId, DestinationName};
 use crate::text;
 
 /// The destinations that an account's configuration names, in its order.
-pub(super) struct Configured<'a>(pub(super) Vec<Box<dyn Destination + 'a>>);
+pub(super) struct ConfiguredDestinations<'a>(pub(super) Vec<Box<dyn Destination + 'a>>);
 
-impl<'a> Configured<'a> {
+impl<'a> ConfiguredDestinations<'a> {
     /// `directory`: that of the account's ledger.
     pub(super) fn of(account: &'a Account, context: &'a Context<'_>, directory: &'a Path) -> Self {
         let around = surroundings(account, context, directory);

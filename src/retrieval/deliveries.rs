@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::committer::{Put, Witness};
-use super::configured::{Configured, shown};
+use super::configured::{ConfiguredDestinations, shown};
 use super::context::Context;
 use super::run::Run;
 use crate::account::Account;
@@ -16,7 +16,7 @@ use crate::clock;
 use crate::ledger::history::{self, Past, Spot};
 use crate::ledger::{self, Ledger};
 use crate::message::date;
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::proof::{Arrival, DestinationKind, DestinationName, DestinationRecord, Intent};
 use crate::report::{self, Delivery, Event};
 use crate::text;
@@ -46,7 +46,7 @@ impl<'a> Deliveries<'a> {
             let spots = self.spots(vec![Put { destination: intent.destination, name }]);
             let past = Past::settled(&intent.key, intent.octets, time, spots);
             if self.run.context.reporter.wants_deliveries() {
-                self.run.report(&Event::Delivered(delivery(&past, None, Summary::default())));
+                self.run.report(&Event::Delivered(delivery(&past, None, HeaderSummary::default())));
             }
             self.kept.push(past);
         }
@@ -71,7 +71,7 @@ impl Witness for Deliveries<'_> {
     fn whole(&mut self, message: &Arrival, puts: Vec<Put>, time: Time) {
         let past = self.past(message, puts, time);
         if self.run.context.reporter.wants_deliveries() {
-            let summary = Summary::of_headline(&message.headline);
+            let summary = HeaderSummary::of_headline(&message.headline);
             self.run.report(&Event::Delivered(delivery(&past, Some(message.number), summary)));
         }
         self.kept.push(past);
@@ -96,7 +96,7 @@ impl Witness for Deliveries<'_> {
 }
 
 /// A delivery, fit to print.
-pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summary) -> Delivery {
+pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: HeaderSummary) -> Delivery {
     let printable = |text: Option<String>| text.map(|text| text::printable(text.as_bytes()));
     Delivery {
         number,
@@ -114,7 +114,7 @@ pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summ
 /// Where an account's mail goes.
 pub(super) fn destinations(account: &Account, context: &Context<'_>) -> Vec<report::Place> {
     let directory = ledger::directory(&context.state, &account.mailbox());
-    let configured = Configured::of(account, context, &directory).0;
+    let configured = ConfiguredDestinations::of(account, context, &directory).0;
     configured.iter().map(|wanted| place(&Spot { destination: wanted.name(), name: None })).collect()
 }
 

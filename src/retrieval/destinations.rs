@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::committer::CommitterEnd;
-use super::configured::Configured;
+use super::configured::ConfiguredDestinations;
 use super::error::Error;
 use super::recovery::Settling;
 use super::run::Run;
@@ -19,12 +19,12 @@ use crate::proof::DestinationName;
 use crate::report::Event;
 
 /// All destinations of an account.
-pub(super) struct Destinations {
+pub(super) struct OpenDestinations {
     pub(super) network_ends: NetworkEnds,
     pub(super) committer_ends: Vec<CommitterEnd>,
 }
 
-impl Destinations {
+impl OpenDestinations {
     /// For a session that delivers nothing.
     pub(super) fn none() -> Self {
         Self { network_ends: NetworkEnds::new(None), committer_ends: Vec::new() }
@@ -34,7 +34,7 @@ impl Destinations {
     /// while nothing is in flight.
     pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
         let mut destinations = Self::none();
-        let mut wanted = Configured::of(run.account, run.context, directory).0;
+        let mut wanted = ConfiguredDestinations::of(run.account, run.context, directory).0;
         wanted.sort_by_cached_key(|wanted| wanted.order());
         one_name_each(&wanted)?;
         let deletes = run.options.retention.unwrap_or(run.account.retention) != Retention::Keep;
@@ -43,7 +43,7 @@ impl Destinations {
             wanted.allowed()?;
             let name = wanted.name();
             let opened = wanted.open(opening(run, ledger, &name))?;
-            let id = ledger.destination(&name, opened.inode)?;
+            let id = ledger.enter_destination(&name, opened.inode)?;
             destinations.network_ends.push(NetworkEnd { id, inlet: opened.inlet });
             let (one_by_one, sync_after) = (wanted.hands_over(), wanted.leaves_unsynced() && syncs);
             destinations.committer_ends.push(CommitterEnd {

@@ -10,7 +10,7 @@ use crate::credentials;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::ledger;
-use crate::plan::maildrop::Contradiction;
+use crate::plan::maildrop::ListedTwice;
 use crate::problem::{Problem, REPORT_BUG};
 use crate::protocol::auth;
 use crate::protocol::response::ResponseCode;
@@ -36,7 +36,7 @@ pub enum Error {
     Delivery(#[from] delivery::Error),
     /// The listing contradicts itself, so no message of it can be identified.
     #[error(transparent)]
-    Listing(#[from] Contradiction),
+    Listing(#[from] ListedTwice),
     /// The listing lacks a message that the user has named.
     #[error(transparent)]
     NoSuchMessage(#[from] NoSuchMessage),
@@ -181,8 +181,8 @@ pub enum Error {
 impl Error {
     /// The same error at `server` (`host:port`), for the user: what happened names it, unless the error already does.
     #[must_use]
-    pub fn at<'a>(&'a self, server: &'a str) -> At<'a> {
-        At { error: self, server }
+    pub fn at<'a>(&'a self, server: &'a str) -> AtServer<'a> {
+        AtServer { error: self, server }
     }
 
     fn names_server(&self) -> bool {
@@ -352,21 +352,21 @@ impl Problem for Error {
 
 /// An [`Error`] and the server at which it came.
 #[derive(Debug)]
-pub struct At<'a> {
+pub struct AtServer<'a> {
     error: &'a Error,
     server: &'a str,
 }
 
-impl fmt::Display for At<'_> {
+impl fmt::Display for AtServer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { error, server } = self;
         if error.names_server() { error.fmt(f) } else { write!(f, "{server}: {error}") }
     }
 }
 
-impl std::error::Error for At<'_> {}
+impl std::error::Error for AtServer<'_> {}
 
-impl Problem for At<'_> {
+impl Problem for AtServer<'_> {
     fn hint(&self) -> Option<Cow<'_, str>> {
         self.error.hint()
     }

@@ -29,9 +29,9 @@ use std::time::Duration;
 use super::Error;
 use super::committer::{Inbox, Parcel, Work};
 use super::compare::Comparison;
-use super::pipeline::naming::{Candidates, Expected, Form};
+use super::pipeline::naming::{Candidates, ExpectedAnswer, NamingForm};
 use super::pipeline::standing::Standing;
-use super::pipeline::{Answered, Ask, Job, Pipeline, Rules, Step};
+use super::pipeline::{Answered, Ask, Job, Meaning, Pipeline, Rules};
 use super::run::Run;
 use crate::client::{Client, Next, Transaction};
 use crate::delivery::routing::NetworkEnds;
@@ -44,9 +44,9 @@ use crate::protocol::session::{Event, Sent};
 use crate::report;
 use crate::report::reasons::Reasons;
 use crate::types::{MessageNumber, Octets};
-use arrival::{Arriving, Heading, Whole, octets_of};
-use refusal::Refused;
-pub(super) use sending::Queue;
+use arrival::{Arriving, ArrivingHeader, Whole, octets_of};
+use refusal::RefusedMessage;
+pub(super) use sending::JobQueue;
 
 /// A batch is closed when the line has been quiet for so long: what has arrived then need not wait for what may come.
 const QUIET: Duration = Duration::from_millis(100);
@@ -73,11 +73,11 @@ pub(super) struct Tally {
     /// Deletions that wait for the last question of the session.
     pub(super) waiting: Vec<Delivered>,
     /// Which of its entry's deliveries each of those is, where there are several: by the digest of the message.
-    pub(super) copies: HashMap<MessageNumber, Digest>,
+    pub(super) which_delivery: HashMap<MessageNumber, Digest>,
     /// Deletions that the server has accepted,
     pub(super) accepted: Vec<EntryId>,
     /// and which of their entries' deliveries they were.
-    pub(super) accepted_copies: Vec<(EntryId, Digest)>,
+    pub(super) accepted_deliveries: Vec<(EntryId, Digest)>,
     /// Deletions that it refused.
     pub(super) refused: Vec<EntryId>,
     /// Why it refused them.
@@ -175,19 +175,19 @@ pub(super) struct Fetch<'a> {
     pub(super) policy: &'a Policy,
     pub(super) work: Option<Sender<Work>>,
     pub(super) inbox: Inbox,
-    pub(super) state: State<'a>,
+    pub(super) state: RoundState<'a>,
 }
 
 /// What changes in a round.
-pub(super) struct State<'a> {
+pub(super) struct RoundState<'a> {
     /// What is asked, and what answers mean.
-    pipeline: Pipeline<Queue<'a>, Held, Delivered>,
+    pipeline: Pipeline<JobQueue<'a>, Held, Delivered>,
     arriving: Option<Arriving>,
-    heading: Option<Heading>,
+    heading: Option<ArrivingHeader>,
     /// Deleted as soon as they are delivered, though they are not what was to be deleted.
     delete_when_delivered: HashSet<MessageNumber>,
     /// Refused, and none has come through since.
-    refusals: Vec<Refused>,
+    refusals: Vec<RefusedMessage>,
     batch: Vec<Parcel>,
     batch_octets: u64,
     /// The batch goes as soon as nothing that shares its files is on its way.
@@ -210,15 +210,15 @@ enum Held {
     /// A header.
     Header(Job, Facts),
     /// `-ERR`.
-    Refused(Refused),
+    Refused(RefusedMessage),
     /// Nothing of the message came.
     Nothing(Job),
 }
 
-impl<'a> State<'a> {
+impl<'a> RoundState<'a> {
     /// At the beginning of a round: what earlier rounds of the session came to, and what is to be deleted at once.
-    pub(super) fn new(run: &Run<'_>, mut tally: Tally, ready: Vec<Delivered>, queue: Queue<'a>) -> Self {
-        let Queue { maildrop, decisions, policy, .. } = queue;
+    pub(super) fn new(run: &Run<'_>, mut tally: Tally, ready: Vec<Delivered>, queue: JobQueue<'a>) -> Self {
+        let JobQueue { maildrop, decisions, policy, .. } = queue;
         let mut allowance = Allowance::new(policy);
         allowance.delivered(tally.delivered, Octets(tally.octets));
         for (listed, _) in
@@ -278,19 +278,19 @@ impl Candidates for Choice<'_> {
         self.sample
     }
 
-    fn at(&self, place: usize, form: Form) -> Option<(MessageNumber, Expected)> {
+    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedAnswer)> {
         let listed = self.maildrop.at(place)?;
         let expected = match form {
-            Form::UniqueId => match listed.who {
-                Who::New(unique_id) => Expected::UniqueId(unique_id.to_buf()),
+            NamingForm::UniqueId => match listed.who {
+                Who::New(unique_id) => ExpectedAnswer::UniqueId(unique_id.to_buf()),
                 Who::Known(id) => match self.keys.get(&id)? {
-                    Key::UniqueId(unique_id) => Expected::UniqueId(unique_id.clone()),
+                    Key::UniqueId(unique_id) => ExpectedAnswer::UniqueId(unique_id.clone()),
                     Key::Header(_) => return None,
                 },
                 Who::Nameless => return None,
             },
-            Form::Size => Expected::Size(listed.octets?),
-            Form::DropListing | Form::Nothing => return None,
+            NamingForm::Size => ExpectedAnswer::Size(listed.octets?),
+            NamingForm::DropListing | NamingForm::Nothing => return None,
         };
         Some((listed.number, expected))
     }
@@ -396,12 +396,12 @@ impl Fetch<'_> {
                 let step = pipeline.on(Answered::Began { ask: Ask::Whole, given: reply.ok });
                 let refusal = (!reply.ok).then(|| {
                     let (text, reason) = (self.client.quote(reply.text), self.client.refusal(reply.text));
-                    refusal::Refusal::of(&reply, text, reason)
+                    refusal::RetrRefusal::of(&reply, text, reason)
                 });
                 match (step, refusal) {
-                    (Step::Begin(job), _) => self.begin(job),
-                    (Step::Refused(job), Some(refusal)) => {
-                        pipeline.hold(Held::Refused(Refused { job, refusal }));
+                    (Meaning::Begin(job), _) => self.begin(job),
+                    (Meaning::Refused(job), Some(refusal)) => {
+                        pipeline.hold(Held::Refused(RefusedMessage { job, refusal }));
                     }
                     _ => return Err(Error::OutOfStep),
                 }
@@ -409,24 +409,24 @@ impl Fetch<'_> {
             }
             Event::Reply { to: Sent::Top(_), reply } => {
                 match pipeline.on(Answered::Began { ask: Ask::Header, given: reply.ok }) {
-                    Step::Begin(job) => self.state.heading = Some(Heading::new(job)),
-                    Step::NoHeader(_, missing) => return self.no_header(missing),
+                    Meaning::Begin(job) => self.state.heading = Some(ArrivingHeader::new(job)),
+                    Meaning::NoHeader(_, missing) => return self.no_header(missing),
                     _ => return Err(Error::OutOfStep),
                 }
                 Ok(())
             }
             Event::End { to: Sent::Retr(_) | Sent::Top(_), octets } => {
                 match pipeline.on(Answered::Ended) {
-                    Step::Complete(Job { ask: Ask::Whole, .. }) => return self.end(octets),
-                    Step::Complete(Job { ask: Ask::Header, .. }) => self.end_header(),
+                    Meaning::Complete(Job { ask: Ask::Whole, .. }) => return self.end(octets),
+                    Meaning::Complete(Job { ask: Ask::Header, .. }) => self.end_header(),
                     _ => return Err(Error::OutOfStep),
                 }
                 Ok(())
             }
             Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
                 match pipeline.on(Answered::Named { ok: reply.ok, text: reply.text }) {
-                    Step::Release(held) => self.confirm(held),
-                    Step::Wait => {}
+                    Meaning::Release(held) => self.confirm(held),
+                    Meaning::Wait => {}
                     _ => return Err(Error::OutOfStep),
                 }
                 Ok(())
@@ -434,12 +434,14 @@ impl Fetch<'_> {
             Event::Reply { to: Sent::Dele(number), reply } => {
                 let octets = self.maildrop.find(number).and_then(|listed| listed.octets).unwrap_or_default();
                 match pipeline.on(Answered::Deleted { number, ok: reply.ok, octets }) {
-                    Step::Gone(entry) => {
+                    Meaning::Gone(entry) => {
                         let tally = &mut self.state.tally;
                         tally.accepted.push(entry);
-                        tally.accepted_copies.extend(tally.copies.get(&number).map(|copy| (entry, *copy)));
+                        tally
+                            .accepted_deliveries
+                            .extend(tally.which_delivery.get(&number).map(|copy| (entry, *copy)));
                     }
-                    Step::Kept(entry) => {
+                    Meaning::Kept(entry) => {
                         let text = self.client.quote(reply.text);
                         self.deletion_refused(number, entry, &text);
                     }

@@ -7,7 +7,7 @@ use super::error::Error;
 use super::run::Run;
 use crate::account::{Account, Auth, PasswordSource, Switch, Utf8Mode};
 use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
-use crate::ledger::memory::{Flight, LASTS, Memory, Offer, Pipelining as KnownPipelining, Stage, Utf8};
+use crate::ledger::memory::{KnownFlight, KnownPipelining, LASTS, Memory, Offer, OfferStage, Utf8};
 use crate::protocol::auth::{Method, Refusal};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::sasl::Credentials;
@@ -30,7 +30,7 @@ pub(super) fn way(account: &Account) -> String {
 
 /// What the server offered this way before login, if that was asked not long ago.
 fn remembered(memory: &Memory, account: &Account, now: Time) -> Option<Capabilities> {
-    let offer = memory.offer(&way(account), Stage::BeforeLogin)?;
+    let offer = memory.offer(&way(account), OfferStage::BeforeLogin)?;
     let age = now.seconds_since(offer.when);
     if !(0..LASTS).contains(&age) {
         return None;
@@ -58,10 +58,10 @@ pub(super) fn log_in(
     // The clock, not the ledger's time, which may be ahead of it: offers are kept and forgotten by it alone.
     let now = run.now;
     run.report(&Event::Connecting { server: format!("{}{}", run.server(), run.account.way) });
-    if matches!(memory.flight, Flight::Two(when) if !(0..LASTS).contains(&now.seconds_since(when))) {
-        memory.flight = Flight::Unproven;
+    if matches!(memory.flight, KnownFlight::Two(when) if !(0..LASTS).contains(&now.seconds_since(when))) {
+        memory.flight = KnownFlight::Unproven;
     }
-    let mut attempts = Attempts {
+    let mut attempts = LoginRetries {
         without_utf8: false,
         with_memory: true,
         waits: WAITS_FOR_LOCK.into_iter(),
@@ -80,24 +80,24 @@ pub(super) fn log_in(
     run.logged_in.store(true, Ordering::Relaxed);
     let facts = client.login_facts();
     // What was believed was tried: it is remembered only now that the other way has worked.
-    memory.flight = if facts.one_flight { Flight::One } else { attempts.flight };
+    memory.flight = if facts.one_flight { KnownFlight::One } else { attempts.flight };
     run.report(&Event::LoggedIn { mechanism: facts.method.name(), protection: client.protection() });
     learn(run, memory, &client);
     Ok(client)
 }
 
 /// What the attempts at one login have tried.
-struct Attempts {
+struct LoginRetries {
     /// `UTF8` was not sent, because the server ended the connection at it.
     without_utf8: bool,
     /// What the server was remembered for may still be why it refuses.
     with_memory: bool,
     /// How long is waited, each time, for a maildrop that our own last session holds.
     waits: std::array::IntoIter<u64, 3>,
-    flight: Flight,
+    flight: KnownFlight,
 }
 
-impl Attempts {
+impl LoginRetries {
     /// Whether another attempt follows one that failed so.
     fn again(&mut self, run: &Run<'_>, memory: &mut Memory, e: &client::Error) -> bool {
         // What was remembered may be why.
@@ -110,10 +110,10 @@ impl Attempts {
                     !run.context.stop.wait(Duration::from_secs(pause))
                 })
             }
-            client::Error::FlightCut(e) if !matches!(self.flight, Flight::Two(_)) => {
+            client::Error::FlightCut(e) if !matches!(self.flight, KnownFlight::Two(_)) => {
                 run.detail(|| format!("{e}: tried again, with nothing behind the password"));
                 run.logged_in.store(true, Ordering::Relaxed);
-                self.flight = Flight::Two(run.now);
+                self.flight = KnownFlight::Two(run.now);
                 true
             }
             client::Error::HungUpOnUtf8(_) => self.without_utf8(run, memory, e),
@@ -169,7 +169,7 @@ fn learn(run: &Run<'_>, memory: &mut Memory, client: &Client<Transaction>) {
     {
         memory.put_offer(Offer {
             way: way(run.account),
-            stage: Stage::BeforeLogin,
+            stage: OfferStage::BeforeLogin,
             when: now,
             capabilities: before.to_lines().lines().map(|line| line.as_bytes().to_vec()).collect(),
         });
@@ -194,7 +194,7 @@ fn attempt(
     secret: &Secret,
     now: Time,
     prefetch: Option<Prefetch>,
-    flight: Flight,
+    flight: KnownFlight,
 ) -> Result<Client<Transaction>, Error> {
     let account = run.account;
     let utf8 = sends_utf8(run, memory, now);
@@ -221,9 +221,9 @@ fn attempt(
             && !matches!(memory.pipelining, KnownPipelining::Broken(_)),
         prefetch,
         flight: match flight {
-            Flight::Unproven => client::Flight::Unproven,
-            Flight::One => client::Flight::One,
-            Flight::Two(_) => client::Flight::Two,
+            KnownFlight::Unproven => client::Flight::Unproven,
+            KnownFlight::One => client::Flight::One,
+            KnownFlight::Two(_) => client::Flight::Two,
         },
     };
     let client = Client::open(&call)?;

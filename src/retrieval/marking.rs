@@ -12,11 +12,11 @@ use super::alerts::Alerts;
 use super::by_word::{adopt, check, named, unique_id};
 use super::context::{Context, Options};
 use super::course::{Course, Scope};
-use super::destinations::Destinations;
+use super::destinations::OpenDestinations;
 use super::error::Error;
 use super::login::log_in;
 use super::run::Run;
-use super::session::{Held, Session};
+use super::session::{MailSession, Stores};
 use super::{quick, survey};
 use crate::access;
 use crate::account::Account;
@@ -24,7 +24,7 @@ use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::ledger::{self, Ledger, Word};
+use crate::ledger::{self, Ledger, UsersWord};
 use crate::message::summary;
 use crate::plan::{Maildrop, Policy};
 use crate::protocol::capability::Capabilities;
@@ -138,8 +138,9 @@ fn with_lock(
     let mut ledger = open(run, directory, lock, memory)?;
     let mut client = connect(run, memory)?;
     let (marked, chosen, maildrop, policy) = choose(run, mark, &mut client, &ledger, memory)?;
-    let word = mark.delivered.map_or(Word::Seen, Word::Delivered);
-    let words: Vec<(UniqueIdBuf, Word)> = chosen.into_iter().map(|unique_id| (unique_id, word)).collect();
+    let word = mark.delivered.map_or(UsersWord::Seen, UsersWord::Delivered);
+    let words: Vec<(UniqueIdBuf, UsersWord)> =
+        chosen.into_iter().map(|unique_id| (unique_id, word)).collect();
     ledger.import(&words)?;
     identify(run, client, ledger, (maildrop, policy), memory)?;
     Ok(marked)
@@ -154,9 +155,9 @@ pub(super) fn identify(
     memory: &mut Memory,
 ) -> Result<(), Error> {
     adopt(&mut maildrop, &ledger);
-    let mut held = Held { ledger, destinations: Destinations::none() };
+    let mut held = Stores { ledger, destinations: OpenDestinations::none() };
     let (mut summary, mut course, mut taken) = (Summary::default(), Course::default(), (0, Octets(0)));
-    let session = Session {
+    let session = MailSession {
         run,
         summary: &mut summary,
         memory,
@@ -179,7 +180,7 @@ pub(super) fn connect(run: &Run<'_>, memory: &mut Memory) -> Result<Client<Trans
     log_in(run, memory, &secret, None)
 }
 
-type Chosen = (Marked, Vec<UniqueIdBuf>, Maildrop, Policy);
+type MarkedChoice = (Marked, Vec<UniqueIdBuf>, Maildrop, Policy);
 
 /// Lists, and finds what is meant.
 fn choose(
@@ -188,19 +189,19 @@ fn choose(
     client: &mut Client<Transaction>,
     ledger: &Ledger,
     memory: &mut Memory,
-) -> Result<Chosen, Error> {
+) -> Result<MarkedChoice, Error> {
     let policy = survey::policy(run, ledger, client);
     let mut maildrop = survey::list(run, client, ledger, &mut memory.habits)?;
     check(run, &maildrop, &policy, mark.messages.is_none())?;
     if !maildrop.has_sizes() {
         // For the user to see; a server that refuses it is none the worse.
-        let _ = client.sizes(|number, octets| maildrop.size(number, octets))?;
+        let _ = client.sizes(|number, octets| maildrop.set_size(number, octets))?;
     }
     let numbers: Vec<MessageNumber> = match &mark.messages {
         None => maildrop.iter().map(|listed| listed.number).collect(),
         Some(selection) => named(selection, &maildrop, ledger)?,
     };
-    let word = mark.delivered.map_or(Word::Seen, Word::Delivered);
+    let word = mark.delivered.map_or(UsersWord::Seen, UsersWord::Delivered);
     let mut marked = Marked::default();
     let mut chosen: Vec<(MarkedMessage, UniqueIdBuf)> = Vec::new();
     for listed in numbers.iter().filter_map(|number| maildrop.find(*number)) {
@@ -243,7 +244,7 @@ fn dates(
     let text = |_, text: &[u8]| header.borrow_mut().extend_from_slice(text);
     client.headers(numbers, text, |_, given| {
         let header = header.take();
-        dates.push(if given { summary::Summary::of(&header).date } else { None });
+        dates.push(if given { summary::HeaderSummary::of(&header).date } else { None });
     })?;
     Ok(dates)
 }

@@ -46,12 +46,12 @@ pub use error::Error;
 pub use marking::{Mark, Marked, MarkedMessage, mark_seen};
 #[doc(hidden)]
 pub use pipeline::simulation::fuzz_pipeline;
-pub use release::{Offer, release};
+pub use release::{ReleaseOffer, release};
 pub use visit::by_hand;
 pub use visit::{
-    Ask, Better, Capabilities, CertificateInfo, Chosen, Deleted, Doomed, Expire, Extent, Found, KeepAlive,
-    LoginInfo, Row, Rows, Server, ServerInfo, Taker, Which, check_all, delete, find_server, list, probe,
-    server_info, show, try_login,
+    AskUser, Better, Capabilities, CertificateInfo, Deleted, Doomed, Expire, KeepAlive, LoginInfo,
+    MessageRow, MessageRows, NewMail, Server, ServerInfo, ShownMessage, ShownPart, Taker, Wanted, check_all,
+    delete, find_server, list, probe, server_info, show, try_login,
 };
 
 use crate::access;
@@ -67,12 +67,12 @@ use crate::oauth::Holder;
 use crate::problem::Problem as _;
 use crate::report::{Event, Summary, Trouble};
 use crate::types::Time;
-use alerts::{Alerts, Verdict};
+use alerts::{Alerts, RunNews};
 use configured::surroundings;
-use destinations::Destinations;
-use hooks::Listener;
+use destinations::OpenDestinations;
+use hooks::DeliveryListener;
 use run::Run;
-use session::Held;
+use session::Stores;
 use sessions::Sessions;
 
 const HOUR: i64 = 3_600;
@@ -87,7 +87,7 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
     }
     hooks::before(account, context);
     let listener =
-        hooks.on_new_mail.is_some().then(|| Arc::new(Listener::new(Arc::clone(&context.reporter))));
+        hooks.on_new_mail.is_some().then(|| Arc::new(DeliveryListener::new(Arc::clone(&context.reporter))));
     let heard = listener.clone().map(|listener| Context { reporter: listener, ..context.clone() });
     let (summary, verdict) = one_run(account, options, heard.as_ref().unwrap_or(context));
     let delivered = listener.map_or_else(Vec::new, |listener| listener.lines());
@@ -96,16 +96,16 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
 }
 
 /// The run itself, between its hooks.
-fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summary, Verdict) {
+fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summary, RunNews) {
     let started = Instant::now();
     let mut run = Run::new(account, options, context, clock::now());
     let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
     let (result, verdict) =
         if let Err(e) = access::check_path(&ledger::directory(&context.state, &account.mailbox())) {
             // A user who can change its content could name other users' files there, and popfetch would remove them.
-            (Err(e.into()), Verdict::failed())
+            (Err(e.into()), RunNews::failed())
         } else if options.dry_run {
-            (dry_run::dry_run(&run, &mut summary), Verdict::failed())
+            (dry_run::dry_run(&run, &mut summary), RunNews::failed())
         } else {
             mailbox(&mut run, &mut summary)
         };
@@ -118,7 +118,7 @@ fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summ
 }
 
 /// How the run ended, and what of it is news.
-fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verdict) {
+fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, RunNews) {
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
     let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
@@ -126,7 +126,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verd
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
             let news = !e.is_transient() || Alerts::new(run).locked(&directory);
-            return (Err(e), Verdict { news, trouble: news, recovered: false });
+            return (Err(e), RunNews { news, trouble: news, recovered: false });
         }
     };
     lock.begin_run();
@@ -202,7 +202,7 @@ pub fn timestamp() -> String {
 /// All sessions, the first of which may have begun, and the end of the ledger.
 fn finish(
     mut sessions: Sessions<'_, '_>,
-    mut held: Held,
+    mut held: Stores,
     begun: Option<Client<Transaction>>,
     directory: &Path,
 ) -> Result<(), Error> {
@@ -222,7 +222,7 @@ fn open(
     directory: &Path,
     lock: Lock,
     memory: &mut Memory,
-) -> Result<Held, Error> {
+) -> Result<Stores, Error> {
     Ledger::check_extent(directory, memory.extent)?;
     let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
     for warning in ledger.warnings() {
@@ -233,8 +233,8 @@ fn open(
     }
     recovery::recover(run, &mut ledger, directory, summary)?;
     correct_clock(run, &mut ledger, memory)?;
-    let destinations = Destinations::open(run, &mut ledger, directory)?;
-    Ok(Held { ledger, destinations })
+    let destinations = OpenDestinations::open(run, &mut ledger, directory)?;
+    Ok(Stores { ledger, destinations })
 }
 
 /// In order, also after a line that broke: the next run then need not rewrite the ledger.

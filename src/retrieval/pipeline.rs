@@ -28,8 +28,8 @@ use std::collections::{HashMap, VecDeque};
 use crate::plan::{Allowance, Decision};
 use crate::proof::{Delivered, EntryId};
 use crate::types::{MessageNumber, Octets};
-use naming::{Candidates, NamingAnswer, Question};
-use standing::{Header, Standing};
+use naming::{Candidates, NamingAnswer, NamingQuestion};
+use standing::{HeaderSupport, Standing};
 
 /// A batch holds about this many messages at most, and no question covers more,
 pub(super) const BATCH_MESSAGES: usize = 256;
@@ -88,7 +88,7 @@ pub(super) enum Ask {
 #[derive(Debug)]
 pub(super) enum Send<D> {
     /// What only the server can answer that holds this maildrop.
-    Question(Question),
+    Question(NamingQuestion),
     /// `RETR` or `TOP`.
     Ask(Job),
     /// `DELE`.
@@ -145,7 +145,7 @@ pub(super) enum Answered<'t> {
 
 /// What an answer comes to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<H> {
+pub(super) enum Meaning<H> {
     /// Its text follows.
     Begin(Job),
     /// It was refused: what that means is held until it is confirmed.
@@ -168,7 +168,7 @@ pub(super) enum Step<H> {
 
 /// The line, when something may be sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
+pub(super) struct Connection {
     /// Commands can share a flight.
     pub(super) pipelines: bool,
     /// Every command has been answered.
@@ -277,7 +277,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     /// [`NothingNames`]: what is in doubt can't be confirmed in a session that goes on.
     pub(super) fn next(
         &mut self,
-        line: Line,
+        line: Connection,
         from: &impl Candidates,
     ) -> Result<Option<Send<D>>, NothingNames> {
         loop {
@@ -315,7 +315,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     /// Before the first message it must be known which question the server can answer.  Where commands share a flight, the
     /// first question goes with the first message; else its answer is awaited.
-    fn trial_is_due(&mut self, line: Line) -> bool {
+    fn trial_is_due(&mut self, line: Connection) -> bool {
         let naming = &self.standing.naming;
         let due = naming.needs_trial() || (naming.is_on_trial() && !line.pipelines);
         due && !self.is_in_doubt() && self.upcoming().is_some()
@@ -328,7 +328,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     }
 
     /// Asks what only the server can know that holds this maildrop.
-    fn question(&mut self, from: &impl Candidates) -> Option<Question> {
+    fn question(&mut self, from: &impl Candidates) -> Option<NamingQuestion> {
         let Standing { naming, pace, gone, last, .. } = &mut self.standing;
         let question = naming.ask(from, gone, *last)?;
         if self.uncovered.0 > 0 {
@@ -393,13 +393,13 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         let standing = &mut self.standing;
         standing.several |= standing.last.is_some_and(|last| last != job.number);
         standing.last = Some(job.number);
-        if job.decision.compares().is_some() && (standing.budget.is_some() || !standing.died.is_empty()) {
+        if job.decision.why_compared().is_some() && (standing.budget.is_some() || !standing.died.is_empty()) {
             standing.begun.insert(job.number);
         }
         standing.asked = standing.asked.saturating_add(1);
     }
 
-    fn affordable(&mut self, line: Line) -> Option<Job> {
+    fn affordable(&mut self, line: Connection) -> Option<Job> {
         let job = self.upcoming()?;
         let alone = line.at_rest && !self.is_in_doubt();
         if self.is_impossible() {
@@ -407,7 +407,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         }
         let fits = match job.ask {
             Ask::Header => {
-                let Header { given, in_flight, .. } = self.standing.header;
+                let HeaderSupport { given, in_flight, .. } = self.standing.header;
                 given || in_flight < FIRST_HEADERS
             }
             Ask::Whole => {
@@ -494,7 +494,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     // ---- what comes --------------------------------------------------------------------------------------------
 
     /// What an answer comes to.
-    pub(super) fn on(&mut self, answered: Answered<'_>) -> Step<H> {
+    pub(super) fn on(&mut self, answered: Answered<'_>) -> Meaning<H> {
         match answered {
             Answered::Began { ask, given } => self.began(ask, given),
             Answered::Ended => match self.current.take() {
@@ -503,45 +503,45 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                         self.standing.header.ended();
                     }
                     self.done.push(job);
-                    Step::Complete(job)
+                    Meaning::Complete(job)
                 }
-                None => Step::Unasked,
+                None => Meaning::Unasked,
             },
             Answered::Named { ok, text } => {
                 match self.standing.naming.answered(ok, text, self.done.is_empty()) {
-                    NamingAnswer::Named => Step::Release(self.release()),
+                    NamingAnswer::Named => Meaning::Release(self.release()),
                     NamingAnswer::Nothing => {
                         self.ask_again();
-                        Step::Wait
+                        Meaning::Wait
                     }
-                    NamingAnswer::Wrong => Step::Unasked,
+                    NamingAnswer::Wrong => Meaning::Unasked,
                 }
             }
             Answered::Deleted { number, ok, octets } => match self.deleting.remove(&number) {
-                None => Step::Unasked,
+                None => Meaning::Unasked,
                 Some(entry) if ok => {
                     self.standing.naming.deleted(octets);
-                    Step::Gone(entry)
+                    Meaning::Gone(entry)
                 }
-                Some(entry) => Step::Kept(entry),
+                Some(entry) => Meaning::Kept(entry),
             },
         }
     }
 
-    fn began(&mut self, ask: Ask, given: bool) -> Step<H> {
+    fn began(&mut self, ask: Ask, given: bool) -> Meaning<H> {
         if self.current.is_some() || self.in_flight.front().is_none_or(|job| job.ask != ask) {
-            return Step::Unasked;
+            return Meaning::Unasked;
         }
-        let Some(job) = self.in_flight.pop_front() else { return Step::Unasked };
+        let Some(job) = self.in_flight.pop_front() else { return Meaning::Unasked };
         if given {
             self.current = Some(job);
-            return Step::Begin(job);
+            return Meaning::Begin(job);
         }
         self.done.push(job);
         match ask {
             Ask::Whole => {
-                self.settled(job.size);
-                Step::Refused(job)
+                self.free_room(job.size);
+                Meaning::Refused(job)
             }
             Ask::Header => {
                 let missing = self.standing.header.was_refused();
@@ -550,7 +550,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                     Decision::Identify => self.skipped.push(job),
                     _ => self.again.push_back(Job { ask: Ask::Whole, ..job }),
                 }
-                Step::NoHeader(job, missing)
+                Meaning::NoHeader(job, missing)
             }
         }
     }
@@ -611,7 +611,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     }
 
     /// A message that was asked for is settled; its room becomes free.
-    pub(super) fn settled(&mut self, octets: u64) {
+    pub(super) fn free_room(&mut self, octets: u64) {
         self.unsettled = self.unsettled.saturating_sub(octets);
         self.waiting = self.waiting.saturating_sub(1);
     }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::alerts;
-use super::configured::Configured;
+use super::configured::ConfiguredDestinations;
 use super::fetch::Tally;
 use super::run::Run;
 use crate::account::{ListingMode, Retention};
@@ -41,8 +41,9 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path) -> Opti
     let recent = (0..every).contains(&run.now.seconds_since(quick.listed));
     let may = quick.grows_at_end && idle && !due && recent;
     let last = MessageNumber::new(quick.messages)?;
-    (may && Ledger::rests(directory) && Configured::of(run.account, run.context, directory).are_there())
-        .then_some(Prefetch::QuickPoll { last })
+    (may && Ledger::rests(directory)
+        && ConfiguredDestinations::of(run.account, run.context, directory).are_there())
+    .then_some(Prefetch::QuickPoll { last })
 }
 
 /// Whether there will be something to do with whatever is listed: the last session left an empty maildrop, or something

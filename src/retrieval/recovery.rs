@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::committer::ledger_error;
-use super::configured::{Configured, shown, surroundings};
+use super::configured::{ConfiguredDestinations, shown, surroundings};
 use super::deliveries::Deliveries;
 use super::error::Error;
 use super::run::Run;
@@ -32,7 +32,7 @@ pub(super) fn recover(
     summary: &mut Summary,
 ) -> Result<(), Error> {
     let around = surroundings(run.account, run.context, directory);
-    let Settled { delivered, dropped, failed, published } = settle(ledger, around, |_| true);
+    let SettledIntents { delivered, dropped, failed, published } = settle(ledger, around, |_| true);
     if delivered > 0 || dropped > 0 {
         run.report(&Event::Recovered { delivered, dropped });
         summary.delivered = summary.delivered.saturating_add(delivered);
@@ -54,7 +54,7 @@ fn release_hint(
 ) -> delivery::Error {
     let delivery::Error::Later { what, hint } = e else { return e };
     let account = &run.account.name;
-    let command = match Configured::of(run.account, run.context, directory).has(name) {
+    let command = match ConfiguredDestinations::of(run.account, run.context, directory).has(name) {
         true => format!("popfetch state release {account} --destination '{}'", shown(name)),
         false => format!("popfetch state release {account}"),
     };
@@ -63,7 +63,7 @@ fn release_hint(
 
 /// What settling came to.
 #[derive(Default)]
-pub(super) struct Settled {
+pub(super) struct SettledIntents {
     /// So many were delivered.
     pub(super) delivered: u64,
     /// So many come again.
@@ -80,8 +80,8 @@ pub(super) fn settle(
     ledger: &mut Ledger,
     around: Surroundings<'_>,
     wanted: impl Fn(&DestinationName) -> bool,
-) -> Settled {
-    let mut settled = Settled::default();
+) -> SettledIntents {
+    let mut settled = SettledIntents::default();
     for destination in ledger.destinations().to_vec() {
         if !wanted(&destination.name) {
             continue;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::configured::{Configured, shown, surroundings};
+use super::configured::{ConfiguredDestinations, shown, surroundings};
 use super::context::Context;
 use super::error::Error;
 use super::recovery::settle;
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What giving up would mean, shown to the user who is asked, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Offer {
+pub struct ReleaseOffer {
     /// What is given up, and what may come twice by that.
     pub consequences: Vec<String>,
     /// What stays unfinished all the same.
@@ -40,16 +40,16 @@ pub fn release(
     account: &Account,
     context: &Context<'_>,
     wanted: Option<&str>,
-    agrees: &mut dyn FnMut(&Offer) -> bool,
-) -> Result<(Offer, bool), Error> {
+    agrees: &mut dyn FnMut(&ReleaseOffer) -> bool,
+) -> Result<(ReleaseOffer, bool), Error> {
     let mailbox = account.mailbox();
     let directory = ledger::directory(&context.state, &mailbox);
     if !directory.is_dir() {
-        return Ok((Offer::default(), false));
+        return Ok((ReleaseOffer::default(), false));
     }
     access::check_path(&directory)?;
     let around = surroundings(account, context, &directory);
-    let configured = Configured::of(account, context, &directory);
+    let configured = ConfiguredDestinations::of(account, context, &directory);
     let lock = Lock::acquire(&directory, Wait::AtMost(PATIENCE), &context.stop)?;
     let mut ledger = Ledger::open(&directory, &mailbox, lock, clock::now())?;
     let wanted = wanted.map(|wanted| find(&ledger, wanted)).transpose()?;
@@ -87,7 +87,7 @@ pub fn release(
 }
 
 /// What would become of the messages.
-fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecord]) -> Offer {
+fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecord]) -> ReleaseOffer {
     let unfinished = ledger.unfinished();
     let mut consequences = Vec::new();
     for known in given_up {
@@ -112,7 +112,7 @@ fn offer(ledger: &Ledger, around: Surroundings<'_>, given_up: &[DestinationRecor
             ));
         }
     }
-    Offer { consequences, remains: Vec::new() }
+    ReleaseOffer { consequences, remains: Vec::new() }
 }
 
 fn was(messages: usize) -> String {

@@ -263,7 +263,7 @@ impl Rounds {
             let recognised =
                 tally.recognised.contains_key(&retired.number) && !self.nameless.contains(&retired.number);
             if recognised {
-                ready.extend(ledger.delivered(retired.entry, retired.number));
+                ready.extend(ledger.prove_delivered(retired.entry, retired.number));
             } else {
                 due.insert(retired.number, retired.why);
             }

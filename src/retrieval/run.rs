@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::configured::Configured;
+use super::configured::ConfiguredDestinations;
 use super::context::{Context, Options};
 use super::error::Error;
 use crate::account::{Account, PasswordSource};
@@ -48,7 +48,7 @@ impl<'a> Run<'a> {
         now: Time,
     ) -> Self {
         let directory = ledger::directory(&context.state, &account.mailbox());
-        let hands_over = Configured::of(account, context, &directory).hand_over();
+        let hands_over = ConfiguredDestinations::of(account, context, &directory).hand_over();
         let (fingerprint, logged_in) = (OnceLock::new(), AtomicBool::new(false));
         let (has_kept_token, renewed) = (AtomicBool::new(false), OnceLock::new());
         Self { account, options, context, now, hands_over, fingerprint, logged_in, has_kept_token, renewed }

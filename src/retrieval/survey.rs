@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::configured::Configured;
+use super::configured::ConfiguredDestinations;
 use super::doubts;
 use super::error::Error;
 use super::quick;
@@ -170,7 +170,7 @@ impl Headers {
 /// What this run's policies come to.
 pub(super) fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Policy {
     let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    let destinations = Configured::of(run.account, run.context, &directory).numbers(ledger);
+    let destinations = ConfiguredDestinations::of(run.account, run.context, &directory).numbers(ledger);
     let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
     let utf8 = client.login_facts().utf8;
     Policy { insist: run.options.insist, utf8, window: client.lists_a_window(), ..policy }
@@ -248,7 +248,7 @@ pub(super) fn decide(
             {
                 nameless.push((number, octets));
             }
-            maildrop.size(number, octets);
+            maildrop.set_size(number, octets);
         })? == Listing::Taken;
     if taken {
         if let (None, Some((number, _))) = (counted, nameless.first())
@@ -276,7 +276,7 @@ fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result
     }
     maildrop.complete()?;
     for (number, octets) in sizes {
-        maildrop.size(number, octets);
+        maildrop.set_size(number, octets);
     }
     Ok(())
 }

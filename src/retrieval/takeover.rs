@@ -24,7 +24,7 @@ use crate::import::Program;
 use crate::import::matching::{self, Matched};
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::ledger::{self, Ledger, Word};
+use crate::ledger::{self, Ledger, UsersWord};
 use crate::plan::{Listed, Maildrop};
 use crate::report::Trouble;
 use crate::types::{Time, UniqueIdBuf, Wait};
@@ -174,10 +174,10 @@ fn words(
     run: &Run<'_>,
     memories: Memories<'_>,
     messages: &[(UniqueIdBuf, Option<Time>)],
-) -> Vec<(UniqueIdBuf, Word)> {
+) -> Vec<(UniqueIdBuf, UsersWord)> {
     let word = |time: &Option<Time>| match memories.delivered {
-        true => Word::Delivered(time.unwrap_or(run.now)),
-        false => Word::Seen,
+        true => UsersWord::Delivered(time.unwrap_or(run.now)),
+        false => UsersWord::Seen,
     };
     messages.iter().map(|(unique_id, time)| (unique_id.clone(), word(time))).collect()
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Opened, Settings, Syncs, clean, open};
+use super::{MaildirSettings, Opened, Syncs, clean, open};
 use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
@@ -27,8 +27,8 @@ pub(super) struct Home {
     pub(super) opened: Opened,
 }
 
-pub(super) fn settings(sync: SyncMode, may_create: bool) -> Settings {
-    Settings { ledger: ID.to_owned(), host: "laptop".to_owned(), sync, may_create }
+pub(super) fn settings(sync: SyncMode, may_create: bool) -> MaildirSettings {
+    MaildirSettings { ledger: ID.to_owned(), host: "laptop".to_owned(), sync, may_create }
 }
 
 impl Home {
@@ -53,7 +53,7 @@ impl Home {
             id: ArrivalId::next(),
             number: MessageNumber::new(1).unwrap(),
             key: Key::UniqueId(UniqueId::new(b"uid").unwrap().to_buf()),
-            listed: None,
+            listed_size: None,
             octets: facts.octets,
             digests: facts.digests,
             headline: facts.headline,

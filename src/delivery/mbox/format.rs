@@ -17,7 +17,7 @@ mod tests;
 
 use memchr::memchr;
 
-pub(super) use self::fingerprint::Fingerprint;
+pub(super) use self::fingerprint::EntryFingerprint;
 use self::header::HeaderFilter;
 use self::quoting::{Quoted, Quoting};
 use super::from_line::{self, is_from_line};

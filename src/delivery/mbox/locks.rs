@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use self::claim::Claim;
 pub(super) use self::claim::resolve;
 use self::dotlock::{Dot, Dotlock, dotlock_of};
-pub(super) use self::wait::{PATIENCE, Wait};
+pub(super) use self::wait::{LockWait, PATIENCE};
 use super::from_line::FROM;
 use crate::access::{self, Owner};
 use crate::delivery::Error;
@@ -35,7 +35,7 @@ const TOUCH: Duration = Duration::from_secs(60);
 
 /// An mbox, open and locked; let go when dropped.
 #[derive(Debug)]
-pub(super) struct Locked {
+pub(super) struct LockedMbox {
     // Dropped in this order: the dotlock, the fcntl lock (with the file), the claim.
     dotlock: Option<Dotlock>,
     file: File,
@@ -51,12 +51,12 @@ pub(super) struct Locked {
 #[derive(Debug)]
 pub(super) struct Locking {
     /// The mbox; `None` when there's no such file and none was to be made.
-    pub(super) locked: Option<Locked>,
+    pub(super) locked: Option<LockedMbox>,
     /// Why there's no dotlock, if there's none.
     pub(super) undotted: Option<io::Error>,
 }
 
-impl Locked {
+impl LockedMbox {
     /// Takes all locks on the mbox at `path` (as [`resolve`] gives it), which is created if need be and asked for.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Locked {
         path: &Path,
         owner: Option<&Owner>,
         create: bool,
-        wait: &mut Wait<'_>,
+        wait: &mut LockWait<'_>,
     ) -> Result<Locking, Error> {
         let claim = Claim::take(path, wait)?;
         loop {
@@ -123,7 +123,7 @@ impl Locked {
     }
 }
 
-impl Locked {
+impl LockedMbox {
     /// Lets the dotlock stay when the other locks go: the disk refuses to cut off a part of a message, which nobody who
     /// takes both locks may see.  The next run takes it over as soon as this process is dead.
     pub(super) fn keep_dotlock(&mut self) {
@@ -133,7 +133,7 @@ impl Locked {
     }
 }
 
-impl Drop for Locked {
+impl Drop for LockedMbox {
     fn drop(&mut self) {
         // Readers recognise new mail by an access time before the modification time; our own reading is no access.
         let times = Timestamps {
@@ -150,7 +150,7 @@ impl Drop for Locked {
 ///
 /// # Errors
 /// [`Error::Unfit`], or [`Error::Disk`] when it cannot be read.
-pub(super) fn look(path: &Path, owner: Option<&Owner>, wait: &mut Wait<'_>) -> Result<(), Error> {
+pub(super) fn look(path: &Path, owner: Option<&Owner>, wait: &mut LockWait<'_>) -> Result<(), Error> {
     let _acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| no_directory(path, e))?;
     let _claim = Claim::take(&path, wait)?;

@@ -38,7 +38,7 @@ use batch::{Batch, MboxIntake, mark_appended};
 pub(super) use destination::MboxDestination;
 pub(crate) use format::Formatter;
 pub use fuzz::fuzz_quoting;
-use locks::{Locked, PATIENCE, Wait, name_of, no_directory, no_mbox, resolve};
+use locks::{LockWait, LockedMbox, PATIENCE, name_of, no_directory, no_mbox, resolve};
 use neighbours::Marker;
 pub use neighbours::{Neighbour, Neighbours, forget, neighbours};
 pub use recover::recover;
@@ -67,7 +67,7 @@ const LEAD: &[u8] = b"\n\n";
 /// # Errors
 /// [`Error::Unfit`] when it can't; [`Error::Later`] when another account keeps it for longer than `patience`.
 pub fn check(path: &Path, owner: Option<&Owner>, stop: &Stop, patience: Duration) -> Result<(), Error> {
-    locks::look(path, owner, &mut Wait::new(stop, patience))
+    locks::look(path, owner, &mut LockWait::new(stop, patience))
 }
 
 /// Whether `path`, seen with the rights of `owner`, leads to the mbox at `mbox`, which is a path without links.
@@ -151,7 +151,7 @@ impl Inlet for MboxInlet {
 
 /// Where an mbox is, and what it needs to know of the run.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct MboxSettings {
     /// The mbox.
     pub path: PathBuf,
     /// Whose it is, if we act for another user.
@@ -172,7 +172,7 @@ pub struct Settings {
 
 /// The committer's end of an mbox.
 pub struct MboxOutlet {
-    settings: Settings,
+    settings: MboxSettings,
     neighbours: Box<dyn Neighbours>,
     warn: Box<dyn FnMut(String) + Send>,
     /// Whether it has been reported that there's no dotlock.
@@ -191,7 +191,7 @@ pub struct MboxOutlet {
 /// The mbox, ours from stage to publish.
 #[derive(Debug)]
 struct Append {
-    locked: Locked,
+    locked: LockedMbox,
     size: u64,
     lead: &'static [u8],
 }
@@ -202,7 +202,7 @@ impl std::fmt::Debug for MboxOutlet {
     }
 }
 
-impl Settings {
+impl MboxSettings {
     /// How long a busy mbox is waited for.
     pub const PATIENCE: Duration = PATIENCE;
 }
@@ -211,7 +211,7 @@ impl MboxOutlet {
     /// For one run.  `warn` takes what users should know and what is not an error.
     #[must_use]
     pub fn new(
-        settings: Settings,
+        settings: MboxSettings,
         neighbours: Box<dyn Neighbours>,
         warn: Box<dyn FnMut(String) + Send>,
     ) -> Self {
@@ -230,17 +230,17 @@ impl MboxOutlet {
     }
 
     /// Takes the locks at a moment when nobody has left the mbox unsettled.
-    fn lock(&mut self) -> Result<Locked, Error> {
+    fn lock(&mut self) -> Result<LockedMbox, Error> {
         let owner = self.settings.owner.clone();
         let path = {
             let _acting = access::act(owner.as_ref())?;
             resolve(&self.settings.path).map_err(|e| no_directory(&self.settings.path, e))?
         };
         let stop = self.settings.stop.clone();
-        let mut wait = Wait::new(&stop, std::mem::take(&mut self.patience));
+        let mut wait = LockWait::new(&stop, std::mem::take(&mut self.patience));
         let mut asked = false;
         loop {
-            let locking = Locked::take(&path, owner.as_ref(), true, &mut wait)?;
+            let locking = LockedMbox::take(&path, owner.as_ref(), true, &mut wait)?;
             if let Some(reason) = locking.undotted
                 && !std::mem::replace(&mut self.warned, true)
             {
@@ -288,7 +288,7 @@ impl MboxOutlet {
 
     /// The other ledgers that have left the mbox unsettled.  Under its locks.
     fn open_neighbours(&self, path: &Path) -> Result<Vec<Neighbour>, Error> {
-        let Settings { state_root, state, ledger, .. } = &self.settings;
+        let MboxSettings { state_root, state, ledger, .. } = &self.settings;
         let mut open = neighbours(state_root, path, ledger)?;
         open.retain(|neighbour| !self.passed_over.contains(&neighbour.ledger));
         for at in (0..open.len()).rev() {
@@ -516,7 +516,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// What must stand between the last entry and the next.
-fn lead(locked: &Locked, size: u64) -> Result<&'static [u8], Error> {
+fn lead(locked: &LockedMbox, size: u64) -> Result<&'static [u8], Error> {
     let mut end = [0; LEAD.len()];
     let at = size.saturating_sub(octets(LEAD));
     let read = read_up_to(locked.file(), &mut end, at)

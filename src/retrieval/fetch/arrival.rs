@@ -37,13 +37,13 @@ pub(super) struct Arriving {
 }
 
 /// A header that is arriving.
-pub(super) struct Heading {
+pub(super) struct ArrivingHeader {
     pub(super) job: Job,
     examiner: Examiner,
     octets: u64,
 }
 
-impl Heading {
+impl ArrivingHeader {
     pub(super) fn new(job: Job) -> Self {
         Self { job, examiner: Examiner::new(b""), octets: 0 }
     }
@@ -61,7 +61,7 @@ pub(super) enum Whole {
     Parcel(Parcel),
     Same {
         key: Key,
-        listed: Option<Octets>,
+        listed_size: Option<Octets>,
         same_as: Match,
     },
     /// It isn't what its key stands for: what it is shows when all that is known has been compared.
@@ -73,7 +73,7 @@ pub(super) enum Whole {
 }
 
 /// Where a message goes that has arrived.
-struct Route {
+struct MessageRoute {
     /// Those destinations of this run that are to get it, by their places in the list.
     slots: Vec<usize>,
     /// All that must have it.
@@ -174,7 +174,7 @@ impl Fetch<'_> {
         // A window listed it before, perhaps, under another unique-id, in a session whose end was never confirmed.
         let new_in_window =
             (self.policy.window && job.decision == Decision::Retrieve(Why::New)).then_some(Why::New);
-        let compares = job.decision.compares().or(new_in_window);
+        let compares = job.decision.why_compared().or(new_in_window);
         let verdict = compares.map(|why| self.comparison.whole(&listed, why, &facts));
         if let Some(whole) = self.known(&job, &listed, &facts, verdict) {
             self.give_up(&job, intakes);
@@ -197,7 +197,7 @@ impl Fetch<'_> {
     /// Discards what has come of a message, and frees its room.
     fn give_up(&mut self, job: &Job, intakes: OpenCopies) {
         intakes.into_iter().for_each(|(_, intake)| intake.abandon());
-        self.state.pipeline.settled(job.size);
+        self.state.pipeline.free_room(job.size);
     }
 
     /// What a comparison has found, unless that is to be delivered.
@@ -215,7 +215,7 @@ impl Fetch<'_> {
         match verdict {
             Some(Verdict::Same(same_as)) => {
                 let key = self.key_of(listed, facts);
-                return Some(Whole::Same { key, listed: listed.octets, same_as });
+                return Some(Whole::Same { key, listed_size: listed.octets, same_as });
             }
             Some(Verdict::SetAside) => return Some(Whole::Aside),
             Some(Verdict::Varies(entry)) if self.comparison.may_be_deleted_mail(listed, facts) => {
@@ -234,8 +234,15 @@ impl Fetch<'_> {
     }
 
     /// Every destination that is to get it has all of it now.
-    fn take_in(&mut self, job: Job, listed: &Listed<'_>, facts: Facts, route: Route, intakes: OpenCopies) {
-        let Route { slots, set, continues, again } = route;
+    fn take_in(
+        &mut self,
+        job: Job,
+        listed: &Listed<'_>,
+        facts: Facts,
+        route: MessageRoute,
+        intakes: OpenCopies,
+    ) {
+        let MessageRoute { slots, set, continues, again } = route;
         let mut waiting: Vec<(usize, Waiting)> = Vec::with_capacity(intakes.len());
         let mut failure = None;
         for (slot, intake) in intakes {
@@ -252,7 +259,7 @@ impl Fetch<'_> {
             id: ArrivalId::next(),
             number: job.number,
             key: self.key_of(listed, &facts),
-            listed: listed.octets,
+            listed_size: listed.octets,
             octets: facts.octets,
             digests: facts.digests,
             headline: facts.headline,
@@ -265,7 +272,7 @@ impl Fetch<'_> {
         });
         let parcel = Parcel { message, waiting };
         if let Some(e) = failure {
-            self.state.pipeline.settled(job.size);
+            self.state.pipeline.free_room(job.size);
             self.submit(Work::Discard(parcel), 0);
             return self.storage_failed(listed, e);
         }
@@ -285,12 +292,12 @@ impl Fetch<'_> {
 
     /// A header has come to its end.
     pub(super) fn end_header(&mut self) {
-        let Some(Heading { job, examiner, .. }) = self.state.heading.take() else { return };
+        let Some(ArrivingHeader { job, examiner, .. }) = self.state.heading.take() else { return };
         self.state.pipeline.hold(Held::Header(job, examiner.finish()));
     }
 
     pub(super) fn header_too_long(&mut self) -> Result<(), Error> {
-        let Some(Heading { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
+        let Some(ArrivingHeader { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
         self.state.pipeline.give_up_current();
         self.compared(job, CompareResult::Undone);
         let listed = self.maildrop.at(job.index);
@@ -313,7 +320,7 @@ impl Fetch<'_> {
         facts: &Facts,
         compared: bool,
         chosen: &OpenCopies,
-    ) -> Route {
+    ) -> MessageRoute {
         let begun = self.comparison.continues(listed, facts);
         let continues = begun.map(|begun| (begun.id, begun.entry));
         let is_chosen = |slot| chosen.iter().any(|(chosen, _)| *chosen == slot);
@@ -327,7 +334,7 @@ impl Fetch<'_> {
         };
         let again = (compared && self.comparison.has_delivery(listed))
             || (continues.is_none() && self.comparison.continues_another(listed));
-        Route { slots, set, continues, again }
+        MessageRoute { slots, set, continues, again }
     }
 
     fn key_of(&self, listed: &Listed<'_>, facts: &Facts) -> Key {

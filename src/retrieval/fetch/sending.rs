@@ -12,12 +12,12 @@ use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
 use crate::retrieval::compare::Comparison;
 use crate::retrieval::course::has_own_name;
-use crate::retrieval::pipeline::naming::{Expected, Question};
-use crate::retrieval::pipeline::{Ask, Job, Line, Send, UNKNOWN_SIZE};
+use crate::retrieval::pipeline::naming::{ExpectedAnswer, NamingQuestion};
+use crate::retrieval::pipeline::{Ask, Connection, Job, Send, UNKNOWN_SIZE};
 
 /// The messages of a round: in the order of the listing; then what is only to be identified; then what comes last, by how
 /// often it has failed.
-pub(in crate::retrieval) struct Queue<'a> {
+pub(in crate::retrieval) struct JobQueue<'a> {
     pub(super) maildrop: &'a Maildrop,
     pub(super) decisions: &'a [Decision],
     pub(super) policy: &'a Policy,
@@ -32,7 +32,7 @@ pub(in crate::retrieval) struct Queue<'a> {
     last: BinaryHeap<Reverse<(Option<usize>, u16, usize)>>,
 }
 
-impl<'a> Queue<'a> {
+impl<'a> JobQueue<'a> {
     /// By these decisions; `keys` and `failed_before` are what the ledger knows of the known ones.
     pub(in crate::retrieval) fn new(
         (maildrop, decisions, policy): (&'a Maildrop, &'a [Decision], &'a Policy),
@@ -49,7 +49,7 @@ impl<'a> Queue<'a> {
         let listed = self.maildrop.at(index)?;
         let by_header = decision == Decision::Identify
             || decision
-                .compares()
+                .why_compared()
                 .is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()));
         Some(Job {
             index,
@@ -57,7 +57,7 @@ impl<'a> Queue<'a> {
             decision,
             size: listed.octets.map_or(UNKNOWN_SIZE, |octets| octets.0),
             ask: if by_header { Ask::Header } else { Ask::Whole },
-            counted: decision.compares().is_none(),
+            counted: decision.why_compared().is_none(),
             too_large: plan::is_too_large(listed.octets, self.policy),
             failures: match listed.who {
                 Who::Known(id) => self.failed_before.get(&id).copied().unwrap_or(0),
@@ -84,7 +84,7 @@ impl<'a> Queue<'a> {
     }
 }
 
-impl Iterator for Queue<'_> {
+impl Iterator for JobQueue<'_> {
     type Item = Job;
 
     fn next(&mut self) -> Option<Job> {
@@ -146,7 +146,8 @@ impl Fetch<'_> {
         }
         self.close_or_open();
         while self.client.has_window() {
-            let line = Line { pipelines: self.client.pipelines(), at_rest: self.client.outstanding() == 0 };
+            let line =
+                Connection { pipelines: self.client.pipelines(), at_rest: self.client.outstanding() == 0 };
             let choice = Choice { maildrop: self.maildrop, keys: self.keys, sample: &self.sample };
             let next = self.state.pipeline.next(line, &choice);
             self.report_skipped();
@@ -160,10 +161,10 @@ impl Fetch<'_> {
 
     fn send(&mut self, next: Send<Delivered>) -> Result<(), Error> {
         match next {
-            Send::Question(Question { expected, number }) => match (expected, number) {
-                (Expected::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
-                (Expected::Size(_), Some(number)) => self.client.list_one(number)?,
-                (Expected::DropListing, _) | (_, None) => self.client.drop_listing()?,
+            Send::Question(NamingQuestion { expected, number }) => match (expected, number) {
+                (ExpectedAnswer::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
+                (ExpectedAnswer::Size(_), Some(number)) => self.client.list_one(number)?,
+                (ExpectedAnswer::DropListing, _) | (_, None) => self.client.drop_listing()?,
             },
             Send::Ask(Job { ask, number, .. }) => {
                 let sent = match ask {
@@ -220,7 +221,7 @@ impl Fetch<'_> {
         let Some(listed) = self.maildrop.at(job.index) else { return };
         if let (Who::New(unique_id), true) = (listed.who, job.too_large) {
             let key = Key::UniqueId(unique_id.to_buf());
-            self.submit(Work::TooLarge { key, listed: listed.octets }, 0);
+            self.submit(Work::TooLarge { key, listed_size: listed.octets }, 0);
             let octets = listed.octets.unwrap_or_default();
             self.run.report(&report::Event::TooLarge { number: job.number, octets });
         }
@@ -229,7 +230,7 @@ impl Fetch<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Queue;
+    use super::JobQueue;
     use crate::account::Retention;
     use crate::ledger::memory::ListedAs;
     use crate::plan::trial::{World, number};
@@ -245,7 +246,7 @@ mod tests {
         let policy = world.policy(Retention::Keep);
         let died = [1, 2, 4].map(|n| ListedAs::Numbered(number(n), None)).into_iter().zip([2, 0, 1]);
         let (keys, failed) = (HashMap::new(), HashMap::new());
-        let queue = Queue::new((&maildrop, &decisions, &policy), &keys, &failed, died.collect());
+        let queue = JobQueue::new((&maildrop, &decisions, &policy), &keys, &failed, died.collect());
         let order: Vec<u32> = queue.map(|job| job.number.get()).collect();
         assert_eq!(order, [3, 5, 2, 4, 1]);
     }

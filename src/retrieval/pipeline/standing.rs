@@ -19,8 +19,8 @@ const MOST_HEADERS_REFUSED: u32 = 3;
 #[derive(Debug, Default)]
 pub(in crate::retrieval) struct Standing {
     pub(in crate::retrieval) naming: Naming,
-    pub(in crate::retrieval) pace: Pace,
-    pub(in crate::retrieval) header: Header,
+    pub(in crate::retrieval) pace: QuestionPace,
+    pub(in crate::retrieval) header: HeaderSupport,
     /// Messages whose `DELE` was sent: they can't be asked for any more.
     pub(in crate::retrieval) gone: HashSet<MessageNumber>,
     /// The message asked for last.
@@ -49,14 +49,14 @@ pub(in crate::retrieval) struct Standing {
 
 /// How many messages stand before each question.
 #[derive(Debug, Default)]
-pub(in crate::retrieval) struct Pace {
+pub(in crate::retrieval) struct QuestionPace {
     /// This many messages are asked for one by one: an earlier session broke off at one of them.
     pub(in crate::retrieval) careful: usize,
     messages: usize,
     octets: u64,
 }
 
-impl Pace {
+impl QuestionPace {
     pub(in crate::retrieval) fn new(careful: usize, first: usize) -> Self {
         Self { careful, messages: first, octets: FIRST_OCTETS }
     }
@@ -81,7 +81,7 @@ pub(in crate::retrieval) fn first_pace(client: &Client<Transaction>) -> usize {
 
 /// Whether `TOP` is available in this session.
 #[derive(Debug, Default)]
-pub(in crate::retrieval) struct Header {
+pub(in crate::retrieval) struct HeaderSupport {
     /// Not offered.
     missing: bool,
     pub(in crate::retrieval) given: bool,
@@ -89,7 +89,7 @@ pub(in crate::retrieval) struct Header {
     pub(in crate::retrieval) in_flight: usize,
 }
 
-impl Header {
+impl HeaderSupport {
     pub(in crate::retrieval) fn new(missing: bool) -> Self {
         Self { missing, ..Self::default() }
     }

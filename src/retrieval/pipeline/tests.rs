@@ -1,8 +1,10 @@
 use std::collections::{HashMap, HashSet};
 
-use super::naming::{Candidates, Expected, Form, Naming};
-use super::standing::{Header, Pace, Standing};
-use super::{Answered, Ask, Deletion, Job, Line, MOST_DELETIONS, Permit, Pipeline, Rules, Send, Step};
+use super::naming::{Candidates, ExpectedAnswer, Naming, NamingForm};
+use super::standing::{HeaderSupport, QuestionPace, Standing};
+use super::{
+    Answered, Ask, Connection, Deletion, Job, MOST_DELETIONS, Meaning, Permit, Pipeline, Rules, Send,
+};
 use crate::account::Retention;
 use crate::ledger::memory::ListedAs;
 use crate::plan::trial::World;
@@ -36,8 +38,8 @@ impl Candidates for Listing {
         &[]
     }
 
-    fn at(&self, place: usize, _: Form) -> Option<(MessageNumber, Expected)> {
-        Some((number(u32::try_from(place).unwrap() + 1), Expected::Size(Octets(100))))
+    fn at(&self, place: usize, _: NamingForm) -> Option<(MessageNumber, ExpectedAnswer)> {
+        Some((number(u32::try_from(place).unwrap() + 1), ExpectedAnswer::Size(Octets(100))))
     }
 }
 
@@ -63,14 +65,14 @@ type Tried = Pipeline<std::vec::IntoIter<Job>, (), Known>;
 
 fn pipeline(jobs: Vec<Job>, rules: Rules, standing: Standing) -> Tried {
     let standing = Standing {
-        naming: Naming::new(1, Some(Form::Size), false, None),
-        pace: Pace::new(0, 32),
+        naming: Naming::new(1, Some(NamingForm::Size), false, None),
+        pace: QuestionPace::new(0, 32),
         ..standing
     };
     Pipeline::new(jobs.into_iter(), rules, standing, Vec::new(), Allowance::default())
 }
 
-const LINE: Line = Line { pipelines: true, at_rest: true };
+const LINE: Connection = Connection { pipelines: true, at_rest: true };
 
 #[test]
 fn a_session_asks_for_no_more_than_it_may_delete() {
@@ -102,7 +104,7 @@ fn the_end_of_the_connection_is_blamed_on_what_it_has_ended_at_before() {
         assert!(matches!(pipeline.next(LINE, &Listing), Ok(Some(Send::Ask(Job { index: 1, .. })))));
         if begun {
             let begun = pipeline.on(Answered::Began { ask: Ask::Whole, given: true });
-            assert!(matches!(begun, Step::Begin(_)));
+            assert!(matches!(begun, Meaning::Begin(_)));
         }
         let ending = pipeline.ending();
         (ending.suspects.iter().map(|(job, failed)| (job.index, *failed)).collect::<Vec<_>>(), ending.again)
@@ -252,7 +254,7 @@ fn what_may_be_asked_for_in_this_session() {
         (
             "no header: whole",
             |p, job| {
-                p.standing.header = Header::new(true);
+                p.standing.header = HeaderSupport::new(true);
                 header(job);
             },
             "now Whole",
@@ -260,7 +262,7 @@ fn what_may_be_asked_for_in_this_session() {
         (
             "no header: none is identified",
             |p, job| {
-                p.standing.header = Header::new(true);
+                p.standing.header = HeaderSupport::new(true);
                 header(job);
                 job.decision = Decision::Identify;
             },
@@ -330,7 +332,7 @@ fn dead(pipeline: &mut Tried, job: &mut Job) {
 }
 
 fn nothing_names(pipeline: &mut Tried) {
-    pipeline.standing.naming = Naming::new(1, Some(Form::Nothing), false, None);
+    pipeline.standing.naming = Naming::new(1, Some(NamingForm::Nothing), false, None);
 }
 
 /// One message was to be delivered in this run, and has been.

@@ -8,13 +8,13 @@ use crate::proof::{EntryId, Key};
 
 /// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownMessages {
     pub(super) keys: HashMap<EntryId, Key>,
     /// How often those have failed that have.
     pub(super) failed_before: HashMap<EntryId, u16>,
 }
 
-impl Known {
+impl KnownMessages {
     pub(super) fn read(
         maildrop: &Maildrop,
         decisions: &[Decision],

@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger;
-use crate::ledger::lock::{Lock, Seen, Stage};
+use crate::ledger::lock::{Lock, LockStage, LockStatus};
 use crate::ledger::memory::Memory;
 use crate::problem::REPORT_BUG;
 use crate::report::Trouble;
@@ -23,7 +23,7 @@ use crate::types::{Octets, Time};
 
 /// What a check has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct NewMail {
     /// Messages that were never delivered, and that no run has failed with.
     pub new: u64,
     /// Their octets; `None` when not all are known.
@@ -45,7 +45,7 @@ pub fn check_all<'a>(
     max_age: Option<Duration>,
     context: &Context<'_>,
     connections: Connections,
-) -> Vec<(&'a Account, Result<Found, Trouble>)> {
+) -> Vec<(&'a Account, Result<NewMail, Trouble>)> {
     let one = |account: &Account| {
         catch_unwind(AssertUnwindSafe(|| check(account, options, max_age, context))).unwrap_or_else(|_| {
             Err(Trouble {
@@ -70,7 +70,7 @@ fn check(
     options: &Options,
     max_age: Option<Duration>,
     context: &Context<'_>,
-) -> Result<Found, Trouble> {
+) -> Result<NewMail, Trouble> {
     let run = Run::new(account, options, context, clock::now());
     if let Some(found) = max_age.and_then(|max_age| remembered(&run, max_age)) {
         return Ok(found);
@@ -78,7 +78,7 @@ fn check(
     ask(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
 }
 
-fn ask(run: &Run<'_>) -> Result<Found, Error> {
+fn ask(run: &Run<'_>) -> Result<NewMail, Error> {
     let mut visit = Visit::begin(run)?;
     let question = quick::question(run, &visit.memory, &visit.directory);
     let secret = visit.secret()?;
@@ -89,7 +89,7 @@ fn ask(run: &Run<'_>) -> Result<Found, Error> {
         if let (true, Some((listed, _))) = (quick::is_unchanged(&visit.memory, &glance), glance.drop_listing)
         {
             client.leave();
-            return Ok(Found {
+            return Ok(NewMail {
                 new: 0,
                 octets: Some(Octets(0)),
                 listed: u64::from(listed),
@@ -111,18 +111,18 @@ fn ask(run: &Run<'_>) -> Result<Found, Error> {
         octets = octets.zip(listed.octets).map(|(sum, octets)| sum.plus(octets));
     }
     let listed = u64::try_from(outlook.maildrop.len()).unwrap_or(u64::MAX);
-    Ok(Found { new: count, octets, listed, asked: run.now, remembered: false })
+    Ok(NewMail { new: count, octets, listed, asked: run.now, remembered: false })
 }
 
 /// What the last run left, if it has ended, took a listing, and is less than `max_age` ago.  No network, no lock, no ledger.
-fn remembered(run: &Run<'_>, max_age: Duration) -> Option<Found> {
+fn remembered(run: &Run<'_>, max_age: Duration) -> Option<NewMail> {
     let directory = ledger::directory(&run.context.state, &run.account.mailbox());
     access::check_path(&directory).ok()?;
-    let Seen { last_run, stage } = Lock::look(&directory)?;
-    let asked = last_run.filter(|_| stage == Stage::Ended)?;
+    let LockStatus { last_run, stage } = Lock::look(&directory)?;
+    let asked = last_run.filter(|_| stage == LockStage::Ended)?;
     let age = u64::try_from(run.now.seconds_since(asked)).ok()?;
     let last = Memory::load(&directory).last.filter(|last| last.error.is_none())?;
-    (age < max_age.as_secs()).then_some(Found {
+    (age < max_age.as_secs()).then_some(NewMail {
         new: last.postponed,
         octets: (last.postponed == 0).then_some(Octets(0)),
         listed: last.server?,

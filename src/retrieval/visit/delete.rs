@@ -20,7 +20,7 @@ use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::shown::Shown;
 use crate::ledger::{self, EntryState, Ledger};
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::message::{Examiner, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{Dismissed, EntryId};
@@ -51,7 +51,7 @@ pub struct Doomed {
     /// Its size as listed.
     pub octets: Option<Octets>,
     /// What its header says; not fit to print.
-    pub summary: Option<Summary>,
+    pub summary: Option<HeaderSummary>,
     /// When it was delivered, if it was, and is the same message.
     pub delivered: Option<Time>,
     /// Why it doesn't count as delivered.
@@ -75,7 +75,7 @@ pub struct Deleted {
 pub type KeepAlive<'k> = &'k mut dyn FnMut(BorrowedFd<'_>) -> bool;
 
 /// Asks the user, who sees these messages.
-pub type Ask<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
+pub type AskUser<'q> = &'q mut dyn FnMut(&[Doomed], KeepAlive<'_>) -> bool;
 
 /// Deletes the messages that are named, if `ask` agrees.  `looks_only`: it never will.
 ///
@@ -87,14 +87,14 @@ pub fn delete(
     context: &Context<'_>,
     selection: &Selection,
     looks_only: bool,
-    ask: Ask<'_>,
+    ask: AskUser<'_>,
 ) -> Result<Deleted, Trouble> {
     let run = Run::new(account, options, context, clock::now());
     let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
     result.map_err(|e| Trouble::of(&e.at(&run.server()), true))
 }
 
-fn looking(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted, Error> {
+fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
     let mut visit = super::Visit::begin(run)?;
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(true))?;
@@ -106,7 +106,7 @@ fn looking(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted
     Ok(Deleted { messages: 0, agreed: false, refused: Vec::new(), unconfirmed: None })
 }
 
-fn deleting(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted, Error> {
+fn deleting(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
     access::check_path(&directory)?;
@@ -138,7 +138,7 @@ fn deleting(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Delete
 fn in_session(
     run: &Run<'_>,
     selection: &Selection,
-    ask: Ask<'_>,
+    ask: AskUser<'_>,
     ledger: &mut Ledger,
     memory: &mut Memory,
     directory: &Path,
@@ -217,13 +217,13 @@ fn finish(
     })
 }
 
-type Refused = Vec<(MessageNumber, String)>;
+type RefusedDeletions = Vec<(MessageNumber, String)>;
 
 /// Sends `DELE` for each: what was accepted, also where an error ended it, and what was refused.
 fn send(
     client: &mut Client<Transaction>,
     doomed: &[Doomed],
-) -> (Vec<MessageNumber>, Refused, Result<(), Error>) {
+) -> (Vec<MessageNumber>, RefusedDeletions, Result<(), Error>) {
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
     let dismissed: Vec<Dismissed> =
         doomed.iter().map(|doomed| Dismissed::attest(client.session(), doomed.number)).collect();
@@ -235,7 +235,7 @@ fn send(
 }
 
 /// A message that was chosen, and its entry where it was delivered, and its deletion is to be recorded.
-struct Chosen {
+struct ChosenToDelete {
     doomed: Doomed,
     entry: Option<EntryId>,
 }
@@ -248,10 +248,10 @@ fn choose(
     memory: &mut Memory,
     directory: &Path,
     selection: &Selection,
-) -> Result<Vec<Chosen>, Error> {
+) -> Result<Vec<ChosenToDelete>, Error> {
     let _ = client.prefetched_drop_listing()?;
     let mut maildrop = survey::list(run, client, ledger, &mut memory.habits)?;
-    let _ = client.sizes(|number, octets| maildrop.size(number, octets))?;
+    let _ = client.sizes(|number, octets| maildrop.set_size(number, octets))?;
     let numbers = resolve(selection, &maildrop, ledger)?;
     if numbers.len() > MOST {
         return Err(Error::TooManyMessages { messages: numbers.len(), most: MOST });
@@ -279,12 +279,12 @@ fn choose(
             let same = delivered.values().filter(|other| *other == id).count();
             u32::try_from(same).is_ok_and(|same| same >= maildrop.times_listed(*id).max(1))
         };
-        Some(Chosen {
+        Some(ChosenToDelete {
             doomed: Doomed {
                 number: *number,
                 unique_id: names.get(number).map(|unique_id| client.shown(unique_id.borrow())),
                 octets: listed.octets,
-                summary: headers.get(number).map(|facts| Summary::of_headline(&facts.headline)),
+                summary: headers.get(number).map(|facts| HeaderSummary::of_headline(&facts.headline)),
                 delivered: entry.and_then(|(_, entry)| entry.delivered),
                 undelivered: known.is_none().then(|| reason(&listed, ledger)),
             },
@@ -330,7 +330,7 @@ pub(super) fn delivered(
     let mut comparison = Comparison::new(maildrop, &decisions, ledger, Search::OwnKey, utf8)?;
     let mut found = HashMap::new();
     for (listed, decision) in maildrop.iter().zip(&decisions) {
-        let Some(why) = decision.compares() else { continue };
+        let Some(why) = decision.why_compared() else { continue };
         let header = headers.get(&listed.number);
         let verdict = match header.filter(|_| Comparison::asks_header(why, true)) {
             Some(facts) => comparison.by_header(&listed, why, facts, true),

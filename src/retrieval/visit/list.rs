@@ -8,7 +8,7 @@ use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::ledger::EntryState;
 use crate::ledger::shown::Shown;
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::plan::{self, Who, Why};
 use crate::report::{Action, Cause, Trouble};
 use crate::retrieval::error::Error;
@@ -19,7 +19,7 @@ use crate::types::{MessageNumber, Octets, Time};
 
 /// Which messages are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum Wanted {
     /// All.
     All,
     /// Those that were never delivered, and that no run has failed with.
@@ -32,7 +32,7 @@ pub enum Which {
 
 /// A message on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct MessageRow {
     /// Its number in this session.
     pub number: MessageNumber,
     /// Its unique-id, fit to print.
@@ -40,7 +40,7 @@ pub struct Row {
     /// Its size as listed.
     pub octets: Option<Octets>,
     /// What its header says; `None` where the server gives no header.  Not fit to print.
-    pub summary: Option<Summary>,
+    pub summary: Option<HeaderSummary>,
     /// Whether it was never delivered, and no run has failed with it.
     pub is_new: bool,
     /// What the next run would do with it,
@@ -55,9 +55,9 @@ pub struct Row {
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rows {
+pub struct MessageRows {
     /// The last of those that were asked for, ascending by number.
-    pub rows: Vec<Row>,
+    pub rows: Vec<MessageRow>,
     /// How many there are of those that were asked for.
     pub matching: usize,
     /// Messages on the server.
@@ -72,20 +72,20 @@ pub fn list(
     account: &Account,
     options: &Options,
     context: &Context<'_>,
-    which: Which,
+    which: Wanted,
     most: usize,
-) -> Result<Rows, Trouble> {
+) -> Result<MessageRows, Trouble> {
     let run = Run::new(account, options, context, clock::now());
     look(&run, which, most).map_err(|e| Trouble::of(&e.at(&run.server()), true))
 }
 
-fn look(run: &Run<'_>, which: Which, most: usize) -> Result<Rows, Error> {
+fn look(run: &Run<'_>, which: Wanted, most: usize) -> Result<MessageRows, Error> {
     let mut visit = Visit::begin(run)?;
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(true))?;
     let ledger = visit.ledger()?;
     let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
-    if which != Which::All {
+    if which != Wanted::All {
         outlook.examine(&mut client)?;
     }
     let matching: Vec<usize> =
@@ -98,25 +98,25 @@ fn look(run: &Run<'_>, which: Which, most: usize) -> Result<Rows, Error> {
     for number in &numbers {
         let Some(facts) = headers.get(number) else { continue };
         outlook.settle(*number, facts);
-        summaries.insert(*number, Summary::of_headline(&facts.headline));
+        summaries.insert(*number, HeaderSummary::of_headline(&facts.headline));
     }
     let rows = shown.iter().filter_map(|index| row(&outlook, &client, *index, &mut summaries).transpose());
-    let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let rows: Vec<MessageRow> = rows.collect::<Result<_, _>>()?;
     remember(&visit, &outlook, shown)?;
     client.leave();
-    Ok(Rows { rows, matching: matching.len(), listed: outlook.maildrop.len() })
+    Ok(MessageRows { rows, matching: matching.len(), listed: outlook.maildrop.len() })
 }
 
-fn is_wanted(outlook: &Outlook, index: usize, which: Which) -> bool {
+fn is_wanted(outlook: &Outlook, index: usize, which: Wanted) -> bool {
     let entry = match outlook.maildrop.at(index).map(|listed| listed.who) {
         Some(Who::Known(id)) => Some(outlook.ledger.entry(id)),
         _ => None,
     };
     match which {
-        Which::All => true,
-        Which::New => outlook.is_new(index),
-        Which::Seen => !outlook.is_new(index) && entry.is_none_or(|entry| entry.state != EntryState::Open),
-        Which::Failed => entry.is_some_and(|entry| entry.failures > 0),
+        Wanted::All => true,
+        Wanted::New => outlook.is_new(index),
+        Wanted::Seen => !outlook.is_new(index) && entry.is_none_or(|entry| entry.state != EntryState::Open),
+        Wanted::Failed => entry.is_some_and(|entry| entry.failures > 0),
     }
 }
 
@@ -124,8 +124,8 @@ fn row(
     outlook: &Outlook,
     client: &Client<Transaction>,
     index: usize,
-    summaries: &mut HashMap<MessageNumber, Summary>,
-) -> Result<Option<Row>, Error> {
+    summaries: &mut HashMap<MessageNumber, HeaderSummary>,
+) -> Result<Option<MessageRow>, Error> {
     let (Some(listed), Some((action, why))) = (outlook.maildrop.at(index), outlook.intention(index)) else {
         return Ok(None);
     };
@@ -134,7 +134,7 @@ fn row(
         Who::Known(id) if why == Why::BackingOff => outlook.ledger.entry(id).retry_after,
         _ => None,
     };
-    Ok(Some(Row {
+    Ok(Some(MessageRow {
         number: listed.number,
         unique_id,
         octets: listed.octets,

@@ -30,15 +30,15 @@ use crate::ledger::{self, Ledger};
 use crate::secret::Secret;
 use crate::types::Wait;
 
-pub use check::{Found, check_all};
-pub use delete::{Ask, Deleted, Doomed, KeepAlive, delete};
-pub use list::{Row, Rows, Which, list};
+pub use check::{NewMail, check_all};
+pub use delete::{AskUser, Deleted, Doomed, KeepAlive, delete};
+pub use list::{MessageRow, MessageRows, Wanted, list};
 pub(super) use outlook::{Outlook, cause};
 pub use server_info::{
     Better, Capabilities, CertificateInfo, Expire, LoginInfo, Server, ServerInfo, find_server, probe,
     server_info, try_login,
 };
-pub use show::{Chosen, Extent, Taker, show};
+pub use show::{ShownMessage, ShownPart, Taker, show};
 
 /// So long a run that has the mailbox is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

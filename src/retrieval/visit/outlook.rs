@@ -59,7 +59,7 @@ impl Outlook {
     /// The messages of which `TOP n 0` may show whether they are known.
     pub(in crate::retrieval) fn in_question(&self) -> Vec<MessageNumber> {
         let asked = self.maildrop.iter().zip(&self.decisions).filter(|(_, decision)| {
-            let why = decision.compares();
+            let why = decision.why_compared();
             why.is_some_and(|why| Comparison::asks_header(why, self.policy.deletes_everything()))
         });
         asked.map(|(listed, _)| listed.number).collect()
@@ -91,7 +91,9 @@ impl Outlook {
         let (Some(listed), Some(slot)) = (self.maildrop.at(index), self.decisions.get_mut(index)) else {
             return;
         };
-        let Some(why) = slot.compares().filter(|why| Comparison::asks_header(*why, deletes)) else { return };
+        let Some(why) = slot.why_compared().filter(|why| Comparison::asks_header(*why, deletes)) else {
+            return;
+        };
         match self.comparison.by_header(&listed, why, facts, deletes) {
             Verdict::Another => *slot = Decision::Retrieve(why),
             Verdict::Same(_) if matches!(slot, Decision::Compare(_)) => *slot = Decision::Leave(Why::Known),

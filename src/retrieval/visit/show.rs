@@ -21,7 +21,7 @@ const FAR_BEYOND_ALL: u64 = 4 << 30;
 
 /// What is wanted of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum ShownPart {
     /// Its header, perhaps with more behind it.
     Header,
     /// All of it.
@@ -30,7 +30,7 @@ pub enum Extent {
 
 /// The message that was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct ShownMessage {
     /// Its number in this session.
     pub number: MessageNumber,
     /// Its unique-id, fit to print.
@@ -51,14 +51,19 @@ pub fn show(
     options: &Options,
     context: &Context<'_>,
     selection: &Selection,
-    extent: Extent,
+    extent: ShownPart,
     taker: Taker<'_>,
-) -> Result<Chosen, Trouble> {
+) -> Result<ShownMessage, Trouble> {
     let run = Run::new(account, options, context, clock::now());
     look(&run, selection, extent, taker).map_err(|e| Trouble::of(&e.at(&run.server()), true))
 }
 
-fn look(run: &Run<'_>, selection: &Selection, extent: Extent, taker: Taker<'_>) -> Result<Chosen, Error> {
+fn look(
+    run: &Run<'_>,
+    selection: &Selection,
+    extent: ShownPart,
+    taker: Taker<'_>,
+) -> Result<ShownMessage, Error> {
     let mut visit = Visit::begin(run)?;
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(false))?;
@@ -73,7 +78,7 @@ fn look(run: &Run<'_>, selection: &Selection, extent: Extent, taker: Taker<'_>) 
         several => return Err(Error::SeveralMessages { messages: several.len() }),
     };
     let unique_id = maildrop.find(number).map(|listed| unique_id(&ledger, &listed)).transpose()?.flatten();
-    let chosen = Chosen {
+    let chosen = ShownMessage {
         number,
         was: before(&Shown::load(&visit.directory), selection, number, unique_id.as_ref())
             .map(|was| client.shown(was.borrow())),
@@ -87,7 +92,7 @@ fn look(run: &Run<'_>, selection: &Selection, extent: Extent, taker: Taker<'_>) 
 fn take(
     client: &mut Client<Transaction>,
     number: MessageNumber,
-    extent: Extent,
+    extent: ShownPart,
     taker: Taker<'_>,
 ) -> Result<(), Error> {
     let mut octets = 0_u64;
@@ -96,7 +101,7 @@ fn take(
         octets <= FAR_BEYOND_ALL && taker(text)
     };
     let has_top = client.capabilities().is_none_or(Capabilities::top);
-    if extent == Extent::Header && has_top && client.read_header(number, &mut each)? == Listing::Taken {
+    if extent == ShownPart::Header && has_top && client.read_header(number, &mut each)? == Listing::Taken {
         return Ok(());
     }
     match client.read_message(number, &mut each)? {

@@ -9,12 +9,12 @@ use crate::message::Digest;
 /// the fields that [`super::header`] drops and the number of line ends at its end.  The From_ line counts: an equal message delivered
 /// at another time is another delivery, and taking it for this one would lose this one.
 #[derive(Debug)]
-pub(in crate::delivery::mbox) struct Fingerprint {
+pub(in crate::delivery::mbox) struct EntryFingerprint {
     filter: HeaderFilter,
     body: TrimmedHasher,
 }
 
-impl Fingerprint {
+impl EntryFingerprint {
     pub(in crate::delivery::mbox) fn new() -> Self {
         Self {
             filter: HeaderFilter::new(),

@@ -11,13 +11,13 @@ pub(in crate::delivery::mbox) const PATIENCE: Duration = Duration::from_secs(60)
 
 /// Waiting for locks: until when, and what may end it.
 #[derive(Debug)]
-pub(in crate::delivery::mbox) struct Wait<'a> {
+pub(in crate::delivery::mbox) struct LockWait<'a> {
     stop: &'a Stop,
     deadline: Instant,
     pause: Duration,
 }
 
-impl<'a> Wait<'a> {
+impl<'a> LockWait<'a> {
     pub(in crate::delivery::mbox) fn new(stop: &'a Stop, patience: Duration) -> Self {
         let deadline = Instant::now() + patience;
         Self { stop, deadline, pause: Duration::from_millis(10) }
