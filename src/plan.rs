@@ -6,6 +6,7 @@
 //! the last one, so that what this run delivered counts among the newest; [`at_once`] answers it for a single message
 //! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
 
+pub(crate) mod compare;
 pub mod maildrop;
 pub mod suspicion;
 #[cfg(test)]

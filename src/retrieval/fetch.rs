@@ -28,7 +28,6 @@ use std::time::Duration;
 
 use super::Error;
 use super::committer::{Inbox, Parcel, Work};
-use super::compare::Comparison;
 use super::pipeline::naming::{Candidates, ExpectedAnswer, NamingForm};
 use super::pipeline::standing::Standing;
 use super::pipeline::{Answered, Ask, Job, Meaning, Pipeline, Rules};
@@ -38,6 +37,7 @@ use crate::delivery::routing::NetworkEnds;
 use crate::exit::ExitCode;
 use crate::ledger::memory::ListedAs;
 use crate::message::{Digest, Facts};
+use crate::plan::compare::Comparison;
 use crate::plan::{Allowance, Decision, Maildrop, Policy, Who};
 use crate::proof::{Delivered, EntryId, Key, Recognised};
 use crate::protocol::session::{Event, Sent};

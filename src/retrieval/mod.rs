@@ -8,7 +8,6 @@ mod alerts;
 mod by_word;
 pub mod check;
 mod committer;
-mod compare;
 mod conditions;
 mod configured;
 mod context;

@@ -5,13 +5,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Error;
-use super::compare::{Comparison, Search, Used};
 use super::doubts;
 use super::fetch::{CompareResult, Tally};
 use super::pipeline::MOST_DELETIONS;
 use super::run::Run;
 use crate::ledger::memory::Habits;
 use crate::ledger::{EntryState, Ledger};
+use crate::plan::compare::{Comparison, Search, Used};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
 use crate::types::{MessageNumber, Octets};

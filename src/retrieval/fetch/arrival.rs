@@ -9,13 +9,13 @@ use crate::delivery::{self, Waiting};
 use crate::exit::ExitCode;
 use crate::ledger::{Begun, Match};
 use crate::message::{Digest, Examiner, Facts};
+use crate::plan::compare::Verdict;
 use crate::plan::{self, Decision, Listed, Who, Why};
 use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
 use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
-use crate::retrieval::compare::Verdict;
 use crate::retrieval::pipeline::Job;
 use crate::types::Octets;
 

@@ -7,11 +7,11 @@ use super::sending::{known_key, listed_as};
 use super::{CompareResult, Compared, Fetch, Held, Whole};
 use crate::exit::ExitCode;
 use crate::message::Facts;
+use crate::plan::compare::Verdict;
 use crate::plan::{Decision, Who, Why};
 use crate::proof::{EntryId, Key, Recognised};
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
-use crate::retrieval::compare::Verdict;
 use crate::retrieval::pipeline::{Ask, BATCH_MESSAGES, BATCH_OCTETS, Job};
 use crate::types::Octets;
 

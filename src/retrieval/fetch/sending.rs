@@ -5,12 +5,12 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use super::{Choice, CompareResult, Fetch};
 use crate::ledger::memory::ListedAs;
+use crate::plan::compare::Comparison;
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who};
 use crate::proof::{Delivered, EntryId, Key};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
-use crate::retrieval::compare::Comparison;
 use crate::retrieval::course::has_own_name;
 use crate::retrieval::pipeline::naming::{ExpectedAnswer, NamingQuestion};
 use crate::retrieval::pipeline::{Ask, Connection, Job, Send, UNKNOWN_SIZE};

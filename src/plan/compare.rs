@@ -15,13 +15,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ledger::{Begun, Entry, EntryState, Error, KnownDelivery, Ledger, Match};
 use crate::message::{Digest, Facts};
-use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{EntryId, Key};
 use crate::types::Octets;
 
+use super::{Decision, Listed, Maildrop, Who, Why};
+
 /// The deliveries that listed messages may be, each to be matched once.
 #[derive(Debug, Default)]
-pub(super) struct Comparison {
+pub(crate) struct Comparison {
     /// Of the entries whose keys are listed.
     ours: HashMap<EntryId, Ours>,
     /// Of the entries that may be listed under other keys, by header; `None` where that was not asked for: then a
@@ -33,7 +34,7 @@ pub(super) struct Comparison {
     /// What has been matched.
     used: Used,
     /// Whether messages have failed, perhaps some without a unique-id: these can't be told from others with their header.
-    pub(super) some_failed: bool,
+    pub(crate) some_failed: bool,
     /// Messages that only some of their destinations have.
     begun: Vec<Begun>,
     /// Those of them that were found, by their places.
@@ -45,15 +46,15 @@ pub(super) struct Comparison {
     /// Entries among these whose messages were delivered again after a comparison had failed.
     begun_again: HashSet<EntryId>,
     /// What came last in the place of messages whose deletion was confirmed, and wasn't delivered.
-    pub(super) withheld: HashMap<EntryId, Digest>,
+    pub(crate) withheld: HashMap<EntryId, Digest>,
     /// Entries whose keys stand for other mail now.
-    pub(super) failed: Vec<EntryId>,
+    pub(crate) failed: Vec<EntryId>,
 }
 
 /// What has been matched: how often each delivery of an entry, by the digest of its message.  (By its place it can't be
 /// named: the ledger puts what a key was seen to stand for behind the others.)
 #[derive(Debug, Default)]
-pub(super) struct Used(HashMap<(EntryId, Digest), Uses>);
+pub(crate) struct Used(HashMap<(EntryId, Digest), Uses>);
 
 /// How often deliveries with one digest were matched.
 #[derive(Debug, Default, Clone, Copy)]
@@ -112,7 +113,7 @@ struct Ours {
 
 /// Where a message that isn't what its key stands for is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Search {
+pub(crate) enum Search {
     /// Nowhere: it is set aside until all that is known has been compared.
     OwnKey,
     /// Among the messages that may be listed under another key.
@@ -121,7 +122,7 @@ pub(super) enum Search {
 
 /// What a comparison found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is this message.
     Same(Match),
     /// We don't have it.
@@ -136,7 +137,7 @@ pub(super) enum Verdict {
 
 impl Comparison {
     /// Reads what these decisions need.  `utf8` is the session's mode.
-    pub(super) fn new(
+    pub(crate) fn new(
         maildrop: &Maildrop,
         decisions: &[Decision],
         ledger: &Ledger,
@@ -177,7 +178,7 @@ impl Comparison {
     }
 
     /// Reads what is needed for [`Comparison::has_moved`].
-    pub(super) fn watching(mut self, ledger: &Ledger) -> Result<Self, Error> {
+    pub(crate) fn watching(mut self, ledger: &Ledger) -> Result<Self, Error> {
         let was_listed = |_, entry: &Entry| {
             matches!(entry.state, EntryState::Delivered | EntryState::Recorded) && !entry.absent
         };
@@ -189,7 +190,7 @@ impl Comparison {
 
     /// Whether a message that seemed new has the header, with trace fields, of one that we have.  Then it isn't delivered
     /// before all that is known has been compared.
-    pub(super) fn has_moved(&mut self, facts: &Facts) -> bool {
+    pub(crate) fn has_moved(&mut self, facts: &Facts) -> bool {
         let place = self.watched.partition_point(|(header, _)| *header < facts.digests.header);
         let found =
             self.watched.get(place).filter(|(header, _)| facts.traced && *header == facts.digests.header);
@@ -216,7 +217,7 @@ impl Comparison {
     /// The delivery that a message continues which has arrived whole: some of its destinations have it.  What is listed
     /// under the same key is the same message by digest, by equal Message-ID, Date and From, or by its header; under
     /// another key, by a header with trace fields; without a unique-id, by the digest of the whole.  One for one.
-    pub(super) fn continues(&mut self, listed: &Listed<'_>, facts: &Facts) -> Option<&Begun> {
+    pub(crate) fn continues(&mut self, listed: &Listed<'_>, facts: &Facts) -> Option<&Begun> {
         let own = match listed.who {
             Who::Known(id) => self.begun_by_entry.get(&id).map_or(&[][..], Vec::as_slice),
             Who::New(_) | Who::Nameless => &[],
@@ -246,7 +247,7 @@ impl Comparison {
     }
 
     /// Whether some destinations have a message that was listed under its key, though it isn't this one.
-    pub(super) fn continues_another(&self, listed: &Listed<'_>) -> bool {
+    pub(crate) fn continues_another(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.begun_by_entry
             .get(&id)
@@ -260,18 +261,18 @@ impl Comparison {
     }
 
     /// Goes on where an earlier round of the session ended: what was matched there is not matched again.
-    pub(super) fn after(mut self, used: Used) -> Self {
+    pub(crate) fn after(mut self, used: Used) -> Self {
         self.used = used;
         self
     }
 
     /// What has been matched, for the next round of the session.
-    pub(super) fn used(self) -> Used {
+    pub(crate) fn used(self) -> Used {
         self.used
     }
 
     /// Whether the header may settle it, so that `TOP` is asked before `RETR`.
-    pub(super) fn asks_header(why: Why, deletes: bool) -> bool {
+    pub(crate) fn asks_header(why: Why, deletes: bool) -> bool {
         match why {
             // A header can't show which of several it is; a window must be retrieved again in any case.
             Why::Duplicate | Why::Window => false,
@@ -282,7 +283,7 @@ impl Comparison {
 
     /// Compares by header alone (`TOP n 0`), where that settles it.  `deletes` is whether the policy would act on a
     /// match of a nameless message by deleting it: then its body counts.
-    pub(super) fn by_header(
+    pub(crate) fn by_header(
         &mut self,
         listed: &Listed<'_>,
         why: Why,
@@ -306,7 +307,7 @@ impl Comparison {
     }
 
     /// Compares by the whole message.
-    pub(super) fn whole(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts) -> Verdict {
+    pub(crate) fn whole(&mut self, listed: &Listed<'_>, why: Why, facts: &Facts) -> Verdict {
         let message = facts.digests.message;
         let equal = |record: &KnownDelivery| record.digests.message == message;
         match (listed.who, why) {
@@ -332,33 +333,33 @@ impl Comparison {
 
     /// Whether a message that is due for deletion, and isn't what was delivered under its key, is delivered again and
     /// deleted: its copies differ each time, or were delivered in the other mode.
-    pub(super) fn goes_when_delivered(&self, listed: &Listed<'_>) -> bool {
+    pub(crate) fn goes_when_delivered(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies || ours.entry.again || ours.other_mode)
             && !self.failed.contains(&id)
     }
 
     /// Whether an earlier session has found that the server's copies of this message differ each time.
-    pub(super) fn is_known_to_vary(&self, id: EntryId) -> bool {
+    pub(crate) fn is_known_to_vary(&self, id: EntryId) -> bool {
         self.ours.get(&id).is_some_and(|ours| ours.entry.varies)
     }
 
     /// Whether the server has gone on listing it since it confirmed the deletion, so that what it shows is most likely no
     /// new mail.
-    pub(super) fn never_left(&self, listed: &Listed<'_>) -> bool {
+    pub(crate) fn never_left(&self, listed: &Listed<'_>) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.ours.get(&id).is_some_and(|ours| ours.entry.state == EntryState::Deleted && !ours.entry.absent)
     }
 
     /// Whether this is perhaps what was deleted under its key: unless the same came before in its place, so that the copies
     /// don't differ each time.
-    pub(super) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
+    pub(crate) fn may_be_deleted_mail(&self, listed: &Listed<'_>, facts: &Facts) -> bool {
         let Who::Known(id) = listed.who else { return false };
         self.never_left(listed) && self.withheld.get(&id) != Some(&facts.digests.message)
     }
 
     /// Whether anything was delivered under its key.
-    pub(super) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
+    pub(crate) fn has_delivery(&self, listed: &Listed<'_>) -> bool {
         matches!(listed.who, Who::Known(id) if self.ours.get(&id).is_some_and(|ours| !ours.deliveries.is_empty()))
     }
 
