@@ -8,6 +8,7 @@
 
 pub(crate) mod compare;
 pub mod maildrop;
+pub mod quick;
 pub mod suspicion;
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use hashbrown::HashTable;
 
 use crate::exit::ExitCode;
+use crate::ledger::{Error, Ledger};
 use crate::problem::Problem;
-use crate::proof::EntryId;
-use crate::types::{MessageNumber, Octets, UniqueId};
+use crate::proof::{EntryId, Key};
+use crate::types::{MessageNumber, Octets, UniqueId, UniqueIdBuf};
 
 /// The messages of one session, ascending by number.
 #[derive(Debug)]
@@ -68,6 +69,23 @@ pub struct Listed<'a> {
     pub who: Who<'a>,
     /// Its size, if `LIST` had it.
     pub octets: Option<Octets>,
+}
+
+impl Listed<'_> {
+    /// Its unique-id, which of a known one the ledger reads back; none where it has none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn unique_id(&self, ledger: &Ledger) -> Result<Option<UniqueIdBuf>, Error> {
+        Ok(match self.who {
+            Who::New(unique_id) => Some(unique_id.to_buf()),
+            Who::Known(id) => match ledger.key(id)? {
+                Key::UniqueId(unique_id) => Some(unique_id),
+                Key::Header(_) => None,
+            },
+            Who::Nameless => None,
+        })
+    }
 }
 
 /// A listing that contradicts itself: typically a server that renumbers while it lists, or a balancer between two of them.

@@ -27,7 +27,7 @@ fn every_state() -> World {
         world.deliver(name);
     }
     let old = world.ledger.find_key(&super::trial::key("old")).unwrap();
-    world.recognise("recorded", old);
+    world.record_match("recorded", old);
     world.print("seen");
     world.delete("deleted");
     world.fail("failed", None);

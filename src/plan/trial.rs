@@ -145,7 +145,7 @@ impl World {
     }
 
     /// A message of that unique-id turned out to be this one, which was delivered.
-    pub(crate) fn recognise(&mut self, name: &str, same_as: EntryId) -> EntryId {
+    pub(crate) fn record_match(&mut self, name: &str, same_as: EntryId) -> EntryId {
         self.ledger.record_match(&key(name), Some(Octets(SIZE)), Match::first(same_as)).unwrap()
     }
 

@@ -228,7 +228,7 @@ fn differing(
     Ok(differing)
 }
 
-/// A comparison has failed: what it rests on, all the other unique-ids, is in doubt as well, but for what was recognised
+/// A comparison has failed: what it rests on, all the other unique-ids, is in doubt as well, but for what was matched
 /// in this very session.  The messages may be listed under other unique-ids.
 ///
 /// # Errors
@@ -238,7 +238,7 @@ pub(super) fn mismatch(
     ledger: &mut Ledger,
     habits: &mut Habits,
     suspected: bool,
-    recognised: &[EntryId],
+    matched: &[EntryId],
 ) -> Result<(), Error> {
     habits.matched_gaps = 0;
     if habits.unique_ids == UniqueIds::Names {
@@ -251,7 +251,7 @@ pub(super) fn mismatch(
     if !suspected {
         run.detail(|| format!("{}: all messages that are known are compared", Suspicion::Mismatch));
         ledger.doubt(None)?;
-        ledger.trust(recognised)?;
+        ledger.trust(matched)?;
     }
     Ok(ledger.flush()?)
 }

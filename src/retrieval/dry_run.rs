@@ -25,7 +25,7 @@ pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error>
     summary.listed = u64::try_from(outlook.maildrop.len()).unwrap_or(u64::MAX);
     for (index, listed) in outlook.maildrop.iter().enumerate() {
         let Some((action, why)) = outlook.intention(index) else { continue };
-        let unique_id = outlook.unique_id(&listed)?.map(|unique_id| client.shown(unique_id.borrow()));
+        let unique_id = listed.unique_id(&outlook.ledger)?.map(|unique_id| client.shown(unique_id.borrow()));
         let (number, octets, why) = (listed.number, listed.octets, cause(why));
         run.report(&Event::Intended { number, unique_id, octets, action, why });
     }

@@ -143,6 +143,11 @@ pub(super) enum CompareResult {
 }
 
 impl Tally {
+    /// Whether the session did all that it had set out to do.
+    pub(super) fn left_nothing_undone(&self) -> bool {
+        self.failed == 0 && self.refused.is_empty() && self.uncertain.is_empty() && !self.not_stored
+    }
+
     fn fail(&mut self, exit: ExitCode, reason: &str) {
         self.failed = self.failed.saturating_add(1);
         self.reasons.add(ours(reason));

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::alerts::Alerts;
-use super::by_word::{adopt, check, named, unique_id};
+use super::by_word::{adopt, check, named};
 use super::context::{Context, Options};
 use super::course::{Course, Scope};
 use super::destinations::OpenDestinations;
@@ -205,7 +205,7 @@ fn choose(
     let mut marked = Marked::default();
     let mut chosen: Vec<(MarkedMessage, UniqueIdBuf)> = Vec::new();
     for listed in numbers.iter().filter_map(|number| maildrop.find(*number)) {
-        match unique_id(&listed, ledger)?.filter(|unique_id| ledger.may_import(unique_id, word)) {
+        match listed.unique_id(ledger)?.filter(|unique_id| ledger.may_import(unique_id, word)) {
             Some(unique_id) => {
                 let shown = client.shown(unique_id.borrow());
                 let message =

@@ -39,6 +39,7 @@ use crate::ledger::memory::{KnownPipelining, Memory};
 use crate::ledger::{self, Ledger};
 use crate::message::Digest;
 use crate::plan::compare::Comparison;
+use crate::plan::quick::{Done, settled};
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::Capabilities;
@@ -392,7 +393,16 @@ impl MailSession<'_, '_> {
             && !tally.left_alone
             && !self.run.context.stop.raised();
         if well && quick::wanted(self.run) {
-            quick::remember(self.run, self.memory, maildrop, ledger, policy, drop_listing, tally)?;
+            let done = Done {
+                everything: tally.left_nothing_undone(),
+                deleted: &tally.accepted,
+                has_top: !tally.standing.header.is_missing(),
+            };
+            let settled = match quick::grows_at_end(self.memory) {
+                true => settled(maildrop, ledger, policy, drop_listing, done)?,
+                false => None,
+            };
+            quick::remember(self.run, self.memory, settled);
         } else {
             quick::forget(self.memory);
         }

@@ -191,9 +191,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
             }
         };
         let Some(glance) = glance else { return Ok(Some(client)) };
-        if let (true, Some((messages, _))) = (quick::is_unchanged(self.memory, &glance), glance.drop_listing)
-        {
-            self.summary.listed = u64::from(messages);
+        if let Some(messages) = quick::unchanged(self.memory, &glance) {
+            self.summary.listed = messages;
             self.run.report(&Event::Listed { messages: self.summary.listed });
             self.run.detail(|| "the maildrop is as it was left: no listing taken".to_owned());
             conditions::carry(self.memory, self.summary);

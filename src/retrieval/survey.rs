@@ -58,7 +58,7 @@ pub(super) fn survey(
     // A draw of its own: what was asked ahead was drawn when the connection was opened.
     let drawn = draw_spot_checks(memory);
     let mut maildrop = list(run, client, ledger, &mut memory.habits)?;
-    quick::judge(memory, &maildrop, ledger)?;
+    quick::check(memory, &maildrop, ledger)?;
     if !client.pipelines() && sizes_are_due(memory.sizes, ledger.now()) {
         // One at a time each costs a wait: one a day.
         if let [Some(number), _] = drawn {

@@ -146,7 +146,7 @@ fn look(
     if !memories.seen.is_empty() && !maildrop.is_empty() && !maildrop.has_unique_ids() {
         return Err(Error::NoUniqueIds { server: run.server() });
     }
-    let named = |listed: Listed<'_>| by_word::unique_id(&listed, ledger).transpose();
+    let named = |listed: Listed<'_>| listed.unique_id(ledger).transpose();
     let listing = maildrop.iter().filter_map(named).collect::<Result<Vec<UniqueIdBuf>, Error>>()?;
     let matched = matching::compare(memories.program, memories.seen, &listing);
     // An empty maildrop contradicts nothing.

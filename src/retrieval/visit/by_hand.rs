@@ -169,7 +169,7 @@ impl ByHand<'_> {
         if let Question::Retr(number) = question
             && self.client.drops_at_quit()
         {
-            self.recognise(number)?;
+            self.check_delivery(number)?;
             self.dropped.push(number);
         }
         let ok = self.client.ask(question, each).map_err(|e| self.trouble(e.into()))?;
@@ -184,7 +184,7 @@ impl ByHand<'_> {
     /// # Errors
     /// As of [`ByHand::wait`].
     pub fn mark(&mut self, number: MessageNumber, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
-        self.recognise(number)?;
+        self.check_delivery(number)?;
         let dismissed = Dismissed::attest(self.client.session(), number);
         let ok = self.client.mark(&dismissed, each).map_err(|e| self.trouble(e.into()))?;
         if ok && !self.marked.contains(&number) {
@@ -208,7 +208,7 @@ impl ByHand<'_> {
     }
 
     /// Looks whether a message that `QUIT` will delete is what was delivered: its unique-id may stand for other mail by now.
-    fn recognise(&mut self, number: MessageNumber) -> Result<(), Trouble> {
+    fn check_delivery(&mut self, number: MessageNumber) -> Result<(), Trouble> {
         if !matches!(self.known(number), KnownAs::Delivered(_)) {
             return Ok(());
         }

@@ -86,16 +86,10 @@ fn ask(run: &Run<'_>) -> Result<NewMail, Error> {
     if question.is_some()
         && let Some(glance) = client.quick_poll()?
     {
-        if let (true, Some((listed, _))) = (quick::is_unchanged(&visit.memory, &glance), glance.drop_listing)
-        {
+        if let Some(listed) = quick::unchanged(&visit.memory, &glance) {
             client.leave();
-            return Ok(NewMail {
-                new: 0,
-                octets: Some(Octets(0)),
-                listed: u64::from(listed),
-                asked: run.now,
-                remembered: false,
-            });
+            let octets = Some(Octets(0));
+            return Ok(NewMail { new: 0, octets, listed, asked: run.now, remembered: false });
         }
         client.ask_listing()?;
         agree_on_pipelining(run, &visit.memory, &mut client);

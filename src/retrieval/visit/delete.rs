@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
-use super::show::{before, resolve, unique_id};
+use super::show::before;
 use crate::access;
 use crate::account::Account;
 use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
@@ -27,6 +27,7 @@ use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{Dismissed, EntryId};
 use crate::report::Trouble;
 use crate::retrieval::alerts::Alerts;
+use crate::retrieval::by_word::named;
 use crate::retrieval::error::Error;
 use crate::retrieval::login;
 use crate::retrieval::run::Run;
@@ -252,7 +253,7 @@ fn choose(
     let _ = client.prefetched_drop_listing()?;
     let mut maildrop = survey::list(run, client, ledger, &mut memory.habits)?;
     let _ = client.sizes(|number, octets| maildrop.set_size(number, octets))?;
-    let numbers = resolve(selection, &maildrop, ledger)?;
+    let numbers = named(selection, &maildrop, ledger)?;
     if numbers.len() > MOST {
         return Err(Error::TooManyMessages { messages: numbers.len(), most: MOST });
     }
@@ -260,7 +261,7 @@ fn choose(
     let mut names = HashMap::new();
     for number in &numbers {
         let Some(listed) = maildrop.find(*number) else { continue };
-        if let Some(unique_id) = unique_id(ledger, &listed)? {
+        if let Some(unique_id) = listed.unique_id(ledger)? {
             if let Some(was) = before(&shown, selection, *number, Some(&unique_id)) {
                 return Err(Error::OtherMessage { number: *number, was: client.shown(was.borrow()) });
             }
@@ -373,7 +374,7 @@ fn name(
         let drawn = maildrop.at(usize::try_from(place).unwrap_or(0));
         let other = drawn.filter(|listed| Some(&listed.number) != last).or_else(|| maildrop.at(0));
         let Some(listed) = other else { return Ok(()) };
-        let by_unique_id = match unique_id(ledger, &listed)? {
+        let by_unique_id = match listed.unique_id(ledger)? {
             Some(expected) => client.unique_id_now(listed.number)?.map(|now| now == expected),
             None => None,
         };

@@ -129,7 +129,7 @@ fn row(
     let (Some(listed), Some((action, why))) = (outlook.maildrop.at(index), outlook.intention(index)) else {
         return Ok(None);
     };
-    let unique_id = outlook.unique_id(&listed)?.map(|unique_id| client.shown(unique_id.borrow()));
+    let unique_id = listed.unique_id(&outlook.ledger)?.map(|unique_id| client.shown(unique_id.borrow()));
     let retry_after = match listed.who {
         Who::Known(id) if why == Why::BackingOff => outlook.ledger.entry(id).retry_after,
         _ => None,
@@ -151,7 +151,7 @@ fn row(
 fn remember(visit: &Visit<'_, '_>, outlook: &Outlook, shown: &[usize]) -> Result<(), Error> {
     let mut names = Shown::default();
     for listed in shown.iter().filter_map(|index| outlook.maildrop.at(*index)) {
-        if let Some(unique_id) = outlook.unique_id(&listed)? {
+        if let Some(unique_id) = listed.unique_id(&outlook.ledger)? {
             names.0.insert(listed.number, unique_id);
         }
     }

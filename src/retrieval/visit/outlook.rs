@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::Visit;
-use super::show::unique_id;
 use crate::client::{Client, Transaction};
 use crate::ledger::Ledger;
 use crate::message::Facts;
@@ -14,7 +13,7 @@ use crate::retrieval::by_word;
 use crate::retrieval::doubts;
 use crate::retrieval::error::Error;
 use crate::retrieval::survey::{decide, headers, list, policy};
-use crate::types::{MessageNumber, UniqueIdBuf};
+use crate::types::MessageNumber;
 
 /// A listing, and what the next run would do by it.
 pub(in crate::retrieval) struct Outlook {
@@ -127,14 +126,6 @@ impl Outlook {
             (Who::New(_), Action::Leave) => !matches!(why, Why::Known | Why::Seen),
             _ => false,
         }
-    }
-
-    /// The unique-id of a listed message, if it has one.
-    ///
-    /// # Errors
-    /// The ledger.
-    pub(in crate::retrieval) fn unique_id(&self, listed: &Listed<'_>) -> Result<Option<UniqueIdBuf>, Error> {
-        unique_id(&self.ledger, listed)
     }
 }
 

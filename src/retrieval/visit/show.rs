@@ -4,12 +4,10 @@ use super::Visit;
 use crate::account::Account;
 use crate::client::{Client, Listing, Transaction};
 use crate::clock;
-use crate::ledger::Ledger;
 use crate::ledger::shown::Shown;
-use crate::plan::{Listed, Maildrop, Who};
-use crate::proof::Key;
 use crate::protocol::capability::Capabilities;
 use crate::report::Trouble;
+use crate::retrieval::by_word::named;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey;
@@ -73,11 +71,11 @@ fn look(
     if client.has_prefetched_sizes() {
         let _ = client.sizes(|_, _| {})?;
     }
-    let number = match resolve(selection, &maildrop, &ledger)?.as_slice() {
+    let number = match named(selection, &maildrop, &ledger)?.as_slice() {
         [number] => *number,
         several => return Err(Error::SeveralMessages { messages: several.len() }),
     };
-    let unique_id = maildrop.find(number).map(|listed| unique_id(&ledger, &listed)).transpose()?.flatten();
+    let unique_id = maildrop.find(number).map(|listed| listed.unique_id(&ledger)).transpose()?.flatten();
     let chosen = ShownMessage {
         number,
         was: before(&Shown::load(&visit.directory), selection, number, unique_id.as_ref())
@@ -109,36 +107,6 @@ fn take(
         Listing::Taken if octets > FAR_BEYOND_ALL => Err(Error::Endless { number }),
         Listing::Taken => Ok(()),
     }
-}
-
-/// The messages that are named.
-pub(super) fn resolve(
-    selection: &Selection,
-    maildrop: &Maildrop,
-    ledger: &Ledger,
-) -> Result<Vec<MessageNumber>, Error> {
-    let named = selection.needs_unique_ids();
-    let mut listing = Vec::with_capacity(maildrop.len());
-    for listed in maildrop.iter() {
-        let unique_id = if named { unique_id(ledger, &listed)? } else { None };
-        listing.push((listed.number, unique_id));
-    }
-    Ok(selection.resolve(listing)?)
-}
-
-/// The unique-id of a listed message, if it has one.
-pub(in crate::retrieval) fn unique_id(
-    ledger: &Ledger,
-    listed: &Listed<'_>,
-) -> Result<Option<UniqueIdBuf>, Error> {
-    Ok(match listed.who {
-        Who::New(unique_id) => Some(unique_id.to_buf()),
-        Who::Known(id) => match ledger.key(id)? {
-            Key::UniqueId(unique_id) => Some(unique_id),
-            Key::Header(_) => None,
-        },
-        Who::Nameless => None,
-    })
 }
 
 /// What the last `list` showed under this number, if the message was named by it and is another one now.
