@@ -13,7 +13,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 
-use super::mbox::{Formatter, Sink};
+use super::mbox::Formatter;
+use super::sink::Sink;
 use super::spool::Spool;
 use super::{
     Destination, Error, Inlet, Intake, Opened, Opening, Order, Outlet, Recorder, Recovered, Settler,

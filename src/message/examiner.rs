@@ -125,10 +125,6 @@ fn joined(header: &Hasher, body: &Hasher) -> Digest {
     Digest::from_hasher(&hasher)
 }
 
-pub(super) fn count(octets: &[u8]) -> u64 {
-    u64::try_from(octets.len()).unwrap_or(u64::MAX)
-}
-
 /// The first octets of a message: enough to see whether it begins as a status line does (RFC 1939 §3).
 #[derive(Debug, Default)]
 struct Beginning(Vec<u8>);

@@ -128,6 +128,10 @@ impl HeaderLines {
     }
 }
 
+/// Octets of a header that are held at most, where a message waits for it: to choose its destinations, or to name its sender
+/// in an mbox.  One that is longer counts as it stands then.
+pub(crate) const HEADER_HELD: usize = 64 * 1024;
+
 /// Where the first empty line ends; everything before `seen` is known to hold none.
 pub(crate) fn header_end(text: &[u8], seen: usize) -> Option<usize> {
     if text.first() == Some(&b'\n') {

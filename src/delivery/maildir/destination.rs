@@ -3,7 +3,8 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use super::{MaildirSettings, check, clean, open, recover};
+use super::recovery::{clean, recover};
+use super::store::{MaildirSettings, check, open};
 use crate::access;
 use crate::delivery::destination::{Destination, Opened, Opening, Order, Recovered, Surroundings};
 use crate::delivery::owned::{self, RootsSettler};

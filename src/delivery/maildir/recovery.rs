@@ -8,12 +8,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::folders::{Folders, holds, is_absent, not_there, shown};
-use super::{discard, is_settled_by_looking, name};
+use super::folders::{Folders, discard, holds, is_absent, not_there, rename_may_have_succeeded};
+use super::name;
 use crate::delivery::{Error, Recovered, Settler, Unsettled};
 use crate::durable::{self, Step};
 use crate::place::NotedPlace;
 use crate::proof::Intent;
+use crate::text;
 use crate::types::Time;
 
 /// Readers clean `tmp/` of files that are 36 hours old; until this many seconds have passed, none has.
@@ -102,7 +103,7 @@ fn knows_one(
 }
 
 fn another(folders: &Folders) -> Error {
-    let path = shown(&folders.path);
+    let path = text::path(&folders.path);
     Error::later(
         format!("Maildir {path} is not the one that mail was being delivered to when the last run broke off"),
         "is another file system mounted there?  Bring the former one back, and run again",
@@ -223,7 +224,7 @@ impl Sorted<'_> {
         for open in self.whole.drain(..) {
             match durable::publish(&folders.tmp.join(open.name), &folders.new.join(open.name)) {
                 Ok(()) => self.delivered.push(open),
-                Err(e) if is_settled_by_looking(&e) => self.gone.push(open),
+                Err(e) if rename_may_have_succeeded(&e) => self.gone.push(open),
                 Err(e) => return Err(e.into()),
             }
         }

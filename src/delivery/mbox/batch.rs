@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::Formatter;
-use super::sink::Sink;
+use crate::delivery::sink::Sink;
 use crate::clock;
 use crate::delivery::{Error, Intake, Waiting};
 use crate::durable::{self, Step};

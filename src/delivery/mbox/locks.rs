@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use self::claim::Claim;
 pub(super) use self::claim::resolve;
 use self::dotlock::{Dot, Dotlock, dotlock_of};
+use self::wait::busy;
 pub(super) use self::wait::{LockWait, PATIENCE};
 use super::from_line::FROM;
 use crate::access::{self, Owner};
@@ -176,7 +177,7 @@ pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::unfit(
             ExitCode::CannotCreate,
-            format!("mbox {}: its directory does not exist", name_of(path)),
+            format!("mbox {}: its directory does not exist", text::path(path)),
             "create it, or correct the path",
         ),
         _ => durable::Error::new(Step::Open, path, error).into(),
@@ -186,18 +187,9 @@ pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
 pub(super) fn no_mbox(path: &Path) -> Error {
     Error::unfit(
         ExitCode::CannotCreate,
-        format!("{} is no mbox: it does not begin with \"From \"; nothing was written to it", name_of(path)),
+        format!("{} is no mbox: it does not begin with \"From \"; nothing was written to it", text::path(path)),
         "name another file",
     )
-}
-
-/// A path as people may see it.
-pub(super) fn name_of(path: &Path) -> String {
-    text::printable(path.as_os_str().as_encoded_bytes())
-}
-
-fn busy(path: &Path, holder: &str) -> Error {
-    Error::later(format!("mbox {} is locked: {holder}", name_of(path)), TRY_AGAIN)
 }
 
 fn begins_as_mbox(file: &File, path: &Path) -> Result<bool, Error> {
@@ -219,7 +211,7 @@ fn is_file(path: &Path) -> Result<bool, Error> {
         Ok(status) if status.is_file() => Ok(true),
         Ok(_) => Err(Error::unfit(
             ExitCode::CannotCreate,
-            format!("mbox {} is not a regular file", name_of(path)),
+            format!("mbox {} is not a regular file", text::path(path)),
             "name another one",
         )),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -267,7 +259,7 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
         Dot::Made(dotlock) => (Some(dotlock), None),
         Dot::Impossible(error) => (None, Some(error)),
         Dot::Busy(lock) => {
-            return Ok(Attempt::Busy(format!("{} exists (a program is using it)", name_of(&lock))));
+            return Ok(Attempt::Busy(format!("{} exists (a program is using it)", text::path(&lock))));
         }
     };
     if !same_file(&file, path) {
@@ -278,7 +270,7 @@ fn attempt(path: &Path, owner: Option<&Owner>, create: bool) -> Result<Attempt, 
 
 /// Takes the kernel's lock on an open mbox; `false` while another program has it.
 fn fcntl_lock(file: &File, path: &Path) -> Result<bool, Error> {
-    let refused = |e: Errno| format!("mbox {} cannot be locked: {}", name_of(path), io::Error::from(e));
+    let refused = |e: Errno| format!("mbox {} cannot be locked: {}", text::path(path), io::Error::from(e));
     match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),

@@ -22,10 +22,9 @@ mod format;
 mod from_line;
 mod fuzz;
 mod locks;
-mod neighbours;
+mod markers;
 mod read_back;
 mod recover;
-mod sink;
 
 use std::fs::File;
 use std::io;
@@ -38,13 +37,13 @@ use batch::{Batch, MboxIntake, mark_appended};
 pub(super) use destination::MboxDestination;
 pub(crate) use format::Formatter;
 pub use fuzz::fuzz_quoting;
-use locks::{LockWait, LockedMbox, PATIENCE, name_of, no_directory, no_mbox, resolve};
-use neighbours::Marker;
-pub use neighbours::{Neighbour, Neighbours, forget, neighbours};
+use locks::{LockWait, LockedMbox, PATIENCE, no_directory, no_mbox, resolve};
+use markers::Marker;
+pub use markers::{forget, neighbours};
 pub use recover::recover;
 use recover::{Stretch, is_torn};
-pub(crate) use sink::Sink;
 
+use super::neighbours::Neighbours;
 use super::{Error, Inlet, Intake, Outlet, Recorder};
 use crate::access::{self, Owner};
 use crate::durable::{self, Step, read_up_to};
@@ -246,7 +245,7 @@ impl MboxOutlet {
             {
                 (self.warn)(format!(
                     "no dotlock can be made for mbox {} ({reason}); going on with its fcntl lock alone",
-                    name_of(&path)
+                    text::path(&path)
                 ));
             }
             let Some(locked) = locking.locked else { return Err(replaced(&path)) };
@@ -262,8 +261,8 @@ impl MboxOutlet {
                 return Err(Error::later(
                     format!(
                         "deliveries of another account to mbox {} are unsettled (ledger {}), and it is being worked on",
-                        name_of(&path),
-                        name_of(&first.directory)
+                        text::path(&path),
+                        text::path(&first.directory)
                     ),
                     TRY_AGAIN,
                 ));
@@ -277,7 +276,7 @@ impl MboxOutlet {
                     Err(e) => {
                         (self.warn)(format!(
                             "what another account has left in mbox {} cannot be settled, and is passed over: {e}",
-                            name_of(&path)
+                            text::path(&path)
                         ));
                         self.passed_over.push(neighbour.ledger);
                     }
@@ -532,14 +531,14 @@ fn octets(lead: &[u8]) -> u64 {
 
 fn replaced(path: &Path) -> Error {
     Error::later(
-        format!("another program replaced mbox {} without taking its locks", name_of(path)),
+        format!("another program replaced mbox {} without taking its locks", text::path(path)),
         UNLOCKED_WRITER,
     )
 }
 
 fn meddled(path: &Path) -> Error {
     Error::later(
-        format!("another program wrote to mbox {} without taking its locks", name_of(path)),
+        format!("another program wrote to mbox {} without taking its locks", text::path(path)),
         UNLOCKED_WRITER,
     )
 }

@@ -4,7 +4,7 @@
 use memchr::memmem;
 
 use super::from_line::FROM;
-use super::sink::Sink;
+use crate::delivery::sink::Sink;
 use crate::delivery::Error;
 use crate::message::{Facts, Summing};
 

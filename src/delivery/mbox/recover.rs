@@ -30,7 +30,7 @@ use super::batch::{PREFIX, is_appended};
 use super::boot;
 use super::format::EntryFingerprint;
 use super::from_line::FROM;
-use super::locks::{LockWait, LockedMbox, PATIENCE, name_of, resolve};
+use super::locks::{LockWait, LockedMbox, PATIENCE, resolve};
 use crate::access::{self, Owner};
 use crate::delivery::{Error, Recovered, Settler, Unsettled};
 use crate::durable::{self, Step, read_up_to};
@@ -64,7 +64,7 @@ pub fn recover(
     let path = Path::new(std::ffi::OsStr::from_bytes(&unsettled.destination.name.address));
     let acting = access::act(owner)?;
     let path = resolve(path).map_err(|e| {
-        let path = name_of(path);
+        let path = text::path(path);
         Error::later(
             format!("mbox {path} is out of reach ({e}), and deliveries to it are unsettled"),
             "is its directory mounted?  Bring it back, and run again",

@@ -1,6 +1,6 @@
 //! An entry of an mbox, known again after a reader has rewritten it.
 
-use super::Sink;
+use crate::delivery::sink::Sink;
 use super::header::HeaderFilter;
 use crate::delivery::Error;
 use crate::message::Digest;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::{LockWait, busy};
+use super::wait::{LockWait, busy};
 use crate::delivery::Error;
 use crate::durable;
 

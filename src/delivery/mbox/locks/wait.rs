@@ -1,10 +1,14 @@
-//! Waiting for locks: how long, how often a look is taken, and what ends it.
+//! Waiting for locks: how long, how often a look is taken, what ends it, and what is reported where it was in vain.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use crate::delivery::Error;
+use crate::problem::TRY_AGAIN;
 use crate::signals::Stop;
+use crate::text;
 
 /// So long a busy mbox is waited for, in all.
 pub(in crate::delivery::mbox) const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,4 +44,9 @@ impl<'a> LockWait<'a> {
         let _ = rustix::event::poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], timeout.as_ref());
         !self.stop.raised()
     }
+}
+
+/// The mbox is locked by `holder`, and was waited for in vain.
+pub(super) fn busy(path: &Path, holder: &str) -> Error {
+    Error::later(format!("mbox {} is locked: {holder}", text::path(path)), TRY_AGAIN)
 }
