@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use super::Error;
 use super::destination::{Destination, Surroundings};
 use super::maildir::MaildirDestination;
 use super::mbox::{self, MboxDestination};
 use super::pipe::PipeDestination;
 use super::stdout::StdoutDestination;
-use super::Error;
 use crate::account::Deliver;
 use crate::proof::{DestinationKind, DestinationName, Intent};
 

@@ -279,11 +279,7 @@ mod tests {
                 let (open, failure) = copies.end(&mut ends);
                 assert!(failure.is_none());
                 assert_eq!(*seen.lock().unwrap(), [header.as_bytes()], "{text:?} by {piece}");
-                assert_eq!(
-                    open.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(),
-                    to,
-                    "{text:?} by {piece}"
-                );
+                assert_eq!(open.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(), to, "{text:?} by {piece}");
                 for (slot, got) in got.iter().enumerate() {
                     let all = format!("Ours: 1\n{text}").into_bytes();
                     let expected = if to.contains(&slot) { vec![Some(all)] } else { vec![] };

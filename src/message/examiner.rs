@@ -11,6 +11,7 @@ use blake3::Hasher;
 
 use super::header::{HeaderField, HeaderFields};
 use super::header_lines::{HeaderLines, HeaderSink};
+use super::sum::count;
 use super::{Digest, Digests, Facts, Summing};
 
 /// Takes a message in text form, in pieces of any size, and finds its [`Facts`].

@@ -260,13 +260,7 @@ impl Problem for Error {
             Self::Delivery(e) => return e.hint(),
             Self::Listing(e) => return e.hint(),
             Self::NoSuchMessage(e) => return e.hint(),
-            Self::UniqueIdsLost { directory, .. } => {
-                return Some(Cow::Owned(format!(
-                    "the next run asks again; if the server has given up UIDL for good, begin again by moving the \
-                     ledger away: mv '{directory}' '{directory}.old'.  Then every message that is still on the server \
-                     is retrieved again"
-                )));
-            }
+            Self::UniqueIdsLost { directory, .. } => return Some(begin_again(directory).into()),
             Self::NoIdentity { .. } => "set leave-on-server = false, or use a server that has UIDL",
             Self::NoUniqueIds { .. } => {
                 "such mail is known by its content only: let it be retrieved once (first-run = \"all\")"
@@ -348,6 +342,14 @@ impl Problem for Error {
             Self::Bug => ExitCode::Bug,
         }
     }
+}
+
+/// What to do where the unique-ids are gone by which a ledger knows its messages.
+fn begin_again(directory: &str) -> String {
+    format!(
+        "the next run asks again; if the server has given up UIDL for good, begin again by moving the ledger away: mv \
+         '{directory}' '{directory}.old'.  Then every message that is still on the server is retrieved again"
+    )
 }
 
 /// An [`Error`] and the server at which it came.

@@ -31,10 +31,6 @@ use crate::types::{MessageNumber, Octets};
 use naming::{Candidates, NamingAnswer, NamingQuestion};
 use standing::{HeaderSupport, Standing};
 
-/// A batch holds about this many messages at most, and no question covers more,
-pub(super) const BATCH_MESSAGES: usize = 256;
-/// or this many octets.
-pub(super) const BATCH_OCTETS: u64 = 32 << 20;
 /// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is slow.
 const ROOM: u64 = 64 << 20;
 /// The same for messages: each that waits may keep a file open (of those for a Maildir one in 16 does).

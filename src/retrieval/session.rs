@@ -15,7 +15,6 @@ mod known;
 mod left_out;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use super::alerts;
 use super::by_word;
@@ -125,7 +124,7 @@ impl MailSession<'_, '_> {
             return Err(e);
         }
         let drops = client.drops_at_quit();
-        let confirmed = self.part(client, &mut held.ledger, &listing, &mut tally)?;
+        let confirmed = self.end(client, &mut held.ledger, &listing, &mut tally)?;
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
         match tally.trouble.take() {
             Some(e) => Err(e),
@@ -456,19 +455,9 @@ impl MailSession<'_, '_> {
         let Basis { maildrop, policy } = listing;
         let Stores { ledger, destinations } = held;
         let Round { decisions, mut comparison, ready } = round;
-        let entry =
-            |(unique_id, digest): &(UniqueIdBuf, Digest)| Some((ledger.find(unique_id.borrow())?, *digest));
-        comparison.withheld = self.memory.withheld.iter().filter_map(entry).collect();
-        comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.given_up.is_empty();
-        let mut known = KnownMessages::read(maildrop, &decisions, ledger)?;
+        self.remind(&mut comparison, ledger);
         let sample = tally.standing.naming.sample(maildrop.len());
-        for listed in sample.iter().filter_map(|place| maildrop.at(*place)) {
-            if let Who::Known(id) = listed.who
-                && let Entry::Vacant(vacant) = known.keys.entry(id)
-            {
-                vacant.insert(ledger.key(id)?);
-            }
-        }
+        let known = KnownMessages::read(maildrop, &decisions, &sample, ledger)?;
         let died = tally.standing.died.clone();
         let queue = JobQueue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;
@@ -511,6 +500,15 @@ impl MailSession<'_, '_> {
         result.map(|()| fetch.comparison)
     }
 
+    /// What earlier sessions and runs have seen of messages that the ledger doesn't hold.
+    fn remind(&self, comparison: &mut Comparison, ledger: &Ledger) {
+        let entry =
+            |(unique_id, digest): &(UniqueIdBuf, Digest)| Some((ledger.find(unique_id.borrow())?, *digest));
+        comparison.withheld = self.memory.withheld.iter().filter_map(entry).collect();
+        comparison.some_failed = alerts::messages_wait(self.memory) || !self.course.given_up.is_empty();
+    }
+
+    /// Adds what a session came to, to what the run has.
     fn count(&mut self, tally: &Tally, maildrop: &Maildrop, ledger: &Ledger, policy: &Policy) {
         let summary = &mut *self.summary;
         summary.delivered = summary.delivered.saturating_add(tally.delivered);
@@ -534,8 +532,8 @@ impl MailSession<'_, '_> {
         }
     }
 
-    /// Ends the session; whether the server has confirmed that.
-    fn part(
+    /// Ends the session.  Whether what it did counts on the server: it has confirmed `QUIT`, or nothing depended on that.
+    fn end(
         &mut self,
         client: Client<Transaction>,
         ledger: &mut Ledger,
@@ -596,6 +594,7 @@ impl MailSession<'_, '_> {
         }
     }
 
+    /// Whether another session follows, and which messages it is about.
     fn outcome(
         &mut self,
         (confirmed, drops_at_quit): (bool, bool),
@@ -604,17 +603,6 @@ impl MailSession<'_, '_> {
         ledger: &Ledger,
         tally: &Tally,
     ) -> SessionOutcome {
-        // What this run has tried waits for the next one.
-        let given_up = self.entries_given_up(ledger);
-        let left = || -> Vec<EntryId> {
-            let due = maildrop.iter().filter_map(|listed| match listed.who {
-                Who::Known(id) if is_due(&ledger.entry(id), policy) && !given_up.contains(&id) => Some(id),
-                _ => None,
-            });
-            due.take(10).collect()
-        };
-        let has_stored = tally.delivered > 0
-            || tally.compared.iter().any(|compared| compared.result == CompareResult::Matched);
         let course = &mut *self.course;
         let deleted = tally.accepted.iter().filter(|id| confirmed && course.deleted.insert(**id)).count();
         course.idle = if course.brought || deleted > 0 { 0 } else { course.idle.saturating_add(1) };
@@ -625,23 +613,37 @@ impl MailSession<'_, '_> {
         }
         // For the sake of those nothing else was asked in this session, or it has brought one of them.
         let broken = (tally.left_alone && confirmed && brought).then_some((Scope::Broken, Follows::Rest));
-        let left_over = tally.cut_short || tally.left_alone;
-        if !policy.window {
-            let deletes = drops_at_quit && policy.deletes();
-            let next = match self.scope {
-                // What wasn't stored is left alone, so that the rest can be deleted.
-                Scope::Everything if deletes && !confirmed && tally.not_stored && brought => {
-                    Some((Scope::Everything, Follows::Rest))
-                }
-                // Unless this run has tried them already.
-                Scope::Everything if drops_at_quit && confirmed && self.course.given_up.is_empty() => {
-                    (!left().is_empty()).then_some((Scope::Failed, Follows::Rest))
-                }
-                _ => None,
-            };
-            return SessionOutcome { next: next.or(broken), left: left_over };
-        }
-        let next = match self.scope {
+        let due = || self.due_again(policy, maildrop, ledger);
+        let next = match policy.window {
+            true => self.after_window((confirmed, brought), tally, due).map(|scope| (scope, Follows::Window)),
+            false => {
+                let next = match self.scope {
+                    // What wasn't stored is left alone, so that the rest can be deleted.
+                    Scope::Everything if drops_at_quit && policy.deletes() && !confirmed => {
+                        (tally.not_stored && brought).then_some(Scope::Everything)
+                    }
+                    // Unless this run has tried them already.
+                    Scope::Everything if drops_at_quit && confirmed && self.course.given_up.is_empty() => {
+                        (!due().is_empty()).then_some(Scope::Failed)
+                    }
+                    _ => None,
+                };
+                next.map(|scope| (scope, Follows::Rest))
+            }
+        };
+        SessionOutcome { next: next.or(broken), left: tally.cut_short || tally.left_alone }
+    }
+
+    /// What follows a session in a window of the maildrop.
+    fn after_window(
+        &self,
+        (confirmed, brought): (bool, bool),
+        tally: &Tally,
+        due: impl FnOnce() -> Vec<EntryId>,
+    ) -> Option<Scope> {
+        let has_stored = tally.delivered > 0
+            || tally.compared.iter().any(|compared| compared.result == CompareResult::Matched);
+        match self.scope {
             // Behind it there may be more.
             Scope::Everything if confirmed && has_stored && brought => Some(Scope::Everything),
             // What wasn't stored is left alone, so that a `QUIT` takes the rest out of the window.
@@ -649,7 +651,7 @@ impl MailSession<'_, '_> {
                 Some(Scope::Everything)
             }
             Scope::Everything => {
-                let left = left();
+                let left = due();
                 (!left.is_empty() && tally.failed == 0).then_some(Scope::Only { left })
             }
             Scope::Only { left } => match left.split_last() {
@@ -658,8 +660,17 @@ impl MailSession<'_, '_> {
                 _ => (confirmed && tally.delivered > 0).then_some(Scope::Everything),
             },
             Scope::Failed | Scope::Broken => None,
-        };
-        SessionOutcome { next: next.map(|scope| (scope, Follows::Window)).or(broken), left: left_over }
+        }
+    }
+
+    /// Some of what failed before this run and has waited long enough.  What this run has tried waits for the next one.
+    fn due_again(&self, policy: &Policy, maildrop: &Maildrop, ledger: &Ledger) -> Vec<EntryId> {
+        let given_up = self.entries_given_up(ledger);
+        let due = maildrop.iter().filter_map(|listed| match listed.who {
+            Who::Known(id) if is_due(&ledger.entry(id), policy) && !given_up.contains(&id) => Some(id),
+            _ => None,
+        });
+        due.take(10).collect()
     }
 }
 

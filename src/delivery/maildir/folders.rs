@@ -118,7 +118,6 @@ pub(super) fn not_there(path: &Path) -> Error {
     )
 }
 
-
 /// Whether a rename failed in a way that the directories can explain: a file server that answers a repeated request reports
 /// that the old name is gone, or the new one there, when the first request was carried out.
 pub(super) fn rename_may_have_succeeded(error: &durable::Error) -> bool {

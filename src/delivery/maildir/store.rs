@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folders::{Folders, discard, holds, missing, rename_may_have_succeeded};
 use super::NameMaker;
+use super::folders::{Folders, discard, holds, missing, rename_may_have_succeeded};
 use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Inlet, Intake, Opened, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::store::{MaildirSettings, Syncs};
 use super::{check, clean, open};
-use crate::delivery::Opened;
 use crate::account::SyncMode;
+use crate::delivery::Opened;
 use crate::delivery::{Error, Failure, Recorder, Waiting};
 use crate::exit::ExitCode;
 use crate::message::Examiner;

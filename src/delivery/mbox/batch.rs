@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::Formatter;
-use crate::delivery::sink::Sink;
 use crate::clock;
+use crate::delivery::sink::Sink;
 use crate::delivery::{Error, Intake, Waiting};
 use crate::durable::{self, Step};
 use crate::message::{Digest, Facts};

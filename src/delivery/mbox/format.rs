@@ -22,8 +22,8 @@ use self::header::HeaderFilter;
 use self::quoting::{Quoted, Quoting};
 use super::from_line::{self, is_from_line};
 use super::read_back::{Observed, ReadBack};
-use crate::delivery::sink::Sink;
 use crate::delivery::Error;
+use crate::delivery::sink::Sink;
 use crate::message::header_lines::{HEADER_HELD, header_end};
 use crate::message::{self, Facts};
 

@@ -187,7 +187,10 @@ pub(super) fn no_directory(path: &Path, error: io::Error) -> Error {
 pub(super) fn no_mbox(path: &Path) -> Error {
     Error::unfit(
         ExitCode::CannotCreate,
-        format!("{} is no mbox: it does not begin with \"From \"; nothing was written to it", text::path(path)),
+        format!(
+            "{} is no mbox: it does not begin with \"From \"; nothing was written to it",
+            text::path(path)
+        ),
         "name another file",
     )
 }

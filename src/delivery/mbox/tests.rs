@@ -5,9 +5,7 @@ mod locking;
 mod other_ledgers;
 mod recovering;
 
-use super::{
-    MboxInlet, MboxOutlet, MboxSettings, boot, check, clean_up, neighbours, recover,
-};
+use super::{MboxInlet, MboxOutlet, MboxSettings, boot, check, clean_up, neighbours, recover};
 use crate::delivery::neighbours::{Neighbour, Neighbours};
 use crate::delivery::trial::{Recorded, broken_ledger, facts, noted, pieces};
 use crate::delivery::{Error, Inlet as _, Outlet as _, Recovered, Unsettled};

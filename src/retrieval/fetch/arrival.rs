@@ -1,18 +1,20 @@
-//! One message from its `+OK` to its terminator: taken in by every destination that wants it, examined on the way.
+//! One message from its `+OK` to its terminator, and what is done with it then: taken in by every destination that is to get it,
+//! or discarded.
 
 use std::sync::Arc;
 
-use super::sending::known_key;
-use super::{CompareResult, Fetch, Held};
-use crate::delivery::routing::{Copies, NetworkEnds, OpenCopies};
+use super::arriving::{Arriving, ArrivingHeader, Whole};
+use super::queue::known_key;
+use super::round::{Fetch, Held};
+use super::tally::CompareResult;
+use crate::delivery::routing::{Copies, OpenCopies};
 use crate::delivery::{self, Waiting};
 use crate::exit::ExitCode;
-use crate::ledger::{Begun, Match};
+use crate::ledger::Begun;
 use crate::message::{Digest, Examiner, Facts};
 use crate::plan::compare::Verdict;
 use crate::plan::{self, Decision, Listed, Who, Why};
 use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
-use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
@@ -26,52 +28,6 @@ const FAR_BEYOND_FLOOR: u64 = 64 << 20;
 /// and to this where its size isn't known.
 const FAR_BEYOND_ALL: u64 = 4 << 30;
 
-/// A message that is arriving.
-pub(super) struct Arriving {
-    pub(super) job: Job,
-    pub(super) examiner: Examiner,
-    pub(super) octets: u64,
-    pub(super) most: u64,
-    /// None of it where it isn't wanted any more.
-    pub(super) copies: Copies,
-}
-
-/// A header that is arriving.
-pub(super) struct ArrivingHeader {
-    pub(super) job: Job,
-    examiner: Examiner,
-    octets: u64,
-}
-
-impl ArrivingHeader {
-    pub(super) fn new(job: Job) -> Self {
-        Self { job, examiner: Examiner::new(b""), octets: 0 }
-    }
-
-    /// `false` when this is too long for a header.
-    pub(super) fn take(&mut self, text: &[u8]) -> bool {
-        self.octets = self.octets.saturating_add(octets_of(text));
-        self.examiner.update(text);
-        usize::try_from(self.octets).is_ok_and(|octets| octets <= LONGEST_HEADER)
-    }
-}
-
-/// What a message that has arrived comes to, once its end can be believed.
-pub(super) enum Whole {
-    Parcel(Parcel),
-    Same {
-        key: Key,
-        listed_size: Option<Octets>,
-        same_as: Match,
-    },
-    /// It isn't what its key stands for: what it is shows when all that is known has been compared.
-    Aside,
-    /// The server's copies of this entry's message differ each time.
-    Varies(EntryId),
-    /// Only destinations that this run doesn't have lack it.
-    Elsewhere(EntryId),
-}
-
 /// Where a message goes that has arrived.
 struct MessageRoute {
     /// Those destinations of this run that are to get it, by their places in the list.
@@ -82,20 +38,6 @@ struct MessageRoute {
     continues: Option<(BegunId, EntryId)>,
     /// Its key stood for another message, as far as that can be told.
     again: bool,
-}
-
-impl Arriving {
-    pub(super) fn take(&mut self, text: &[u8], ends: &mut NetworkEnds) {
-        self.octets = self.octets.saturating_add(octets_of(text));
-        if !self.copies.have_failed() {
-            self.examiner.update(text);
-            self.copies.write(text, ends);
-        }
-    }
-}
-
-pub(super) fn octets_of(text: &[u8]) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
 impl Fetch<'_> {

@@ -3,8 +3,10 @@
 //! What has arrived is held until an answer that names has followed it.  Only then is it stored, compared with what we
 //! have, and recognised: [`Recognised`] is made here and nowhere else.
 
-use super::sending::{known_key, listed_as};
-use super::{CompareResult, Compared, Fetch, Held, Whole};
+use super::arriving::Whole;
+use super::queue::{known_key, listed_as};
+use super::round::{Fetch, Held};
+use super::tally::{CompareResult, Compared};
 use crate::exit::ExitCode;
 use crate::message::Facts;
 use crate::plan::compare::Verdict;
@@ -12,7 +14,8 @@ use crate::plan::{Decision, Who, Why};
 use crate::proof::{EntryId, Key, Recognised};
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
-use crate::retrieval::pipeline::{Ask, BATCH_MESSAGES, BATCH_OCTETS, Job};
+use crate::retrieval::pipeline::standing::{BATCH_MESSAGES, BATCH_OCTETS};
+use crate::retrieval::pipeline::{Ask, Job};
 use crate::types::Octets;
 
 impl Fetch<'_> {

@@ -2,9 +2,10 @@
 
 use std::sync::mpsc::TryRecvError;
 
+use super::arriving::Whole;
+use super::queue::{known_key, listed_as};
 use super::refusal::{RefusedMessage, refuses_everything};
-use super::sending::{known_key, listed_as};
-use super::{Fetch, Held, Whole};
+use super::round::{Fetch, Held};
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::plan::{self, Decision, Listed, Who};

@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::naming::Naming;
-use super::{BATCH_MESSAGES, BATCH_OCTETS};
 use crate::client::{Client, Transaction};
 use crate::ledger::memory::ListedAs;
 use crate::types::MessageNumber;
 
+/// A batch holds about this many messages at most, and no question covers more.
+pub(in crate::retrieval) const BATCH_MESSAGES: usize = 256;
+/// A batch holds about this many octets at most, and no question covers more.
+pub(in crate::retrieval) const BATCH_OCTETS: u64 = 32 << 20;
 /// The first question of a session follows after this many octets.
 const FIRST_OCTETS: u64 = 1 << 20;
 /// Where commands can't share a flight, a question costs a round trip: the first one follows after this many messages.

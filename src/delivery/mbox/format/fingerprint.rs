@@ -1,8 +1,8 @@
 //! An entry of an mbox, known again after a reader has rewritten it.
 
-use crate::delivery::sink::Sink;
 use super::header::HeaderFilter;
 use crate::delivery::Error;
+use crate::delivery::sink::Sink;
 use crate::message::Digest;
 
 /// By what an entry is known again after a reader has rewritten the mbox: a digest that leaves out what readers change,
