@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::message::{Digest, Digests, Headline};
 use crate::place::{NotedPlace, Place};
+use crate::text;
 use crate::types::{MessageNumber, Octets, Time, UniqueIdBuf};
 
 /// The bytes of this piece are whole and durable where they wait for publication.
@@ -190,6 +191,15 @@ pub struct DestinationName {
     pub kind: DestinationKind,
     /// The path, or the argv joined by NUL; of standard output `file` when it is a regular one, else `-`.
     pub address: Vec<u8>,
+}
+
+impl DestinationName {
+    /// Its path or command, fit to print.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let words: Vec<String> = self.address.split(|octet| *octet == 0).map(text::printable).collect();
+        words.join(" ")
+    }
 }
 
 /// The kinds of destination.

@@ -209,7 +209,7 @@ pub struct Limit {
 }
 
 /// For this long a server is taken to be as it once was, in seconds.
-pub const LASTS: i64 = 7 * 86_400;
+const LASTS: i64 = 7 * 86_400;
 /// Of this many messages it is remembered that the connection ended at them.
 const MOST_DIED: usize = 64;
 
@@ -437,12 +437,19 @@ impl Memory {
         self.offers.push(offer);
     }
 
-    /// Forgets what was learnt of the server's faults more than a week ago, or after `now`.
+    /// Forgets what was learnt of the server more than a week ago, or after `now`: servers change.
     pub fn expire(&mut self, now: Time) {
         let holds = |since: Time| (0..LASTS).contains(&now.seconds_since(since));
         if matches!(self.pipelining, KnownPipelining::Broken(since) if !holds(since)) {
             self.pipelining = KnownPipelining::Unproven;
         }
+        if matches!(self.flight, KnownFlight::Two(since) if !holds(since)) {
+            self.flight = KnownFlight::Unproven;
+        }
+        if matches!(self.utf8, Utf8::Dropped(since) if !holds(since)) {
+            self.utf8 = Utf8::Unknown;
+        }
+        self.offers.retain(|offer| holds(offer.when));
         self.limit = self.limit.filter(|limit| holds(limit.since));
         self.names = self.names.filter(|(names, since)| *names != NamingForm::Nothing || holds(*since));
     }

@@ -85,7 +85,7 @@ impl std::fmt::Debug for Digest {
 /// X-IMAPbase, Content-Length, Lines`, which servers change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digests {
-    /// Of the whole message, without the line ends at its end.
+    /// Of the whole message; of the line ends at its end one counts, however many there are.
     pub message: Digest,
     /// Of its header (the lines before the first empty line).
     pub header: Digest,

@@ -6,7 +6,6 @@
 //! not softened by any of this; only what `--quiet` prints is.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use super::conditions;
@@ -22,9 +21,9 @@ use crate::report::{Event, Kind, Summary};
 use crate::text::shortened;
 use crate::types::Time;
 
-/// After the first refused login the next one waits this long, after each further one twice as long,
+/// After the first refused login the next one waits this many seconds, after each further one twice as long.
 const FIRST_PAUSE: i64 = 15 * 60;
-/// but never longer.
+/// No refused login makes the next one wait longer than this many seconds.
 const LONGEST_PAUSE: i64 = 24 * 60 * 60;
 /// Characters of an error at most that the memory keeps.
 const LONGEST: usize = 1000;
@@ -164,7 +163,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// Another popfetch has the mailbox, and its memory: whether that is news.
-    pub(super) fn locked(&self, directory: &Path) -> bool {
+    pub(super) fn locked(&self) -> bool {
+        let directory = &self.run.directory;
         // Since when is known by the lock itself; what is written down is only that it was reported.
         let since = Lock::held_since(directory).unwrap_or(self.now);
         let mut memory = Memory::load_reports(directory);
@@ -181,8 +181,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// The lock is ours: what was reported of it is over as soon as the run has gone well.
-    pub(super) fn unlocked(memory: &mut Memory, directory: &Path) {
-        memory.alerts.append(&mut Memory::take_reports(directory).alerts);
+    pub(super) fn unlocked(&self, memory: &mut Memory) {
+        memory.alerts.append(&mut Memory::take_reports(&self.run.directory).alerts);
     }
 
     /// Under which name an error that ended a run is remembered, and how long it may last before it is news; none where

@@ -296,14 +296,14 @@ fn commit(
             return Err(e.into());
         }
     };
-    let mut by_exit: HashMap<DestinationId, Vec<Noted>> = HashMap::new();
+    let mut by_destination: HashMap<DestinationId, Vec<Noted>> = HashMap::new();
     for noted in noted {
-        by_exit.entry(noted.piece().destination).or_default().push(noted);
+        by_destination.entry(noted.piece().destination).or_default().push(noted);
     }
     let mut first_error = None;
     let mut sync_after = false;
     for end in committer_ends.iter_mut() {
-        let Some(noted) = by_exit.remove(&end.id) else { continue };
+        let Some(noted) = by_destination.remove(&end.id) else { continue };
         sync_after |= end.sync_after;
         let (at_once, release) = (end.one_by_one, end.one_by_one && !end.sync_after);
         let mut recorder = LedgerRecorder { ledger, tally, at_once, release };
@@ -321,12 +321,12 @@ fn commit(
 }
 
 fn withdraw(committer_ends: &mut [CommitterEnd], staged: Vec<Staged>) {
-    let mut by_exit: HashMap<DestinationId, Vec<Piece>> = HashMap::new();
+    let mut by_destination: HashMap<DestinationId, Vec<Piece>> = HashMap::new();
     for piece in staged.into_iter().map(Staged::withdraw) {
-        by_exit.entry(piece.destination).or_default().push(piece);
+        by_destination.entry(piece.destination).or_default().push(piece);
     }
     for end in committer_ends {
-        if let Some(pieces) = by_exit.remove(&end.id) {
+        if let Some(pieces) = by_destination.remove(&end.id) {
             end.outlet.withdraw(pieces);
         }
     }
@@ -355,9 +355,9 @@ impl Recorder for LedgerRecorder<'_, '_> {
     fn published(&mut self, piece: Published) -> Result<(), delivery::Error> {
         let message = Arc::clone(&piece.piece().message);
         let put = Put::of(piece.piece());
-        let delivered = self.ledger.record(piece).map_err(ledger_error)?;
+        let delivered = self.ledger.record(piece)?;
         if self.at_once {
-            self.ledger.flush().map_err(ledger_error)?;
+            self.ledger.flush()?;
         }
         self.tally.published(&message, put, delivered, self.release);
         Ok(())
@@ -368,21 +368,17 @@ impl Recorder for LedgerRecorder<'_, '_> {
         // A destination that answers "later" is asked again at the next run.
         let failures = failures(self.ledger, &message.key);
         let retry_after = failure.permanent.then(|| back_off(self.ledger, failures));
-        self.ledger.refuse(piece, retry_after).map_err(ledger_error)?;
+        self.ledger.refuse(piece, retry_after)?;
         if self.at_once {
-            self.ledger.flush().map_err(ledger_error)?;
+            self.ledger.flush()?;
         }
         self.tally.failed(&message, failure);
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), delivery::Error> {
-        self.ledger.sync().map_err(ledger_error)
+        Ok(self.ledger.sync()?)
     }
-}
-
-pub(super) fn ledger_error(e: ledger::Error) -> delivery::Error {
-    delivery::Error::Ledger(Box::new(e))
 }
 
 /// Where a message was put.

@@ -9,7 +9,6 @@ use crate::account::Account;
 use crate::delivery::{Destination, Surroundings, destination};
 use crate::ledger::Ledger;
 use crate::proof::{DestinationId, DestinationName};
-use crate::text;
 
 /// The destinations that an account's configuration names, in its order.
 pub(super) struct ConfiguredDestinations<'a>(pub(super) Vec<Box<dyn Destination + 'a>>);
@@ -64,10 +63,4 @@ pub(super) fn surroundings<'a>(
         search: context.environment.variables.get(OsStr::new("PATH")).map(OsString::as_os_str),
         stdout_is_regular_file: context.stdout_is_regular_file,
     }
-}
-
-/// A destination, for people.
-pub(super) fn shown(name: &DestinationName) -> String {
-    let words: Vec<String> = name.address.split(|octet| *octet == 0).map(text::printable).collect();
-    words.join(" ")
 }

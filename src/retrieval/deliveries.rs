@@ -5,10 +5,10 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::committer::{Put, Witness};
-use super::configured::{ConfiguredDestinations, shown};
+use super::configured::ConfiguredDestinations;
 use super::context::Context;
 use super::run::Run;
 use crate::account::Account;
@@ -25,7 +25,6 @@ use crate::types::{MessageNumber, Time};
 /// Takes the deliveries of one run.
 pub(super) struct Deliveries<'a> {
     run: &'a Run<'a>,
-    directory: PathBuf,
     destinations: Vec<DestinationRecord>,
     /// Those that the history lacks still.
     kept: Vec<Past>,
@@ -34,8 +33,7 @@ pub(super) struct Deliveries<'a> {
 impl<'a> Deliveries<'a> {
     /// For a ledger whose destinations are known.
     pub(super) fn new(run: &'a Run<'a>, ledger: &Ledger) -> Self {
-        let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-        Self { run, directory, destinations: ledger.destinations().to_vec(), kept: Vec::new() }
+        Self { run, destinations: ledger.destinations().to_vec(), kept: Vec::new() }
     }
 
     /// What a run that died had retrieved proved to be delivered.
@@ -89,7 +87,7 @@ impl Witness for Deliveries<'_> {
         if kept.is_empty() {
             return;
         }
-        if let Err(e) = history::append(&self.directory, &kept) {
+        if let Err(e) = history::append(&self.run.directory, &kept) {
             self.run.detail(|| format!("the history is not complete: {e}"));
         }
     }
@@ -132,6 +130,6 @@ fn place(spot: &Spot) -> report::Place {
 pub(super) fn path(name: &DestinationName) -> String {
     match name.kind {
         DestinationKind::Stdout => "-".to_owned(),
-        DestinationKind::Maildir | DestinationKind::Mbox | DestinationKind::Pipe => shown(name),
+        DestinationKind::Maildir | DestinationKind::Mbox | DestinationKind::Pipe => name.shown(),
     }
 }

@@ -1,11 +1,9 @@
 //! An account's destinations: those that its configuration names, and, opened for one run, the network's ends and the
 //! committer's, under the numbers that the ledger knows them by.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::committer::CommitterEnd;
-use super::configured::ConfiguredDestinations;
 use super::error::Error;
 use super::recovery::Settling;
 use super::run::Run;
@@ -32,9 +30,9 @@ impl OpenDestinations {
 
     /// Opens them, creating what may be created.  Before anything is retrieved: a destination that's not fit is reported
     /// while nothing is in flight.
-    pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger, directory: &Path) -> Result<Self, Error> {
+    pub(super) fn open(run: &Run<'_>, ledger: &mut Ledger) -> Result<Self, Error> {
         let mut destinations = Self::none();
-        let mut wanted = ConfiguredDestinations::of(run.account, run.context, directory).0;
+        let mut wanted = run.destinations().0;
         wanted.sort_by_cached_key(|wanted| wanted.order());
         one_name_each(&wanted)?;
         let deletes = run.options.retention.unwrap_or(run.account.retention) != Retention::Keep;

@@ -16,11 +16,11 @@ use crate::types::MessageNumber;
 
 /// Of more messages than these that come back together, a sample is compared where such a set has matched before.
 const MANY: usize = 64;
-/// After this many times.
+/// A sample is compared only after all of such a set have matched this many times.
 const MATCHED_BEFORE: u32 = 2;
-/// How many of them: by their headers,
+/// This many messages are compared as a sample, by their headers.
 const SAMPLE: usize = 16;
-/// or, without `TOP`, the smallest.
+/// This many, the smallest, are compared as a sample where there is no `TOP`.
 const SAMPLE_RETRIEVED: usize = 3;
 
 /// Whether the unique-ids prove nothing: each of several is its message's number (`all_numbers`), and the server has

@@ -1,6 +1,5 @@
 //! `--dry-run`: what a run would do, as far as listings and headers tell.
 
-use super::configured::ConfiguredDestinations;
 use super::error::Error;
 use super::run::Run;
 use super::visit::{Outlook, Visit, cause};
@@ -9,7 +8,7 @@ use crate::report::{Event, Summary};
 /// Shows what a run would do, and changes nothing: no recovery, no file.
 pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
     let mut visit = Visit::begin(run)?;
-    ConfiguredDestinations::of(run.account, run.context, &visit.directory).allowed()?;
+    run.destinations().allowed()?;
     let ledger = visit.ledger()?;
     match u64::try_from(ledger.intents().len()) {
         Ok(0) => {}

@@ -378,6 +378,13 @@ impl Problem for AtServer<'_> {
     }
 }
 
+/// A destination that reports to the ledger meets its errors as its own.
+impl From<ledger::Error> for delivery::Error {
+    fn from(e: ledger::Error) -> Self {
+        Self::Ledger(Box::new(e))
+    }
+}
+
 impl From<super::committer::Error> for Error {
     fn from(e: super::committer::Error) -> Self {
         match e {

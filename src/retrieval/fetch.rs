@@ -29,7 +29,7 @@ mod tally;
 use std::time::Duration;
 
 use super::Error;
-use super::pipeline::{Answered, Ask, Job, Meaning};
+use super::pipeline::{AnswerMeaning, Answered, Ask, Job};
 use crate::client::Next;
 use crate::protocol::session::{Event, Sent};
 use crate::report;
@@ -150,24 +150,24 @@ impl Fetch<'_> {
             }
             Event::Reply { to: Sent::Top(_), reply } => {
                 match pipeline.on(Answered::Began { ask: Ask::Header, given: reply.ok }) {
-                    Meaning::Begin(job) => self.state.heading = Some(ArrivingHeader::new(job)),
-                    Meaning::NoHeader(_, missing) => return self.no_header(missing),
+                    AnswerMeaning::Begin(job) => self.state.heading = Some(ArrivingHeader::new(job)),
+                    AnswerMeaning::NoHeader(_, missing) => return self.no_header(missing),
                     _ => return Err(Error::OutOfStep),
                 }
                 Ok(())
             }
             Event::End { to: Sent::Retr(_) | Sent::Top(_), octets } => {
                 match pipeline.on(Answered::Ended) {
-                    Meaning::Complete(Job { ask: Ask::Whole, .. }) => return self.end(octets),
-                    Meaning::Complete(Job { ask: Ask::Header, .. }) => self.end_header(),
+                    AnswerMeaning::Complete(Job { ask: Ask::Whole, .. }) => return self.end(octets),
+                    AnswerMeaning::Complete(Job { ask: Ask::Header, .. }) => self.end_header(),
                     _ => return Err(Error::OutOfStep),
                 }
                 Ok(())
             }
             Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
                 match pipeline.on(Answered::Named { ok: reply.ok, text: reply.text }) {
-                    Meaning::Release(held) => self.confirm(held),
-                    Meaning::Wait => {}
+                    AnswerMeaning::Release(held) => self.confirm(held),
+                    AnswerMeaning::Wait => {}
                     _ => return Err(Error::OutOfStep),
                 }
                 Ok(())
@@ -189,8 +189,8 @@ impl Fetch<'_> {
         let pipeline = &mut self.state.pipeline;
         let given = refusal.is_none();
         match (pipeline.on(Answered::Began { ask: Ask::Whole, given }), refusal) {
-            (Meaning::Begin(job), _) => self.begin(job),
-            (Meaning::Refused(job), Some(refusal)) => {
+            (AnswerMeaning::Begin(job), _) => self.begin(job),
+            (AnswerMeaning::Refused(job), Some(refusal)) => {
                 pipeline.hold(Held::Refused(RefusedMessage { job, refusal }));
             }
             _ => return Err(Error::OutOfStep),
@@ -203,13 +203,13 @@ impl Fetch<'_> {
         let octets = self.maildrop.find(number).and_then(|listed| listed.octets).unwrap_or_default();
         let ok = refusal.is_none();
         match (self.state.pipeline.on(Answered::Deleted { number, ok, octets }), refusal) {
-            (Meaning::Gone(entry), _) => {
+            (AnswerMeaning::Gone(entry), _) => {
                 let tally = &mut self.state.tally;
                 tally.accepted.push(entry);
                 let delivery = tally.which_delivery.get(&number).map(|delivery| (entry, *delivery));
                 tally.accepted_deliveries.extend(delivery);
             }
-            (Meaning::Kept(entry), Some(text)) => self.deletion_refused(number, entry, &text),
+            (AnswerMeaning::Kept(entry), Some(text)) => self.deletion_refused(number, entry, &text),
             _ => return Err(Error::OutOfStep),
         }
         Ok(())

@@ -5,7 +5,6 @@
 //! asked for by `TOP n 0` in the same session, as many as one session may ask for, and by the next ones.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::time::Duration;
 
 use super::alerts::Alerts;
@@ -24,7 +23,7 @@ use crate::client::{Client, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::ledger::{self, Ledger, UsersWord};
+use crate::ledger::{Ledger, UsersWord};
 use crate::message::summary;
 use crate::plan::{Maildrop, Policy};
 use crate::protocol::capability::Capabilities;
@@ -82,15 +81,13 @@ pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Resul
     } else {
         locked(&mut run, |run, lock, memory| with_lock(run, mark, lock, memory))
     };
-    marked.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    marked.map_err(|e| run.trouble(&e, true))
 }
 
 /// Without lock or change.
 fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
-    let mailbox = run.account.mailbox();
-    let directory = ledger::directory(&run.context.state, &mailbox);
-    let ledger = Ledger::read(&directory, &mailbox, run.now)?;
-    let mut memory = Memory::load(&directory);
+    let ledger = Ledger::read(&run.directory, &run.account.mailbox(), run.now)?;
+    let mut memory = Memory::load(&run.directory);
     let mut client = connect(run, &mut memory)?;
     let (marked, ..) = choose(run, mark, &mut client, &ledger, &mut memory)?;
     client.leave();
@@ -100,42 +97,25 @@ fn look(run: &Run<'_>, mark: &Mark) -> Result<Marked, Error> {
 /// Does `work` while no other popfetch has the mailbox, and keeps what was learnt of the server.
 pub(super) fn locked<T>(
     run: &mut Run<'_>,
-    work: impl FnOnce(&Run<'_>, (&Path, Lock), &mut Memory) -> Result<T, Error>,
+    work: impl FnOnce(&Run<'_>, Lock, &mut Memory) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    access::check_path(&directory)?;
-    let lock = Lock::acquire(&directory, run.options.wait, &run.context.stop)?;
+    access::check_path(&run.directory)?;
+    let lock = Lock::acquire(&run.directory, run.options.wait, &run.context.stop)?;
     // It may have been waited for.
     run.now = clock::now();
     let run = &*run;
-    let mut memory = Memory::load(&directory);
-    let done = work(run, (&directory, lock), &mut memory);
+    let mut memory = Memory::load(&run.directory);
+    let done = work(run, lock, &mut memory);
     Alerts::new(run).note_login(&mut memory, done.as_ref().err());
     // What was known of an idle maildrop no longer holds.
     quick::forget(&mut memory);
-    if let Err(e) = memory.save(&directory) {
-        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
-    }
+    run.keep(&memory);
     done
 }
 
-pub(super) fn open(run: &Run<'_>, directory: &Path, lock: Lock, memory: &Memory) -> Result<Ledger, Error> {
-    Ledger::check_extent(directory, memory.extent)?;
+fn with_lock(run: &Run<'_>, mark: &Mark, lock: Lock, memory: &mut Memory) -> Result<Marked, Error> {
     // What an interrupted run has left is for the next run to settle: no destination is needed here.
-    let ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
-    for warning in ledger.warnings() {
-        run.warn(warning.clone());
-    }
-    Ok(ledger)
-}
-
-fn with_lock(
-    run: &Run<'_>,
-    mark: &Mark,
-    (directory, lock): (&Path, Lock),
-    memory: &mut Memory,
-) -> Result<Marked, Error> {
-    let mut ledger = open(run, directory, lock, memory)?;
+    let mut ledger = run.open_ledger(lock, memory)?;
     let mut client = connect(run, memory)?;
     let (marked, chosen, maildrop, policy) = choose(run, mark, &mut client, &ledger, memory)?;
     let word = mark.delivered.map_or(UsersWord::Seen, UsersWord::Delivered);

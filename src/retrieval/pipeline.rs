@@ -29,13 +29,14 @@ use crate::plan::{Allowance, Decision};
 use crate::proof::{Delivered, EntryId};
 use crate::types::{MessageNumber, Octets};
 use naming::{Candidates, NamingAnswer, NamingQuestion};
-use standing::{HeaderSupport, Standing};
+use standing::{HeaderSupport, SessionStanding};
 
-/// Octets on their way or waiting for the committer, beyond which no further `RETR` is sent: the disk or the MDA is slow.
+/// With this many octets on their way or waiting for the committer no further `RETR` is sent: the disk or the MDA is slow.
 const ROOM: u64 = 64 << 20;
-/// The same for messages: each that waits may keep a file open (of those for a Maildir one in 16 does).
+/// With this many messages on their way or waiting for the committer no further `RETR` is sent: each that waits may keep a file
+/// open (of those for a Maildir one in 16 does).
 const MOST_WAITING: usize = 1024;
-/// The same for messages to be handed over that aren't small: each keeps a file open.
+/// With this many no further `RETR` is sent where messages are handed to programs: each that isn't small keeps a file open.
 const MOST_TO_HAND_OVER: usize = 128;
 /// What a message of unknown size counts.
 pub(super) const UNKNOWN_SIZE: u64 = 64 << 10;
@@ -141,7 +142,7 @@ pub(super) enum Answered<'t> {
 
 /// What an answer comes to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meaning<H> {
+pub(super) enum AnswerMeaning<H> {
     /// Its text follows.
     Begin(Job),
     /// It was refused: what that means is held until it is confirmed.
@@ -164,7 +165,7 @@ pub(super) enum Meaning<H> {
 
 /// The line, when something may be sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Connection {
+pub(super) struct Readiness {
     /// Commands can share a flight.
     pub(super) pipelines: bool,
     /// Every command has been answered.
@@ -193,7 +194,7 @@ pub(super) struct Rules {
 pub(super) struct Pipeline<J, H, D> {
     jobs: J,
     rules: Rules,
-    pub(super) standing: Standing,
+    pub(super) standing: SessionStanding,
     next: Option<Job>,
     /// Those whose header didn't settle it.
     again: VecDeque<Job>,
@@ -235,7 +236,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     pub(super) fn new(
         jobs: J,
         rules: Rules,
-        standing: Standing,
+        standing: SessionStanding,
         ready: Vec<D>,
         allowance: Allowance,
     ) -> Self {
@@ -273,7 +274,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     /// [`NothingNames`]: what is in doubt can't be confirmed in a session that goes on.
     pub(super) fn next(
         &mut self,
-        line: Connection,
+        line: Readiness,
         from: &impl Candidates,
     ) -> Result<Option<Send<D>>, NothingNames> {
         loop {
@@ -311,7 +312,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     /// Before the first message it must be known which question the server can answer.  Where commands share a flight, the
     /// first question goes with the first message; else its answer is awaited.
-    fn trial_is_due(&mut self, line: Connection) -> bool {
+    fn trial_is_due(&mut self, line: Readiness) -> bool {
         let naming = &self.standing.naming;
         let due = naming.needs_trial() || (naming.is_on_trial() && !line.pipelines);
         due && !self.is_in_doubt() && self.upcoming().is_some()
@@ -325,7 +326,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     /// Asks what only the server can know that holds this maildrop.
     fn question(&mut self, from: &impl Candidates) -> Option<NamingQuestion> {
-        let Standing { naming, pace, gone, last, .. } = &mut self.standing;
+        let SessionStanding { naming, pace, gone, last, .. } = &mut self.standing;
         let question = naming.ask(from, gone, *last)?;
         if self.uncovered.0 > 0 {
             pace.asked();
@@ -395,7 +396,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         standing.asked = standing.asked.saturating_add(1);
     }
 
-    fn affordable(&mut self, line: Connection) -> Option<Job> {
+    fn affordable(&mut self, line: Readiness) -> Option<Job> {
         let job = self.upcoming()?;
         let alone = line.at_rest && !self.is_in_doubt();
         if self.is_impossible() {
@@ -449,7 +450,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     }
 
     fn permitted(&self, mut job: Job) -> Permit {
-        let Standing { header, charged, budget, died, gone, asked, .. } = &self.standing;
+        let SessionStanding { header, charged, budget, died, gone, asked, .. } = &self.standing;
         // One message is done to its end, whatever the limit is.
         let begun = self.standing.begun.contains(&job.number);
         let spent = budget.is_some_and(|budget| charged.saturating_add(3) > budget && *charged > 0 && !begun);
@@ -490,7 +491,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     // ---- what comes --------------------------------------------------------------------------------------------
 
     /// What an answer comes to.
-    pub(super) fn on(&mut self, answered: Answered<'_>) -> Meaning<H> {
+    pub(super) fn on(&mut self, answered: Answered<'_>) -> AnswerMeaning<H> {
         match answered {
             Answered::Began { ask, given } => self.began(ask, given),
             Answered::Ended => match self.current.take() {
@@ -499,45 +500,45 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                         self.standing.header.ended();
                     }
                     self.done.push(job);
-                    Meaning::Complete(job)
+                    AnswerMeaning::Complete(job)
                 }
-                None => Meaning::Unasked,
+                None => AnswerMeaning::Unasked,
             },
             Answered::Named { ok, text } => {
                 match self.standing.naming.answered(ok, text, self.done.is_empty()) {
-                    NamingAnswer::Named => Meaning::Release(self.release()),
+                    NamingAnswer::Named => AnswerMeaning::Release(self.release()),
                     NamingAnswer::Nothing => {
                         self.ask_again();
-                        Meaning::Wait
+                        AnswerMeaning::Wait
                     }
-                    NamingAnswer::Wrong => Meaning::Unasked,
+                    NamingAnswer::Wrong => AnswerMeaning::Unasked,
                 }
             }
             Answered::Deleted { number, ok, octets } => match self.deleting.remove(&number) {
-                None => Meaning::Unasked,
+                None => AnswerMeaning::Unasked,
                 Some(entry) if ok => {
                     self.standing.naming.deleted(octets);
-                    Meaning::Gone(entry)
+                    AnswerMeaning::Gone(entry)
                 }
-                Some(entry) => Meaning::Kept(entry),
+                Some(entry) => AnswerMeaning::Kept(entry),
             },
         }
     }
 
-    fn began(&mut self, ask: Ask, given: bool) -> Meaning<H> {
+    fn began(&mut self, ask: Ask, given: bool) -> AnswerMeaning<H> {
         if self.current.is_some() || self.in_flight.front().is_none_or(|job| job.ask != ask) {
-            return Meaning::Unasked;
+            return AnswerMeaning::Unasked;
         }
-        let Some(job) = self.in_flight.pop_front() else { return Meaning::Unasked };
+        let Some(job) = self.in_flight.pop_front() else { return AnswerMeaning::Unasked };
         if given {
             self.current = Some(job);
-            return Meaning::Begin(job);
+            return AnswerMeaning::Begin(job);
         }
         self.done.push(job);
         match ask {
             Ask::Whole => {
                 self.free_room(job.size);
-                Meaning::Refused(job)
+                AnswerMeaning::Refused(job)
             }
             Ask::Header => {
                 let missing = self.standing.header.was_refused();
@@ -546,7 +547,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                     Decision::Identify => self.skipped.push(job),
                     _ => self.again.push_back(Job { ask: Ask::Whole, ..job }),
                 }
-                Meaning::NoHeader(job, missing)
+                AnswerMeaning::NoHeader(job, missing)
             }
         }
     }
@@ -560,7 +561,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
     pub(super) fn release(&mut self) -> Vec<H> {
         let done = std::mem::take(&mut self.done);
         self.delicate = false;
-        let Standing { pace, confirmed, .. } = &mut self.standing;
+        let SessionStanding { pace, confirmed, .. } = &mut self.standing;
         pace.careful = pace.careful.saturating_sub(done.len());
         *confirmed = confirmed.saturating_add(u32::try_from(done.len()).unwrap_or(u32::MAX));
         std::mem::take(&mut self.held)
@@ -635,7 +636,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
             Some(job) => vec![job],
             None => self.last_done().into_iter().chain(self.in_flight.front().copied()).collect(),
         };
-        let Standing { confirmed, others_came, ref died, .. } = self.standing;
+        let SessionStanding { confirmed, others_came, ref died, .. } = self.standing;
         let others_came = others_came || confirmed > 0;
         let again = !died.is_empty() && confirmed > 0 && !suspects.iter().any(|job| job.died);
         Ending { suspects: suspects.into_iter().map(|job| (job, job.died && others_came)).collect(), again }

@@ -1,10 +1,7 @@
 //! The quick poll of a run: whether it asks for one before it lists, and what it leaves to the next one.  What a quick poll
 //! is worth is the plan's to say ([`crate::plan::quick`]).
 
-use std::path::Path;
-
 use super::alerts;
-use super::configured::ConfiguredDestinations;
 use super::run::Run;
 use crate::account::{ListingMode, Retention};
 use crate::client::{Prefetch, QuickPoll};
@@ -19,14 +16,13 @@ pub(super) fn wanted(run: &Run<'_>) -> bool {
 }
 
 /// What is to be asked before anything else, even before the ledger is read, if that may do.
-pub(super) fn question(run: &Run<'_>, memory: &Memory, directory: &Path) -> Option<Prefetch> {
+pub(super) fn question(run: &Run<'_>, memory: &Memory) -> Option<Prefetch> {
     if !wanted(run) || (run.options.insist && alerts::messages_wait(memory)) {
         return None;
     }
     let every = run.account.full_listing_every;
     let last = quick::may_stand(memory.quick.as_ref()?, &configuration(run), run.now, every)?;
-    let rests = Ledger::rests(directory)
-        && ConfiguredDestinations::of(run.account, run.context, directory).are_there();
+    let rests = Ledger::rests(&run.directory) && run.destinations().are_there();
     rests.then_some(Prefetch::QuickPoll { last })
 }
 

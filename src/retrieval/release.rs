@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::configured::{ConfiguredDestinations, shown, surroundings};
+use super::configured::{ConfiguredDestinations, surroundings};
 use super::context::Context;
 use super::error::Error;
 use super::recovery::settle;
@@ -73,7 +73,7 @@ pub fn release(
     let mut offer = offer(&ledger, around, &given_up);
     for (name, e) in failed.iter().filter(|(name, _)| !given_up.iter().any(|known| known.name == *name)) {
         let described = named(name, around).described();
-        offer.remains.push(format!("{described}: {e} (to give it up: --destination '{}')", shown(name)));
+        offer.remains.push(format!("{described}: {e} (to give it up: --destination '{}')", name.shown()));
     }
     let agreed = !offer.consequences.is_empty() && agrees(&offer);
     if agreed {
@@ -123,9 +123,9 @@ fn was(messages: usize) -> String {
 /// The destination that the user means: by its whole name, or by any part of it that no other has.
 fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
     let known = ledger.destinations();
-    let exact: Vec<&DestinationRecord> = known.iter().filter(|known| shown(&known.name) == wanted).collect();
+    let exact: Vec<&DestinationRecord> = known.iter().filter(|known| known.name.shown() == wanted).collect();
     let found = match exact.is_empty() {
-        true => known.iter().filter(|known| shown(&known.name).contains(wanted)).collect(),
+        true => known.iter().filter(|known| known.name.shown().contains(wanted)).collect(),
         false => exact,
     };
     match found.as_slice() {
@@ -133,7 +133,7 @@ fn find(ledger: &Ledger, wanted: &str) -> Result<DestinationRecord, Error> {
         found => {
             let wanted = text::printable(wanted.as_bytes());
             let number = if found.is_empty() { "no destination is" } else { "several destinations are" };
-            let names: Vec<String> = known.iter().map(|known| shown(&known.name)).collect();
+            let names: Vec<String> = known.iter().map(|known| known.name.shown()).collect();
             let hint = format!("the ledger knows: {}", names.join(", "));
             Err(unfit(format!("{number} called {wanted}"), hint))
         }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`Memory`] | many runs, in a file | what is known of the server, and how the last run went |
 //! | [`Course`] | a run | what one session leaves to the next |
-//! | [`Standing`], [`Tally`] | a session | what the pipeline counts over all rounds; what came of it |
+//! | [`SessionStanding`], [`Tally`] | a session | what the pipeline counts over all rounds; what came of it |
 //! | [`Rounds`] | a session | which rounds are over |
 //! | [`Fetch`], [`RoundState`], `Pipeline` | a round | commands on their way, answers that aren't believed yet |
 
@@ -27,7 +27,7 @@ use super::doubts;
 use super::error::Error;
 use super::fetch::{CompareResult, Fetch, JobQueue, RoundState, Tally};
 use super::pipeline::naming::Naming;
-use super::pipeline::standing::{self, HeaderSupport, QuestionPace, Standing};
+use super::pipeline::standing::{self, HeaderSupport, QuestionPace, SessionStanding};
 use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
@@ -289,7 +289,7 @@ impl MailSession<'_, '_> {
         client: &Client<Transaction>,
         maildrop: &Maildrop,
         drop_listing: Option<(u32, Octets)>,
-    ) -> Result<Standing, Error> {
+    ) -> Result<SessionStanding, Error> {
         let seed = clock::random().map_err(client::Error::Random)?;
         let known = self.memory.names.map(|(form, _)| form);
         // Where `STAT` wasn't asked, it's likely to count what the listing counts.
@@ -303,14 +303,14 @@ impl MailSession<'_, '_> {
         // Where a session may be cut, what came until then should be confirmed.
         let is_sure = died.is_empty() && self.memory.limit.is_none();
         let first = if is_sure { standing::first_pace(client) } else { 1 };
-        Ok(Standing {
+        Ok(SessionStanding {
             naming: Naming::new(u64::from_ne_bytes(seed), known, maildrop.has_unique_ids(), drop_listing),
             pace: QuestionPace::new(self.course.careful, first),
             header: HeaderSupport::new(!has_top),
             budget: self.memory.limit.map(|limit| limit.commands),
             others_came: self.course.came,
             died,
-            ..Standing::default()
+            ..SessionStanding::default()
         })
     }
 
@@ -322,7 +322,7 @@ impl MailSession<'_, '_> {
         ledger: &Ledger,
         deletes: bool,
     ) -> Result<(), Error> {
-        let Standing { naming, pace, asked, confirmed, answered, last, aside, .. } = &tally.standing;
+        let SessionStanding { naming, pace, asked, confirmed, answered, last, aside, .. } = &tally.standing;
         let course = &mut *self.course;
         course.came |= *confirmed > 0;
         course.folder_data |= tally.folder_data;

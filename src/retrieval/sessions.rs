@@ -58,7 +58,6 @@ impl<'a, 'b> Sessions<'a, 'b> {
         let mut scope = if self.run.options.retry { Scope::Failed } else { Scope::Everything };
         let mut follows = Follows::First;
         let mut windows = 0;
-        self.memory.expire(self.run.now);
         for _ in 0..MOST_SESSIONS {
             match self.one(held, begun.take(), &scope, follows) {
                 // Where sessions are known to be cut it was one more cut; else it's nothing: the next listing shows.

@@ -3,27 +3,27 @@
 
 use std::collections::HashMap;
 
-use super::configured::ConfiguredDestinations;
 use super::doubts;
 use super::error::Error;
 use super::quick;
 use super::run::Run;
 use crate::client::{Client, Listing, Refused, Transaction};
 use crate::clock;
+use crate::ledger::Ledger;
 use crate::ledger::memory::{Habits, Memory};
-use crate::ledger::{self, Ledger};
 use crate::message::{Examiner, Facts};
 use crate::plan::{self, Decision, Maildrop, Policy, Suspicion, Why};
 use crate::protocol::capability::Capabilities;
 use crate::report::Event;
+use crate::text;
 use crate::types::{MessageNumber, Octets, Time, UniqueId};
 
 /// With a full listing, `LIST` is asked at least this often: a unique-id used again shows by its size.
 const SIZES_EVERY: i64 = 86_400;
 
-/// In one session at most this many messages are identified that are known by the user's word alone,
+/// In one session at most this many messages are identified that are known by the user's word alone.
 const MOST_IDENTIFIED: usize = 10_000;
-/// and this many where each costs a wait.
+/// In one session at most this many messages are identified where commands can't share a flight, so that each costs a wait.
 const MOST_IDENTIFIED_ONE_BY_ONE: usize = 100;
 
 /// Whether the sizes are to be looked at, whatever else there is to do.
@@ -169,8 +169,7 @@ impl Headers {
 
 /// What this run's policies come to.
 pub(super) fn policy(run: &Run<'_>, ledger: &Ledger, client: &Client<Transaction>) -> Policy {
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    let destinations = ConfiguredDestinations::of(run.account, run.context, &directory).numbers(ledger);
+    let destinations = run.destinations().numbers(ledger);
     let policy = Policy::new(run.account, run.options.retention, run.options.all, destinations, ledger);
     let utf8 = client.login_facts().utf8;
     Policy { insist: run.options.insist, utf8, window: client.lists_a_window(), ..policy }
@@ -287,8 +286,7 @@ fn accept_nameless(run: &Run<'_>, ledger: &Ledger) -> Result<(), Error> {
     if !ledger.knows_unique_ids()? {
         return Ok(());
     }
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    let directory = crate::text::printable(directory.as_os_str().as_encoded_bytes());
+    let directory = text::path(&run.directory);
     Err(Error::UniqueIdsLost { server: run.server(), directory })
 }
 

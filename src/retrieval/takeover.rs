@@ -8,13 +8,12 @@
 //! A mailbox in which popfetch has delivered mail may be imported into: what the ledger knows stays as it is, and only what
 //! it doesn't know is added.  So to import twice is to import once.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::by_word;
 use super::context::{Context, Options};
 use super::error::Error;
-use super::marking::{self, locked, open};
+use super::marking::{self, locked};
 use super::run::Run;
 use super::survey;
 use crate::account::Account;
@@ -24,7 +23,7 @@ use crate::import::Program;
 use crate::import::matching::{self, Matched};
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::ledger::{self, Ledger, UsersWord};
+use crate::ledger::{Ledger, UsersWord};
 use crate::plan::{Listed, Maildrop};
 use crate::report::Trouble;
 use crate::types::{Time, UniqueIdBuf, Wait};
@@ -66,10 +65,8 @@ pub struct Taken {
 /// As for a run; [`Error::NothingMatches`], [`Error::NoUniqueIds`].
 pub fn compare(account: &Account, context: &Context<'_>, memories: Memories<'_>) -> Result<Taken, Trouble> {
     act(account, context, |run| {
-        let mailbox = run.account.mailbox();
-        let directory = ledger::directory(&run.context.state, &mailbox);
-        let ledger = Ledger::read(&directory, &mailbox, run.now)?;
-        let mut memory = Memory::load(&directory);
+        let ledger = Ledger::read(&run.directory, &run.account.mailbox(), run.now)?;
+        let mut memory = Memory::load(&run.directory);
         let mut client = marking::connect(run, &mut memory)?;
         let (taken, ..) = look(run, memories, &mut client, &ledger, &mut memory)?;
         client.leave();
@@ -98,8 +95,8 @@ pub fn take_unseen(
         if matching::are_numbers(memories.seen) {
             return Err(Error::OnlyNumbers { program: memories.program.name() });
         }
-        locked(run, |run, (directory, lock), memory| {
-            let mut ledger = open(run, directory, lock, memory)?;
+        locked(run, |run, lock, memory| {
+            let mut ledger = run.open_ledger(lock, memory)?;
             let all = matching::either_way(memories.program, memories.seen);
             let recorded = ledger.import_whole(&words(run, memories, &all))?;
             memory.extent = ledger.close()?.or(memory.extent);
@@ -115,16 +112,11 @@ fn act<'a>(
 ) -> Result<Taken, Trouble> {
     let options = Options { insist: true, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
-    work(&mut run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    work(&mut run).map_err(|e| run.trouble(&e, true))
 }
 
-fn with_lock(
-    run: &Run<'_>,
-    (directory, lock): (&Path, Lock),
-    memory: &mut Memory,
-    memories: Memories<'_>,
-) -> Result<Taken, Error> {
-    let mut ledger = open(run, directory, lock, memory)?;
+fn with_lock(run: &Run<'_>, lock: Lock, memory: &mut Memory, memories: Memories<'_>) -> Result<Taken, Error> {
+    let mut ledger = run.open_ledger(lock, memory)?;
     let mut client = marking::connect(run, memory)?;
     let (taken, matched, maildrop) = look(run, memories, &mut client, &ledger, memory)?;
     let all = [matched.listed, matched.unlisted].concat();

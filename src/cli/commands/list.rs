@@ -28,7 +28,7 @@ use crate::message::summary::HeaderSummary;
 use crate::report::plain::{Level, Plain};
 use crate::report::table::{Column, table};
 use crate::report::{Action, json, terminal};
-use crate::retrieval::{MessageRow, MessageRows, Options, Wanted, list};
+use crate::retrieval::{ListFilter, MessageRow, MessageRows, Options, list};
 use crate::text::{count, printable, readable, size};
 use crate::types::Time;
 
@@ -89,10 +89,10 @@ struct Listed<'a> {
 pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let account = cli.account(&args.config, args.account.as_deref())?;
     let which = match (args.new, args.seen, args.failed) {
-        (true, _, _) => Wanted::New,
-        (_, true, _) => Wanted::Seen,
-        (_, _, true) => Wanted::Failed,
-        _ => Wanted::All,
+        (true, _, _) => ListFilter::New,
+        (_, true, _) => ListFilter::Seen,
+        (_, _, true) => ListFilter::Failed,
+        _ => ListFilter::All,
     };
     let most = if args.all { usize::MAX } else { args.number.get() };
     let reporter = Plain::new(Arc::clone(&cli.printer), Level::Normal, &[account.name.as_str()]);
@@ -111,16 +111,16 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn print(cli: &Cli, args: &ListArgs, which: Wanted, found: &MessageRows) {
+fn print(cli: &Cli, args: &ListArgs, which: ListFilter, found: &MessageRows) {
     let MessageRows { rows, matching, listed } = found;
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     if rows.is_empty() {
         let all = count(number(*listed), "message");
         let what = match (which, listed) {
             (_, 0) => "no messages on the server".to_owned(),
-            (Wanted::New, _) => format!("nothing new ({all} on the server)"),
-            (Wanted::Seen, _) => format!("none was delivered before ({all} on the server)"),
-            (Wanted::All | Wanted::Failed, _) => format!("none has failed ({all} on the server)"),
+            (ListFilter::New, _) => format!("nothing new ({all} on the server)"),
+            (ListFilter::Seen, _) => format!("none was delivered before ({all} on the server)"),
+            (ListFilter::All | ListFilter::Failed, _) => format!("none has failed ({all} on the server)"),
         };
         return cli.show(&format!("{what}\n"), &args.output);
     }

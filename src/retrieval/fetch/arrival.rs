@@ -21,12 +21,12 @@ use crate::retrieval::committer::{Parcel, Work};
 use crate::retrieval::pipeline::Job;
 use crate::types::Octets;
 
-/// A message may grow to sixteen times its listed size,
+/// A message may grow to this many times its listed size, and at least to [`LEAST_BOUND`].
 const FAR_BEYOND: u64 = 16;
-/// but at least to this;
-const FAR_BEYOND_FLOOR: u64 = 64 << 20;
-/// and to this where its size isn't known.
-const FAR_BEYOND_ALL: u64 = 4 << 30;
+/// Every message may grow to this many octets, however small it was listed.
+const LEAST_BOUND: u64 = 64 << 20;
+/// A message whose size isn't known may grow to this many octets.
+const MOST_OF_UNKNOWN_SIZE: u64 = 4 << 30;
 
 /// Where a message goes that has arrived.
 struct MessageRoute {
@@ -52,7 +52,7 @@ impl Fetch<'_> {
             octets: 0,
             most: listed
                 .octets
-                .map_or(FAR_BEYOND_ALL, |octets| octets.0.saturating_mul(FAR_BEYOND).max(FAR_BEYOND_FLOOR)),
+                .map_or(MOST_OF_UNKNOWN_SIZE, |octets| octets.0.saturating_mul(FAR_BEYOND).max(LEAST_BOUND)),
             // Which of them lack it shows when it has come.
             copies: if wanted { self.network_ends.begin(prefix) } else { Copies::default() },
         });

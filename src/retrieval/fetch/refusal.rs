@@ -6,9 +6,9 @@
 use crate::protocol::response::{Reply, ResponseCode};
 use crate::retrieval::pipeline::Job;
 
-/// After this many equal refusals in a row, nothing more is asked for;
+/// After this many equal refusals in a row nothing more is asked for.
 const MOST_ALIKE: usize = 10;
-/// after this many, if they speak of something passing.
+/// After this many refusals in a row that speak of something passing nothing more is asked for.
 const MOST_PASSING: usize = 3;
 
 /// Words of refusals that aren't about one message.  Lower case.

@@ -8,7 +8,7 @@ use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
 use crate::retrieval::pipeline::naming::{ExpectedAnswer, NamingQuestion};
-use crate::retrieval::pipeline::{Ask, Connection, Job, Send};
+use crate::retrieval::pipeline::{Ask, Job, Readiness, Send};
 
 impl Fetch<'_> {
     /// Sends what may be sent now.
@@ -19,7 +19,7 @@ impl Fetch<'_> {
         self.close_or_open();
         while self.client.has_window() {
             let line =
-                Connection { pipelines: self.client.pipelines(), at_rest: self.client.outstanding() == 0 };
+                Readiness { pipelines: self.client.pipelines(), at_rest: self.client.outstanding() == 0 };
             let choice = Choice { maildrop: self.maildrop, keys: self.keys, sample: &self.sample };
             let next = self.state.pipeline.next(line, &choice);
             self.report_skipped();

@@ -8,7 +8,7 @@ use crate::message::Digest;
 use crate::proof::{Delivered, EntryId, Recognised};
 use crate::report::reasons::Reasons;
 use crate::retrieval::Error;
-use crate::retrieval::pipeline::standing::Standing;
+use crate::retrieval::pipeline::standing::SessionStanding;
 use crate::types::MessageNumber;
 
 /// What a session's retrieving came to, over its rounds.
@@ -76,7 +76,7 @@ pub(in crate::retrieval) struct Tally {
     pub(in crate::retrieval) survived: Vec<ListedAs>,
     /// What came in the place of messages whose deletion was confirmed, and wasn't delivered.
     pub(in crate::retrieval) withheld: Vec<(EntryId, Digest)>,
-    pub(in crate::retrieval) standing: Standing,
+    pub(in crate::retrieval) standing: SessionStanding,
 }
 
 /// What became of one comparison.

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::naming::{Candidates, ExpectedAnswer, Naming, NamingForm, NamingQuestion};
-use super::standing::{HeaderSupport, QuestionPace, Standing};
-use super::{Answered, Ask, Connection, Deletion, Job, Meaning, Pipeline, Rules, Send};
+use super::standing::{HeaderSupport, QuestionPace, SessionStanding};
+use super::{AnswerMeaning, Answered, Ask, Deletion, Job, Pipeline, Readiness, Rules, Send};
 use crate::plan::{Allowance, Decision, Why};
 use crate::proof::EntryId;
 use crate::types::{MessageNumber, Octets, UniqueId};
@@ -182,12 +182,12 @@ impl<'o> Play<'o> {
         let answers = Answers { unique_ids: answers.unique_ids && unique_ids, ..answers };
         let careful = if choices.once_in(4) { choices.below(5) } else { 0 };
         let first = choices.below(4).saturating_add(1);
-        let standing = Standing {
+        let standing = SessionStanding {
             naming: Naming::new(seed, None, unique_ids, drop_listing),
             pace: QuestionPace::new(careful, first),
             header: HeaderSupport::new(choices.once_in(4)),
             budget: choices.once_in(5).then(|| u32::try_from(choices.below(20)).unwrap_or(0)),
-            ..Standing::default()
+            ..SessionStanding::default()
         };
         let rules = Rules { hands_over: choices.once_in(4), deletes, asks: true, waiting: 0 };
         let pipeline =
@@ -218,7 +218,7 @@ impl<'o> Play<'o> {
     /// Sends what may be sent; `false` when the session can't go on.
     fn fill(&mut self) -> Played<bool> {
         while self.wire.len() < self.window {
-            let line = Connection { pipelines: self.pipelines, at_rest: self.wire.is_empty() };
+            let line = Readiness { pipelines: self.pipelines, at_rest: self.wire.is_empty() };
             let Ok(next) = self.pipeline.next(line, &self.listing) else {
                 let Answers { unique_ids, sizes, drop_listing } = self.answers;
                 let names = sizes || drop_listing || unique_ids;
@@ -287,9 +287,11 @@ impl<'o> Play<'o> {
                 let (job, given) = (*job, !self.choices.once_in(4));
                 let step = self.pipeline.on(Answered::Began { ask: job.ask, given });
                 let expected = match (given, job.ask) {
-                    (true, _) => matches!(step, Meaning::Begin(begun) if begun == job),
-                    (false, Ask::Whole) => matches!(step, Meaning::Refused(refused) if refused == job),
-                    (false, Ask::Header) => matches!(step, Meaning::NoHeader(refused, _) if refused == job),
+                    (true, _) => matches!(step, AnswerMeaning::Begin(begun) if begun == job),
+                    (false, Ask::Whole) => matches!(step, AnswerMeaning::Refused(refused) if refused == job),
+                    (false, Ask::Header) => {
+                        matches!(step, AnswerMeaning::NoHeader(refused, _) if refused == job)
+                    }
                 };
                 hold_that(expected, || format!("{job:?}, given: {given}, comes to {step:?}"))?;
                 if given {
@@ -306,7 +308,7 @@ impl<'o> Play<'o> {
             SimulatedCommand::Asked(job) => {
                 let job = *job;
                 let step = self.pipeline.on(Answered::Ended);
-                let expected = matches!(step, Meaning::Complete(complete) if complete == job);
+                let expected = matches!(step, AnswerMeaning::Complete(complete) if complete == job);
                 hold_that(expected, || format!("the end of {job:?} comes to {step:?}"))?;
                 self.begun = false;
                 self.pipeline.hold(Heard { job, given: true, sent });
@@ -321,13 +323,13 @@ impl<'o> Play<'o> {
         self.wire.pop_front();
         self.answered = self.answered.saturating_add(1);
         match step {
-            Some(Meaning::Release(released)) => self.released(released, sent),
-            Some(Meaning::Unasked) => Err("a true answer is out of step".to_owned()),
+            Some(AnswerMeaning::Release(released)) => self.released(released, sent),
+            Some(AnswerMeaning::Unasked) => Err("a true answer is out of step".to_owned()),
             _ => Ok(()),
         }
     }
 
-    fn answer_question(&mut self, question: &NamingQuestion) -> Meaning<Heard> {
+    fn answer_question(&mut self, question: &NamingQuestion) -> AnswerMeaning<Heard> {
         let works = match question.expected {
             ExpectedAnswer::UniqueId(_) => self.answers.unique_ids,
             ExpectedAnswer::Size(_) => self.answers.sizes,
@@ -429,7 +431,7 @@ fn job(choices: &mut FuzzChoices<'_>, place: u32, deletes: bool) -> Option<Job> 
 fn noise(octets: &[u8]) -> Played {
     let mut play = Play::new(FuzzChoices(octets.iter()));
     while !play.choices.is_over() {
-        let line = Connection { pipelines: true, at_rest: play.choices.once_in(4) };
+        let line = Readiness { pipelines: true, at_rest: play.choices.once_in(4) };
         if let Ok(Some(Send::Delete(SimulatedDelivery(number)))) = play.pipeline.next(line, &play.listing) {
             hold_that(play.deletable.contains(&number), || format!("{number} is deleted unproven"))?;
         }
@@ -445,11 +447,11 @@ fn noise(octets: &[u8]) -> Played {
         };
         let names = matches!(answered, Answered::Named { ok: true, .. });
         match play.pipeline.on(answered) {
-            Meaning::Release(_) => {
+            AnswerMeaning::Release(_) => {
                 hold_that(names, || format!("released by {answered:?}"))?;
                 hold_that(play.pipeline.last_done().is_none(), || "released, and still in doubt".to_owned())?;
             }
-            Meaning::Complete(job) => play.pipeline.hold(Heard { job, given: true, sent: 0 }),
+            AnswerMeaning::Complete(job) => play.pipeline.hold(Heard { job, given: true, sent: 0 }),
             _ => {}
         }
     }

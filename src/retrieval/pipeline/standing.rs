@@ -20,7 +20,7 @@ const MOST_HEADERS_REFUSED: u32 = 3;
 
 /// What holds for all rounds of a session.
 #[derive(Debug, Default)]
-pub(in crate::retrieval) struct Standing {
+pub(in crate::retrieval) struct SessionStanding {
     pub(in crate::retrieval) naming: Naming,
     pub(in crate::retrieval) pace: QuestionPace,
     pub(in crate::retrieval) header: HeaderSupport,

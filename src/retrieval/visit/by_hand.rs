@@ -75,13 +75,13 @@ pub fn by_hand<T>(
     lead: impl FnOnce(ByHand<'_>) -> T,
 ) -> Result<T, Trouble> {
     let run = Run::new(account, options, context, clock::now());
-    let hand = open(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))?;
+    let hand = open(&run).map_err(|e| run.trouble(&e, true))?;
     Ok(lead(hand))
 }
 
 fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
     let mut visit = Visit::begin(run)?;
-    let lock = Lock::acquire(&visit.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
+    let lock = Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(false))?;
     let ledger = visit.ledger()?;
@@ -198,8 +198,8 @@ impl ByHand<'_> {
     /// # Errors
     /// As of [`ByHand::wait`].
     pub fn quit(self) -> Result<Farewell, Trouble> {
-        let server = self.run.server();
-        self.client.quit().map_err(|e| Trouble::of(&Error::from(e).at(&server), true))
+        let run = self.run;
+        self.client.quit().map_err(|e| run.trouble(&e.into(), true))
     }
 
     /// Ends the session without `QUIT`: nothing is deleted.
@@ -223,6 +223,6 @@ impl ByHand<'_> {
     }
 
     fn trouble(&self, e: Error) -> Trouble {
-        Trouble::of(&e.at(&self.run.server()), true)
+        self.run.trouble(&e, true)
     }
 }

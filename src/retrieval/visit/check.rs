@@ -8,7 +8,6 @@ use crate::access;
 use crate::account::Account;
 use crate::clock;
 use crate::exit::ExitCode;
-use crate::ledger;
 use crate::ledger::lock::{Lock, LockStage, LockStatus};
 use crate::ledger::memory::Memory;
 use crate::problem::REPORT_BUG;
@@ -75,12 +74,12 @@ fn check(
     if let Some(found) = max_age.and_then(|max_age| remembered(&run, max_age)) {
         return Ok(found);
     }
-    ask(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    ask(&run).map_err(|e| run.trouble(&e, true))
 }
 
 fn ask(run: &Run<'_>) -> Result<NewMail, Error> {
     let mut visit = Visit::begin(run)?;
-    let question = quick::question(run, &visit.memory, &visit.directory);
+    let question = quick::question(run, &visit.memory);
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, question.unwrap_or_else(|| visit.listing(false)))?;
     if question.is_some()
@@ -110,12 +109,11 @@ fn ask(run: &Run<'_>) -> Result<NewMail, Error> {
 
 /// What the last run left, if it has ended, took a listing, and is less than `max_age` ago.  No network, no lock, no ledger.
 fn remembered(run: &Run<'_>, max_age: Duration) -> Option<NewMail> {
-    let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-    access::check_path(&directory).ok()?;
-    let LockStatus { last_run, stage } = Lock::look(&directory)?;
+    access::check_path(&run.directory).ok()?;
+    let LockStatus { last_run, stage } = Lock::look(&run.directory)?;
     let asked = last_run.filter(|_| stage == LockStage::Ended)?;
     let age = u64::try_from(run.now.seconds_since(asked)).ok()?;
-    let last = Memory::load(&directory).last.filter(|last| last.error.is_none())?;
+    let last = Memory::load(&run.directory).last.filter(|last| last.error.is_none())?;
     (age < max_age.as_secs()).then_some(NewMail {
         new: last.postponed,
         octets: (last.postponed == 0).then_some(Octets(0)),

@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
@@ -92,7 +91,7 @@ pub fn delete(
 ) -> Result<Deleted, Trouble> {
     let run = Run::new(account, options, context, clock::now());
     let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
-    result.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    result.map_err(|e| run.trouble(&e, true))
 }
 
 fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
@@ -100,7 +99,7 @@ fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Del
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(true))?;
     let ledger = visit.ledger()?;
-    let chosen = choose(run, &mut client, &ledger, &mut visit.memory, &visit.directory, selection)?;
+    let chosen = choose(run, &mut client, &ledger, &mut visit.memory, selection)?;
     let doomed: Vec<Doomed> = chosen.into_iter().map(|chosen| chosen.doomed).collect();
     let _ = ask(&doomed, &mut |_| false);
     client.leave();
@@ -108,29 +107,21 @@ fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Del
 }
 
 fn deleting(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
-    let mailbox = run.account.mailbox();
-    let directory = ledger::directory(&run.context.state, &mailbox);
-    access::check_path(&directory)?;
-    let lock = Lock::acquire(&directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(|e| match e {
-        ledger::Error::Locked => Error::Busy,
-        e => e.into(),
-    })?;
-    let mut memory = Memory::load(&directory);
+    access::check_path(&run.directory)?;
+    let lock =
+        Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(|e| match e {
+            ledger::Error::Locked => Error::Busy,
+            e => e.into(),
+        })?;
+    let mut memory = Memory::load(&run.directory);
     Alerts::new(run).check_pause(&memory)?;
-    Ledger::check_extent(&directory, memory.extent)?;
-    let mut ledger = Ledger::open(&directory, &mailbox, lock, run.now)?;
-    for warning in ledger.warnings() {
-        run.warn(warning.clone());
-    }
-    let result = in_session(run, selection, ask, &mut ledger, &mut memory, &directory);
+    let mut ledger = run.open_ledger(lock, &memory)?;
+    let result = in_session(run, selection, ask, &mut ledger, &mut memory);
     let closed = ledger.sync().and_then(|()| ledger.close());
     if let Ok(Some(extent)) = &closed {
         memory.extent = Some(*extent);
     }
-    if let Err(e) = memory.save(&directory) {
-        // What it holds can be learnt again.
-        run.detail(|| format!("what was learnt of the server was not kept: {e}"));
-    }
+    run.keep(&memory);
     let deleted = result?;
     closed?;
     Ok(deleted)
@@ -142,14 +133,13 @@ fn in_session(
     ask: AskUser<'_>,
     ledger: &mut Ledger,
     memory: &mut Memory,
-    directory: &Path,
 ) -> Result<Deleted, Error> {
     let secret = run.secret()?;
     let listing = Prefetch::Listing { drop_listing: false, headers: [None; 2], sizes: true };
     let client = login::log_in(run, memory, &secret, Some(listing));
     Alerts::new(run).note_login(memory, client.as_ref().err());
     let mut client = client?;
-    let chosen = choose(run, &mut client, ledger, memory, directory, selection)?;
+    let chosen = choose(run, &mut client, ledger, memory, selection)?;
     let doomed: Vec<Doomed> = chosen.iter().map(|chosen| chosen.doomed.clone()).collect();
     let mut broken = None;
     let agreed = ask(&doomed, &mut |input| {
@@ -247,7 +237,6 @@ fn choose(
     client: &mut Client<Transaction>,
     ledger: &Ledger,
     memory: &mut Memory,
-    directory: &Path,
     selection: &Selection,
 ) -> Result<Vec<ChosenToDelete>, Error> {
     let _ = client.prefetched_drop_listing()?;
@@ -257,7 +246,7 @@ fn choose(
     if numbers.len() > MOST {
         return Err(Error::TooManyMessages { messages: numbers.len(), most: MOST });
     }
-    let shown = Shown::load(directory);
+    let shown = Shown::load(&run.directory);
     let mut names = HashMap::new();
     for number in &numbers {
         let Some(listed) = maildrop.find(*number) else { continue };

@@ -19,7 +19,7 @@ use crate::types::{MessageNumber, Octets, Time};
 
 /// Which messages are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ListFilter {
     /// All.
     All,
     /// Those that were never delivered, and that no run has failed with.
@@ -72,20 +72,20 @@ pub fn list(
     account: &Account,
     options: &Options,
     context: &Context<'_>,
-    which: Wanted,
+    which: ListFilter,
     most: usize,
 ) -> Result<MessageRows, Trouble> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, which, most).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    look(&run, which, most).map_err(|e| run.trouble(&e, true))
 }
 
-fn look(run: &Run<'_>, which: Wanted, most: usize) -> Result<MessageRows, Error> {
+fn look(run: &Run<'_>, which: ListFilter, most: usize) -> Result<MessageRows, Error> {
     let mut visit = Visit::begin(run)?;
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(true))?;
     let ledger = visit.ledger()?;
     let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
-    if which != Wanted::All {
+    if which != ListFilter::All {
         outlook.examine(&mut client)?;
     }
     let matching: Vec<usize> =
@@ -107,16 +107,18 @@ fn look(run: &Run<'_>, which: Wanted, most: usize) -> Result<MessageRows, Error>
     Ok(MessageRows { rows, matching: matching.len(), listed: outlook.maildrop.len() })
 }
 
-fn is_wanted(outlook: &Outlook, index: usize, which: Wanted) -> bool {
+fn is_wanted(outlook: &Outlook, index: usize, which: ListFilter) -> bool {
     let entry = match outlook.maildrop.at(index).map(|listed| listed.who) {
         Some(Who::Known(id)) => Some(outlook.ledger.entry(id)),
         _ => None,
     };
     match which {
-        Wanted::All => true,
-        Wanted::New => outlook.is_new(index),
-        Wanted::Seen => !outlook.is_new(index) && entry.is_none_or(|entry| entry.state != EntryState::Open),
-        Wanted::Failed => entry.is_some_and(|entry| entry.failures > 0),
+        ListFilter::All => true,
+        ListFilter::New => outlook.is_new(index),
+        ListFilter::Seen => {
+            !outlook.is_new(index) && entry.is_none_or(|entry| entry.state != EntryState::Open)
+        }
+        ListFilter::Failed => entry.is_some_and(|entry| entry.failures > 0),
     }
 }
 
@@ -155,7 +157,7 @@ fn remember(visit: &Visit<'_, '_>, outlook: &Outlook, shown: &[usize]) -> Result
             names.0.insert(listed.number, unique_id);
         }
     }
-    if let Err(e) = names.save(&visit.directory) {
+    if let Err(e) = names.save(&visit.run.directory) {
         visit.run.detail(|| format!("what was listed is not remembered: {e}"));
     }
     Ok(())

@@ -14,7 +14,6 @@ mod outlook;
 mod server_info;
 mod show;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::alerts::Alerts;
@@ -32,7 +31,7 @@ use crate::types::Wait;
 
 pub use check::{NewMail, check_all};
 pub use delete::{AskUser, Deleted, Doomed, KeepAlive, delete};
-pub use list::{MessageRow, MessageRows, Wanted, list};
+pub use list::{ListFilter, MessageRow, MessageRows, list};
 pub(super) use outlook::{Outlook, cause};
 pub use server_info::{
     Better, Capabilities, CertificateInfo, Expire, LoginInfo, Server, ServerInfo, find_server, probe,
@@ -46,8 +45,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// A visit to one account's server, before and after the login.
 pub(super) struct Visit<'r, 'a> {
     pub(super) run: &'r Run<'a>,
-    /// That of the mailbox's ledger.
-    pub(super) directory: PathBuf,
     /// What it learns is this visit's alone.
     pub(super) memory: Memory,
 }
@@ -58,17 +55,16 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// # Errors
     /// [`Error::Busy`]; [`Error::Paused`]; a state directory that others can change.
     pub(super) fn begin(run: &'r Run<'a>) -> Result<Self, Error> {
-        let directory = ledger::directory(&run.context.state, &run.account.mailbox());
-        access::check_path(&directory)?;
-        Lock::wait_until_free(&directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(
+        access::check_path(&run.directory)?;
+        Lock::wait_until_free(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop).map_err(
             |e| match e {
                 ledger::Error::Locked => Error::Busy,
                 e => e.into(),
             },
         )?;
-        let memory = Memory::load(&directory);
+        let memory = Memory::load(&run.directory);
         Alerts::new(run).check_pause(&memory)?;
-        Ok(Self { run, directory, memory })
+        Ok(Self { run, memory })
     }
 
     /// The ledger as it stands.  What is put in doubt counts from now on, and is written nowhere.
@@ -76,7 +72,7 @@ impl<'r, 'a> Visit<'r, 'a> {
     /// # Errors
     /// When it cannot be read.
     pub(super) fn ledger(&self) -> Result<Ledger, Error> {
-        let mut ledger = Ledger::read(&self.directory, &self.run.account.mailbox(), self.run.now)?;
+        let mut ledger = Ledger::read(&self.run.directory, &self.run.account.mailbox(), self.run.now)?;
         ledger.pretend();
         Ok(ledger)
     }
@@ -125,14 +121,14 @@ impl<'r, 'a> Visit<'r, 'a> {
 
     /// Whoever looks every minute must not try a wrong password every minute: a refusal is remembered as that of a run is.
     fn note_login(&self, e: Option<&Error>) {
-        if !Ledger::exists(&self.directory) {
+        if !Ledger::exists(&self.run.directory) {
             return;
         }
         // Where a run has begun meanwhile it finds out on its own.
-        let Ok(_lock) = Lock::acquire(&self.directory, Wait::NO, &self.run.context.stop) else { return };
-        let mut memory = Memory::load(&self.directory);
+        let Ok(_lock) = Lock::acquire(&self.run.directory, Wait::NO, &self.run.context.stop) else { return };
+        let mut memory = Memory::load(&self.run.directory);
         Alerts::new(self.run).note_login(&mut memory, e);
-        if let Err(e) = memory.save(&self.directory) {
+        if let Err(e) = memory.save(&self.run.directory) {
             self.run.detail(|| format!("how the login went was not kept: {e}"));
         }
     }

@@ -193,7 +193,7 @@ pub fn try_login(account: &Account, options: &Options, context: &Context<'_>) ->
         let secret = visit.secret()?;
         log_in(&mut visit, &secret)
     });
-    tried.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    tried.map_err(|e| run.trouble(&e, true))
 }
 
 /// Looks at an account's server; logs in there if `login`.
@@ -207,7 +207,6 @@ pub fn server_info(
     context: &Context<'_>,
 ) -> Result<ServerInfo, Trouble> {
     let run = Run::new(account, options, context, clock::now());
-    let trouble = |e: &Error| Trouble::of(&e.at(&run.server()), true);
     // The password comes first: whatever the server sends, it isn't shown.
     let visit = login.then(|| Visit::begin(&run).and_then(|visit| Ok((visit.secret()?, visit))));
     let none = Secret::new("");
@@ -219,7 +218,7 @@ pub fn server_info(
     let trusted = info.certificate.as_ref().is_none_or(|certificate| certificate.refused.is_none());
     if let Some(visit) = visit.filter(|_| trusted) {
         let login = visit.and_then(|(secret, mut visit)| log_in(&mut visit, &secret));
-        info.login = Some(login.map_err(|e| trouble(&e)));
+        info.login = Some(login.map_err(|e| run.trouble(&e, true)));
     }
     Ok(info)
 }

@@ -14,8 +14,8 @@ use crate::retrieval::survey;
 use crate::retrieval::{Context, Options};
 use crate::types::{MessageNumber, Selection, UniqueIdBuf};
 
-/// A message may grow to this.
-const FAR_BEYOND_ALL: u64 = 4 << 30;
+/// A message may have this many octets.
+const MOST_OCTETS: u64 = 4 << 30;
 
 /// What is wanted of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn show(
     taker: Taker<'_>,
 ) -> Result<ShownMessage, Trouble> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, selection, extent, taker).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    look(&run, selection, extent, taker).map_err(|e| run.trouble(&e, true))
 }
 
 fn look(
@@ -78,7 +78,7 @@ fn look(
     let unique_id = maildrop.find(number).map(|listed| listed.unique_id(&ledger)).transpose()?.flatten();
     let chosen = ShownMessage {
         number,
-        was: before(&Shown::load(&visit.directory), selection, number, unique_id.as_ref())
+        was: before(&Shown::load(&run.directory), selection, number, unique_id.as_ref())
             .map(|was| client.shown(was.borrow())),
         unique_id: unique_id.map(|unique_id| client.shown(unique_id.borrow())),
     };
@@ -96,7 +96,7 @@ fn take(
     let mut octets = 0_u64;
     let mut each = |text: &[u8]| {
         octets = octets.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
-        octets <= FAR_BEYOND_ALL && taker(text)
+        octets <= MOST_OCTETS && taker(text)
     };
     let has_top = client.capabilities().is_none_or(Capabilities::top);
     if extent == ShownPart::Header && has_top && client.read_header(number, &mut each)? == Listing::Taken {
@@ -104,7 +104,7 @@ fn take(
     }
     match client.read_message(number, &mut each)? {
         Listing::Refused(refused) => Err(Error::MessageRefused { number, text: refused.text }),
-        Listing::Taken if octets > FAR_BEYOND_ALL => Err(Error::Endless { number }),
+        Listing::Taken if octets > MOST_OCTETS => Err(Error::Endless { number }),
         Listing::Taken => Ok(()),
     }
 }
