@@ -11,7 +11,7 @@ pub struct Entry {
     pub state: EntryState,
     /// Its size as last listed, when `LIST` has been asked.
     pub listed_size: Option<Octets>,
-    /// When it was delivered whole (to all of its set): the last of its copies.
+    /// When it was delivered whole (to all of its set): the last of its deliveries.
     pub delivered: Option<Time>,
     /// Rank by the time it was first known: greater is later.
     pub order: u32,

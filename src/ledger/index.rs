@@ -46,7 +46,7 @@ pub(super) struct Index {
     since_listing: Vec<EntryId>,
     /// Deleted, and not yet known to be gone.
     not_yet_gone: Vec<EntryId>,
-    /// Their deletions were accepted, and `QUIT` is not answered yet; of some only one copy, by the place of its line.
+    /// Their deletions were accepted, and `QUIT` is not answered yet; of some only one delivery, by the place of its line.
     deletion_unconfirmed: Vec<(EntryId, Option<u64>)>,
     /// The server has renumbered, and not all that it lists now has been compared with the candidates.
     pub(super) renumbering: bool,
@@ -281,7 +281,7 @@ impl Index {
         self.slots.get(id).map(|record| record.offset)
     }
 
-    /// Where the lines with the digests of its copies are, and when each was delivered.
+    /// Where the lines with the digests of its deliveries are, and when each was delivered.
     pub(super) fn deliveries(&self, id: EntryId) -> Vec<(u64, Time)> {
         let deliveries = &self.slots.details(id).deliveries;
         if !deliveries.is_empty() {

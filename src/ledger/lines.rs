@@ -135,7 +135,7 @@ lines! {
         digests: Option<DigestsField<'a>>,
         notes: Notes,
     }
-    /// Another delivery of an entry.
+    /// Another delivery under an entry's key.  On disk it is a copy; elsewhere a copy is a message at one of its destinations.
     b"copy" AsItWas FurtherDelivery<'a> { key: KeyField<'a>, delivered: Time, digests: DigestsField<'a> }
 
     // Deliveries.
@@ -206,7 +206,7 @@ lines! {
         time: Time,
         key: KeyField<'a>,
         listed_size: Option<u64>,
-        /// Which of its copies, if it isn't the last.
+        /// Which of its deliveries, if it isn't the last.
         delivery: Last<u16>,
     }
     /// Another header by which the server showed a message that we have.
@@ -243,7 +243,7 @@ lines! {
     b"asked" Working DeletionAsked<'a> {
         time: Time,
         key: KeyField<'a>,
-        /// Which of its copies, where others of that key stay.
+        /// Which of its deliveries, where others of that key stay.
         delivery: Last<u16>,
     }
     /// The server answered that `QUIT`: the last `count` asked for are deleted.

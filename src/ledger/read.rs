@@ -117,11 +117,12 @@ impl Ledger {
     }
 
     pub(super) fn key_in(&self, window: &mut Window, id: EntryId) -> Result<Key, Error> {
-        let (journal, offset) = self.place(id)?;
+        let (journal, offset) = self.line_of(id)?;
         journal.look_up(window, offset, |line| key_and_digests(line)?.0.to_key())
     }
 
-    fn place(&self, id: EntryId) -> Result<(&Journal, u64), Error> {
+    /// Where the line of an entry is.
+    fn line_of(&self, id: EntryId) -> Result<(&Journal, u64), Error> {
         self.journal
             .as_ref()
             .zip(self.index.offset(id))
@@ -137,7 +138,7 @@ impl Ledger {
     }
 
     fn deliveries_in(&self, window: &mut Window, id: EntryId) -> Result<Vec<KnownDelivery>, Error> {
-        let (journal, _) = self.place(id)?;
+        let (journal, _) = self.line_of(id)?;
         let record = |(offset, delivered)| {
             let digests = journal.look_up(window, offset, |line| match key_and_digests(line)?.1 {
                 Some(digests) => digests.value().map(Some),

@@ -187,7 +187,7 @@ impl Maildrop {
     }
 
     fn count(&mut self, id: EntryId) {
-        let (word, bit) = place(id);
+        let (word, bit) = bit_of(id);
         if self.listed.len() <= word {
             self.listed.resize(word + 1, 0);
         }
@@ -315,7 +315,7 @@ impl Maildrop {
     /// How often an entry is listed.
     #[must_use]
     pub fn times_listed(&self, id: EntryId) -> u32 {
-        let (word, bit) = place(id);
+        let (word, bit) = bit_of(id);
         match self.listed.get(word) {
             Some(word) if word & bit != 0 => self.repeated.get(&id).copied().unwrap_or(1),
             _ => 0,
@@ -329,7 +329,8 @@ impl Maildrop {
     }
 }
 
-fn place(id: EntryId) -> (usize, u64) {
+/// The word of [`Maildrop::listed`], and the bit in it, that stand for an entry.
+fn bit_of(id: EntryId) -> (usize, u64) {
     (usize::try_from(id.0 / 64).unwrap_or(usize::MAX), 1 << (id.0 % 64))
 }
 
