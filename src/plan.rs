@@ -151,7 +151,7 @@ pub enum Why {
     Window,
     /// It has been delivered.
     Known,
-    /// It counts as seen: it was printed, or the user says so.
+    /// It counts as seen: it was printed, or is marked by the user.
     Seen,
     /// It is larger than `max-message-size`.
     TooLarge,
@@ -397,7 +397,7 @@ impl Allowance {
         Self { max_messages: policy.max_messages, max_bytes: policy.max_bytes, messages, octets }
     }
 
-    /// So much was delivered already.
+    /// This was delivered already.
     pub fn delivered(&mut self, messages: u64, octets: Octets) {
         self.messages = self.messages.saturating_add(messages);
         self.octets = self.octets.plus(octets);

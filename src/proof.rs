@@ -33,7 +33,7 @@ pub struct Noted(Piece);
 pub struct Published(Piece);
 
 impl Staged {
-    /// Said by a destination, after its syncs.
+    /// Made by a destination, after its syncs.
     pub(crate) fn attest(piece: Piece) -> Self {
         Self(piece)
     }
@@ -49,7 +49,7 @@ impl Staged {
 }
 
 impl Noted {
-    /// Said by the ledger, after its sync.
+    /// Made by the ledger, after its sync.
     pub(crate) fn attest(staged: Staged) -> Self {
         Self(staged.0)
     }
@@ -61,7 +61,7 @@ impl Noted {
 }
 
 impl Published {
-    /// Said by a destination.
+    /// Made by a destination.
     pub(crate) fn attest(noted: Noted) -> Self {
         Self(noted.0)
     }
@@ -82,7 +82,7 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    /// Said by the ledger.
+    /// Made by the ledger.
     pub(crate) fn attest(number: MessageNumber, entry: EntryId) -> Self {
         Self { number, entry }
     }
@@ -111,7 +111,7 @@ pub struct Recognised {
 }
 
 impl Recognised {
-    /// Said where the end of an answer is confirmed.  `entry`: the one that the message was known by before it was
+    /// Made where the end of an answer is confirmed.  `entry`: the one that the message was known by before it was
     /// retrieved or compared; none if it was new.
     pub(crate) fn attest(session: SessionId, number: MessageNumber, entry: Option<EntryId>) -> Self {
         Self { session, number, entry }
@@ -143,7 +143,7 @@ pub struct Dismissed {
 }
 
 impl Dismissed {
-    /// Said where the user has been asked.
+    /// Made where the user has been asked.
     pub(crate) fn attest(session: SessionId, number: MessageNumber) -> Self {
         Self { session, number }
     }
@@ -246,7 +246,7 @@ pub struct Arrival {
     pub octets: u64,
     /// Its digests as received.
     pub digests: Digests,
-    /// What its header tells people, as it came.
+    /// What its header holds for the reader, as it came.
     pub headline: Headline,
     /// Envelope sender: empty for `<>` or unknown.
     pub sender: String,

@@ -191,7 +191,7 @@ pub enum Error {
         /// What to do about it.
         hint: String,
     },
-    /// Not what it should be: typically a file where a Maildir was expected, something that is no mbox, a missing parent.
+    /// Not what it should be: typically a file where a Maildir was expected, something that is not an mbox, a missing parent.
     #[error("{what}")]
     Unfit {
         /// What is wrong.

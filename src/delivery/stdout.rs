@@ -1,6 +1,6 @@
 //! Standard output as a stream of mbox entries, for `formail -s procmail` and its like.
 //!
-//! What went into a pipe was only printed: nobody knows what became of it.  What went into a regular file is synced, and
+//! What went into a pipe was only printed: what became of it is not known.  What went into a regular file is synced, and
 //! counts as delivered.  Which of the two it is, is the caller's to ask ([`is_regular_file`]).  A terminal gets no control
 //! characters: a message from a stranger could do anything with it.
 

@@ -97,7 +97,7 @@ pub(super) fn rewrite(
                 used: if is_used { Use::Used } else { Use::Unused },
             })?;
         }
-        // The time may run before the clock; which clock it was at each listing, nobody asks.
+        // The time may run before the clock; which clock it was at each listing is never asked.
         let listing = |time: &Time| ListingTaken { time: *time, clock: heading.clock };
         let listings = index.listings.len();
         for time in index.listings.iter().take(listings.saturating_sub(1)) {

@@ -371,7 +371,7 @@ impl Index {
         is_over && self.slots.details(id).messages.is_empty()
     }
 
-    /// The entry's messages that are on their way: those that nobody is about to get at the moment come first.
+    /// The entry's messages that are on their way: those that no destination is about to get come first.
     pub(super) fn open_messages(&self, id: EntryId) -> Vec<(u32, &OpenMessage)> {
         let numbers = &self.slots.details(id).messages;
         let mut open: Vec<_> =

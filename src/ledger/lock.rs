@@ -4,7 +4,7 @@
 //!
 //! The file's metadata are for those who only look ([`Lock::look`]), without the lock and without waiting: it was last
 //! accessed when the lock was taken, last modified when the last run began or ended, and holds one octet while a run is at
-//! work.  An octet in a file that nobody has locked is what a killed run leaves.  Commands that take the lock and
+//! work.  An octet in a file that no process has locked is what a killed run leaves.  Commands that take the lock and
 //! fetch nothing change no more than the time of the last access.
 
 use std::fs::{File, FileTimes, TryLockError};
@@ -115,7 +115,7 @@ impl Lock {
         is_held(&directory.join(FILE))
     }
 
-    /// Since when the lock has been held that another process has; when it was last taken if nobody holds it.
+    /// Since when the lock has been held that another process has; when it was last taken if no process holds it.
     #[must_use]
     pub fn held_since(directory: &Path) -> Option<Time> {
         let accessed = std::fs::metadata(directory.join(FILE)).and_then(|metadata| metadata.accessed());

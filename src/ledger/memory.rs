@@ -324,7 +324,7 @@ pub struct Lasting {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Why, where it has reasons of its own: ours, without what a server or a program says.
+    /// Why, where it has reasons of its own: ours, without the words of a server or a program.
     #[serde(default)]
     pub reason: Option<String>,
     /// When it is tried again, where that isn't at the next run.

@@ -172,7 +172,7 @@ impl Ledger {
         self.directory.join(FILE)
     }
 
-    /// What the user should be told: a torn tail that was dropped, a ledger that was begun again.
+    /// What is reported to the user: a torn tail that was dropped, a ledger that was begun again.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings

@@ -87,7 +87,7 @@ impl<'s, S: LineSource + ?Sized> FileLines<'s, S> {
     }
 }
 
-/// Single lines by their offset, read in stretches: whoever asks for one usually asks for the next one too.
+/// Single lines by their offset, read in stretches: after one the next one is usually asked for.
 #[derive(Debug)]
 pub(super) struct Window {
     octets: Vec<u8>,

@@ -139,7 +139,7 @@ pub(super) struct HeaderFields {
     subject: Option<Vec<u8>>,
     received: bool,
     folder_data: bool,
-    /// Whose value is coming: `Other` when nobody wants it.
+    /// Whose value is coming: `Other` when it is not wanted.
     current: HeaderField,
 }
 

@@ -22,7 +22,7 @@ pub(crate) trait HeaderSink {
 /// Cuts a header into lines.
 #[derive(Debug)]
 pub(crate) struct HeaderLines {
-    /// A colon is looked for among the first octets of a line, this many: without one the line is no field.
+    /// A colon is looked for among the first octets of a line, this many: without one the line is not a field.
     look: usize,
     /// The start of a line whose colon hasn't come yet.
     start: Vec<u8>,

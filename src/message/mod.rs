@@ -114,7 +114,7 @@ pub struct Facts {
     pub sum: Sum,
     /// Digests as received.
     pub digests: Digests,
-    /// What the header tells people, as it came.
+    /// What the header holds for the reader, as it came.
     pub headline: Headline,
     /// Envelope sender, from the topmost `Return-Path`; empty for `<>`, none, or one that isn't an address.
     pub sender: String,

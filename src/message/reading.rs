@@ -1,5 +1,5 @@
 //! A message as people read it: who wrote to whom, the text, and what is attached; decoded, and not yet fit for a terminal:
-//! whoever shows it makes it so.
+//! the caller that shows it makes it so.
 //!
 //! Messages are written by strangers.  What can't be read is left out; everything is bounded by the message itself.
 

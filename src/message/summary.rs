@@ -1,5 +1,5 @@
-//! What a header tells people: who wrote, about what, and when; decoded (RFC 2047, RFC 2231), and not yet fit for a
-//! terminal: whoever shows it makes it printable.
+//! What a header holds for the reader: who wrote, about what, and when; decoded (RFC 2047, RFC 2231), and not yet fit for a
+//! terminal: the caller that shows it makes it printable.
 //!
 //! Headers are written by strangers.  What can't be read is left out, never guessed; each part is bounded.
 
@@ -11,7 +11,7 @@ use crate::types::Time;
 /// The longest part that is kept, in characters.
 const LONGEST: usize = 1_000;
 
-/// What a header tells people.
+/// What a header holds for the reader.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeaderSummary {
     /// The first author: the display name, or the address where there is none (RFC 5322 §3.6.2).

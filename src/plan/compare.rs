@@ -33,7 +33,7 @@ pub(crate) struct Comparison {
     watched: Vec<(Digest, EntryId)>,
     /// What has been matched.
     used: Used,
-    /// Whether messages have failed, perhaps some without a unique-id: these can't be told from others with their header.
+    /// Whether messages have failed, perhaps some without a unique-id: these can't be distinguished from others with their header.
     pub(crate) some_failed: bool,
     /// Messages that only some of their destinations have.
     begun: Vec<Begun>,

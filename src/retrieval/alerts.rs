@@ -266,7 +266,7 @@ pub(super) fn messages_reported(memory: &Memory) -> bool {
     memory.alerts.get(Kind::MessagesFailed.word()).is_some_and(|alert| alert.reported.is_some())
 }
 
-/// Whether messages wait that are tried again only later: then a quick poll is no answer to a user who insists.
+/// Whether messages wait that are tried again only later: then a quick poll does not answer a user who insists.
 pub(super) fn messages_wait(memory: &Memory) -> bool {
     memory.alerts.contains_key(Kind::MessagesFailed.word())
 }

@@ -238,7 +238,7 @@ pub(super) fn deletions(summary: &mut Summary, tally: &Tally) {
 
 /// The server's answer to `QUIT` was a refusal, or (without words) none at all.
 ///
-/// No answer may be the line's fault, and is nothing to speak of, unless messages were to be deleted that an earlier run
+/// No answer may be the connection's fault, and isn't reported, unless messages were to be deleted that an earlier run
 /// would have deleted already: then its end was lost as well.
 pub(super) fn quit(
     summary: &mut Summary,

@@ -1,7 +1,7 @@
 //! The network thread's work in one round of a session: keeps the pipeline full, takes messages in as they arrive, hands
 //! batches to the committer, and sends `DELE` for what comes back delivered.
 //!
-//! **Ends are named.**  What has arrived is *held* until an answer that names a message has followed it ([`naming`]): a
+//! **Ends are named.**  What has arrived is *held* until an answer that names a message has followed it ([`naming`](super::pipeline::naming)): a
 //! status line alone proves nothing, because the sender of a mail can write one where a server doesn't stuff dots.  The
 //! question follows the last `RETR` or `TOP` of each batch, in the same flight.  [`confirm`] is the one
 //! place that decides what is confirmed: what it passes is stored, compared, and recognised, so that it may be deleted.
@@ -42,14 +42,14 @@ pub(super) use queue::JobQueue;
 pub(super) use round::{Fetch, RoundState};
 pub(super) use tally::{CompareResult, Tally};
 
-/// A batch is closed when the line has been quiet for so long: what has arrived then need not wait for what may come.
+/// A batch is closed when the connection has been quiet for this long: what has arrived then need not wait for what may come.
 const QUIET: Duration = Duration::from_millis(100);
 
 impl Fetch<'_> {
-    /// Retrieves everything, waits for the committer, and sends what may be deleted.  The line is at rest afterwards.
+    /// Retrieves everything, waits for the committer, and sends what may be deleted.  The connection is at rest afterwards.
     pub(super) fn run(&mut self) -> Result<(), Error> {
         let result = match self.retrieve() {
-            // A farewell may stand in a mail; the end of the line can't.
+            // A farewell may stand in a mail; the end of the connection can't.
             Err(Error::Client(e))
                 if e.is_farewell() && self.state.pipeline.is_in_doubt() && !self.client.ends_here() =>
             {

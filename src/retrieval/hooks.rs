@@ -21,7 +21,7 @@ use crate::report::json::delivered_line;
 use crate::report::{Event, Reporter, Summary};
 use crate::text::{hex, printable, shortened};
 
-/// So long a hook may run.
+/// A hook may run this long.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Of what a hook that fails has printed, this much is shown.

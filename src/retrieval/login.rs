@@ -135,7 +135,7 @@ impl LoginRetries {
                 false
             }
             _ => {
-                // Not more than once, whatever the server does: without the command it can't end the line at it.
+                // Not more than once, whatever the server does: without the command it can't end the connection at it.
                 let first = !std::mem::replace(&mut self.without_utf8, true);
                 memory.utf8 = Utf8::Dropped(run.now);
                 if first {

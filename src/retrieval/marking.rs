@@ -30,7 +30,7 @@ use crate::protocol::capability::Capabilities;
 use crate::report::{Summary, Trouble};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
 
-/// So long a run is waited for that holds the mailbox.
+/// A run that holds the mailbox is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to count as seen.

@@ -1,5 +1,5 @@
 //! What may be sent, and what an answer means, in one round of a session: a state machine that knows no client, no disk and
-//! no clock.  [`super::fetch`] drives it: it sends what [`Pipeline::next`] says, and reports each answer to
+//! no clock.  [`super::fetch`] drives it: it sends what [`Pipeline::next`] returns, and reports each answer to
 //! [`Pipeline::on`].
 //!
 //! ```text
@@ -14,8 +14,8 @@
 //! - what was asked for is released only when an answer that names a message has come behind it ([`naming`]);
 //! - a `DELE` is sent once, for what was handed to [`Pipeline::delete`], and behind every question that it could confuse;
 //! - an answer belongs to exactly one command, the oldest of its sort;
-//! - what has failed before, or had the line die on it, is asked for only when nothing else is in doubt;
-//! - each call either makes progress or says that there's nothing to do: every order of answers comes to an end.
+//! - what has failed before, or at which the connection ended, is asked for only when nothing else is in doubt;
+//! - each call either makes progress or returns that there is nothing to do: every order of answers comes to an end.
 
 pub(super) mod naming;
 pub(super) mod simulation;
@@ -66,7 +66,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// What failed before, or had the line die on it, never keeps the others waiting.
+    /// What failed before, or ended the connection, never keeps the others waiting.
     pub(super) fn comes_last(&self) -> bool {
         self.failures > 0 || self.died
     }
@@ -163,7 +163,7 @@ pub(super) enum AnswerMeaning<H> {
     Unasked,
 }
 
-/// The line, when something may be sent.
+/// What the connection can take, when something may be sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Readiness {
     /// Commands can share a flight.
@@ -268,7 +268,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
 
     // ---- what is sent ------------------------------------------------------------------------------------------
 
-    /// What is sent next; none when nothing may be sent now.  What it says counts as sent.
+    /// What is sent next; none when nothing may be sent now.  What it returns counts as sent.
     ///
     /// # Errors
     /// [`NothingNames`]: what is in doubt can't be confirmed in a session that goes on.
@@ -413,7 +413,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
                 room || self.waiting == 0
             }
         };
-        // Should the line die on it again, no other is in doubt for its sake.
+        // Should the connection end at it again, no other is in doubt for its sake.
         (fits && (alone || !(job.comes_last() || self.delicate))).then_some(job)
     }
 
@@ -458,7 +458,7 @@ impl<J: Iterator<Item = Job>, H, D: Deletion> Pipeline<J, H, D> {
         if self.alone || deletions >= MOST_DELETIONS || spent {
             return Permit::LaterSession;
         }
-        // Should the line end at it again, nothing else hangs on that, and it isn't for the length of the session.
+        // Should the connection end at it again, nothing else hangs on that, and it isn't for the length of the session.
         if *asked > 0 && !begun && !died.is_empty() && job.died {
             return Permit::FirstOnly;
         }

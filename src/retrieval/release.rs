@@ -18,7 +18,7 @@ use crate::proof::{DestinationId, DestinationRecord};
 use crate::text;
 use crate::types::Wait;
 
-/// So long another popfetch is waited for.
+/// Another popfetch is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What giving up would mean, shown to the user who is asked, a line each.

@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
         self.context.reporter.report(&self.account.name, event);
     }
 
-    /// Says what is decided and why, if anybody listens.
+    /// Reports what is decided and why, if details are shown.
     pub(super) fn detail(&self, text: impl FnOnce() -> String) {
         if self.context.reporter.wants_detail() {
             self.report(&Event::Detail(text()));
@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
         self.report(&Event::Warning(text));
     }
 
-    /// Where the dialogue goes, if anybody wants to see it.
+    /// Where the dialogue goes, if it is shown.
     pub(super) fn dialogue(&self) -> Option<Dialogue> {
         self.context.reporter.wants_dialogue().then(|| {
             let (reporter, account) = (Arc::clone(&self.context.reporter), self.account.name.clone());

@@ -47,7 +47,7 @@ use crate::text::count;
 use crate::types::{Octets, UniqueIdBuf};
 use known::KnownMessages;
 
-/// After this many sessions in a row that brought nothing there is no other one.
+/// After this many sessions in a row that brought nothing no other one follows.
 const MOST_IDLE: u32 = 2;
 
 /// What a run works with, from its recovery to its end.
@@ -439,7 +439,7 @@ impl MailSession<'_, '_> {
         self.run.report(&Event::Planned { messages, octets });
     }
 
-    /// One round of a session: retrieves, compares and deletes what it says, with the committer beside the network, and
+    /// One round of a session: retrieves, compares and deletes what it holds, with the committer beside the network, and
     /// adds to `tally`.  The error may be either's.
     fn round(
         &mut self,
@@ -493,7 +493,7 @@ impl MailSession<'_, '_> {
             let committed = committer.join().map_err(|_| Error::Bug)?;
             // What it still had to report has been reported by now.
             fetch.last_reports();
-            // A disk that refuses outranks a line that broke.
+            // A disk that refuses outranks a connection that broke.
             committed.map_err(Error::from).and(fetched)
         });
         *tally = fetch.state.end();

@@ -60,7 +60,8 @@ impl<'a, 'b> Sessions<'a, 'b> {
         let mut windows = 0;
         for _ in 0..MOST_SESSIONS {
             match self.one(held, begun.take(), &scope, follows) {
-                // Where sessions are known to be cut it was one more cut; else it's nothing: the next listing shows.
+                // If this server is known to cut sessions, it has done so again.  Otherwise nothing follows from it: the
+                // next listing shows what was deleted.
                 Ok(_) if self.quit_was_cut() => follows = Follows::Rest,
                 Ok(_) if self.run.context.stop.raised() => return Ok(()),
                 Ok(SessionOutcome { next: Some(next), .. }) => {
@@ -137,7 +138,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
         true
     }
 
-    /// After some sessions that ended well before their limit the next one may last longer: a line that broke by chance is
+    /// After some sessions that ended well before their limit the next one may last longer: a connection that broke by chance is
     /// no limit of the server's.
     fn may_last_longer(&mut self) {
         self.course.good = self.course.good.saturating_add(1);
@@ -214,8 +215,7 @@ impl<'a, 'b> Sessions<'a, 'b> {
         self.course.ended = SessionEnd::default();
         let client = match begun.map_or_else(|| self.open(held), Ok) {
             Ok(client) => client,
-            // Nothing is lost when an extra session isn't available, whatever the server says about it: it has just let
-            // us in.
+            // Nothing is lost when an extra session isn't available, whatever the server answers: it has just let us in.
             Err(e) if follows == Follows::Window => {
                 self.run.detail(|| format!("no further session: {e}"));
                 return Ok(SessionOutcome { next: None, left: false });

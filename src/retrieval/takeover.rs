@@ -28,7 +28,7 @@ use crate::plan::{Listed, Maildrop};
 use crate::report::Trouble;
 use crate::types::{Time, UniqueIdBuf, Wait};
 
-/// So long a run is waited for that holds the mailbox.
+/// A run that holds the mailbox is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a program remembers of an account's mailbox.
@@ -161,7 +161,7 @@ fn look(
     Ok((taken, matched, maildrop))
 }
 
-/// What the ledger is told: the program's own times; without one, the delivery counts from now.
+/// What the ledger records: the program's own times; without one, the delivery counts from now.
 fn words(
     run: &Run<'_>,
     memories: Memories<'_>,

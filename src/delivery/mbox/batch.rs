@@ -145,7 +145,7 @@ impl Intake for MboxIntake {
     }
 
     fn abandon(self: Box<Self>) {
-        // If this fails, the next entry tries again; a spool that ends in half an entry harms nobody, for only
+        // If this fails, the next entry tries again; a spool that ends in half an entry does no harm, for only
         // stretches that the ledger names are ever looked at.
         let _ = self.batch.cut_back();
     }

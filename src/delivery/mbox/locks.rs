@@ -61,7 +61,7 @@ impl LockedMbox {
     /// Takes all locks on the mbox at `path` (as [`resolve`] gives it), which is created if need be and asked for.
     ///
     /// # Errors
-    /// [`Error::Later`] when it's busy all the time that `wait` grants; [`Error::Unfit`] when it is no mbox.
+    /// [`Error::Later`] when it's busy all the time that `wait` grants; [`Error::Unfit`] when it is not an mbox.
     ///
     /// Whatever has a path here is opened, made and removed with the rights of `owner`, if there is one.
     pub(super) fn take(
@@ -141,7 +141,7 @@ impl Drop for LockedMbox {
             last_access: Timespec { tv_sec: self.accessed.0, tv_nsec: self.accessed.1 },
             last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         };
-        // Only the owner may; for anybody else the mark of new mail isn't worth an error.
+        // Only the owner may; for others the mark of new mail isn't worth an error.
         let _ = rustix::fs::futimens(&self.file, &times);
     }
 }

@@ -228,7 +228,7 @@ impl MboxOutlet {
         }
     }
 
-    /// Takes the locks at a moment when nobody has left the mbox unsettled.
+    /// Takes the locks at a moment when no ledger has left the mbox unsettled.
     fn lock(&mut self) -> Result<LockedMbox, Error> {
         let owner = self.settings.owner.clone();
         let path = {

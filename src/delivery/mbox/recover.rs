@@ -299,7 +299,7 @@ fn cut_torn(
         }
         _ => from,
     };
-    // First cut, then (by the caller) recorded: a cut that is repeated harms nobody, a part that nobody knows of stays.
+    // First cut, then (by the caller) recorded: a cut that is repeated does no harm, a part that no line records stays.
     durable::truncate(mbox.file(), mbox.path(), from)?;
     Ok(durable::sync(mbox.file(), mbox.path())?)
 }

@@ -30,7 +30,7 @@ pub(super) enum ChildOutcome {
     Exited(i32),
     /// It was ended by this signal.
     Killed(i32),
-    /// It was stopped at the time limit.  Whatever its status was then, it is no proof of a delivery.
+    /// It was stopped at the time limit.  Its status then proves no delivery.
     TimedOut,
 }
 

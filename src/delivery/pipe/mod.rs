@@ -143,7 +143,7 @@ impl Intake for PipeIntake {
         let octets = self.spool.octets();
         let spooled = self.spool.finish_as(facts)?;
         if let Spooled::Memory(text) = &spooled {
-            // One message at a time: nobody else counts down meanwhile.
+            // One message at a time: nothing else counts down meanwhile.
             self.spare.fetch_sub(text.len(), std::sync::atomic::Ordering::Relaxed);
         }
         Ok(Waiting { octets, digest: facts.stored, place: Place::Spooled(spooled) })
@@ -169,7 +169,7 @@ pub struct PipeSettings {
     pub state: PathBuf,
     /// As whom it runs, if not as we do.
     pub owner: Option<Owner>,
-    /// Whether it has lost its own rights: then a failure says so.
+    /// Whether it has lost its own rights: then a failure reports that.
     pub bound: bool,
 }
 

@@ -140,7 +140,7 @@ impl Index {
         }
     }
 
-    /// An intent that came to nothing.  A message that nobody has, and nobody is about to have, is forgotten: its set
+    /// An intent that came to nothing.  A message that no destination has, or is about to have, is forgotten: its set
     /// is fixed again when it comes again, perhaps under a better configuration.
     fn drop_intent(&mut self, intent: u32) -> Result<EntryId, Contradiction> {
         let (number, entry) = self.messages.fail(intent)?;

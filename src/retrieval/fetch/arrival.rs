@@ -36,7 +36,7 @@ struct MessageRoute {
     set: Vec<DestinationId>,
     /// The delivery that it continues, and the entry of that.
     continues: Option<(BegunId, EntryId)>,
-    /// Its key stood for another message, as far as that can be told.
+    /// Its key stood for another message, as far as is known.
     again: bool,
 }
 
@@ -61,7 +61,7 @@ impl Fetch<'_> {
     /// The terminator has come.  What it is worth is known only with the next answer that names.
     ///
     /// # Errors
-    /// When what has come is no message but the answers to other commands.
+    /// When what has come is not a message but the answers to other commands.
     pub(super) fn end(&mut self, octets: u64) -> Result<(), Error> {
         let Some(arriving) = self.state.arriving.take() else { return Ok(()) };
         let Arriving { job, examiner, copies, .. } = arriving;

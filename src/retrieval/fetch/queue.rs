@@ -23,7 +23,7 @@ pub(in crate::retrieval) struct JobQueue<'a> {
     cursor: usize,
     /// What is only to be identified, which keeps no mail waiting: the places.
     later: VecDeque<usize>,
-    /// What comes last: whether the line ended at it, and when, how often it failed, and its place.
+    /// What comes last: whether the connection ended at it, and when, how often it failed, and its place.
     last: BinaryHeap<Reverse<(Option<usize>, u16, usize)>>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> JobQueue<'a> {
         })
     }
 
-    /// When the line ended at it, among those at which it did; the longest ago comes first, so that each gets its turn.
+    /// When the connection ended at it, among those at which it did; the longest ago comes first, so that each gets its turn.
     fn died_at(&self, listed: &Listed<'_>) -> Option<usize> {
         if self.died.is_empty() {
             return None;

@@ -26,7 +26,7 @@ pub(in crate::retrieval) struct Tally {
     pub(in crate::retrieval) unstored: Vec<MessageNumber>,
     /// Entries whose comparison failed or did not take place: nothing is concluded about them.
     pub(in crate::retrieval) uncertain: Vec<EntryId>,
-    /// What became of each [`Decision::Compare`] and [`Decision::Delete`] that was settled, or asked for in vain.
+    /// What became of each [`Compare`](crate::plan::Decision::Compare) and [`Delete`](crate::plan::Decision::Delete) that was settled, or asked for in vain.
     pub(in crate::retrieval) compared: Vec<Compared>,
     /// What was recognised in this session, by number.
     pub(in crate::retrieval) recognised: HashMap<MessageNumber, Recognised>,

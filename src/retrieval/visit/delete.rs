@@ -1,6 +1,6 @@
 //! Deletes the messages that the user names: the one deletion that rests on the user's word instead of a proof of delivery.
 //!
-//! All of it happens in one session.  The listing says which messages are meant; their headers are shown to the user, who is
+//! All of it happens in one session.  The listing shows which messages are meant; their headers are shown to the user, who is
 //! asked while the session is kept alive; only then `DELE` is sent, and `QUIT`.  What was delivered is recognised as in every
 //! run (header, or else the whole message), since a unique-id alone may stand for other mail: what isn't recognised counts as
 //! never delivered, and goes only where the user has said so.
@@ -50,7 +50,7 @@ pub struct Doomed {
     pub unique_id: Option<String>,
     /// Its size as listed.
     pub octets: Option<Octets>,
-    /// What its header says; not fit to print.
+    /// What its header holds; not fit to print.
     pub summary: Option<HeaderSummary>,
     /// When it was delivered, if it was, and is the same message.
     pub delivered: Option<Time>,

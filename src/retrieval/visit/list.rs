@@ -39,7 +39,7 @@ pub struct MessageRow {
     pub unique_id: Option<String>,
     /// Its size as listed.
     pub octets: Option<Octets>,
-    /// What its header says; `None` where the server gives no header.  Not fit to print.
+    /// What its header holds; `None` where the server gives no header.  Not fit to print.
     pub summary: Option<HeaderSummary>,
     /// Whether it was never delivered, and no run has failed with it.
     pub is_new: bool,

@@ -39,7 +39,7 @@ pub use server_info::{
 };
 pub use show::{ShownMessage, ShownPart, Taker, show};
 
-/// So long a run that has the mailbox is waited for.
+/// A run that has the mailbox is waited for this long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A visit to one account's server, before and after the login.
@@ -113,13 +113,14 @@ impl<'r, 'a> Visit<'r, 'a> {
     pub(super) fn listing(&self, wanted: bool) -> Prefetch {
         Prefetch::Listing {
             drop_listing: true,
-            // Whoever looks at a message must not end in QUIT.
+            // A session that looks at a message must not end in QUIT.
             headers: [None; 2],
             sizes: wanted || quick::expects_mail(self.run, &self.memory),
         }
     }
 
-    /// Whoever looks every minute must not try a wrong password every minute: a refusal is remembered as that of a run is.
+    /// A refusal is remembered as that of a run is: a command that is run every minute must not try a wrong password every
+    /// minute.
     fn note_login(&self, e: Option<&Error>) {
         if !Ledger::exists(&self.run.directory) {
             return;

@@ -57,7 +57,7 @@ pub struct ServerInfo {
     pub server: Server,
     /// The text of its greeting, fit to print.
     pub greeting: String,
-    /// What protects the line, in words; `None` for clear text.
+    /// What protects the connection, in words; `None` for clear text.
     pub protection: Option<&'static str>,
     /// Its certificate.
     pub certificate: Option<CertificateInfo>,

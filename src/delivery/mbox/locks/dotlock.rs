@@ -63,7 +63,7 @@ impl Dotlock {
         self.kept = true;
     }
 
-    /// Makes the lock by `link(2)` of a file that has its content already, so that nobody ever sees it empty.
+    /// Makes the lock by `link(2)` of a file that has its content already, so that no program ever sees it empty.
     pub(super) fn attempt(mbox: &Path, owner: Option<&Owner>) -> Result<Dot, Error> {
         let path = dotlock_of(mbox);
         let fail = |e| Error::from(durable::Error::new(Step::Open, &path, e));

@@ -10,7 +10,7 @@ use crate::problem::TRY_AGAIN;
 use crate::signals::Stop;
 use crate::text;
 
-/// So long a busy mbox is waited for, in all.
+/// A busy mbox is waited for this long, in all.
 pub(in crate::delivery::mbox) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waiting for locks: until when, and what may end it.
