@@ -5,6 +5,9 @@
 //! before the first `RETR`.  [`retire`]: which delivered messages go by the leave-on-server policy?  It is answered after
 //! the last one, so that what this run delivered counts among the newest; [`at_once`] answers it for a single message
 //! where the policy needs to look at nothing else, so that its `DELE` can go out in the running pipeline.
+//!
+//! What these rest on stands beside them: [`suspicion`](mod@suspicion) (does a listing give cause to doubt its unique-ids?), `compare` (is a
+//! listed message one that we have?), and [`quick`] (may a poll stand for a listing?).
 
 pub(crate) mod compare;
 pub mod maildrop;

@@ -76,12 +76,6 @@ impl Ledger {
         self.index.is_recent(id)
     }
 
-    /// Whether any complete listing has been taken since this ledger has had entries.
-    #[must_use]
-    pub fn has_listing(&self) -> bool {
-        self.index.recent_from() > 0
-    }
-
     /// Whether messages are known that have no unique-id.
     #[must_use]
     pub fn knows_nameless(&self) -> bool {

@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Sender;
 
 use super::arriving::{Arriving, ArrivingHeader, Whole};
-use super::queue::JobQueue;
+use super::queue::{JobQueue, known_key};
 use super::refusal::RefusedMessage;
 use super::tally::Tally;
 use crate::client::{Client, Transaction};
 use crate::delivery::routing::NetworkEnds;
 use crate::message::Facts;
 use crate::plan::compare::Comparison;
-use crate::plan::{Allowance, Decision, Maildrop, Policy, Who};
+use crate::plan::{Allowance, Decision, Maildrop, Policy};
 use crate::proof::{Delivered, EntryId, Key};
 use crate::retrieval::committer::{Inbox, Parcel, Work};
 use crate::retrieval::pipeline::naming::{Candidates, ExpectedAnswer, NamingForm};
@@ -150,13 +150,9 @@ impl Candidates for Choice<'_> {
     fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedAnswer)> {
         let listed = self.maildrop.at(place)?;
         let expected = match form {
-            NamingForm::UniqueId => match listed.who {
-                Who::New(unique_id) => ExpectedAnswer::UniqueId(unique_id.to_buf()),
-                Who::Known(id) => match self.keys.get(&id)? {
-                    Key::UniqueId(unique_id) => ExpectedAnswer::UniqueId(unique_id.clone()),
-                    Key::Header(_) => return None,
-                },
-                Who::Nameless => return None,
+            NamingForm::UniqueId => match known_key(&listed, self.keys)? {
+                Key::UniqueId(unique_id) => ExpectedAnswer::UniqueId(unique_id),
+                Key::Header(_) => return None,
             },
             NamingForm::Size => ExpectedAnswer::Size(listed.octets?),
             NamingForm::DropListing | NamingForm::Nothing => return None,

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
 use super::show::before;
+use super::{PATIENCE, Visit};
 use crate::access;
 use crate::account::Account;
 use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
@@ -95,10 +95,7 @@ pub fn delete(
 }
 
 fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
-    let mut visit = super::Visit::begin(run)?;
-    let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, visit.listing(true))?;
-    let ledger = visit.ledger()?;
+    let (mut visit, mut client, ledger) = Visit::open(run, true)?;
     let chosen = choose(run, &mut client, &ledger, &mut visit.memory, selection)?;
     let doomed: Vec<Doomed> = chosen.into_iter().map(|chosen| chosen.doomed).collect();
     let _ = ask(&doomed, &mut |_| false);

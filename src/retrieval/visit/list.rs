@@ -80,10 +80,7 @@ pub fn list(
 }
 
 fn look(run: &Run<'_>, which: ListFilter, most: usize) -> Result<MessageRows, Error> {
-    let mut visit = Visit::begin(run)?;
-    let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, visit.listing(true))?;
-    let ledger = visit.ledger()?;
+    let (mut visit, mut client, ledger) = Visit::open(run, true)?;
     let mut outlook = Outlook::of(&mut visit, &mut client, ledger)?;
     if which != ListFilter::All {
         outlook.examine(&mut client)?;

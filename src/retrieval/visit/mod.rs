@@ -67,6 +67,18 @@ impl<'r, 'a> Visit<'r, 'a> {
         Ok(Self { run, memory })
     }
 
+    /// Begins, logs in, and reads the ledger.  `sizes`: they are asked for together with the listing.
+    ///
+    /// # Errors
+    /// As of [`Visit::begin`], and of every login; a ledger that cannot be read.
+    pub(super) fn open(run: &'r Run<'a>, sizes: bool) -> Result<(Self, Client<Transaction>, Ledger), Error> {
+        let mut visit = Self::begin(run)?;
+        let secret = visit.secret()?;
+        let client = visit.log_in(&secret, visit.listing(sizes))?;
+        let ledger = visit.ledger()?;
+        Ok((visit, client, ledger))
+    }
+
     /// The ledger as it stands.  What is put in doubt counts from now on, and is written nowhere.
     ///
     /// # Errors

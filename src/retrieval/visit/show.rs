@@ -62,10 +62,7 @@ fn look(
     extent: ShownPart,
     taker: Taker<'_>,
 ) -> Result<ShownMessage, Error> {
-    let mut visit = Visit::begin(run)?;
-    let secret = visit.secret()?;
-    let mut client = visit.log_in(&secret, visit.listing(false))?;
-    let ledger = visit.ledger()?;
+    let (mut visit, mut client, ledger) = Visit::open(run, false)?;
     let _ = client.prefetched_drop_listing()?;
     let maildrop = survey::list(run, &mut client, &ledger, &mut visit.memory.habits)?;
     if client.has_prefetched_sizes() {
