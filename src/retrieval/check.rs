@@ -13,7 +13,7 @@ use crate::clock;
 use crate::delivery::{self, Destination};
 use crate::durable;
 use crate::ledger::memory::Memory;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 
 /// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Checked {
     /// What it was, for people.
     pub what: String,
     /// What is wrong with it.
-    pub trouble: Option<Trouble>,
+    pub failure: Option<ReportedError>,
 }
 
 /// Tries the destinations that `account` names.
@@ -32,8 +32,8 @@ pub fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
     let configured = run.destinations();
     let each = account.deliver.iter().zip(&configured.0);
     let tried = each.map(|(deliver, destination)| {
-        let trouble = place(account, deliver, destination.as_ref()).err();
-        Checked { what: destination.described(), trouble: trouble.map(|e| run.trouble(&e, true)) }
+        let failure = place(account, deliver, destination.as_ref()).err();
+        Checked { what: destination.described(), failure: failure.map(|e| run.failure(&e, true)) }
     });
     tried.collect()
 }
@@ -46,7 +46,7 @@ pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Check
     let server = run.server();
     let checked = |what: String, result: Result<(), Error>| Checked {
         what,
-        trouble: result.err().map(|e| run.trouble(&e, true)),
+        failure: result.err().map(|e| run.failure(&e, true)),
     };
     let mut all =
         vec![checked("state directory".to_owned(), access::check_path(&run.directory).map_err(Error::from))];

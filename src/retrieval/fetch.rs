@@ -31,7 +31,7 @@ use std::time::Duration;
 use super::Error;
 use super::pipeline::{AnswerMeaning, Answered, Ask, Job};
 use crate::client::Next;
-use crate::protocol::session::{Event, Sent};
+use crate::protocol::session::{Sent, ServerEvent};
 use crate::report;
 use crate::types::MessageNumber;
 use arriving::{ArrivingHeader, octets_of};
@@ -116,7 +116,7 @@ impl Fetch<'_> {
 
     fn event(&mut self) -> Result<(), Error> {
         // The text of a message is the one event that must cost next to nothing.
-        if let Event::Text { text, .. } = self.client.event() {
+        if let ServerEvent::Text { text, .. } = self.client.event() {
             if let Some(arriving) = &mut self.state.arriving {
                 arriving.take(text, self.network_ends);
                 self.run.report(&report::Event::Received { octets: octets_of(text) });
@@ -135,20 +135,20 @@ impl Fetch<'_> {
 
     /// An answer, or a part of one: what it means is the pipeline's to say.
     fn answered(&mut self) -> Result<(), Error> {
-        if let Event::Reply { .. } = self.client.event() {
+        if let ServerEvent::Reply { .. } = self.client.event() {
             let answered = &mut self.state.pipeline.standing.answered;
             *answered = answered.saturating_add(1);
         }
         let pipeline = &mut self.state.pipeline;
         match self.client.event() {
-            Event::Reply { to: Sent::Retr(_), reply } => {
+            ServerEvent::Reply { to: Sent::Retr(_), reply } => {
                 let refusal = (!reply.ok).then(|| {
                     let (text, reason) = (self.client.quote(reply.text), self.client.refusal(reply.text));
                     RetrRefusal::of(&reply, text, reason)
                 });
                 self.retrieval_answered(refusal)
             }
-            Event::Reply { to: Sent::Top(_), reply } => {
+            ServerEvent::Reply { to: Sent::Top(_), reply } => {
                 match pipeline.on(Answered::Began { ask: Ask::Header, given: reply.ok }) {
                     AnswerMeaning::Begin(job) => self.state.heading = Some(ArrivingHeader::new(job)),
                     AnswerMeaning::NoHeader(_, missing) => return self.no_header(missing),
@@ -156,7 +156,7 @@ impl Fetch<'_> {
                 }
                 Ok(())
             }
-            Event::End { to: Sent::Retr(_) | Sent::Top(_), octets } => {
+            ServerEvent::End { to: Sent::Retr(_) | Sent::Top(_), octets } => {
                 match pipeline.on(Answered::Ended) {
                     AnswerMeaning::Complete(Job { ask: Ask::Whole, .. }) => return self.end(octets),
                     AnswerMeaning::Complete(Job { ask: Ask::Header, .. }) => self.end_header(),
@@ -164,7 +164,7 @@ impl Fetch<'_> {
                 }
                 Ok(())
             }
-            Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
+            ServerEvent::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
                 match pipeline.on(Answered::Named { ok: reply.ok, text: reply.text }) {
                     AnswerMeaning::Release(held) => self.confirm(held),
                     AnswerMeaning::Wait => {}
@@ -172,11 +172,11 @@ impl Fetch<'_> {
                 }
                 Ok(())
             }
-            Event::Reply { to: Sent::Dele(number), reply } => {
+            ServerEvent::Reply { to: Sent::Dele(number), reply } => {
                 let refusal = (!reply.ok).then(|| self.client.quote(reply.text));
                 self.deletion_answered(number, refusal)
             }
-            Event::Farewell(reply) => {
+            ServerEvent::Farewell(reply) => {
                 let text = reply.text.to_vec();
                 Err(self.client.farewell(&text).into())
             }

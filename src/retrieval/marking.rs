@@ -27,7 +27,7 @@ use crate::ledger::{Ledger, UsersWord};
 use crate::message::summary;
 use crate::plan::{Maildrop, Policy};
 use crate::protocol::capability::Capabilities;
-use crate::report::{Summary, Trouble};
+use crate::report::{ReportedError, RunSummary};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
 
 /// A run that holds the mailbox is waited for this long.
@@ -72,7 +72,7 @@ pub struct MarkedMessage {
 ///
 /// # Errors
 /// As for a run; [`Error::NoSuchMessage`], [`Error::NoUniqueIds`], [`Error::OnlyWindow`], [`Error::NoHeaders`].
-pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, Trouble> {
+pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, ReportedError> {
     let options =
         Options { insist: true, dry_run: mark.dry_run, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
@@ -81,7 +81,7 @@ pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Resul
     } else {
         locked(&mut run, |run, lock, memory| with_lock(run, mark, lock, memory))
     };
-    marked.map_err(|e| run.trouble(&e, true))
+    marked.map_err(|e| run.failure(&e, true))
 }
 
 /// Without lock or change.
@@ -136,7 +136,7 @@ pub(super) fn identify(
 ) -> Result<(), Error> {
     adopt(&mut maildrop, &ledger);
     let mut held = Stores { ledger, destinations: OpenDestinations::none() };
-    let (mut summary, mut course, mut taken) = (Summary::default(), Course::default(), (0, Octets(0)));
+    let (mut summary, mut course, mut taken) = (RunSummary::default(), Course::default(), (0, Octets(0)));
     let session = MailSession {
         run,
         summary: &mut summary,

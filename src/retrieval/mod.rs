@@ -61,9 +61,9 @@ use crate::delivery;
 use crate::ledger::Ledger;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::oauth::Holder;
+use crate::oauth::TokenHolder;
 use crate::problem::Problem as _;
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 use crate::types::Time;
 use alerts::{Alerts, RunNews};
 use destinations::OpenDestinations;
@@ -77,7 +77,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// Retrieves one account's mail, and reports how it went.
 #[must_use]
-pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> Summary {
+pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> RunSummary {
     let hooks = &account.hooks;
     if options.dry_run || hooks.is_empty() {
         return one_run(account, options, context).0;
@@ -93,10 +93,10 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
 }
 
 /// The run itself, between its hooks.
-fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summary, RunNews) {
+fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (RunSummary, RunNews) {
     let started = Instant::now();
     let mut run = Run::new(account, options, context, clock::now());
-    let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
+    let mut summary = RunSummary { dry_run: options.dry_run, ..RunSummary::default() };
     let (result, verdict) = if let Err(e) = access::check_path(&run.directory) {
         // A user who can change its content could name other users' files there, and popfetch would remove them.
         (Err(e.into()), RunNews::failed())
@@ -106,7 +106,7 @@ fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summ
         mailbox(&mut run, &mut summary)
     };
     if let Err(e) = result {
-        summary.trouble = Some(run.trouble(&e, verdict.news));
+        summary.failure = Some(run.failure(&e, verdict.news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
@@ -114,13 +114,13 @@ fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summ
 }
 
 /// How the run ended, and what of it is news.
-fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, RunNews) {
+fn mailbox(run: &mut Run<'_>, summary: &mut RunSummary) -> (Result<(), Error>, RunNews) {
     let lock = match Lock::acquire(&run.directory, run.options.wait, &run.context.stop).map_err(Error::from) {
         Ok(lock) => lock,
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
             let news = !e.is_transient() || Alerts::new(run).locked();
-            return (Err(e), RunNews { news, trouble: news, recovered: false });
+            return (Err(e), RunNews { news, failure: news, recovered: false });
         }
     };
     lock.begin_run();
@@ -142,7 +142,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, RunN
     (result, verdict)
 }
 
-fn with_lock(run: &Run<'_>, summary: &mut Summary, lock: Lock, memory: &mut Memory) -> Result<(), Error> {
+fn with_lock(run: &Run<'_>, summary: &mut RunSummary, lock: Lock, memory: &mut Memory) -> Result<(), Error> {
     if run.account.sync == SyncMode::Off {
         run.warn(
             "sync = \"off\": after a power failure mail that was deleted on the server may be missing here"
@@ -171,7 +171,7 @@ pub fn with_holder<T>(
     account: &Account,
     oauth: &OAuth,
     context: &Context<'_>,
-    work: impl FnOnce(&Holder<'_>) -> T,
+    work: impl FnOnce(&TokenHolder<'_>) -> T,
 ) -> T {
     let options = Options::default();
     let run = Run::new(account, &options, context, clock::now());
@@ -200,7 +200,7 @@ fn finish(
 }
 
 /// Opens the ledger, settles what a killed run has left, and opens the destinations.
-fn open(run: &Run<'_>, summary: &mut Summary, lock: Lock, memory: &mut Memory) -> Result<Stores, Error> {
+fn open(run: &Run<'_>, summary: &mut RunSummary, lock: Lock, memory: &mut Memory) -> Result<Stores, Error> {
     let mut ledger = run.open_ledger(lock, memory)?;
     if !ledger.intents().is_empty() {
         run.report(&Event::Doing("putting an interrupted run right"));

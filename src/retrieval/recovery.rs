@@ -19,12 +19,12 @@ use crate::delivery::{self, Settler, Surroundings, Unsettled};
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationKind, DestinationName, DestinationRecord, Intent, IntentId};
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 use crate::signals::Stop;
 use crate::types::Wait;
 
 /// Settles every open line of this ledger.
-pub(super) fn recover(run: &Run<'_>, ledger: &mut Ledger, summary: &mut Summary) -> Result<(), Error> {
+pub(super) fn recover(run: &Run<'_>, ledger: &mut Ledger, summary: &mut RunSummary) -> Result<(), Error> {
     let around = run.surroundings();
     let SettledIntents { delivered, dropped, failed, published } = settle(ledger, around, |_| true);
     if delivered > 0 || dropped > 0 {

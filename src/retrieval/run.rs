@@ -13,14 +13,14 @@ use super::error::Error;
 use crate::account::{Account, PasswordSource};
 use crate::client::{self, Dialogue};
 use crate::clock;
-use crate::credentials::{self, Means, fingerprint};
+use crate::credentials::{self, Means, configuration_digest};
 use crate::delivery::Surroundings;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
 use crate::message::{self, Retrieval};
 use crate::oauth::Watch;
-use crate::report::{Event, Trouble};
+use crate::report::{Event, ReportedError};
 use crate::secret::Secret;
 use crate::text;
 use crate::types::Time;
@@ -99,15 +99,16 @@ impl<'a> Run<'a> {
     }
 
     /// An error of this run, to be reported; `--quiet` reports it if it is `news`.
-    pub(super) fn trouble(&self, e: &Error, news: bool) -> Trouble {
-        Trouble::of(&e.at(&self.server()), news)
+    pub(super) fn failure(&self, e: &Error, news: bool) -> ReportedError {
+        ReportedError::of(&e.at(&self.server()), news)
     }
 
-    /// What distinguishes the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock
+    /// What distinguishes the configuration from another one ([`configuration_digest`]).  To be asked with the mailbox's lock
     /// held: the key that it is made with is kept in the state directory.
     pub(super) fn fingerprint(&self) -> &str {
-        self.fingerprint
-            .get_or_init(|| fingerprint(self.account, self.context.environment, &key(&self.context.state)))
+        self.fingerprint.get_or_init(|| {
+            configuration_digest(self.account, self.context.environment, &key(&self.context.state))
+        })
     }
 
     /// The password or token: what was typed before the run, or from its source.

@@ -19,13 +19,13 @@ use super::survey;
 use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::import::Program;
+use crate::import::ForeignProgram;
 use crate::import::matching::{self, Matched};
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{Ledger, UsersWord};
 use crate::plan::{Listed, Maildrop};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::types::{Time, UniqueIdBuf, Wait};
 
 /// A run that holds the mailbox is waited for this long.
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub struct Memories<'a> {
     /// Whose they are.
-    pub program: Program,
+    pub program: ForeignProgram,
     /// Unique-ids, and when their messages were retrieved, if the program knows.
     pub seen: &'a [(UniqueIdBuf, Option<Time>)],
     /// Whether they were delivered; else they were only seen, and no policy deletes them.
@@ -63,7 +63,11 @@ pub struct Taken {
 ///
 /// # Errors
 /// As for a run; [`Error::NothingMatches`], [`Error::NoUniqueIds`].
-pub fn compare(account: &Account, context: &Context<'_>, memories: Memories<'_>) -> Result<Taken, Trouble> {
+pub fn compare(
+    account: &Account,
+    context: &Context<'_>,
+    memories: Memories<'_>,
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| {
         let ledger = Ledger::read(&run.directory, &run.account.mailbox(), run.now)?;
         let mut memory = Memory::load(&run.directory);
@@ -78,7 +82,11 @@ pub fn compare(account: &Account, context: &Context<'_>, memories: Memories<'_>)
 ///
 /// # Errors
 /// As of [`compare`]; when the ledger cannot be written.
-pub fn take_over(account: &Account, context: &Context<'_>, memories: Memories<'_>) -> Result<Taken, Trouble> {
+pub fn take_over(
+    account: &Account,
+    context: &Context<'_>,
+    memories: Memories<'_>,
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| locked(run, |run, lock, memory| with_lock(run, lock, memory, memories)))
 }
 
@@ -90,7 +98,7 @@ pub fn take_unseen(
     account: &Account,
     context: &Context<'_>,
     memories: Memories<'_>,
-) -> Result<Taken, Trouble> {
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| {
         if matching::are_numbers(memories.seen) {
             return Err(Error::OnlyNumbers { program: memories.program.name() });
@@ -109,10 +117,10 @@ fn act<'a>(
     account: &'a Account,
     context: &'a Context<'a>,
     work: impl FnOnce(&mut Run<'_>) -> Result<Taken, Error>,
-) -> Result<Taken, Trouble> {
+) -> Result<Taken, ReportedError> {
     let options = Options { insist: true, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
-    work(&mut run).map_err(|e| run.trouble(&e, true))
+    work(&mut run).map_err(|e| run.failure(&e, true))
 }
 
 fn with_lock(run: &Run<'_>, lock: Lock, memory: &mut Memory, memories: Memories<'_>) -> Result<Taken, Error> {

@@ -53,7 +53,7 @@ pub(in crate::retrieval) struct Tally {
     /// Whether any of them was reported as news.
     pub(in crate::retrieval) news: bool,
     /// What ended retrieving early, though the connection works.
-    pub(in crate::retrieval) trouble: Option<Error>,
+    pub(in crate::retrieval) failure: Option<Error>,
     /// Whether anything was retrieved.
     pub(in crate::retrieval) retrieved: bool,
     /// Whether the first message was the server's own internal data, and left alone.

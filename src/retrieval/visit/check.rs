@@ -11,7 +11,7 @@ use crate::exit::ExitCode;
 use crate::ledger::lock::{Lock, LockStage, LockStatus};
 use crate::ledger::memory::Memory;
 use crate::problem::REPORT_BUG;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::jobs::{Connections, each};
 use crate::retrieval::login::agree_on_pipelining;
@@ -44,10 +44,10 @@ pub fn check_all<'a>(
     max_age: Option<Duration>,
     context: &Context<'_>,
     connections: Connections,
-) -> Vec<(&'a Account, Result<NewMail, Trouble>)> {
+) -> Vec<(&'a Account, Result<NewMail, ReportedError>)> {
     let one = |account: &Account| {
         catch_unwind(AssertUnwindSafe(|| check(account, options, max_age, context))).unwrap_or_else(|_| {
-            Err(Trouble {
+            Err(ReportedError {
                 exit: ExitCode::Bug,
                 message: "a bug in popfetch ended this account's check".to_owned(),
                 hint: Some(REPORT_BUG.to_owned()),
@@ -69,12 +69,12 @@ fn check(
     options: &Options,
     max_age: Option<Duration>,
     context: &Context<'_>,
-) -> Result<NewMail, Trouble> {
+) -> Result<NewMail, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     if let Some(found) = max_age.and_then(|max_age| remembered(&run, max_age)) {
         return Ok(found);
     }
-    ask(&run).map_err(|e| run.trouble(&e, true))
+    ask(&run).map_err(|e| run.failure(&e, true))
 }
 
 fn ask(run: &Run<'_>) -> Result<NewMail, Error> {

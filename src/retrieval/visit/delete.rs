@@ -13,7 +13,7 @@ use super::show::before;
 use super::{PATIENCE, Visit};
 use crate::access;
 use crate::account::Account;
-use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
+use crate::client::{self, Client, Farewell, ListingAnswer, Next, Prefetch, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
@@ -24,7 +24,7 @@ use crate::message::{Examiner, Facts};
 use crate::plan::compare::{Comparison, Search, Verdict};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{Dismissed, EntryId};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::alerts::Alerts;
 use crate::retrieval::by_word::named;
 use crate::retrieval::error::Error;
@@ -88,10 +88,10 @@ pub fn delete(
     selection: &Selection,
     looks_only: bool,
     ask: AskUser<'_>,
-) -> Result<Deleted, Trouble> {
+) -> Result<Deleted, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
-    result.map_err(|e| run.trouble(&e, true))
+    result.map_err(|e| run.failure(&e, true))
 }
 
 fn looking(run: &Run<'_>, selection: &Selection, ask: AskUser<'_>) -> Result<Deleted, Error> {
@@ -332,8 +332,8 @@ pub(super) fn delivered(
                     true
                 };
                 match client.read_message(listed.number, text)? {
-                    Listing::Taken => comparison.whole(&listed, why, &examiner.finish()),
-                    Listing::Refused(_) => Verdict::Another,
+                    ListingAnswer::Taken => comparison.whole(&listed, why, &examiner.finish()),
+                    ListingAnswer::Refused(_) => Verdict::Another,
                 }
             }
             settled => settled,

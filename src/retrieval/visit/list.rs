@@ -10,7 +10,7 @@ use crate::ledger::EntryState;
 use crate::ledger::shown::Shown;
 use crate::message::summary::HeaderSummary;
 use crate::plan::{self, Who, Why};
-use crate::report::{Action, Cause, Trouble};
+use crate::report::{Action, Cause, ReportedError};
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey;
@@ -74,9 +74,9 @@ pub fn list(
     context: &Context<'_>,
     which: ListFilter,
     most: usize,
-) -> Result<MessageRows, Trouble> {
+) -> Result<MessageRows, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, which, most).map_err(|e| run.trouble(&e, true))
+    look(&run, which, most).map_err(|e| run.failure(&e, true))
 }
 
 fn look(run: &Run<'_>, which: ListFilter, most: usize) -> Result<MessageRows, Error> {

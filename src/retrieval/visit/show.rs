@@ -2,11 +2,11 @@
 
 use super::Visit;
 use crate::account::Account;
-use crate::client::{Client, Listing, Transaction};
+use crate::client::{Client, ListingAnswer, Transaction};
 use crate::clock;
 use crate::ledger::shown::Shown;
 use crate::protocol::capability::Capabilities;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::by_word::named;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
@@ -51,9 +51,9 @@ pub fn show(
     selection: &Selection,
     extent: ShownPart,
     taker: Taker<'_>,
-) -> Result<ShownMessage, Trouble> {
+) -> Result<ShownMessage, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, selection, extent, taker).map_err(|e| run.trouble(&e, true))
+    look(&run, selection, extent, taker).map_err(|e| run.failure(&e, true))
 }
 
 fn look(
@@ -96,13 +96,16 @@ fn take(
         octets <= MOST_OCTETS && taker(text)
     };
     let has_top = client.capabilities().is_none_or(Capabilities::top);
-    if extent == ShownPart::Header && has_top && client.read_header(number, &mut each)? == Listing::Taken {
+    if extent == ShownPart::Header
+        && has_top
+        && client.read_header(number, &mut each)? == ListingAnswer::Taken
+    {
         return Ok(());
     }
     match client.read_message(number, &mut each)? {
-        Listing::Refused(refused) => Err(Error::MessageRefused { number, text: refused.text }),
-        Listing::Taken if octets > MOST_OCTETS => Err(Error::Endless { number }),
-        Listing::Taken => Ok(()),
+        ListingAnswer::Refused(refused) => Err(Error::MessageRefused { number, text: refused.text }),
+        ListingAnswer::Taken if octets > MOST_OCTETS => Err(Error::Endless { number }),
+        ListingAnswer::Taken => Ok(()),
     }
 }
 
