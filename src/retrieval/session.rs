@@ -45,7 +45,7 @@ use crate::protocol::capability::Capabilities;
 use crate::report::{Event, RunSummary};
 use crate::text::count;
 use crate::types::{Octets, UniqueIdBuf};
-use known::KnownMessages;
+use known::KnownBefore;
 
 /// After this many sessions in a row that brought nothing no other one follows.
 const MOST_IDLE: u32 = 2;
@@ -457,7 +457,7 @@ impl MailSession<'_, '_> {
         let Round { decisions, mut comparison, ready } = round;
         self.remind(&mut comparison, ledger);
         let sample = tally.standing.naming.sample(maildrop.len());
-        let known = KnownMessages::read(maildrop, &decisions, &sample, ledger)?;
+        let known = KnownBefore::read(maildrop, &decisions, &sample, ledger)?;
         let died = tally.standing.died.clone();
         let queue = JobQueue::new((maildrop, &decisions, policy), &known.keys, &known.failed_before, died);
         let (reports, inbox) = committer::reports().map_err(Error::NoThread)?;

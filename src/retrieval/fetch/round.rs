@@ -14,7 +14,7 @@ use crate::plan::compare::Comparison;
 use crate::plan::{Allowance, Decision, Maildrop, Policy};
 use crate::proof::{Delivered, EntryId, Key};
 use crate::retrieval::committer::{Inbox, Parcel, Work};
-use crate::retrieval::pipeline::naming::{Candidates, ExpectedAnswer, NamingForm};
+use crate::retrieval::pipeline::naming::{Candidates, ExpectedName, NamingForm};
 use crate::retrieval::pipeline::{Job, Pipeline, Rules};
 use crate::retrieval::run::Run;
 use crate::types::{MessageNumber, Octets};
@@ -147,14 +147,14 @@ impl Candidates for Choice<'_> {
         self.sample
     }
 
-    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedAnswer)> {
+    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedName)> {
         let listed = self.maildrop.at(place)?;
         let expected = match form {
             NamingForm::UniqueId => match known_key(&listed, self.keys)? {
-                Key::UniqueId(unique_id) => ExpectedAnswer::UniqueId(unique_id),
+                Key::UniqueId(unique_id) => ExpectedName::UniqueId(unique_id),
                 Key::Header(_) => return None,
             },
-            NamingForm::Size => ExpectedAnswer::Size(listed.octets?),
+            NamingForm::Size => ExpectedName::Size(listed.octets?),
             NamingForm::DropListing | NamingForm::Nothing => return None,
         };
         Some((listed.number, expected))

@@ -7,7 +7,7 @@ use crate::proof::{Delivered, Key};
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::Work;
-use crate::retrieval::pipeline::naming::{ExpectedAnswer, NamingQuestion};
+use crate::retrieval::pipeline::naming::{ExpectedName, NamingQuestion};
 use crate::retrieval::pipeline::{Ask, Job, Readiness, Send};
 
 impl Fetch<'_> {
@@ -34,9 +34,9 @@ impl Fetch<'_> {
     fn send(&mut self, next: Send<Delivered>) -> Result<(), Error> {
         match next {
             Send::Question(NamingQuestion { expected, number }) => match (expected, number) {
-                (ExpectedAnswer::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
-                (ExpectedAnswer::Size(_), Some(number)) => self.client.list_one(number)?,
-                (ExpectedAnswer::DropListing, _) | (_, None) => self.client.drop_listing()?,
+                (ExpectedName::UniqueId(_), Some(number)) => self.client.unique_id_of(number)?,
+                (ExpectedName::Size(_), Some(number)) => self.client.list_one(number)?,
+                (ExpectedName::DropListing, _) | (_, None) => self.client.drop_listing()?,
             },
             Send::Ask(Job { ask, number, .. }) => {
                 let sent = match ask {

@@ -27,12 +27,12 @@ const DRAWS: usize = 16;
 pub(in crate::retrieval) struct NamingQuestion {
     /// About which message; the drop listing is about all.
     pub(in crate::retrieval) number: Option<MessageNumber>,
-    pub(in crate::retrieval) expected: ExpectedAnswer,
+    pub(in crate::retrieval) expected: ExpectedName,
 }
 
 /// What an answer that names a message holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::retrieval) enum ExpectedAnswer {
+pub(in crate::retrieval) enum ExpectedName {
     /// The number, and this unique-id.
     UniqueId(UniqueIdBuf),
     /// The number, and this size.
@@ -59,7 +59,7 @@ pub(in crate::retrieval) trait Candidates {
     /// Places of which it's certain that what the server listed is known.
     fn sample(&self) -> &[usize];
     /// What stands at a place; none where it can't be asked for: what the server listed isn't known.
-    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedAnswer)>;
+    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedName)>;
 }
 
 /// The questions of one session.
@@ -162,7 +162,7 @@ impl Naming {
             let question = match form {
                 NamingForm::DropListing => self
                     .drop_listing
-                    .map(|_| NamingQuestion { number: None, expected: ExpectedAnswer::DropListing }),
+                    .map(|_| NamingQuestion { number: None, expected: ExpectedName::DropListing }),
                 form => self.choose(from, form, gone, last),
             };
             if let Some(question) = question {
@@ -245,18 +245,18 @@ impl Naming {
 
     fn is_named(&self, question: &NamingQuestion, text: &[u8]) -> bool {
         match &question.expected {
-            ExpectedAnswer::UniqueId(expected) => match listing::unique_id_line(text) {
+            ExpectedName::UniqueId(expected) => match listing::unique_id_line(text) {
                 Ok((number, unique_id)) => {
                     Some(number) == question.number
                         && unique_id.map(UniqueId::to_buf).as_ref() == Some(expected)
                 }
                 Err(_) => false,
             },
-            ExpectedAnswer::Size(expected) => match listing::scan_line(text) {
+            ExpectedName::Size(expected) => match listing::scan_line(text) {
                 Ok((number, octets)) => Some(number) == question.number && octets == Some(*expected),
                 Err(_) => false,
             },
-            ExpectedAnswer::DropListing => {
+            ExpectedName::DropListing => {
                 let Some((messages, Octets(octets))) = self.drop_listing else { return false };
                 let (gone, Octets(freed)) = self.deleted;
                 // Not every server takes off what is marked as deleted (RFC 1939 §5 wants it).
@@ -283,7 +283,7 @@ impl Naming {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{Candidates, ExpectedAnswer, Naming, NamingAnswer, NamingForm, NamingQuestion};
+    use super::{Candidates, ExpectedName, Naming, NamingAnswer, NamingForm, NamingQuestion};
     use crate::types::{MessageNumber, Octets, UniqueId};
 
     fn n(number: usize) -> MessageNumber {
@@ -303,16 +303,16 @@ mod tests {
         fn sample(&self) -> &[usize] {
             &[]
         }
-        fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedAnswer)> {
+        fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedName)> {
             let number = place + 1;
             if self.gone.contains(&number) {
                 return None;
             }
             let expected = match form {
                 NamingForm::UniqueId => {
-                    ExpectedAnswer::UniqueId(UniqueId::new(format!("u{number}").as_bytes()).unwrap().to_buf())
+                    ExpectedName::UniqueId(UniqueId::new(format!("u{number}").as_bytes()).unwrap().to_buf())
                 }
-                _ => ExpectedAnswer::Size(Octets(100 + u64::try_from(number).unwrap())),
+                _ => ExpectedName::Size(Octets(100 + u64::try_from(number).unwrap())),
             };
             Some((n(number), expected))
         }
@@ -329,10 +329,10 @@ mod tests {
     /// What a true server answers.
     fn answer(question: &NamingQuestion) -> Vec<u8> {
         match (&question.expected, question.number) {
-            (ExpectedAnswer::UniqueId(unique_id), Some(number)) => {
+            (ExpectedName::UniqueId(unique_id), Some(number)) => {
                 [format!("{number} ").as_bytes(), unique_id.borrow().as_bytes()].concat()
             }
-            (ExpectedAnswer::Size(octets), Some(number)) => format!("{number} {}", octets.0).into_bytes(),
+            (ExpectedName::Size(octets), Some(number)) => format!("{number} {}", octets.0).into_bytes(),
             _ => b"5 500".to_vec(),
         }
     }
@@ -409,9 +409,9 @@ mod tests {
                 for _ in 0..tries {
                     let question = naming.ask(&listing(5), &HashSet::new(), None).unwrap();
                     let expected = match question.expected {
-                        ExpectedAnswer::UniqueId(_) => NamingForm::UniqueId,
-                        ExpectedAnswer::Size(_) => NamingForm::Size,
-                        ExpectedAnswer::DropListing => NamingForm::DropListing,
+                        ExpectedName::UniqueId(_) => NamingForm::UniqueId,
+                        ExpectedName::Size(_) => NamingForm::Size,
+                        ExpectedName::DropListing => NamingForm::DropListing,
                     };
                     assert_eq!(expected, form);
                     assert_eq!(naming.answered(!refuses, b"something", true), NamingAnswer::Nothing);
@@ -433,7 +433,7 @@ mod tests {
         assert_eq!(naming.answered(true, b"no such thing", true), NamingAnswer::Nothing);
         assert_eq!(naming.answered(true, b"no such thing", false), NamingAnswer::Nothing);
         let question = naming.ask(&listing(9), &HashSet::new(), None).unwrap();
-        assert!(matches!(question.expected, ExpectedAnswer::Size(_)));
+        assert!(matches!(question.expected, ExpectedName::Size(_)));
         assert_eq!(naming.answered(true, b"no such thing", false), NamingAnswer::Nothing);
         assert_eq!(naming.answered(true, &answer(&question), false), NamingAnswer::Named);
         assert_eq!(naming.found(), Some(NamingForm::Size));

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::naming::{Candidates, ExpectedAnswer, Naming, NamingForm, NamingQuestion};
+use super::naming::{Candidates, ExpectedName, Naming, NamingForm, NamingQuestion};
 use super::standing::{HeaderSupport, QuestionPace, SessionStanding};
 use super::{AnswerMeaning, Answered, Ask, Deletion, Job, Pipeline, Readiness, Rules, Send};
 use crate::plan::{Allowance, Decision, Why};
@@ -69,13 +69,13 @@ impl Candidates for SimulatedListing {
         &[]
     }
 
-    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedAnswer)> {
+    fn at(&self, place: usize, form: NamingForm) -> Option<(MessageNumber, ExpectedName)> {
         let number = MessageNumber::new(u32::try_from(place).ok()?.checked_add(1)?)?;
         let expected = match form {
             NamingForm::UniqueId => {
-                ExpectedAnswer::UniqueId(UniqueId::new(format!("u{number}").as_bytes())?.to_buf())
+                ExpectedName::UniqueId(UniqueId::new(format!("u{number}").as_bytes())?.to_buf())
             }
-            _ => ExpectedAnswer::Size(Octets(SIZE)),
+            _ => ExpectedName::Size(Octets(SIZE)),
         };
         (number.get() <= self.0).then_some((number, expected))
     }
@@ -331,15 +331,15 @@ impl<'o> Play<'o> {
 
     fn answer_question(&mut self, question: &NamingQuestion) -> AnswerMeaning<Heard> {
         let works = match question.expected {
-            ExpectedAnswer::UniqueId(_) => self.answers.unique_ids,
-            ExpectedAnswer::Size(_) => self.answers.sizes,
-            ExpectedAnswer::DropListing => self.answers.drop_listing,
+            ExpectedName::UniqueId(_) => self.answers.unique_ids,
+            ExpectedName::Size(_) => self.answers.sizes,
+            ExpectedName::DropListing => self.answers.drop_listing,
         };
         let text = match (&question.expected, question.number) {
-            (ExpectedAnswer::UniqueId(id), Some(number)) => {
+            (ExpectedName::UniqueId(id), Some(number)) => {
                 format!("{number} {}", String::from_utf8_lossy(id.borrow().as_bytes()))
             }
-            (ExpectedAnswer::Size(octets), Some(number)) => format!("{number} {}", octets.0),
+            (ExpectedName::Size(octets), Some(number)) => format!("{number} {}", octets.0),
             _ => format!("{} {}", self.listing.0, u64::from(self.listing.0).saturating_mul(SIZE)),
         };
         self.pipeline.on(Answered::Named { ok: works, text: text.as_bytes() })

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use super::naming::{Candidates, ExpectedAnswer, Naming, NamingForm};
+use super::naming::{Candidates, ExpectedName, Naming, NamingForm};
 use super::standing::{HeaderSupport, QuestionPace, SessionStanding};
 use super::{
     AnswerMeaning, Answered, Ask, Deletion, Job, MOST_DELETIONS, Permit, Pipeline, Readiness, Rules, Send,
@@ -38,8 +38,8 @@ impl Candidates for Listing {
         &[]
     }
 
-    fn at(&self, place: usize, _: NamingForm) -> Option<(MessageNumber, ExpectedAnswer)> {
-        Some((number(u32::try_from(place).unwrap() + 1), ExpectedAnswer::Size(Octets(100))))
+    fn at(&self, place: usize, _: NamingForm) -> Option<(MessageNumber, ExpectedName)> {
+        Some((number(u32::try_from(place).unwrap() + 1), ExpectedName::Size(Octets(100))))
     }
 }
 

@@ -9,13 +9,13 @@ use crate::proof::{EntryId, Key};
 
 /// What the ledger knows of messages that are retrieved although it knows them: read before the committer takes it.
 #[derive(Default)]
-pub(super) struct KnownMessages {
+pub(super) struct KnownBefore {
     pub(super) keys: HashMap<EntryId, Key>,
     /// How often those have failed that have.
     pub(super) failed_before: HashMap<EntryId, u16>,
 }
 
-impl KnownMessages {
+impl KnownBefore {
     /// `sample`: also the keys of the messages at these places of the listing.
     pub(super) fn read(
         maildrop: &Maildrop,
