@@ -6,8 +6,7 @@ use super::run::Run;
 use crate::account::FirstRun;
 use crate::ledger::Ledger;
 use crate::plan::{Listed, Maildrop, Policy, Who};
-use crate::proof::Key;
-use crate::types::{MessageNumber, Selection, UniqueIdBuf};
+use crate::types::{MessageNumber, Selection};
 
 /// The messages that are meant, ascending by number.
 ///

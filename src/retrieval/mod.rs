@@ -211,7 +211,7 @@ fn open(run: &Run<'_>, summary: &mut RunSummary, lock: Lock, memory: &mut Memory
     Ok(Stores { ledger, destinations })
 }
 
-/// In order, also after a line that broke: the next run then need not rewrite the ledger.
+/// In order, also after a connection that broke: the next run then need not rewrite the ledger.
 fn close_up(run: &Run<'_>, mut ledger: Ledger, memory: &mut Memory) -> Result<(), Error> {
     ledger.sync()?;
     let cleaned = delivery::clean_up(run.surroundings(), ledger.id(), &ledger.intents());

@@ -10,7 +10,6 @@
 
 use std::time::Duration;
 
-use super::by_word;
 use super::context::{Context, Options};
 use super::error::Error;
 use super::marking::{self, locked};
@@ -23,7 +22,7 @@ use crate::import::ForeignProgram;
 use crate::import::matching::{self, Matched};
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
-use crate::ledger::{Ledger, UsersWord};
+use crate::ledger::{self, Ledger, UsersWord};
 use crate::plan::{Listed, Maildrop};
 use crate::report::ReportedError;
 use crate::types::{Time, UniqueIdBuf, Wait};
@@ -147,7 +146,7 @@ fn look(
         return Err(Error::NoUniqueIds { server: run.server() });
     }
     let named = |listed: Listed<'_>| listed.unique_id(ledger).transpose();
-    let listing = maildrop.iter().filter_map(named).collect::<Result<Vec<UniqueIdBuf>, Error>>()?;
+    let listing = maildrop.iter().filter_map(named).collect::<Result<Vec<UniqueIdBuf>, ledger::Error>>()?;
     let matched = matching::compare(memories.program, memories.seen, &listing);
     // An empty maildrop contradicts nothing.
     if matched.listed.is_empty() && !memories.seen.is_empty() && !maildrop.is_empty() {

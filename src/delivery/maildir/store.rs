@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::NameMaker;
 use super::folders::{Folders, discard, holds, missing, rename_may_have_succeeded};
+use super::name::NameMaker;
 use crate::account::SyncMode;
 use crate::delivery::{Error, Failure, Inlet, Intake, Opened, Outlet, Recorder, Waiting};
 use crate::durable::{self, Step};
@@ -89,7 +89,7 @@ impl Syncs {
     /// How many of a batch's files stay open until they're synced.  The others are opened again for that, to which
     /// Linux (4.17 and later) reports a write that failed meanwhile, unless memory was so short that it forgot the
     /// file; more open files could be more than a process may have, with many accounts side by side.
-    fn kept_open(self) -> usize {
+    pub(super) fn kept_open(self) -> usize {
         match self {
             Self::FileSystem => Self::FEW,
             Self::Each => 16,

@@ -43,7 +43,7 @@ pub use markers::{forget, neighbours};
 pub use recover::recover;
 use recover::{Stretch, is_torn};
 
-use super::neighbours::Neighbours;
+use super::neighbours::{Neighbour, Neighbours};
 use super::{Error, Inlet, Intake, Outlet, Recorder};
 use crate::access::{self, Owner};
 use crate::durable::{self, Step, read_up_to};
@@ -52,6 +52,7 @@ use crate::place::{MboxSpool, NotedPlace, Place};
 use crate::problem::TRY_AGAIN;
 use crate::proof::{Intent, Noted, Piece, Published, Staged};
 use crate::signals::Stop;
+use crate::text;
 use crate::types::Time;
 
 /// Octets that are copied at a time.
@@ -115,7 +116,7 @@ pub fn clean_up(state_root: &Path, state: &Path, ledger: &str, intents: &[Intent
             durable::remove(&entry.path())?;
         }
     }
-    if named.is_empty() { neighbours::remove(state_root, ledger) } else { Ok(()) }
+    if named.is_empty() { markers::remove(state_root, ledger) } else { Ok(()) }
 }
 
 /// The network's end of an mbox.

@@ -38,6 +38,7 @@ use crate::message::Digest;
 use crate::place::{NotedPlace, Place};
 use crate::proof::{Intent, IntentId, Piece};
 use crate::signals::Stop;
+use crate::text;
 use crate::types::Time;
 
 /// Octets that are read at a time.

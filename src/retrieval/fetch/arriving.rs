@@ -2,7 +2,7 @@
 
 use crate::delivery::routing::{Copies, NetworkEnds};
 use crate::ledger::Match;
-use crate::message::{Examiner, Facts};
+use crate::message::Examiner;
 use crate::proof::{EntryId, Key};
 use crate::protocol::limits::LONGEST_HEADER;
 use crate::retrieval::committer::Parcel;

@@ -7,7 +7,7 @@ use crate::client::{Client, Transaction};
 use crate::ledger::Ledger;
 use crate::message::Facts;
 use crate::plan::compare::{Comparison, Search, Verdict};
-use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
+use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::report::{Action, Cause};
 use crate::retrieval::by_word;
 use crate::retrieval::doubts;
