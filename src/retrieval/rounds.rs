@@ -5,13 +5,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Error;
-use super::compare::{Comparison, Search, Used};
+use super::by_word;
 use super::doubts;
-use super::fetch::{CompareResult, Compared, Tally};
+use super::fetch::{CompareResult, Tally};
 use super::pipeline::MOST_DELETIONS;
 use super::run::Run;
 use crate::ledger::memory::Habits;
 use crate::ledger::{EntryState, Ledger};
+use crate::plan::compare::{Comparison, Search, Used};
 use crate::plan::{self, Decision, Listed, Maildrop, Policy, Who, Why};
 use crate::proof::{Delivered, EntryId};
 use crate::types::{MessageNumber, Octets};
@@ -52,7 +53,7 @@ impl Round {
     }
 }
 
-/// Which rounds are behind.
+/// Which rounds are over.
 #[derive(Debug)]
 pub(super) struct Rounds {
     /// Whether all that is known is in doubt already.
@@ -150,8 +151,7 @@ impl Rounds {
             self.attempted.retain(|number| !tally.standing.aside.contains(number));
         }
         if !failed.is_empty() {
-            let recognised: Vec<EntryId> = recognised(maildrop, tally);
-            doubts::mismatch(run, ledger, habits, self.suspected, &recognised)?;
+            doubts::mismatch(run, ledger, habits, self.suspected, &matched_entries(maildrop, tally))?;
             (self.suspected, self.search) = (true, Search::EveryKey);
             (self.sampled, self.many) = (Vec::new(), false);
         } else if !self.sampled.is_empty() {
@@ -291,7 +291,7 @@ impl Rounds {
             let recognised =
                 tally.recognised.contains_key(&retired.number) && !self.nameless.contains(&retired.number);
             if recognised {
-                ready.extend(ledger.delivered(retired.entry, retired.number));
+                ready.extend(ledger.prove_delivered(retired.entry, retired.number));
             } else {
                 due.insert(retired.number, retired.why);
             }
@@ -308,29 +308,25 @@ impl Rounds {
     }
 }
 
-/// The entries of the keys whose messages were recognised in this session.
-fn recognised(maildrop: &Maildrop, tally: &Tally) -> Vec<EntryId> {
+/// The entries of the keys whose messages this session's comparisons have matched.
+fn matched_entries(maildrop: &Maildrop, tally: &Tally) -> Vec<EntryId> {
     let matched = tally.compared.iter().filter(|compared| compared.result == CompareResult::Matched);
-    let entry = |compared: &Compared| match maildrop.find(compared.number)?.who {
+    let entry = |number: MessageNumber| match maildrop.find(number)?.who {
         Who::Known(id) => Some(id),
         Who::New(_) | Who::Nameless => None,
     };
-    matched.filter_map(entry).collect()
+    matched.filter_map(|compared| entry(compared.number)).collect()
 }
 
-/// Gives messages that this session delivered or recognised their entries, so that they count among the newest.
+/// Gives messages that this session delivered or matched their entries, so that they count among the newest.
 fn adopt(maildrop: &mut Maildrop, ledger: &Ledger, tally: &Tally) {
-    let delivered = maildrop.iter().filter_map(|listed| match listed.who {
-        Who::New(unique_id) => ledger.find(unique_id).map(|id| (listed.number, id)),
-        Who::Known(_) | Who::Nameless => None,
-    });
-    let nameless = tally.compared.iter().filter_map(|compared| {
-        let nameless = matches!(maildrop.find(compared.number)?.who, Who::Nameless);
-        let id = compared.entry.filter(|_| nameless && compared.result == CompareResult::Matched)?;
-        (ledger.entry(id).state != EntryState::Open).then_some((compared.number, id))
-    });
-    let found: Vec<(MessageNumber, EntryId)> = delivered.chain(nameless).collect();
-    for (number, id) in found {
-        maildrop.assign(number, id);
+    by_word::adopt(maildrop, ledger);
+    for compared in &tally.compared {
+        let is_nameless = maildrop.find(compared.number).is_some_and(|listed| listed.who == Who::Nameless);
+        if let (true, CompareResult::Matched, Some(id)) = (is_nameless, compared.result, compared.entry)
+            && ledger.entry(id).state != EntryState::Open
+        {
+            maildrop.assign(compared.number, id);
+        }
     }
 }

@@ -14,12 +14,12 @@ pub(in crate::retrieval) fn of(
     maildrop: &Maildrop,
     ledger: &Ledger,
     accepted: &[EntryId],
-    accepted_copies: &[(EntryId, Digest)],
+    accepted_deliveries: &[(EntryId, Digest)],
     refused: &HashSet<EntryId>,
 ) -> Result<Vec<(EntryId, Option<Digest>)>, ledger::Error> {
-    let mut copies: HashMap<EntryId, Vec<Digest>> = HashMap::new();
-    for (id, copy) in accepted_copies {
-        copies.entry(*id).or_default().push(*copy);
+    let mut deliveries: HashMap<EntryId, Vec<Digest>> = HashMap::new();
+    for (id, delivery) in accepted_deliveries {
+        deliveries.entry(*id).or_default().push(*delivery);
     }
     let mut counts: HashMap<EntryId, u32> = HashMap::new();
     accepted.iter().for_each(|id| *counts.entry(*id).or_default() += 1);
@@ -30,8 +30,10 @@ pub(in crate::retrieval) fn of(
             || ledger.is_renumbering()
             || unsteady
             || matches!(ledger.key(*id)?, Key::Header(_));
-        match copies.remove(id).filter(|_| some_stay) {
-            Some(copies) => deletions.extend(copies.into_iter().map(|copy| (*id, Some(copy)))),
+        match deliveries.remove(id).filter(|_| some_stay) {
+            Some(deliveries) => {
+                deletions.extend(deliveries.into_iter().map(|delivery| (*id, Some(delivery))))
+            }
             None if refused.contains(id) => {}
             None => deletions.push((*id, None)),
         }
@@ -74,7 +76,7 @@ mod tests {
         if world.ledger.entry(id).state == EntryState::Deleted {
             return Vec::new();
         }
-        let records = world.ledger.records(id).unwrap();
+        let records = world.ledger.deliveries_of(id).unwrap();
         let is_left = |content: &&&str| {
             records.iter().any(|record| record.digests.message == facts(content).digests.message)
         };
@@ -102,7 +104,7 @@ mod tests {
         assert_eq!(left(key("x"), "x", 1, &[two], 0, renumbering), [one]);
         let unsteady = |world: &mut World| {
             let other = world.deliver("other");
-            world.recognise("its new name", other);
+            world.record_match("its new name", other);
         };
         assert_eq!(left(key("x"), "x", 1, &[two], 0, unsteady), [one]);
     }

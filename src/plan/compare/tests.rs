@@ -436,7 +436,7 @@ fn what_a_key_stood_for_last_is_found_under_another_key() {
     // The ledger records the digests of the one that was meant.
     let same_as = Match { message: Some(facts("b/2@j").digests.message), ..Match::first(id) };
     let new = world.ledger.record_match(&key("new"), None, same_as).unwrap();
-    assert_eq!(world.ledger.records(new).unwrap()[0].digests, facts("b/2@j").digests);
+    assert_eq!(world.ledger.deliveries_of(new).unwrap()[0].digests, facts("b/2@j").digests);
 }
 
 /// Of two equal ones each stands for one message.
@@ -599,7 +599,7 @@ fn where_unique_ids_move_a_message_is_known_under_any_name_it_ever_had() {
     let other = world.deliver_content(key("other"), "b/x");
     world.listed(&["other"]);
     assert!(!world.ledger.has_unsteady_ids());
-    let renamed = world.recognise("renamed", other);
+    let renamed = world.record_match("renamed", other);
     assert!(world.ledger.has_unsteady_ids());
     world.listed(&["renamed"]);
     assert_eq!(
