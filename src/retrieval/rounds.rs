@@ -145,7 +145,8 @@ impl Rounds {
         self.used = ended.used();
         let questions = !questioned.is_empty() && (failed.is_empty() || self.suspected);
         let is_over = std::mem::replace(&mut self.questioning, questions);
-        if questions || !failed.is_empty() && !(self.suspected && self.search == Search::EveryKey) {
+        let looked_everywhere = self.suspected && self.search == Search::EveryKey;
+        if questions || !(failed.is_empty() || looked_everywhere) {
             // What was set aside is looked for again, among everything.  What was matched isn't compared again: its delivery is
             // used, so that it would be taken for one more.
             self.attempted.retain(|number| !tally.standing.aside.contains(number));
