@@ -51,6 +51,19 @@ fn where_unique_ids_are_numbers_other_mail_under_a_known_number_is_delivered() {
     assert!(served.server.unique_ids("me").is_empty());
 }
 
+/// The server confirms QUIT, and deletes nothing.
+#[test]
+fn without_unique_ids_what_the_server_has_not_deleted_is_not_delivered_again() {
+    for options in [good(counted(&[1, 2, 3])), good(counted(&[1, 2, 3])).without("UIDL")] {
+        let served = serve(options, DELETE);
+        served.fetch().succeeds();
+        for _ in 0..3 {
+            lists(&served, counted(&[1, 2, 3]));
+            served.holds(stored(1..=3));
+        }
+    }
+}
+
 #[test]
 fn where_unique_ids_are_numbers_each_poll_looks_at_the_headers() {
     let served = serve(good(counted(&[1, 2, 3])), KEEP);

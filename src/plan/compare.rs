@@ -211,7 +211,11 @@ impl Comparison {
         };
         self.watched = ledger.deliveries(may)?.into_iter().map(watched).collect();
         self.watched.sort_unstable_by_key(|one| (one.header, one.message, one.stray, one.entry));
-        self.watched.dedup_by(|one, before| one.stray && one.message == before.message);
+        self.watched.dedup_by(|one, before| {
+            one.stray
+                && one.entry != before.entry
+                && (one.header, one.message) == (before.header, before.message)
+        });
         Ok(self)
     }
 
@@ -356,7 +360,8 @@ impl Comparison {
                 .or_else(|| self.traced(facts))
                 .unwrap_or_else(|| self.fail(id, facts)),
             (_, Why::Nameless) => {
-                let same = |other: &Other| !other.deleted && equal(&other.record);
+                let may = |other: &Other| facts.traced || !other.deleted;
+                let same = |other: &Other| may(other) && equal(&other.record);
                 self.other(facts.digests.header, same).unwrap_or(Verdict::Another)
             }
             // New in a window: whatever was listed before may be meant, so that all of it must be equal.
@@ -444,15 +449,11 @@ impl Comparison {
     /// A message that is listed under another key than the one it was delivered under: its header proves it.  Where the
     /// message with that header is expected under its own key, that key is compared first: perhaps both are listed.
     fn traced(&mut self, facts: &Facts) -> Option<Verdict> {
-        self.traced_among(facts, |_| true)
-    }
-
-    fn traced_among(&mut self, facts: &Facts, may: impl Fn(&Other) -> bool) -> Option<Verdict> {
         if !facts.traced {
             return None;
         }
         let header = facts.digests.header;
-        self.other(header, may).or_else(|| {
+        self.other(header, |_| true).or_else(|| {
             let expected = self.free(header).find(|other| other.expected)?.entry;
             self.questioned.push(expected);
             Some(Verdict::SetAside)
@@ -467,7 +468,7 @@ impl Comparison {
         let some_failed = self.some_failed;
         let has_its_size =
             |other: &Other| other.only && other.size.zip(listed.octets).is_none_or(|(then, now)| then == now);
-        let own = self.traced_among(facts, |other| !other.deleted).or_else(|| {
+        let own = self.traced(facts).or_else(|| {
             self.other(header, |other| {
                 other.nameless && !other.deleted && !some_failed && has_its_size(other)
             })
@@ -522,8 +523,8 @@ impl Comparison {
 }
 
 /// What may be listed under another key, by header: all that was ever delivered.  Of several deliveries under one key that is
-/// listed the last ones are expected there.  A nameless message whose deletion was confirmed is gone: an equal one is new
-/// mail.  What was only printed is not as good as delivered: under another name it's printed again.
+/// listed the last ones are expected there.  A message without a unique-id and trace fields whose deletion was confirmed is
+/// gone: an equal one is new mail.  What was only printed is not as good as delivered: under another name it's printed again.
 fn others(
     ledger: &Ledger,
     maildrop: &Maildrop,
@@ -582,8 +583,10 @@ fn without_second_names(others: &mut Vec<Other>) {
         return;
     }
     others.sort_by_key(|other| other.stray);
-    let mut named: HashSet<Digest> = HashSet::new();
-    others.retain(|other| named.insert(other.record.digests.message) || !other.stray);
+    let mut named: HashMap<Digest, EntryId> = HashMap::new();
+    others.retain(|other| {
+        *named.entry(other.record.digests.message).or_insert(other.entry) == other.entry || !other.stray
+    });
 }
 
 /// Equal, non-empty Message-ID, Date and From.

@@ -192,10 +192,17 @@ fn nameless_messages_are_counted() {
     assert_eq!(headers, [Same(id), Same(id), Another, Another]);
     assert_eq!(whole, [Same(id), Another, Another, Another]);
     assert_eq!(verdicts(&world, "-", Why::Nameless, &contents, true).0, [NeedsBody; 4]);
-    // A confirmed deletion is the end of it: an equal message is new mail.
+    // A confirmed deletion is the end of it, but for what names itself: without trace fields an equal message is new mail.
     world.ledger.deleted(&[id]).unwrap();
     assert_eq!(world.ledger.entry(id).state, EntryState::Deleted);
-    assert_eq!(verdicts(&world, "-", Why::Nameless, &contents, false), (vec![Another; 4], vec![Another; 4]));
+    let (headers, whole) = verdicts(&world, "-", Why::Nameless, &contents, false);
+    assert_eq!(headers, [Same(id), Same(id), Another, Another]);
+    assert_eq!(whole, [Same(id), Another, Another, Another]);
+    let untraced = Facts { traced: false, ..facts("h/b") };
+    let (maildrop, mut comparison) = comparison(&world, &["-"], Why::Nameless);
+    let listed = maildrop.at(0).unwrap();
+    assert_eq!(comparison.by_header(&listed, Why::Nameless, &untraced, false), Verdict::Another);
+    assert_eq!(comparison.whole(&listed, Why::Nameless, &untraced), Verdict::Another);
 }
 
 /// A message without a unique-id has the header of one that was delivered under a unique-id: if it has no trace fields
