@@ -35,6 +35,8 @@ mod session;
 mod sessions;
 mod survey;
 pub mod takeover;
+#[cfg(test)]
+mod trial;
 mod visit;
 
 use std::path::Path;
