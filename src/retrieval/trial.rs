@@ -233,6 +233,7 @@ impl Reporter for Heard {
         let line = match event {
             Event::Warning(text) | Event::Detail(text) => text.clone(),
             Event::MessageFailed { number, reason, .. } => format!("message {number} failed: {reason}"),
+            Event::TooLarge { number, .. } => format!("message {number} is too large"),
             _ => return,
         };
         locked(&self.0).push(line);

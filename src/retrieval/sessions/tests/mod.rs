@@ -1,5 +1,7 @@
 //! Whole runs, against a server on loopback: nothing is lost, nothing comes twice, and every exit code is true.
 
+mod following;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
