@@ -271,6 +271,7 @@ mod tests {
             ("Too many failed logins: wrong password", Refusal::Credentials),
             ("limit of bad credentials reached", Refusal::Credentials),
             ("change your password every 90 days", Refusal::Credentials),
+            ("no such user, last seen 3 minutes ago", Refusal::Credentials),
             ("", Refusal::Credentials),
             ("loc", Refusal::Credentials),
         ];
