@@ -519,4 +519,19 @@ mod tests {
             super::fuzz_examiner(&[size, b'\n', b'\n', 0, b'\r']);
         }
     }
+
+    /// Ledgers hold these: were they made otherwise one day, all mail that was left on servers would come again.
+    #[test]
+    fn digests_are_those_that_ledgers_hold() {
+        let whole =
+            "Received: from a by b\nMessage-ID: <1@x>\nDate: today\nFrom: a@b\nStatus: RO\n\nbody\n\n";
+        let shown = |text: &str| {
+            let digests = facts(text.as_bytes()).digests;
+            let identity = digests.identity.map_or_else(String::new, |identity| identity.to_string());
+            format!("{} {} {identity}", digests.message, digests.header)
+        };
+        assert_eq!(shown(whole), "?");
+        assert_eq!(shown("A: b\n\n\n\n"), "?");
+        assert_eq!(shown(""), "?");
+    }
 }
