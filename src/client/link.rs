@@ -435,7 +435,7 @@ impl Link {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{LEAST_WAIT, Line, MOST_WAIT, Next};
+    use super::{LEAST_WAIT, Link, MOST_WAIT, Next};
     use crate::client::Error;
     use crate::client::tests::{after_login, n};
     use crate::connection::Patience;
@@ -443,12 +443,12 @@ mod tests {
     use crate::types::MessageNumber;
 
     /// A line after the login, that nothing comes on but what the test puts there.
-    fn with(work: impl FnOnce(&mut Line)) {
-        after_login("", |client| work(&mut client.line));
+    fn with(work: impl FnOnce(&mut Link)) {
+        after_login("", |client| work(&mut client.link));
     }
 
     /// These octets come; whether they make an event.
-    fn comes(line: &mut Line, octets: &[u8]) -> bool {
+    fn comes(line: &mut Link, octets: &[u8]) -> bool {
         line.session.wrote(line.session.outgoing().len());
         line.session.room()[..octets.len()].copy_from_slice(octets);
         line.session.received(octets.len()).unwrap();

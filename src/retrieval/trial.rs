@@ -18,7 +18,7 @@ use crate::account::Account;
 use crate::config::locate::Environment;
 use crate::config::{Request, for_run};
 use crate::connection::Connectors;
-use crate::report::{Event, Reporter, Summary};
+use crate::report::{Event, Reporter, RunSummary};
 use crate::secret::Secret;
 use crate::signals::Stop;
 
@@ -320,12 +320,12 @@ impl Home {
     }
 
     /// One run.
-    pub(super) fn run(&self, settings: &str) -> Summary {
+    pub(super) fn run(&self, settings: &str) -> RunSummary {
         self.run_as(settings, Options::default())
     }
 
     /// One run that is asked for something.
-    pub(super) fn run_as(&self, settings: &str, options: Options) -> Summary {
+    pub(super) fn run_as(&self, settings: &str, options: Options) -> RunSummary {
         let passwords = Passwords::typed("work", Secret::new("pencil"));
         let options = Options { passwords, ..options };
         locked(&self.heard.0).clear();

@@ -596,7 +596,7 @@ fn success_after_a_failed_step_is_not_believed() {
 /// ASCII goes out as it is, also what SASLprep forbids: a server knows no more than these octets.
 #[test]
 fn only_what_is_not_ascii_is_prepared() {
-    let prepared = |octets: &[u8]| super::prepared(Text::Secret, octets).map(|secret| text(&secret));
+    let prepared = |octets: &[u8]| super::prepared(SaslText::Secret, octets).map(|secret| text(&secret));
     assert_eq!(prepared(b"a\x7fb").unwrap(), "a\x7fb");
     assert_eq!(prepared("\u{aa}".as_bytes()).unwrap(), "a");
     assert!(prepared(b"\xff").is_err());

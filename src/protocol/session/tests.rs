@@ -556,7 +556,7 @@ fn an_answer_that_is_not_read_yet_keeps_no_command_back() {
 /// What an event lends is gone with the next octets, or the next event: then it is one at which every caller stops.
 #[test]
 fn an_event_is_void_when_the_session_goes_on() {
-    let is_void = |session: &Session| matches!(session.event(), Event::Farewell(reply) if reply.text.is_empty() && !reply.ok);
+    let is_void = |session: &Session| matches!(session.event(), ServerEvent::Farewell(reply) if reply.text.is_empty() && !reply.ok);
     let mut session = greeted(&[Command::Noop]);
     arrives(&mut session, b"+OK words\r\n");
     assert!(session.poll().unwrap() && !is_void(&session));

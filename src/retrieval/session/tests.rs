@@ -8,7 +8,7 @@ use crate::ledger::memory::{ListedAs, Memory, Quick};
 use crate::plan::trial::{NOW, SIZE, World, key, number};
 use crate::plan::{Decision, Maildrop, Policy, Why};
 use crate::proof::EntryId;
-use crate::report::{Condition, Elsewhere, Kind, Summary};
+use crate::report::{Condition, ConditionKind, Elsewhere, RunSummary};
 use crate::retrieval::Options;
 use crate::retrieval::course::{Course, Follows, GivenUp, Scope};
 use crate::retrieval::error::Error;
@@ -24,7 +24,7 @@ struct Scene {
     listed: Vec<(&'static str, Option<u64>)>,
     policy: Policy,
     memory: Memory,
-    summary: Summary,
+    summary: RunSummary,
     scope: Scope,
     course: Course,
     tally: Tally,
@@ -46,7 +46,7 @@ impl Scene {
             listed: vec![("a", Some(SIZE)), ("b", Some(SIZE))],
             policy,
             memory: Memory::default(),
-            summary: Summary::default(),
+            summary: RunSummary::default(),
             scope: Scope::Everything,
             course: Course { brought: true, ..Course::default() },
             tally: Tally::default(),
@@ -331,7 +331,7 @@ fn what_failed_is_due_when_its_time_has_come() {
 fn the_next_poll_lists_unless_this_session_did_everything() {
     type Change = fn(&mut Scene, &mut bool);
     let condition = |messages| Condition {
-        kind: Kind::DeletionRefused,
+        kind: ConditionKind::DeletionRefused,
         exit: crate::exit::ExitCode::Later,
         messages,
         message: String::new(),
@@ -343,7 +343,7 @@ fn the_next_poll_lists_unless_this_session_did_everything() {
     };
     let cases: [(&str, Change); 9] = [
         ("its end isn't confirmed", |_, confirmed| *confirmed = false),
-        ("it ended early", |scene, _| scene.tally.trouble = Some(Error::Unfinished)),
+        ("it ended early", |scene, _| scene.tally.failure = Some(Error::Unfinished)),
         ("another destination has the mail", |scene, _| {
             scene.summary.delivered_elsewhere = Some(Elsewhere { messages: 1, to: "x".to_owned() });
         }),

@@ -3,8 +3,8 @@
 use crate::client;
 use crate::ledger::memory::{Limit, Memory, Names, Pipelining};
 use crate::plan::trial::NOW;
-use crate::protocol::error::{Error as ProtocolError, Words};
-use crate::report::Summary;
+use crate::protocol::error::{Error as ProtocolError, ServerWords};
+use crate::report::RunSummary;
 use crate::retrieval::Options;
 use crate::retrieval::course::Ended;
 use crate::retrieval::error::Error;
@@ -21,7 +21,7 @@ fn with<T>(settings: &str, stopped: bool, work: impl FnOnce(&mut Sessions<'_, '_
     }
     let (account, options, context) = (home.account(settings), Options::default(), home.context());
     let run = Run::new(&account, &options, &context, NOW);
-    let (mut summary, mut memory) = (Summary::default(), Memory::default());
+    let (mut summary, mut memory) = (RunSummary::default(), Memory::default());
     work(&mut Sessions::new(&run, &mut summary, &mut memory, &Secret::new("pencil")))
 }
 
@@ -38,7 +38,7 @@ fn silence(pipelined: bool) -> Error {
 }
 
 fn unasked() -> Error {
-    let source = ProtocolError::Unsolicited { came: Words::new(b"+OK") };
+    let source = ProtocolError::Unsolicited { came: ServerWords::new(b"+OK") };
     client::Error::Protocol { server: server(), source }.into()
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::report::Summary;
+use crate::report::RunSummary;
 use crate::retrieval::Options;
 use crate::retrieval::trial::{Farewell, Home, Letter, Post};
 
@@ -22,7 +22,7 @@ fn once(contents: &[&str]) -> BTreeMap<String, usize> {
 }
 
 /// Exit code, delivered, deleted, failed.
-fn came_to(summary: &Summary) -> (u8, u64, u64, u64) {
+fn came_to(summary: &RunSummary) -> (u8, u64, u64, u64) {
     (summary.exit().number(), summary.delivered, summary.deleted, summary.failed)
 }
 
