@@ -584,7 +584,6 @@ mod tests {
             assert!(matches!(line.next(None, None), Err(Error::Stopped)));
         });
         with(|line| {
-            line.send(Command::Noop).unwrap();
             let quiet = line.next(None, Some(Duration::ZERO)).unwrap();
             assert_eq!(quiet, Next::Quiet);
             assert!(line.limit.is_none() && !line.stopped);

@@ -381,7 +381,7 @@ mod tests {
             ("abcd", "x abcd y", "x *** y"),
             ("abc", "x abc y", "***"),
             // Its base64 is hidden to the last character, padding and all.
-            ("ab", "AUTH YWI=", "***"),
+            ("ab", "AUTH YWI=", "AUTH ***"),
             ("pencil!", "got cGVuY2lsIQ==", "got ***"),
             // Too few characters of base64 are no part of it.
             ("ab", "anyway", "anyway"),
