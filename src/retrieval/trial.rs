@@ -78,6 +78,8 @@ pub(super) struct Post {
     pub(super) refused: Vec<(String, String)>,
     /// `QUIT` also deletes what was retrieved.
     pub(super) drops: bool,
+    /// Only so many are listed; those that were retrieved are listed no more after `QUIT`, though they stay.
+    pub(super) window: Option<usize>,
     /// Lines that begin with a dot are sent as they are.
     pub(super) unstuffed: bool,
     /// What was heard after the login, session by session.
@@ -95,6 +97,7 @@ impl Default for Post {
             farewell: Farewell::Kept,
             refused: Vec::new(),
             drops: false,
+            window: None,
             unstuffed: false,
             heard: Vec::new(),
             deleted: Vec::new(),
@@ -187,6 +190,11 @@ impl Visit {
                 (1..).zip(&self.letters).filter(|(n, _)| goes(n)).map(|(_, letter)| letter.clone()).collect();
             post.letters.retain(|letter| !gone.contains(letter));
             post.deleted.extend(gone);
+            if post.window.is_some() {
+                let read: Vec<&Letter> =
+                    self.sent.iter().filter_map(|number| self.letters.get(number - 1)).collect();
+                post.letters.retain(|letter| !read.contains(&letter));
+            }
         }
         match post.farewell {
             Farewell::Kept | Farewell::Forgotten => Answer::Last("+OK bye\r\n".to_owned()),
@@ -201,7 +209,10 @@ fn serve(mut stream: TcpStream, post: &Mutex<Post>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream.try_clone()?);
     stream.write_all(b"+OK ready\r\n")?;
-    let letters = locked(post).letters.clone();
+    let letters = {
+        let post = locked(post);
+        post.letters.iter().take(post.window.unwrap_or(usize::MAX)).cloned().collect()
+    };
     let (gone, sent) = (HashSet::new(), HashSet::new());
     let mut visit = Visit { letters, gone, sent, commands: 0, has_begun: false };
     let mut line = String::new();

@@ -364,6 +364,47 @@ fn a_server_that_drops_what_was_retrieved_drops_nothing_that_is_not_stored() {
     }
 }
 
+/// A server that lists a few at a time, and moves on past what was retrieved: all of it comes in one run, and none is
+/// passed over that isn't stored.
+#[test]
+fn a_window_is_moved_on_in_one_run_past_nothing_but_what_is_stored() {
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    for policy in [KEEP, DELETE] {
+        for refused in [None, Some("RETR 2")] {
+            let post = Post {
+                letters: letters(&names),
+                capabilities: vec!["UIDL", "TOP", "PIPELINING", "EXPIRE 0", "X-GOOGLE-RICO"],
+                window: Some(3),
+                refused: refused
+                    .iter()
+                    .map(|start| ((*start).to_owned(), "-ERR damaged".to_owned()))
+                    .collect(),
+                ..Post::default()
+            };
+            let home = Home::new(post);
+            let summary = home.run(policy);
+            let what = format!("{policy}, {refused:?}: {summary:?} {:?}", home.reported());
+            assert!(home.delivered().values().all(|times| *times == 1), "{what}");
+            if refused.is_none() {
+                assert_eq!((home.delivered(), summary.exit().number()), (once(&names), 0), "{what}");
+                assert!(home.sent().len() > 2, "{what}");
+            } else {
+                // What failed is listed still, and comes when it's no longer refused.
+                let stays: Vec<String> =
+                    home.left().into_iter().filter(|name| !home.delivered().contains_key(name)).collect();
+                assert!(!stays.is_empty() && summary.exit().number() == 75, "{what}");
+                assert_eq!(stays.len() + home.delivered().len(), names.len(), "{what}");
+                home.post().refused.clear();
+                for _ in 0..4 {
+                    home.run_as(policy, Options { insist: true, ..Options::default() });
+                }
+                let what = format!("{policy}, {refused:?}: {:?}", home.reported());
+                assert_eq!(home.delivered(), once(&names), "{what}");
+            }
+        }
+    }
+}
+
 /// A mail that holds the end of a message and answers, at a server that doesn't stuff dots: the others come, once each,
 /// and nothing is deleted that didn't.
 #[test]
