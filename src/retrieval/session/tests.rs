@@ -87,7 +87,7 @@ impl Scene {
     }
 
     /// Which session follows, and whether something is left.
-    fn outcome(&mut self, confirmed: bool, drops: bool) -> (Option<(Scope, Follows)>, bool) {
+    fn outcome(&mut self, confirmed: bool, drops: bool) -> (Next, bool) {
         let outcome = self.session(|session, world, maildrop, policy, tally| {
             session.outcome((confirmed, drops), policy, maildrop, &world.ledger, tally)
         });
@@ -100,6 +100,9 @@ impl Scene {
         self.world.fail("failed", Some(-1))
     }
 }
+
+/// The session that follows, and why.
+type Next = Option<(Scope, Follows)>;
 
 fn unique_id(name: &str) -> UniqueIdBuf {
     UniqueId::new(name.as_bytes()).unwrap().to_buf()
@@ -123,7 +126,7 @@ fn a_session_that_could_do_all_is_the_last() {
 fn what_a_session_left_another_does() {
     type Change = fn(&mut Scene);
     let rest = |scope| Some((scope, Follows::Rest));
-    let cases: [(&str, Change, bool, Option<(Scope, Follows)>); 10] = [
+    let cases: [(&str, Change, bool, Next); 10] = [
         ("cut short", |_| {}, true, rest(Scope::Everything)),
         ("not confirmed", |_| {}, false, None),
         ("nothing came through", |scene| scene.tally.standing = confirmed(0), true, None),
@@ -202,9 +205,11 @@ fn what_failed_comes_last_where_quit_deletes_what_was_retrieved() {
         scene.tally.standing = confirmed(1);
         scene.policy.retention = Retention::Delete;
     };
-    let failed: Change = |scene| drop(scene.failed_is_listed());
+    let failed: Change = |scene| {
+        scene.failed_is_listed();
+    };
     let everything = Some((Scope::Everything, Follows::Rest));
-    let cases: [(&str, &[Change], (bool, bool), Option<(Scope, Follows)>); 10] = [
+    let cases: [(&str, &[Change], (bool, bool), Next); 10] = [
         ("not all is stored", &[not_stored], (false, true), everything.clone()),
         ("it drops nothing", &[not_stored], (false, false), None),
         ("it ended well", &[not_stored], (true, true), None),
@@ -243,8 +248,10 @@ fn a_window_is_asked_again_for_as_long_as_it_moves() {
         scene.tally.delivered = 1;
         scene.tally.standing = confirmed(1);
     };
-    let failed: Change = |scene| drop(scene.failed_is_listed());
-    let cases: [(&str, &[Change], bool, Option<(Scope, Follows)>); 12] = [
+    let failed: Change = |scene| {
+        scene.failed_is_listed();
+    };
+    let cases: [(&str, &[Change], bool, Next); 12] = [
         ("something came", &[stored], true, window(Scope::Everything)),
         (
             "something came, and nothing of it is new",
@@ -498,28 +505,36 @@ fn what_this_run_has_tried_is_left_alone() {
         ),
         (
             "a new unique-id",
-            |scene| drop(scene.course.given_up.insert(GivenUp::UniqueId(unique_id("new")))),
+            |scene| {
+                scene.course.given_up.insert(GivenUp::UniqueId(unique_id("new")));
+            },
             false,
             [retrieve, retrieve, back],
             false,
         ),
         (
             "a unique-id that has an entry by now",
-            |scene| drop(scene.course.given_up.insert(GivenUp::UniqueId(unique_id("a")))),
+            |scene| {
+                scene.course.given_up.insert(GivenUp::UniqueId(unique_id("a")));
+            },
             false,
             [back, retrieve, retrieve],
             false,
         ),
         (
             "a number and a size",
-            |scene| drop(scene.course.given_up.insert(GivenUp::Numbered(number(3), Some(Octets(SIZE))))),
+            |scene| {
+                scene.course.given_up.insert(GivenUp::Numbered(number(3), Some(Octets(SIZE))));
+            },
             false,
             [retrieve, retrieve, back],
             false,
         ),
         (
             "a number with another size",
-            |scene| drop(scene.course.given_up.insert(GivenUp::Numbered(number(3), Some(Octets(1))))),
+            |scene| {
+                scene.course.given_up.insert(GivenUp::Numbered(number(3), Some(Octets(1))));
+            },
             false,
             [retrieve; 3],
             false,
@@ -529,7 +544,9 @@ fn what_this_run_has_tried_is_left_alone() {
         ("what failed alone", |scene| scene.scope = Scope::Failed, false, [known, retrieve, known], false),
         (
             "what is done",
-            |scene| drop(scene.course.done.insert((number(1), Some(Octets(SIZE))))),
+            |scene| {
+                scene.course.done.insert((number(1), Some(Octets(SIZE))));
+            },
             false,
             [known, retrieve, retrieve],
             false,
