@@ -209,7 +209,9 @@ fn what_failed_comes_last_where_quit_deletes_what_was_retrieved() {
         scene.failed_is_listed();
     };
     let everything = Some((Scope::Everything, Follows::Rest));
-    let cases: [(&str, &[Change], (bool, bool), Next); 10] = [
+    // What changes, whether the end is confirmed, and whether QUIT drops what was retrieved.
+    type Case<'a> = (&'a str, &'a [Change], (bool, bool), Next);
+    let cases: [Case<'_>; 10] = [
         ("not all is stored", &[not_stored], (false, true), everything.clone()),
         ("it drops nothing", &[not_stored], (false, false), None),
         ("it ended well", &[not_stored], (true, true), None),
@@ -251,7 +253,8 @@ fn a_window_is_asked_again_for_as_long_as_it_moves() {
     let failed: Change = |scene| {
         scene.failed_is_listed();
     };
-    let cases: [(&str, &[Change], bool, Next); 12] = [
+    type Case<'a> = (&'a str, &'a [Change], bool, Next);
+    let cases: [Case<'_>; 12] = [
         ("something came", &[stored], true, window(Scope::Everything)),
         (
             "something came, and nothing of it is new",
