@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use super::{MOST, Round, Rounds};
 use crate::account::Retention;
 use crate::ledger::memory::Habits;
+use crate::plan::compare::{Comparison, Verdict};
 use crate::plan::trial::{NOW, SIZE, World, facts, key, number};
 use crate::plan::{Decision, Maildrop, Policy, Who, Why, decide};
 use crate::proof::{EntryId, Key, Recognised, SessionId};
 use crate::retrieval::Options;
-use crate::retrieval::compare::{Comparison, Verdict};
 use crate::retrieval::fetch::{CompareResult, Compared, Tally};
 use crate::retrieval::run::Run;
 use crate::retrieval::trial::Home;
@@ -343,7 +343,7 @@ fn rounds_come_to_an_end() {
     let mut rounds = 1;
     loop {
         // One more is other mail each time, and in the retiring round as well.
-        let place = round.decisions.iter().position(|decision| decision.compares().is_some());
+        let place = round.decisions.iter().position(|decision| decision.why_compared().is_some());
         if let Some(place) = place {
             let n = u32::try_from(place).unwrap() + 1;
             let content = format!("other{rounds}");
@@ -410,11 +410,11 @@ fn a_later_round_keeps_to_the_limits_of_the_run() {
 /// What is to be identified was asked for in the first round, or waits for another session.
 #[test]
 fn what_is_only_to_be_identified_is_asked_for_once() {
-    use crate::ledger::Word;
+    use crate::ledger::UsersWord;
     use crate::types::UniqueId;
     let mut world = delivered(&["a"]);
     let unique_id = UniqueId::new(b"word").unwrap().to_buf();
-    world.ledger.import(&[(unique_id, Word::Seen)]).unwrap();
+    world.ledger.import(&[(unique_id, UsersWord::Seen)]).unwrap();
     world.ledger.doubt(Some(&[world.ledger.find_key(&key("a")).unwrap()])).unwrap();
     let mut desk = Desk::new(world, &sizes(&["a", "word"]), Retention::Keep, false);
     let round = desk.first();

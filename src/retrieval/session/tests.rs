@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{MOST_IDLE, Session, is_due};
+use super::{MOST_IDLE, MailSession, is_due};
 use crate::account::Retention;
-use crate::ledger::memory::{ListedAs, Memory, Names, Quick};
+use crate::ledger::memory::{ListedAs, Memory, NamingForm, Quick};
 use crate::plan::trial::{NOW, SIZE, World, key, number};
 use crate::plan::{Decision, Maildrop, Policy, Why};
 use crate::proof::EntryId;
@@ -13,7 +13,7 @@ use crate::retrieval::Options;
 use crate::retrieval::course::{Course, Follows, GivenUp, Scope};
 use crate::retrieval::error::Error;
 use crate::retrieval::fetch::{CompareResult, Compared, Tally};
-use crate::retrieval::pipeline::standing::Standing;
+use crate::retrieval::pipeline::standing::SessionStanding;
 use crate::retrieval::run::Run;
 use crate::retrieval::trial::Home;
 use crate::types::{Octets, Time, UniqueId, UniqueIdBuf};
@@ -65,7 +65,7 @@ impl Scene {
     /// Does something with a session in this state.
     fn session<T>(
         &mut self,
-        work: impl FnOnce(&mut Session<'_, '_>, &mut World, &Maildrop, &Policy, &Tally) -> T,
+        work: impl FnOnce(&mut MailSession<'_, '_>, &mut World, &Maildrop, &Policy, &Tally) -> T,
     ) -> T {
         let home = Home::holding(&[]);
         if self.stopped {
@@ -75,7 +75,7 @@ impl Scene {
         let run = Run::new(&account, &self.options, &context, NOW);
         let maildrop = self.maildrop();
         let mut taken = (0, Octets(0));
-        let mut session = Session {
+        let mut session = MailSession {
             run: &run,
             summary: &mut self.summary,
             memory: &mut self.memory,
@@ -108,8 +108,8 @@ fn unique_id(name: &str) -> UniqueIdBuf {
     UniqueId::new(name.as_bytes()).unwrap().to_buf()
 }
 
-fn confirmed(messages: u32) -> Standing {
-    Standing { confirmed: messages, ..Standing::default() }
+fn confirmed(messages: u32) -> SessionStanding {
+    SessionStanding { confirmed: messages, ..SessionStanding::default() }
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn a_session_leaves_what_it_has_learnt_to_the_next() {
     learn(&mut scene, true);
     assert!(!scene.course.came && !scene.course.brought && scene.course.given_up.is_empty());
     assert!(!scene.course.ended.unconfirmed && !scene.course.ended.blamed);
-    let names = Some((Names::Nothing, NOW));
+    let names = Some((NamingForm::Nothing, NOW));
     assert_eq!(scene.memory, Memory { names, ..Memory::default() }, "no question was tried");
 
     let mut scene = Scene::new();
@@ -424,7 +424,7 @@ fn a_session_leaves_what_it_has_learnt_to_the_next() {
         folder_data: true,
         died: vec![ListedAs::UniqueId(unique_id("a"))],
         survived: vec![ListedAs::UniqueId(unique_id("b"))],
-        standing: Standing { asked: 5, confirmed: 4, answered: 6, ..Standing::default() },
+        standing: SessionStanding { asked: 5, confirmed: 4, answered: 6, ..SessionStanding::default() },
         ..Tally::default()
     };
     learn(&mut scene, true);

@@ -1,12 +1,12 @@
 //! Whether another session follows one that broke off, and how much it may do.
 
 use crate::client;
-use crate::ledger::memory::{Limit, Memory, Names, Pipelining};
+use crate::ledger::memory::{KnownPipelining, Limit, Memory, NamingForm};
 use crate::plan::trial::NOW;
 use crate::protocol::error::{Error as ProtocolError, ServerWords};
 use crate::report::RunSummary;
 use crate::retrieval::Options;
-use crate::retrieval::course::Ended;
+use crate::retrieval::course::SessionEnd;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::sessions::{FEWEST_COMMANDS, GOOD_SESSIONS, MOST_BROKEN, MOST_DISORDERED, Sessions};
@@ -46,8 +46,9 @@ fn unasked() -> Error {
 /// what was answered, and less each time.
 #[test]
 fn a_session_that_was_cut_with_deletions_open_is_followed_by_a_shorter_one() {
-    let (unconfirmed, again) = (Ended { unconfirmed: true, ..Ended::default() }, Ended::default());
-    let again = Ended { cut_again: true, ..again };
+    let (unconfirmed, again) =
+        (SessionEnd { unconfirmed: true, ..SessionEnd::default() }, SessionEnd::default());
+    let again = SessionEnd { cut_again: true, ..again };
     // How it ended, what was answered, the limit before, whether the run is stopped; the limit then, if another follows.
     let cases = [
         (unconfirmed, 40, None, false, Some(20)),
@@ -60,11 +61,11 @@ fn a_session_that_was_cut_with_deletions_open_is_followed_by_a_shorter_one() {
         (unconfirmed, 60, Some(20), false, None),
         (unconfirmed, 40, None, true, None),
         (again, 40, None, false, Some(20)),
-        (Ended::default(), 40, None, false, None),
+        (SessionEnd::default(), 40, None, false, None),
     ];
     for (ended, answered, before, stopped, expected) in cases {
         with("", stopped, |sessions| {
-            sessions.course.ended = Ended { answered, ..ended };
+            sessions.course.ended = SessionEnd { answered, ..ended };
             sessions.course.good = 2;
             sessions.memory.limit = before.map(|commands| Limit { commands, since: NOW });
             let what = format!("{ended:?}, {answered}, {before:?}");
@@ -77,7 +78,7 @@ fn a_session_that_was_cut_with_deletions_open_is_followed_by_a_shorter_one() {
     }
     // What doesn't end the session is no limit of sessions.
     with("", false, |sessions| {
-        sessions.course.ended = Ended { unconfirmed: true, answered: 40, ..Ended::default() };
+        sessions.course.ended = SessionEnd { unconfirmed: true, answered: 40, ..SessionEnd::default() };
         assert!(!sessions.goes_on_after(&Error::Unfinished));
         assert!(!sessions.goes_on_after(&Error::Refuses { text: "quota".to_owned() }));
         assert_eq!(sessions.memory.limit, None);
@@ -91,7 +92,7 @@ fn a_lost_farewell_counts_only_where_sessions_are_known_to_be_cut() {
         [(true, Some(30), true), (true, None, false), (false, Some(30), false), (true, Some(10), false)]
     {
         with("", false, |sessions| {
-            sessions.course.ended = Ended { quit_lost, answered: 20, ..Ended::default() };
+            sessions.course.ended = SessionEnd { quit_lost, answered: 20, ..SessionEnd::default() };
             sessions.memory.limit = before.map(|commands| Limit { commands, since: NOW });
             assert_eq!(sessions.quit_was_cut(), expected, "{quit_lost}, {before:?}");
         });
@@ -125,13 +126,15 @@ fn after_some_good_sessions_in_a_row_the_next_may_last_twice_as_long() {
 /// set it.
 #[test]
 fn after_disorder_in_a_flight_the_same_is_asked_one_command_at_a_time() {
-    for (settings, remembered) in [("", Pipelining::Broken(NOW)), ("pipelining = \"on\"", Pipelining::InStep)]
+    for (settings, remembered) in
+        [("", KnownPipelining::Broken(NOW)), ("pipelining = \"on\"", KnownPipelining::InStep)]
     {
         for (error, forgets) in [(Error::OutOfStep, true), (unasked(), false), (silence(true), false)] {
             with(settings, false, |sessions| {
-                sessions.memory.pipelining = Pipelining::InStep;
-                sessions.memory.names = Some((Names::Size, NOW));
-                sessions.course.ended = Ended { pipelined: true, asked: 7, void: 1, ..Ended::default() };
+                sessions.memory.pipelining = KnownPipelining::InStep;
+                sessions.memory.names = Some((NamingForm::Size, NOW));
+                sessions.course.ended =
+                    SessionEnd { pipelined: true, asked: 7, void: 1, ..SessionEnd::default() };
                 assert!(sessions.goes_on_after(&error), "{error}");
                 assert_eq!(sessions.memory.pipelining, remembered, "{error}");
                 assert!(sessions.course.unpipelined);
@@ -142,7 +145,7 @@ fn after_disorder_in_a_flight_the_same_is_asked_one_command_at_a_time() {
         }
     }
     with("", true, |sessions| {
-        sessions.course.ended = Ended { pipelined: true, ..Ended::default() };
+        sessions.course.ended = SessionEnd { pipelined: true, ..SessionEnd::default() };
         assert!(!sessions.goes_on_after(&Error::OutOfStep), "the run is stopped");
     });
 }
@@ -152,7 +155,7 @@ fn after_disorder_in_a_flight_the_same_is_asked_one_command_at_a_time() {
 fn disorder_where_nothing_was_pipelined_is_no_reason_to_give_pipelining_up() {
     for (error, expected) in [(silence(true), true), (unasked(), false), (Error::OutOfStep, false)] {
         with("", false, |sessions| {
-            sessions.course.ended = Ended { pipelined: false, void: 1, ..Ended::default() };
+            sessions.course.ended = SessionEnd { pipelined: false, void: 1, ..SessionEnd::default() };
             assert_eq!(sessions.goes_on_after(&error), expected, "{error}");
             assert_eq!(sessions.course.unpipelined, expected, "{error}");
         });
@@ -163,7 +166,7 @@ fn disorder_where_nothing_was_pipelined_is_no_reason_to_give_pipelining_up() {
     {
         with("", false, |sessions| {
             (sessions.course.unpipelined, sessions.course.disordered) = (true, disordered);
-            sessions.course.ended = Ended { void, asked: 5, pipelined: true, ..Ended::default() };
+            sessions.course.ended = SessionEnd { void, asked: 5, pipelined: true, ..SessionEnd::default() };
             assert_eq!(sessions.goes_on_after(&Error::OutOfStep), expected, "{void}, {disordered}");
             assert_eq!((sessions.course.careful, sessions.course.disordered), (5, disordered + 1));
         });
@@ -174,13 +177,13 @@ fn disorder_where_nothing_was_pipelined_is_no_reason_to_give_pipelining_up() {
 #[test]
 fn where_one_message_is_to_blame_the_others_go_on() {
     with("", false, |sessions| {
-        sessions.course.ended = Ended { blamed: true, confirmed: 0, ..Ended::default() };
+        sessions.course.ended = SessionEnd { blamed: true, confirmed: 0, ..SessionEnd::default() };
         let tried: Vec<bool> = (0..MOST_BROKEN).map(|_| sessions.goes_on_after(&unasked())).collect();
         assert_eq!(tried, [true, true, false]);
         assert!(!sessions.course.unpipelined);
     });
     with("", false, |sessions| {
-        sessions.course.ended = Ended { blamed: true, confirmed: 1, ..Ended::default() };
+        sessions.course.ended = SessionEnd { blamed: true, confirmed: 1, ..SessionEnd::default() };
         sessions.course.broken = MOST_BROKEN;
         assert!((0..9).all(|_| sessions.goes_on_after(&unasked())));
         assert_eq!(sessions.course.broken, 1);
