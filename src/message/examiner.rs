@@ -527,8 +527,11 @@ mod tests {
             let identity = digests.identity.map_or_else(String::new, |identity| identity.to_string());
             format!("{} {} {identity}", digests.message, digests.header)
         };
-        let expected =
-            ["fqXDZ4kDMR4L8sftBw7yYqtV 7SzIw5YarTbJMMF4cwrIW4MI 0-MMSI8VFuhjF9rkNp0Wh8j0", "?", "?"];
+        let expected = [
+            "fqXDZ4kDMR4L8sftBw7yYqtV 7SzIw5YarTbJMMF4cwrIW4MI 0-MMSI8VFuhjF9rkNp0Wh8j0",
+            "nsBnevRsgP-mXMKGeh26LLUa QGzL_ZF_BpoIM4Bcf7mN4mDg ",
+            "uZ0zyqoaduft2wYREon137Cf rxNJufX5oaagQE3qNtzJSZvL ",
+        ];
         assert_eq!([whole, "A: b\n\n\n\n", ""].map(shown), expected);
     }
 }

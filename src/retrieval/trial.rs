@@ -311,7 +311,7 @@ impl Home {
         let (port, home) = (self.port, self.path().display());
         let text = format!(
             "[accounts.work]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nauth = \"user-pass\"\n\
-             user = \"me\"\ntimeout = \"10s\"\ndeliver.maildir = \"{home}/Mail\"\n{settings}\n"
+             user = \"me\"\ntimeout = \"10s\"\nsync = \"off\"\ndeliver.maildir = \"{home}/Mail\"\n{settings}\n"
         );
         fs::write(&path, text).unwrap();
         let request = Request { file: Some(path), ..Request::default() };
