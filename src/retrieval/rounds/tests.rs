@@ -104,7 +104,7 @@ fn numbers(found: &[u32]) -> HashSet<MessageNumber> {
 fn a_round_has_something_to_do_if_anything_is_asked_or_deleted() {
     let world = delivered(&["a", "b"]);
     let maildrop = world.maildrop(&sizes(&["a", "b"]));
-    let ready = || world.ledger.delivered(world.ledger.find_key(&key("a")).unwrap(), number(1));
+    let ready = || world.ledger.prove_delivered(world.ledger.find_key(&key("a")).unwrap(), number(1));
     assert!(Round::default().is_empty());
     assert!(Round { decisions: vec![Leave(Why::Known); 2], ..Round::default() }.is_empty());
     assert!(!Round { decisions: vec![Leave(Why::Known), Retrieve(Why::New)], ..Round::default() }.is_empty());
@@ -142,7 +142,7 @@ fn what_is_retired_goes_at_once_only_where_it_was_recognised() {
     desk.tally.uncertain.push(desk.id("c"));
     desk.tally.accepted.push(desk.id("d"));
     desk.tally.refused.push(desk.id("e"));
-    let waiting = desk.world.ledger.delivered(desk.id("f"), number(6));
+    let waiting = desk.world.ledger.prove_delivered(desk.id("f"), number(6));
     desk.tally.waiting.extend(waiting);
     let round = desk.next(Comparison::default()).unwrap();
     let ready: Vec<u32> = round.ready.iter().map(|proof| proof.number().get()).collect();

@@ -453,7 +453,7 @@ fn a_session_without_deletions_has_none_to_lose() {
         (
             |scene| {
                 let id = scene.id("a");
-                scene.tally.waiting.extend(scene.world.ledger.delivered(id, number(1)));
+                scene.tally.waiting.extend(scene.world.ledger.prove_delivered(id, number(1)));
             },
             true,
         ),
