@@ -410,10 +410,22 @@ fn no_uidl_deleting() {
         served.fetch().succeeds();
         served.holds(stored(1..=3));
         assert_eq!(served.server.maildrop("me").len(), 0);
-        // An equal message is new mail: the deletion of the first was confirmed.
+        // What is equal and names itself is the message that the server confirmed to be deleted, and hasn't deleted.
         served.server.add("me", [Message::new("-", body(1))]);
         served.fetch().succeeds();
-        served.holds(stored([1, 1, 2, 3]));
+        served.holds(stored([1, 2, 3]));
+        assert_eq!(served.server.maildrop("me").len(), 0);
+    }
+}
+
+#[test]
+fn no_uidl_deleting_an_equal_report_is_new_mail() {
+    let report = b"Subject: report\r\n\r\nall is well\r\n";
+    let served = serve(good([Message::new("-", report)]).without("UIDL"), DELETE);
+    for times in 1..=2 {
+        served.fetch().succeeds();
+        assert_eq!(served.messages().len(), times);
+        served.server.add("me", [Message::new("-", report)]);
     }
 }
 
