@@ -1,4 +1,4 @@
-//! Who may know whom.  Rooms are modules of the library: data flows through them in one direction, and a room imports
+//! Which room may import which.  Rooms are modules of the library: data flows through them in one direction, and a room imports
 //! only what [`ROOMS`] lists for it.  Each dependency has its owners, each proof its maker.
 //!
 //! This reads the source as text, without test modules, comments and strings: enough for code that rustfmt has laid

@@ -33,7 +33,7 @@ fn help_and_version_are_what_was_asked_for() {
 }
 
 #[test]
-fn mistakes_are_told_with_the_code_that_fits() {
+fn mistakes_are_reported_with_the_code_that_fits() {
     let sandbox = Sandbox::new();
     sandbox.run([""; 0]).exits(78).complains("hint: popfetch init ADDRESS");
     sandbox.config(account("work", 1));

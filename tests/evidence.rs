@@ -423,7 +423,7 @@ fn what_looks_different_in_the_other_mode_comes_again_only_when_it_is_due() {
 
 #[test]
 fn what_looks_different_in_the_other_mode_puts_nothing_in_doubt() {
-    // As large, and with a header that tells which it is: a spot check may look at it.
+    // As large, and with a header that identifies it: a spot check may look at it.
     let mut options = good([Message::new("a", body(1)), Message::new("b", body(2))]);
     options.before_login.push("UTF8".to_owned());
     let served = serve(options.instead("UTF8", "+OK\r\n"), &format!("{KEEP}\nutf8 = \"off\""));

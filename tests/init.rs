@@ -81,7 +81,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// What a domain's page of settings says.
+/// A domain's page with settings for mail programs.
 fn settings(host: &str, port: u16, socket: &str, user: &str) -> String {
     format!(
         "<clientConfig version=\"1.1\"><emailProvider id=\"x\"><incomingServer type=\"imap\"><hostname>imap.example.com\

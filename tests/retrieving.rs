@@ -89,7 +89,7 @@ fn wrong_sizes_do_no_harm() {
     assert_eq!(served.messages().len(), 5);
 }
 
-/// Ends the line at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
+/// Closes the connection at each of `cuts`, then lets a good run follow, in deleting and leaving mode: each message is there
 /// once, and the server has what it should.
 fn cut_everywhere(ending: Ending, keys: &str, after_greeting: bool, step: usize) {
     let options = || Options {

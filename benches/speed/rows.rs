@@ -90,7 +90,7 @@ struct Figures {
     octets: Option<(u64, u64)>,
     /// What it does to the mail.
     note: String,
-    /// Why it isn't run again; after the last run, whatever else there is to add.
+    /// Why it isn't run again; after the last run, what else is to be added.
     remark: String,
 }
 
@@ -255,7 +255,7 @@ fn print(lines: &[Figures]) {
     }
 }
 
-/// What a server was asked, and what that cost on the line.
+/// What a server was asked, and the octets that it cost.
 struct Asked {
     top: usize,
     retr: usize,

@@ -97,7 +97,7 @@ fn mbox_in_several_batches() {
     across_batches(&Plan::new(&[Mbox], false).primed().of(tiny(300)));
 }
 
-/// A run dies, and then the run that puts it right dies at each of its steps.
+/// A run dies, and then the run that repairs it dies at each of its steps.
 fn twice(plan: &Plan, begins: impl Fn(&str) -> bool) {
     let plan = plan.clone().of(tiny(2));
     let steps = Case::new(plan.clone()).popfetch().record_steps().run().steps;

@@ -69,7 +69,7 @@ fn a_renewed_token_is_reported_and_used_by_either_mechanism() {
 }
 
 #[test]
-fn a_dry_run_may_renew_and_says_so() {
+fn a_dry_run_may_renew_and_reports_it() {
     let scene = Scene::new();
     scene.log_in_for_a_moment();
     scene.run(&["--dry-run"]).succeeds().complains("the token was renewed and stored");

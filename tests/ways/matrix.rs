@@ -112,7 +112,7 @@ fn killed_at_the_network_by_a_program() {
     }
 }
 
-/// The server ends the line after each number of octets, the way is another one than usual.
+/// The server closes the connection after each number of octets, the way is another one than usual.
 fn cut_everywhere(ending: Ending, by: impl Fn(u16) -> By + Sync) {
     let options = || Options {
         before_login: vec!["UIDL".into(), "USER".into(), "PIPELINING".into()],
