@@ -274,7 +274,7 @@ pub struct StoreCommands {
     pub save: Vec<String>,
 }
 
-/// An authorization server, and what is known of it beforehand.  Addresses have the tenant in them.
+/// An authorization server, and what is known of it before it is asked.  Addresses have the tenant in them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Provider {
     /// Its name in `providers.toml`; empty for one that the configuration describes.

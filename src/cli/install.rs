@@ -38,7 +38,7 @@ impl From<io::Error> for NotInstalled {
     }
 }
 
-/// Larger than any version of such a file will be: what is there is not ours.
+/// Larger than any version of this file will be: a larger file is not ours.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// Where root's files go, below which every system looks.

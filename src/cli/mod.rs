@@ -45,7 +45,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let environment = Environment::capture();
     let code = match args::parse(args) {
         Ok(command) => {
-            let cli = Cli::new(environment, command.color());
+            let cli = Cli::new(environment, command.color(), args::command);
             report_panics(&cli.printer);
             run_command(&command, &cli).merge(cli.printer.outcome())
         }

@@ -181,7 +181,7 @@ fn consistent(account: &Account, table: &AccountTable) -> Result<(), LocatedMist
     }
 }
 
-/// A user of this machine, whom only root can act as.
+/// A user of this machine.  Only root can act as another user.
 fn owner(setting: &Located<UserId>, environment: &Environment) -> Result<Owner, LocatedMistake> {
     let name = &setting.value.0;
     let mistake = if !access::is_root() {

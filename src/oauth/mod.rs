@@ -26,6 +26,7 @@ mod store;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::path::Path;
 
@@ -34,6 +35,7 @@ pub use login::{Flow, UserPlace};
 pub use refusal::{OAuthRefusal, RefusalKind};
 pub use store::{end_of_login, last_login};
 pub use terminal::LoginTerminal;
+pub use watch::Watch;
 
 use crate::account::OAuth;
 use crate::clock;
@@ -46,18 +48,6 @@ use endpoints::OAuthClient;
 use record::LoginRecord;
 use refusal::RefusedRequest;
 use store::{LockedStore, Notes, Store};
-
-/// Sees what is done to get a token.
-pub trait Watch {
-    /// What is decided, and why (`-v`).
-    fn detail(&self, text: String);
-    /// Whether the dialogue is shown (`-vv`).
-    fn wants_dialogue(&self) -> bool;
-    /// A line of the dialogue, with secrets hidden.
-    fn dialogue(&self, line: String);
-    /// A token was renewed at `host`, and lasts this many seconds.
-    fn refreshed(&self, host: &str, expires_in: u64);
-}
 
 /// Where the client's secret comes from.
 pub type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
@@ -83,7 +73,7 @@ pub struct TokenHolder<'a> {
 
 impl std::fmt::Debug for TokenHolder<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Holder").field("account", &self.account).finish_non_exhaustive()
+        f.debug_struct("TokenHolder").field("account", &self.account).finish_non_exhaustive()
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Searcher<'a>(Vec<Finder<'a>>);
 enum NeedleForm {
     /// All that was sent, or a whole line of it.
     Whole,
-    /// Base64 characters from the midst of a line: those beside them hold some bits of the secret too.
+    /// Base64 characters from the middle of a line: those beside them hold some bits of the secret too.
     Fragment,
 }
 

@@ -128,6 +128,7 @@ pub(super) fn run(args: &FetchArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let cli = Cli {
         environment: Environment { may_ask, ..cli.environment.clone() },
         printer: Arc::clone(&cli.printer),
+        grammar: cli.grammar,
     };
     cli.run(reporter, |context| retrieve_all(&configuration.accounts, &options, context, connections))
 }

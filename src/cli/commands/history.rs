@@ -125,7 +125,7 @@ struct FailingObject<'a> {
     reason: Option<&'a str>,
 }
 
-/// Of a unique-id this much tells it from others.
+/// Characters of a unique-id that distinguish it from others.
 const UNIQUE_ID: usize = 24;
 
 fn past_table(past: &[(String, Remembered)], names_accounts: bool, home: Option<&str>) -> String {

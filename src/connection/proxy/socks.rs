@@ -1,11 +1,11 @@
 //! SOCKS5 (RFC 1928) with a user and a password (RFC 1929), as a conversation without I/O.
 //!
-//! Each answer says how long it is, so that not an octet behind it is taken.  The name goes to the proxy as it is, which
+//! Each answer begins with its length, so that not an octet behind it is taken.  The name goes to the proxy as it is, which
 //! looks it up; an address goes as an address.
 
 use std::net::IpAddr;
 
-use super::{NextStep, ProxyFailure, not_a_proxy};
+use super::conversation::{NextStep, ProxyFailure, not_a_proxy};
 use crate::account::ProxyLogin;
 use crate::secret::Secret;
 

@@ -1,4 +1,4 @@
-//! fdm's grammar.  Rules are read for where mail goes; conditions are only told from "all of it".
+//! fdm's grammar.  Rules are read for where mail goes; of a condition it only matters whether it takes all mail.
 
 use std::collections::BTreeMap;
 

@@ -255,7 +255,7 @@ impl Circumstances<'_> {
         }
     }
 
-    /// Whether USER may be sent unasked: a server that answers CAPA and doesn't list it would get a password in vain.
+    /// Whether USER may be sent unasked: a server that answers CAPA and doesn't list it would get a password for nothing.
     fn takes_user(&self) -> bool {
         self.offer.as_ref().is_none_or(|offer| offer.user)
     }

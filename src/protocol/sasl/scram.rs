@@ -18,7 +18,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Binding, ChannelBinding, Credentials, Hash, Nonce, SaslError, SaslText, joined};
+use super::credentials::{Binding, ChannelBinding, Credentials, Nonce, joined};
+use super::{Hash, SaslError, SaslText};
 use crate::protocol::limits::{FEWEST_ROUNDS, MOST_ROUNDS};
 use crate::protocol::redact::Redactor;
 use crate::secret::Secret;

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::file;
 use crate::cli::setup::{Cli, ConfigArgs, ReadArgs};
 use crate::config;
 use crate::exit::ExitCode;
@@ -52,7 +51,7 @@ struct ConfigCheckObject<'a> {
 /// # Errors
 /// The system.
 pub(super) fn run(args: &CheckArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
-    let path = file(&args.config, cli)?;
+    let path = cli.configuration_file(&args.config)?;
     let review = config::review(&path, &cli.environment);
     let shown = text::path(&path);
     let mut code = ExitCode::Done;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{complain, find};
+use super::find;
 use crate::access;
 use crate::account::{self, PasswordSource};
 use crate::cli::rewrite::{self, Copy};
@@ -118,7 +118,7 @@ fn from_netrc(account: &mut Foreign, environment: &Environment) {
         Password::Netrc(file) => {
             file.as_ref().map(|file| PathBuf::from(file.replacen('~', &home.to_string_lossy(), 1)))
         }
-        // getmail looks there only where it is told to.
+        // getmail looks there only where it is configured to.
         Password::Unknown if account.program != ForeignProgram::Getmail => None,
         _ => return,
     };
@@ -204,7 +204,7 @@ impl DraftAccount {
                 self.seen = Some((state.path.clone(), seen));
                 Ok(())
             }
-            Err(e) => Err(complain(cli, &self.label(), &e)),
+            Err(e) => Err(cli.complain(&self.label(), &e)),
         }
     }
 
@@ -304,7 +304,7 @@ pub(super) fn write(accounts: &[DraftAccount], file: &ConfigTarget<'_>, cli: &Cl
     for account in &wanted {
         match config::with_addition(file.path, &whole, &account.addition, &cli.environment) {
             Ok((text, _)) => whole.text = text,
-            Err(e) => return complain(cli, &account.label(), &e),
+            Err(e) => return cli.complain(&account.label(), &e),
         }
         whole.names.push(account.name.clone());
     }

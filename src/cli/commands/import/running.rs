@@ -17,7 +17,7 @@ const MOST_FILES: usize = 10_000;
 /// How long `crontab -l` may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Names what starts these programs, and says what to do about it.
+/// Names what starts these programs, and what to do about it.
 pub(super) fn report(programs: &[ForeignProgram], written: bool, cli: &Cli) {
     let crontab = crontab(cli);
     for program in programs {

@@ -1,6 +1,6 @@
 //! The password, and a login with it: what was typed is right before it is kept anywhere.
 
-use super::{Choices, ChosenServer, Init, usage};
+use super::draft::{Choices, ChosenServer, Init, SOURCES, usage};
 use crate::account::Account;
 use crate::credentials;
 use crate::discovery::CandidateSource;
@@ -13,15 +13,12 @@ use crate::text::{count, printable, size};
 /// A password may be typed this often.
 const MOST: u32 = 3;
 
-/// The keys that name where a password comes from.
-pub(super) const SOURCES: [&str; 4] = ["password-command", "password-file", "netrc", "credential"];
-
 /// What the login has shown.
 #[derive(Default)]
 pub(super) struct Entered {
     /// The password, if it was typed.
     pub(super) typed: Option<Secret>,
-    /// Messages, and their octets, as far as the server says.
+    /// Messages, and their octets, as far as the server reports them.
     pub(super) mail: Option<(u32, u64)>,
     /// Whether there was a login.
     pub(super) tried: bool,
