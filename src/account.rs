@@ -3,7 +3,7 @@
 mod route;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use route::{ConnectCommand, DIRECT, Endpoint, Proxy, ProxyAddress, ProxyKind, ProxyLogin, Route, Way};
@@ -380,6 +380,17 @@ pub enum Deliver {
     Pipe(Pipe),
     /// Standard output.
     Stdout,
+}
+
+impl Deliver {
+    /// The directory or file that mail is written to; `None` for programs and standard output.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Maildir(path) | Self::Mbox(path) => Some(path),
+            Self::Pipe(_) | Self::Stdout => None,
+        }
+    }
 }
 
 /// A program that takes messages.

@@ -29,9 +29,12 @@ pub(super) fn run(args: &HelpArgs, cli: &Cli) -> ExitCode {
         };
         command = found;
     }
-    let help = command.clone().render_long_help();
-    let colored = wants_color(Color::Auto, &cli.environment, io::stdout().is_terminal());
-    let text = if colored { help.ansi().to_string() } else { help.to_string() };
-    cli.show(&text, &ReadArgs::default());
+    let words = ["popfetch"].into_iter().chain(args.command.iter().map(String::as_str)).chain(["--help"]);
+    if let Err(help) = (cli.grammar)().try_get_matches_from(words) {
+        let colored = wants_color(Color::Auto, &cli.environment, io::stdout().is_terminal());
+        let help = help.render();
+        let text = if colored { help.ansi().to_string() } else { help.to_string() };
+        cli.show(&text, &ReadArgs::default());
+    }
     ExitCode::Done
 }

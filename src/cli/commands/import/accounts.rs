@@ -8,7 +8,7 @@ use crate::account::{self, PasswordSource};
 use crate::cli::rewrite::{self, Copy};
 use crate::cli::setup::{Cli, ConfigArgs};
 use crate::config::locate::Environment;
-use crate::config::{self, Addition, Existing, Flags};
+use crate::config::{self, Addition, ConfigError, Existing, Flags};
 use crate::credentials;
 use crate::exit::ExitCode;
 use crate::import::seen::{self, LARGEST_STATE, RetrievedMail};
@@ -69,22 +69,9 @@ pub(super) fn resolve(
         let alone = config::with_addition(file.path, &nothing, &addition, &cli.environment);
         let same = alone.as_ref().ok().map(|(_, account)| account.mailbox());
         let same = same.and_then(|mailbox| known.iter().find(|known| known.mailbox() == mailbox)).cloned();
-        let ours = match (foreign.left_out.is_some(), &same) {
-            (true, _) => None,
-            (false, Some(same)) => Some(same.clone()),
-            (false, None) => {
-                let whole = alone.and_then(|_| {
-                    config::with_addition(file.path, file.existing, &addition, &cli.environment)
-                });
-                match whole {
-                    Ok((_, account)) => Some(account),
-                    Err(e) => {
-                        let what = e.to_string().lines().next().unwrap_or_default().to_owned();
-                        foreign.left_out = Some(what);
-                        None
-                    }
-                }
-            }
+        let ours = match &same {
+            Some(same) if foreign.left_out.is_none() => Some(same.clone()),
+            _ => as_ours(file, cli, &addition, &mut foreign, alone),
         };
         addition.set_comment(&comment(&foreign, cli.environment.home.as_deref()));
         let mut account = DraftAccount {
@@ -109,6 +96,29 @@ pub(super) fn resolve(
         accounts.push(account);
     }
     Ok(accounts)
+}
+
+/// The account as popfetch would use it beside those that it has.  `None` where it is left out; `foreign` then has why.
+/// `alone` is what it would be in a configuration of its own.
+fn as_ours(
+    file: &ConfigTarget<'_>,
+    cli: &Cli,
+    addition: &Addition,
+    foreign: &mut Foreign,
+    alone: Result<(Secret, account::Account), ConfigError>,
+) -> Option<account::Account> {
+    if foreign.left_out.is_some() {
+        return None;
+    }
+    let whole =
+        alone.and_then(|_| config::with_addition(file.path, file.existing, addition, &cli.environment));
+    match whole {
+        Ok((_, account)) => Some(account),
+        Err(e) => {
+            foreign.left_out = Some(e.to_string().lines().next().unwrap_or_default().to_owned());
+            None
+        }
+    }
 }
 
 /// fdm and getmail take the user, and all take the password, from `~/.netrc` where their own file has none.

@@ -134,10 +134,8 @@ impl Init<'_> {
             })?;
         }
         // What will be made with its directory is right.
-        account.deliver.retain(|place| match place {
-            Deliver::Mbox(path) => path.parent().is_some_and(Path::is_dir),
-            Deliver::Maildir(_) | Deliver::Pipe(_) | Deliver::Stdout => true,
-        });
+        let needs_directory = |place: &Deliver| matches!(place, Deliver::Mbox(path) if !path.parent().is_some_and(Path::is_dir));
+        account.deliver.retain(|place| !needs_directory(place));
         let wrong =
             check::destinations(&account, self.context).into_iter().find_map(|checked| checked.failure);
         wrong.map_or(Ok(()), Err)
@@ -170,10 +168,7 @@ impl Init<'_> {
 
     /// The directories that the destinations need, and that aren't there: a Maildir's own is made by the first run.
     pub(super) fn missing_folders(deliver: &[Deliver]) -> Vec<&Path> {
-        let parents = deliver.iter().filter_map(|place| match place {
-            Deliver::Maildir(path) | Deliver::Mbox(path) => path.parent(),
-            Deliver::Pipe(_) | Deliver::Stdout => None,
-        });
+        let parents = deliver.iter().filter_map(Deliver::path).filter_map(Path::parent);
         parents.filter(|parent| !parent.is_dir()).collect()
     }
 
