@@ -112,7 +112,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whose maildrop this is: what the ledger goes by.
+    /// Whose maildrop this is: what the ledger is named after.
     #[must_use]
     pub fn mailbox(&self) -> Mailbox {
         let port = if self.port == 995 { 110 } else { self.port };
@@ -211,7 +211,7 @@ words!(Auth {
 /// Where the password or token comes from.
 #[derive(Clone)]
 pub enum PasswordSource {
-    /// It stands in the configuration.
+    /// It is in the configuration.
     Inline(Secret),
     /// The first line of a file.
     File(PathBuf),
@@ -228,7 +228,7 @@ pub enum PasswordSource {
 }
 
 impl fmt::Debug for PasswordSource {
-    /// The kind alone: people write secrets into commands, and paths are nobody's business.
+    /// The kind alone: users write secrets into commands, and paths are private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::OAuth(oauth) => return oauth.fmt(f),
@@ -451,7 +451,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Whether there are none.
+    /// Whether no limit is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,6 +1,6 @@
 //! The command line as a whole: the commands, and what popfetch does without one.
 //!
-//! The arguments of a command stand in its own file; those that several share, in `setup.rs`; settings of accounts come
+//! The arguments of a command are in its own file, those that several share in `setup.rs`; settings of accounts come
 //! from the rows of `config::settings`.
 
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
 //! Puts files that the binary carries where other programs look for them: `popfetch man --install`, `popfetch
-//! completions --install`.  A package does that on its own; who builds popfetch has nobody to do it.
+//! completions --install`.  A package does that on its own; a user who builds popfetch needs a command for it.
 //!
 //! Only a file that an earlier popfetch has put there is replaced.  Files of a user go below that user's folders, those
 //! of root below `/usr/local/share`, where packages leave everything alone.

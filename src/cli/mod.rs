@@ -112,7 +112,7 @@ fn in_our_form(text: &str) -> (String, Option<String>) {
     (what, if tips.is_empty() { usage } else { Some(tips.join("; ")) })
 }
 
-/// Reports a panic in one line: where it was, but not its message, which may quote anything that was at hand, a secret
+/// Reports a panic in one line: where it was, but not its message, which may quote any value, a secret
 /// included.
 fn report_panics(printer: &Arc<Printer>) {
     let printer = Arc::clone(printer);

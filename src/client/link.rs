@@ -118,7 +118,7 @@ impl DialogueExcerpt {
         None
     }
 
-    /// The answer has come to its end: what stands for the rest of it.
+    /// The answer has ended: the lines that sum up the rest of it.
     fn end(&mut self) -> Vec<String> {
         let Self { lines, last, octets } = std::mem::take(self);
         let hidden = lines.saturating_sub(Self::SHOWN).saturating_sub(last.len());

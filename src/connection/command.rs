@@ -136,7 +136,7 @@ impl RunningProgram {
         Some(problem.into())
     }
 
-    /// Exit status, or signal, of the program, which stays unreaped: so its number is nobody else's.
+    /// Exit status, or signal, of the program, which stays unreaped, so that no other process gets its number.
     fn outcome(&self) -> Option<(Option<i32>, Option<i32>)> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let status = rustix::process::waitid(WaitId::Pid(self.id?), options).ok()??;

@@ -103,7 +103,7 @@ impl Connection {
     ///
     /// # Errors
     /// When there is no address, none answers, the way can't be gone, the handshake fails or takes too long, the certificate
-    /// is refused, a file of `trust` is of no use, or a signal came.
+    /// is refused, a file of `trust` cannot be used, or a signal came.
     pub fn open(target: &Target<'_>, connectors: &Connectors, stop: &Stop) -> Result<Self, Error> {
         let mut without = target.without.to_vec();
         let mut first_error = None;
@@ -298,7 +298,7 @@ impl Connection {
         &self.server
     }
 
-    /// The address that answered, where it is the server's own, or stands for it.
+    /// The address that answered, where it is the server's own, or takes its place.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer

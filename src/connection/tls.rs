@@ -252,7 +252,7 @@ fn refused(target: &Target<'_>, problem: CertificateProblem, leaf: Option<&[u8]>
     Error::Certificate { server, problem, look, seen: leaf.map(CertificateSummary::of).map(Box::new) }
 }
 
-/// A command that shows the certificate, by the same way; there is none that goes by SOCKS, or by a program of the user's.
+/// A command that shows the certificate, by the same way; there is no such command for SOCKS, or for a program of the user's.
 fn look(target: &Target<'_>) -> Option<String> {
     let server = server(target);
     let named = if target.host.parse::<IpAddr>().is_ok() {

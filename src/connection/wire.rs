@@ -84,7 +84,7 @@ fn split_record(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     octets.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])).saturating_add(5))
 }
 
-/// Takes a vector off whose length stands in its first three octets.
+/// Takes a vector off whose length is in its first three octets.
 fn split_vector(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let ([high, middle, low], rest) = octets.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes([0, *high, *middle, *low])).ok()?)

@@ -81,7 +81,7 @@ pub enum CandidateSource {
     Guess,
 }
 
-/// What was found out.
+/// What is known of an address's servers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovered {
     /// In the order to try them.

@@ -23,7 +23,7 @@ pub struct MailProvider {
     pub(super) mx: Vec<String>,
     /// Where its POP3 server is; `None` where it has none.
     pub server: Option<(String, u16, Tls)>,
-    /// Whether the user's name is only what stands before the `@`.
+    /// Whether the user's name is only what is before the `@`.
     pub local_user: bool,
     /// What it takes at the login.
     pub wants: Wants,

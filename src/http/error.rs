@@ -14,7 +14,7 @@ pub enum Error {
     /// There is no connection, or it broke.
     #[error(transparent)]
     Connection(#[from] connection::Error),
-    /// Neither TLS nor a connection within this machine: typically a proxy stands before a loopback address.
+    /// Neither TLS nor a connection within this machine: typically there is a proxy in front of a loopback address.
     #[error("the way to {server} is not protected, and nothing was sent")]
     Clear {
         /// The server.

@@ -238,7 +238,7 @@ impl Foreign {
         }
     }
 
-    /// Whether the server is this machine, so that what is sent to it is heard by nobody else.
+    /// Whether the server is this machine, so that nobody else can hear what is sent to it.
     pub(super) fn is_local(&self) -> bool {
         let address = self.server.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         self.server.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())

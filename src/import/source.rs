@@ -78,7 +78,7 @@ impl ForeignSurroundings<'_> {
         }
     }
 
-    /// The same as a setting of popfetch: below the home directory with `~`, and with dollar signs that are none of a
+    /// The same as a setting of popfetch: below the home directory with `~`, and with dollar signs that begin no
     /// variable.
     pub(super) fn setting(&self, path: &str, folder: &Path) -> String {
         let path = self.file(path, folder);

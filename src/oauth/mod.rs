@@ -1,5 +1,5 @@
-//! OAuth 2 (RFC 6749): logins in the browser or by a code, tokens that are kept and renewed, so that nothing but a user who
-//! is asked to log in again ever stands between a mailbox and its mail.  Independent of what the tokens are used for.
+//! OAuth 2 (RFC 6749): logins in the browser or by a code, tokens that are kept and renewed, so that only the
+//! end of a login, where the user has to log in again, keeps mail from being fetched.  Independent of what the tokens are used for.
 //!
 //! ```text
 //! answer, request, refusal, record   without I/O: what is asked, what is answered, what it means, what is kept
@@ -114,7 +114,7 @@ impl TokenHolder<'_> {
     /// A token: from the store where it has five minutes left, else renewed, saved and synced.
     ///
     /// # Errors
-    /// When nobody has logged in, or the login has ended; when the server can't be asked; when the disk is full.
+    /// When there was no login, or it has ended; when the server can't be asked; when the disk is full.
     pub fn token(&self) -> Result<Token, Error> {
         let store = self.store();
         let before = store.load()?.ok_or_else(|| self.not_logged_in(&store))?;
@@ -174,7 +174,7 @@ impl TokenHolder<'_> {
     /// them; nothing where there was no login.
     ///
     /// # Errors
-    /// A store that can't be removed.  A server that can't be asked is none.
+    /// A store that can't be removed.  A server that can't be asked is not an error.
     pub fn log_out(&self) -> Result<Option<bool>, Error> {
         let store = self.store();
         let lock = store.lock()?;

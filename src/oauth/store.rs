@@ -84,7 +84,7 @@ impl<'a> Store<'a> {
         self.directory.join(format!("{}.{end}", self.name))
     }
 
-    /// What is stored; nothing where nobody has logged in.
+    /// What is stored; nothing where there was no login.
     ///
     /// # Errors
     /// A store that others can read, that can't be read, or that holds something else.
@@ -204,7 +204,7 @@ impl<'a> Store<'a> {
     /// Gives up room that isn't needed.
     pub(super) fn give_back(&self, room: Room) {
         if let Room::File { path, .. } = room {
-            // Blanks: whoever needs room next removes them.
+            // It holds blanks: the next renewal removes them.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -272,7 +272,7 @@ impl Notes {
     }
 }
 
-/// When the user last logged in, for those who remember a refusal: a later login ends it.  No lock, no command.
+/// When the user last logged in, for callers that remember a refusal: a later login ends it.  No lock, no command.
 #[must_use]
 pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.lock", name(user, settings)));

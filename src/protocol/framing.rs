@@ -4,7 +4,7 @@
 //! RFC 1939 §3.
 //!
 //! "The beginning of a line" is after CRLF, or after the status line.  Bare LF and bare CR are data: some servers pass
-//! them through, and a sender could otherwise end his message early and forge what follows it.  Only a session whose
+//! them through, and a sender could otherwise end a message early and forge what follows it.  Only a session whose
 //! greeting ended in a bare LF is in LF mode: there lines end at LF, and one CR before it is dropped.
 
 use std::ops::ControlFlow;

@@ -22,7 +22,7 @@ use crate::secret::Secret;
 /// What stands where a secret stood.
 const MASK: &[u8] = b"***";
 
-/// Something shorter than this may stand in any sentence by chance, and masking each place would spell it out (with the
+/// Something shorter than this may be in any sentence by chance, and masking each place would spell it out (with the
 /// password `a`, `inv***lid p***ssword`): a text that holds it is hidden whole.
 const SHORTEST_MASKED_ALONE: usize = 4;
 
@@ -64,7 +64,7 @@ enum NeedleForm {
 }
 
 impl Redactor {
-    /// Hides `secret` as it is and in base64, whatever stands before and after it there.
+    /// Hides `secret` as it is and in base64, whatever comes before and after it there.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let mut redactor = Self::default();

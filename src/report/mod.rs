@@ -375,7 +375,7 @@ pub trait Reporter: Send + Sync {
     fn wants_detail(&self) -> bool;
     /// Whether [`Event::Dialogue`] is shown (`-vv`).
     fn wants_dialogue(&self) -> bool;
-    /// Whether [`Event::Delivered`] is of use; otherwise nobody decodes headers for it.
+    /// Whether [`Event::Delivered`] is shown; otherwise no header is decoded for it.
     fn wants_deliveries(&self) -> bool {
         self.wants_detail()
     }

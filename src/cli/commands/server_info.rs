@@ -1,7 +1,7 @@
 //! `popfetch server-info`: what a server offers, its certificate with the line that pins it, and which setting would be
 //! better.
 //!
-//! With `--json` there is one object, of the type `server-info`: what it holds stands in docs/popfetch.schema.json.
+//! With `--json` there is one object, of the type `server-info`: docs/popfetch.schema.json describes it.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

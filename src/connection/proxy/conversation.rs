@@ -2,7 +2,7 @@
 
 use crate::secret::Secret;
 
-/// Of an answer that is none this much is kept for the report.
+/// At most this many octets of what is not a proxy's answer are reported.
 const KEPT: usize = 80;
 
 /// What a conversation waits for.
@@ -35,7 +35,7 @@ pub(super) enum ProxyFailure {
     NoConnections(Vec<u8>),
 }
 
-/// The beginning of an answer that is none.
+/// The failure for octets that are not an answer, with their beginning.
 pub(super) fn not_a_proxy(said: &[u8]) -> ProxyFailure {
     ProxyFailure::NotAProxy(said.get(..KEPT).unwrap_or(said).to_vec())
 }

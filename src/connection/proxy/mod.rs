@@ -2,7 +2,7 @@
 //!
 //! What comes is looked at before it is taken from the socket, and only what belongs to the proxy's answer is taken.  So
 //! whatever follows the answer, in the same segment or not, is still there for what reads the socket next, and
-//! nothing of it can stand for an answer of the proxy.
+//! nothing of it can be taken for an answer of the proxy.
 
 mod conversation;
 mod http;

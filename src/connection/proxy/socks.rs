@@ -151,7 +151,7 @@ impl SocksConversation {
         }
     }
 
-    /// RFC 1928 §6.  The address at its end is of no use to us, but the server's greeting begins behind it.
+    /// RFC 1928 §6.  We do not need the address at its end, but the server's greeting begins behind it.
     fn reply(&self) -> Result<Option<SocksStep>, ProxyFailure> {
         const PORT: usize = 2;
         let (address, length) = match self.answer.as_slice() {

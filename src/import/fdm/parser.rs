@@ -500,7 +500,7 @@ impl FdmParser<'_> {
         Ok(())
     }
 
-    /// What stands in braces: names of actions, or actions.
+    /// What is between braces: names of actions, or actions.
     fn acts_or_names(&mut self) -> Result<Vec<Act>> {
         self.words.take_sign('{')?;
         let (mut acts, mut names) = (Vec::new(), Vec::new());

@@ -110,7 +110,7 @@ impl Exchange {
         nonce: Nonce,
         binding: Option<Binding<'_>>,
     ) -> Result<Self, SaslError> {
-        // EXTERNAL sends neither; whatever stands there doesn't matter.
+        // EXTERNAL sends neither, so they don't matter.
         if mechanism != Mechanism::External {
             sendable(SaslText::User, credentials.user.as_bytes())?;
             sendable(SaslText::Secret, credentials.secret.expose())?;
@@ -306,7 +306,7 @@ pub fn fuzz_exchange(data: &[u8]) {
     };
     let _ = exchange.initial_response(choice & 8 != 0);
     for challenge in challenges.split(|octet| *octet == b'\n') {
-        // Half of the fuzzer's challenges come through base64, which it could hardly hit upon.
+        // Half of the fuzzer's challenges come through base64, which it would hardly find.
         let encoded = STANDARD.encode(challenge);
         let challenge = if choice & 16 == 0 { encoded.as_bytes() } else { challenge };
         if exchange.step(challenge).is_err() {

@@ -201,7 +201,7 @@ pub(super) fn prepared(what: SaslText, octets: &[u8]) -> Result<Zeroizing<String
         Cow::Borrowed(text) => Zeroizing::new(text.to_owned()),
         Cow::Owned(text) => Zeroizing::new(text),
     };
-    // Some characters are mapped to nothing; a password of nothing but those is none.
+    // Some characters are mapped to nothing; a password of such characters alone is empty.
     if prepared.is_empty() { Err(SaslError::Unpreparable(what)) } else { Ok(prepared) }
 }
 

@@ -154,7 +154,7 @@ impl DraftAccount {
         let home = cli.environment.home.as_deref();
         if let Some(why) = &self.foreign.left_out {
             let place = Remark { place: self.foreign.place.clone(), what: format!("left out: {why}") };
-            // What stands in the way of its delivery.
+            // What prevents its delivery.
             let why = if self.foreign.deliver.is_empty() { self.foreign.remarks.as_slice() } else { &[] };
             for remark in why.iter().chain([&place]) {
                 cli.printer.warn(&format!("{}: {}", self.name, document::remark_text(remark, home)));
@@ -265,7 +265,7 @@ impl DraftAccount {
     }
 }
 
-/// All that is said of an account, as it stands above its section.
+/// All remarks about an account, as comments above its section.
 fn comment(foreign: &Foreign, home: Option<&Path>) -> String {
     let mut comment = format!("# from {}\n", find::shown(&foreign.place.file, home));
     if let Password::Text(_, place) = &foreign.password {

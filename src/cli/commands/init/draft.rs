@@ -47,7 +47,7 @@ pub(super) struct Init<'a> {
     pub(super) args: &'a InitArgs,
     pub(super) cli: &'a Cli,
     pub(super) context: &'a Context<'a>,
-    /// `None` where there is nobody to ask.
+    /// `None` where no user can be asked.
     pub(super) questions: Option<Questions>,
     /// The configuration.
     pub(super) path: PathBuf,
@@ -183,7 +183,7 @@ impl<'a> Init<'a> {
             let addition = self.addition(chosen, choices, explicit);
             let added = config::with_addition(&self.path, &self.existing, &addition, &self.cli.environment);
             let (whole, account) = added.map_err(|e| ReportedError::of(&e, true))?;
-            // [defaults] may set other values: then ours stand in the section.
+            // [defaults] may set other values: then the section sets ours.
             if explicit || (&account.host, account.port, account.tls) == (host, *port, *tls) {
                 return Ok((addition, whole, account));
             }

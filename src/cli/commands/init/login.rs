@@ -28,7 +28,7 @@ impl Init<'_> {
     /// Logs in with what the flags name, or with what is typed.
     ///
     /// # Errors
-    /// The login is refused; there is nobody to ask.
+    /// The login is refused; no user can be asked.
     pub(super) fn log_in(&self, chosen: &mut ChosenServer) -> Result<Entered, ReportedError> {
         if self.args.no_login || self.by_oauth(&chosen.candidate).is_some() {
             return Ok(Entered::default());
