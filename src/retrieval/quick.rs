@@ -42,12 +42,12 @@ pub(super) fn unchanged(memory: &Memory, poll: &QuickPoll) -> Option<u64> {
 
 /// Under which configuration nothing was left to do: the command line of this run counts, too.
 fn configuration(run: &Run<'_>) -> String {
-    let fingerprint = run.fingerprint();
+    let digest = run.configuration();
     match run.options.retention {
-        None => fingerprint.to_owned(),
-        Some(Retention::Keep) => format!("{fingerprint} keep"),
-        Some(Retention::Delete) => format!("{fingerprint} delete"),
-        Some(Retention::Limits(_)) => format!("{fingerprint} limits"),
+        None => digest.to_owned(),
+        Some(Retention::Keep) => format!("{digest} keep"),
+        Some(Retention::Delete) => format!("{digest} delete"),
+        Some(Retention::Limits(_)) => format!("{digest} limits"),
     }
 }
 
