@@ -21,7 +21,7 @@ pub(super) fn question(run: &Run<'_>, memory: &Memory) -> Option<Prefetch> {
         return None;
     }
     let every = run.account.full_listing_every;
-    let last = quick::may_stand(memory.quick.as_ref()?, &configuration(run), run.now, every)?;
+    let last = quick::may_stand(memory.quick.as_ref()?, || configuration(run), run.now, every)?;
     let rests = Ledger::rests(&run.directory) && run.destinations().are_there();
     rests.then_some(Prefetch::QuickPoll { last })
 }
