@@ -30,10 +30,15 @@ pub struct Done<'a> {
 }
 
 /// The number of the last message, if a quick poll may stand for a listing now: nothing was left to do under this
-/// `configuration`, and a full listing isn't due, as it is after `every`.
+/// `configuration`, which is asked for only where that matters, and a full listing isn't due, as it is after `every`.
 #[must_use]
-pub fn may_stand(quick: &Quick, configuration: &str, now: Time, every: Duration) -> Option<MessageNumber> {
-    let idle = quick.idle_under.as_deref() == Some(configuration);
+pub fn may_stand(
+    quick: &Quick,
+    configuration: impl FnOnce() -> String,
+    now: Time,
+    every: Duration,
+) -> Option<MessageNumber> {
+    let idle = quick.idle_under.as_ref().is_some_and(|under| *under == configuration());
     let due = quick.due.is_some_and(|due| due <= now);
     let every = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
     // A clock that was set back must not put the next listing off.
