@@ -1,7 +1,7 @@
 //! What is recorded of messages in the maildrop: that they failed, are too large, are known, how large they are, that they
 //! are deleted, and which of them a listing held.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::message::Digest;
 use crate::proof::{EntryId, Key};
@@ -11,6 +11,7 @@ use super::codec::{DigestsField, KeyField, Last, Notes};
 use super::entry::{Entry, EntryState, Record};
 use super::error::Error;
 use super::index::day_of;
+use super::last_read::LastRead;
 use super::lines::{
     Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MessageFailed, MessageGone,
     MessageTooLarge, NothingKnownListed, OtherHeader, Present, RecognisedElsewhere, RecognisedHere,
@@ -89,21 +90,22 @@ impl Ledger {
     ) -> Result<EntryId, Error> {
         let Match { entry, message, header } = same_as;
         let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        let place =
-            |records: &[Record]| records.iter().rposition(|record| Some(record.digests.message) == message);
         let id = if self.find_key(key) == Some(entry) {
-            let has_several = message.is_some() && self.entry(entry).copies > 1;
-            let records = if has_several { self.records(entry)? } else { Vec::new() };
-            // Behind the others, unless it's there already.
-            let copy = place(&records).filter(|copy| copy + 1 < records.len());
+            let mut copy = None;
+            if let Some(message) = message.filter(|_| self.entry(entry).copies > 1) {
+                let read = self.read_once(entry)?;
+                // Behind the others, unless it's there already.
+                copy = read.place(message).filter(|copy| copy + 1 < read.records.len());
+                copy.into_iter().for_each(|copy| read.put_last(copy));
+            }
             let copy = copy.and_then(|copy| u16::try_from(copy).ok());
             self.append(RecognisedHere { time, key: KeyField::from(key), listed, copy: Last(copy) })?;
             entry
         } else {
-            let records = self.records(entry)?;
-            let Record { digests, delivered } = place(&records)
-                .and_then(|copy| records.get(copy))
-                .or(records.last())
+            let read = self.read_once(entry)?;
+            let Record { digests, delivered } = message
+                .and_then(|message| read.records.get(read.place(message)?))
+                .or(read.records.back())
                 .cloned()
                 .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;
             let digests = DigestsField::Value(digests);
@@ -203,6 +205,17 @@ impl Ledger {
         self.index.renumbering
     }
 
+    /// The deliveries of an entry, read from the file if they aren't those that were read last.
+    fn read_once(&mut self, entry: EntryId) -> Result<&mut LastRead, Error> {
+        let places = self.index.copies(entry);
+        let known = self.last_read.take().filter(|read| read.entry == entry && read.places == places);
+        let read = match known {
+            Some(read) => read,
+            None => LastRead { entry, places: places.into(), records: self.records(entry)?.into() },
+        };
+        Ok(self.last_read.insert(read))
+    }
+
     fn keys_of(
         &self,
         ids: &[EntryId],
@@ -257,7 +270,8 @@ impl Ledger {
     pub fn ask_deletion(&mut self, deletions: &[(EntryId, Option<Digest>)]) -> Result<Asked, Error> {
         let time = self.now();
         let mut asked = 0_u32;
-        let mut taken: HashSet<(EntryId, usize)> = HashSet::new();
+        // The places of an entry's deliveries that haven't been taken yet, the first one last.
+        let mut places: HashMap<EntryId, HashMap<Digest, Vec<usize>>> = HashMap::new();
         for (id, digest) in deletions {
             let entry = self.entry(*id);
             if !matches!(entry.state, EntryState::Delivered | EntryState::Recorded) {
@@ -265,11 +279,14 @@ impl Ledger {
             }
             let mut copy = None;
             if let (Some(digest), true) = (digest, entry.copies > 1) {
-                let records = self.records(*id)?;
-                let mut places = (0..).zip(&records);
-                copy = places.find_map(|(place, record): (usize, _)| {
-                    (record.digests.message == *digest && taken.insert((*id, place))).then_some(place)
-                });
+                if !places.contains_key(id) {
+                    let mut of_entry: HashMap<Digest, Vec<usize>> = HashMap::new();
+                    for (place, record) in self.records(*id)?.iter().enumerate().rev() {
+                        of_entry.entry(record.digests.message).or_default().push(place);
+                    }
+                    places.insert(*id, of_entry);
+                }
+                copy = places.get_mut(id).and_then(|places| places.get_mut(digest)?.pop());
             }
             let copy = copy.and_then(|copy| u16::try_from(copy).ok());
             let key = self.key(*id)?;

@@ -41,6 +41,7 @@ pub mod history;
 mod import;
 mod index;
 mod journal;
+mod last_read;
 mod lines;
 pub mod lock;
 mod maildrop;
