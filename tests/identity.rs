@@ -368,8 +368,10 @@ fn renumbered_maildrop_does_not_come_again_though_it_takes_several_runs() {
         let _ = served.fetch();
         served.server.replace("me", all);
         for _ in 0..3 {
-            served.fetch().succeeds();
+            // What the limit leaves for the next run may be the message at which the line ended.
+            assert!(matches!(served.fetch().code(), Some(0 | 75)));
         }
+        served.fetch().succeeds();
         served.holds(stored(1..=9));
     }
 }

@@ -223,7 +223,7 @@ fn file_system_that_refuses_locks() {
         }
         panic!("{call} never refused a lock");
     };
-    refused("flock", 3, "maildir = \"~/mail\"", "that has locks");
+    refused("flock", 3, "maildir = \"~/mail\"", "on a file system that has locks");
     refused("fcntl", 60, "mbox = \"~/box\"", "its file system refuses locks");
 }
 
