@@ -7,7 +7,7 @@ use crate::message::Digest;
 use crate::proof::EntryId;
 use crate::types::Time;
 
-use super::entry::Record;
+use super::entry::KnownDelivery;
 
 /// An entry's deliveries, in their order.  Mostly the first one is put behind the others, which costs nothing here.
 #[derive(Debug)]
@@ -15,23 +15,23 @@ pub(super) struct LastRead {
     pub(super) entry: EntryId,
     /// Where their lines are: by that it's seen whether these are still the deliveries of the entry.
     pub(super) places: VecDeque<(u64, Time)>,
-    pub(super) records: VecDeque<Record>,
+    pub(super) deliveries: VecDeque<KnownDelivery>,
 }
 
 impl LastRead {
     /// The place of the last delivery of this message.
     pub(super) fn place(&self, message: Digest) -> Option<usize> {
-        self.records.iter().rposition(|record| record.digests.message == message)
+        self.deliveries.iter().rposition(|record| record.digests.message == message)
     }
 
     /// This one has been put behind the others.
     pub(super) fn put_last(&mut self, place: usize) {
         // Those whose octets nobody has seen have no record: then they are read again.
-        if self.places.len() == self.records.len()
-            && let (Some(line), Some(record)) = (self.places.remove(place), self.records.remove(place))
+        if self.places.len() == self.deliveries.len()
+            && let (Some(line), Some(record)) = (self.places.remove(place), self.deliveries.remove(place))
         {
             self.places.push_back(line);
-            self.records.push_back(record);
+            self.deliveries.push_back(record);
         }
     }
 }

@@ -8,13 +8,13 @@ use crate::proof::{EntryId, Key};
 use crate::types::{Octets, Time};
 
 use super::codec::{DigestsField, KeyField, Last, Notes};
-use super::entry::{Entry, EntryState, Record};
+use super::entry::{Entry, EntryState, KnownDelivery};
 use super::error::Error;
 use super::index::day_of;
 use super::last_read::LastRead;
 use super::lines::{
-    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MessageFailed, MessageGone,
-    MessageTooLarge, NothingKnownListed, OtherHeader, Present, RecognisedElsewhere, RecognisedHere,
+    Absent, DeletionAsked, DeletionsConfirmed, DoubtEnded, Doubted, ListingTaken, MatchedElsewhere,
+    MatchedHere, MessageFailed, MessageGone, MessageTooLarge, NothingKnownListed, OtherHeader, Present,
     RenumberingBegun, RenumberingSettled, SizeListed, Varying,
 };
 use super::open::Ledger;
@@ -42,7 +42,7 @@ impl Match {
 /// How many deletions were asked for, and are not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub struct Asked(u32);
+pub struct PendingDeletions(u32);
 
 impl Ledger {
     /// Records that a message failed; a new entry if need be.
@@ -52,11 +52,11 @@ impl Ledger {
     pub fn fail(
         &mut self,
         key: &Key,
-        listed: Option<Octets>,
+        listed_size: Option<Octets>,
         retry_after: Option<Time>,
     ) -> Result<EntryId, Error> {
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        self.append(MessageFailed { time, key: KeyField::from(key), listed, retry_after })?;
+        let (time, listed_size) = (self.now(), listed_size.map(|octets| octets.0));
+        self.append(MessageFailed { time, key: KeyField::from(key), listed_size, retry_after })?;
         self.entry_of(key)
     }
 
@@ -64,15 +64,15 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn too_large(&mut self, key: &Key, listed: Option<Octets>) -> Result<EntryId, Error> {
+    pub fn too_large(&mut self, key: &Key, listed_size: Option<Octets>) -> Result<EntryId, Error> {
         if let Some(id) = self.find_key(key) {
             let entry = self.entry(id);
-            if entry.reported_too_large && (listed.is_none() || entry.listed == listed) {
+            if entry.reported_too_large && (listed_size.is_none() || entry.listed_size == listed_size) {
                 return Ok(id);
             }
         }
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
-        self.append(MessageTooLarge { time, key: KeyField::from(key), listed })?;
+        let (time, listed_size) = (self.now(), listed_size.map(|octets| octets.0));
+        self.append(MessageTooLarge { time, key: KeyField::from(key), listed_size })?;
         self.entry_of(key)
     }
 
@@ -85,35 +85,40 @@ impl Ledger {
     pub fn record_match(
         &mut self,
         key: &Key,
-        listed: Option<Octets>,
+        listed_size: Option<Octets>,
         same_as: Match,
     ) -> Result<EntryId, Error> {
         let Match { entry, message, header } = same_as;
-        let (time, listed) = (self.now(), listed.map(|octets| octets.0));
+        let (time, listed_size) = (self.now(), listed_size.map(|octets| octets.0));
         let id = if self.find_key(key) == Some(entry) {
-            let mut copy = None;
-            if let Some(message) = message.filter(|_| self.entry(entry).copies > 1) {
+            let mut delivery = None;
+            if let Some(message) = message.filter(|_| self.entry(entry).deliveries > 1) {
                 let read = self.read_once(entry)?;
                 // Behind the others, unless it's there already.
-                copy = read.place(message).filter(|copy| copy + 1 < read.records.len());
-                copy.into_iter().for_each(|copy| read.put_last(copy));
+                delivery = read.place(message).filter(|place| place + 1 < read.deliveries.len());
+                delivery.into_iter().for_each(|place| read.put_last(place));
             }
-            let copy = copy.and_then(|copy| u16::try_from(copy).ok());
-            self.append(RecognisedHere { time, key: KeyField::from(key), listed, copy: Last(copy) })?;
+            let delivery = delivery.and_then(|delivery| u16::try_from(delivery).ok());
+            self.append(MatchedHere {
+                time,
+                key: KeyField::from(key),
+                listed_size,
+                delivery: Last(delivery),
+            })?;
             entry
         } else {
             let read = self.read_once(entry)?;
-            let Record { digests, delivered } = message
-                .and_then(|message| read.records.get(read.place(message)?))
-                .or(read.records.back())
+            let KnownDelivery { digests, delivered } = message
+                .and_then(|message| read.deliveries.get(read.place(message)?))
+                .or(read.deliveries.back())
                 .cloned()
                 .ok_or(Error::Contradiction("a message is recognised as one that was never delivered"))?;
             let digests = DigestsField::Value(digests);
             let notes = Notes { utf8: self.entry(entry).utf8, ..Notes::default() };
-            self.append(RecognisedElsewhere {
+            self.append(MatchedElsewhere {
                 time,
                 key: KeyField::from(key),
-                listed,
+                listed_size,
                 delivered,
                 digests,
                 notes,
@@ -207,11 +212,11 @@ impl Ledger {
 
     /// The deliveries of an entry, read from the file if they aren't those that were read last.
     fn read_once(&mut self, entry: EntryId) -> Result<&mut LastRead, Error> {
-        let places = self.index.copies(entry);
+        let places = self.index.deliveries(entry);
         let known = self.last_read.take().filter(|read| read.entry == entry && read.places == places);
         let read = match known {
             Some(read) => read,
-            None => LastRead { entry, places: places.into(), records: self.records(entry)?.into() },
+            None => LastRead { entry, places: places.into(), deliveries: self.deliveries_of(entry)?.into() },
         };
         Ok(self.last_read.insert(read))
     }
@@ -235,25 +240,27 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn listed(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
-        self.listed_in(&mut Window::narrow(), id, octets)
+    pub fn learn_size(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
+        self.learn_size_in(&mut Window::narrow(), id, octets)
     }
 
-    /// As [`Ledger::listed`], for a whole scan listing.
+    /// As [`Ledger::learn_size`], for a whole scan listing.
     ///
     /// # Errors
     /// As there.
-    pub fn listed_all(&mut self, sizes: &mut dyn Iterator<Item = (EntryId, Octets)>) -> Result<(), Error> {
+    pub fn learn_sizes(&mut self, sizes: &mut dyn Iterator<Item = (EntryId, Octets)>) -> Result<(), Error> {
         let mut window = Window::wide();
         for (id, octets) in sizes {
-            self.listed_in(&mut window, id, octets)?;
+            self.learn_size_in(&mut window, id, octets)?;
         }
         Ok(())
     }
 
-    fn listed_in(&mut self, window: &mut Window, id: EntryId, octets: Octets) -> Result<(), Error> {
+    fn learn_size_in(&mut self, window: &mut Window, id: EntryId, octets: Octets) -> Result<(), Error> {
         let entry = self.entry(id);
-        if entry.listed.is_none() || (entry.state == EntryState::Open && entry.listed != Some(octets)) {
+        if entry.listed_size.is_none()
+            || (entry.state == EntryState::Open && entry.listed_size != Some(octets))
+        {
             let key = self.key_in(window, id)?;
             self.append(SizeListed { key: KeyField::from(&key), octets: octets.0 })?;
         }
@@ -267,7 +274,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or read.
-    pub fn ask_deletion(&mut self, deletions: &[(EntryId, Option<Digest>)]) -> Result<Asked, Error> {
+    pub fn ask_deletion(
+        &mut self,
+        deletions: &[(EntryId, Option<Digest>)],
+    ) -> Result<PendingDeletions, Error> {
         let time = self.now();
         let mut asked = 0_u32;
         // The places of an entry's deliveries that haven't been taken yet, the first one last.
@@ -277,30 +287,30 @@ impl Ledger {
             if !matches!(entry.state, EntryState::Delivered | EntryState::Recorded) {
                 continue;
             }
-            let mut copy = None;
-            if let (Some(digest), true) = (digest, entry.copies > 1) {
+            let mut delivery = None;
+            if let (Some(digest), true) = (digest, entry.deliveries > 1) {
                 if !places.contains_key(id) {
                     let mut of_entry: HashMap<Digest, Vec<usize>> = HashMap::new();
-                    for (place, record) in self.records(*id)?.iter().enumerate().rev() {
+                    for (place, record) in self.deliveries_of(*id)?.iter().enumerate().rev() {
                         of_entry.entry(record.digests.message).or_default().push(place);
                     }
                     places.insert(*id, of_entry);
                 }
-                copy = places.get_mut(id).and_then(|places| places.get_mut(digest)?.pop());
+                delivery = places.get_mut(id).and_then(|places| places.get_mut(digest)?.pop());
             }
-            let copy = copy.and_then(|copy| u16::try_from(copy).ok());
+            let delivery = delivery.and_then(|delivery| u16::try_from(delivery).ok());
             let key = self.key(*id)?;
-            self.append(DeletionAsked { time, key: KeyField::from(&key), copy: Last(copy) })?;
+            self.append(DeletionAsked { time, key: KeyField::from(&key), delivery: Last(delivery) })?;
             asked = asked.saturating_add(1);
         }
-        Ok(Asked(asked))
+        Ok(PendingDeletions(asked))
     }
 
     /// Records that the server has answered that `QUIT` with `+OK`: what was asked for is deleted.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn confirm_deletion(&mut self, Asked(count): Asked) -> Result<(), Error> {
+    pub fn confirm_deletion(&mut self, PendingDeletions(count): PendingDeletions) -> Result<(), Error> {
         if count > 0 {
             self.append(DeletionsConfirmed { time: self.now(), count })?;
         }
