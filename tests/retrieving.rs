@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-use crate::mailbox::{Mailbox, Served, good, names, plain_login, serve, whole_or_later};
+use crate::mailbox::{IN_CLEAR, KEEP, Mailbox, Served, good, names, plain_login, section, serve, whole_or_later};
 use crate::support::mail;
 use crate::support::mailboxes::{mbox_messages, python_mbox};
 use crate::support::scripted::{Scripted, Step, expect, send};
@@ -441,4 +441,29 @@ fn limits_of_a_run() {
     let served = serve(good(small(3)), "max-bytes = 1");
     served.fetch().succeeds();
     served.holds(stored([1]));
+}
+
+/// Gmail lists the last 30 days to a user `recent:…`, at each login and whatever was retrieved before: that is no window which
+/// moves on.
+#[test]
+fn in_gmails_recent_mode_known_mail_is_not_retrieved_again() {
+    let mut options = Options::with("recent:me", "secret", small(5));
+    for capabilities in [&mut options.before_login, &mut options.after_login] {
+        capabilities.retain(|line| !line.starts_with("EXPIRE"));
+        capabilities.extend(["EXPIRE 0".into(), "X-GOOGLE-RICO".into()]);
+    }
+    for keys in ["", "first-run = \"new-only\""] {
+        let served = serve(options.clone(), KEEP);
+        let keys = format!("{IN_CLEAR}deliver = {{ maildir = \"~/mail\" }}\n{KEEP}\n{keys}");
+        let config = section("me", served.server.port(), &keys);
+        served.sandbox.config(config.replace("user = \"me\"", "user = \"recent:me\""));
+        let known = if keys.contains("new-only") { 0 } else { 5 };
+        for run in 1..=3 {
+            served.fetch().succeeds();
+            assert_eq!((served.server.count("RETR"), served.server.sessions()), (known, run));
+        }
+        served.server.replace("recent:me", small(6));
+        served.fetch().succeeds();
+        served.holds(stored((1..=6).filter(|number| known > 0 || *number == 6)));
+    }
 }

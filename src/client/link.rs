@@ -15,7 +15,7 @@ use crate::protocol::redact::Redactor;
 use crate::protocol::session::{Reply, ResponseCode, Sent, ServerEvent, Session};
 
 /// Servers end a session after ten minutes of silence (RFC 1939 §3), some after five.
-const KEEP_ALIVE: Duration = Duration::from_secs(120);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
 /// How long the answers in flight are read after a signal.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ pub(super) struct Link {
     limit: Option<Instant>,
     stopped: bool,
     /// Since when nothing has been unanswered.
-    resting: Option<Instant>,
+    pub(super) resting: Option<Instant>,
     /// Commands sent since every command before was answered.
     flight: usize,
     pub(super) redactor: Redactor,

@@ -305,6 +305,28 @@ fn a_message_that_differs_each_time_is_not_delivered_at_each_run_while_a_destina
     assert!(served.messages().len() <= 2, "{}", served.messages().len());
 }
 
+/// A proxy adds a line to whatever it passes on, another one each time: who has the message doesn't get it again.
+#[test]
+fn a_line_that_differs_each_time_makes_no_second_copy_for_the_destination_that_has_the_message() {
+    let copy = |pass: u32| {
+        let line = format!("X-Proxy: pass {pass}\r\n").into_bytes();
+        Message::new("a", [line, crate::mailbox::body(1)].concat())
+    };
+    for keys in ["leave-on-server = false", "leave-on-server = true"] {
+        let served = served(good([copy(0)]), keys);
+        for pass in 1..=3 {
+            served.sandbox.run(["me"]).exits(75);
+            served.server.replace("me", [copy(pass)]);
+        }
+        repair(&served);
+        served.sandbox.run(["me"]).succeeds();
+        assert_eq!(served.messages().len(), 1, "{keys}");
+        assert_eq!(taken(&served.sandbox).lines().count(), 1, "{keys}");
+        served.fetch().succeeds();
+        assert_eq!(served.messages().len(), 1, "{keys}");
+    }
+}
+
 #[test]
 fn a_message_without_a_unique_id_waits_for_the_destination_that_lacks_it() {
     let served = served(good(ids(["-"; 3])).without("UIDL"), "leave-on-server = false");
