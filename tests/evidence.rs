@@ -491,3 +491,26 @@ fn where_quit_drops_what_was_retrieved_by_googles_word_alone_nothing_is_lost() {
     }
     served.holds(stored([1, 3]));
 }
+
+// ---- headers beyond every measure -------------------------------------------------------------------------------------
+
+/// A header that goes on for this many MiB, and no body.
+fn all_header(megabytes: usize) -> Vec<u8> {
+    let mut message = mail::message(1, 400);
+    let end = message.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    message.truncate(end + 2);
+    let line = format!("X-Pad: {}\r\n", "x".repeat(1015));
+    message.extend(line.repeat(megabytes * 1024).into_bytes());
+    message
+}
+
+/// It is looked at by TOP in each run, and before it is deleted: whatever that gives, it stands in nobody's way.
+#[test]
+fn a_header_without_an_end_keeps_no_mail_waiting() {
+    let served = serve(good([Message::new("huge", all_header(17))]), KEEP);
+    served.fetch().succeeds();
+    served.configure(served.server.port(), DELETE);
+    lists(&served, [Message::new("huge", all_header(17)), Message::new("b", body(2))]);
+    assert_eq!(served.messages().len(), 2);
+    assert_eq!(served.server.unique_ids("me"), [""; 0]);
+}

@@ -11,7 +11,6 @@ use crate::ledger::{Begun, Match};
 use crate::message::{Digest, Examiner, Facts};
 use crate::plan::{self, Decision, Listed, Who, Why};
 use crate::proof::{Arrival, ArrivalId, BegunId, DestinationId, EntryId, Key};
-use crate::protocol::limits::LONGEST_HEADER;
 use crate::report;
 use crate::retrieval::Error;
 use crate::retrieval::committer::{Parcel, Work};
@@ -48,11 +47,9 @@ impl Heading {
         Self { job, examiner: Examiner::new(b""), octets: 0 }
     }
 
-    /// `false` when this is too long for a header.
-    pub(super) fn take(&mut self, text: &[u8]) -> bool {
+    pub(super) fn take(&mut self, text: &[u8]) {
         self.octets = self.octets.saturating_add(octets_of(text));
         self.examiner.update(text);
-        usize::try_from(self.octets).is_ok_and(|octets| octets <= LONGEST_HEADER)
     }
 }
 
@@ -289,6 +286,10 @@ impl Fetch<'_> {
         self.state.pipeline.hold(Held::Header(job, examiner.finish()));
     }
 
+    /// The answer to a `TOP` went on beyond every measure, and the session can't go on.
+    ///
+    /// # Errors
+    /// Always: what it ended with.
     pub(super) fn header_too_long(&mut self) -> Result<(), Error> {
         let Some(Heading { job, octets, .. }) = self.state.heading.take() else { return Ok(()) };
         self.state.pipeline.give_up_current();
