@@ -17,7 +17,7 @@ use crate::types::Time;
 
 /// How a mailbox stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub struct MailboxStatus {
     /// The directory of its state.
     pub directory: PathBuf,
     /// When the last run ended, or began where it hasn't ended.
@@ -81,7 +81,7 @@ impl Finding {
     }
 }
 
-impl Status {
+impl MailboxStatus {
     /// How the account's mailbox stands `now`; `state` is the directory of all state.
     #[must_use]
     pub fn of(account: &Account, state: &Path, now: Time) -> Self {
