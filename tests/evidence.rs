@@ -398,6 +398,17 @@ fn where_a_listing_is_suspect_other_mail_under_a_known_unique_id_is_delivered() 
     }
 }
 
+/// It may be other mail: a deletion that falls due in the very session that finds so delivers it first.
+#[test]
+fn what_differs_each_time_is_not_deleted_unseen_by_the_session_that_finds_so() {
+    let served = varying();
+    served.configure(served.server.port(), "leave-on-server = { newest = 1 }");
+    lists(&served, []);
+    lists(&served, [Message::new("a", copy(3)), Message::new("b", body(9))]);
+    served.holds([copies(1..=3), stored([9])].concat());
+    assert_eq!(served.server.unique_ids("me"), ["b"]);
+}
+
 // ---- the other mode ---------------------------------------------------------------------------------------------------
 
 #[test]
