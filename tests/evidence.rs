@@ -222,6 +222,24 @@ fn other_mail_under_the_name_of_deleted_mail_comes_at_the_second_run_at_the_late
     }
 }
 
+/// The same where QUIT deletes what was merely retrieved, the other mail too.
+#[test]
+fn where_quit_deletes_what_was_retrieved_other_mail_under_the_name_of_deleted_mail_is_not_lost() {
+    let mut options = Options { retrieved: Retrieved::Deleted, ..good([Message::new("a", copy(1))]) };
+    options.after_login.retain(|line| !line.starts_with("EXPIRE"));
+    options.after_login.push("EXPIRE 0".into());
+    let served = serve(options, DELETE);
+    served.fetch().succeeds();
+    for number in 2..=5 {
+        served.server.replace("me", [Message::new("a", copy(number))]);
+        served.fetch();
+        if served.messages().len() < number as usize {
+            served.fetch();
+        }
+        served.holds(copies(1..=number));
+    }
+}
+
 /// A message is first looked at by its header, and then refused: that is one message, and its own matter.  Where QUIT deletes
 /// what was retrieved, the next run tries it in a session of its own, in which what is known is compared first, and then the
 /// rest is delivered.
