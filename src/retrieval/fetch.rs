@@ -57,7 +57,9 @@ impl Fetch<'_> {
             {
                 Err(Error::Client(e.doubted()))
             }
-            Err(Error::Client(e)) if e.is_endless_header() => self.header_too_long(),
+            Err(Error::Client(e)) if e.is_endless_header() && self.state.heading.is_some() => {
+                self.header_too_long()
+            }
             result => result,
         };
         if let Err(e) = &result {
