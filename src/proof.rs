@@ -320,6 +320,6 @@ pub struct DestinationRecord {
     pub id: DestinationId,
     /// Its name.
     pub name: DestinationName,
-    /// For a Maildir: device and inode of its `tmp/` when it was last used.
+    /// For a Maildir: when its `tmp/` was made, or its device, and its inode, when it was last used.
     pub inode: Option<(u64, u64)>,
 }

@@ -131,14 +131,6 @@ pub enum Error {
         /// Its words, fit to print.
         text: String,
     },
-    /// The answer to `TOP` goes on and on: a broken server, or a message without an end of its header.
-    #[error("{server}: the header of message {number} went on beyond every measure")]
-    HeaderTooLong {
-        /// The server, as `HOST:PORT`.
-        server: String,
-        /// Which message.
-        number: MessageNumber,
-    },
     /// A deletion without its proofs, which isn't sent: a bug of ours.
     #[error("a bug in popfetch: message {number} was to be deleted without having been recognised")]
     NotRecognised {
@@ -190,7 +182,6 @@ impl Error {
             | Self::TooSlow { .. }
             | Self::Farewell { .. }
             | Self::Stopped
-            | Self::HeaderTooLong { .. }
             | Self::Random(_) => return None,
         };
         Some(hint.into())
@@ -243,6 +234,15 @@ impl Error {
             },
             _ => self.forbids_pipelining(),
         }
+    }
+
+    /// Whether an answer to `TOP` went on beyond every measure: the server sends more than the header, or the message has a
+    /// header without an end.
+    #[must_use]
+    pub fn is_endless_header(&self) -> bool {
+        use crate::protocol::error::Error;
+        use crate::protocol::session::Sent;
+        matches!(self, Self::Protocol { source: Error::AnswerTooLarge { to: Sent::Top(_), .. }, .. })
     }
 
     /// Whether the connection ended, or the server ended the session, where an answer was due.
@@ -330,9 +330,7 @@ impl Problem for Error {
             },
             Self::HungUpOnCapa(e) | Self::HungUpOnUtf8(e) | Self::FlightCut(e) => e.exit_code(),
             Self::HungUpBeforeGreeting { source, .. } => source.exit_code(),
-            Self::StlsRefused { .. } | Self::SilentButTls { .. } | Self::HeaderTooLong { .. } => {
-                ExitCode::Protocol
-            }
+            Self::StlsRefused { .. } | Self::SilentButTls { .. } => ExitCode::Protocol,
             Self::NoMethod { source, .. } => source.exit_code(),
             Self::Sasl { source, .. } => source.exit_code(),
             Self::LoginRefused { meaning, .. } => meaning.exit_code(),

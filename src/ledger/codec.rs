@@ -134,7 +134,7 @@ impl<'a> LineField<'a> for Time {
     }
 }
 
-/// Device and inode.
+/// What a directory is known by: when it was made, or its device; and its inode.
 impl<'a> LineField<'a> for (u64, u64) {
     const NONE: &'static [u8] = b"- -";
 

@@ -348,8 +348,6 @@ impl Ledger {
                 (*here, any) = (true, true);
             }
         }
-        // The entries are brought into this order when the ledger is closed.
-        self.order = (!ascending).then_some(order);
         let (time, clock) = (self.now(), self.clock);
         if !any {
             if self.index.lingers() || self.index.has_undoubted() {
@@ -357,6 +355,8 @@ impl Ledger {
             }
             return self.flush();
         }
+        // The entries are brought into this order when the ledger is closed; until then see [`Ledger::order_taken`].
+        self.order = (!ascending).then_some(order);
         self.append(ListingTaken { time, clock })?;
         let day = day_of(time);
         let mut window = Window::wide();

@@ -76,6 +76,12 @@ impl Ledger {
         self.index.is_recent(id)
     }
 
+    /// The order of the last complete listing, where this run has taken it and the entries don't stand in it yet.
+    #[must_use]
+    pub fn order_taken(&self) -> Option<&[EntryId]> {
+        self.order.as_deref()
+    }
+
     /// Whether messages are known that have no unique-id.
     #[must_use]
     pub fn knows_nameless(&self) -> bool {
