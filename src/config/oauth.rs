@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::file::{self, Providers};
 use super::mistake::{Fault, Mistake, Place, nearest, quoted};
+use super::route::by_proxy;
 use super::settings::{OAuthTable, ProviderTable, Setting, Table as _};
 use super::value::{Address, Command, Text};
 use crate::access;
@@ -63,6 +64,7 @@ pub(super) fn resolve(setting: &Setting<OAuthTable>, context: Context<'_>) -> Re
         client_secret,
         flow: table.flow.map_or(OAuthFlow::Auto, |flow| flow.value),
         redirect: table.redirect.map(|redirect| redirect.value.0),
+        route: table.proxy.as_ref().map(|proxy| by_proxy(proxy, context)).transpose()?,
         store,
     })
 }

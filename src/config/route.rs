@@ -35,7 +35,11 @@ pub(super) fn way(table: &AccountTable, context: Context<'_>) -> Result<Way, Fau
     Ok(Way { route, source_addresses })
 }
 
-fn by_proxy(setting: &Setting<ProxySetting>, context: Context<'_>) -> Result<Route, Fault> {
+/// The way by a proxy, or past any.
+///
+/// # Errors
+/// A variable that isn't set, or holds no URL.
+pub(super) fn by_proxy(setting: &Setting<ProxySetting>, context: Context<'_>) -> Result<Route, Fault> {
     match &setting.value {
         ProxySetting::Direct => Ok(Route::Direct),
         ProxySetting::Proxy(proxy) => Ok(Route::Proxy(proxy.clone())),

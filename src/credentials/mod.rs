@@ -21,11 +21,11 @@ pub use netrc::fuzz_netrc;
 pub use prompt::typed;
 
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, OAuth, PasswordSource, one_line};
+use crate::account::{Account, Auth, OAuth, PasswordSource, Way, one_line};
 use crate::config::{self, locate::Environment};
 use crate::connection::Connectors;
-use crate::http::Way;
-use crate::oauth::{Holder, Watch};
+use crate::http;
+use crate::oauth::{Holder, Patience, Watch};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -111,17 +111,20 @@ pub fn with_holder<T>(
             }
         },
     };
+    // Its addresses of this machine hold for whatever the account connects to.
+    let own = oauth.route.clone().map(|route| Way { route, ..account.way.clone() });
     work(&Holder {
         account: &account.name,
         user: &account.user,
         settings: oauth,
         client_secret: &client_secret,
         state: means.state,
-        way: Way {
-            route: &account.way,
+        way: http::Way {
+            route: own.as_ref().unwrap_or(&account.way),
             ca_file: account.trust.ca_file.as_deref(),
-            ..Way::direct(means.connectors, means.stop)
+            ..http::Way::direct(means.connectors, means.stop)
         },
+        patience: Patience::default(),
         watch: means.watch,
     })
 }

@@ -22,9 +22,6 @@ use crate::secret::Secret;
 use crate::text::printable;
 use crate::types::Time;
 
-/// How long the user may take in the browser.
-const LIMIT: Duration = Duration::from_secs(300);
-
 /// What a device flow adds to its interval when it is told to slow down (RFC 8628 §3.5).
 const SLOWER: u64 = 5;
 
@@ -171,7 +168,7 @@ impl Holder<'_> {
         self.invite(&address, open, listener.port, desk);
         let issuer = endpoints.issuer.as_ref().map(|(issuer, always)| (issuer.as_str(), *always));
         let judge = |address: &str| request::came(address, &proof, issuer);
-        let came = listener.wait(desk, self.way.stop, LIMIT, &judge)?;
+        let came = listener.wait(desk, self.way.stop, self.patience.browser, &judge)?;
         drop(listener);
         let code = match came {
             Some(Came::Code(code)) => code,
@@ -180,7 +177,7 @@ impl Holder<'_> {
             }
             Some(Came::OtherIssuer) => return Err(Error::OtherIssuer { host: authorize.host().to_owned() }),
             Some(Came::Stray) | None => {
-                return Err(Error::TooLate { limit: LIMIT, account: self.account.to_owned() });
+                return Err(Error::TooLate { limit: self.patience.browser, account: self.account.to_owned() });
             }
         };
         let form = [
@@ -255,9 +252,14 @@ impl Holder<'_> {
             ("grant_type", b"urn:ietf:params:oauth:grant-type:device_code".as_slice()),
             ("device_code", device.code.expose()),
         ];
-        while begun.elapsed() < limit {
-            if self.way.stop.wait(Duration::from_secs(interval)) {
+        loop {
+            let (pause, left) = (Duration::from_secs(interval), limit.saturating_sub(begun.elapsed()));
+            if self.way.stop.wait(pause.min(left)) {
                 return Err(Error::Stopped);
+            }
+            // The server may want to be left alone for longer than the code lasts.
+            if pause > left {
+                break;
             }
             match self.exchange(asker, url, client, &form, &[&device.code]) {
                 Ok(Outcome::Good(body)) => return asker.read(url, &body, "a token", answer::tokens),

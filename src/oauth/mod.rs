@@ -28,6 +28,7 @@ mod store;
 mod tests;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use desk::Desk;
 pub use error::Error;
@@ -62,6 +63,28 @@ pub trait Watch {
 /// Where the client's secret comes from.
 pub type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
 
+/// How long others are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Another process that renews the same token.
+    pub lock: Duration,
+    /// One of the two commands that keep a login.
+    pub command: Duration,
+    /// The user, in the browser.
+    pub browser: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            // Longer than a question to the server may take.
+            lock: Duration::from_secs(45),
+            command: Duration::from_secs(20),
+            browser: Duration::from_secs(300),
+        }
+    }
+}
+
 /// An account that has, or is to have, tokens; and all that is needed to get one.
 #[derive(Clone, Copy)]
 pub struct Holder<'a> {
@@ -77,6 +100,8 @@ pub struct Holder<'a> {
     pub state: &'a Path,
     /// The way to the authorization server.
     pub way: Way<'a>,
+    /// How long others are waited for.
+    pub patience: Patience,
     /// Sees it.
     pub watch: &'a dyn Watch,
 }
@@ -213,7 +238,9 @@ impl Holder<'_> {
     }
 
     fn store(&self) -> Store<'_> {
-        Store::new(self.account, self.user, self.settings, self.state, self.way.stop)
+        let mut store = Store::new(self.account, self.user, self.settings, self.state, self.way.stop);
+        store.patience = self.patience;
+        store
     }
 
     fn asker(&self, signal: Ends) -> Asker<'_> {

@@ -175,8 +175,8 @@ impl Init<'_> {
         }
         // What will be made with its directory is right.
         account.deliver.retain(|place| match place {
-            Deliver::Mbox(path) => path.parent().is_some_and(Path::is_dir),
-            Deliver::Maildir(_) | Deliver::Pipe(_) | Deliver::Stdout => true,
+            Deliver::Mbox(path) | Deliver::Maildir(path) => path.parent().is_some_and(Path::is_dir),
+            Deliver::Pipe(_) | Deliver::Stdout => true,
         });
         let wrong =
             check::destinations(&account, self.context).into_iter().find_map(|checked| checked.trouble);
