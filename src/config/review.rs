@@ -33,8 +33,10 @@ impl Review {
         // A file that can't be read has no accounts, and that is the problem.
         if !self.names.is_empty() {
             let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            let wanted: Vec<&str> =
-                super::positions(names, &known)?.into_iter().filter_map(|at| known.get(at).copied()).collect();
+            let wanted: Vec<&str> = super::positions(names, &known)?
+                .into_iter()
+                .filter_map(|at| known.get(at).copied())
+                .collect();
             self.accounts.retain(|account| wanted.contains(&account.name.as_str()));
         }
         Ok(self)

@@ -34,7 +34,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 pub use error::{Error, Place};
-pub use foreign::{Foreign, Password, Protection, Reading, Remark, State, Stays, Target};
+pub use foreign::{Foreign, Password, Protection, Reading, Remark, Route, State, Stays, Target};
 
 use crate::secret::Secret;
 

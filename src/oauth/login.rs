@@ -177,7 +177,10 @@ impl Holder<'_> {
             }
             Some(Came::OtherIssuer) => return Err(Error::OtherIssuer { host: authorize.host().to_owned() }),
             Some(Came::Stray) | None => {
-                return Err(Error::TooLate { limit: self.patience.browser, account: self.account.to_owned() });
+                return Err(Error::TooLate {
+                    limit: self.patience.browser,
+                    account: self.account.to_owned(),
+                });
             }
         };
         let form = [

@@ -65,7 +65,14 @@ impl<'a> Store<'a> {
         stop: &'a Stop,
     ) -> Self {
         let (directory, name) = (state.join("oauth"), name(user, settings));
-        Self { account, directory, name, commands: settings.store.as_ref(), stop, patience: Patience::default() }
+        Self {
+            account,
+            directory,
+            name,
+            commands: settings.store.as_ref(),
+            stop,
+            patience: Patience::default(),
+        }
     }
 
     /// Where it is, for people.
@@ -225,7 +232,8 @@ impl<'a> Store<'a> {
 
     fn run(&self, which: &'static str, argv: &[String], input: Option<&Secret>) -> Result<Secret, Error> {
         let failed = |what| Error::Command { which, what, account: self.account.to_owned() };
-        let program = Program { argv, owner: None, input, limit: self.patience.command, longest: 2 * LARGEST };
+        let program =
+            Program { argv, owner: None, input, limit: self.patience.command, longest: 2 * LARGEST };
         let ended = process::run(program, self.stop).map_err(|end| match end {
             NoEnd::Late if self.stop.raised() => Error::Stopped,
             NoEnd::Late => failed(format!("took longer than {} s", self.patience.command.as_secs())),
