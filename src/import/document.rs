@@ -5,9 +5,9 @@ use std::path::Path;
 
 use toml_edit::{Array, InlineTable, Value};
 
-use super::foreign::{Password, Protection, Route, Stays, Target};
+use super::foreign::{ForeignRoute, ForeignTarget, Password, Protection, Stays};
 use super::{Foreign, Remark, names};
-use crate::account::{Switch, Tls, Word};
+use crate::account::{SettingWord, Switch, Tls};
 use crate::config::Addition;
 use crate::text;
 
@@ -86,9 +86,9 @@ pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition 
         }
     }
     match &account.route {
-        Some(Route::Proxy(url)) => addition.set("proxy", url.as_str()),
-        Some(Route::Command(words)) => addition.set_list("connect-command", words),
-        Some(Route::Socket(path)) => addition.set("socket", path.as_str()),
+        Some(ForeignRoute::Proxy(url)) => addition.set("proxy", url.as_str()),
+        Some(ForeignRoute::Command(words)) => addition.set_list("connect-command", words),
+        Some(ForeignRoute::Socket(path)) => addition.set("socket", path.as_str()),
         None => {}
     }
     set_text(&mut addition, "source-address", account.source_address.as_deref());
@@ -171,12 +171,12 @@ pub fn remark_text(remark: &Remark, home: Option<&Path>) -> String {
     format!("{}: {}", text::in_home(&place, home.as_deref()), text::printable(remark.what.as_bytes()))
 }
 
-fn target(target: &Target) -> InlineTable {
+fn target(target: &ForeignTarget) -> InlineTable {
     let (kind, value) = match target {
-        Target::Maildir(path) => ("maildir", Value::from(path)),
-        Target::Mbox(path) => ("mbox", Value::from(path)),
-        Target::Shell(line) => ("pipe", Value::from(line)),
-        Target::Argv(words) => ("pipe", Value::Array(words.iter().map(String::as_str).collect())),
+        ForeignTarget::Maildir(path) => ("maildir", Value::from(path)),
+        ForeignTarget::Mbox(path) => ("mbox", Value::from(path)),
+        ForeignTarget::Shell(line) => ("pipe", Value::from(line)),
+        ForeignTarget::Argv(words) => ("pipe", Value::Array(words.iter().map(String::as_str).collect())),
     };
     let mut table = InlineTable::new();
     table.insert(kind, value);
@@ -194,7 +194,7 @@ fn set_text(addition: &mut Addition, key: &str, value: Option<&str>) {
     }
 }
 
-fn set_word<T: Word + PartialEq>(addition: &mut Addition, key: &str, value: T) {
+fn set_word<T: SettingWord + PartialEq>(addition: &mut Addition, key: &str, value: T) {
     if let Some((word, _)) = T::WORDS.iter().find(|(_, known)| *known == value) {
         addition.set(key, *word);
     }

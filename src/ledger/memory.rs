@@ -288,7 +288,7 @@ pub struct Pause {
     pub refused: Time,
     /// Not before then is it tried again.
     pub until: Time,
-    /// The fingerprint of the configuration at that time (`credentials::fingerprint`): another one ends the pause.
+    /// The digest of the configuration at that time (`credentials::configuration_digest`): another one ends the pause.
     pub configuration: String,
 }
 

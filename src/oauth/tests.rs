@@ -8,11 +8,11 @@ use proptest::prelude::*;
 
 use super::record::tests::record;
 use super::store::{Notes, Store};
-use super::{Error, Holder, Patience, Place, fuzz_oauth};
+use super::{Error, LoginTerminal, Patience, TokenHolder, UserPlace, fuzz_oauth};
 use crate::account::{OAuth, OAuthFlow, Provider, StoreCommands};
 use crate::connection::Connectors;
 use crate::exit::ExitCode;
-use crate::http;
+use crate::http::HttpWay;
 use crate::problem::Problem as _;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -123,8 +123,8 @@ impl super::Watch for Nobody {
     fn refreshed(&self, _: &str, _: u64) {}
 }
 
-impl super::Desk for Nobody {
-    fn say(&self, _: &str) {}
+impl LoginTerminal for Nobody {
+    fn show(&self, _: &str) {}
     fn open(&self, _: &str) -> bool {
         false
     }
@@ -141,16 +141,16 @@ fn impatient<T>(
     patience: Patience,
     settings: &OAuth,
     home: &Path,
-    work: impl FnOnce(&Holder<'_>) -> Result<T, Error>,
+    work: impl FnOnce(&TokenHolder<'_>) -> Result<T, Error>,
 ) -> Error {
     let (stop, connectors) = (Stop::new().unwrap(), Connectors::default());
-    let holder = Holder {
+    let holder = TokenHolder {
         account: "work",
         user: "me",
         settings,
         client_secret: &|| Ok(None),
         state: home,
-        way: http::Way::direct(&connectors, &stop),
+        way: HttpWay::direct(&connectors, &stop),
         patience,
         watch: &Nobody,
     };
@@ -195,7 +195,7 @@ fn the_browser_gets_so_long() {
     assert_eq!(Patience::default().browser, Duration::from_secs(300));
     let patience = Patience { browser: Duration::ZERO, ..Patience::default() };
     let e = impatient(patience, &settings, home.path(), |holder| {
-        holder.log_in(OAuthFlow::Browser, Place::default(), &Nobody)
+        holder.log_in(OAuthFlow::Browser, UserPlace::default(), &Nobody)
     });
     assert!(matches!(e, Error::TooLate { .. }), "{e}");
     assert_eq!(e.exit_code(), ExitCode::Refused);

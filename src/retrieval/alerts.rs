@@ -18,7 +18,7 @@ use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::{Alert, LOCKED, LOGIN, Last, Lasting, Memory, PASSING, Pause, Said};
 use crate::problem::Problem as _;
-use crate::report::{Event, Kind, Summary};
+use crate::report::{ConditionKind, Event, RunSummary};
 use crate::text::shortened;
 use crate::types::Time;
 
@@ -35,7 +35,7 @@ pub(super) struct Verdict {
     /// What ended the run is to be reported under `--quiet`.
     pub(super) news: bool,
     /// A failure is reported, or was during the run: it's new, or has lasted.
-    pub(super) trouble: bool,
+    pub(super) failure: bool,
     /// A failure that was reported is over.
     pub(super) recovered: bool,
 }
@@ -43,7 +43,7 @@ pub(super) struct Verdict {
 impl Verdict {
     /// Of a failure that is news each time.
     pub(super) fn failed() -> Self {
-        Self { news: true, trouble: true, recovered: false }
+        Self { news: true, failure: true, recovered: false }
     }
 }
 
@@ -79,7 +79,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
         &self,
         memory: &mut Memory,
         result: &Result<(), Error>,
-        summary: &mut Summary,
+        summary: &mut RunSummary,
     ) -> Verdict {
         let mut met: Vec<&str> = Vec::new();
         let mut verdict = Verdict::default();
@@ -103,7 +103,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 }
             }
         };
-        verdict.trouble = verdict.news && result.is_err();
+        verdict.failure = verdict.news && result.is_err();
         for condition in &mut summary.conditions {
             let kind = condition.kind.word();
             met.push(kind);
@@ -115,7 +115,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
             alert.lasting = Some(Lasting { reason: kept.reason.or(reason_before), ..kept });
             let patience = self.patience_for(condition.exit);
             condition.news = self.is_news(alert, patience, condition.said);
-            verdict.trouble |= condition.news || condition.said;
+            verdict.failure |= condition.news || condition.said;
             if is_first && condition.kind.may_be_chance() {
                 condition.exit = ExitCode::Done;
             }
@@ -128,7 +128,7 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// Writes down what the run came to, for `status`.  To be asked after [`Alerts::judge`].
-    pub(super) fn remember(&self, memory: &mut Memory, result: &Result<(), Error>, summary: &Summary) {
+    pub(super) fn remember(&self, memory: &mut Memory, result: &Result<(), Error>, summary: &RunSummary) {
         let before = memory.last.take();
         let mail = match summary.delivered {
             0 => before.as_ref().and_then(|last| last.mail),
@@ -277,15 +277,15 @@ impl<'a, 'b> Alerts<'a, 'b> {
 
 /// Whether an alert is of a failure; others are notes of what was reported once, and stay.
 fn is_failure(kind: &str) -> bool {
-    [PASSING, LOGIN, LOCKED].contains(&kind) || Kind::ALL.iter().any(|known| known.word() == kind)
+    [PASSING, LOGIN, LOCKED].contains(&kind) || ConditionKind::ALL.iter().any(|known| known.word() == kind)
 }
 
 /// Whether messages that failed have been reported, and not to be over.
 pub(super) fn messages_reported(memory: &Memory) -> bool {
-    memory.alerts.get(Kind::MessagesFailed.word()).is_some_and(|alert| alert.reported.is_some())
+    memory.alerts.get(ConditionKind::MessagesFailed.word()).is_some_and(|alert| alert.reported.is_some())
 }
 
 /// Whether messages wait that are tried again only later: then a quick poll is no answer to a user who insists.
 pub(super) fn messages_wait(memory: &Memory) -> bool {
-    memory.alerts.contains_key(Kind::MessagesFailed.word())
+    memory.alerts.contains_key(ConditionKind::MessagesFailed.word())
 }

@@ -15,7 +15,7 @@ use crate::delivery::{self, Destination};
 use crate::durable;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 
 /// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Checked {
     /// What it was, for people.
     pub what: String,
     /// What is wrong with it.
-    pub trouble: Option<Trouble>,
+    pub failure: Option<ReportedError>,
 }
 
 /// Tries the destinations that `account` names.
@@ -35,10 +35,10 @@ pub fn destinations(account: &Account, context: &Context<'_>) -> Vec<Checked> {
     let configured = Configured::of(account, context, &directory);
     let each = account.deliver.iter().zip(&configured.0);
     let tried = each.map(|(deliver, destination)| {
-        let trouble = place(account, deliver, destination.as_ref(), &directory).err();
+        let failure = place(account, deliver, destination.as_ref(), &directory).err();
         Checked {
             what: destination.described(),
-            trouble: trouble.map(|e| Trouble::of(&e.at(&run.server()), true)),
+            failure: failure.map(|e| ReportedError::of(&e.at(&run.server()), true)),
         }
     });
     tried.collect()
@@ -52,7 +52,7 @@ pub fn check(account: &Account, context: &Context<'_>, login: bool) -> Vec<Check
     let server = run.server();
     let checked = |what: String, result: Result<(), Error>| Checked {
         what,
-        trouble: result.err().map(|e| Trouble::of(&e.at(&server), true)),
+        failure: result.err().map(|e| ReportedError::of(&e.at(&server), true)),
     };
     let directory = ledger::directory(&context.state, &account.mailbox());
     let mut all =

@@ -112,20 +112,20 @@ pub(super) fn delivery(past: &Past, number: Option<MessageNumber>, summary: Summ
 }
 
 /// Where an account's mail goes.
-pub(super) fn destinations(account: &Account, context: &Context<'_>) -> Vec<report::Place> {
+pub(super) fn destinations(account: &Account, context: &Context<'_>) -> Vec<report::StoredAt> {
     let directory = ledger::directory(&context.state, &account.mailbox());
     let configured = Configured::of(account, context, &directory).0;
     configured.iter().map(|wanted| place(&Spot { destination: wanted.name(), name: None })).collect()
 }
 
 /// A place, fit to print.
-fn place(spot: &Spot) -> report::Place {
+fn place(spot: &Spot) -> report::StoredAt {
     let Spot { destination, name } = spot;
     let file = name.as_ref().filter(|_| destination.kind == DestinationKind::Maildir).map(|name| {
         let directory = Path::new(OsStr::from_bytes(&destination.address));
         text::path(&directory.join("new").join(name))
     });
-    report::Place { kind: destination.kind.word(), path: path(destination), file }
+    report::StoredAt { kind: destination.kind.word(), path: path(destination), file }
 }
 
 /// A destination's path or command, fit to print.

@@ -4,10 +4,10 @@ use super::configured::Configured;
 use super::error::Error;
 use super::run::Run;
 use super::visit::{Outlook, Visit, cause};
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 
 /// Shows what a run would do, and changes nothing: no recovery, no file.
-pub(super) fn dry_run(run: &Run<'_>, summary: &mut Summary) -> Result<(), Error> {
+pub(super) fn dry_run(run: &Run<'_>, summary: &mut RunSummary) -> Result<(), Error> {
     let mut visit = Visit::begin(run)?;
     Configured::of(run.account, run.context, &visit.directory).allowed()?;
     let ledger = visit.ledger()?;

@@ -40,7 +40,7 @@ use crate::ledger::memory::ListedAs;
 use crate::message::{Digest, Facts};
 use crate::plan::{Allowance, Decision, Maildrop, Policy, Who};
 use crate::proof::{Delivered, EntryId, Key, Recognised};
-use crate::protocol::session::{Event, Sent};
+use crate::protocol::session::{Sent, ServerEvent};
 use crate::report;
 use crate::report::reasons::Reasons;
 use crate::types::{MessageNumber, Octets};
@@ -93,7 +93,7 @@ pub(super) struct Tally {
     /// Whether any of them was reported as news.
     pub(super) news: bool,
     /// What ended retrieving early, though the connection works.
-    pub(super) trouble: Option<Error>,
+    pub(super) failure: Option<Error>,
     /// Whether anything was retrieved.
     pub(super) retrieved: bool,
     /// Whether the first message was the server's own internal data, and left alone.
@@ -367,7 +367,7 @@ impl Fetch<'_> {
 
     fn event(&mut self) -> Result<(), Error> {
         // The text of a message is the one event that must cost next to nothing.
-        if let Event::Text { text, .. } = self.client.event() {
+        if let ServerEvent::Text { text, .. } = self.client.event() {
             if let Some(arriving) = &mut self.state.arriving {
                 arriving.take(text, self.network_ends);
                 self.run.report(&report::Event::Received { octets: octets_of(text) });
@@ -386,13 +386,13 @@ impl Fetch<'_> {
 
     /// An answer, or a part of one: what it means is the pipeline's to say.
     fn answered(&mut self) -> Result<(), Error> {
-        if let Event::Reply { .. } = self.client.event() {
+        if let ServerEvent::Reply { .. } = self.client.event() {
             let answered = &mut self.state.pipeline.standing.answered;
             *answered = answered.saturating_add(1);
         }
         let pipeline = &mut self.state.pipeline;
         match self.client.event() {
-            Event::Reply { to: Sent::Retr(_), reply } => {
+            ServerEvent::Reply { to: Sent::Retr(_), reply } => {
                 let step = pipeline.on(Answered::Began { ask: Ask::Whole, given: reply.ok });
                 let refusal = (!reply.ok).then(|| {
                     let (text, reason) = (self.client.quote(reply.text), self.client.refusal(reply.text));
@@ -407,7 +407,7 @@ impl Fetch<'_> {
                 }
                 Ok(())
             }
-            Event::Reply { to: Sent::Top(_), reply } => {
+            ServerEvent::Reply { to: Sent::Top(_), reply } => {
                 match pipeline.on(Answered::Began { ask: Ask::Header, given: reply.ok }) {
                     Step::Begin(job) => self.state.heading = Some(Heading::new(job)),
                     Step::NoHeader(_, missing) => return self.no_header(missing),
@@ -415,7 +415,7 @@ impl Fetch<'_> {
                 }
                 Ok(())
             }
-            Event::End { to: Sent::Retr(_) | Sent::Top(_), octets } => {
+            ServerEvent::End { to: Sent::Retr(_) | Sent::Top(_), octets } => {
                 match pipeline.on(Answered::Ended) {
                     Step::Complete(Job { ask: Ask::Whole, .. }) => return self.end(octets),
                     Step::Complete(Job { ask: Ask::Header, .. }) => self.end_header(),
@@ -423,7 +423,7 @@ impl Fetch<'_> {
                 }
                 Ok(())
             }
-            Event::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
+            ServerEvent::Reply { to: Sent::UniqueIdOf(_) | Sent::ListOne(_) | Sent::Stat, reply } => {
                 match pipeline.on(Answered::Named { ok: reply.ok, text: reply.text }) {
                     Step::Release(held) => self.confirm(held),
                     Step::Wait => {}
@@ -431,7 +431,7 @@ impl Fetch<'_> {
                 }
                 Ok(())
             }
-            Event::Reply { to: Sent::Dele(number), reply } => {
+            ServerEvent::Reply { to: Sent::Dele(number), reply } => {
                 let octets = self.maildrop.find(number).and_then(|listed| listed.octets).unwrap_or_default();
                 match pipeline.on(Answered::Deleted { number, ok: reply.ok, octets }) {
                     Step::Gone(entry) => {
@@ -447,7 +447,7 @@ impl Fetch<'_> {
                 }
                 Ok(())
             }
-            Event::Farewell(reply) => {
+            ServerEvent::Farewell(reply) => {
                 let text = reply.text.to_vec();
                 Err(self.client.farewell(&text).into())
             }

@@ -10,7 +10,7 @@ use crate::ledger::memory::Memory;
 use crate::ledger::{self, EntryState, Ledger};
 use crate::message::summary::Summary;
 use crate::proof::{EntryId, Key};
-use crate::report::{Delivery, Kind};
+use crate::report::{ConditionKind, Delivery};
 use crate::text;
 use crate::types::{Octets, Time};
 
@@ -125,7 +125,7 @@ pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing
 
 /// Messages that the last run counts as failed, beyond those which the ledger has recorded.
 fn not_blamed(memory: &Memory, known: u64) -> Option<Failing> {
-    let lasting = memory.alerts.get(Kind::MessagesFailed.word())?.lasting.as_ref()?;
+    let lasting = memory.alerts.get(ConditionKind::MessagesFailed.word())?.lasting.as_ref()?;
     let messages = lasting.messages.checked_sub(known).filter(|messages| *messages > 0)?;
     // With others the reason may be that of theirs.
     let reason = lasting.reason.clone().filter(|_| known == 0);

@@ -18,7 +18,7 @@ use crate::account::Account;
 use crate::clock;
 use crate::delivery::pipe::program::{self, Program, ProgramEnd};
 use crate::report::json::delivered_line;
-use crate::report::{Event, Reporter, Summary};
+use crate::report::{Event, Reporter, RunSummary};
 use crate::text::{hex, printable, shortened};
 
 /// So long a hook may run.
@@ -33,7 +33,7 @@ const MOST_LINES: usize = 64 * 1024 * 1024;
 /// Runs `before-run`.  That it failed is a warning.
 pub(super) fn before(account: &Account, context: &Context<'_>) {
     if let (Some(argv), false) = (&account.hooks.before_run, context.stop.raised()) {
-        run("before-run", argv, account, context, &Summary::default(), &[]);
+        run("before-run", argv, account, context, &RunSummary::default(), &[]);
     }
 }
 
@@ -41,14 +41,14 @@ pub(super) fn before(account: &Account, context: &Context<'_>) {
 pub(super) fn after(
     account: &Account,
     context: &Context<'_>,
-    summary: &Summary,
+    summary: &RunSummary,
     verdict: Verdict,
     delivered: &[u8],
 ) {
     let hooks = &account.hooks;
     for (name, argv, is_due) in [
         ("on-new-mail", &hooks.on_new_mail, summary.delivered > 0),
-        ("on-trouble", &hooks.on_trouble, verdict.trouble),
+        ("on-trouble", &hooks.on_trouble, verdict.failure),
         ("on-recovered", &hooks.on_recovered, verdict.recovered),
     ] {
         if let (Some(argv), true) = (argv, is_due) {
@@ -62,7 +62,7 @@ fn run(
     argv: &[String],
     account: &Account,
     context: &Context<'_>,
-    summary: &Summary,
+    summary: &RunSummary,
     delivered: &[u8],
 ) {
     let [new, failed, octets] = [summary.delivered, summary.failed, summary.octets].map(|n| n.to_string());
@@ -103,9 +103,9 @@ fn complaint(said: &[u8]) -> String {
 }
 
 /// What went wrong, on one line without the server's words, which stand in quotation marks.
-fn error_line(summary: &Summary) -> String {
+fn error_line(summary: &RunSummary) -> String {
     let condition = summary.conditions.iter().map(|condition| &condition.message);
-    let Some(message) = summary.trouble.iter().map(|trouble| &trouble.message).chain(condition).next() else {
+    let Some(message) = summary.failure.iter().map(|failure| &failure.message).chain(condition).next() else {
         return String::new();
     };
     let (first, last) = (message.find('"'), message.rfind('"'));
@@ -193,14 +193,14 @@ impl Reporter for Listener {
 
 #[cfg(test)]
 mod tests {
-    use super::{Summary, complaint, error_line};
+    use super::{RunSummary, complaint, error_line};
     use crate::exit::ExitCode;
-    use crate::report::Trouble;
+    use crate::report::ReportedError;
 
     fn line(message: &str) -> String {
         let (exit, message) = (ExitCode::Later, message.to_owned());
-        let trouble = Some(Trouble { exit, message, hint: None, news: true });
-        error_line(&Summary { trouble, ..Summary::default() })
+        let failure = Some(ReportedError { exit, message, hint: None, news: true });
+        error_line(&RunSummary { failure, ..RunSummary::default() })
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         ] {
             assert_eq!(line(message), expected);
         }
-        assert_eq!(error_line(&Summary::default()), "");
+        assert_eq!(error_line(&RunSummary::default()), "");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::account::Account;
 use crate::delivery;
 use crate::exit::ExitCode;
 use crate::problem::REPORT_BUG;
-use crate::report::{Event, Summary, Trouble};
+use crate::report::{Event, ReportedError, RunSummary};
 
 /// How many sessions there may be at once.
 #[derive(Debug, Clone, Copy)]
@@ -108,13 +108,13 @@ fn one(account: &Account, options: &Options, context: &Context<'_>) -> ExitCode 
     match catch_unwind(AssertUnwindSafe(|| retrieve(account, options, context))) {
         Ok(summary) => summary.exit(),
         Err(_) => {
-            let trouble = Trouble {
+            let failure = ReportedError {
                 exit: ExitCode::Bug,
                 message: "a bug in popfetch ended this account's run".to_owned(),
                 hint: Some(REPORT_BUG.to_owned()),
                 news: true,
             };
-            let summary = Summary { trouble: Some(trouble), ..Summary::default() };
+            let summary = RunSummary { failure: Some(failure), ..RunSummary::default() };
             context.reporter.report(&account.name, &Event::Finished(summary));
             ExitCode::Bug
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::error::Error;
 use super::run::Run;
 use crate::account::{Account, Auth, PasswordSource, Switch, Utf8Mode};
-use crate::client::{self, Call, Client, Login, LoginFacts, Pipelining, Prefetch, Transaction};
+use crate::client::{self, Call, Client, Login, LoginFacts, Prefetch, Sending, Transaction};
 use crate::ledger::memory::{Flight, LASTS, Memory, Offer, Pipelining as KnownPipelining, Stage, Utf8};
-use crate::protocol::auth::{Method, Refusal};
+use crate::protocol::auth::{Method, RefusalReason};
 use crate::protocol::capability::Capabilities;
 use crate::protocol::sasl::Credentials;
 use crate::report::Event;
@@ -117,7 +117,7 @@ impl Attempts {
                 true
             }
             client::Error::HungUpOnUtf8(_) => self.without_utf8(run, memory, e),
-            client::Error::LoginRefused { meaning: Refusal::NeedsUtf8, .. } => {
+            client::Error::LoginRefused { meaning: RefusalReason::NeedsUtf8, .. } => {
                 let dropped = !self.without_utf8 && matches!(memory.utf8, Utf8::Dropped(_));
                 if dropped {
                     memory.utf8 = Utf8::Unknown;
@@ -221,9 +221,9 @@ fn attempt(
             && !matches!(memory.pipelining, KnownPipelining::Broken(_)),
         prefetch,
         flight: match flight {
-            Flight::Unproven => client::Flight::Unproven,
-            Flight::One => client::Flight::One,
-            Flight::Two(_) => client::Flight::Two,
+            Flight::Unproven => client::PrefetchFlight::Unproven,
+            Flight::One => client::PrefetchFlight::One,
+            Flight::Two(_) => client::PrefetchFlight::Two,
         },
     };
     let client = Client::open(&call)?;
@@ -241,14 +241,12 @@ pub(super) fn agree_on_pipelining(run: &Run<'_>, memory: &Memory, client: &mut C
     let account = run.account;
     let offered = client.capabilities().is_some_and(|capabilities| capabilities.pipelining());
     client.set_pipelining(match account.pipelining {
-        Switch::Off => Pipelining::Off,
-        Switch::Auto if !offered => Pipelining::Off,
+        Switch::Off => Sending::Off,
+        Switch::Auto if !offered => Sending::Off,
         Switch::Auto | Switch::On => match memory.pipelining {
-            KnownPipelining::Broken(_) if account.pipelining == Switch::Auto => Pipelining::Off,
+            KnownPipelining::Broken(_) if account.pipelining == Switch::Auto => Sending::Off,
             // It was switched on explicitly.
-            KnownPipelining::Broken(_) | KnownPipelining::InStep | KnownPipelining::Unproven => {
-                Pipelining::On
-            }
+            KnownPipelining::Broken(_) | KnownPipelining::InStep | KnownPipelining::Unproven => Sending::On,
         },
     });
 }

@@ -28,7 +28,7 @@ use crate::ledger::{self, Ledger, Word};
 use crate::message::summary;
 use crate::plan::{Maildrop, Policy};
 use crate::protocol::capability::Capabilities;
-use crate::report::{Summary, Trouble};
+use crate::report::{ReportedError, RunSummary};
 use crate::types::{MessageNumber, Octets, Selection, Time, UniqueIdBuf, Wait};
 
 /// So long a run is waited for that holds the mailbox.
@@ -73,7 +73,7 @@ pub struct MarkedMessage {
 ///
 /// # Errors
 /// As for a run; [`Error::NoSuchMessage`], [`Error::NoUniqueIds`], [`Error::OnlyWindow`], [`Error::NoHeaders`].
-pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, Trouble> {
+pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Result<Marked, ReportedError> {
     let options =
         Options { insist: true, dry_run: mark.dry_run, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
@@ -82,7 +82,7 @@ pub fn mark_seen(account: &Account, context: &Context<'_>, mark: &Mark) -> Resul
     } else {
         locked(&mut run, |run, lock, memory| with_lock(run, mark, lock, memory))
     };
-    marked.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    marked.map_err(|e| ReportedError::of(&e.at(&run.server()), true))
 }
 
 /// Without lock or change.
@@ -155,7 +155,7 @@ pub(super) fn identify(
 ) -> Result<(), Error> {
     adopt(&mut maildrop, &ledger);
     let mut held = Held { ledger, destinations: Destinations::none() };
-    let (mut summary, mut course, mut taken) = (Summary::default(), Course::default(), (0, Octets(0)));
+    let (mut summary, mut course, mut taken) = (RunSummary::default(), Course::default(), (0, Octets(0)));
     let session = Session {
         run,
         summary: &mut summary,

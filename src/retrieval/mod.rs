@@ -63,9 +63,9 @@ use crate::delivery;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger};
-use crate::oauth::Holder;
+use crate::oauth::TokenHolder;
 use crate::problem::Problem as _;
-use crate::report::{Event, Summary, Trouble};
+use crate::report::{Event, ReportedError, RunSummary};
 use crate::types::Time;
 use alerts::{Alerts, Verdict};
 use configured::surroundings;
@@ -80,7 +80,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// Retrieves one account's mail, and reports how it went.
 #[must_use]
-pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> Summary {
+pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> RunSummary {
     let hooks = &account.hooks;
     if options.dry_run || hooks.is_empty() {
         return one_run(account, options, context).0;
@@ -96,10 +96,10 @@ pub fn retrieve(account: &Account, options: &Options, context: &Context<'_>) -> 
 }
 
 /// The run itself, between its hooks.
-fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summary, Verdict) {
+fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (RunSummary, Verdict) {
     let started = Instant::now();
     let mut run = Run::new(account, options, context, clock::now());
-    let mut summary = Summary { dry_run: options.dry_run, ..Summary::default() };
+    let mut summary = RunSummary { dry_run: options.dry_run, ..RunSummary::default() };
     let (result, verdict) =
         if let Err(e) = access::check_path(&ledger::directory(&context.state, &account.mailbox())) {
             // A user who can change its content could name other users' files there, and popfetch would remove them.
@@ -110,7 +110,7 @@ fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summ
             mailbox(&mut run, &mut summary)
         };
     if let Err(e) = result {
-        summary.trouble = Some(Trouble::of(&e.at(&run.server()), verdict.news));
+        summary.failure = Some(ReportedError::of(&e.at(&run.server()), verdict.news));
     }
     summary.elapsed = started.elapsed();
     run.report(&Event::Finished(summary.clone()));
@@ -118,7 +118,7 @@ fn one_run(account: &Account, options: &Options, context: &Context<'_>) -> (Summ
 }
 
 /// How the run ended, and what of it is news.
-fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verdict) {
+fn mailbox(run: &mut Run<'_>, summary: &mut RunSummary) -> (Result<(), Error>, Verdict) {
     let mailbox = run.account.mailbox();
     let directory = ledger::directory(&run.context.state, &mailbox);
     let lock = match Lock::acquire(&directory, run.options.wait, &run.context.stop).map_err(Error::from) {
@@ -126,7 +126,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verd
         // A lock that another popfetch holds passes on its own; a state directory that can't be made doesn't.
         Err(e) => {
             let news = !e.is_transient() || Alerts::new(run).locked(&directory);
-            return (Err(e), Verdict { news, trouble: news, recovered: false });
+            return (Err(e), Verdict { news, failure: news, recovered: false });
         }
     };
     lock.begin_run();
@@ -153,7 +153,7 @@ fn mailbox(run: &mut Run<'_>, summary: &mut Summary) -> (Result<(), Error>, Verd
 
 fn with_lock(
     run: &Run<'_>,
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     directory: &Path,
     lock: Lock,
     memory: &mut Memory,
@@ -186,7 +186,7 @@ pub fn with_holder<T>(
     account: &Account,
     oauth: &OAuth,
     context: &Context<'_>,
-    work: impl FnOnce(&Holder<'_>) -> T,
+    work: impl FnOnce(&TokenHolder<'_>) -> T,
 ) -> T {
     let options = Options::default();
     let run = Run::new(account, &options, context, clock::now());
@@ -218,7 +218,7 @@ fn finish(
 /// Opens the ledger, settles what a killed run has left, and opens the destinations.
 fn open(
     run: &Run<'_>,
-    summary: &mut Summary,
+    summary: &mut RunSummary,
     directory: &Path,
     lock: Lock,
     memory: &mut Memory,

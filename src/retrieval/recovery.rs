@@ -20,7 +20,7 @@ use crate::delivery::{self, Settler, Surroundings, Unsettled};
 use crate::ledger::lock::Lock;
 use crate::ledger::{self, Ledger};
 use crate::proof::{DestinationKind, DestinationName, DestinationRecord, Intent, IntentId};
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 use crate::signals::Stop;
 use crate::types::Wait;
 
@@ -29,7 +29,7 @@ pub(super) fn recover(
     run: &Run<'_>,
     ledger: &mut Ledger,
     directory: &Path,
-    summary: &mut Summary,
+    summary: &mut RunSummary,
 ) -> Result<(), Error> {
     let around = surroundings(run.account, run.context, directory);
     let Settled { delivered, dropped, failed, published } = settle(ledger, around, |_| true);

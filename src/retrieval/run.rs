@@ -13,7 +13,7 @@ use super::error::Error;
 use crate::account::{Account, PasswordSource};
 use crate::client::{self, Dialogue};
 use crate::clock;
-use crate::credentials::{self, Means, fingerprint};
+use crate::credentials::{self, Means, configuration_digest};
 use crate::ledger;
 use crate::message::{self, Retrieval};
 use crate::oauth::Watch;
@@ -54,11 +54,12 @@ impl<'a> Run<'a> {
         Self { account, options, context, now, hands_over, fingerprint, logged_in, has_kept_token, renewed }
     }
 
-    /// What distinguishes the configuration from another one ([`fingerprint`]).  To be asked with the mailbox's lock
+    /// What distinguishes the configuration from another one ([`configuration_digest`]).  To be asked with the mailbox's lock
     /// held: the key that it is made with is kept in the state directory.
     pub(super) fn fingerprint(&self) -> &str {
-        self.fingerprint
-            .get_or_init(|| fingerprint(self.account, self.context.environment, &key(&self.context.state)))
+        self.fingerprint.get_or_init(|| {
+            configuration_digest(self.account, self.context.environment, &key(&self.context.state))
+        })
     }
 
     /// The password or token: what was typed before the run, or from its source.

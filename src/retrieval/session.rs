@@ -34,7 +34,7 @@ use super::quick;
 use super::rounds::{Round, Rounds};
 use super::run::Run;
 use super::survey::{self, Survey};
-use crate::client::{self, Client, Farewell, Pipelining, Transaction};
+use crate::client::{self, Client, Farewell, Sending, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Memory, Pipelining as KnownPipelining};
 use crate::ledger::{self, Ledger};
@@ -42,7 +42,7 @@ use crate::message::Digest;
 use crate::plan::{self, Decision, Maildrop, Policy, Who, Why};
 use crate::proof::{DestinationId, EntryId, Key};
 use crate::protocol::capability::Capabilities;
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 use crate::text::count;
 use crate::types::{Octets, UniqueIdBuf};
 use known::Known;
@@ -59,7 +59,7 @@ pub(super) struct Held {
 /// One session.
 pub(super) struct Session<'a, 'b> {
     pub(super) run: &'a Run<'b>,
-    pub(super) summary: &'a mut Summary,
+    pub(super) summary: &'a mut RunSummary,
     pub(super) memory: &'a mut Memory,
     pub(super) scope: &'a Scope,
     /// Messages, and their octets, that the run's sessions have delivered.
@@ -94,7 +94,7 @@ impl Session<'_, '_> {
         held: &mut Held,
     ) -> Result<Outcome, Error> {
         if self.course.unpipelined {
-            client.set_pipelining(Pipelining::Off);
+            client.set_pipelining(Sending::Off);
         }
         self.course.ended.pipelined = client.pipelines();
         let work = match self.prepare(&mut client, &mut held.ledger) {
@@ -126,7 +126,7 @@ impl Session<'_, '_> {
         let drops = client.drops_at_quit();
         let confirmed = self.part(client, &mut held.ledger, &listing, &mut tally)?;
         self.remember(confirmed, maildrop, &held.ledger, policy, drop_listing, &tally)?;
-        match tally.trouble.take() {
+        match tally.failure.take() {
             Some(e) => Err(e),
             None => Ok(self.outcome((confirmed, drops), policy, maildrop, &held.ledger, &tally)),
         }
@@ -220,7 +220,7 @@ impl Session<'_, '_> {
             // What later rounds would decide is another run's matter where only what failed is tried; but what was set aside
             // is part of that.
             let only_aside = matches!(self.scope, Scope::Only { .. }) || self.run.options.retry;
-            if tally.trouble.is_some() || (only_aside && tally.standing.aside.is_empty()) {
+            if tally.failure.is_some() || (only_aside && tally.standing.aside.is_empty()) {
                 break;
             }
             let habits = &mut self.memory.habits;
@@ -252,7 +252,7 @@ impl Session<'_, '_> {
 
     /// Overwrites what the decisions rested on, if all was done that they asked for.
     fn settle(&mut self, held: &mut Held, listing: &Listing, tally: &Tally) -> Result<(), Error> {
-        let is_whole = tally.trouble.is_none() && !tally.cut_short && !self.run.context.stop.raised();
+        let is_whole = tally.failure.is_none() && !tally.cut_short && !self.run.context.stop.raised();
         if !is_whole || *self.scope != Scope::Everything {
             return Ok(());
         }
@@ -383,7 +383,7 @@ impl Session<'_, '_> {
         tally: &Tally,
     ) -> Result<(), Error> {
         let well = confirmed
-            && tally.trouble.is_none()
+            && tally.failure.is_none()
             && conditions::show_in_a_quick_poll(self.summary)
             // A quick poll doesn't show it.
             && self.summary.delivered_elsewhere.is_none()

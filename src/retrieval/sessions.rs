@@ -10,7 +10,7 @@ use super::{conditions, quick, survey};
 use crate::account::Switch;
 use crate::client::{Client, Prefetch, Transaction};
 use crate::ledger::memory::{Flight, Limit, Memory, Pipelining};
-use crate::report::{Event, Summary};
+use crate::report::{Event, RunSummary};
 use crate::secret::Secret;
 use crate::types::Octets;
 
@@ -30,7 +30,7 @@ const FEWEST_COMMANDS: u32 = 4;
 /// What the sessions of one run have in common.
 pub(super) struct Sessions<'a, 'b> {
     pub(super) run: &'a Run<'b>,
-    pub(super) summary: &'a mut Summary,
+    pub(super) summary: &'a mut RunSummary,
     pub(super) memory: &'a mut Memory,
     pub(super) secret: &'a Secret,
     /// Messages, and their octets, that its sessions have delivered.
@@ -42,7 +42,7 @@ pub(super) struct Sessions<'a, 'b> {
 impl<'a, 'b> Sessions<'a, 'b> {
     pub(super) fn new(
         run: &'a Run<'b>,
-        summary: &'a mut Summary,
+        summary: &'a mut RunSummary,
         memory: &'a mut Memory,
         secret: &'a Secret,
     ) -> Self {

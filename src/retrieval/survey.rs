@@ -8,7 +8,7 @@ use super::doubts;
 use super::error::Error;
 use super::quick;
 use super::run::Run;
-use crate::client::{Client, Listing, Refused, Transaction};
+use crate::client::{Client, ListingAnswer, Refused, Transaction};
 use crate::clock;
 use crate::ledger::memory::{Habits, Memory};
 use crate::ledger::{self, Ledger};
@@ -196,13 +196,13 @@ pub(super) fn list(
         Ok(())
     })?;
     match unique_ids {
-        Listing::Taken => {
+        ListingAnswer::Taken => {
             maildrop.complete()?;
             if doubts::are_numbers(habits, maildrop.len(), all_numbers) {
                 maildrop.forget_unique_ids();
             }
         }
-        Listing::Refused(Refused { text, passes }) => {
+        ListingAnswer::Refused(Refused { text, passes }) => {
             maildrop = Maildrop::default();
             if !passes {
                 nameless(client, &mut maildrop)?;
@@ -249,7 +249,7 @@ pub(super) fn decide(
                 nameless.push((number, octets));
             }
             maildrop.size(number, octets);
-        })? == Listing::Taken;
+        })? == ListingAnswer::Taken;
     if taken {
         if let (None, Some((number, _))) = (counted, nameless.first())
             && client.unique_id_now(*number)?.is_some()
@@ -266,7 +266,7 @@ pub(super) fn decide(
 /// Without `UIDL`, the scan listing shows what there is.
 fn nameless(client: &mut Client<Transaction>, maildrop: &mut Maildrop) -> Result<(), Error> {
     let mut sizes = Vec::new();
-    if let Listing::Refused(Refused { text, passes }) =
+    if let ListingAnswer::Refused(Refused { text, passes }) =
         client.sizes(|number, octets| sizes.push((number, octets)))?
     {
         return Err(Error::ListingRefused { command: "LIST", text, passes });

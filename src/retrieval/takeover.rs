@@ -20,13 +20,13 @@ use super::survey;
 use crate::account::Account;
 use crate::client::{Client, Transaction};
 use crate::clock;
-use crate::import::Program;
+use crate::import::ForeignProgram;
 use crate::import::matching::{self, Matched};
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, Ledger, Word};
 use crate::plan::{Listed, Maildrop};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::types::{Time, UniqueIdBuf, Wait};
 
 /// So long a run is waited for that holds the mailbox.
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub struct Memories<'a> {
     /// Whose they are.
-    pub program: Program,
+    pub program: ForeignProgram,
     /// Unique-ids, and when their messages were retrieved, if the program knows.
     pub seen: &'a [(UniqueIdBuf, Option<Time>)],
     /// Whether they were delivered; else they were only seen, and no policy deletes them.
@@ -64,7 +64,11 @@ pub struct Taken {
 ///
 /// # Errors
 /// As for a run; [`Error::NothingMatches`], [`Error::NoUniqueIds`].
-pub fn compare(account: &Account, context: &Context<'_>, memories: Memories<'_>) -> Result<Taken, Trouble> {
+pub fn compare(
+    account: &Account,
+    context: &Context<'_>,
+    memories: Memories<'_>,
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| {
         let mailbox = run.account.mailbox();
         let directory = ledger::directory(&run.context.state, &mailbox);
@@ -81,7 +85,11 @@ pub fn compare(account: &Account, context: &Context<'_>, memories: Memories<'_>)
 ///
 /// # Errors
 /// As of [`compare`]; when the ledger cannot be written.
-pub fn take_over(account: &Account, context: &Context<'_>, memories: Memories<'_>) -> Result<Taken, Trouble> {
+pub fn take_over(
+    account: &Account,
+    context: &Context<'_>,
+    memories: Memories<'_>,
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| locked(run, |run, lock, memory| with_lock(run, lock, memory, memories)))
 }
 
@@ -93,7 +101,7 @@ pub fn take_unseen(
     account: &Account,
     context: &Context<'_>,
     memories: Memories<'_>,
-) -> Result<Taken, Trouble> {
+) -> Result<Taken, ReportedError> {
     act(account, context, |run| {
         if matching::are_numbers(memories.seen) {
             return Err(Error::OnlyNumbers { program: memories.program.name() });
@@ -112,10 +120,10 @@ fn act<'a>(
     account: &'a Account,
     context: &'a Context<'a>,
     work: impl FnOnce(&mut Run<'_>) -> Result<Taken, Error>,
-) -> Result<Taken, Trouble> {
+) -> Result<Taken, ReportedError> {
     let options = Options { insist: true, wait: Wait::AtMost(PATIENCE), ..Options::default() };
     let mut run = Run::new(account, &options, context, clock::now());
-    work(&mut run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    work(&mut run).map_err(|e| ReportedError::of(&e.at(&run.server()), true))
 }
 
 fn with_lock(

@@ -20,7 +20,7 @@ const REFUSED: &str = "login-refused";
 
 /// How a mailbox stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub struct MailboxStatus {
     /// The directory of its state.
     pub directory: PathBuf,
     /// When the last run ended, or began where it hasn't ended.
@@ -84,7 +84,7 @@ impl Finding {
     }
 }
 
-impl Status {
+impl MailboxStatus {
     /// How the account's mailbox stands `now`; `state` is the directory of all state.
     #[must_use]
     pub fn of(account: &Account, state: &Path, now: Time) -> Self {

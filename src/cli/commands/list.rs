@@ -68,7 +68,7 @@ pub(in crate::cli) struct ListArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "listed")]
-struct Listed<'a> {
+struct ListObject<'a> {
     number: u32,
     unique_id: Option<&'a str>,
     octets: Option<u64>,
@@ -107,7 +107,7 @@ pub(super) fn run(args: &ListArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
             }
             ExitCode::Done
         }
-        Err(trouble) => cli.failed(&account, &trouble),
+        Err(failure) => cli.failed(&account, &failure),
     })
 }
 
@@ -197,10 +197,10 @@ fn plan(row: &Row, now: Time) -> String {
     text.to_owned()
 }
 
-fn object(row: &Row) -> Listed<'_> {
+fn object(row: &Row) -> ListObject<'_> {
     let summary = row.summary.clone().unwrap_or_default();
     let text = |text: Option<String>| text.map(|text| printable(text.as_bytes()));
-    Listed {
+    ListObject {
         number: row.number.get(),
         unique_id: row.unique_id.as_deref(),
         octets: row.octets.map(|octets| octets.0),

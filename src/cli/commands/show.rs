@@ -62,17 +62,17 @@ pub(in crate::cli) struct ShowArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "message")]
-struct Object {
+struct ShowObject {
     number: u32,
     unique_id: Option<String>,
-    fields: Vec<Field>,
+    fields: Vec<ShownField>,
     text: Vec<String>,
     parts: Vec<PartObject>,
     truncated: bool,
 }
 
 #[derive(Serialize)]
-struct Field {
+struct ShownField {
     name: String,
     value: String,
 }
@@ -145,7 +145,7 @@ impl Showing<'_> {
         // The account was named.
         let options = Options { insist: true, ..Options::default() };
         let found = show(self.account, &options, self.context, &self.selection, extent, taker);
-        let chosen = found.map_err(|trouble| self.cli.failed(self.account, &trouble))?;
+        let chosen = found.map_err(|failure| self.cli.failed(self.account, &failure))?;
         if let Some(was) = &chosen.was {
             let now = chosen.unique_id.as_deref().unwrap_or("none");
             self.cli.printer.warn(&format!(
@@ -268,12 +268,15 @@ fn attachment(part: &Part) -> String {
     format!("[{}, {}: --part {}]\n", readable(name), size(part.octets), part.number)
 }
 
-fn object(chosen: &Chosen, fields: &[(String, String)], reading: &Reading, truncated: bool) -> Object {
+fn object(chosen: &Chosen, fields: &[(String, String)], reading: &Reading, truncated: bool) -> ShowObject {
     let text = |text: &str| printable(text.as_bytes());
-    Object {
+    ShowObject {
         number: chosen.number.get(),
         unique_id: chosen.unique_id.clone(),
-        fields: fields.iter().map(|(name, value)| Field { name: text(name), value: text(value) }).collect(),
+        fields: fields
+            .iter()
+            .map(|(name, value)| ShownField { name: text(name), value: text(value) })
+            .collect(),
         text: reading.text.lines().map(text).collect(),
         parts: reading
             .parts

@@ -102,7 +102,7 @@ impl Fetch<'_> {
     /// The answer to a `RETR` has begun.
     pub(super) fn begin(&mut self, job: Job) {
         let Some(listed) = self.maildrop.at(job.index) else { return };
-        let wanted = self.state.tally.trouble.is_none();
+        let wanted = self.state.tally.failure.is_none();
         let prefix = self.run.received_line();
         self.state.arriving = Some(Arriving {
             job,

@@ -20,7 +20,7 @@ impl Fetch<'_> {
     pub(super) fn storage_failed(&mut self, listed: &Listed<'_>, e: delivery::Error) {
         // The next run would fail at it again, and first: count it, so that it's tried last.  But it's not its own fault.
         self.count_failed(listed, e.to_string(), e.exit_code(), Blame::Last);
-        self.state.tally.trouble.get_or_insert(Error::Delivery(e));
+        self.state.tally.failure.get_or_insert(Error::Delivery(e));
     }
 
     /// For something that it did alone.
@@ -51,7 +51,7 @@ impl Fetch<'_> {
 
     /// A message was refused.  Whether that's its own matter shows when another one comes through.
     pub(super) fn confirm_refusal(&mut self, refused: Refused) {
-        if self.state.tally.trouble.is_some() {
+        if self.state.tally.failure.is_some() {
             self.not_stored(refused.job.number);
             return;
         }
@@ -64,7 +64,7 @@ impl Fetch<'_> {
             for refused in std::mem::take(&mut self.state.refusals) {
                 self.not_stored(refused.job.number);
             }
-            self.state.tally.trouble = Some(Error::Refuses { text });
+            self.state.tally.failure = Some(Error::Refuses { text });
         }
     }
 

@@ -199,7 +199,7 @@ impl Fetch<'_> {
 
     fn close_or_open(&mut self) {
         self.state.pipeline.closed =
-            self.state.stopping || self.state.tally.trouble.is_some() || self.work.is_none();
+            self.state.stopping || self.state.tally.failure.is_some() || self.work.is_none();
     }
 
     fn report_skipped(&mut self) {

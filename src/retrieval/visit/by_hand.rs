@@ -9,15 +9,15 @@ use std::path::PathBuf;
 use super::delete::delivered;
 use super::{PATIENCE, Visit};
 use crate::account::Account;
+pub use crate::client::{AnswerPiece, Farewell, ReadCommand};
 use crate::client::{Client, Next, Transaction};
-pub use crate::client::{Farewell, Piece, Question};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
 use crate::ledger::{EntryState, Ledger};
 use crate::plan::{Listed, Maildrop, Who};
 use crate::proof::{Dismissed, EntryId, Key};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey::{self, list};
@@ -79,9 +79,9 @@ pub fn by_hand<T>(
     options: &Options,
     context: &Context<'_>,
     lead: impl FnOnce(ByHand<'_>) -> T,
-) -> Result<T, Trouble> {
+) -> Result<T, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    let hand = open(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))?;
+    let hand = open(&run).map_err(|e| ReportedError::of(&e.at(&run.server()), true))?;
     Ok(lead(hand))
 }
 
@@ -166,9 +166,9 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// The server has ended the session, or the connection broke.
-    pub fn wait(&mut self, wake: BorrowedFd<'_>) -> Result<Waited, Trouble> {
+    pub fn wait(&mut self, wake: BorrowedFd<'_>) -> Result<Waited, ReportedError> {
         loop {
-            match self.client.next(Some(wake), None).map_err(|e| self.trouble(e.into()))? {
+            match self.client.next(Some(wake), None).map_err(|e| self.failure(e.into()))? {
                 Next::Woken => return Ok(Waited::Woken),
                 Next::Stopped => return Ok(Waited::Stopped),
                 Next::Event | Next::Quiet => {}
@@ -181,15 +181,19 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn ask(&mut self, question: Question, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
-        if let Question::Retr(number) = question
+    pub fn ask(
+        &mut self,
+        question: ReadCommand,
+        each: impl FnMut(AnswerPiece<'_>),
+    ) -> Result<bool, ReportedError> {
+        if let ReadCommand::Retr(number) = question
             && self.client.drops_at_quit()
         {
             self.recognise(number)?;
             self.dropped.push(number);
         }
-        let ok = self.client.ask(question, each).map_err(|e| self.trouble(e.into()))?;
-        if question == Question::Rset && ok {
+        let ok = self.client.ask(question, each).map_err(|e| self.failure(e.into()))?;
+        if question == ReadCommand::Rset && ok {
             self.marked.clear();
         }
         Ok(ok)
@@ -199,10 +203,14 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`].
-    pub fn mark(&mut self, number: MessageNumber, each: impl FnMut(Piece<'_>)) -> Result<bool, Trouble> {
+    pub fn mark(
+        &mut self,
+        number: MessageNumber,
+        each: impl FnMut(AnswerPiece<'_>),
+    ) -> Result<bool, ReportedError> {
         self.recognise(number)?;
         let dismissed = Dismissed::attest(self.client.session(), number);
-        let ok = self.client.mark(&dismissed, each).map_err(|e| self.trouble(e.into()))?;
+        let ok = self.client.mark(&dismissed, each).map_err(|e| self.failure(e.into()))?;
         if ok && !self.marked.contains(&number) {
             self.marked.push(number);
         }
@@ -213,9 +221,9 @@ impl ByHand<'_> {
     ///
     /// # Errors
     /// As of [`ByHand::wait`]; a ledger that can't be written, and then nothing is deleted.
-    pub fn quit(self) -> Result<Farewell, Trouble> {
+    pub fn quit(self) -> Result<Farewell, ReportedError> {
         let server = self.run.server();
-        self.end().map_err(|e| Trouble::of(&e.at(&server), true))
+        self.end().map_err(|e| ReportedError::of(&e.at(&server), true))
     }
 
     fn end(self) -> Result<Farewell, Error> {
@@ -270,7 +278,7 @@ impl ByHand<'_> {
     }
 
     /// Looks whether a message that `QUIT` will delete is what was delivered: its unique-id may stand for other mail by now.
-    fn recognise(&mut self, number: MessageNumber) -> Result<(), Trouble> {
+    fn recognise(&mut self, number: MessageNumber) -> Result<(), ReportedError> {
         if !matches!(self.known(number), Known::Delivered(_)) {
             return Ok(());
         }
@@ -278,14 +286,14 @@ impl ByHand<'_> {
             let Self { run, client, ledger, maildrop, .. } = self;
             delivered(run, client, ledger, maildrop, &headers, &[number])
         });
-        match compared.map_err(|e| self.trouble(e))?.get(&number) {
+        match compared.map_err(|e| self.failure(e))?.get(&number) {
             Some(id) => _ = self.recognised.insert(number, *id),
             None => _ = self.known.insert(number, Known::Undelivered),
         }
         Ok(())
     }
 
-    fn trouble(&self, e: Error) -> Trouble {
-        Trouble::of(&e.at(&self.run.server()), true)
+    fn failure(&self, e: Error) -> ReportedError {
+        ReportedError::of(&e.at(&self.run.server()), true)
     }
 }

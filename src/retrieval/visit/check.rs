@@ -12,7 +12,7 @@ use crate::ledger;
 use crate::ledger::lock::{Lock, Seen, Stage};
 use crate::ledger::memory::Memory;
 use crate::problem::REPORT_BUG;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::jobs::{Connections, each};
 use crate::retrieval::login::agree_on_pipelining;
@@ -45,10 +45,10 @@ pub fn check_all<'a>(
     max_age: Option<Duration>,
     context: &Context<'_>,
     connections: Connections,
-) -> Vec<(&'a Account, Result<Found, Trouble>)> {
+) -> Vec<(&'a Account, Result<Found, ReportedError>)> {
     let one = |account: &Account| {
         catch_unwind(AssertUnwindSafe(|| check(account, options, max_age, context))).unwrap_or_else(|_| {
-            Err(Trouble {
+            Err(ReportedError {
                 exit: ExitCode::Bug,
                 message: "a bug in popfetch ended this account's check".to_owned(),
                 hint: Some(REPORT_BUG.to_owned()),
@@ -70,12 +70,12 @@ fn check(
     options: &Options,
     max_age: Option<Duration>,
     context: &Context<'_>,
-) -> Result<Found, Trouble> {
+) -> Result<Found, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     if let Some(found) = max_age.and_then(|max_age| remembered(&run, max_age)) {
         return Ok(found);
     }
-    ask(&run).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    ask(&run).map_err(|e| ReportedError::of(&e.at(&run.server()), true))
 }
 
 fn ask(run: &Run<'_>) -> Result<Found, Error> {

@@ -14,7 +14,7 @@ use super::PATIENCE;
 use super::show::{before, resolve, unique_id};
 use crate::access;
 use crate::account::Account;
-use crate::client::{self, Client, Farewell, Listing, Next, Prefetch, Transaction};
+use crate::client::{self, Client, Farewell, ListingAnswer, Next, Prefetch, Transaction};
 use crate::clock;
 use crate::ledger::lock::Lock;
 use crate::ledger::memory::Memory;
@@ -24,7 +24,7 @@ use crate::message::summary::Summary;
 use crate::message::{Examiner, Facts};
 use crate::plan::{Decision, Listed, Maildrop, Who, Why};
 use crate::proof::{Dismissed, EntryId};
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::alerts::Alerts;
 use crate::retrieval::compare::{Comparison, Search, Verdict};
 use crate::retrieval::error::Error;
@@ -88,10 +88,10 @@ pub fn delete(
     selection: &Selection,
     looks_only: bool,
     ask: Ask<'_>,
-) -> Result<Deleted, Trouble> {
+) -> Result<Deleted, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
     let result = if looks_only { looking(&run, selection, ask) } else { deleting(&run, selection, ask) };
-    result.map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    result.map_err(|e| ReportedError::of(&e.at(&run.server()), true))
 }
 
 fn looking(run: &Run<'_>, selection: &Selection, ask: Ask<'_>) -> Result<Deleted, Error> {
@@ -345,8 +345,8 @@ pub(super) fn delivered(
                     true
                 };
                 match client.read_message(listed.number, text)? {
-                    Listing::Taken => comparison.whole(&listed, why, &examiner.finish()),
-                    Listing::Refused(_) => Verdict::Another,
+                    ListingAnswer::Taken => comparison.whole(&listed, why, &examiner.finish()),
+                    ListingAnswer::Refused(_) => Verdict::Another,
                 }
             }
             settled => settled,

@@ -10,7 +10,7 @@ use crate::ledger::EntryState;
 use crate::ledger::shown::Shown;
 use crate::message::summary::Summary;
 use crate::plan::{self, Who, Why};
-use crate::report::{Action, Cause, Trouble};
+use crate::report::{Action, Cause, ReportedError};
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey;
@@ -74,9 +74,9 @@ pub fn list(
     context: &Context<'_>,
     which: Which,
     most: usize,
-) -> Result<Rows, Trouble> {
+) -> Result<Rows, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, which, most).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    look(&run, which, most).map_err(|e| ReportedError::of(&e.at(&run.server()), true))
 }
 
 fn look(run: &Run<'_>, which: Which, most: usize) -> Result<Rows, Error> {

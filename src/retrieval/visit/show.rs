@@ -2,14 +2,14 @@
 
 use super::Visit;
 use crate::account::Account;
-use crate::client::{Client, Listing, Transaction};
+use crate::client::{Client, ListingAnswer, Transaction};
 use crate::clock;
 use crate::ledger::Ledger;
 use crate::ledger::shown::Shown;
 use crate::plan::{Listed, Maildrop, Who};
 use crate::proof::Key;
 use crate::protocol::capability::Capabilities;
-use crate::report::Trouble;
+use crate::report::ReportedError;
 use crate::retrieval::error::Error;
 use crate::retrieval::run::Run;
 use crate::retrieval::survey;
@@ -53,9 +53,9 @@ pub fn show(
     selection: &Selection,
     extent: Extent,
     taker: Taker<'_>,
-) -> Result<Chosen, Trouble> {
+) -> Result<Chosen, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    look(&run, selection, extent, taker).map_err(|e| Trouble::of(&e.at(&run.server()), true))
+    look(&run, selection, extent, taker).map_err(|e| ReportedError::of(&e.at(&run.server()), true))
 }
 
 fn look(run: &Run<'_>, selection: &Selection, extent: Extent, taker: Taker<'_>) -> Result<Chosen, Error> {
@@ -96,13 +96,13 @@ fn take(
         octets <= FAR_BEYOND_ALL && taker(text)
     };
     let has_top = client.capabilities().is_none_or(Capabilities::top);
-    if extent == Extent::Header && has_top && client.read_header(number, &mut each)? == Listing::Taken {
+    if extent == Extent::Header && has_top && client.read_header(number, &mut each)? == ListingAnswer::Taken {
         return Ok(());
     }
     match client.read_message(number, &mut each)? {
-        Listing::Refused(refused) => Err(Error::MessageRefused { number, text: refused.text }),
-        Listing::Taken if octets > FAR_BEYOND_ALL => Err(Error::Endless { number }),
-        Listing::Taken => Ok(()),
+        ListingAnswer::Refused(refused) => Err(Error::MessageRefused { number, text: refused.text }),
+        ListingAnswer::Taken if octets > FAR_BEYOND_ALL => Err(Error::Endless { number }),
+        ListingAnswer::Taken => Ok(()),
     }
 }
 

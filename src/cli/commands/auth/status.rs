@@ -23,12 +23,12 @@ use crate::clock;
 use crate::config::Flags;
 use crate::exit::ExitCode;
 use crate::message::date;
-use crate::oauth::Standing;
+use crate::oauth::LoginStanding;
 use crate::problem::Problem as _;
 use crate::report::table::{Column, table};
 use crate::report::{json, terminal};
 use crate::retrieval::with_holder;
-use crate::state::status::Status;
+use crate::state::status::MailboxStatus;
 use crate::text::printable;
 use crate::types::Time;
 
@@ -48,7 +48,7 @@ pub(in crate::cli) struct StatusArgs {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "login")]
-struct Object<'a> {
+struct AuthStatusObject<'a> {
     provider: &'a str,
     due: bool,
     logged_in: Option<String>,
@@ -60,16 +60,16 @@ struct Object<'a> {
 }
 
 /// A login and what is known of it.
-struct Login<'a> {
+struct ShownLogin<'a> {
     account: &'a Account,
     provider: String,
     store: String,
-    standing: Result<Option<Standing>, String>,
+    standing: Result<Option<LoginStanding>, String>,
     /// Whether the last one who used it was refused.
     is_refused: bool,
 }
 
-impl Login<'_> {
+impl ShownLogin<'_> {
     fn is_due(&self, now: Time) -> bool {
         match &self.standing {
             Ok(Some(standing)) => self.is_refused || standing.is_due(now),
@@ -88,7 +88,7 @@ pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     let state = cli.environment.state_directory()?;
     cli.run(reporter(cli, first, 0), |context| {
         let now = clock::now();
-        let logins: Vec<Login<'_>> = accounts
+        let logins: Vec<ShownLogin<'_>> = accounts
             .iter()
             .filter_map(|account| {
                 let settings = oauth(account)?;
@@ -100,8 +100,8 @@ pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
                     (holder.place(), standing)
                 });
                 let provider = printable(settings.provider.called().as_bytes());
-                let is_refused = Status::of(account, &state, now).is_refused();
-                Some(Login { account, provider, store, standing, is_refused })
+                let is_refused = MailboxStatus::of(account, &state, now).is_refused();
+                Some(ShownLogin { account, provider, store, standing, is_refused })
             })
             .collect();
         if logins.is_empty() && !args.output.json {
@@ -113,7 +113,7 @@ pub(super) fn run(args: &StatusArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn text(logins: &[Login<'_>], as_json: bool, now: Time) -> String {
+fn text(logins: &[ShownLogin<'_>], as_json: bool, now: Time) -> String {
     if as_json {
         return logins.iter().map(|login| json::line(&login.account.name, &object(login, now))).collect();
     }
@@ -128,7 +128,7 @@ fn text(logins: &[Login<'_>], as_json: bool, now: Time) -> String {
     table(&COLUMNS, &rows, terminal::output_size().map(|(width, _)| width))
 }
 
-fn row(login: &Login<'_>, now: Time) -> Vec<String> {
+fn row(login: &ShownLogin<'_>, now: Time) -> Vec<String> {
     let name = printable(login.account.name.as_bytes());
     let (logged_in, token, state) = match &login.standing {
         Ok(Some(standing)) => {
@@ -150,10 +150,10 @@ fn row(login: &Login<'_>, now: Time) -> Vec<String> {
     vec![name, login.provider.clone(), logged_in, token, state]
 }
 
-fn object<'a>(login: &'a Login<'_>, now: Time) -> Object<'a> {
+fn object<'a>(login: &'a ShownLogin<'_>, now: Time) -> AuthStatusObject<'a> {
     let standing = login.standing.as_ref().ok().copied().flatten();
     let at = date::rfc3339;
-    Object {
+    AuthStatusObject {
         provider: &login.provider,
         due: login.is_due(now),
         logged_in: standing.map(|standing| at(standing.login)),
