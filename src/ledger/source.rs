@@ -11,18 +11,18 @@ pub(super) const CHUNK: usize = 64 * 1024;
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
 
 /// Something to read lines from: a file, or octets in a test.
-pub(super) trait Source {
+pub(super) trait LineSource {
     /// Fills as much of `into` as there is from `offset` on; how much that is.
     fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-impl Source for File {
+impl LineSource for File {
     fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         durable::read_up_to(self, into, offset)
     }
 }
 
-impl Source for [u8] {
+impl LineSource for [u8] {
     fn read_up_to(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
         let n = rest.len().min(into.len());
@@ -51,7 +51,7 @@ pub(super) enum NextLine<'a> {
     End,
 }
 
-impl<'s, S: Source + ?Sized> FileLines<'s, S> {
+impl<'s, S: LineSource + ?Sized> FileLines<'s, S> {
     pub(super) fn new(source: &'s S) -> Self {
         Self { source, buffer: vec![0; CHUNK], begin: 0, filled: 0, offset: 0 }
     }
@@ -87,7 +87,7 @@ impl<'s, S: Source + ?Sized> FileLines<'s, S> {
     }
 }
 
-/// Single lines by their offset, read in stretches: whoever asks for one usually asks for the next one too.
+/// Single lines by their offset, read in stretches: after one the next one is usually asked for.
 #[derive(Debug)]
 pub(super) struct Window {
     octets: Vec<u8>,
@@ -107,7 +107,11 @@ impl Window {
     }
 
     /// The line at `offset`, without its LF; `None` when no line ends after it.
-    pub(super) fn line<S: Source + ?Sized>(&mut self, source: &S, offset: u64) -> io::Result<Option<&[u8]>> {
+    pub(super) fn line<S: LineSource + ?Sized>(
+        &mut self,
+        source: &S,
+        offset: u64,
+    ) -> io::Result<Option<&[u8]>> {
         let mut stretch = self.stretch;
         let mut range = self.find(offset);
         while range.is_none() && stretch <= LONGEST_LINE {

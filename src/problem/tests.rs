@@ -20,7 +20,7 @@ use crate::exit::ExitCode;
 use crate::http::{AnswerFault, Error as HttpError};
 use crate::ledger::Error as LedgerError;
 use crate::oauth::{Error as OAuthError, OAuthRefusal, RefusalKind};
-use crate::plan::maildrop::Contradiction;
+use crate::plan::maildrop::ListedTwice;
 use crate::protocol::auth::{AuthError, Method, RefusalReason};
 use crate::protocol::command::{self, Sent};
 use crate::protocol::error::{Awaiting, Error as ProtocolError, ServerWords};
@@ -394,7 +394,7 @@ fn of_run() -> Problems {
         RunError::Client(ClientError::Stopped) => 75,
         RunError::Ledger(LedgerError::Locked) => 75,
         RunError::Delivery(DeliveryError::later("x", "y")) => 75,
-        RunError::Listing(Contradiction(number())) => 76,
+        RunError::Listing(ListedTwice(number())) => 76,
         RunError::NoSuchMessage(NoSuchMessage { named: text("9"), messages: 3 }) => 66,
         RunError::ListingRefused { command: "LIST", text: text("no"), passes: false } => 76,
         RunError::ListingRefused { command: "UIDL", text: text("[SYS/TEMP] later"), passes: true } => 75,

@@ -6,7 +6,6 @@
 //! not softened by any of this; only what `--quiet` prints is.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use super::conditions;
@@ -16,22 +15,22 @@ use crate::client;
 use crate::clock;
 use crate::exit::ExitCode;
 use crate::ledger::lock::Lock;
-use crate::ledger::memory::{Alert, LOCKED, LOGIN, Last, Lasting, Memory, PASSING, Pause, Said};
+use crate::ledger::memory::{Alert, LOCKED, LOGIN, LastRun, Lasting, Memory, PASSING, Pause, Said};
 use crate::problem::Problem as _;
 use crate::report::{ConditionKind, Event, RunSummary};
 use crate::text::shortened;
 use crate::types::Time;
 
-/// After the first refused login the next one waits this long, after each further one twice as long,
+/// After the first refused login the next one waits this many seconds, after each further one twice as long.
 const FIRST_PAUSE: i64 = 15 * 60;
-/// but never longer.
+/// No refused login makes the next one wait longer than this many seconds.
 const LONGEST_PAUSE: i64 = 24 * 60 * 60;
 /// Characters of an error at most that the memory keeps.
 const LONGEST: usize = 1000;
 
 /// What of a run is news, by the rules of `--quiet`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Verdict {
+pub(super) struct RunNews {
     /// What ended the run is to be reported under `--quiet`.
     pub(super) news: bool,
     /// A failure is reported, or was during the run: it's new, or has lasted.
@@ -40,7 +39,7 @@ pub(super) struct Verdict {
     pub(super) recovered: bool,
 }
 
-impl Verdict {
+impl RunNews {
     /// Of a failure that is news each time.
     pub(super) fn failed() -> Self {
         Self { news: true, failure: true, recovered: false }
@@ -80,9 +79,9 @@ impl<'a, 'b> Alerts<'a, 'b> {
         memory: &mut Memory,
         result: &Result<(), Error>,
         summary: &mut RunSummary,
-    ) -> Verdict {
+    ) -> RunNews {
         let mut met: Vec<&str> = Vec::new();
-        let mut verdict = Verdict::default();
+        let mut verdict = RunNews::default();
         verdict.news = match result {
             Ok(()) => {
                 memory.pause = None;
@@ -137,14 +136,14 @@ impl<'a, 'b> Alerts<'a, 'b> {
         memory.last = match (result, before) {
             // Neither shows anything new of the mailbox.
             (Err(Error::Paused { .. } | Error::Client(client::Error::Stopped)), Some(before)) => {
-                Some(Last { mail, ..before })
+                Some(LastRun { mail, ..before })
             }
             (result, _) => {
                 let error = result.as_ref().err().map(|e| self.said(e));
                 let exit = error.as_ref().map_or(ExitCode::Done, |error| error.exit).merge(summary.exit());
                 let is_listed = result.is_ok() || summary.listed > 0;
                 let server = is_listed.then(|| summary.listed.saturating_sub(summary.deleted));
-                Some(Last { exit, error, server, postponed: summary.postponed.messages, mail })
+                Some(LastRun { exit, error, server, postponed: summary.postponed.messages, mail })
             }
         };
     }
@@ -164,8 +163,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
                 let (exit, error) = (e.exit_code(), Some(self.said(e)));
                 let before = memory.last.take();
                 memory.last = Some(match before {
-                    Some(before) => Last { exit, error, ..before },
-                    None => Last { exit, error, server: None, postponed: 0, mail: None },
+                    Some(before) => LastRun { exit, error, ..before },
+                    None => LastRun { exit, error, server: None, postponed: 0, mail: None },
                 });
             }
             None => {
@@ -183,7 +182,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// Another popfetch has the mailbox, and its memory: whether that is news.
-    pub(super) fn locked(&self, directory: &Path) -> bool {
+    pub(super) fn locked(&self) -> bool {
+        let directory = &self.run.directory;
         // Since when is known by the lock itself; what is written down is only that it was reported.
         let since = Lock::held_since(directory).unwrap_or(self.now);
         let mut memory = Memory::load_reports(directory);
@@ -200,8 +200,8 @@ impl<'a, 'b> Alerts<'a, 'b> {
     }
 
     /// The lock is ours: what was reported of it is over as soon as the run has gone well.
-    pub(super) fn unlocked(memory: &mut Memory, directory: &Path) {
-        memory.alerts.append(&mut Memory::take_reports(directory).alerts);
+    pub(super) fn unlocked(&self, memory: &mut Memory) {
+        memory.alerts.append(&mut Memory::take_reports(&self.run.directory).alerts);
     }
 
     /// Under which name an error that ended a run is remembered, and how long it may last before it is news; none where
@@ -285,7 +285,7 @@ pub(super) fn messages_reported(memory: &Memory) -> bool {
     memory.alerts.get(ConditionKind::MessagesFailed.word()).is_some_and(|alert| alert.reported.is_some())
 }
 
-/// Whether messages wait that are tried again only later: then a quick poll is no answer to a user who insists.
+/// Whether messages wait that are tried again only later: then a quick poll does not answer a user who insists.
 pub(super) fn messages_wait(memory: &Memory) -> bool {
     memory.alerts.contains_key(ConditionKind::MessagesFailed.word())
 }

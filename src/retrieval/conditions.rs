@@ -80,17 +80,13 @@ fn destination_gone(
     account: &str,
 ) {
     if messages > 0 {
-        let mut names: Vec<String> = ledger
+        let names: Vec<String> = ledger
             .destinations()
             .iter()
             .filter(|destination| lacking.contains(&destination.id))
             .map(|destination| printable(&destination.name.address))
             .collect();
-        if names.len() > MOST_NAMED {
-            names.truncate(MOST_NAMED);
-            names.push("…".to_owned());
-        }
-        let (counted, names) = (count(messages, "message"), names.join(", "));
+        let (counted, names) = (count(messages, "message"), some_of(names));
         summary.put(condition(
             ConditionKind::DestinationGone,
             messages,
@@ -101,6 +97,15 @@ fn destination_gone(
             )),
         ));
     }
+}
+
+/// At most [`MOST_NAMED`] of these, in a row.
+fn some_of(mut names: Vec<String>) -> String {
+    if names.len() > MOST_NAMED {
+        names.truncate(MOST_NAMED);
+        names.push("…".to_owned());
+    }
+    names.join(", ")
 }
 
 /// Retrieved, and found to be lacked only by destinations that this run doesn't have.
@@ -147,7 +152,7 @@ pub(super) fn delivered_elsewhere(
     };
     let messages = maildrop.iter().filter(|listed| is_known(*listed)).count();
     let used = ledger.destinations().iter().filter(|known| ledger.has_delivered_to(known.id));
-    let mut names: Vec<String> = used
+    let names: Vec<String> = used
         .map(|known| match known.name.kind {
             DestinationKind::Stdout => "standard output".to_owned(),
             _ => deliveries::path(&known.name),
@@ -156,12 +161,8 @@ pub(super) fn delivered_elsewhere(
     if messages == 0 || names.is_empty() {
         return;
     }
-    if names.len() > MOST_NAMED {
-        names.truncate(MOST_NAMED);
-        names.push("…".to_owned());
-    }
     let messages = u64::try_from(messages).unwrap_or(u64::MAX);
-    summary.delivered_elsewhere = Some(Elsewhere { messages, to: names.join(", ") });
+    summary.delivered_elsewhere = Some(Elsewhere { messages, to: some_of(names) });
 }
 
 /// Messages that have failed, in this session or before: when they are tried again.
@@ -242,7 +243,7 @@ pub(super) fn deletions(summary: &mut RunSummary, tally: &Tally) {
 
 /// The server's answer to `QUIT` was a refusal, or (without words) none at all.
 ///
-/// No answer may be the line's fault, and is nothing to speak of, unless messages were to be deleted that an earlier run
+/// No answer may be the connection's fault, and isn't reported, unless messages were to be deleted that an earlier run
 /// would have deleted already: then its end was lost as well.
 pub(super) fn quit(
     summary: &mut RunSummary,
@@ -253,7 +254,7 @@ pub(super) fn quit(
 ) {
     let is_late = |id: &EntryId| {
         let entry = ledger.entry(*id);
-        entry.delivered < Some(policy.now) && plan::at_once(policy, entry.listed).is_some()
+        entry.delivered < Some(policy.now) && plan::at_once(policy, entry.listed_size).is_some()
     };
     let messages = match words {
         Some(_) => tally.accepted.len(),
@@ -292,7 +293,7 @@ pub(super) fn sizes_refused(
     tally: &Tally,
 ) {
     let is_unknown = |listed: Listed<'_>| match listed.who {
-        Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed.is_none(),
+        Who::Known(id) => listed.octets.is_none() && ledger.entry(id).listed_size.is_none(),
         Who::New(_) | Who::Nameless => false,
     };
     if maildrop.has_sizes() {

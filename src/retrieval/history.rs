@@ -8,7 +8,7 @@ use crate::account::Account;
 use crate::ledger::history::{self, Past};
 use crate::ledger::memory::Memory;
 use crate::ledger::{self, EntryState, Ledger};
-use crate::message::summary::Summary;
+use crate::message::summary::HeaderSummary;
 use crate::proof::{EntryId, Key};
 use crate::report::{ConditionKind, Delivery};
 use crate::text;
@@ -78,7 +78,7 @@ pub fn remembered(account: &Account, state: &Path, now: Time) -> Result<Vec<Reme
     }
     let ledger = Ledger::read(&directory, &mailbox, now)?;
     let remembered = |past: Past| Remembered {
-        delivery: delivery(&past, None, Summary::of_headline(&past.headline)),
+        delivery: delivery(&past, None, HeaderSummary::of_headline(&past.headline)),
         time: past.time,
         on_server: on_server(&ledger, &past),
     };
@@ -115,7 +115,7 @@ pub fn failing(account: &Account, state: &Path, now: Time) -> Result<Vec<Failing
             Key::Header(_) => None,
         };
         let next_try = entry.retry_after.filter(|at| *at > now);
-        let (octets, failures) = (entry.listed, entry.failures);
+        let (octets, failures) = (entry.listed_size, entry.failures);
         found.push(Failing { messages: 1, unique_id, octets, failures, next_try, reason: None });
     }
     let known = u64::try_from(found.len()).unwrap_or(u64::MAX);

@@ -12,16 +12,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::alerts::Verdict;
+use super::alerts::RunNews;
 use super::context::Context;
 use crate::account::Account;
 use crate::clock;
-use crate::delivery::pipe::program::{self, Program, ProgramEnd};
+use crate::delivery::pipe::program::{self, HookProgram, ProgramEnd};
 use crate::report::json::delivered_line;
 use crate::report::{Event, Reporter, RunSummary};
 use crate::text::{hex, printable, shortened};
 
-/// So long a hook may run.
+/// A hook may run this long.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Of what a hook that fails has printed, this much is shown.
@@ -42,7 +42,7 @@ pub(super) fn after(
     account: &Account,
     context: &Context<'_>,
     summary: &RunSummary,
-    verdict: Verdict,
+    verdict: RunNews,
     delivered: &[u8],
 ) {
     let hooks = &account.hooks;
@@ -76,7 +76,7 @@ fn run(
         ("POPFETCH_ERROR", error.as_str()),
     ];
     let ended = input(&context.state, delivered).and_then(|input| {
-        let program = Program {
+        let program = HookProgram {
             argv,
             environment: &environment,
             input,
@@ -139,12 +139,12 @@ fn input(state: &Path, lines: &[u8]) -> io::Result<File> {
 }
 
 /// Passes events on, and keeps the lines of what is delivered.
-pub(super) struct Listener {
+pub(super) struct DeliveryListener {
     inner: Arc<dyn Reporter>,
     lines: Mutex<Vec<u8>>,
 }
 
-impl Listener {
+impl DeliveryListener {
     pub(super) fn new(inner: Arc<dyn Reporter>) -> Self {
         Self { inner, lines: Mutex::new(Vec::new()) }
     }
@@ -155,7 +155,7 @@ impl Listener {
     }
 }
 
-impl Reporter for Listener {
+impl Reporter for DeliveryListener {
     fn report(&self, account: &str, event: &Event) {
         if let Event::Delivered(delivery) = event {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);

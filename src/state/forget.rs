@@ -120,7 +120,7 @@ fn shown(ledger: &Ledger, id: EntryId) -> Result<Forgotten, ledger::Error> {
     };
     let delivered = match entry.state {
         EntryState::Delivered | EntryState::Recorded | EntryState::Deleted => true,
-        EntryState::Open | EntryState::Seen => entry.copies > 0 && entry.state == EntryState::Open,
+        EntryState::Open | EntryState::Seen => entry.deliveries > 0 && entry.state == EntryState::Open,
     };
     Ok(Forgotten { unique_id, when: entry.delivered, delivered })
 }

@@ -28,7 +28,7 @@ use crate::message::date;
 use crate::report::plain::{Level, Plain};
 use crate::report::{ReportedError, json};
 use crate::retrieval::jobs::Connections;
-use crate::retrieval::{Found, Options, check_all};
+use crate::retrieval::{NewMail, Options, check_all};
 use crate::text::{count, size};
 
 /// Show how much is new on the server, and fetch nothing.
@@ -103,7 +103,7 @@ fn connections(configuration: &Configuration) -> Connections {
     }
 }
 
-fn exit_code(found: &[(&Account, Result<Found, ReportedError>)]) -> ExitCode {
+fn exit_code(found: &[(&Account, Result<NewMail, ReportedError>)]) -> ExitCode {
     let failures = found.iter().filter_map(|(_, found)| found.as_ref().err());
     let worst = failures.map(|failure| failure.exit).fold(ExitCode::Done, ExitCode::merge);
     let any = found.iter().any(|(_, found)| found.as_ref().is_ok_and(|found| found.new > 0));
@@ -113,7 +113,7 @@ fn exit_code(found: &[(&Account, Result<Found, ReportedError>)]) -> ExitCode {
     }
 }
 
-fn report(args: &CheckArgs, cli: &Cli, found: &[(&Account, Result<Found, ReportedError>)]) {
+fn report(args: &CheckArgs, cli: &Cli, found: &[(&Account, Result<NewMail, ReportedError>)]) {
     let known = || found.iter().filter_map(|(_, found)| found.as_ref().ok());
     let widest = found.iter().map(|(account, _)| account.name.chars().count()).max().unwrap_or(0);
     let several = found.len() > 1;
@@ -136,7 +136,7 @@ fn report(args: &CheckArgs, cli: &Cli, found: &[(&Account, Result<Found, Reporte
     cli.show(&text, &args.output);
 }
 
-fn sentence(found: &Found) -> String {
+fn sentence(found: &NewMail) -> String {
     let octets = found.octets.map_or_else(String::new, |octets| format!(", {}", size(octets.0)));
     let new = match found.new {
         0 => "nothing new".to_owned(),
@@ -145,7 +145,7 @@ fn sentence(found: &Found) -> String {
     format!("{new} ({} on the server)", count(found.listed, "message"))
 }
 
-fn object(found: &Result<Found, ReportedError>) -> Check<'_> {
+fn object(found: &Result<NewMail, ReportedError>) -> Check<'_> {
     match found {
         Ok(found) => Check {
             new: Some(found.new),

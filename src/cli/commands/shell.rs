@@ -19,7 +19,7 @@ use crate::message::date;
 use crate::report::ReportedError;
 use crate::report::plain::{Level, Plain};
 use crate::retrieval::Options;
-use crate::retrieval::by_hand::{AnswerPiece, ByHand, Farewell, Known, ReadCommand, Waited, by_hand};
+use crate::retrieval::by_hand::{AnswerPiece, ByHand, Farewell, KnownAs, ReadCommand, Waited, by_hand};
 use crate::text::{count, printable, size};
 use crate::types::MessageNumber;
 use input::{ShellInput, ShellWord, WORDS};
@@ -253,10 +253,10 @@ impl ShellSession<'_> {
         self.say(&self.hand.shown(&answer));
         if ok && self.is_typed {
             let what = match self.hand.known(number) {
-                Known::Delivered(Some(time)) => format!("it was delivered on {}", date::rfc5322(time)),
-                Known::Delivered(None) => "it was delivered".to_owned(),
-                Known::Seen => "it counts as seen, and was not delivered by popfetch".to_owned(),
-                Known::Undelivered => "popfetch never delivered it".to_owned(),
+                KnownAs::Delivered(Some(time)) => format!("it was delivered on {}", date::rfc5322(time)),
+                KnownAs::Delivered(None) => "it was delivered".to_owned(),
+                KnownAs::Seen => "it counts as seen, and was not delivered by popfetch".to_owned(),
+                KnownAs::Undelivered => "popfetch never delivered it".to_owned(),
             };
             self.say(&format!(
                 "message {number} is marked: {what}; quit deletes it, rset takes the mark back"

@@ -16,9 +16,9 @@ pub(super) fn of(
     ledger: &Ledger,
     tally: &mut Tally,
 ) -> Result<Vec<(EntryId, Option<Digest>)>, ledger::Error> {
-    let mut copies: HashMap<EntryId, Vec<Digest>> = HashMap::new();
-    for (id, copy) in &tally.accepted_copies {
-        copies.entry(*id).or_default().push(*copy);
+    let mut deliveries: HashMap<EntryId, Vec<Digest>> = HashMap::new();
+    for (id, delivery) in &tally.accepted_deliveries {
+        deliveries.entry(*id).or_default().push(*delivery);
     }
     let mut accepted: HashMap<EntryId, u32> = HashMap::new();
     tally.accepted.iter().for_each(|id| *accepted.entry(*id).or_default() += 1);
@@ -28,8 +28,10 @@ pub(super) fn of(
         let some_stay = maildrop.times_listed(*id) > *count
             || ledger.is_renumbering()
             || matches!(ledger.key(*id)?, Key::Header(_));
-        match copies.remove(id).filter(|_| some_stay) {
-            Some(copies) => deletions.extend(copies.into_iter().map(|copy| (*id, Some(copy)))),
+        match deliveries.remove(id).filter(|_| some_stay) {
+            Some(deliveries) => {
+                deletions.extend(deliveries.into_iter().map(|delivery| (*id, Some(delivery))))
+            }
             None if refused.contains(id) => {}
             None => deletions.push((*id, None)),
         }
@@ -68,7 +70,7 @@ mod tests {
         let mut tally = Tally::default();
         for content in deleted {
             tally.accepted.push(id);
-            tally.accepted_copies.push((id, facts(content).digests.message));
+            tally.accepted_deliveries.push((id, facts(content).digests.message));
         }
         tally.refused = vec![id; refused];
         let deletions = of(&world.maildrop(&names), &world.ledger, &mut tally).unwrap();
@@ -77,7 +79,7 @@ mod tests {
         if world.ledger.entry(id).state == EntryState::Deleted {
             return Vec::new();
         }
-        let records = world.ledger.records(id).unwrap();
+        let records = world.ledger.deliveries_of(id).unwrap();
         let is_left = |content: &&&str| {
             records.iter().any(|record| record.digests.message == facts(content).digests.message)
         };

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 
 use super::delete::delivered;
 use super::{PATIENCE, Visit};
@@ -30,10 +29,8 @@ pub struct ByHand<'a> {
     client: Client<Transaction>,
     ledger: Ledger,
     maildrop: Maildrop,
-    /// The directory of the mailbox's state.
-    directory: PathBuf,
     /// What is known of each message.
-    known: BTreeMap<MessageNumber, Known>,
+    known: BTreeMap<MessageNumber, KnownAs>,
     /// Messages that are what was delivered.
     recognised: HashMap<MessageNumber, EntryId>,
     /// Messages that are marked for deletion.
@@ -52,7 +49,7 @@ impl std::fmt::Debug for ByHand<'_> {
 
 /// What the ledger knows of a message that is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub enum KnownAs {
     /// It was delivered at that time, if the time is known.
     Delivered(Option<Time>),
     /// It counts as seen: printed, or marked by the user.
@@ -81,13 +78,13 @@ pub fn by_hand<T>(
     lead: impl FnOnce(ByHand<'_>) -> T,
 ) -> Result<T, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    let hand = open(&run).map_err(|e| ReportedError::of(&e.at(&run.server()), true))?;
+    let hand = open(&run).map_err(|e| run.failure(&e, true))?;
     Ok(lead(hand))
 }
 
 fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
     let mut visit = Visit::begin(run)?;
-    let lock = Lock::acquire(&visit.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
+    let lock = Lock::acquire(&run.directory, Wait::AtMost(PATIENCE), &run.context.stop)?;
     let secret = visit.secret()?;
     let mut client = visit.log_in(&secret, visit.listing(false))?;
     let ledger = visit.ledger()?;
@@ -102,7 +99,6 @@ fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
         client,
         ledger,
         maildrop,
-        directory: visit.directory,
         known,
         recognised: HashMap::new(),
         marked: Vec::new(),
@@ -112,15 +108,15 @@ fn open<'a>(run: &'a Run<'_>) -> Result<ByHand<'a>, Error> {
 }
 
 /// What the ledger knows of a listed message by its unique-id, which proves nothing yet.
-fn known(listed: &Listed<'_>, ledger: &Ledger) -> Known {
-    let Who::Known(id) = listed.who else { return Known::Undelivered };
+fn known(listed: &Listed<'_>, ledger: &Ledger) -> KnownAs {
+    let Who::Known(id) = listed.who else { return KnownAs::Undelivered };
     let entry = ledger.entry(id);
     match entry.state {
         EntryState::Delivered | EntryState::Recorded if !entry.unidentified => {
-            Known::Delivered(entry.delivered)
+            KnownAs::Delivered(entry.delivered)
         }
-        EntryState::Seen => Known::Seen,
-        _ => Known::Undelivered,
+        EntryState::Seen => KnownAs::Seen,
+        _ => KnownAs::Undelivered,
     }
 }
 
@@ -137,10 +133,10 @@ impl ByHand<'_> {
         self.known.len()
     }
 
-    /// What the ledger knows of a message; [`Known::Undelivered`] of one that wasn't listed.
+    /// What the ledger knows of a message; [`KnownAs::Undelivered`] of one that wasn't listed.
     #[must_use]
-    pub fn known(&self, number: MessageNumber) -> Known {
-        self.known.get(&number).copied().unwrap_or(Known::Undelivered)
+    pub fn known(&self, number: MessageNumber) -> KnownAs {
+        self.known.get(&number).copied().unwrap_or(KnownAs::Undelivered)
     }
 
     /// Messages that are marked for deletion.
@@ -153,7 +149,7 @@ impl ByHand<'_> {
     #[must_use]
     pub fn undelivered(&self) -> Vec<MessageNumber> {
         let gone: BTreeSet<MessageNumber> = self.marked.iter().chain(&self.dropped).copied().collect();
-        gone.into_iter().filter(|number| self.known(*number) == Known::Undelivered).collect()
+        gone.into_iter().filter(|number| self.known(*number) == KnownAs::Undelivered).collect()
     }
 
     /// Octets of the server's, fit to print: nothing that steers a terminal, and no secret.
@@ -189,7 +185,7 @@ impl ByHand<'_> {
         if let ReadCommand::Retr(number) = question
             && self.client.drops_at_quit()
         {
-            self.recognise(number)?;
+            self.check_delivery(number)?;
             self.dropped.push(number);
         }
         let ok = self.client.ask(question, each).map_err(|e| self.failure(e.into()))?;
@@ -208,7 +204,7 @@ impl ByHand<'_> {
         number: MessageNumber,
         each: impl FnMut(AnswerPiece<'_>),
     ) -> Result<bool, ReportedError> {
-        self.recognise(number)?;
+        self.check_delivery(number)?;
         let dismissed = Dismissed::attest(self.client.session(), number);
         let ok = self.client.mark(&dismissed, each).map_err(|e| self.failure(e.into()))?;
         if ok && !self.marked.contains(&number) {
@@ -222,19 +218,20 @@ impl ByHand<'_> {
     /// # Errors
     /// As of [`ByHand::wait`]; a ledger that can't be written, and then nothing is deleted.
     pub fn quit(self) -> Result<Farewell, ReportedError> {
-        let server = self.run.server();
-        self.end().map_err(|e| ReportedError::of(&e.at(&server), true))
+        let run = self.run;
+        self.end().map_err(|e| run.failure(&e, true))
     }
 
     fn end(self) -> Result<Farewell, Error> {
         let deleted = self.deleted()?;
-        let Self { run, client, directory, lock, .. } = self;
+        let Self { run, client, lock, .. } = self;
+        let directory = &run.directory;
         if deleted.is_empty() {
             return Ok(client.quit()?);
         }
-        let mut memory = Memory::load(&directory);
-        Ledger::check_extent(&directory, memory.extent)?;
-        let mut ledger = Ledger::open(&directory, &run.account.mailbox(), lock, run.now)?;
+        let mut memory = Memory::load(directory);
+        Ledger::check_extent(directory, memory.extent)?;
+        let mut ledger = Ledger::open(directory, &run.account.mailbox(), lock, run.now)?;
         let found = deleted.iter().filter_map(|unique_id| ledger.find(unique_id.borrow()));
         let ids: Vec<_> = found.map(|id| (id, None)).collect();
         let asked = ledger.ask_deletion(&ids)?;
@@ -245,7 +242,7 @@ impl ByHand<'_> {
         }
         if let Some(extent) = ledger.sync().and_then(|()| ledger.close())? {
             memory.extent = Some(extent);
-            if let Err(e) = memory.save(&directory) {
+            if let Err(e) = memory.save(directory) {
                 // What it holds can be learnt again.
                 run.detail(|| format!("what was learnt of the server was not kept: {e}"));
             }
@@ -278,8 +275,8 @@ impl ByHand<'_> {
     }
 
     /// Looks whether a message that `QUIT` will delete is what was delivered: its unique-id may stand for other mail by now.
-    fn recognise(&mut self, number: MessageNumber) -> Result<(), ReportedError> {
-        if !matches!(self.known(number), Known::Delivered(_)) {
+    fn check_delivery(&mut self, number: MessageNumber) -> Result<(), ReportedError> {
+        if !matches!(self.known(number), KnownAs::Delivered(_)) {
             return Ok(());
         }
         let compared = survey::headers(&mut self.client, &[number]).and_then(|headers| {
@@ -288,12 +285,12 @@ impl ByHand<'_> {
         });
         match compared.map_err(|e| self.failure(e))?.get(&number) {
             Some(id) => _ = self.recognised.insert(number, *id),
-            None => _ = self.known.insert(number, Known::Undelivered),
+            None => _ = self.known.insert(number, KnownAs::Undelivered),
         }
         Ok(())
     }
 
     fn failure(&self, e: Error) -> ReportedError {
-        ReportedError::of(&e.at(&self.run.server()), true)
+        self.run.failure(&e, true)
     }
 }

@@ -57,7 +57,7 @@ pub struct ServerInfo {
     pub server: Server,
     /// The text of its greeting, fit to print.
     pub greeting: String,
-    /// What protects the line, in words; `None` for clear text.
+    /// What protects the connection, in words; `None` for clear text.
     pub protection: Option<&'static str>,
     /// Its certificate.
     pub certificate: Option<CertificateInfo>,
@@ -201,7 +201,7 @@ pub fn try_login(
         let secret = visit.secret()?;
         log_in(&mut visit, &secret)
     });
-    tried.map_err(|e| ReportedError::of(&e.at(&run.server()), true))
+    tried.map_err(|e| run.failure(&e, true))
 }
 
 /// Looks at an account's server; logs in there if `login`.
@@ -215,7 +215,6 @@ pub fn server_info(
     context: &Context<'_>,
 ) -> Result<ServerInfo, ReportedError> {
     let run = Run::new(account, options, context, clock::now());
-    let failure = |e: &Error| ReportedError::of(&e.at(&run.server()), true);
     // The password comes first: whatever the server sends, it isn't shown.
     let visit = login.then(|| Visit::begin(&run).and_then(|visit| Ok((visit.secret()?, visit))));
     let none = Secret::new("");
@@ -227,7 +226,7 @@ pub fn server_info(
     let trusted = info.certificate.as_ref().is_none_or(|certificate| certificate.refused.is_none());
     if let Some(visit) = visit.filter(|_| trusted) {
         let login = visit.and_then(|(secret, mut visit)| log_in(&mut visit, &secret));
-        info.login = Some(login.map_err(|e| failure(&e)));
+        info.login = Some(login.map_err(|e| run.failure(&e, true)));
     }
     Ok(info)
 }
