@@ -419,8 +419,9 @@ fn a_login_that_another_command_found_refused_is_what_status_shows() {
     let status_of = |run: &Run| row(&run.out(), "home");
     let run = status();
     assert!(status_of(run.exits(1)).contains("refused the login"), "{}", run.out());
+    world.sandbox().run(["check", "home"]).exits(77).complains("popfetch retry ACCOUNT tries at once");
     refuse(false);
-    world.sandbox().run(["check", "home"]);
+    world.sandbox().run(["list", "home"]).succeeds();
     let run = status();
     assert!(status_of(run.exits(0)).ends_with("ok"), "{}", run.out());
 }

@@ -155,7 +155,10 @@ mod tests {
             ("top 1 x", "usage: top N [LINES]"),
             ("stat 1", "usage: stat"),
             ("help x", "there is no command \"x\"; help lists them"),
-            (&"y".repeat(9000), &format!("there is no command \"{}…\"; help lists them", "y".repeat(40))),
+            (
+                &"y".repeat(9000),
+                &format!("there is no command \"{}\"; help lists them", shortened(&"y".repeat(9000), 40)),
+            ),
             ("\u{1b}[2J", "there is no command \"\\x1b[2J\"; help lists them"),
         ];
         for (line, expected) in cases {
