@@ -261,6 +261,8 @@ pub struct OAuth {
     pub flow: OAuthFlow,
     /// The address that a browser is sent to at the end, where it isn't a port of this machine.
     pub redirect: Option<String>,
+    /// The way to the authorization server, where it isn't the account's.
+    pub route: Option<Route>,
     /// Programs that print the stored tokens, and that take them, in place of a file.
     pub store: Option<StoreCommands>,
 }
@@ -320,13 +322,14 @@ impl Provider {
 impl fmt::Debug for OAuth {
     /// Without commands and secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { provider, client_id, client_secret, flow, redirect, store } = self;
+        let Self { provider, client_id, client_secret, flow, redirect, route, store } = self;
         f.debug_struct("OAuth")
             .field("provider", provider)
             .field("client_id", client_id)
             .field("client_secret", client_secret)
             .field("flow", flow)
             .field("redirect", redirect)
+            .field("route", route)
             .field("by_commands", &store.is_some())
             .finish()
     }

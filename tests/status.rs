@@ -396,3 +396,32 @@ fn the_table_fits_the_terminal() {
         assert_eq!(refused.ends_with('\u{2026}'), columns < 200, "{refused}");
     }
 }
+
+#[test]
+fn a_login_that_another_command_found_refused_is_what_status_shows() {
+    let mut world = World::new();
+    world.add("home", good(small(1)), "");
+    world.fetch("home").succeeds();
+    let refuse = |refuses: bool| {
+        world.servers["home"].change(|options| {
+            options.instead.clear();
+            if refuses {
+                options.instead.push(("PASS".into(), b"-ERR [AUTH] no\r\n".to_vec()));
+            }
+        });
+    };
+    let status = || world.sandbox().run(["status", "home"]);
+    refuse(true);
+    world.sandbox().run(["check", "home"]).exits(77);
+    status().exits(1).says("refused the login").says("next try");
+    // A run that waits tries nothing, and changes nothing of it.
+    world.sandbox().run(["--quiet"]).exits(77);
+    let status_of = |run: &Run| row(&run.out(), "home");
+    let run = status();
+    assert!(status_of(run.exits(1)).contains("refused the login"), "{}", run.out());
+    world.sandbox().run(["check", "home"]).exits(77).complains("popfetch retry ACCOUNT tries at once");
+    refuse(false);
+    world.sandbox().run(["list", "home"]).succeeds();
+    let run = status();
+    assert!(status_of(run.exits(0)).ends_with("ok"), "{}", run.out());
+}

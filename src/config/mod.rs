@@ -295,7 +295,10 @@ fn check_private(
     let holds_password = |table: &AccountTable| {
         let oauth = table.oauth.as_ref().map(|setting| &setting.value);
         table.password.is_some()
-            || oauth.is_some_and(|oauth| oauth.client_secret.is_some())
+            || oauth.is_some_and(|oauth| {
+                oauth.client_secret.is_some()
+                    || oauth.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
+            })
             || table.proxy.as_ref().is_some_and(|proxy| proxy.value.holds_password())
     };
     if holds_password(&file.defaults) || file.accounts.iter().any(|(_, table)| holds_password(table)) {

@@ -546,6 +546,10 @@ settings! {
         /// The address that the browser ends at, if it isn't a port of this machine: it is then pasted into the terminal.
         redirect: WebAddress = key("redirect");
 
+        /// The proxy by which tokens are asked for, as the account's proxy is written, or none.  Without it the account's
+        /// proxy is used; connect-command, socket and connect-to lead to the mail server alone.
+        proxy: ProxySetting = key("proxy").secret();
+
         /// A program that prints the stored tokens, one line, in place of a file; needs save-command.
         load_command: ProgramValue = key("load-command").secret();
 

@@ -438,7 +438,7 @@ mod tests {
         assert_eq!(error.exit_code().number(), 78);
         let error = refused("::1");
         if !error.to_string().starts_with("source-address: ::1") {
-            let reason = format!("127.0.0.1:{port}: source-address has no IPv4 address");
+            let reason = "source-address has no IPv4 address";
             assert_eq!(error.to_string(), format!("cannot connect to 127.0.0.1:{port}: {reason}"));
         }
     }

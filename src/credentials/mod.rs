@@ -22,11 +22,11 @@ pub use netrc::fuzz_netrc;
 pub use prompt::typed;
 
 use crate::access::{self, Owner};
-use crate::account::{Account, Auth, OAuth, PasswordSource, check_one_line};
+use crate::account::{Account, Auth, OAuth, PasswordSource, Way, check_one_line};
 use crate::config::{self, locate::Environment};
 use crate::connection::Connectors;
 use crate::http::HttpWay;
-use crate::oauth::{TokenHolder, Watch};
+use crate::oauth::{Patience, TokenHolder, Watch};
 use crate::problem::Problem;
 use crate::secret::Secret;
 use crate::signals::Stop;
@@ -110,6 +110,8 @@ pub fn with_holder<T>(
             }
         },
     };
+    // Its addresses of this machine hold for whatever the account connects to.
+    let own = oauth.route.clone().map(|route| Way { route, ..account.way.clone() });
     work(&TokenHolder {
         account: &account.name,
         user: &account.user,
@@ -117,10 +119,11 @@ pub fn with_holder<T>(
         client_secret: &client_secret,
         state: means.state,
         way: HttpWay {
-            route: &account.way,
+            route: own.as_ref().unwrap_or(&account.way),
             ca_file: account.trust.ca_file.as_deref(),
             ..HttpWay::direct(means.connectors, means.stop)
         },
+        patience: Patience::default(),
         watch: means.watch,
     })
 }

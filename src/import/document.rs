@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml_edit::{Array, InlineTable, Value};
 
-use super::foreign::{ForeignTarget, Password, Protection, Stays};
+use super::foreign::{ForeignRoute, ForeignTarget, Password, Protection, Stays};
 use super::{Foreign, Remark, names};
 use crate::account::{SettingWord, Switch, Tls};
 use crate::config::Addition;
@@ -51,6 +51,7 @@ pub fn remarks(account: &Foreign) -> Vec<Remark> {
         Password::Netrc(_)
         | Password::Shell(_)
         | Password::Argv(_)
+        | Password::File(_)
         | Password::Text(..)
         | Password::NotNeeded => {}
     }
@@ -84,6 +85,13 @@ pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition 
             addition.set("tls-client-key", key.as_str());
         }
     }
+    match &account.route {
+        Some(ForeignRoute::Proxy(url)) => addition.set("proxy", url.as_str()),
+        Some(ForeignRoute::Command(words)) => addition.set_list("connect-command", words),
+        Some(ForeignRoute::Socket(path)) => addition.set("socket", path.as_str()),
+        None => {}
+    }
+    set_text(&mut addition, "source-address", account.source_address.as_deref());
     set_text(&mut addition, "user", account.user.as_deref());
     if let Some(auth) = account.auth {
         set_word(&mut addition, "auth", auth);
@@ -92,6 +100,7 @@ pub fn addition(name: &str, account: &Foreign, password_file: &str) -> Addition 
         Password::Text(..) => addition.set("password-file", password_file),
         Password::Shell(command) => addition.set("password-command", command.as_str()),
         Password::Argv(words) => addition.set_list("password-command", words),
+        Password::File(file) => addition.set("password-file", file.as_str()),
         Password::Netrc(None) => addition.set("netrc", true),
         Password::Netrc(Some(file)) => addition.set("netrc", file.as_str()),
         Password::Unknown | Password::NotNeeded => {}

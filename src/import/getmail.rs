@@ -124,6 +124,10 @@ impl GetmailReader<'_> {
         if section.flag("use_apop") == Some(true) {
             account.auth = Some(Auth::Apop);
         }
+        // Its password command then prints a token.
+        if section.flag("use_xoauth2") == Some(true) {
+            account.auth = Some(Auth::XOAuth2);
+        }
         self.password(account, section);
         for (name, text) in NO_RETRIEVER_COUNTERPART {
             if let Some((_, line)) = section.get(name).filter(|_| section.flag(name) != Some(false)) {

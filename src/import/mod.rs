@@ -34,7 +34,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use error::{Error, SourceLine};
-pub use foreign::{Foreign, ForeignFile, ForeignTarget, Password, Protection, Remark, StateFile, Stays};
+pub use foreign::{
+    Foreign, ForeignFile, ForeignRoute, ForeignTarget, Password, Protection, Remark, StateFile, Stays,
+};
 pub use source::{ForeignProgram, ForeignSource, ForeignSurroundings, Include, LARGEST_CONFIGURATION};
 
 use crate::secret::Secret;

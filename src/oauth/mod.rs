@@ -29,6 +29,7 @@ mod tests;
 mod watch;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use error::Error;
 pub use login::{Flow, UserPlace};
@@ -52,6 +53,28 @@ use store::{LockedStore, Notes, Store};
 /// Where the client's secret comes from.
 pub type SecretSource<'a> = dyn Fn() -> Result<Option<Secret>, Box<dyn Problem>> + 'a;
 
+/// How long others are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Another process that renews the same token.
+    pub lock: Duration,
+    /// One of the two commands that keep a login.
+    pub command: Duration,
+    /// The user, in the browser.
+    pub browser: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            // Longer than a question to the server may take.
+            lock: Duration::from_secs(45),
+            command: Duration::from_secs(20),
+            browser: Duration::from_secs(300),
+        }
+    }
+}
+
 /// An account that has, or is to have, tokens; and all that is needed to get one.
 #[derive(Clone, Copy)]
 pub struct TokenHolder<'a> {
@@ -67,6 +90,8 @@ pub struct TokenHolder<'a> {
     pub state: &'a Path,
     /// The way to the authorization server.
     pub way: HttpWay<'a>,
+    /// How long others are waited for.
+    pub patience: Patience,
     /// Sees it.
     pub watch: &'a dyn Watch,
 }
@@ -203,7 +228,9 @@ impl TokenHolder<'_> {
     }
 
     fn store(&self) -> Store<'_> {
-        Store::new(self.account, self.user, self.settings, self.state, self.way.stop)
+        let mut store = Store::new(self.account, self.user, self.settings, self.state, self.way.stop);
+        store.patience = self.patience;
+        store
     }
 
     fn asker(&self, signal: SignalEnds) -> Asker<'_> {

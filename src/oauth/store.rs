@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::Patience;
 use super::error::Error;
 use super::record::{LARGEST, LoginRecord};
 use crate::access;
@@ -27,14 +28,8 @@ use crate::signals::Stop;
 use crate::text;
 use crate::types::Time;
 
-/// How long another process is waited for that renews the same token: longer than its question to the server may take.
-const PATIENCE: Duration = Duration::from_secs(45);
-
 /// Between two looks at a lock that another process has.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How long one of the two commands may take.
-const COMMAND_LIMIT: Duration = Duration::from_secs(20);
 
 /// A login's place.
 pub(super) struct Store<'a> {
@@ -43,6 +38,7 @@ pub(super) struct Store<'a> {
     name: String,
     commands: Option<&'a StoreCommands>,
     stop: &'a Stop,
+    pub(super) patience: Patience,
 }
 
 /// The right to change a store; gone when it is dropped.
@@ -69,7 +65,14 @@ impl<'a> Store<'a> {
         stop: &'a Stop,
     ) -> Self {
         let (directory, name) = (state.join("oauth"), name(user, settings));
-        Self { account, directory, name, commands: settings.store.as_ref(), stop }
+        Self {
+            account,
+            directory,
+            name,
+            commands: settings.store.as_ref(),
+            stop,
+            patience: Patience::default(),
+        }
     }
 
     /// Where it is, for people.
@@ -123,8 +126,8 @@ impl<'a> Store<'a> {
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(e)) => return Err(durable::Error::new(Step::Open, &path, e).into()),
             }
-            if begun.elapsed() >= PATIENCE {
-                return Err(Error::Locked { path, waited: PATIENCE });
+            if begun.elapsed() >= self.patience.lock {
+                return Err(Error::Locked { path, waited: self.patience.lock });
             }
             if self.stop.wait(PAUSE) {
                 return Err(Error::Stopped);
@@ -229,10 +232,11 @@ impl<'a> Store<'a> {
 
     fn run(&self, which: &'static str, argv: &[String], input: Option<&Secret>) -> Result<Secret, Error> {
         let failed = |what| Error::Command { which, what, account: self.account.to_owned() };
-        let program = Program { argv, owner: None, input, limit: COMMAND_LIMIT, longest: 2 * LARGEST };
+        let program =
+            Program { argv, owner: None, input, limit: self.patience.command, longest: 2 * LARGEST };
         let ended = process::run(program, self.stop).map_err(|end| match end {
             NoEnd::Late if self.stop.raised() => Error::Stopped,
-            NoEnd::Late => failed(format!("took longer than {} s", COMMAND_LIMIT.as_secs())),
+            NoEnd::Late => failed(format!("took longer than {} s", self.patience.command.as_secs())),
             NoEnd::Start(e) => failed(format!("cannot be run: {e}")),
             NoEnd::Wait(e) => failed(format!("was lost sight of: {e}")),
         })?;
@@ -276,7 +280,8 @@ impl Notes {
 #[must_use]
 pub fn last_login(user: &str, settings: &OAuth, state: &Path) -> Option<Time> {
     let path = state.join("oauth").join(format!("{}.lock", name(user, settings)));
-    let text = std::fs::read_to_string(path).ok()?;
+    // Who else may write there could put something that is waited for.
+    let text = path.metadata().ok()?.is_file().then(|| std::fs::read_to_string(&path))?.ok()?;
     Some(Time(Notes::of(&text).login))
 }
 

@@ -155,7 +155,10 @@ fn another_login_ends_the_pause_of_one_that_has_ended() {
     assert_eq!(scene.authorization.refreshes(), 1);
     scene.run(&["-q"]).exits(77).is_silent();
     assert_eq!(scene.authorization.refreshes(), 1);
+    scene.run(&["auth", "status"]).exits(1).says("refused: popfetch auth login work");
+    scene.run(&["auth", "status", "--json"]).exits(1).says("\"due\":true");
     scene.log_in().succeeds();
+    scene.run(&["auth", "status"]).exits(0);
     scene.run(&["-q"]).succeeds();
     scene.holds_mail("work");
 }
@@ -183,6 +186,33 @@ fn a_token_is_never_sent_in_clear() {
     clear("auth = \"xoauth2\"").exits(78).says("a token is never sent in clear");
     clear("auth = \"plain\"").exits(78);
     clear("password = \"x\"").exits(78).says("two sources of the password");
+}
+
+#[test]
+fn the_authorization_server_has_a_proxy_of_its_own() {
+    let scene = Scene::new();
+    let port = scene.authorization.port;
+    let (own, other) = (Proxy::start(Kind::Http, port), Proxy::start(Kind::Socks, port));
+    let account = |proxy: &str, more: &str| {
+        scene.configure("");
+        scene.log_in_for_a_moment();
+        let oauth = scene.oauth(&format!(", proxy = \"{proxy}\""));
+        scene.sandbox.config(format!("{}{more}\n", scene.account("work", scene.mail.port(), &oauth)));
+        scene.run(&["auth", "token", "work"])
+    };
+    account(&own.url(), "connect-command = \"exit 1\"").succeeds();
+    assert_eq!((own.requests().len(), other.requests().len()), (1, 0));
+    account(&own.url(), &format!("proxy = \"{}\"", other.url())).succeeds();
+    assert_eq!((own.requests().len(), other.requests().len()), (2, 0));
+    account("none", &format!("proxy = \"{}\"", other.url())).succeeds();
+    assert_eq!((own.requests().len(), other.requests().len()), (2, 0));
+    // Its password is as secret as that of the account's.
+    let url = own.url().replace("://", "://me:Xyzzy-proxy@");
+    account(&url, "").succeeds().never_says("Xyzzy-proxy");
+    scene.run(&["config", "show"]).succeeds().never_says("Xyzzy-proxy");
+    let path = scene.sandbox.path(".config/popfetch/config.toml");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    scene.run(&["auth", "token", "work"]).exits(78).complains("chmod 600").never_says("Xyzzy-proxy");
 }
 
 #[test]

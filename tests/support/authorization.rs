@@ -73,6 +73,8 @@ pub struct State {
     pub secret: bool,
     /// Codes, with challenge and redirect.
     codes: HashMap<String, (String, String)>,
+    /// How many seconds a device's code lasts.
+    pub code_life: u64,
     /// Registers clients.
     pub registers: bool,
     /// The redirect names the issuer.
@@ -106,6 +108,7 @@ impl AuthorizationServer {
             delay: Duration::ZERO,
             secret: false,
             codes: HashMap::new(),
+            code_life: 60,
             registers: false,
             iss: None,
             hook: None,
@@ -229,8 +232,9 @@ impl State {
                 200,
                 &format!(
                     "{{\"device_code\":\"Zork-device\",\"user_code\":\"WDJB-MJHT\",\"verification_uri\":\"{}\",\
-                 \"expires_in\":60,\"interval\":1}}",
-                    url("/activate")
+                 \"expires_in\":{},\"interval\":1}}",
+                    url("/activate"),
+                    self.code_life
                 ),
             ),
             "/revoke" => {

@@ -243,14 +243,14 @@ fn a_message_that_needs_utf8_is_refused_for_that() {
         })
     };
     let reported = reason(&format!("{LOGGED_IN}{plain}"), &USUAL);
-    assert_eq!(reported, "it needs UTF8, which the server did not offer: [UTF8] not in this mode");
+    assert_eq!(reported, "it needs UTF8, which the server did not offer: \"[UTF8] not in this mode\"");
     let offering = "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: UTF8\nS: .\n";
     let login = "C: USER me\nS: +OK\nC: PASS tanstaaf\nS: +OK\nC: CAPA\nS: -ERR\n";
     let reported = reason(&format!("{offering}{login}{plain}"), &USUAL);
-    assert_eq!(reported, "it needs UTF8, which was not used in this session: [UTF8] not in this mode");
+    assert_eq!(reported, "it needs UTF8, which was not used in this session: \"[UTF8] not in this mode\"");
     let reported =
         reason(&format!("{offering}C: UTF8\nS: +OK\n{login}{plain}"), &Setup { utf8: true, ..USUAL });
-    assert_eq!(reported, "the server refused it: [UTF8] not in this mode");
+    assert_eq!(reported, "the server refused it: \"[UTF8] not in this mode\"");
 }
 
 // ---- deleting and leaving ----

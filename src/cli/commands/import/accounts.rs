@@ -149,6 +149,11 @@ fn from_netrc(account: &mut Foreign, environment: &Environment) {
 }
 
 impl DraftAccount {
+    /// Whether what was to be taken over has been, or would be.
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_taken
+    }
+
     /// Compares with the server, and under `write` records what was retrieved.  Reports it all.
     pub(super) fn take(&mut self, write: bool, login: bool, context: &Context<'_>, cli: &Cli) -> ExitCode {
         let home = cli.environment.home.as_deref();

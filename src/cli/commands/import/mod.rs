@@ -44,6 +44,23 @@ pub(in crate::cli) struct ImportArgs {
     config: ConfigArgs,
 }
 
+impl ImportArgs {
+    /// The same command, so that it writes.
+    fn again(&self) -> String {
+        let mut line = "popfetch import --write".to_owned();
+        if self.no_login {
+            line.push_str(" --no-login");
+        }
+        for word in &self.words {
+            line.push_str(&format!(" {}", text::path(word)));
+        }
+        if let Some(file) = &self.config.file {
+            line.push_str(&format!(" --config {}", text::path(file)));
+        }
+        line
+    }
+}
+
 /// Reads, compares, and writes if that is asked for.  The exit code is that of all accounts together: 76 where a server has
 /// none of the messages.
 ///
@@ -81,7 +98,12 @@ pub(super) fn run(args: &ImportArgs, cli: &Cli) -> anyhow::Result<ExitCode> {
         } else {
             cli.printer.out(&accounts::shown(&accounts, home.as_deref()));
         }
-        running::report(&programs, args.write, cli);
+        if accounts.iter().any(DraftAccount::is_taken) {
+            let again = (!args.write).then(|| args.again());
+            running::report(&programs, again.as_deref(), cli);
+        } else {
+            cli.printer.err("nothing is taken over: go on with what you have, until that is set right\n");
+        }
         code
     })
 }

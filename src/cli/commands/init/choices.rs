@@ -134,8 +134,10 @@ impl Init<'_> {
             })?;
         }
         // What will be made with its directory is right.
-        let needs_directory = |place: &Deliver| matches!(place, Deliver::Mbox(path) if !path.parent().is_some_and(Path::is_dir));
-        account.deliver.retain(|place| !needs_directory(place));
+        account.deliver.retain(|place| match place {
+            Deliver::Mbox(path) | Deliver::Maildir(path) => path.parent().is_some_and(Path::is_dir),
+            Deliver::Pipe(_) | Deliver::Stdout => true,
+        });
         let wrong =
             check::destinations(&account, self.context).into_iter().find_map(|checked| checked.failure);
         wrong.map_or(Ok(()), Err)
