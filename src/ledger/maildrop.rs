@@ -17,7 +17,6 @@ use super::lines::{
     RenumberingBegun, RenumberingSettled, SizeListed, Varying,
 };
 use super::open::Ledger;
-use super::source::Window;
 
 /// Which of our messages a listed one was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,9 +207,8 @@ impl Ledger {
         ids: &[EntryId],
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<(Key, EntryId)>, Error> {
-        let mut window = Window::wide();
         let wanted = ids.iter().filter(|id| wanted(&self.entry(**id)));
-        wanted.map(|id| Ok((self.key_in(&mut window, *id)?, *id))).collect()
+        wanted.map(|id| Ok((self.key(*id)?, *id))).collect()
     }
 
     fn entry_of(&self, key: &Key) -> Result<EntryId, Error> {
@@ -223,25 +221,9 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written, or read.
     pub fn listed(&mut self, id: EntryId, octets: Octets) -> Result<(), Error> {
-        self.listed_in(&mut Window::narrow(), id, octets)
-    }
-
-    /// As [`Ledger::listed`], for a whole scan listing.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn listed_all(&mut self, sizes: &mut dyn Iterator<Item = (EntryId, Octets)>) -> Result<(), Error> {
-        let mut window = Window::wide();
-        for (id, octets) in sizes {
-            self.listed_in(&mut window, id, octets)?;
-        }
-        Ok(())
-    }
-
-    fn listed_in(&mut self, window: &mut Window, id: EntryId, octets: Octets) -> Result<(), Error> {
         let entry = self.entry(id);
         if entry.listed.is_none() || (entry.state == EntryState::Open && entry.listed != Some(octets)) {
-            let key = self.key_in(window, id)?;
+            let key = self.key(id)?;
             self.append(SizeListed { key: KeyField::from(&key), octets: octets.0 })?;
         }
         Ok(())
@@ -332,7 +314,6 @@ impl Ledger {
         }
         self.append(ListingTaken { time, clock })?;
         let day = day_of(time);
-        let mut window = Window::wide();
         for (id, here) in (0..).map(EntryId).zip(listed) {
             if self.index.is_forgotten(id) {
                 continue;
@@ -340,10 +321,10 @@ impl Ledger {
             let entry = self.entry(id);
             let absent = entry.absent;
             if here && absent && entry.state != EntryState::Deleted {
-                let key = self.key_in(&mut window, id)?;
+                let key = self.key(id)?;
                 self.append(Present { key: KeyField::from(&key) })?;
             } else if !here && !absent {
-                let key = self.key_in(&mut window, id)?;
+                let key = self.key(id)?;
                 if matches!(key, Key::Header(_)) {
                     // No listing names it.
                     continue;
