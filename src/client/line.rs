@@ -11,6 +11,7 @@ use super::error::Error;
 use crate::connection::{Connection, Pace, Patience, Wake};
 use crate::protocol::command::Command;
 use crate::protocol::error::Awaiting;
+use crate::protocol::framing;
 use crate::protocol::redact::Redactor;
 use crate::protocol::session::{Event, Reply, ResponseCode, Sent, Session};
 
@@ -335,9 +336,8 @@ impl Line {
                 let begins = matches!(to, Sent::Retr(_) | Sent::Top(_)) && self.session.is_in_text();
                 self.header = begins.then_some(b'\n');
             }
-            Event::Text { text, .. } if self.header.is_some() => {
-                let begins = self.header == Some(b'\n') && text.first() == Some(&b'\n');
-                let ends = begins || text.windows(2).any(|pair| pair == b"\n\n");
+            Event::Text { text, .. } => {
+                let ends = self.header.is_none_or(|before| framing::has_empty_line(before, text));
                 self.header = text.last().copied().filter(|_| !ends);
             }
             Event::Greeting(_) | Event::Challenge(_) => self.patience = None,

@@ -175,7 +175,7 @@ impl Header {
         text.split_at(text.len() - rest.len())
     }
 
-    fn finish(mut self) -> (Hasher, Fields) {
+    fn finish(mut self) -> (Box<Hasher>, Fields) {
         let Ok(()) = self.lines.finish(&mut self.found);
         (self.found.filtered.finish(), self.found.fields)
     }
@@ -224,7 +224,7 @@ impl Body {
     }
 
     /// As received, and as stored.
-    fn finish(self) -> (Hasher, Hasher) {
+    fn finish(self) -> (Box<Hasher>, Box<Hasher>) {
         let mut received = self.bulk.finish();
         let mut stored = received.clone();
         add_line_ends(self.line_ends, |octets| {
@@ -250,7 +250,8 @@ fn add_line_ends(mut line_ends: u64, mut add: impl FnMut(&[u8])) {
 /// call begins at a multiple of as many; pieces off the line are gathered until they make a stride.
 #[derive(Debug, Default)]
 struct Bulk {
-    hasher: Hasher,
+    /// Of two kilobytes, which would be copied wherever a message is handed on.
+    hasher: Box<Hasher>,
     held: Vec<u8>,
 }
 
@@ -277,7 +278,7 @@ impl Bulk {
         self.held.extend_from_slice(rest);
     }
 
-    fn finish(mut self) -> Hasher {
+    fn finish(mut self) -> Box<Hasher> {
         self.hasher.update(&self.held);
         self.hasher
     }
